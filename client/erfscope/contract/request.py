@@ -1,0 +1,173 @@
+"""What a user may ask: the body of POST /erf."""
+
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from erfscope.contract.architecture import Architecture
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="Lower-case hexadecimal sha256.")]
+Extent = Annotated[int, Field(ge=1, le=65_536)]
+
+
+class Strict(BaseModel):
+    """Base of everything a user writes: immutable, and an unknown field is an error, not a typo lost."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(StrEnum):
+    """Distribution of the input samples."""
+
+    NORMAL = "normal"
+    UNIFORM = "uniform"
+    ZEROS = "zeros"
+    ONES = "ones"
+    IMAGES = "images"
+
+
+class Statistic(StrEnum):
+    """How gradients of many samples become one map (reduced over input channels as well)."""
+
+    ABS = "abs"
+    RMS = "rms"
+    RELU = "relu"
+    SIGNED = "signed"
+
+
+class Weights(StrEnum):
+    """Where the weights come from: the model's own, or a scheme that draws every one anew."""
+
+    GIVEN = "given"
+    KAIMING_NORMAL = "kaiming_normal"
+    KAIMING_UNIFORM = "kaiming_uniform"
+    XAVIER_NORMAL = "xavier_normal"
+    XAVIER_UNIFORM = "xavier_uniform"
+    ORTHOGONAL = "orthogonal"
+    NORMAL = "normal"
+    UNIFORM = "uniform"
+    ONES = "ones"
+    DEFAULT = "default"
+    LOW_CENTER = "low_center"
+
+
+class Dtype(StrEnum):
+    """Arithmetic of the network; sums over samples are float64 always."""
+
+    FLOAT32 = "float32"
+    FLOAT64 = "float64"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+
+
+class ModelRef(Strict):
+    """The network to look at: a stored ONNX file by its sha256, or an architecture spec."""
+
+    sha256: Sha256 | None = Field(None, description="An ONNX model that was uploaded before.")
+    architecture: Architecture | None = Field(None, description="A network described layer by layer.")
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.sha256 is None) == (self.architecture is None):
+            raise ValueError("give exactly one of sha256 and architecture")
+        return self
+
+
+class InputOptions(Strict):
+    """Which input is looked at, its shape, and what is fed to it."""
+
+    name: str | None = Field(None, max_length=1024, description="The input's name, when there are several.")
+    shape: list[Extent] | None = Field(
+        None,
+        min_length=2,
+        max_length=4,
+        description="[C, H, W] (or [C, L], [C, D, H, W]) without the batch; null takes the model's own, "
+        "with 16,000 (1-D), 224 (2-D) or 32 (3-D) for dynamic axes.",
+    )
+    source: Source = Field(Source.NORMAL, description="Distribution of the samples.")
+    images: Sha256 | None = Field(None, description="An uploaded zip, PNG, JPEG or npy, for source=images.")
+    mean: list[float] | None = Field(
+        None, max_length=4096, description="Per channel, subtracted from images."
+    )
+    std: list[Annotated[float, Field(gt=0)]] | None = Field(
+        None, max_length=4096, description="Per channel, images are divided by it."
+    )
+
+    @model_validator(mode="after")
+    def _images_go_together(self) -> Self:
+        if (self.source is Source.IMAGES) != (self.images is not None):
+            raise ValueError("source=images and images=<sha256> go together")
+        return self
+
+
+class GridUnits(Strict):
+    """A grid of evenly spread units."""
+
+    grid: list[Annotated[int, Field(ge=1, le=64)]] = Field(min_length=1, max_length=3, examples=[[3, 3]])
+
+
+UnitIndex = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=3)]
+ChannelList = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=65_536)]
+
+
+class TargetOptions(Strict):
+    """The unit whose receptive field is measured."""
+
+    layer: str = Field(
+        "auto",
+        min_length=1,
+        max_length=4096,
+        description="ONNX tensor or node name, or a spec's layer name; auto is the last spatial feature map.",
+    )
+    unit: Literal["center"] | UnitIndex | GridUnits = Field(
+        "center", description="center (shape // 2 on each axis), an index per spatial axis, or a grid."
+    )
+    channels: Literal["auto", "sum", "random"] | ChannelList = Field(
+        "auto",
+        description="Output channels: their sum, random signs per sample, or a list; auto is the sum, "
+        "or random where the sum's gradient vanishes.",
+    )
+
+
+class Until(Strict):
+    """Adaptive stop: draw samples until the ERF size and the 50 % mass area are this precise."""
+
+    relative_error: float = Field(0.02, gt=0, lt=1)
+    at_most: int = Field(4096, ge=2, le=1_000_000)
+
+
+class AverageOptions(Strict):
+    """How many samples, from which seed, reduced how."""
+
+    inputs: int = Field(32, ge=1, le=100_000, description="Input samples per draw of the weights.")
+    weights: int = Field(
+        1, ge=1, le=10_000, description="Draws of the weights; above 1 each run re-draws them."
+    )
+    seed: int = Field(0, ge=0, lt=2**63)
+    statistic: Statistic = Statistic.ABS
+    until: Until | None = None
+
+
+class ErfRequest(Strict):
+    """One measurement: which network, which unit, averaged over what."""
+
+    model: ModelRef | None = Field(None, description="Absent when a file part carries the model.")
+    input: InputOptions = InputOptions()
+    target: TargetOptions = TargetOptions()
+    average: AverageOptions = AverageOptions()
+    weights: Weights = Weights.GIVEN
+    dtype: Dtype = Dtype.FLOAT32
+    method: Literal["gradient", "analytic"] = "gradient"
+    protocol: Literal["erfscope", "replknet"] = "erfscope"
+    layers: Literal["target", "all"] = Field("target", description="all adds the profile along depth.")
+
+    @model_validator(mode="after")
+    def _redraws_need_a_scheme(self) -> Self:
+        is_onnx = self.model is not None and self.model.sha256 is not None
+        if is_onnx and self.average.weights > 1 and self.weights is Weights.GIVEN:
+            raise ValueError(
+                "average.weights > 1 re-draws every weight, but weights is 'given' and the model is ONNX; "
+                "name a scheme, for example weights='kaiming_normal'"
+            )
+        return self
