@@ -1,0 +1,75 @@
+"""Averaging: gradients of many samples become one map and the group means that its errors are computed from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from erfscope.contract.request import Statistic
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """A statistic: what is summed per sample, and what is made of the mean."""
+
+    each: Callable[[Array], Array]
+    finish: Callable[[Array], Array]
+
+
+def _mean(g: Array) -> Array:
+    return g
+
+
+REDUCTIONS: dict[Statistic, Reduction] = {
+    Statistic.ABS: Reduction(np.abs, _mean),
+    Statistic.RMS: Reduction(np.square, np.sqrt),
+    Statistic.RELU: Reduction(lambda g: np.maximum(g, 0), _mean),
+    Statistic.SIGNED: Reduction(_mean, np.abs),
+}
+
+
+@dataclass
+class Average:
+    """Running float64 sums in sample order, kept in groups for the jackknife; `groups` is at least 2 for errors."""
+
+    shape: tuple[int, ...]
+    statistic: Statistic
+    groups: int
+    sums: Array = field(init=False)
+    counts: NDArray[np.int64] = field(init=False)
+    dead: int = 0
+
+    def __post_init__(self) -> None:
+        self.sums = np.zeros((self.groups, *self.shape))
+        self.counts = np.zeros(self.groups, np.int64)
+
+    def add(self, g: NDArray[Any], cluster: int, axes: tuple[int, ...]) -> None:
+        """Take in one sample's gradient; `axes` are its non-spatial ones, `cluster` keeps dependent samples together."""
+        wide = g.astype(np.float64)
+        self.dead += not wide.any()
+        group = cluster % self.groups
+        self.sums[group] += REDUCTIONS[self.statistic].each(wide).mean(axis=axes)
+        self.counts[group] += 1
+
+    @property
+    def used(self) -> int:
+        """Samples taken in so far."""
+        return int(self.counts.sum())
+
+    def map(self) -> Array:
+        """The ERF map over all samples, unnormalised."""
+        return self.finish(self.sums.sum(axis=0) / self.used)
+
+    def finish(self, mean: Array) -> Array:
+        """From a mean of the statistic to a map."""
+        return REDUCTIONS[self.statistic].finish(mean)
+
+    def group_means(self) -> tuple[Array, NDArray[np.int64]]:
+        """Means of the groups that hold samples, and how many samples each holds."""
+        filled = self.counts > 0
+        counts = self.counts[filled]
+        return self.sums[filled] / counts.reshape(-1, *[1] * len(self.shape)), counts

@@ -1,0 +1,46 @@
+"""The library's face: any torch.nn.Module in, receptive fields out."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from erfscope.contract.request import ErfRequest
+from erfscope_engine.measure import Measurement, measure_network
+from erfscope_engine.module import network_of
+from erfscope_engine.plan import trace_network
+from erfscope_engine.receptive import ReceptiveField, receptive_field_of
+from erfscope_engine.units import center_of
+
+
+def measure(
+    module: nn.Module,
+    input_shape: tuple[int, ...],
+    *,
+    device: torch.device | str = "cpu",
+    progress: Callable[[str, float], None] = lambda stage, share: None,
+    **fields: Any,
+) -> Measurement:
+    """Measure the ERF of a unit of `module` for inputs of `input_shape` ([C, H, W], no batch).
+
+    `fields` are those of ErfRequest: target={"layer": "layer4", "unit": [3, 3]}, average={"inputs": 64}, dtype="float64" …
+    Layers are named as in `module.named_modules()`. Raises ProblemError.
+    """
+    request = ErfRequest.model_validate(fields)
+    dtype = getattr(torch, request.dtype.value)
+    return measure_network(
+        network_of(module, input_shape, dtype=dtype, device=device), request, progress=progress
+    )
+
+
+def receptive_field(
+    module: nn.Module,
+    input_shape: tuple[int, ...],
+    *,
+    layer: str = "auto",
+    unit: tuple[int, ...] | None = None,
+) -> ReceptiveField:
+    """The exact theoretical receptive field of a unit (the centre by default); nothing is averaged, one forward is run."""
+    traced, found = trace_network(network_of(module, input_shape), layer, samples=1)
+    return receptive_field_of(traced, found, center_of(found) if unit is None else unit)

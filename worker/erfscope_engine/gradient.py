@@ -1,0 +1,144 @@
+"""Gradient maps: a unit, a micro-batch of samples, back to the input."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from erfscope.contract.problem import ProblemError
+from erfscope.contract.request import Source
+from erfscope_engine.layers import Layer, Traced
+from erfscope_engine.samples import draw, signs
+from erfscope_engine.tape import replay
+
+Channels = str | tuple[int, ...]  # "sum", "random", or a list
+VANISHING = 1e-5  # rms gradient of the channel sum over that of random signs (behind a LayerNorm: 1e-8)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One unit of a traced network and how it is excited; sample k of it is always the same.
+
+    `scale` seeds the gradient with 2**scale; `rectified` puts a ReLU on the outputs, as the RepLKNet script does.
+    """
+
+    traced: Traced
+    layer: Layer
+    unit: tuple[int, ...]
+    channels: Channels
+    seed: int
+    source: Source
+    images: Sequence[NDArray[Any]] = ()
+    scale: int = 0
+    rectified: bool = False
+
+    @property
+    def batch(self) -> int:
+        """Samples per run."""
+        return self.traced.tape.batch
+
+    @property
+    def index(self) -> tuple[int | slice, ...]:
+        """Index of the unit in the layer's tensor: all samples, all channels."""
+        at = self.layer.place(self.unit)
+        return tuple(at.get(k, slice(None)) for k in range(len(self.layer.shape)))
+
+
+def sample_gradients(probe: Probe, first: int) -> NDArray[np.float64]:
+    """2**scale · ∂(channels · y_unit)/∂x of samples first … first + batch − 1, shape (batch, *input shape).
+
+    Raises ProblemError: no-gradient where nothing on the way is differentiable, non-finite-output.
+    """
+    x = _inputs(probe, first).requires_grad_()
+    y = replay(probe.traced.tape.ancestors([probe.layer.value]), x, probe.layer.value)[probe.index]
+    _check_output(probe, y)
+    seed = (_channel_weights(probe, y, first) * 2.0**probe.scale).to(y.dtype)
+    (g,) = torch.autograd.grad(y, x, seed, allow_unused=True)
+    return np.zeros(x.shape) if g is None else g.double().cpu().numpy()
+
+
+def _inputs(probe: Probe, first: int) -> Tensor:
+    network = probe.traced.network
+    rows = [
+        draw(probe.source, network.input_shape, probe.seed, first + n, probe.images)
+        for n in range(probe.batch)
+    ]
+    return torch.from_numpy(np.stack(rows)).to(device=network.device, dtype=network.dtype)
+
+
+def _check_output(probe: Probe, y: Tensor) -> None:
+    name = probe.layer.name
+    if not y.requires_grad:
+        raise ProblemError(
+            "no-gradient",
+            f"Layer {name!r} is computed from the input only through operators without a gradient "
+            "(comparison, rounding, search). Name an earlier layer.",
+            layer=name,
+        )
+    if not torch.isfinite(y).all():
+        raise ProblemError(
+            "non-finite-output",
+            f"Layer {name!r} has infinite or NaN values at unit {list(probe.unit)}. Look at the weights, and at the "
+            "input's scale (input.source, input.mean, input.std).",
+            layer=name,
+        )
+
+
+def _channel_weights(probe: Probe, y: Tensor, first: int) -> Tensor:
+    """What is put on the unit's channels, per sample."""
+    if isinstance(probe.channels, tuple):
+        weights = _listed(probe.channels, probe.layer, y)
+    elif probe.channels == "random":
+        rows = [signs(tuple(y.shape[1:]), probe.seed, first + n) for n in range(len(y))]
+        weights = torch.from_numpy(np.stack(rows)).to(y.device)
+    else:
+        weights = torch.ones(y.shape, device=y.device)
+    return weights * (y.detach() > 0) if probe.rectified else weights
+
+
+def _listed(channels: tuple[int, ...], layer: Layer, y: Tensor) -> Tensor:
+    """Ones on the listed channels: the first axis that is neither batch nor space."""
+    count = y.shape[1] if y.dim() > 1 else 1
+    wrong = [c for c in channels if c >= count]
+    if wrong:
+        raise ProblemError(
+            "invalid-target",
+            f"target.channels names channel {wrong[0]}, but layer {layer.name!r} has {count}, counted from 0.",
+            layer=layer.name,
+        )
+    weights = torch.zeros(y.shape, device=y.device)
+    weights[:, list(channels)] = 1
+    return weights
+
+
+def scaled(probe: Probe) -> Probe:
+    """`probe` seeded with the power of two that brings the first micro-batch well inside the number range.
+
+    Untrained deep nets underflow (1e-62 in float32), and the map is linear in its seed. Ordinary ones keep scale 0.
+    """
+    top = int(np.log2(torch.finfo(probe.traced.network.dtype).max)) - 8
+    for scale in (0, top // 2, top, -top // 2):
+        peak = float(np.abs(sample_gradients(replace(probe, scale=scale), 0)).max())
+        if peak > 0 and np.isfinite(peak):
+            power = scale - round(float(np.log2(peak)))
+            ordinary = scale == 0 and abs(np.log2(peak)) < top // 4
+            return replace(probe, scale=0 if ordinary else int(np.clip(power, -top, top)))
+    return probe
+
+
+def settled(probe: Probe) -> Probe:
+    """`probe` with `auto` channels decided: their sum, or random signs where the sum's gradient vanishes."""
+    if probe.channels != "auto":
+        return scaled(probe)
+    plain, signed = scaled(replace(probe, channels="sum")), scaled(replace(probe, channels="random"))
+    return signed if _log_rms(plain) < _log_rms(signed) + np.log2(VANISHING) else plain
+
+
+def _log_rms(probe: Probe) -> float:
+    """log2 of the root mean square of the first micro-batch's gradient, its scale taken out."""
+    mean_square = float(np.square(sample_gradients(probe, 0)).mean())
+    return -np.inf if mean_square == 0 else 0.5 * float(np.log2(mean_square)) - probe.scale

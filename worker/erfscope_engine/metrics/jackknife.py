@@ -1,0 +1,97 @@
+"""Standard errors of every scalar of a map: delete-one-group jackknife over groups of samples."""
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from erfscope.contract.flat import SHARES, flatten_map, mass_name
+from erfscope.contract.result import Number
+from erfscope_engine.metrics.geometry import Geometry
+from erfscope_engine.metrics.mass import pixel_counts
+from erfscope_engine.metrics.measure import scalars_of
+from erfscope_engine.metrics.patch import Array, Patch, bounding_box, cut
+
+Finish = Callable[[Array], Array]
+
+PERIODS = {"theta": math.pi}  # an axis has no direction
+
+
+def standard_errors(
+    groups: npt.ArrayLike, weights: npt.ArrayLike, geometry: Geometry, finish: Finish = np.asarray
+) -> dict[str, Number]:
+    """Standard error, by flat name, of every scalar of finish(mean of the groups).
+
+    `groups` (G, *shape) are mean maps of disjoint groups of samples (mean squares for the statistic rms, with
+    finish=np.sqrt; signed means with finish=np.abs), `weights` (G,) their numbers of samples; groups without
+    samples are left out. A scalar that is undefined on the mean or on any of the G means without one group
+    has error None, and so has every scalar with fewer than two groups.
+    """
+    maps, counts = np.asarray(groups), np.asarray(weights, dtype=np.float64)
+    if maps.shape != (len(counts), *geometry.shape):
+        raise ValueError(f"groups have shape {maps.shape}, expected {(len(counts), *geometry.shape)}")
+    maps, counts = maps[counts > 0], counts[counts > 0]
+    full, *without = (_smooth_scalars(patch) for patch in _means(maps, counts, geometry, finish))
+    shares = counts / counts.sum() if len(counts) else counts
+    return {
+        name: _error(value, [other[name] for other in without], shares, PERIODS.get(name))
+        for name, value in full.items()
+    }
+
+
+def _smooth_scalars(patch: Patch) -> dict[str, Number]:
+    """The scalars of a mean, with the last pixel of a set counted in part.
+
+    Whole numbers of pixels often stay the same without one group, which would claim an error of exactly 0.
+    """
+    scalars = flatten_map(scalars_of(patch))
+    if not patch.empty:
+        counts = pixel_counts(patch, np.array([float(share) for share in SHARES]))
+        names = [f"{mass_name(share)}_pixels" for share in SHARES]
+        scalars |= {name: float(count) for name, count in zip(names, counts, strict=True)}
+    return scalars
+
+
+def _means(
+    maps: npt.NDArray[np.generic], counts: Array, geometry: Geometry, finish: Finish
+) -> Iterator[Patch]:
+    """The mean of all groups, then the means that leave out one group each.
+
+    Each mean is summed anew: subtracting a group from the total would leave rounding where the others are
+    zero.
+    """
+    if not len(maps) or not maps.any():
+        yield cut(np.zeros(geometry.shape), geometry)
+        return
+    box = bounding_box([group != 0 for group in maps])
+    part = maps[(slice(None), *box)].astype(np.float64, copy=False)
+    flat, shape = part.reshape(len(part), -1), part.shape[1:]
+    for left_out in range(-1, len(counts) if len(counts) > 1 else 0):
+        kept = np.where(np.arange(len(counts)) == left_out, 0.0, counts)
+        mean = finish((kept / kept.sum() @ flat).reshape(shape))
+        yield _place(mean, box, geometry)
+
+
+def _place(mean: Array, box: tuple[slice, ...], geometry: Geometry) -> Patch:
+    """Cut a map that covers only `box` of the input."""
+    local = Geometry(geometry.center, geometry.trf_box, mean.shape, geometry.stride)
+    patch = cut(mean, local)
+    origin = tuple(s.start + o for s, o in zip(box, patch.origin, strict=True))
+    return Patch(patch.values, origin, geometry)
+
+
+def _error(value: Number, without: list[Number], shares: Array, period: float | None) -> Number:
+    """Jackknife for groups of unequal size: Busing, Meijer, van der Leeden, Stat. Comput. 9 (1999).
+
+    With equal groups it is the root of (G - 1) / G · Σ (value without one - their mean)².
+    """
+    if value is None or not without or any(other is None for other in without):
+        return None
+    others = np.array(without, dtype=np.float64) - value
+    if period is not None:
+        others -= period * np.round(others / period)
+    inverse = 1 / shares
+    pseudo = -(inverse - 1) * others
+    center = float((1 - shares) @ -others)
+    return float(np.sqrt(np.mean((pseudo - center) ** 2 / (inverse - 1))))

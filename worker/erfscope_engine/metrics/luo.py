@@ -1,0 +1,64 @@
+"""Luo's ERF size: how many pixels are above a share of the centre's value.
+
+Luo, Li, Urtasun, Zemel, "Understanding the Effective Receptive Field in Deep Convolutional Neural Networks",
+NIPS 2016, section 3: a pixel belongs to the ERF when its value is above 1 - 95.45 % (two sigma) of the
+centre's.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.ndimage import map_coordinates
+
+from erfscope.contract.result import Erf
+from erfscope_engine.metrics.patch import Patch
+
+TWO_SIGMA = 1 - 0.9545
+ONE_SIGMA = 1 - 0.6827
+
+Count = Callable[[Patch, float], float]
+
+
+def luo_size(patch: Patch) -> Erf:
+    """Size N**(1/d), pixels, of the N pixels strictly above the threshold; None where the reference is 0."""
+    return sizes(patch, pixels_above)
+
+
+def sizes(patch: Patch, count: Count) -> Erf:
+    """The sizes that a way to count pixels above a level gives."""
+    center, geometry = center_value(patch), patch.geometry
+    size = _side(patch, count, TWO_SIGMA * center)
+    return Erf(
+        size=size,
+        ratio=_ratio(size, geometry.trf_side),
+        ratio_clipped=_ratio(size, geometry.trf_side_clipped),
+        size_1sigma=_side(patch, count, ONE_SIGMA * center),
+        size_peak=_side(patch, count, TWO_SIGMA * float(patch.values.max(initial=0.0))),
+    )
+
+
+def center_value(patch: Patch) -> float:
+    """The map at the projected centre, interpolated linearly between pixels.
+
+    A centre outside the input is moved to the nearest point between the centres of its outermost pixels.
+    """
+    if patch.empty:
+        return 0.0
+    point = np.subtract(patch.geometry.nearest_center, patch.origin)[:, None]
+    # grid-constant: beyond the patch the map is zero, and the step down to it is interpolated as well.
+    return float(map_coordinates(patch.values, point, order=1, mode="grid-constant", prefilter=False)[0])
+
+
+def pixels_above(patch: Patch, level: float) -> float:
+    """Number of pixels strictly above the level."""
+    return float(np.count_nonzero(patch.values > level))
+
+
+def _side(patch: Patch, count: Count, level: float) -> float | None:
+    if level <= 0:
+        return None
+    return float(count(patch, level) ** (1 / patch.geometry.rank))
+
+
+def _ratio(size: float | None, side: float) -> float | None:
+    return None if size is None or side == 0 else size / side

@@ -1,0 +1,67 @@
+"""Every metric of one map, in the contract's own models; and its scalars by flat name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy.typing as npt
+
+from erfscope.contract.flat import flatten_map
+from erfscope.contract.result import Erf, GaussianFit, MassArea, Number, Radial, Shape
+from erfscope_engine.metrics.blocks import blocks
+from erfscope_engine.metrics.fit import describe, fit_gaussian, rank_rivals
+from erfscope_engine.metrics.geometry import Geometry
+from erfscope_engine.metrics.luo import luo_size
+from erfscope_engine.metrics.mass import mass_areas
+from erfscope_engine.metrics.moments import moments
+from erfscope_engine.metrics.patch import Patch, cut
+from erfscope_engine.metrics.radial import radial, radii
+from erfscope_engine.metrics.shape import shape_of
+
+
+@dataclass(frozen=True)
+class MapMetrics:
+    """What is measured on one map."""
+
+    erf: Erf
+    mass: Mapping[str, MassArea]
+    gaussian: GaussianFit
+    radial: Radial
+    shape: Shape
+
+
+def measure_map(m: npt.ArrayLike, geometry: Geometry) -> MapMetrics:
+    """Measure a non-negative map of the input's spatial shape (1 to 3 axes); undefined values are None.
+
+    Every metric but `pixels` is defined on the linear map, whatever its scale. Raises ProblemError
+    `non-finite-output` for NaN or infinity, ValueError for a wrong shape or negative values.
+    """
+    patch = cut(m, geometry)
+    measured = moments(patch)
+    data = blocks(patch, measured) if measured else None
+    gaussian = fit_gaussian(patch, measured, data)
+    rivals = rank_rivals(data, measured, gaussian) if data and measured else []
+    return MapMetrics(
+        erf=luo_size(patch),
+        mass=mass_areas(patch),
+        gaussian=describe(measured, gaussian, rivals),
+        radial=radial(patch),
+        shape=shape_of(patch, measured, gaussian),
+    )
+
+
+def flat_scalars(m: npt.ArrayLike, geometry: Geometry) -> dict[str, Number]:
+    """The scalars of measure_map by flat name, without rival fits and curves."""
+    return flatten_map(scalars_of(cut(m, geometry)))
+
+
+def scalars_of(patch: Patch) -> MapMetrics:
+    """The metrics that flat names need, of a map that is cut already."""
+    measured = moments(patch)
+    gaussian = fit_gaussian(patch, measured)
+    return MapMetrics(
+        erf=luo_size(patch),
+        mass=mass_areas(patch),
+        gaussian=describe(measured, gaussian),
+        radial=radii(patch),
+        shape=shape_of(patch, measured, gaussian),
+    )

@@ -1,0 +1,59 @@
+"""The plan: at which micro-batch a network is recorded. Fixed by the graph and the device kind, never by load."""
+
+from erfscope.contract.problem import ProblemError
+from erfscope_engine.layers import Layer, Traced, survey
+from erfscope_engine.network import Network
+from erfscope_engine.receptive import samples_leak
+from erfscope_engine.tape import Tape, record
+
+WORKING_SET = {"cpu": 256 << 20, "cuda": 4 << 30}  # bytes of activations that one micro-batch may keep alive
+LARGEST_BATCH = {"cpu": 8, "cuda": 32}
+
+
+def trace_network(
+    network: Network, layer: str, *, samples: int, at_most: int | None = None
+) -> tuple[Traced, Layer]:
+    """Record `network` at the micro-batch for `layer` and find its layers.
+
+    A network that takes one batch size only, or lets samples see each other, is recorded at that size, or one by one.
+    `at_most` limits the micro-batch (the way back after an out-of-memory).
+    """
+    traced = survey(network, record(network, network.batch or 1))
+    target = traced.layer(layer)
+    if network.batch is not None:
+        if network.batch > 1 and samples_leak(traced, target):
+            raise ProblemError(
+                "unsupported-model",
+                f"The model takes batches of exactly {network.batch}, and layer {target.name!r} of one sample depends on "
+                "the others, so it has no receptive field of its own.",
+            )
+        return traced, target
+    batch = _micro_batch(traced.tape, target, network.device.type, samples, at_most)
+    return _batched(network, layer, batch, traced, target) if batch > 1 else (traced, target)
+
+
+def _micro_batch(tape: Tape, target: Layer, device: str, samples: int, at_most: int | None) -> int:
+    """The largest power of two whose activations fit the working set."""
+    kept = {i for entry in tape.ancestors([target.value]) for i in entry.outputs if i is not None}
+    size = sum(_bytes(tape, i) for i in kept) or 1
+    room = min(LARGEST_BATCH[device], WORKING_SET[device] // size, samples, at_most or samples)
+    return 1 << max(room.bit_length() - 1, 0)
+
+
+def _bytes(tape: Tape, index: int) -> int:
+    value = tape.values[index]
+    count = 1
+    for extent in value.shape:
+        count *= extent
+    return count * value.dtype.itemsize
+
+
+def _batched(network: Network, layer: str, batch: int, single: Traced, target: Layer) -> tuple[Traced, Layer]:
+    """Recorded at `batch` where the network allows it: shapes written into the graph may fix one sample."""
+    try:
+        traced = survey(network, record(network, batch))
+        found = traced.layer(layer)
+    except (ProblemError, RuntimeError, ValueError, IndexError):
+        return single, target  # the network said no to this batch size; one by one is always right
+    same = found.shape[1:] == target.shape[1:] and found.grid == target.grid
+    return (traced, found) if same and not samples_leak(traced, found) else (single, target)

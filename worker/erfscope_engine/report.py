@@ -1,0 +1,187 @@
+"""From averaged maps to the contract's ErfResult: geometry, metrics, provenance."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from erfscope._version import __version__
+from erfscope.contract.request import ErfRequest
+from erfscope.contract.result import (
+    ErfResult,
+    LayerInfo,
+    LayerProfile,
+    Provenance,
+    Samples,
+    Trf,
+    UnitEntry,
+)
+from erfscope_engine.average import Average
+from erfscope_engine.gradient import Probe
+from erfscope_engine.layers import Traced
+from erfscope_engine.metrics import Geometry, MapMetrics, area_ratio, measure_map
+from erfscope_engine.receptive import ReceptiveField
+
+Errors = dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One unit, measured: its map normalised to a maximum of 1, and what the raw map's maximum was (log2)."""
+
+    probe: Probe
+    field: ReceptiveField
+    map: NDArray[np.float64]
+    peak_log2: float
+    samples: Samples
+    errors: Errors
+    metrics: MapMetrics
+
+    @classmethod
+    def of(cls, probe: Probe, field: ReceptiveField, average: Average, errors: Errors) -> Self:
+        """Normalise and measure an average."""
+        raw = average.map()
+        peak = float(raw.max())
+        m = raw / peak
+        return cls(
+            probe,
+            field,
+            m,
+            float(np.log2(peak)) - probe.scale,
+            Samples(used=average.used, dead=average.dead),
+            errors,
+            measure_map(m, geometry_of(field)),
+        )
+
+
+def geometry_of(field: ReceptiveField) -> Geometry:
+    """A receptive field as the metrics take it."""
+    return Geometry(field.center, field.box, field.shape, tuple(_number(s) for s in field.stride))
+
+
+def _number(value: Fraction | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def trf_of(field: ReceptiveField) -> Trf:
+    """A receptive field as the contract says it."""
+    return Trf(
+        size=list(field.size),
+        stride=[_number(s) for s in field.stride],
+        box=list(field.box),
+        center=list(field.center),
+        clipped=field.clipped,
+        is_global=field.is_global,
+        widened_by=list(field.widened_by),
+    )
+
+
+def build_result(
+    request: ErfRequest,
+    traced: Traced,
+    main: Measured,
+    units: Sequence[Measured],
+    profile: Sequence[Measured],
+    model_sha256: str | None,
+) -> ErfResult:
+    """The whole answer around the main unit."""
+    layer = main.probe.layer
+    return ErfResult(
+        layer=LayerInfo(
+            name=layer.name,
+            operator=layer.operator,
+            shape=list(layer.shape[1:]),
+            spatial_axes=layer.spatial_axes,
+        ),
+        unit=list(main.probe.unit),
+        input_shape=_channels_first(traced),
+        trf=trf_of(main.field),
+        erf=main.metrics.erf,
+        mass=dict(main.metrics.mass),
+        gaussian=main.metrics.gaussian,
+        radial=main.metrics.radial,
+        shape=main.metrics.shape,
+        stderr=main.errors,
+        samples=main.samples,
+        layers=[_profile_row(row) for row in profile],
+        units=[_unit_entry(unit) for unit in units] if len(units) > 1 else [],
+        replknet=_replknet(main, traced) if request.protocol == "replknet" else None,
+        scale_log2=main.peak_log2,
+        provenance=_provenance(request, traced, main, model_sha256),
+    )
+
+
+def _channels_first(traced: Traced) -> list[int]:
+    shape = traced.network.input_shape
+    space = [k - 1 for k in traced.space]
+    return [n for k, n in enumerate(shape) if k not in space] + [shape[k] for k in space]
+
+
+def _profile_row(row: Measured) -> LayerProfile:
+    layer, metrics = row.probe.layer, row.metrics
+    return LayerProfile(
+        name=layer.name,
+        operator=layer.operator,
+        shape=list(layer.shape[1:]),
+        trf_size=list(row.field.size),
+        trf_stride=[_number(s) for s in row.field.stride],
+        is_global=row.field.is_global,
+        erf_size=metrics.erf.size,
+        erf_ratio=metrics.erf.ratio,
+        sigma=metrics.gaussian.sigma,
+        mass_50_side=metrics.mass["0.50"].side,
+    )
+
+
+def _unit_entry(unit: Measured) -> UnitEntry:
+    return UnitEntry(
+        unit=list(unit.probe.unit),
+        trf=trf_of(unit.field),
+        erf=unit.metrics.erf,
+        mass=dict(unit.metrics.mass),
+        samples=unit.samples,
+        scale_log2=unit.peak_log2,
+    )
+
+
+def _replknet(main: Measured, traced: Traced) -> dict[str, float | None] | None:
+    """The script's r: it sums over colours where our map is their mean, and works at the gradient's own scale."""
+    if main.map.ndim != 2:
+        return None
+    channels = int(np.prod(traced.network.input_shape)) // main.map.size
+    return area_ratio(main.map * 2.0**main.peak_log2 * channels)
+
+
+def _provenance(request: ErfRequest, traced: Traced, main: Measured, model_sha256: str | None) -> Provenance:
+    notes = [*traced.network.notes]
+    if traced.tape.stopped:
+        notes.append(
+            f"Recording ended at operator {traced.tape.stopped}, which reads values that depend on the input; "
+            "layers behind it are not measured."
+        )
+    if main.samples.dead:
+        notes.append(
+            f"{main.samples.dead} of {main.samples.used} samples are dead: their gradient is exactly zero."
+        )
+    return Provenance(
+        engine=__version__,
+        torch=torch.__version__,
+        device=traced.network.device.type,
+        dtype=request.dtype.value,
+        threads=torch.get_num_threads(),
+        micro_batch=traced.tape.batch,
+        seed=request.average.seed,
+        model_sha256=model_sha256,
+        layer=main.probe.layer.name,
+        statistic="relu" if request.protocol == "replknet" else request.average.statistic.value,
+        channels=main.probe.channels if isinstance(main.probe.channels, str) else "list",
+        source=request.input.source.value,
+        weights=request.weights.value,
+        samples=main.samples.used,
+        input_shape=list(traced.network.input_shape),
+        notes=notes,
+    )

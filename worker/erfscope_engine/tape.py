@@ -1,0 +1,220 @@
+"""The tape: every ATen operator that depends on the input, recorded from one eager run, ready to be replayed.
+
+What does not depend on the input just executes and becomes a constant, so constant folding falls out.
+Mutation is turned into pure operators (`functionalize`), so the tape is a straight-line program.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_map_only
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from erfscope.contract.problem import ProblemError
+from erfscope_engine.network import Network
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A place in an operator's arguments where a recorded value goes."""
+
+    index: int
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One recorded operator; tensors that depend on the input are `Ref`s in `args` and `kwargs`."""
+
+    op: torch._ops.OpOverload
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    outputs: tuple[int | None, ...]  # value index per tensor output, None where an output is not a tensor
+
+    @property
+    def refs(self) -> list[Ref]:
+        """The recorded values this operator reads, in order of appearance."""
+        flat, _ = tree_flatten((self.args, self.kwargs))
+        return [leaf for leaf in flat if isinstance(leaf, Ref)]
+
+
+@dataclass
+class Value:
+    """A recorded tensor: its shape and, where the network named it, its name and operator."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    entry: int | None
+    name: str | None = None
+    operator: str = ""
+
+
+@dataclass
+class Tape:
+    """A straight-line program; value 0 is the input."""
+
+    values: list[Value]
+    entries: list[Entry] = field(default_factory=list)
+    names: dict[str, int] = field(default_factory=dict)
+    stopped: str | None = None  # why recording ended before the network did
+
+    @property
+    def batch(self) -> int:
+        """Batch size at which the tape was recorded."""
+        return self.values[0].shape[0]
+
+    def ancestors(self, targets: Iterable[int]) -> list[Entry]:
+        """The entries that `targets` depend on, in order."""
+        needed = set(targets)
+        kept: list[Entry] = []
+        for entry in reversed(self.entries):
+            if needed.intersection(entry.outputs):
+                kept.append(entry)
+                needed.update(ref.index for ref in entry.refs)
+        return kept[::-1]
+
+    def label(self, entry: Entry) -> str:
+        """A name for an operator that a person can find: its layer and what it is."""
+        index = self.entries.index(entry)
+        kind = entry.op.overloadpacket.__name__
+        for later in self.entries[index:]:
+            for out in later.outputs:
+                if out is not None and self.values[out].name is not None:
+                    return f"{self.values[out].name} ({kind})"
+        return kind
+
+
+SHAPE_ONLY = {"zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like",
+              "new_zeros", "new_ones", "new_full", "new_empty", "sym_size", "sym_numel"}  # fmt: skip
+
+
+class _StopRecordingError(Exception):
+    """The network asked for a value that depends on the input."""
+
+
+class _Recorder(TorchDispatchMode):
+    def __init__(self, tape: Tape) -> None:
+        super().__init__()
+        self.tape = tape
+        self.index: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        marked_args, marked_kwargs = tree_map_only(Tensor, self._mark, (args, kwargs))
+        flat, _ = tree_flatten((marked_args, marked_kwargs))
+        depends = any(isinstance(leaf, Ref) for leaf in flat)
+        if depends and _reads_values(func):
+            raise _StopRecordingError(func.overloadpacket.__name__)
+        out = func(*args, **kwargs)
+        if depends and func.overloadpacket.__name__ not in SHAPE_ONLY:
+            self._append(func, marked_args, marked_kwargs, out)
+        return out
+
+    def _mark(self, tensor: Tensor) -> Any:
+        index = self.index.get(tensor)
+        return tensor if index is None else Ref(index)
+
+    def _append(self, func: Any, args: Any, kwargs: Any, out: Any) -> None:
+        outs = out if isinstance(out, (tuple, list)) else (out,)
+        entry = len(self.tape.entries)
+        outputs = tuple(self._track(item, entry) if isinstance(item, Tensor) else None for item in outs)
+        self.tape.entries.append(Entry(func, args, kwargs, outputs))
+
+    def _track(self, tensor: Tensor, entry: int | None) -> int:
+        self.tape.values.append(Value(tuple(tensor.shape), tensor.dtype, entry))
+        self.index[tensor] = len(self.tape.values) - 1
+        return len(self.tape.values) - 1
+
+    def name(self, name: str, operator: str, tensor: Tensor) -> None:
+        """Give a recorded tensor the network's own name; a module's name wins over its last child's."""
+        if torch._is_functional_tensor(tensor):
+            torch._sync(tensor)
+            tensor = torch._from_functional_tensor(tensor)
+        index = self.index.get(tensor)
+        if index is None:
+            return
+        self.tape.names.setdefault(name, index)
+        value = self.tape.values[index]
+        if value.name is None or value.name.startswith(f"{name}."):
+            value.name, value.operator = name, operator
+
+
+def _reads_values(func: Any) -> bool:
+    tags = func.tags
+    return torch.Tag.data_dependent_output in tags or torch.Tag.dynamic_output_shape in tags
+
+
+def record(network: Network, batch: int) -> Tape:
+    """Run `network` once on a batch of seeded normal inputs and record what depends on them.
+
+    Raises ProblemError("shape-mismatch") where the network does not run at this shape, with torch's own reason.
+    """
+    shape = (batch, *network.input_shape)
+    generator = torch.Generator().manual_seed(0)
+    example = torch.randn(shape, generator=generator).to(network.dtype).to(network.device)
+    tape = Tape([Value(shape, network.dtype, None, network.input_name, "Input")])
+    tape.names[network.input_name] = 0
+    recorder = _Recorder(tape)
+
+    def run(x: Tensor) -> Tensor:
+        inner = torch._from_functional_tensor(x)
+        recorder.index[inner] = 0
+        try:
+            network.run(x, recorder.name)
+        except _StopRecordingError as stop:
+            tape.stopped = str(stop)
+        return x
+
+    with torch.no_grad(), _exact_kernels():
+        functional = torch.func.functionalize(run, remove="mutations")
+        with recorder:
+            functional(example)
+    return tape
+
+
+class _exact_kernels:  # noqa: N801 - reads as the context manager it is
+    """Attention as plain matrix products and softmax: the fused kernels hide what depends on what."""
+
+    def __enter__(self) -> None:
+        self.fast = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)
+        self.sdpa = sdpa_kernel(SDPBackend.MATH)
+        self.sdpa.__enter__()
+
+    def __exit__(self, *exc: Any) -> None:
+        self.sdpa.__exit__(*exc)
+        torch.backends.mha.set_fastpath_enabled(self.fast)
+
+
+def replay(entries: Sequence[Entry], x: Tensor, want: int) -> Tensor:
+    """Run recorded `entries` on `x` and return value `want`; intermediate values go as soon as they may.
+
+    Differentiable in `x`. Shapes are those of the recording, the batch included.
+    """
+    last_use = {ref.index: position for position, entry in enumerate(entries) for ref in entry.refs}
+    store: dict[int, Tensor] = {0: x}
+    for position, entry in enumerate(entries):
+        used = {ref.index for ref in entry.refs}
+        args, kwargs = tree_map_only(Ref, _fetch(store), (entry.args, entry.kwargs))
+        out = entry.op(*args, **kwargs)
+        outs = out if isinstance(out, (tuple, list)) else (out,)
+        store.update({i: o for i, o in zip(entry.outputs, outs, strict=True) if i is not None})
+        for index in used:
+            if last_use[index] == position and index != want:
+                del store[index]
+    if want not in store:
+        raise ProblemError("internal", "The tape does not reach the wanted value.")
+    return store[want]
+
+
+def _fetch(store: dict[int, Tensor]) -> Callable[[Ref], Tensor]:
+    def fetch(ref: Ref) -> Tensor:
+        return store[ref.index]
+
+    return fetch
