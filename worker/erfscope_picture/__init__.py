@@ -1,0 +1,7 @@
+"""A measured map as a picture for papers: `render` gives PNG bytes; numpy and pillow only."""
+
+from erfscope_picture.colormap import COLORMAPS
+from erfscope_picture.picture import render
+from erfscope_picture.scale import SCALES
+
+__all__ = ["COLORMAPS", "SCALES", "render"]
