@@ -4,19 +4,18 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
+from pydantic.json_schema import JsonSchemaMode
+
 from erfscope.contract.architecture import Architecture, Init, check, plan
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import ErfRequest, Weights
-from pydantic import ValidationError
-from pydantic.json_schema import JsonSchemaMode
 
 CONV: dict[str, Any] = {"type": "conv", "out_channels": 8, "kernel_size": 3, "padding": "same"}
 
 
 def spec(*layers: dict[str, Any], size: tuple[int, ...] = (16, 16), channels: int = 4) -> Architecture:
-    return Architecture.model_validate(
-        {"input": {"channels": channels, "size": list(size)}, "layers": list(layers)}
-    )
+    return Architecture.model_validate({"input": {"channels": channels, "size": list(size)}, "layers": list(layers)})
 
 
 def refusal(*layers: dict[str, Any], size: tuple[int, ...] = (16, 16)) -> str:
@@ -200,9 +199,7 @@ def test_a_blocks_scheme_holds_inside_and_a_layers_own_wins() -> None:
         ),
     ],
 )
-def test_what_does_not_fit_is_refused_by_the_layers_place(
-    layers: list[dict[str, Any]], words: list[str]
-) -> None:
+def test_what_does_not_fit_is_refused_by_the_layers_place(layers: list[dict[str, Any]], words: list[str]) -> None:
     detail = refusal({**CONV, "name": "skip"}, *layers)
     assert [word for word in words if word not in detail] == []
 

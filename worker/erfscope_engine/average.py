@@ -48,7 +48,7 @@ class Average:
         self.counts = np.zeros(self.groups, np.int64)
 
     def add(self, g: NDArray[Any], cluster: int, axes: tuple[int, ...]) -> None:
-        """Take in one sample's gradient; `axes` are its non-spatial ones, `cluster` keeps dependent samples together."""
+        """Take in one sample's gradient; `axes` are its non-spatial ones, dependent samples share a `cluster`."""
         wide = g.astype(np.float64)
         self.dead += not wide.any()
         group = cluster % self.groups

@@ -24,14 +24,12 @@ def measure(
 ) -> Measurement:
     """Measure the ERF of a unit of `module` for inputs of `input_shape` ([C, H, W], no batch).
 
-    `fields` are those of ErfRequest: target={"layer": "layer4", "unit": [3, 3]}, average={"inputs": 64}, dtype="float64" …
+    `fields` are those of ErfRequest: target={"layer": "layer4", "unit": [3, 3]}, average={"inputs": 64}.
     Layers are named as in `module.named_modules()`. Raises ProblemError.
     """
     request = ErfRequest.model_validate(fields)
     dtype = getattr(torch, request.dtype.value)
-    return measure_network(
-        network_of(module, input_shape, dtype=dtype, device=device), request, progress=progress
-    )
+    return measure_network(network_of(module, input_shape, dtype=dtype, device=device), request, progress=progress)
 
 
 def receptive_field(
@@ -41,6 +39,6 @@ def receptive_field(
     layer: str = "auto",
     unit: tuple[int, ...] | None = None,
 ) -> ReceptiveField:
-    """The exact theoretical receptive field of a unit (the centre by default); nothing is averaged, one forward is run."""
+    """The exact theoretical receptive field of a unit (the centre by default), from one forward run."""
     traced, found = trace_network(network_of(module, input_shape), layer, samples=1)
     return receptive_field_of(traced, found, center_of(found) if unit is None else unit)

@@ -63,10 +63,7 @@ def sample_gradients(probe: Probe, first: int) -> NDArray[np.float64]:
 
 def _inputs(probe: Probe, first: int) -> Tensor:
     network = probe.traced.network
-    rows = [
-        draw(probe.source, network.input_shape, probe.seed, first + n, probe.images)
-        for n in range(probe.batch)
-    ]
+    rows = [draw(probe.source, network.input_shape, probe.seed, first + n, probe.images) for n in range(probe.batch)]
     return torch.from_numpy(np.stack(rows)).to(device=network.device, dtype=network.dtype)
 
 

@@ -149,15 +149,11 @@ def spatial_axes(tape: Tape) -> tuple[tuple[int, ...], bool]:
 
 def _slid(entry: Entry, tape: Tape, known: dict[int, Layout]) -> tuple[int, ...]:
     data = entry.args[0] if isinstance(entry.args[0], Ref) else entry.refs[0]
-    axes = (
-        known[data.index].axes[2:] if len(tape.values[data.index].shape) > 2 else known[data.index].axes[1:]
-    )
+    axes = known[data.index].axes[2:] if len(tape.values[data.index].shape) > 2 else known[data.index].axes[1:]
     followed = {d.follows for axis in axes for d in axis.digits if d.follows}
     shape = tape.values[0].shape
     # an input axis of one position has no digit; it is spatial when it stands among spatial ones (1 × L signals)
-    return tuple(
-        sorted(followed | {k for k in range(2, len(shape)) if followed and shape[k] == 1 and len(shape) > 3})
-    )
+    return tuple(sorted(followed | {k for k in range(2, len(shape)) if followed and shape[k] == 1 and len(shape) > 3}))
 
 
 def _by_size(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -194,9 +190,7 @@ def _outermost(units: list[UnitAxis]) -> list[UnitAxis]:
 
 
 def _spatial(digit: Digit, space: tuple[int, ...]) -> bool:
-    return digit.follows in space or (
-        digit.grid is not None and any(_spatial(d, space) for d in digit.grid.digits)
-    )
+    return digit.follows in space or (digit.grid is not None and any(_spatial(d, space) for d in digit.grid.digits))
 
 
 def _is_grid(axis: Axis, space: tuple[int, ...]) -> bool:

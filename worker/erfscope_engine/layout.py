@@ -1,8 +1,9 @@
 """Where indices lie on the input: every axis of every recorded tensor, followed from the input through the tape.
 
-An axis is a row of digits, outermost first, like a mixed-radix number: a feature map's height is one digit that follows
-the input's height at some pace; H·W tokens are two digits; a class token in front is a `lead`. Views only regroup digits,
-so token grids and attention windows are recognised rather than assumed, in whatever layout (NCHW, NHWC, N·L·C) they come.
+An axis is a row of digits, outermost first, like a mixed-radix number: a feature map's height is one digit that
+follows the input's height at some pace; H·W tokens are two digits; a class token in front is a `lead`. Views only
+regroup digits, so token grids and attention windows are recognised rather than assumed, in whatever layout they
+come (NCHW, NHWC, N·L·C).
 """
 
 from collections.abc import Sequence
@@ -28,6 +29,9 @@ VIEWS = {
     "view_copy",
 }
 RESAMPLED = ("upsample", "_upsample", "pixel_shuffle", "_adaptive", "adaptive")
+
+NORMALISES = ("native_group_norm", "native_layer_norm", "native_batch_norm", "_native_batch_norm", "_softmax",
+              "_log_softmax", "_safe_softmax", "cum", "_fused_rms_norm", "cudnn_batch_norm")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,7 @@ def _joined_axis(call: Call) -> int | None:
 
 
 def _join(call: Call, axis: int, extent: int, known: dict[int, Layout]) -> tuple[Axis, dict[int, Fraction]]:
-    """Parts side by side: copies of one place count as an outer digit, otherwise the largest grid is kept, led by the rest."""
+    """Parts side by side: copies of one place count as an outer digit, else the largest grid is kept, with a lead."""
     parts = call.arg("tensors")
     if _are_copies(parts, axis, call, known):
         first, count = known[parts[0].index], call.shape(parts[0])[axis]
@@ -144,31 +148,37 @@ def _are_copies(parts: Sequence[Any], axis: int, call: Call, known: dict[int, La
 
 
 def _follow(call: Call, axis: int, extent: int, known: dict[int, Layout]) -> tuple[Axis, dict[int, Fraction]]:
-    for link in _links(call, axis, extent):
-        layout = known[link.ref]
-        source, into = layout.axes[link.axis], call.tape.values[link.ref].shape[link.axis]
-        base = {
-            d.follows: layout.base.get(d.follows, Fraction(0)) for d in source.digits if d.follows is not None
-        }
-        if link.pace == 1 and link.shift == 0 and extent == into:
-            return source, base
-        lead = source.lead - link.shift
-        if len(source.digits) == 1 and not (
-            link.pace == 1 and source.lead and 0 <= lead <= extent - source.count
-        ):
-            return _resampled(source, link, extent, base)
-        if source.digits and link.pace == 1 and lead.denominator == 1 and 0 <= lead <= extent - source.count:
-            return Axis(source.digits, int(lead)), base
-    return Axis(), {}
+    """The axis of the first argument that it moves with and that follows the input; of any argument otherwise."""
+    candidates = [_seen_through(call, link, extent, known[link.ref]) for link in _links(call, axis, extent)]
+    for made, base in candidates:
+        if base:
+            return made, base
+    return candidates[0] if candidates else (Axis(), {})
 
 
-def _resampled(
-    source: Axis, link: _Link, extent: int, base: dict[int, Fraction]
-) -> tuple[Axis, dict[int, Fraction]]:
+def _seen_through(call: Call, link: _Link, extent: int, layout: Layout) -> tuple[Axis, dict[int, Fraction]]:
+    source, into = layout.axes[link.axis], call.tape.values[link.ref].shape[link.axis]
+    base = {k: layout.base.get(k, Fraction(0)) for k in _followed(source)}
+    if link.pace == 1 and link.shift == 0 and extent == into:
+        return source, base
+    lead = source.lead - link.shift
+    kept = link.pace == 1 and lead.denominator == 1 and 0 <= lead <= extent - source.count
+    if len(source.digits) == 1 and not (kept and source.lead):
+        return _resampled(source, link, extent, base)
+    return (Axis(source.digits, int(lead)), base) if source.digits and kept else (Axis(), {})
+
+
+def _followed(axis: Axis) -> list[int]:
+    """The input axes that the digits of an axis run along, nested grids included."""
+    inner = [k for digit in axis.digits if digit.grid for k in _followed(digit.grid)]
+    return [digit.follows for digit in axis.digits if digit.follows is not None] + inner
+
+
+def _resampled(source: Axis, link: _Link, extent: int, base: dict[int, Fraction]) -> tuple[Axis, dict[int, Fraction]]:
     """One digit seen through a window: it goes on evenly into what was joined to it (a border)."""
     (digit,) = source.digits
     if digit.follows is not None:
-        base[digit.follows] += digit.pace * (link.shift - source.lead)
+        base = {digit.follows: base[digit.follows] + digit.pace * (link.shift - source.lead)}
     return Axis((Digit(extent, digit.follows, digit.pace * link.pace),)), base
 
 
@@ -185,16 +195,14 @@ def _links(call: Call, axis: int, extent: int) -> list[_Link]:
         ]
         if links:
             return links
+    if call.out == 0 and str(call.entry.op.overloadpacket.__name__).startswith(NORMALISES):
+        return [_Link(call.entry.refs[0].index, axis, Fraction(1), Fraction(0))]  # sees all, stays in its place
     return []
 
 
 def _moving(first: Region, second: Region, call: Call, axis: int, ref: int) -> list[int]:
-    moving = [
-        k for k, (a, b) in enumerate(zip(first, second, strict=True)) if a != b and not (a.wide or b.wide)
-    ]
-    if not moving and _is_resampled(
-        call
-    ):  # neighbours may read the same pixel: the axis keeps its place from the end
+    moving = [k for k, (a, b) in enumerate(zip(first, second, strict=True)) if a != b and not (a.wide or b.wide)]
+    if not moving and (_is_resampled(call) or _is_transposed(call)):  # neighbours may read the same pixel: the axis keeps its place from the end
         k = axis - len(call.out_shape) + len(first)
         spatial = len(call.out_shape) - axis <= len(call.out_shape) - 2
         return [k] if spatial and not first[k].wide and call.tape.values[ref].shape[k] > 1 else []
@@ -214,7 +222,11 @@ def _at(position: int) -> Interval:
 
 
 def _is_resampled(call: Call) -> bool:
-    return call.entry.op.overloadpacket.__name__.startswith(RESAMPLED)
+    return str(call.entry.op.overloadpacket.__name__).startswith(RESAMPLED)
+
+
+def _is_transposed(call: Call) -> bool:
+    return call.entry.op.overloadpacket.__name__ == "convolution" and bool(call.arg("transposed"))
 
 
 def _link(call: Call, axis: int, ref: int, k: int, first: Region, second: Region, q: int) -> _Link:
@@ -222,7 +234,7 @@ def _link(call: Call, axis: int, ref: int, k: int, first: Region, second: Region
     if _is_resampled(call):
         pace = Fraction(call.tape.values[ref].shape[k], call.out_shape[axis])
         return _Link(ref, k, pace, half * pace - half)
-    if call.entry.op.overloadpacket.__name__ == "convolution" and call.arg("transposed"):
+    if _is_transposed(call):
         return _transposed_link(call, axis, ref, k)
     here, there = (Fraction(i[k].lo + i[k].hi - 1, 2) for i in (first, second))
     return _Link(ref, k, there - here, here - (there - here) * q)
@@ -254,21 +266,18 @@ def _regrouped(layout: Layout, shape: tuple[int, ...], into: tuple[int, ...]) ->
 
 def _refined(axis: Axis, base: dict[int, Fraction]) -> Axis:
     """A followed digit with unfollowed ones inside is one finer digit: depth to space by views (pixel shuffle)."""
-    outer_and_plain = len(axis.digits) > 1 and all(
-        d.follows is None and d.grid is None for d in axis.digits[1:]
-    )
-    if not outer_and_plain or axis.digits[0].follows is None:
+    if len(axis.digits) < 2 or any(d.follows is not None or d.grid is not None for d in axis.digits[1:]):
         return axis
     outer, finer = axis.digits[0], prod(d.size for d in axis.digits[1:])
+    if outer.follows is None:
+        return axis
     base[outer.follows] = base.get(outer.follows, Fraction(0)) - outer.pace * Fraction(finer - 1, 2 * finer)
     return Axis((Digit(outer.size * finer, outer.follows, outer.pace / finer),))
 
 
 def _digits(axis: Axis, extent: int) -> tuple[Digit, ...]:
     return (
-        axis.digits
-        if axis.lead == 0 and axis.count == extent
-        else (Digit(extent, grid=axis if axis.digits else None),)
+        axis.digits if axis.lead == 0 and axis.count == extent else (Digit(extent, grid=axis if axis.digits else None),)
     )
 
 
@@ -300,12 +309,7 @@ def _joined(digits: list[Digit]) -> tuple[Digit, ...]:
     made: list[Digit] = []
     for digit in digits:
         last = made[-1] if made else None
-        if (
-            last
-            and last.follows is not None
-            and last.follows == digit.follows
-            and last.pace == digit.pace * digit.size
-        ):
+        if last and last.follows is not None and last.follows == digit.follows and last.pace == digit.pace * digit.size:
             made[-1] = replace(digit, size=last.size * digit.size)
         else:
             made.append(digit)

@@ -55,7 +55,7 @@ def measure_network(
     if request.method == "analytic":
         raise ProblemError(
             "unsupported-feature",
-            "method 'analytic' is not in this version; method 'gradient' with average.weights > 1 averages over weights.",
+            "method 'analytic' is not in this version; 'gradient' with average.weights > 1 averages over weights.",
         )
     order = _Order(request, images, progress)
     progress("trace", 0.0)

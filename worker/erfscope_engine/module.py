@@ -39,9 +39,7 @@ def _hooks(module: nn.Module, mark: Mark) -> Iterator[None]:
         yield
 
 
-def _name_output(
-    mark: Mark, calls: Counter[str], name: str, module: nn.Module, args: object, out: object
-) -> None:
+def _name_output(mark: Mark, calls: Counter[str], name: str, module: nn.Module, args: object, out: object) -> None:
     """A module that is called again marks its later outputs as name:2, name:3 …"""
     calls[name] += 1
     label = name if calls[name] == 1 else f"{name}:{calls[name]}"

@@ -25,7 +25,8 @@ class Network:
 
     `run(x, mark)` executes it in evaluation mode and calls `mark` for every named tensor; it must not depend on
     hidden state. `batch` is the only batch size that it takes, or None for any. `redraw(draw)` gives every weight
-    a new value, the draw-th of a counter-based stream. `aliases` maps other names people use (ONNX node names) to tensor names.
+    a new value, the draw-th of a counter-based stream. `aliases` maps other names
+    people use (ONNX node names) to tensor names.
     """
 
     name: str

@@ -6,13 +6,11 @@ from erfscope_engine.network import Network
 from erfscope_engine.receptive import samples_leak
 from erfscope_engine.tape import Tape, record
 
-WORKING_SET = {"cpu": 256 << 20, "cuda": 4 << 30}  # bytes of activations that one micro-batch may keep alive
-LARGEST_BATCH = {"cpu": 8, "cuda": 32}
+WORKING_SET = {"cpu": 256 << 20, "cuda": 4 << 30, "meta": 0}  # bytes of activations that a micro-batch may keep
+LARGEST_BATCH = {"cpu": 8, "cuda": 32, "meta": 1}
 
 
-def trace_network(
-    network: Network, layer: str, *, samples: int, at_most: int | None = None
-) -> tuple[Traced, Layer]:
+def trace_network(network: Network, layer: str, *, samples: int, at_most: int | None = None) -> tuple[Traced, Layer]:
     """Record `network` at the micro-batch for `layer` and find its layers.
 
     A network that takes one batch size only, or lets samples see each other, is recorded at that size, or one by one.
@@ -24,8 +22,8 @@ def trace_network(
         if network.batch > 1 and samples_leak(traced, target):
             raise ProblemError(
                 "unsupported-model",
-                f"The model takes batches of exactly {network.batch}, and layer {target.name!r} of one sample depends on "
-                "the others, so it has no receptive field of its own.",
+                f"The model takes batches of exactly {network.batch}, and layer {target.name!r} of one sample depends "
+                "on the others, so it has no receptive field of its own.",
             )
         return traced, target
     batch = _micro_batch(traced.tape, target, network.device.type, samples, at_most)

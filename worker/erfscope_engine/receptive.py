@@ -37,9 +37,7 @@ def receptive_field_of(traced: Traced, layer: Layer, unit: tuple[int, ...]) -> R
     reach = trace(traced.tape, layer.value, unit_region(layer, unit))
     region = reach.regions.get(0)
     if region is None:
-        raise ProblemError(
-            "no-gradient", f"Layer {layer.name!r} does not depend on the input.", layer=layer.name
-        )
+        raise ProblemError("no-gradient", f"Layer {layer.name!r} does not depend on the input.", layer=layer.name)
     space = [region[k] for k in traced.space]
     paces = {u.follows: u.pace for u in layer.units}
     seats = layer.position(unit)
@@ -65,15 +63,11 @@ def unit_region(layer: Layer, unit: tuple[int, ...]) -> Region:
 
 def _who(traced: Traced, reach: Reach) -> tuple[str, ...]:
     """The operators nearest to the unit that made a spatial axis whole."""
-    names = [
-        traced.tape.label(entry) for entry, value, axis in reach.widened if traced.follows_space(value, axis)
-    ]
+    names = [traced.tape.label(entry) for entry, value, axis in reach.widened if traced.follows_space(value, axis)]
     return tuple(dict.fromkeys(names))[:5]
 
 
 def samples_leak(traced: Traced, layer: Layer) -> bool:
     """Whether a unit of sample 0 reads other samples: then the network must run one sample at a time."""
-    region = trace(
-        traced.tape, layer.value, unit_region(layer, tuple(n // 2 for n in layer.grid))
-    ).regions.get(0)
+    region = trace(traced.tape, layer.value, unit_region(layer, tuple(n // 2 for n in layer.grid))).regions.get(0)
     return region is not None and region[0] != Interval(0, 1)

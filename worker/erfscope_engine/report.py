@@ -164,9 +164,7 @@ def _provenance(request: ErfRequest, traced: Traced, main: Measured, model_sha25
             "layers behind it are not measured."
         )
     if main.samples.dead:
-        notes.append(
-            f"{main.samples.dead} of {main.samples.used} samples are dead: their gradient is exactly zero."
-        )
+        notes.append(f"{main.samples.dead} of {main.samples.used} samples are dead: their gradient is exactly zero.")
     return Provenance(
         engine=__version__,
         torch=torch.__version__,

@@ -13,7 +13,7 @@ INPUT_STREAM, CHANNEL_STREAM = 0, 1
 
 
 def stream(seed: int, k: int, kind: int) -> np.random.Generator:
-    """The generator of sample `k`: Philox (Salmon et al., SC 2011) keyed by seed and sample, one counter block per kind."""
+    """The generator of sample `k`: Philox (Salmon et al., SC 2011) keyed by seed and sample, a block per kind."""
     return np.random.Generator(np.random.Philox(key=np.array([seed, k], np.uint64), counter=[0, 0, 0, kind]))
 
 

@@ -31,12 +31,7 @@ def sample(probe: Probe, request: ErfRequest, geometry: Geometry, done: Done) ->
             done(average.used / (draws * count))
     errors = errors_of(average, geometry)
     until = request.average.until
-    while (
-        until
-        and draws == 1
-        and average.used < until.at_most
-        and not _precise(average, errors, geometry, until)
-    ):
+    while until and draws == 1 and average.used < until.at_most and not _precise(average, errors, geometry, until):
         stop = min(2 * average.used, until.at_most)
         for first in range(average.used, stop, probe.batch):
             _take(average, probe, first, stop, None)

@@ -80,7 +80,7 @@ class Tape:
     def label(self, entry: Entry) -> str:
         """A name for an operator that a person can find: its layer and what it is."""
         index = self.entries.index(entry)
-        kind = entry.op.overloadpacket.__name__
+        kind = str(entry.op.overloadpacket.__name__)
         for later in self.entries[index:]:
             for out in later.outputs:
                 if out is not None and self.values[out].name is not None:
@@ -131,18 +131,19 @@ class _Recorder(TorchDispatchMode):
         self.index[tensor] = len(self.tape.values) - 1
         return len(self.tape.values) - 1
 
-    def name(self, name: str, operator: str, tensor: Tensor) -> None:
+    def name(self, name: str, operator: str, value: Tensor) -> None:
         """Give a recorded tensor the network's own name; a module's name wins over its last child's."""
+        tensor = value
         if torch._is_functional_tensor(tensor):
-            torch._sync(tensor)
+            torch._sync(tensor)  # type: ignore[attr-defined]  # private, the only way to a functional tensor's value
             tensor = torch._from_functional_tensor(tensor)
         index = self.index.get(tensor)
         if index is None:
             return
         self.tape.names.setdefault(name, index)
-        value = self.tape.values[index]
-        if value.name is None or value.name.startswith(f"{name}."):
-            value.name, value.operator = name, operator
+        known = self.tape.values[index]
+        if known.name is None or known.name.startswith(f"{name}."):
+            known.name, known.operator = name, operator
 
 
 def _reads_values(func: Any) -> bool:

@@ -87,9 +87,7 @@ class Problem(BaseModel):
 class ProblemError(Exception):
     """A problem on its way to the user; `raise ProblemError("invalid-target", "…")`."""
 
-    def __init__(
-        self, kind: str, detail: str, *, errors: list[FieldError] | None = None, **context: Any
-    ) -> None:
+    def __init__(self, kind: str, detail: str, *, errors: list[FieldError] | None = None, **context: Any) -> None:
         row = KINDS[kind]
         self.problem = Problem(
             type=f"/problems/{kind}",

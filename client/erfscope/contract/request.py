@@ -87,9 +87,7 @@ class InputOptions(Strict):
     )
     source: Source = Field(Source.NORMAL, description="Distribution of the samples.")
     images: Sha256 | None = Field(None, description="An uploaded zip, PNG, JPEG or npy, for source=images.")
-    mean: list[float] | None = Field(
-        None, max_length=4096, description="Per channel, subtracted from images."
-    )
+    mean: list[float] | None = Field(None, max_length=4096, description="Per channel, subtracted from images.")
     std: list[Annotated[float, Field(gt=0)]] | None = Field(
         None, max_length=4096, description="Per channel, images are divided by it."
     )
@@ -141,9 +139,7 @@ class AverageOptions(Strict):
     """How many samples, from which seed, reduced how."""
 
     inputs: int = Field(32, ge=1, le=100_000, description="Input samples per draw of the weights.")
-    weights: int = Field(
-        1, ge=1, le=10_000, description="Draws of the weights; above 1 each run re-draws them."
-    )
+    weights: int = Field(1, ge=1, le=10_000, description="Draws of the weights; above 1 each run re-draws them.")
     seed: int = Field(0, ge=0, lt=2**63)
     statistic: Statistic = Statistic.ABS
     until: Until | None = None

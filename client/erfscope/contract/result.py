@@ -5,9 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 Number = float | None  # a scalar that may be undefined for this map (never NaN on the wire)
-Box = Annotated[
-    list[tuple[int, int]], Field(description="One half-open [start, stop) per spatial axis, in pixels.")
-]
+Box = Annotated[list[tuple[int, int]], Field(description="One half-open [start, stop) per spatial axis, in pixels.")]
 
 
 class Frozen(BaseModel):
@@ -22,9 +20,7 @@ class LayerInfo(Frozen):
     name: str
     operator: str
     shape: list[int] = Field(description="Without the batch axis.")
-    spatial_axes: list[int] = Field(
-        description="Positions in `shape` of the axes that follow the input's space."
-    )
+    spatial_axes: list[int] = Field(description="Positions in `shape` of the axes that follow the input's space.")
 
 
 class Trf(Frozen):
@@ -73,13 +69,9 @@ class Rival(Frozen):
 class GaussianFit(Frozen):
     """How Gaussian the map is."""
 
-    sigma: list[Number] = Field(
-        description="Standard deviations along the principal axes, largest first, pixels."
-    )
+    sigma: list[Number] = Field(description="Standard deviations along the principal axes, largest first, pixels.")
     theta: Number = Field(None, description="Angle of the first principal axis from the last axis, radians.")
-    sigma_axis: list[Number] = Field(
-        default_factory=list, description="Standard deviation per input axis, pixels."
-    )
+    sigma_axis: list[Number] = Field(default_factory=list, description="Standard deviation per input axis, pixels.")
     fit_sigma: list[Number] | None = Field(None, description="The same by least squares.")
     r2: Number = Field(None, description="Coefficient of determination of the least-squares fit.")
     excess_kurtosis: list[Number] = Field(default_factory=list, description="Per axis; 0 for a Gaussian.")

@@ -53,9 +53,7 @@ def _smooth_scalars(patch: Patch) -> dict[str, Number]:
     return scalars
 
 
-def _means(
-    maps: npt.NDArray[np.generic], counts: Array, geometry: Geometry, finish: Finish
-) -> Iterator[Patch]:
+def _means(maps: npt.NDArray[np.generic], counts: Array, geometry: Geometry, finish: Finish) -> Iterator[Patch]:
     """The mean of all groups, then the means that leave out one group each.
 
     Each mean is summed anew: subtracting a group from the total would leave rounding where the others are

@@ -14,9 +14,7 @@ def shape_of(patch: Patch, measured: Moments | None, gaussian: Ellipse | None) -
     """The scalars of Shape; all undefined for a map of zeros."""
     if measured is None:
         offset: list[float | None] = [None] * patch.geometry.rank
-        return Shape(
-            offset=offset, anisotropy=None, border_mass=None, participation=None, entropy=None, lattice=None
-        )
+        return Shape(offset=offset, anisotropy=None, border_mass=None, participation=None, entropy=None, lattice=None)
     grid = lattice(patch, measured)
     return Shape(
         offset=[float(o) for o in measured.mean - patch.geometry.center],

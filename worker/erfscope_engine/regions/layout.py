@@ -10,9 +10,7 @@ from erfscope_engine.regions.views import regroup
 from erfscope_engine.tape import Ref
 
 
-@rule(
-    "view", "_unsafe_view", "reshape", "_reshape_alias", "view_copy", "_reshape_copy", "flatten", "unflatten"
-)
+@rule("view", "_unsafe_view", "reshape", "_reshape_alias", "view_copy", "_reshape_copy", "flatten", "unflatten")
 def view(call: Call, region: Region) -> Needs:
     """Axes that are kept apart keep their intervals; merged and split ones go through the flat index."""
     (ref,) = call.entry.refs
@@ -284,9 +282,7 @@ def _indexed(call: Call, region: Region, shape: tuple[int, ...], indices: list[A
     rank = max(ranks)
     rest = iter((*region[:first], *region[first + rank :]))
     box = region[first : first + rank]
-    return tuple(
-        _gathered(indices[axis], box, n) if axis in axes else next(rest) for axis, n in enumerate(shape)
-    )
+    return tuple(_gathered(indices[axis], box, n) if axis in axes else next(rest) for axis, n in enumerate(shape))
 
 
 def _gathered(item: Any, box: Region, n: int) -> Interval:

@@ -34,9 +34,7 @@ def _axes(call: Call, rank: int) -> set[int]:
     given = call.arg("dim") if "dim" in names else None
     if given is None or given == []:
         return set(range(rank))
-    return (
-        {axis % rank for axis in (given if isinstance(given, (list, tuple)) else [given])} if rank else set()
-    )
+    return {axis % rank for axis in (given if isinstance(given, (list, tuple)) else [given])} if rank else set()
 
 
 @rule("_softmax", "_log_softmax", "_safe_softmax", "softmax", "log_softmax", "sort", "topk", "cumsum", "cumprod",
@@ -55,7 +53,7 @@ def along_axis(call: Call, region: Region) -> Needs:
 @rule("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training", "cudnn_batch_norm",
       "_batch_norm_with_update", "_batch_norm_no_update", "batch_norm", "miopen_batch_norm")  # fmt: skip
 def batch_norm(call: Call, region: Region) -> Needs:
-    """Per position with stored statistics; with the batch's own (instance norm folds samples into channels), all of it."""
+    """Per position with stored statistics, all of it with its own (instance norm folds samples into channels)."""
     names = [a.name for a in call.entry.op._schema.arguments]
     training = call.arg("training") if "training" in names else False
     for ref in call.entry.refs:

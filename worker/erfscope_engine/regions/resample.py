@@ -40,9 +40,7 @@ def nearest(call: Call, region: Region) -> Needs:
 def nearest_exact(call: Call, region: Region) -> Needs:
     """Output i reads floor((i + 1/2)·pitch)."""
     half = Fraction(1, 2)
-    return _resample(
-        call, region, lambda i, s: Interval(floor((i.lo + half) * s), floor((i.hi - half) * s) + 1), False
-    )
+    return _resample(call, region, lambda i, s: Interval(floor((i.lo + half) * s), floor((i.hi - half) * s) + 1), False)
 
 
 def _taps(before: int, after: int, align: bool) -> Look:

@@ -83,9 +83,7 @@ def _deal(parts: tuple[tuple[int, Interval], ...], into: tuple[int, ...]) -> lis
             taken.append(rest.pop(0))
         if prod(n for n, _ in taken) != extent:
             return None
-        dealt.append(
-            _merge(tuple(i for _, i in taken), tuple(n for n, _ in taken)) if taken else Interval(0, 1)
-        )
+        dealt.append(_merge(tuple(i for _, i in taken), tuple(n for n, _ in taken)) if taken else Interval(0, 1))
     return dealt
 
 

@@ -29,9 +29,7 @@ def convolution(call: Call, region: Region) -> Needs:
     if isinstance(x, Ref):
         space = tuple(
             whole(n) if i.wide else look(i, k, s, p, d)
-            for i, n, k, s, p, d in zip(
-                region[2:], call.shape(x)[2:], kernel, stride, padding, dilation, strict=True
-            )
+            for i, n, k, s, p, d in zip(region[2:], call.shape(x)[2:], kernel, stride, padding, dilation, strict=True)
         )
         channels = _grouped(region[1], call.out_shape[1], call.shape(x)[1], groups)
         yield x, (region[0], channels, *space)
@@ -107,7 +105,8 @@ def mirrored_pad(call: Call, region: Region) -> Needs:
     pad = call.arg("padding")
     moved = _unpad(region, pad, shape)
     mirrored = "reflection" in call.entry.op.overloadpacket.__name__
-    yield x, tuple(_reflect(i, n) if mirrored else i for i, n in zip(moved, shape, strict=True))
+    look = _reflect if mirrored else _replicate
+    yield x, tuple(i if i.wide else look(i, n) for i, n in zip(moved, shape, strict=True))
 
 
 def _unpad(region: Region, pad: Sequence[int], shape: tuple[int, ...]) -> Region:
@@ -120,13 +119,18 @@ def _unpad(region: Region, pad: Sequence[int], shape: tuple[int, ...]) -> Region
 def _reflect(i: Interval, n: int) -> Interval:
     """Positions that stick out are read at their mirror image: the hull takes those in."""
     lo, hi = i.lo, i.hi
-    if i.wide or (lo >= 0 and hi <= n):
+    if lo >= 0 and hi <= n:
         return i
     if lo < 0:
         hi = max(hi, min(-lo + 1, n))
     if i.hi > n:
         lo = min(lo, max(2 * (n - 1) - (i.hi - 1), 0))
     return Interval(lo, hi)
+
+
+def _replicate(i: Interval, n: int) -> Interval:
+    """Positions beyond the border are copies of the border's pixel."""
+    return i if i.hi > 0 and i.lo < n else Interval(min(i.lo, n - 1), max(i.hi, 1))
 
 
 @rule("unfold")

@@ -45,13 +45,11 @@ Sizes = Annotated[
     Discriminator(_number_or_list),
 ]
 Margins = Annotated[
-    Annotated[Margin, Tag("number")]
-    | Annotated[list[Margin], Field(min_length=1, max_length=3), Tag("list")],
+    Annotated[Margin, Tag("number")] | Annotated[list[Margin], Field(min_length=1, max_length=3), Tag("list")],
     Discriminator(_number_or_list),
 ]
 Sides = Annotated[
-    Annotated[Margin, Tag("number")]
-    | Annotated[list[Margin], Field(min_length=2, max_length=6), Tag("list")],
+    Annotated[Margin, Tag("number")] | Annotated[list[Margin], Field(min_length=2, max_length=6), Tag("list")],
     Discriminator(_number_or_list),
 ]
 Padding = Annotated[
@@ -125,9 +123,7 @@ class InitOptions(Strict):
         reads = PARAMETERS[self.scheme]
         extra = sorted(self.model_dump(exclude_none=True).keys() - reads - {"scheme"})
         if extra:
-            raise ValueError(
-                f"{self.scheme} does not read {', '.join(extra)}; it reads {sorted(reads) or 'nothing'}"
-            )
+            raise ValueError(f"{self.scheme} does not read {', '.join(extra)}; it reads {sorted(reads) or 'nothing'}")
         if (self.low is None) != (self.high is None):
             raise ValueError("low and high go together")
         if self.low is not None and self.high is not None and self.low > self.high:
@@ -193,6 +189,4 @@ class Layer(Strict):
 class Weighted(Layer):
     """Base of layers whose weights are drawn."""
 
-    init: InitSpec | None = Field(
-        None, description="How its weights are drawn; null is the network's `init`."
-    )
+    init: InitSpec | None = Field(None, description="How its weights are drawn; null is the network's `init`.")

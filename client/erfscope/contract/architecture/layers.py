@@ -39,9 +39,7 @@ class Conv(Weighted):
     out_channels: OutChannels = None
     kernel_size: Kernel
     stride: Stride = 1
-    padding: Padding = Field(
-        0, description="Zeros on both sides; `same` keeps the size (stride 1), `valid` is 0."
-    )
+    padding: Padding = Field(0, description="Zeros on both sides; `same` keeps the size (stride 1), `valid` is 0.")
     dilation: Dilation = 1
     groups: Groups = 1
     bias: Bias = True
@@ -183,9 +181,7 @@ class Pad(Layer):
 
     type: Literal["pad"] = "pad"
     padding: Sides = SidesField
-    mode: Literal["constant", "reflect", "replicate", "circular"] = Field(
-        "constant", description="What it holds."
-    )
+    mode: Literal["constant", "reflect", "replicate", "circular"] = Field("constant", description="What it holds.")
     value: Finite = Field(0.0, description="For mode constant.")
 
 

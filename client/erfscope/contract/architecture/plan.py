@@ -142,9 +142,7 @@ def _write_list(writer: _Writer, layers: Sequence[AnyLayer], value: int, place: 
 def _write(writer: _Writer, layer: AnyLayer, previous: int, place: _Place) -> int:
     if isinstance(layer, Weighted) and layer.init is not None:
         place = replace(place, init=layer.init)
-    taken = [
-        _resolve(writer, reference, previous, place, layer) for reference in layer.inputs or ["previous"]
-    ]
+    taken = [_resolve(writer, reference, previous, place, layer) for reference in layer.inputs or ["previous"]]
     if isinstance(layer, Sequential):
         return _write_list(writer, layer.layers, taken[0], place.inside("layers"))
     if isinstance(layer, Repeat):

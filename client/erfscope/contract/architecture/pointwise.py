@@ -6,9 +6,7 @@ from pydantic import Field
 
 from erfscope.contract.architecture.base import Channels, Eps, Finite, Layer
 
-Affine = Annotated[
-    bool, Field(description="Whether there is a scale and a shift (they start as the identity).")
-]
+Affine = Annotated[bool, Field(description="Whether there is a scale and a shift (they start as the identity).")]
 
 
 ActivationName = Literal[
@@ -38,9 +36,7 @@ class Gelu(Layer):
     """Gaussian error linear unit."""
 
     type: Literal["gelu"] = "gelu"
-    approximate: Literal["none", "tanh"] = Field(
-        "none", description="The exact form, or its tanh approximation."
-    )
+    approximate: Literal["none", "tanh"] = Field("none", description="The exact form, or its tanh approximation.")
 
 
 class LeakyRelu(Layer):

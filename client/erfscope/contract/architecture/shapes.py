@@ -110,14 +110,15 @@ def _pool(layer: leaf.MaxPool | leaf.AvgPool | leaf.LpPool, shape: Shape) -> Sha
     for i, extent in enumerate(extents):
         span = dilation[i] * (kernel[i] - 1) + 1
         if 2 * padding[i] > kernel[i]:
-            raise MisfitError(
-                f"padding {padding[i]} is over half of kernel_size {kernel[i]}, which torch refuses"
-            )
-        _fits(extent + 2 * padding[i], kernel[i], dilation[i], i)
+            raise MisfitError(f"padding {padding[i]} is over half of kernel_size {kernel[i]}, which torch refuses")
         slack = extent + 2 * padding[i] - span
-        count = slack // stride[i] + 1
-        if layer.ceil_mode and slack % stride[i] and count * stride[i] < extent + padding[i]:
-            count += 1  # the last window must start inside the input or its left padding
+        count = (slack + (stride[i] - 1) * layer.ceil_mode) // stride[i] + 1
+        if layer.ceil_mode and (count - 1) * stride[i] >= extent + padding[i]:
+            count -= 1  # the last window must start inside the input or its left padding
+        if count < 1:
+            _fits(extent + 2 * padding[i], kernel[i], dilation[i], i)
+        if rank == 3 and isinstance(layer, leaf.AvgPool | leaf.LpPool):
+            _fits(extent, kernel[i], 1, i)  # torch does not count the padding there
         result.append(count)
     return (shape[0], *result)
 
@@ -160,9 +161,7 @@ def _upsample(layer: leaf.Upsample, shape: Shape) -> Shape:
     extents = _spatial(shape)
     rank = len(extents)
     if _MODE_RANK.get(layer.mode, rank) != rank:
-        raise MisfitError(
-            f"mode {layer.mode!r} needs {count_axes(_MODE_RANK[layer.mode])}, not {rank}; use 'linear'"
-        )
+        raise MisfitError(f"mode {layer.mode!r} needs {count_axes(_MODE_RANK[layer.mode])}, not {rank}; use 'linear'")
     if layer.size is not None:
         return (shape[0], *per_axis(layer.size, rank, "size"))
     factors = per_axis(layer.scale_factor, rank, "scale_factor")
@@ -211,9 +210,7 @@ def crop_bounds(layer: leaf.Crop, extents: Sequence[int]) -> list[tuple[int, int
         kept = per_axis(layer.size, rank, "size")
         bounds = [((n - keep) // 2, (n - keep) // 2 + keep) for n, keep in zip(extents, kept, strict=True)]
     if any(start < 0 or stop <= start for start, stop in bounds):
-        raise MisfitError(
-            f"it cuts {list(extents)} down to {bounds}, which leaves nothing or is larger than the input"
-        )
+        raise MisfitError(f"it cuts {list(extents)} down to {bounds}, which leaves nothing or is larger than the input")
     return bounds
 
 

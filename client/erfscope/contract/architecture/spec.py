@@ -84,9 +84,7 @@ class Parallel(Weighted):
         max_length=1024,
         description="One list of layers per branch; an empty one is the identity.",
     )
-    merge: Literal["concat", "add", "multiply"] = Field(
-        "concat", description="How the branches come together."
-    )
+    merge: Literal["concat", "add", "multiply"] = Field("concat", description="How the branches come together.")
 
 
 class Dense(Weighted):
@@ -99,9 +97,7 @@ class Dense(Weighted):
 
 Container = Sequential | Repeat | Residual | Parallel | Dense
 AnyLayer = Annotated[Leaf | Container, Field(discriminator="type")]
-Layers = Annotated[
-    list[AnyLayer], Field(min_length=1, max_length=MAX_LAYERS, description="Layers, in order.")
-]
+Layers = Annotated[list[AnyLayer], Field(min_length=1, max_length=MAX_LAYERS, description="Layers, in order.")]
 
 
 class InputSpec(Strict):
@@ -141,9 +137,7 @@ class Architecture(Strict):
             raise ValueError(f"blocks are nested {depth} deep; at most {MAX_DEPTH} are allowed")
         count = expanded_count(self.layers)
         if count > MAX_LAYERS:
-            raise ValueError(
-                f"the network has {count} layers once repeats are written out; at most {MAX_LAYERS}"
-            )
+            raise ValueError(f"the network has {count} layers once repeats are written out; at most {MAX_LAYERS}")
         return self
 
 

@@ -1,0 +1,199 @@
+"""One request answered: load the network, measure it. The worker's child and the command line both come here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from erfscope.contract.architecture import Architecture
+from erfscope.contract.job import Inspection, LayerRow
+from erfscope.contract.problem import ProblemError
+from erfscope.contract.request import ErfRequest, InputOptions, Source, Weights
+from erfscope.contract.result import ErfResult
+from erfscope_engine.layers import Layer, Traced
+from erfscope_engine.measure import measure_network
+from erfscope_engine.network import Network
+from erfscope_engine.plan import trace_network
+from erfscope_engine.receptive import receptive_field_of
+from erfscope_engine.units import center_of
+from erfscope_intake.images import load_images
+from erfscope_intake.onnx_model import describe_onnx, load_onnx
+from erfscope_intake.spec import build_network
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files that belong to a request: the ONNX model (none for a spec), the images (none for noise)."""
+
+    model: Path | None = None
+    images: Path | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A result and its normalised map (maximum 1, the input's spatial shape)."""
+
+    result: ErfResult
+    map: NDArray[Any]
+
+
+def silent(stage: str, share: float) -> None:
+    """Progress that nobody watches."""
+
+
+def answer(request: ErfRequest, sources: Sources, progress: Progress = silent, *, device: str = "auto") -> Answer:
+    """Measure what `request` asks. `progress` hears (stage, share done): load, trace, measure.
+
+    Raises ProblemError for everything that is the request's or the model's fault.
+    """
+    progress("load", 0.0)
+    place = pick_device(device)
+    with memory_errors_explained():
+        network = _load(request, sources, place)
+        images = _images(request, sources, network)
+        digest = sha256(sources.model.read_bytes()).hexdigest() if sources.model else None
+        done = measure_network(network, request, images=images, model_sha256=digest, progress=progress)
+    return Answer(done.result, done.map)
+
+
+def pick_device(wanted: str) -> torch.device:
+    """`auto` is a GPU when there is one."""
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(wanted)
+
+
+class memory_errors_explained:  # noqa: N801 - reads as the context manager it is
+    """Turns torch's and Python's out-of-memory errors into a resource-limit problem."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        out_of_memory = isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or (
+            isinstance(error, RuntimeError) and "allocate memory" in str(error)
+        )
+        if out_of_memory:
+            raise ProblemError(
+                "resource-limit",
+                "The network needs more memory at this input shape than the job may use. Give a smaller input.shape, "
+                "an earlier target.layer, or raise the worker's memory limit.",
+            ) from error
+
+
+def _load(request: ErfRequest, sources: Sources, device: torch.device) -> Network:
+    dtype = getattr(torch, request.dtype.value)
+    architecture = request.model.architecture if request.model else None
+    if architecture is not None:
+        return build_network(
+            architecture,
+            request.input,
+            dtype=dtype,
+            device=device,
+            weights=request.weights,
+            seed=request.average.seed,
+        )
+    if sources.model is None:
+        raise ProblemError(
+            "invalid-request", "The request names no model: give model.sha256, an architecture or a file."
+        )
+    if request.weights is not Weights.GIVEN:
+        raise ProblemError(
+            "unsupported-feature",
+            f"weights={request.weights.value!r} re-draws the weights of an architecture spec; an ONNX model keeps its own "
+            "(weights='given').",
+        )
+    return load_onnx(sources.model, request.input, dtype=dtype, device=device)
+
+
+def _images(request: ErfRequest, sources: Sources, network: Network) -> list[NDArray[Any]]:
+    if request.input.source is not Source.IMAGES:
+        return []
+    if sources.images is None:
+        raise ProblemError("invalid-request", "input.source is 'images', but no images came with the request.")
+    return load_images(sources.images, network.input_shape, request.input)
+
+
+def inspect_model(
+    model: Path | Architecture, options: InputOptions, progress: Progress = silent, *, device: str = "cpu"
+) -> Inspection:
+    """What is inside a model: inputs, outputs, operators, and every spatial layer with its TRF (centre unit)."""
+    progress("load", 0.0)
+    place = pick_device(device)
+    with memory_errors_explained():
+        network = _network_to_inspect(model, options, place)
+        progress("trace", 0.2)
+        traced, default = trace_network(network, "auto", samples=1)
+        rows = []
+        for n, layer in enumerate(traced.layers):
+            rows.append(_layer_row(traced, layer))
+            progress("layers", (n + 1) / len(traced.layers))
+    return _inspection(model, network, traced, default, rows)
+
+
+def _network_to_inspect(model: Path | Architecture, options: InputOptions, device: torch.device) -> Network:
+    if isinstance(model, Architecture):
+        return build_network(model, options, dtype=torch.float32, device=device, weights=Weights.GIVEN, seed=0)
+    return load_onnx(model, options, dtype=torch.float32, device=device)
+
+
+def _layer_row(traced: Traced, layer: Layer) -> LayerRow:
+    field = receptive_field_of(traced, layer, center_of(layer))
+    covered = 1.0
+    for (lo, hi), n in zip(field.box, field.shape, strict=True):
+        covered *= max(min(hi, n) - max(lo, 0), 0) / n
+    return LayerRow(
+        name=layer.name,
+        operator=layer.operator,
+        shape=list(layer.shape[1:]),
+        trf_size=list(field.size),
+        trf_stride=[None if s is None else float(s) for s in field.stride],
+        coverage=covered,
+        is_global=field.is_global,
+    )
+
+
+def _inspection(
+    model: Path | Architecture, network: Network, traced: Traced, default: Layer, rows: list[LayerRow]
+) -> Inspection:
+    notes = list(network.notes)
+    if traced.tape.stopped:
+        notes.append(f"Layers behind operator {traced.tape.stopped} depend on the input's values and are not measured.")
+    common = {
+        "input": network.input_name,
+        "input_shape": list(network.input_shape),
+        "layers": rows,
+        "notes": notes,
+    }
+    if isinstance(model, Architecture):
+        return Inspection(
+            name=network.name,
+            inputs=[],
+            outputs=[rows[-1].name],
+            operators=_count(rows),
+            default_layer=default.name,
+            **common,
+        )
+    found = describe_onnx(model)
+    return Inspection(
+        name=found.name,
+        inputs=found.inputs,
+        outputs=found.outputs,
+        operators=found.operators,
+        unsupported=found.unsupported,
+        default_layer=default.name,
+        **common,
+    )
+
+
+def _count(rows: list[LayerRow]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[row.operator] = counts.get(row.operator, 0) + 1
+    return counts

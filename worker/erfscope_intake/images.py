@@ -1,0 +1,144 @@
+"""Images as input samples: PNG, JPEG or WebP, a zip of them, or an npy array; resized keeping the aspect."""
+
+import io
+import warnings
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from erfscope.contract.problem import ProblemError
+from erfscope.contract.request import InputOptions
+
+Array = NDArray[Any]
+FORMATS = ("PNG", "JPEG", "WEBP")
+MOST_PIXELS = 25_000_000
+MOST_IMAGES = 1_000
+MOST_BYTES = 256 << 20  # of one member of a zip, unpacked
+
+
+def load_images(path: Path, input_shape: tuple[int, ...], options: InputOptions) -> list[Array]:
+    """Every image of the file as a float32 array of `input_shape` (channels first or last, as the network has it).
+
+    Pixels are scaled to 0 … 1, resized to cover the input and cropped around the middle, then normalised by
+    options.mean and options.std. Raises ProblemError: invalid-image, image-too-large, shape-mismatch.
+    """
+    if len(input_shape) != 3:
+        raise ProblemError(
+            "shape-mismatch", f"Images need an input of [C, H, W]; this network takes {list(input_shape)}."
+        )
+    last = input_shape[-1] <= 4 < input_shape[0]
+    channels, height, width = (input_shape[2], *input_shape[:2]) if last else input_shape
+    found = [_fitted(raw, channels, height, width, options) for raw in _decoded(path)]
+    if not found:
+        raise ProblemError("invalid-image", "The file holds no PNG, JPEG or WebP image and no array.")
+    return [np.ascontiguousarray(image.transpose(1, 2, 0)) if last else image for image in found]
+
+
+def _decoded(path: Path) -> Iterator[Array]:
+    """Arrays of shape (H, W, C), values 0 … 1."""
+    data = path.read_bytes()
+    if data[:6] == b"\x93NUMPY":
+        yield from _arrays(data)
+    elif zipfile.is_zipfile(io.BytesIO(data)):
+        yield from _members(data)
+    else:
+        yield _picture(data, "the file")
+
+
+def _arrays(data: bytes) -> Iterator[Array]:
+    try:
+        array = np.load(io.BytesIO(data), allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise ProblemError("invalid-image", f"The npy file cannot be read: {error}.") from error
+    if array.ndim not in (2, 3, 4) or array.dtype.kind not in "fiu":
+        raise ProblemError(
+            "invalid-image",
+            f"The npy array is {array.dtype} of shape {list(array.shape)}; expected numbers of shape "
+            "[H, W], [H, W, C] or [N, H, W, C].",
+        )
+    batch = array if array.ndim == 4 else array[None] if array.ndim == 3 else array[None, :, :, None]
+    top = np.iinfo(array.dtype).max if array.dtype.kind in "iu" else 1
+    yield from batch.astype(np.float32) / top
+
+
+def _members(data: bytes) -> Iterator[Array]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = [info for info in archive.infolist() if not info.is_dir()]
+        if len(members) > MOST_IMAGES:
+            raise ProblemError(
+                "image-too-large", f"The zip holds {len(members)} files; at most {MOST_IMAGES} are taken."
+            )
+        for number, info in enumerate(sorted(members, key=lambda one: one.filename)):
+            if info.file_size > MOST_BYTES:
+                raise ProblemError("image-too-large", f"File {number} of the zip unpacks to {info.file_size} bytes.")
+            try:
+                content = archive.read(info)
+            except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError, ValueError) as error:
+                raise ProblemError("invalid-image", f"File {number} of the zip cannot be unpacked.") from error
+            yield _picture(content, f"file {number} of the zip")
+
+
+def _picture(data: bytes, what: str) -> Array:
+    try:
+        with warnings.catch_warnings(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            warnings.simplefilter("error")
+            if image.width * image.height > MOST_PIXELS:
+                raise ProblemError(
+                    "image-too-large",
+                    f"{what} has {image.width} x {image.height} pixels; at most {MOST_PIXELS:,} are taken.",
+                )
+            turned = ImageOps.exif_transpose(image)
+            return _unit_range(turned)
+    except Image.DecompressionBombError as error:
+        raise ProblemError("image-too-large", f"{what} has too many pixels.") from error
+    except (OSError, ValueError, SyntaxError, Warning) as error:
+        raise ProblemError("invalid-image", f"{what} is not a readable PNG, JPEG or WebP image.") from error
+
+
+def _unit_range(image: Image.Image) -> Array:
+    if image.mode.startswith("I"):  # 16-bit grey
+        return np.asarray(image, dtype=np.float32)[:, :, None] / 65_535
+    return np.asarray(image.convert("RGB"), dtype=np.float32) / 255
+
+
+def _fitted(raw: Array, channels: int, height: int, width: int, options: InputOptions) -> Array:
+    """Channels first, resized to cover height × width, cropped in the middle, normalised."""
+    planes = _with_channels(raw, channels)
+    scale = max(height / raw.shape[0], width / raw.shape[1])
+    size = (max(round(raw.shape[1] * scale), width), max(round(raw.shape[0] * scale), height))
+    resized = np.stack([np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BICUBIC)) for plane in planes])
+    top, left = (resized.shape[1] - height) // 2, (resized.shape[2] - width) // 2
+    cropped = resized[:, top : top + height, left : left + width]
+    mean, std = (
+        _per_channel(options.mean, channels, 0.0, "mean"),
+        _per_channel(options.std, channels, 1.0, "std"),
+    )
+    return ((cropped - mean) / std).astype(np.float32)
+
+
+def _with_channels(raw: Array, channels: int) -> Array:
+    have = raw.shape[2]
+    if channels == have:
+        planes = raw
+    elif channels == 1 and have == 3:  # ITU-R BT.601 luma
+        planes = raw @ np.array([[0.299], [0.587], [0.114]], np.float32)
+    elif have == 1:
+        planes = np.repeat(raw, channels, axis=2)
+    else:
+        raise ProblemError("shape-mismatch", f"The image has {have} channels, the network's input {channels}.")
+    return np.ascontiguousarray(planes.transpose(2, 0, 1), dtype=np.float32)
+
+
+def _per_channel(values: list[float] | None, channels: int, default: float, name: str) -> Array:
+    if values is None:
+        values = [default]
+    if len(values) not in (1, channels):
+        raise ProblemError(
+            "invalid-request", f"input.{name} has {len(values)} values; the input has {channels} channels."
+        )
+    return np.array(values, np.float32).reshape(-1, 1, 1)

@@ -1,0 +1,101 @@
+"""Builds the runnable network of a spec: modules, drawn weights and the order in which they run."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from erfscope.contract.architecture import Architecture, Checked, Init, InitOptions, InitSpec, Step, infer
+from erfscope.contract.architecture.plan import INPUT
+from erfscope.contract.problem import ProblemError
+from erfscope.contract.request import InputOptions, Weights
+from erfscope_engine.network import Mark, Network
+from erfscope_intake.spec.draw import Drawing
+from erfscope_intake.spec.modules import make_module
+
+INPUT_NAME = "input"
+
+
+def build_network(
+    architecture: Architecture,
+    options: InputOptions,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    weights: Weights,
+    seed: int,
+) -> Network:
+    """The spec's network with the weights of draw 0, in evaluation mode and frozen.
+
+    `options.shape` overrides the spec's input size; `weights` other than given overrides every `init`. On the
+    meta device the weights stay undrawn: shapes only. Raises ProblemError: what `check` raises, and
+    invalid-request for an input name other than `input`.
+    """
+    if options.name not in (None, INPUT_NAME):
+        raise ProblemError(
+            "invalid-request",
+            f"input.name is {options.name!r}, but a spec has one input, called {INPUT_NAME!r}; leave it out",
+        )
+    checked = infer(architecture, options.shape)
+    modules = [_place_module(step, checked, dtype, device) for step in checked.plan.steps]
+    drawing = Drawing(
+        tuple(
+            (step.name, module, _scheme(step.init, weights))
+            for step, module in zip(checked.plan.steps, modules, strict=True)
+        ),
+        seed,
+    )
+    drawing.draw(0)
+    return Network(
+        name=architecture.name,
+        run=Execution(checked.plan.steps, tuple(modules), _last_uses(checked.plan.steps)),
+        input_name=INPUT_NAME,
+        input_shape=checked.input_shape,
+        dtype=dtype,
+        device=device,
+        redraw=drawing.draw,
+        aliases=checked.plan.aliases,
+        notes=drawing.notes,
+    )
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Runs the steps in order; a value is dropped behind the last step that takes it."""
+
+    steps: tuple[Step, ...]
+    modules: tuple[nn.Module, ...]
+    releases: tuple[tuple[int, ...], ...]
+
+    def __call__(self, x: Tensor, mark: Mark) -> Tensor:
+        """x of shape (B, C, *S) → the last layer's output; every layer's output is marked."""
+        values: dict[int, Tensor] = {INPUT: x}
+        for index, (step, module) in enumerate(zip(self.steps, self.modules, strict=True)):
+            values[index] = module(*(values[value] for value in step.inputs))
+            mark(step.name, step.operator, values[index])
+            for value in self.releases[index]:
+                del values[value]
+        return values[len(self.steps) - 1]
+
+
+def _last_uses(steps: tuple[Step, ...]) -> tuple[tuple[int, ...], ...]:
+    """Which values each step is the last to take; the network's own output is never released."""
+    last = {value: index for index, step in enumerate(steps) for value in (index, *step.inputs)}
+    releases: list[list[int]] = [[] for _ in steps]
+    for value, index in last.items():
+        if value != len(steps) - 1:
+            releases[index].append(value)
+    return tuple(tuple(values) for values in releases)
+
+
+def _place_module(step: Step, checked: Checked, dtype: torch.dtype, device: torch.device) -> nn.Module:
+    """A step's module on its device, without torch's own draw, which would move the global generator."""
+    with torch.device("meta"):
+        module = make_module(step.layer, checked.inputs(step)[0])
+    return module.to(dtype).to_empty(device=device).eval().requires_grad_(False)
+
+
+def _scheme(own: InitSpec, weights: Weights) -> InitOptions:
+    if weights is not Weights.GIVEN:
+        return InitOptions(scheme=Init(weights.value))
+    return own if isinstance(own, InitOptions) else InitOptions(scheme=own)
