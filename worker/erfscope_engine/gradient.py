@@ -112,30 +112,42 @@ def _listed(channels: tuple[int, ...], layer: Layer, y: Tensor) -> Tensor:
     return weights
 
 
-def scaled(probe: Probe) -> Probe:
+@dataclass(frozen=True)
+class Started:
+    """A probe with its channels and scale decided, and the gradients of its first micro-batch."""
+
+    probe: Probe
+    first: NDArray[np.float64]
+
+    @property
+    def log_rms(self) -> float:
+        """log2 of the root mean square of the first gradients, the scale taken out."""
+        mean_square = float(np.square(self.first).mean())
+        return -np.inf if mean_square == 0 else 0.5 * float(np.log2(mean_square)) - self.probe.scale
+
+
+def started(probe: Probe) -> Started:
+    """`probe` with `auto` channels decided: their sum, or random signs where the sum's gradient vanishes."""
+    if probe.channels != "auto":
+        return _scaled(probe)
+    plain, signed = _scaled(replace(probe, channels="sum")), _scaled(replace(probe, channels="random"))
+    return signed if plain.log_rms < signed.log_rms + np.log2(VANISHING) else plain
+
+
+def _scaled(probe: Probe) -> Started:
     """`probe` seeded with the power of two that brings the first micro-batch well inside the number range.
 
     Untrained deep nets underflow (1e-62 in float32), and the map is linear in its seed. Ordinary ones keep scale 0.
     """
     top = int(np.log2(torch.finfo(probe.traced.network.dtype).max)) - 8
+    plain = Started(probe, sample_gradients(probe, 0))
     for scale in (0, top // 2, top, -top // 2):
-        peak = float(np.abs(sample_gradients(replace(probe, scale=scale), 0)).max())
+        at = replace(probe, scale=scale)
+        g = plain.first if scale == 0 else sample_gradients(at, 0)
+        peak = float(np.abs(g).max())
         if peak > 0 and np.isfinite(peak):
-            power = scale - round(float(np.log2(peak)))
-            ordinary = scale == 0 and abs(np.log2(peak)) < top // 4
-            return replace(probe, scale=0 if ordinary else int(np.clip(power, -top, top)))
-    return probe
-
-
-def settled(probe: Probe) -> Probe:
-    """`probe` with `auto` channels decided: their sum, or random signs where the sum's gradient vanishes."""
-    if probe.channels != "auto":
-        return scaled(probe)
-    plain, signed = scaled(replace(probe, channels="sum")), scaled(replace(probe, channels="random"))
-    return signed if _log_rms(plain) < _log_rms(signed) + np.log2(VANISHING) else plain
-
-
-def _log_rms(probe: Probe) -> float:
-    """log2 of the root mean square of the first micro-batch's gradient, its scale taken out."""
-    mean_square = float(np.square(sample_gradients(probe, 0)).mean())
-    return -np.inf if mean_square == 0 else 0.5 * float(np.log2(mean_square)) - probe.scale
+            if scale == 0 and abs(np.log2(peak)) < top // 4:
+                return plain
+            at = replace(probe, scale=int(np.clip(scale - round(float(np.log2(peak))), -top, top)))
+            return Started(at, sample_gradients(at, 0))
+    return plain

@@ -202,7 +202,9 @@ def _links(call: Call, axis: int, extent: int) -> list[_Link]:
 
 def _moving(first: Region, second: Region, call: Call, axis: int, ref: int) -> list[int]:
     moving = [k for k, (a, b) in enumerate(zip(first, second, strict=True)) if a != b and not (a.wide or b.wide)]
-    if not moving and (_is_resampled(call) or _is_transposed(call)):  # neighbours may read the same pixel: the axis keeps its place from the end
+    if not moving and (
+        _is_resampled(call) or _is_transposed(call)
+    ):  # neighbours may read the same pixel: the axis keeps its place from the end
         k = axis - len(call.out_shape) + len(first)
         spatial = len(call.out_shape) - axis <= len(call.out_shape) - 2
         return [k] if spatial and not first[k].wide and call.tape.values[ref].shape[k] > 1 else []

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import ErfRequest
 from erfscope.contract.result import ErfResult
-from erfscope_engine.gradient import Probe, settled
+from erfscope_engine.gradient import Probe, started
 from erfscope_engine.layers import Layer, Traced
 from erfscope_engine.network import Network
 from erfscope_engine.plan import trace_network
@@ -75,7 +75,7 @@ def _measure_unit(order: _Order, traced: Traced, layer: Layer, unit: Unit, part:
     request = order.request
     field = receptive_field_of(traced, layer, unit)
     wanted = request.target.channels
-    probe = settled(
+    start = started(
         Probe(
             traced,
             layer,
@@ -88,7 +88,7 @@ def _measure_unit(order: _Order, traced: Traced, layer: Layer, unit: Unit, part:
         )
     )
     average, errors = sample(
-        probe, request, geometry_of(field), lambda share: order.progress("measure", (part + share) / parts)
+        start, request, geometry_of(field), lambda share: order.progress("measure", (part + share) / parts)
     )
     if average.dead == average.used:
         raise ProblemError(
@@ -97,7 +97,7 @@ def _measure_unit(order: _Order, traced: Traced, layer: Layer, unit: Unit, part:
             "the unit is dead (a ReLU at 0 sends nothing back). Name another layer, unit or channels.",
             layer=layer.name,
         )
-    return Measured.of(probe, field, average, errors)
+    return Measured.of(start.probe, field, average, errors)
 
 
 def _profile(order: _Order, traced: Traced) -> list[Measured]:

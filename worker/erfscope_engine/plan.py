@@ -6,7 +6,7 @@ from erfscope_engine.network import Network
 from erfscope_engine.receptive import samples_leak
 from erfscope_engine.tape import Tape, record
 
-WORKING_SET = {"cpu": 256 << 20, "cuda": 4 << 30, "meta": 0}  # bytes of activations that a micro-batch may keep
+WORKING_SET = {"cpu": 1 << 30, "cuda": 4 << 30, "meta": 0}  # bytes of activations that a micro-batch may keep
 LARGEST_BATCH = {"cpu": 8, "cuda": 32, "meta": 1}
 
 
@@ -27,7 +27,7 @@ def trace_network(network: Network, layer: str, *, samples: int, at_most: int | 
             )
         return traced, target
     batch = _micro_batch(traced.tape, target, network.device.type, samples, at_most)
-    return _batched(network, layer, batch, traced, target) if batch > 1 else (traced, target)
+    return _batched(network, batch, traced, target) if batch > 1 else (traced, target)
 
 
 def _micro_batch(tape: Tape, target: Layer, device: str, samples: int, at_most: int | None) -> int:
@@ -46,11 +46,12 @@ def _bytes(tape: Tape, index: int) -> int:
     return count * value.dtype.itemsize
 
 
-def _batched(network: Network, layer: str, batch: int, single: Traced, target: Layer) -> tuple[Traced, Layer]:
+def _batched(network: Network, batch: int, single: Traced, target: Layer) -> tuple[Traced, Layer]:
     """Recorded at `batch` where the network allows it: shapes written into the graph may fix one sample."""
     try:
-        traced = survey(network, record(network, batch))
-        found = traced.layer(layer)
+        traced = survey(network, record(network, batch, until=target.name))
+        traced.tape.stopped = single.tape.stopped  # this recording ended at the target, the other at the end
+        found = traced.layer(target.name)
     except (ProblemError, RuntimeError, ValueError, IndexError):
         return single, target  # the network said no to this batch size; one by one is always right
     same = found.shape[1:] == target.shape[1:] and found.grid == target.grid

@@ -4,37 +4,41 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import ErfRequest, Statistic, Until
 from erfscope_engine.average import Average
-from erfscope_engine.gradient import Probe, sample_gradients
+from erfscope_engine.gradient import Probe, Started, sample_gradients
 from erfscope_engine.metrics import Geometry, flat_scalars, standard_errors
 from erfscope_engine.plan import trace_network
 
 Done = Callable[[float], None]
 Errors = dict[str, float | None]
+Gradients = NDArray[np.float64]
 LARGEST_STORE = 1 << 24  # numbers kept for the groups that standard errors come from
 MOST_GROUPS = 64
 WATCHED = ("erf_size", "mass_50_side")  # what `until` makes precise
 
 
-def sample(probe: Probe, request: ErfRequest, geometry: Geometry, done: Done) -> tuple[Average, Errors]:
-    """Average the gradients of `probe` as `request.average` says; returns the average and standard errors."""
+def sample(start: Started, request: ErfRequest, geometry: Geometry, done: Done) -> tuple[Average, Errors]:
+    """Average the gradients of a probe as `request.average` says; returns the average and standard errors."""
+    probe = start.probe
     statistic = Statistic.RELU if request.protocol == "replknet" else request.average.statistic
     average = Average(geometry.shape, statistic, _groups(request, geometry))
     draws, count = request.average.weights, request.average.inputs
     for weight in range(draws):
         at = _redrawn(probe, weight) if weight else probe
         for first in range(weight * count, (weight + 1) * count, at.batch):
-            _take(average, at, first, (weight + 1) * count, weight if draws > 1 else None)
+            g = start.first if first == 0 else sample_gradients(at, first)
+            _take(average, at, g, first, (weight + 1) * count, weight if draws > 1 else None)
             done(average.used / (draws * count))
     errors = errors_of(average, geometry)
     until = request.average.until
     while until and draws == 1 and average.used < until.at_most and not _precise(average, errors, geometry, until):
         stop = min(2 * average.used, until.at_most)
         for first in range(average.used, stop, probe.batch):
-            _take(average, probe, first, stop, None)
+            _take(average, probe, sample_gradients(probe, first), first, stop, None)
             done(average.used / until.at_most)
         errors = errors_of(average, geometry)
     return average, errors
@@ -49,10 +53,9 @@ def _groups(request: ErfRequest, geometry: Geometry) -> int:
     return max(min(clusters, MOST_GROUPS, LARGEST_STORE // int(np.prod(geometry.shape))), min(clusters, 8))
 
 
-def _take(average: Average, probe: Probe, first: int, stop: int, cluster: int | None) -> None:
-    """One micro-batch; samples at or beyond `stop` ride along uncounted, so that every batch has the same shape."""
+def _take(average: Average, probe: Probe, g: Gradients, first: int, stop: int, cluster: int | None) -> None:
+    """One micro-batch of gradients; samples at or beyond `stop` ride along uncounted, so that every batch has the same shape."""
     space = tuple(k - 1 for k in probe.traced.space)
-    g = sample_gradients(probe, first)
     if not np.isfinite(g).all():
         raise ProblemError(
             "non-finite-output",

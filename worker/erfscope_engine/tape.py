@@ -96,10 +96,14 @@ class _StopRecordingError(Exception):
     """The network asked for a value that depends on the input."""
 
 
+class _ReachedError(Exception):
+    """The last wanted tensor is on the tape."""
+
+
 class _Recorder(TorchDispatchMode):
-    def __init__(self, tape: Tape) -> None:
+    def __init__(self, tape: Tape, until: str | None) -> None:
         super().__init__()
-        self.tape = tape
+        self.tape, self.until = tape, until
         self.index: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
     def __torch_dispatch__(
@@ -144,6 +148,8 @@ class _Recorder(TorchDispatchMode):
         known = self.tape.values[index]
         if known.name is None or known.name.startswith(f"{name}."):
             known.name, known.operator = name, operator
+        if name == self.until:
+            raise _ReachedError
 
 
 def _reads_values(func: Any) -> bool:
@@ -151,9 +157,10 @@ def _reads_values(func: Any) -> bool:
     return torch.Tag.data_dependent_output in tags or torch.Tag.dynamic_output_shape in tags
 
 
-def record(network: Network, batch: int) -> Tape:
+def record(network: Network, batch: int, until: str | None = None) -> Tape:
     """Run `network` once on a batch of seeded normal inputs and record what depends on them.
 
+    The run ends at the tensor named `until`: what comes behind it may not take this batch size.
     Raises ProblemError("shape-mismatch") where the network does not run at this shape, with torch's own reason.
     """
     shape = (batch, *network.input_shape)
@@ -161,7 +168,7 @@ def record(network: Network, batch: int) -> Tape:
     example = torch.randn(shape, generator=generator).to(network.dtype).to(network.device)
     tape = Tape([Value(shape, network.dtype, None, network.input_name, "Input")])
     tape.names[network.input_name] = 0
-    recorder = _Recorder(tape)
+    recorder = _Recorder(tape, until)
 
     def run(x: Tensor) -> Tensor:
         inner = torch._from_functional_tensor(x)
@@ -170,6 +177,8 @@ def record(network: Network, batch: int) -> Tape:
             network.run(x, recorder.name)
         except _StopRecordingError as stop:
             tape.stopped = str(stop)
+        except _ReachedError:
+            pass
         return x
 
     with torch.no_grad(), _exact_kernels():

@@ -1,5 +1,6 @@
 """One request answered: load the network, measure it. The worker's child and the command line both come here."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -10,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from erfscope.contract.architecture import Architecture
-from erfscope.contract.job import Inspection, LayerRow
+from erfscope.contract.job import InputInfo, Inspection, LayerRow
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import ErfRequest, InputOptions, Source, Weights
 from erfscope.contract.result import ErfResult
@@ -103,13 +104,14 @@ def _load(request: ErfRequest, sources: Sources, device: torch.device) -> Networ
         raise ProblemError(
             "invalid-request", "The request names no model: give model.sha256, an architecture or a file."
         )
-    if request.weights is not Weights.GIVEN:
-        raise ProblemError(
-            "unsupported-feature",
-            f"weights={request.weights.value!r} re-draws the weights of an architecture spec; an ONNX model keeps its own "
-            "(weights='given').",
-        )
-    return load_onnx(sources.model, request.input, dtype=dtype, device=device)
+    return load_onnx(
+        sources.model,
+        request.input,
+        dtype=dtype,
+        device=device,
+        weights=request.weights,
+        seed=request.average.seed,
+    )
 
 
 def _images(request: ErfRequest, sources: Sources, network: Network) -> list[NDArray[Any]]:
@@ -165,35 +167,16 @@ def _inspection(
     notes = list(network.notes)
     if traced.tape.stopped:
         notes.append(f"Layers behind operator {traced.tape.stopped} depend on the input's values and are not measured.")
-    common = {
-        "input": network.input_name,
-        "input_shape": list(network.input_shape),
-        "layers": rows,
-        "notes": notes,
-    }
-    if isinstance(model, Architecture):
-        return Inspection(
-            name=network.name,
-            inputs=[],
-            outputs=[rows[-1].name],
-            operators=_count(rows),
-            default_layer=default.name,
-            **common,
-        )
-    found = describe_onnx(model)
+    found = None if isinstance(model, Architecture) else describe_onnx(model)
     return Inspection(
-        name=found.name,
-        inputs=found.inputs,
-        outputs=found.outputs,
-        operators=found.operators,
-        unsupported=found.unsupported,
+        name=network.name,
+        inputs=[InputInfo(name=one.name, dtype=one.type, shape=list(one.shape)) for one in found.inputs] if found else [],
+        input=network.input_name,
+        input_shape=list(network.input_shape),
+        outputs=found.outputs if found else [rows[-1].name],
+        operators=found.operators if found else dict(Counter(row.operator for row in rows)),
+        unsupported=found.unsupported if found else [],
         default_layer=default.name,
-        **common,
+        layers=rows,
+        notes=notes,
     )
-
-
-def _count(rows: list[LayerRow]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for row in rows:
-        counts[row.operator] = counts.get(row.operator, 0) + 1
-    return counts
