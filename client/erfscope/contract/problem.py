@@ -22,6 +22,7 @@ KINDS: dict[str, Kind] = {
     "unauthorized": Kind(401, "An API key is needed"),
     "not-found": Kind(404, "No such resource"),
     "method-not-allowed": Kind(405, "This resource does not take that method"),
+    "too-slow": Kind(408, "The request came in too slowly"),
     "conflict": Kind(409, "The resource is not in a state for that"),
     "too-large": Kind(413, "The body is over the limit"),
     "unsupported-media-type": Kind(415, "This media type is not understood here"),

@@ -1,0 +1,145 @@
+"""The async client: `Client` with await."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+from erfscope import _calls, _flows
+from erfscope._client import settings
+from erfscope._job import AsyncJobHandle, Progress
+from erfscope._models import File, Model
+from erfscope._request import RequestFields
+from erfscope._result import AsyncResult
+from erfscope._transport import AsyncTransport
+from erfscope.contract.job import Health, Inspection, StoredFile, StoredModel
+from erfscope.contract.request import ErfRequest
+
+
+class AsyncClient:
+    """A connection to an erfscope service, for use in an `async with` block or until `close()`.
+
+    `timeout` is for one exchange over the network in seconds, not for a job; `retries` counts the attempts
+    after the first, at a service that is busy or away.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        api_key: str | None = None,
+        timeout: float = 30.0,
+        retries: int = 4,
+    ) -> None:
+        self._transport = AsyncTransport(settings(base_url, api_key, timeout, retries))
+        self.models = AsyncModels(self._transport)
+        self.files = AsyncFiles(self._transport)
+
+    @property
+    def base_url(self) -> str:
+        """Where the service is."""
+        return self._transport.settings.base_url
+
+    async def submit(
+        self,
+        model: Model | None = None,
+        *,
+        request: ErfRequest | Mapping[str, Any] | None = None,
+        images: File | None = None,
+        idempotency_key: str | None = None,
+        **fields: Unpack[RequestFields],
+    ) -> AsyncJobHandle:
+        """Ask for a measurement and return at once.
+
+        `fields` are laid over `request`; `images` (zip, PNG, JPEG, npy) is uploaded and becomes the input.
+        One question sent twice under one `idempotency_key` is one job; a key is made where none is given.
+        """
+        flow = _flows.submit(
+            self._transport.settings,
+            model,
+            request=request,
+            images=images,
+            key=idempotency_key,
+            fields=fields,
+        )
+        return AsyncJobHandle(self._transport, await self._transport.drive(flow))
+
+    async def run(
+        self,
+        model: Model | None = None,
+        *,
+        progress: Progress | None = None,
+        timeout: float | None = None,
+        request: ErfRequest | Mapping[str, Any] | None = None,
+        images: File | None = None,
+        **fields: Unpack[RequestFields],
+    ) -> AsyncResult:
+        """Submit and wait."""
+        job = await self.submit(model, request=request, images=images, **fields)
+        return await job.result(timeout, progress)
+
+    async def job(self, id: str) -> AsyncJobHandle:
+        """A job submitted before, here or elsewhere."""
+        return AsyncJobHandle(self._transport, await self._transport.call(_calls.job(id)))
+
+    async def jobs(self, page_size: int = 50) -> AsyncIterator[AsyncJobHandle]:
+        """All jobs, newest first; pages are read as they are needed."""
+        token: str | None = None
+        while True:
+            page = await self._transport.call(_calls.jobs(page_size, token))
+            for job in page.jobs:
+                yield AsyncJobHandle(self._transport, job)
+            if (token := page.next_page_token) is None:
+                return
+
+    async def health(self) -> Health:
+        """Whether the service is ready, and how many workers it has."""
+        return await self._transport.call(_calls.health())
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class AsyncModels:
+    """ONNX files stored with the service."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+
+    async def upload(self, model: Model, *, input_shape: Sequence[int] | None = None) -> StoredModel:
+        """Store a model; what is returned may be submitted many times."""
+        return await self._transport.drive(_flows.upload_model(self._transport.settings, model, input_shape))
+
+    async def inspect(
+        self, model: Model, *, input_shape: Sequence[int] | None = None, timeout: float | None = None
+    ) -> Inspection:
+        """Its layers with shape, TRF size and stride, inputs, operators, and what cannot be converted."""
+        flow = _flows.inspect(self._transport.settings, model, input_shape, timeout)
+        return await self._transport.drive(flow)
+
+    async def get(self, sha256: str) -> StoredModel:
+        """Look at a stored model."""
+        return await self._transport.call(_calls.model(sha256))
+
+    async def delete(self, sha256: str) -> None:
+        """Remove a stored model."""
+        await self._transport.call(_calls.delete_model(sha256))
+
+
+class AsyncFiles:
+    """Images stored with the service."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+
+    async def upload(self, file: File) -> StoredFile:
+        """Store a zip, PNG, JPEG or npy; its sha256 goes into `input={"source": "images", "images": …}`."""
+        return await self._transport.drive(_flows.upload_file(self._transport.settings, file))

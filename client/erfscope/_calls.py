@@ -1,0 +1,213 @@
+"""Each call of the service as data: what is sent, and how the answer is read. No network here."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+import httpx2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
+
+from erfscope._errors import APIError, from_problem, refuse
+from erfscope.contract.job import Health, Job, JobPage, StoredFile, StoredModel
+from erfscope.contract.problem import KINDS, Problem
+from erfscope.contract.request import ErfRequest
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Content:
+    """Bytes to send: held in memory, or a file that is streamed (and read again on a retry)."""
+
+    source: bytes | Path
+    name: str
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.source.stat().st_size if isinstance(self.source, Path) else len(self.source)
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes, a megabyte at a time."""
+        with self.source.open("rb") if isinstance(self.source, Path) else BytesIO(self.source) as file:
+            while chunk := file.read(CHUNK):
+                yield chunk
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One request and the reader of its answer."""
+
+    method: str
+    path: str
+    read: Callable[[httpx2.Response], T]
+    params: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | Callable[[], Iterator[bytes]] | None = None
+    patience: float = 0.0  # seconds by which the answer may be late on purpose (long polls)
+
+
+def submit(request: ErfRequest, model: Content | None, key: str) -> Call[Job]:
+    """POST /erf: JSON, or multipart where the model's bytes travel along."""
+    text = request.model_dump_json(exclude_unset=True, by_alias=True).encode()
+    headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
+    if model is None:
+        return Call("POST", "/erf", _model(Job), headers=headers, body=text)
+    # The boundary follows the key, so that a repeated submit has the same bytes as the first.
+    boundary = f"erfscope-{key}"
+    head = b"".join(
+        (
+            _part(boundary, 'name="request"', "application/json"),
+            text,
+            b"\r\n",
+            _part(boundary, f'name="model"; filename="{_token(model.name)}"', "application/octet-stream"),
+        )
+    )
+    tail = f"\r\n--{boundary}--\r\n".encode()
+
+    def body() -> Iterator[bytes]:
+        yield head
+        yield from model.chunks()
+        yield tail
+
+    headers["Content-Type"] = f"multipart/form-data; boundary={boundary}"
+    headers["Content-Length"] = str(len(head) + model.size + len(tail))
+    return Call("POST", "/erf", _model(Job), headers=headers, body=body)
+
+
+def job(id: str, wait: float = 0.0) -> Call[Job]:
+    """GET /erf/{id}; the service may hold the answer for `wait` seconds until the job has ended."""
+    headers = {"Prefer": f"wait={int(wait)}"} if wait >= 1 else {}
+    return Call("GET", _job_path(id), _model(Job), headers=headers, patience=wait)
+
+
+def jobs(page_size: int, page_token: str | None) -> Call[JobPage]:
+    """GET /erf: one page, newest first."""
+    params = {"page_size": str(page_size)} | ({"page_token": page_token} if page_token else {})
+    return Call("GET", "/erf", _model(JobPage), params=params)
+
+
+def cancel(id: str) -> Call[Job]:
+    """DELETE /erf/{id}."""
+    return Call("DELETE", _job_path(id), _model(Job))
+
+
+def purge(id: str) -> Call[None]:
+    """DELETE /erf/{id}?purge=1."""
+    return Call("DELETE", _job_path(id), lambda _: None, params={"purge": "1"})
+
+
+def events(id: str, after: str | None) -> Call[None]:
+    """GET /erf/{id}/events, from the event after the one last seen."""
+    headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
+    headers |= {"Last-Event-ID": after} if after else {}
+    return Call("GET", f"{_job_path(id)}/events", lambda _: None, headers=headers)
+
+
+def heatmap(id: str, scale: str | None, colormap: str | None) -> Call[bytes]:
+    """GET /erf/{id}/heatmap.png."""
+    given = {"scale": scale, "colormap": colormap}
+    params = {name: value for name, value in given.items() if value is not None}
+    return Call("GET", f"{_job_path(id)}/heatmap.png", lambda response: response.content, params=params)
+
+
+def map_array(id: str) -> Call[NDArray[np.floating[Any]]]:
+    """GET /erf/{id}/map.npy: the input's spatial shape, maximum 1."""
+    return Call("GET", f"{_job_path(id)}/map.npy", _array)
+
+
+def upload_model(model: Content) -> Call[StoredModel]:
+    """POST /models."""
+    return Call("POST", "/models", _model(StoredModel), **_upload(model))
+
+
+def model(sha256: str) -> Call[StoredModel]:
+    """GET /models/{sha256}."""
+    return Call("GET", f"/models/{quote(sha256, safe='')}", _model(StoredModel))
+
+
+def delete_model(sha256: str) -> Call[None]:
+    """DELETE /models/{sha256}."""
+    return Call("DELETE", f"/models/{quote(sha256, safe='')}", lambda _: None)
+
+
+def upload_file(file: Content) -> Call[StoredFile]:
+    """POST /files."""
+    return Call("POST", "/files", _model(StoredFile), **_upload(file))
+
+
+def health() -> Call[Health]:
+    """GET /health/ready."""
+    return Call("GET", "/health/ready", _model(Health))
+
+
+def conclude(call: Call[T], response: httpx2.Response) -> T:
+    """The answer as a value, or the service's problem as an exception."""
+    if response.is_success:
+        return call.read(response)
+    raise error_of(response)
+
+
+def error_of(response: httpx2.Response) -> APIError:
+    """The problem of an answer; one that did not come from erfscope (a proxy's page) is put into words."""
+    try:
+        return from_problem(Problem.model_validate_json(response.content))
+    except ValidationError:
+        return _stranger(response)
+
+
+def _stranger(response: httpx2.Response) -> APIError:
+    kind = next((kind for kind, row in KINDS.items() if row.status == response.status_code), "internal")
+    where = f"{response.request.method} {response.request.url}"
+    return refuse(
+        kind,
+        f"{where} was answered {response.status_code} {response.reason_phrase} without erfscope's problem "
+        f"details; is there an erfscope service (or only a proxy) at this address? The body begins: "
+        f"{response.text[:200]!r}",
+    )
+
+
+def _model(kind: type[M]) -> Callable[[httpx2.Response], M]:
+    def read(response: httpx2.Response) -> M:
+        try:
+            return kind.model_validate_json(response.content)
+        except ValidationError:
+            raise _stranger(response) from None
+
+    return read
+
+
+def _array(response: httpx2.Response) -> NDArray[np.floating[Any]]:
+    array: NDArray[np.floating[Any]] = np.load(BytesIO(response.content), allow_pickle=False)
+    return array
+
+
+def _upload(content: Content) -> dict[str, Any]:
+    name = _token(content.name).encode("ascii", "replace").decode()
+    headers = {
+        "Content-Type": "application/octet-stream",
+        "Content-Length": str(content.size),
+        "Content-Disposition": f'attachment; filename="{name}"',
+    }
+    return {"headers": headers, "body": content.chunks}
+
+
+def _part(boundary: str, disposition: str, media_type: str) -> bytes:
+    lines = (f"--{boundary}", f"Content-Disposition: form-data; {disposition}", f"Content-Type: {media_type}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def _token(name: str) -> str:
+    """A file name that cannot leave its quotes or its header line."""
+    return "".join(c if c.isprintable() and c not in '"\\' else "_" for c in name)
+
+
+def _job_path(id: str) -> str:
+    return f"/erf/{quote(id, safe='')}"

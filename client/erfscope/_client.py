@@ -1,0 +1,153 @@
+"""The blocking client."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+from erfscope import _calls, _flows
+from erfscope._job import JobHandle, Progress
+from erfscope._models import File, Model
+from erfscope._request import RequestFields
+from erfscope._result import Result
+from erfscope._retry import RetryPolicy
+from erfscope._transport import Settings, Transport
+from erfscope.contract.job import Health, Inspection, StoredFile, StoredModel
+from erfscope.contract.request import ErfRequest
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+
+def settings(base_url: str | None, api_key: str | None, timeout: float, retries: int) -> Settings:
+    """What both clients take; what is not given comes from ERFSCOPE_URL and ERFSCOPE_API_KEY."""
+    url = base_url or os.environ.get("ERFSCOPE_URL") or DEFAULT_URL
+    key = api_key or os.environ.get("ERFSCOPE_API_KEY") or None
+    return Settings(url.rstrip("/"), key, timeout, RetryPolicy(retries))
+
+
+class Client:
+    """A connection to an erfscope service, for use in a `with` block or until `close()`.
+
+    `timeout` is for one exchange over the network in seconds, not for a job; `retries` counts the attempts
+    after the first, at a service that is busy or away.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        api_key: str | None = None,
+        timeout: float = 30.0,
+        retries: int = 4,
+    ) -> None:
+        self._transport = Transport(settings(base_url, api_key, timeout, retries))
+        self.models = Models(self._transport)
+        self.files = Files(self._transport)
+
+    @property
+    def base_url(self) -> str:
+        """Where the service is."""
+        return self._transport.settings.base_url
+
+    def submit(
+        self,
+        model: Model | None = None,
+        *,
+        request: ErfRequest | Mapping[str, Any] | None = None,
+        images: File | None = None,
+        idempotency_key: str | None = None,
+        **fields: Unpack[RequestFields],
+    ) -> JobHandle:
+        """Ask for a measurement and return at once.
+
+        `fields` are laid over `request`; `images` (zip, PNG, JPEG, npy) is uploaded and becomes the input.
+        One question sent twice under one `idempotency_key` is one job; a key is made where none is given.
+        """
+        flow = _flows.submit(
+            self._transport.settings,
+            model,
+            request=request,
+            images=images,
+            key=idempotency_key,
+            fields=fields,
+        )
+        return JobHandle(self._transport, self._transport.drive(flow))
+
+    def run(
+        self,
+        model: Model | None = None,
+        *,
+        progress: Progress | None = None,
+        timeout: float | None = None,
+        request: ErfRequest | Mapping[str, Any] | None = None,
+        images: File | None = None,
+        **fields: Unpack[RequestFields],
+    ) -> Result:
+        """Submit and wait: `client.run("resnet50.onnx", layer="/layer4/Add").metrics["erf_size"]`."""
+        return self.submit(model, request=request, images=images, **fields).result(timeout, progress)
+
+    def job(self, id: str) -> JobHandle:
+        """A job submitted before, here or elsewhere."""
+        return JobHandle(self._transport, self._transport.call(_calls.job(id)))
+
+    def jobs(self, page_size: int = 50) -> Iterator[JobHandle]:
+        """All jobs, newest first; pages are read as they are needed."""
+        token: str | None = None
+        while True:
+            page = self._transport.call(_calls.jobs(page_size, token))
+            yield from (JobHandle(self._transport, job) for job in page.jobs)
+            if (token := page.next_page_token) is None:
+                return
+
+    def health(self) -> Health:
+        """Whether the service is ready, and how many workers it has."""
+        return self._transport.call(_calls.health())
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Models:
+    """ONNX files stored with the service."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def upload(self, model: Model, *, input_shape: Sequence[int] | None = None) -> StoredModel:
+        """Store a model; what is returned may be submitted many times."""
+        return self._transport.drive(_flows.upload_model(self._transport.settings, model, input_shape))
+
+    def inspect(
+        self, model: Model, *, input_shape: Sequence[int] | None = None, timeout: float | None = None
+    ) -> Inspection:
+        """Its layers with shape, TRF size and stride, inputs, operators, and what cannot be converted."""
+        flow = _flows.inspect(self._transport.settings, model, input_shape, timeout)
+        return self._transport.drive(flow)
+
+    def get(self, sha256: str) -> StoredModel:
+        """Look at a stored model."""
+        return self._transport.call(_calls.model(sha256))
+
+    def delete(self, sha256: str) -> None:
+        """Remove a stored model."""
+        self._transport.call(_calls.delete_model(sha256))
+
+
+class Files:
+    """Images stored with the service."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def upload(self, file: File) -> StoredFile:
+        """Store a zip, PNG, JPEG or npy; its sha256 goes into `input={"source": "images", "images": …}`."""
+        return self._transport.drive(_flows.upload_file(self._transport.settings, file))

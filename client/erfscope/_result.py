@@ -1,0 +1,175 @@
+"""A measurement in hand: metrics, map, picture, files.
+
+`Result` reads the map and the picture when they are first asked for; `AsyncResult` is the same with await.
+"""
+
+import csv
+import io
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from os import PathLike
+from pathlib import Path
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from erfscope._errors import refuse
+from erfscope.contract.flat import flatten
+from erfscope.contract.result import ErfResult
+
+Map: TypeAlias = NDArray[np.floating[Any]]
+Map_co = TypeVar("Map_co", covariant=True)
+Picture_co = TypeVar("Picture_co", covariant=True)
+
+
+@dataclass(frozen=True)
+class Origin(Generic[Map_co, Picture_co]):
+    """Where the arrays of a result come from: the service, or the process that measured."""
+
+    map: Callable[[], Map_co]
+    picture: Callable[[str | None, str | None], Picture_co]
+
+
+class Measured:
+    """What both faces share: everything that needs no further call."""
+
+    def __init__(self, data: ErfResult, job_id: str | None) -> None:
+        self.data = data
+        self.job_id = job_id
+
+    @cached_property
+    def metrics(self) -> dict[str, float | None]:
+        """Every scalar by its flat name (`erf_size`, `mass_50_side`, …); None where undefined."""
+        return flatten(self.data)
+
+    @property
+    def stderr(self) -> dict[str, float | None]:
+        """Standard errors, by flat name."""
+        return dict(self.data.stderr)
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """The whole result as JSON."""
+        return self.data.model_dump_json(indent=indent, by_alias=True)
+
+    def to_csv(self) -> str:
+        """One line per metric: name, value, standard error."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("metric", "value", "stderr"))
+        writer.writerows((name, value, self.data.stderr.get(name)) for name, value in self.metrics.items())
+        return text.getvalue()
+
+    def __repr__(self) -> str:
+        size = self.data.erf.size
+        shown = "undefined" if size is None else f"{size:.4g} px"
+        trf = "x".join(map(str, self.data.trf.size))
+        where = f"{self.data.layer.name!r} unit {self.data.unit}"
+        return f"<{type(self).__name__} {where}: ERF {shown}, TRF {trf} px>"
+
+    def _repr_html_(self) -> str:
+        """The table of metrics, in a notebook."""
+        data = self.data
+        head = f"<b>{escape(data.layer.name)}</b> · unit {data.unit} · input {data.input_shape}"
+        rows = [("<b>metric</b>", "<b>value</b>", "<b>± standard error</b>")]
+        rows += [(escape(n), _number(v), _number(data.stderr.get(n))) for n, v in self.metrics.items()]
+        body = "".join("<tr><td>" + "</td><td>".join(row) + "</td></tr>" for row in rows)
+        return f"<p>{head}</p><table>{body}</table>"
+
+
+class Result(Measured):
+    """The answer of one measurement; `data` is the whole of it, typed."""
+
+    def __init__(self, data: ErfResult, origin: Origin[Map, bytes], job_id: str | None = None) -> None:
+        super().__init__(data, job_id)
+        self._origin = origin
+
+    @cached_property
+    def _map(self) -> Map:
+        return self._origin.map()
+
+    def array(self) -> Map:
+        """The map: the input's spatial shape, maximum 1 (times 2**data.scale_log2 is the raw gradient)."""
+        return self._map
+
+    def png(self, scale: str | None = None, colormap: str | None = None) -> bytes:
+        """The picture; scale is linear, sqrt or log."""
+        return self._origin.picture(scale, colormap)
+
+    def save(self, path: str | PathLike[str], *, scale: str | None = None, colormap: str | None = None) -> Path:
+        """Write .png (picture), .npy (map), .json (the whole result) or .csv (metrics)."""
+        path = Path(path)
+        match _form(path):
+            case ".npy":
+                content = _npy(self.array())
+            case ".png":
+                content = self.png(scale, colormap)
+            case form:
+                content = _TEXTS[form](self).encode()
+        return _write(path, content)
+
+    def _repr_png_(self) -> bytes:
+        """The picture, in a notebook."""
+        return self.png()
+
+
+class AsyncResult(Measured):
+    """The answer of one measurement; what needs the service is awaited."""
+
+    def __init__(
+        self, data: ErfResult, origin: Origin[Awaitable[Map], Awaitable[bytes]], job_id: str | None = None
+    ) -> None:
+        super().__init__(data, job_id)
+        self._origin = origin
+        self._map: Map | None = None
+
+    async def array(self) -> Map:
+        """The map: the input's spatial shape, maximum 1 (times 2**data.scale_log2 is the raw gradient)."""
+        if self._map is None:
+            self._map = await self._origin.map()
+        return self._map
+
+    async def png(self, scale: str | None = None, colormap: str | None = None) -> bytes:
+        """The picture; scale is linear, sqrt or log."""
+        return await self._origin.picture(scale, colormap)
+
+    async def save(self, path: str | PathLike[str], *, scale: str | None = None, colormap: str | None = None) -> Path:
+        """Write .png (picture), .npy (map), .json (the whole result) or .csv (metrics)."""
+        path = Path(path)
+        match _form(path):
+            case ".npy":
+                content = _npy(await self.array())
+            case ".png":
+                content = await self.png(scale, colormap)
+            case form:
+                content = _TEXTS[form](self).encode()
+        return _write(path, content)
+
+
+_TEXTS: dict[str, Callable[[Measured], str]] = {".json": Measured.to_json, ".csv": Measured.to_csv}
+FORMS = (".png", ".npy", *_TEXTS)
+
+
+def _form(path: Path) -> str:
+    form = path.suffix.lower()
+    if form not in FORMS:
+        raise refuse("bad-request", f"{path} has no known ending; give one of {', '.join(FORMS)}")
+    return form
+
+
+def _write(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def _npy(array: Map) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"

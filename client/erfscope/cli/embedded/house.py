@@ -1,0 +1,145 @@
+"""The data folder of `erfscope up`, held by one `up` at a time, and the short-lived folder of its socket."""
+
+import fcntl
+import json
+import os
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from erfscope.cli.failure import cannot_start
+
+LOCK = "up.lock"
+PREFIX = "erfscope-up-"
+SOCKET = "valkey.sock"
+SOCKET_PATH_LIMIT = 100  # sun_path holds 104 bytes on macOS, 108 on Linux
+DYING = 10.0  # seconds that the parts of a killed `up` may take to let go of the folder
+
+
+@dataclass(frozen=True)
+class House:
+    """Where everything is while `up` runs."""
+
+    data_dir: Path
+    socket: Path
+    host: str
+    port: int
+    lock: int  # file descriptor; the store inherits it, so the folder stays locked until the store has ended
+
+    @property
+    def url(self) -> str:
+        """Where people reach the service."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
+    def is_private(self) -> bool:
+        """Whether only this machine can reach the service."""
+        return self.host in ("127.0.0.1", "localhost", "::1")
+
+    def log(self, part: str) -> Path:
+        """The log file of a part."""
+        return self.data_dir / "logs" / f"{part}.log"
+
+
+@contextmanager
+def occupy(data_dir: Path | None, host: str, port: int) -> Iterator[House]:
+    """Hold the folder and find the port; raises where another `up` has either."""
+    folder = (data_dir or default_data_dir()).expanduser().resolve()
+    for part in ("logs", "valkey"):
+        (folder / part).mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        _lock(lock, folder)
+        port = free_port(host, port)
+        run_dir = _fresh_run_dir(lock)
+        try:
+            house = House(folder, run_dir / SOCKET, host, port, lock)
+            _remember(lock, {"pid": os.getpid(), "url": house.url, "run_dir": str(run_dir)})
+            yield house
+        finally:
+            shutil.rmtree(run_dir, ignore_errors=True)
+    finally:
+        os.close(lock)
+
+
+def default_data_dir() -> Path:
+    """The user's data folder of this platform, e.g. ~/.local/share/erfscope."""
+    from platformdirs import user_data_path
+
+    return user_data_path("erfscope", appauthor=False)
+
+
+def free_port(host: str, port: int) -> int:
+    """The port, or a free one for 0; raises where it is taken or the address is not this machine's."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            found: int = probe.getsockname()[1]
+            return found
+    except OSError as error:
+        raise cannot_start(
+            f"cannot listen on {host} port {port}: {error.strerror or error}. "
+            "Choose another port with --port (0 takes a free one).",
+        ) from None
+
+
+def _lock(lock: int, folder: Path) -> None:
+    """Waits only for the store of an `up` that was killed; a living one is an error at once."""
+    end = time.monotonic() + DYING
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _recall(lock)
+            if _is_alive(holder.get("pid")) or time.monotonic() > end:
+                where = f" at {holder['url']} (process {holder['pid']})" if "url" in holder else ""
+                raise cannot_start(
+                    f"erfscope is already up{where} with the data folder {folder}. "
+                    "Use that one, stop it, or give this one a folder of its own with --data-dir.",
+                ) from None
+            time.sleep(0.1)
+
+
+def _fresh_run_dir(lock: int) -> Path:
+    """A short path for the socket; what a killed `up` left behind goes away."""
+    left = _recall(lock).get("run_dir")
+    if isinstance(left, str) and Path(left).name.startswith(PREFIX):
+        shutil.rmtree(left, ignore_errors=True)
+    run_dir = Path(tempfile.mkdtemp(prefix=PREFIX))
+    if len(os.fsencode(run_dir / SOCKET)) > SOCKET_PATH_LIMIT:
+        run_dir.rmdir()
+        run_dir = Path(tempfile.mkdtemp(prefix=PREFIX, dir="/tmp"))
+    return run_dir
+
+
+def _remember(lock: int, facts: dict[str, object]) -> None:
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, json.dumps(facts).encode(), 0)
+
+
+def _recall(lock: int) -> dict[str, object]:
+    try:
+        facts = json.loads(os.pread(lock, 65_536, 0))
+    except ValueError:  # a new or half-written file
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def _is_alive(pid: object) -> bool:
+    if not isinstance(pid, int):
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True

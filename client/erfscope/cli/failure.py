@@ -1,0 +1,87 @@
+"""Errors as people read them: one block (title, detail, what to do) on stderr, and the exit code."""
+
+import os
+import traceback
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.text import Text
+
+from erfscope._errors import APIError, ConnectionFailed, ErfscopeError, JobCanceled, JobFailed, ResultTimeout
+from erfscope.contract.problem import KINDS, Problem, ProblemError
+
+BAD_INPUT, BROKEN = 2, 3
+
+# What is not the input's or the model's fault; every other row of the error table is.
+SERVICE_KINDS = frozenset(
+    {
+        "connection",
+        "deadline",
+        "internal",
+        "resource-limit",
+        "timeout",
+        "too-many-requests",
+        "unauthorized",
+        "unavailable",
+        "worker-crash",
+    }
+)
+
+HINTS = {
+    "invalid-target": "`erfscope layers MODEL` lists the layers by name.",
+    "no-spatial-layer": "`erfscope layers MODEL` lists what the network has.",
+    "unauthorized": "Put the key into ERFSCOPE_API_KEY.",
+    "resource-limit": "Ask for less: a smaller --shape, or an earlier --layer.",
+    "internal": "Please report this; ERFSCOPE_DEBUG=1 shows where it happened.",
+}
+
+
+def cannot_start(detail: str) -> APIError:
+    """Why `erfscope up` has to give up."""
+    return APIError(_problem("unavailable", detail, "erfscope cannot start"))
+
+
+def report(error: Exception) -> int:
+    """Print the block; the exit code."""
+    problem = problem_of(error)
+    show(problem.title, problem.detail, HINTS.get(problem.kind))
+    if os.environ.get("ERFSCOPE_DEBUG"):
+        traceback.print_exception(error)
+    return BROKEN if problem.kind in SERVICE_KINDS else BAD_INPUT
+
+
+def show(title: str, detail: str, hint: str | None = None) -> None:
+    """The block itself."""
+    body = Text(detail)
+    if hint:
+        body.append(f"\n\n{hint}", style="dim")
+    Console(stderr=True).print(Panel(body, title=Text(title), title_align="left", border_style="red"))
+
+
+def problem_of(error: Exception) -> Problem:
+    """Any exception as a row of the error table."""
+    match error:
+        case ProblemError() | ConnectionFailed() | APIError() | JobFailed():
+            return error.problem
+        case JobCanceled() | ResultTimeout():
+            return _problem("unavailable", str(error))
+        case ModuleNotFoundError() if not (error.name or "").startswith("erfscope"):
+            return _problem("unsupported-feature", missing_extra(error))
+        case OSError():
+            return _problem("bad-request", str(error))
+        case ErfscopeError():
+            return _problem("internal", str(error))
+    return _problem("internal", f"{type(error).__name__}: {error}")
+
+
+def missing_extra(error: ModuleNotFoundError) -> str:
+    """Which extra brings the module that is not there."""
+    return (
+        f"this needs the package {error.name!r}, which is not installed. "
+        "Install what runs on this machine with:  pip install 'erfscope[local]'"
+    )
+
+
+def _problem(kind: str, detail: str, title: str | None = None) -> Problem:
+    status, usual = KINDS[kind]
+    return Problem(type=f"/problems/{kind}", title=title or usual, status=status, detail=detail)

@@ -1,0 +1,62 @@
+"""Measuring and inspecting in this process: the engine instead of a service. Imports torch when called."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from erfscope._errors import refuse
+from erfscope._job import Progress
+from erfscope._models import Prepared
+from erfscope._request import with_model
+from erfscope._result import Map, Origin, Result
+from erfscope.contract.architecture import Architecture
+from erfscope.contract.job import Inspection
+from erfscope.contract.request import ErfRequest, InputOptions, ModelRef
+from erfscope.contract.result import ErfResult
+
+
+def measure(prepared: Prepared, request: ErfRequest, images: Path | None, progress: Progress) -> Result:
+    """Answer a request here."""
+    subject = _subject(prepared)
+    from erfscope_intake.answer import Sources, answer
+
+    path = subject if isinstance(subject, Path) else None
+    ref = ModelRef(sha256=sha256_of(path)) if path else prepared.ref
+    measured = answer(with_model(request, ref), Sources(model=path, images=images), progress)
+    return Result(measured.result, _origin(measured.map, measured.result))
+
+
+def inspect(prepared: Prepared, options: InputOptions, progress: Progress) -> Inspection:
+    """List what is inside a model here."""
+    subject = _subject(prepared)
+    from erfscope_intake.answer import inspect_model
+
+    return inspect_model(subject, options, progress)
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _subject(prepared: Prepared) -> Path | Architecture:
+    source = None if prepared.content is None else prepared.content.source
+    architecture = None if prepared.ref is None else prepared.ref.architecture
+    if isinstance(source, Path):
+        return source
+    if architecture is not None:
+        return architecture
+    raise refuse("bad-request", f"{prepared.name} names a model that a service has; say which with --url")
+
+
+def _origin(map: Map, result: ErfResult) -> Origin[Map, bytes]:
+    def picture(scale: str | None, colormap: str | None) -> bytes:
+        from erfscope_picture import render
+
+        given: dict[str, Any] = {"scale": scale, "colormap": colormap}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        return render(map, json.loads(result.model_dump_json(by_alias=True)), **chosen)
+
+    return Origin(lambda: map, picture)

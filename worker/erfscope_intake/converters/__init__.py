@@ -1,0 +1,28 @@
+"""Our converters: ONNX operator → torch, one file per family, one table row per operator."""
+
+from erfscope_intake.converters import (
+    activation,
+    attention,
+    convolution,
+    elementwise,
+    fill,
+    indexing,
+    matrix,
+    norm,
+    pooling,
+    quantised,
+    reduce,
+    resize,
+    sampling,
+    sequences,
+    shape,
+    signal,
+)
+from erfscope_intake.converters.table import TABLE, Node, Row
+
+FAMILIES = (
+    activation, attention, convolution, elementwise, fill, indexing, matrix, norm, pooling, quantised, reduce, resize,
+    sampling, sequences, shape, signal,
+)  # fmt: skip
+
+__all__ = ["FAMILIES", "TABLE", "Node", "Row"]

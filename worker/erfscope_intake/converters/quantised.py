@@ -1,0 +1,138 @@
+"""Quantised operators in floating point: steps keep their scale and saturation, but nothing is rounded.
+
+Rounding has no useful gradient; without it the network is the one that was quantised, and the note of the
+result says so. Saturation stays: quantisers often fold a ReLU into it.
+"""
+
+import torch
+from torch import Tensor
+
+from erfscope_intake.converters.convolution import conv
+from erfscope_intake.converters.table import MICROSOFT, Node, axis_of, converts
+
+RANGES = {torch.uint8: (0, 255), torch.int8: (-128, 127), torch.int16: (-32768, 32767)}
+BY_NUMBER = {2: (0, 255), 3: (-128, 127), 4: (0, 65535), 5: (-32768, 32767), 21: (0, 15), 22: (-8, 7)}
+
+
+def _along(vector: Tensor, x: Tensor, axis: int, block: int) -> Tensor:
+    """A scale or zero point, ready to meet x: one number, one per slice, or one per block of slices."""
+    if vector.numel() == 1:
+        return vector.reshape(())
+    axis = axis_of(axis, x.ndim)
+    if block or vector.ndim == x.ndim:
+        times = block or x.shape[axis] // vector.shape[axis]
+        return vector.repeat_interleave(times, axis).narrow(axis, 0, x.shape[axis])
+    return vector.reshape(-1, *(1,) * (x.ndim - 1 - axis))
+
+
+def _dequantised(node: Node, q: Tensor, scale: Tensor, zero: Tensor | None, axis: int, block: int = 0) -> Tensor:
+    real = torch.float32 if node.constant else node.dtype
+    wide = _along(scale.to(real), q, axis, block)
+    return (q.to(real) if zero is None else q.to(real) - _along(zero.to(real), q, axis, block)) * wide
+
+
+def _quantised(
+    node: Node, x: Tensor, scale: Tensor, zero: Tensor | None, axis: int, block: int = 0, kind: int = 0
+) -> Tensor:
+    steps = x / _along(scale.to(x.dtype), x, axis, block)
+    bounds = (BY_NUMBER.get(kind) if kind else None) or RANGES.get(zero.dtype if zero is not None else torch.uint8)
+    steps = steps if zero is None else steps + _along(zero.to(x.dtype), x, axis, block)
+    return steps if bounds is None else torch.clamp(steps, *bounds)
+
+
+@converts("QuantizeLinear", reads=(2,))
+@converts("QuantizeLinear", domain=MICROSOFT, reads=(2,))
+def quantize(node: Node, x: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
+    """x in steps of its scale, saturated, not rounded."""
+    x = x if x.is_floating_point() else x.to(node.dtype)
+    kind = node.int("output_dtype", 0)
+    return _quantised(node, x, scale, zero, node.int("axis", 1), node.int("block_size", 0), kind)
+
+
+@converts("DequantizeLinear")
+@converts("DequantizeLinear", domain=MICROSOFT)
+def dequantize(node: Node, q: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
+    """Steps back to values."""
+    return _dequantised(node, q, scale, zero, node.int("axis", 1), node.int("block_size", 0))
+
+
+@converts("DynamicQuantizeLinear")
+def dynamic_quantize(node: Node, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """x in 255 steps of its own range, not rounded."""
+    zero = torch.zeros((), dtype=x.dtype, device=x.device)
+    low, high = torch.minimum(x.amin(), zero).detach(), torch.maximum(x.amax(), zero).detach()
+    scale = (high - low) / 255
+    point = torch.clamp(torch.round(-low / scale), 0, 255)
+    return x / scale + point, scale, point
+
+
+@converts("QLinearConv", reads=(7,))
+def qlinear_conv(
+    node: Node, x: Tensor, x_scale: Tensor, x_zero: Tensor, w: Tensor, w_scale: Tensor, w_zero: Tensor,
+    y_scale: Tensor, y_zero: Tensor, bias: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """Convolution of what the steps stand for."""
+    real = _dequantised(node, x, x_scale, x_zero, 1)
+    weight = _dequantised(node, w, w_scale, w_zero, 0)
+    offset = None if bias is None else bias.to(real.dtype) * (x_scale * w_scale).to(real.dtype).reshape(-1)
+    return _quantised(node, conv(node, real, weight.to(real.dtype), offset), y_scale, y_zero, 1)
+
+
+@converts("QLinearMatMul", reads=(7,))
+def qlinear_matmul(
+    node: Node, a: Tensor, a_scale: Tensor, a_zero: Tensor, b: Tensor, b_scale: Tensor, b_zero: Tensor,
+    y_scale: Tensor, y_zero: Tensor,
+) -> Tensor:  # fmt: skip
+    """Matrix product of what the steps stand for."""
+    left = _dequantised(node, a, a_scale, a_zero, a.ndim - 2)
+    right = _dequantised(node, b, b_scale, b_zero, b.ndim - 1)
+    return _quantised(node, torch.matmul(left, right), y_scale, y_zero, a.ndim - 2)
+
+
+def _centred(node: Node, q: Tensor, zero: Tensor | None, axis: int) -> Tensor:
+    real = torch.float64 if node.constant else node.dtype
+    return q.to(real) if zero is None else q.to(real) - _along(zero.to(real), q, axis, 0)
+
+
+@converts("ConvInteger")
+def conv_integer(
+    node: Node, x: Tensor, w: Tensor, x_zero: Tensor | None = None, w_zero: Tensor | None = None
+) -> Tensor:
+    """Convolution of steps less their zero points."""
+    y = conv(node, _centred(node, x, x_zero, 1), _centred(node, w, w_zero, 0))
+    return y.to(torch.int32) if node.constant else y
+
+
+@converts("MatMulInteger")
+def matmul_integer(
+    node: Node, a: Tensor, b: Tensor, a_zero: Tensor | None = None, b_zero: Tensor | None = None
+) -> Tensor:
+    """Matrix product of steps less their zero points."""
+    y = torch.matmul(_centred(node, a, a_zero, a.ndim - 2), _centred(node, b, b_zero, b.ndim - 1))
+    return y.to(torch.int32) if node.constant else y
+
+
+def _qlinear_binary(operator: str) -> None:
+    @converts(operator, domain=MICROSOFT, reads=(7,))
+    def binary(
+        node: Node, a: Tensor, a_scale: Tensor, a_zero: Tensor, b: Tensor, b_scale: Tensor, b_zero: Tensor,
+        y_scale: Tensor, y_zero: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Sum or product of what the steps stand for."""
+        left, right = _dequantised(node, a, a_scale, a_zero, 1), _dequantised(node, b, b_scale, b_zero, 1)
+        y = left + right if operator == "QLinearAdd" else left * right
+        return _quantised(node, y, y_scale, y_zero, 1)
+
+
+_qlinear_binary("QLinearAdd")
+_qlinear_binary("QLinearMul")
+
+
+@converts("QLinearGlobalAveragePool", domain=MICROSOFT, reads=(4,))
+def qlinear_global_average_pool(
+    node: Node, x: Tensor, x_scale: Tensor, x_zero: Tensor, y_scale: Tensor, y_zero: Tensor
+) -> Tensor:
+    """Mean over the plane of what the steps stand for."""
+    axes = list(range(1, x.ndim - 1)) if node.int("channels_last", 0) else list(range(2, x.ndim))
+    real = _dequantised(node, x, x_scale, x_zero, 1).mean(axes, keepdim=True)
+    return _quantised(node, real, y_scale, y_zero, 1)

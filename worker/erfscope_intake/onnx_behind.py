@@ -1,0 +1,73 @@
+"""What our table does not have: onnx2torch's converters, taken from its registry one node at a time.
+
+`onnx2torch.convert` is never called: it builds generated Python out of node names. Its converters get neutral
+names only (see onnx_names) and the module that they answer is run eagerly, like ours.
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import torch
+from onnx import GraphProto, NodeProto, defs
+from onnx2torch import node_converters  # noqa: F401 - fills the registry
+from onnx2torch.node_converters.registry import _CONVERTER_REGISTRY as REGISTRY
+from onnx2torch.node_converters.registry import OperationDescription
+from onnx2torch.onnx_graph import OnnxGraph
+from onnx2torch.onnx_node import OnnxNode
+from torch import Tensor
+
+from erfscope.contract.problem import ProblemError
+from erfscope_intake.converters.table import Node, Row
+
+# Its answers are wrong (1.5.15) or read values where ours need not; never fall back to these.
+DISTRUSTED = {"NonMaxSuppression"}
+
+
+def registered(operator: str, domain: str, version: int) -> int | None:
+    """The newest version of `operator` in the registry that is not above the model's, if any."""
+    if operator in DISTRUSTED:
+        return None
+    try:
+        since = defs.get_schema(operator, domain=domain, max_inclusive_version=version).since_version
+    except (RuntimeError, defs.SchemaError):
+        return None
+    known = [row.version for row in REGISTRY if (row.domain, row.operation_type) == (domain, operator)]
+    return max((candidate for candidate in known if candidate <= since), default=None)
+
+
+class Behind:
+    """The registry as seen from one (renamed) graph."""
+
+    def __init__(self, graph: GraphProto) -> None:
+        self._proto = graph
+
+    @cached_property
+    def _graph(self) -> Any:
+        return OnnxGraph(self._proto)
+
+    def row(self, proto: NodeProto, domain: str, version: int, label: str) -> Row | None:
+        """A row that runs onnx2torch's module for this very node; None where it has no converter."""
+        known = registered(proto.op_type, domain, version)
+        if known is None:
+            return None
+        convert = REGISTRY[OperationDescription(domain, proto.op_type, known)]
+        try:
+            module, mapping = convert(OnnxNode(proto, unique_name=proto.name), self._graph)
+        except (NotImplementedError, KeyError, ValueError) as error:
+            raise ProblemError(
+                "unsupported-op",
+                f"{proto.op_type} (node {label[:200]!r}) cannot be converted: {str(error)[:200]}",
+                operator=proto.op_type,
+                node=label[:200],
+            ) from error
+        places = [list(proto.input).index(name) for name in mapping.inputs]
+        return Row(proto.op_type, _call(module.eval().requires_grad_(False), places), domain)
+
+
+def _call(module: torch.nn.Module, places: list[int]) -> Callable[..., Any]:
+    def function(node: Node, *tensors: Tensor) -> Any:
+        module.to(node.dtype)
+        return module(*(tensors[place] for place in places))
+
+    return function

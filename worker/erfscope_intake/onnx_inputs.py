@@ -1,0 +1,196 @@
+"""The measured input, its shape, and what the other inputs are fed."""
+
+import math
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import torch
+from onnx import GraphProto, TensorProto, ValueInfoProto
+from torch import Tensor
+
+from erfscope.contract.problem import ProblemError
+from erfscope.contract.request import InputOptions
+from erfscope_intake.onnx_layout import Extent, Hint, Layout, hint_for, layout_of
+from erfscope_intake.onnx_names import Names
+from erfscope_intake.onnx_tensors import FLOATS, torch_type
+
+SPACE_DEFAULTS = {1: 16_000, 2: 224, 3: 32}
+CHANNEL_DEFAULTS = {1: 1, 2: 3, 3: 1}
+OTHERS_SEED = 0
+MAX_SPACE = 3
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One graph input as the file declares it; `axes` are the neutral names of its free axes."""
+
+    name: str
+    element: int
+    extents: tuple[Extent, ...]
+    axes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The measured input: channel-first `shape` without the batch, and how it becomes the model's own tensor."""
+
+    declared: Declared
+    layout: Layout
+    shape: tuple[int, ...]
+    batch: int | None
+    notes: tuple[str, ...] = ()
+
+    def bound(self) -> dict[str, int]:
+        """Free axes that this input's shape decides, by neutral name (the batch axis excepted)."""
+        places = [self.layout.channel, *self.layout.space]
+        pairs = zip(places, self.shape, strict=True)
+        return {self.declared.axes[p]: n for p, n in pairs if p is not None and self.declared.axes[p]}
+
+
+def declared_inputs(graph: GraphProto) -> list[Declared]:
+    """The inputs that are fed: those without an initial value."""
+    given = {tensor.name for tensor in graph.initializer}
+    return [_declared(value) for value in graph.input if value.name not in given]
+
+
+def _declared(value: ValueInfoProto) -> Declared:
+    if value.type.WhichOneof("value") != "tensor_type":
+        return Declared(value.name, TensorProto.UNDEFINED, (), ())
+    dims = value.type.tensor_type.shape.dim
+    extents = tuple(d.dim_value if d.dim_value > 0 else None for d in dims)
+    return Declared(value.name, value.type.tensor_type.elem_type, extents, tuple(d.dim_param for d in dims))
+
+
+def measured_input(graph: GraphProto, names: Names, options: InputOptions) -> Measured:
+    """The input that the receptive field is measured on, by name or by what looks most like an image or signal."""
+    inputs = declared_inputs(graph)
+    chosen = _named(inputs, names, options.name) if options.name else _likeliest(inputs, names)
+    hint = hint_for(graph, chosen.name)
+    layout = layout_of(chosen.extents, hint)
+    if not 1 <= len(layout.space) <= MAX_SPACE:
+        raise ProblemError(
+            "unsupported-model",
+            f"Input {names.values[chosen.name]!r} has {len(layout.space)} spatial axes; "
+            f"1 to {MAX_SPACE} can be measured.",
+        )
+    own, notes = _own_shape(chosen, layout, hint)
+    shape = own if options.shape is None else _asked(options.shape, own, chosen, layout, hint)
+    batch = None if layout.batch is None else chosen.extents[layout.batch]
+    fixed = 1 if layout.batch is None else (batch if batch and batch > 1 else None)
+    if chosen.element not in FLOATS:
+        notes += ("The input is of an integer type in the file; it is fed real numbers.",)
+    return Measured(chosen, layout, shape, fixed, notes if options.shape is None else ())
+
+
+def _named(inputs: list[Declared], names: Names, wanted: str) -> Declared:
+    by_name = {names.values[one.name]: one for one in inputs}
+    if wanted in by_name:
+        return _check_real(by_name[wanted], names)
+    near = get_close_matches(wanted, by_name, n=1)
+    raise ProblemError(
+        "invalid-target",
+        f"The model has no input {wanted!r}; it has {', '.join(map(repr, list(by_name)[:10]))}."
+        + (f" Did you mean {near[0]!r}?" if near else ""),
+    )
+
+
+def _check_real(chosen: Declared, names: Names) -> Declared:
+    if not _may_be_measured(chosen):
+        raise ProblemError(
+            "no-gradient",
+            f"Input {names.values[chosen.name]!r} holds no real numbers, so no gradient reaches it.",
+        )
+    return chosen
+
+
+def _may_be_measured(one: Declared) -> bool:
+    image = one.element == TensorProto.UINT8 and len(one.extents) >= 3
+    return len(one.extents) > 0 and (one.element in FLOATS or image)
+
+
+def _likeliest(inputs: list[Declared], names: Names) -> Declared:
+    candidates = [one for one in inputs if _may_be_measured(one)]
+    if not candidates:
+        words = ", ".join(repr(names.values[one.name]) for one in inputs[:10]) or "none at all"
+        raise ProblemError(
+            "no-gradient",
+            f"No input of the model holds real numbers along an axis (inputs: {words}), so no gradient reaches one.",
+        )
+    return max(candidates, key=_likeness)
+
+
+def _likeness(one: Declared) -> tuple[bool, bool, int]:
+    rank = len(one.extents)
+    guess = SPACE_DEFAULTS.get(max(rank - 2, 1), 1)
+    return (
+        3 <= rank <= 5,
+        one.element in FLOATS,
+        math.prod(n or (1 if i == 0 else guess) for i, n in enumerate(one.extents)),
+    )
+
+
+def _own_shape(chosen: Declared, layout: Layout, hint: Hint | None) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    rank, notes = len(layout.space), []
+    channels: int | None = 1
+    if layout.channel is not None:
+        channels = chosen.extents[layout.channel] or (hint.channels if hint else None)
+        if channels is None:
+            channels = CHANNEL_DEFAULTS[rank]
+            notes.append(f"The file leaves the number of channels free; {channels} is taken.")
+    free = [axis for axis in layout.space if chosen.extents[axis] is None]
+    if free:
+        notes.append(f"The file leaves {len(free)} spatial axes free; {SPACE_DEFAULTS[rank]} is taken.")
+    space = [chosen.extents[axis] or SPACE_DEFAULTS[rank] for axis in layout.space]
+    return (channels, *space), tuple(notes)
+
+
+def _asked(
+    asked: list[int], own: tuple[int, ...], chosen: Declared, layout: Layout, hint: Hint | None
+) -> tuple[int, ...]:
+    """The shape that was asked for, channels first; the model's own order is understood as well."""
+    shape = tuple(asked)
+    if layout.channel is None and len(shape) == len(layout.space):
+        shape = (1, *shape)
+    known = 1 if layout.channel is None else chosen.extents[layout.channel] or (hint.channels if hint else None)
+    fits = len(shape) == len(own)
+    if fits and known is not None and shape[0] != known and layout.channels_last and shape[-1] == known:
+        shape = (shape[-1], *shape[:-1])
+    if not fits or (known is not None and shape[0] != known):
+        raise ProblemError(
+            "shape-mismatch",
+            f"The model's input takes {list(own)} (channels first, without the batch), not {asked}.",
+            expected=list(own),
+            got=asked,
+        )
+    return shape
+
+
+def other_inputs(graph: GraphProto, measured: Measured) -> dict[str, tuple[Tensor, bool]]:
+    """What every other input is fed, and whether it is repeated along the batch.
+
+    Real numbers are drawn normal from a fixed seed, integers are 0, booleans true; a sample's own values do not
+    depend on how many are run together.
+    """
+    feeds: dict[str, tuple[Tensor, bool]] = {}
+    bound = measured.bound()
+    batch_axis = measured.declared.axes[measured.layout.batch] if measured.layout.batch is not None else ""
+    for number, one in enumerate(declared_inputs(graph)):
+        if one.name == measured.declared.name or one.element == TensorProto.UNDEFINED:
+            continue
+        free = bool(one.extents) and one.extents[0] is None
+        batched = free and (one.axes[0] == batch_axis or not one.axes[0] or not bound.get(one.axes[0]))
+        extents = [n or bound.get(axis, 1) for n, axis in zip(one.extents, one.axes, strict=True)]
+        if batched:
+            extents[0] = 1
+        feeds[one.name] = (_drawn(one.element, extents, number), batched)
+    return feeds
+
+
+def _drawn(element: int, extents: list[int], number: int) -> Tensor:
+    kind = torch_type(element) if element != TensorProto.STRING else torch.bool
+    if kind is torch.bool:
+        return torch.ones(extents, dtype=torch.bool)
+    if not kind.is_floating_point:
+        return torch.zeros(extents, dtype=kind)
+    generator = torch.Generator().manual_seed(OTHERS_SEED + number)
+    return torch.randn(extents, generator=generator, dtype=torch.float64).to(torch.float32)

@@ -1,0 +1,154 @@
+"""Which axis of an input is what: batch, channels, space. TensorFlow's files are channels-last: find it out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from onnx import GraphProto, NodeProto, TensorProto, numpy_helper
+from torch import Tensor
+
+Extent = int | None  # None where the file leaves it free
+SMALL = 4
+ROOMY = 8
+LARGE = 16
+
+# Operators that keep the axes of their first input where they are.
+TRANSPARENT = {
+    "Identity", "Cast", "Add", "Sub", "Mul", "Div", "Clip", "Pad", "QuantizeLinear", "DequantizeLinear", "Neg", "Abs",
+    "Relu", "Dropout", "Pow", "Sqrt", "Log", "Max", "Min", "Resize", "Upsample",
+}  # fmt: skip
+CHANNELS_SECOND = {
+    "Conv", "ConvTranspose", "MaxPool", "AveragePool", "BatchNormalization", "InstanceNormalization", "LRN",
+    "GlobalAveragePool", "GlobalMaxPool", "GroupNormalization", "DepthToSpace", "SpaceToDepth",
+    "ConvInteger", "QLinearConv", "FusedConv",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Positions of the batch, channel and spatial axes in the model's own input."""
+
+    batch: int | None
+    channel: int | None
+    space: tuple[int, ...]
+
+    @property
+    def channels_last(self) -> bool:
+        """The channels come after the space."""
+        return self.channel is not None and self.channel > max(self.space, default=-1)
+
+    def to_model(self, x: Tensor) -> Tensor:
+        """(B, C, *space) as the model's own input."""
+        source = {0: self.batch, 1: self.channel} | {2 + i: axis for i, axis in enumerate(self.space)}
+        for absent in [axis for axis in (1, 0) if source[axis] is None]:
+            x = x.select(absent, 0)
+        present = [place for place in source.values() if place is not None]
+        order = [present.index(place) for place in sorted(present)]
+        return x if order == sorted(order) else x.permute(order)
+
+
+@dataclass(frozen=True)
+class Hint:
+    """What the first convolution-like consumer of an input says: its channel axis there, how many channels it takes."""
+
+    channel: int | None
+    channels: int | None
+
+
+def layout_of(extents: Sequence[Extent], hint: Hint | None) -> Layout:
+    """The roles of the axes of an input."""
+    rank = len(extents)
+    if rank <= 1:
+        return Layout(None, None, tuple(range(rank)))
+    if hint is not None and hint.channel != 0:
+        rest = tuple(axis for axis in range(1, rank) if axis != hint.channel)
+        return Layout(0, hint.channel, rest)
+    if rank == 2:
+        return Layout(0, None, (1,))
+    if rank == 3 and _is_one_image(extents):
+        last = extents[2] in (1, 3, 4) and extents[0] not in (1, 3, 4)
+        return Layout(None, 2, (0, 1)) if last else Layout(None, 0, (1, 2))
+    if _is_channels_last(extents):
+        return Layout(0, rank - 1, tuple(range(1, rank - 1)))
+    return Layout(0, 1, tuple(range(2, rank)))
+
+
+def _is_one_image(extents: Sequence[Extent]) -> bool:
+    first, _, third = extents
+    first_large, second_large, third_large = (n is None or n >= LARGE for n in extents)
+    return (first == 3 and second_large and third_large) or (
+        third == 3 and first_large and second_large and first is not None
+    )
+
+
+def _is_channels_last(extents: Sequence[Extent]) -> bool:
+    last = extents[-1]
+    roomy = all(n is None or n >= ROOMY for n in extents[1:-1])
+    return last is not None and last <= SMALL and roomy
+
+
+def hint_for(graph: GraphProto, name: str) -> Hint | None:
+    """Follow an input through transposes and element-wise operators to the first operator that knows its channels."""
+    readers: dict[str, list[NodeProto]] = {}
+    for node in graph.node:
+        for read in node.input:
+            readers.setdefault(read, []).append(node)
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    rank = next(len(v.type.tensor_type.shape.dim) for v in graph.input if v.name == name)
+    pending: list[tuple[str, list[int | None]]] = [(name, list(range(rank)))]
+    for value, axes in pending:  # grows while it is walked; bounded by the number of nodes
+        for node in readers.get(value, ()):
+            if node.op_type in CHANNELS_SECOND and node.input[0] == value and len(axes) > 1:
+                return Hint(axes[1], _channels(node, shapes))
+            following = _moved(node, axes, graph)
+            if following is not None and node.output and len(pending) <= len(graph.node):
+                pending.append((node.output[0], following))
+    return None
+
+
+def _channels(node: NodeProto, shapes: dict[str, tuple[int, ...]]) -> int | None:
+    place = {
+        "Conv": 1,
+        "FusedConv": 1,
+        "ConvInteger": 1,
+        "QLinearConv": 3,
+        "ConvTranspose": 1,
+        "BatchNormalization": 1,
+    }
+    at = place.get(node.op_type, len(node.input))
+    weight = shapes.get(node.input[at]) if at < len(node.input) else None
+    if not weight:
+        return None
+    if node.op_type in ("ConvTranspose", "BatchNormalization"):
+        return weight[0]
+    group = next((a.i for a in node.attribute if a.name == "group"), 1)
+    return weight[1] * group if len(weight) > 1 else None
+
+
+def _moved(node: NodeProto, axes: list[int | None], graph: GraphProto) -> list[int | None] | None:
+    if node.op_type in TRANSPARENT:
+        return axes
+    if node.op_type == "Transpose":
+        order = next((list(a.ints) for a in node.attribute if a.name == "perm"), list(range(len(axes)))[::-1])
+        return [axes[place] for place in order] if sorted(order) == list(range(len(axes))) else None
+    if node.op_type == "Unsqueeze":
+        places = _axes_of(node, graph)
+        if places is None:
+            return None
+        rank, rest = len(axes) + len(places), iter(axes)
+        new = {place % rank for place in places}
+        return [None if place in new else next(rest) for place in range(rank)] if len(new) == len(places) else None
+    return None
+
+
+def _axes_of(node: NodeProto, graph: GraphProto) -> list[int] | None:
+    for attribute in node.attribute:
+        if attribute.name == "axes":
+            return list(attribute.ints)
+    if len(node.input) < 2:
+        return None
+    tensors = [tensor for tensor in graph.initializer if tensor.name == node.input[1]]
+    makers = [other for other in graph.node if other.op_type == "Constant" and node.input[1] in other.output]
+    tensors += [a.t for maker in makers for a in maker.attribute if a.HasField("t")]
+    if not tensors or tensors[0].data_type != TensorProto.INT64:
+        return None
+    return [int(place) for place in numpy_helper.to_array(tensors[0]).reshape(-1)]

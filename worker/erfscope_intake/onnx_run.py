@@ -1,0 +1,138 @@
+"""Walks a program: eager, step by step, naming each tensor; values go after their last use."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+from torch.utils._python_dispatch import _disable_current_modes
+
+from erfscope.contract.problem import ProblemError
+from erfscope_engine.network import Mark
+from erfscope_intake.onnx_graph import Program, Step, last_uses, to_working
+
+# What torch and Python raise when shapes do not fit; anything else (and what a tape raises) is not ours to explain.
+MISFITS = (
+    RuntimeError,
+    ValueError,
+    IndexError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    ZeroDivisionError,
+    OverflowError,
+)
+NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+
+
+@contextmanager
+def plain() -> Iterator[None]:
+    """Run on real tensors, unseen by a tape or a functional transform around us."""
+    with temporarily_clear_interpreter_stack(), _disable_current_modes():
+        yield
+
+
+def execute(step: Step, arguments: Sequence[Any], misfit: str) -> tuple[Any, ...]:
+    """The outputs of one step; a failure becomes a ProblemError of kind `misfit` that names operator and node."""
+    while arguments and arguments[-1] is None:
+        arguments = arguments[:-1]
+    try:
+        result = step.row.function(step.node, *arguments)
+    except ProblemError as problem:
+        raise _named(step, problem.kind, problem.problem.detail) from problem
+    except torch.OutOfMemoryError:
+        raise
+    except MISFITS as error:
+        if any(words in str(error) for words in NO_MEMORY):
+            raise _named(step, "resource-limit", "there is not enough memory for its output") from error
+        raise _named(step, misfit, _reason(error, arguments)) from error
+    return result if isinstance(result, tuple) else (result,)
+
+
+def _named(step: Step, kind: str, detail: str) -> ProblemError:
+    operator, node = step.node.operator, step.label[:200]
+    return ProblemError(kind, f"{operator} (node {node!r}): {detail}", operator=operator, node=node)
+
+
+def _reason(error: Exception, arguments: Sequence[Any]) -> str:
+    shapes = ", ".join(str(list(a.shape)) for a in arguments if isinstance(a, Tensor))
+    words = str(error).split("\n", 1)[0][:300]
+    return f"its inputs, of shapes {shapes}, do not fit: {words}"
+
+
+class Walk:
+    """One program on one device, ready to be run again and again."""
+
+    def __init__(self, program: Program, names: dict[str, str], dtype: torch.dtype, device: torch.device) -> None:
+        self.program, self.names, self.dtype, self.device = program, names, dtype, device
+        self._last = {id(program): last_uses(program.steps)}
+
+    def run(self, inputs: dict[str, Any], mark: Mark) -> dict[str, Any]:
+        """Values of the program's outputs, and whatever else is still held, by neutral name."""
+        env = dict(inputs)
+        self._walk(self.program, env, mark, set(self.program.outputs))
+        return {name: self._value(name, env) for name in self.program.outputs if self._known(name, env)}
+
+    def _known(self, name: str, env: dict[str, Any]) -> bool:
+        return name in env or name in self.program.constants
+
+    def _value(self, name: str, env: dict[str, Any]) -> Any:
+        return env[name] if name in env else self.program.constants[name]
+
+    def _walk(self, program: Program, env: dict[str, Any], mark: Mark, keep: set[str]) -> None:
+        last = self._last.setdefault(id(program), last_uses(program.steps))
+        for position, step in enumerate(program.steps):
+            self._do(step, env, mark)
+            for name in step.inputs:
+                if program is self.program and last.get(name) == position and name not in keep:
+                    env.pop(name, None)
+
+    def _do(self, step: Step, env: dict[str, Any], mark: Mark) -> None:
+        if step.branches is not None:
+            self._branch(step, env, mark)
+            return
+        if step.follows_input:
+            results = execute(step, self._arguments(step, env), "shape-mismatch")
+        else:
+            with plain():
+                results = execute(step, self._arguments(step, env), "shape-mismatch")
+        for name, value in zip(step.outputs, results, strict=False):
+            if name:
+                env[name] = value
+                self._name(step, name, value, mark)
+
+    def _name(self, step: Step, name: str, value: Any, mark: Mark) -> None:
+        if step.follows_input and isinstance(value, Tensor) and value.is_floating_point():
+            mark(self.names[name], step.node.operator, value)
+
+    def _branch(self, step: Step, env: dict[str, Any], mark: Mark) -> None:
+        assert step.branches is not None
+        with plain():
+            condition = bool(self._value(step.inputs[0], env).reshape(-1)[0])
+        branch = step.branches[0 if condition else 1]
+        self._walk(branch, env, mark, set())
+        for made, name in zip(step.outputs, branch.outputs, strict=False):
+            env[made] = self._value(name, env)
+            self._name(step, made, env[made], mark)
+
+    def _arguments(self, step: Step, env: dict[str, Any]) -> list[Any]:
+        return [self._argument(step, position, name, env) for position, name in enumerate(step.inputs)]
+
+    def _argument(self, step: Step, position: int, name: str, env: dict[str, Any]) -> Any:
+        if name == "":
+            return None
+        if not step.follows_input or position in step.row.reads:
+            return self._value(name, env)
+        if name in self.program.working:
+            return self.program.working[name]
+        value = env[name]
+        if isinstance(value, Tensor) and (value.device != self.device or _is_other_float(value, self.dtype)):
+            with plain():
+                value = to_working(value, self.dtype, self.device)
+        return value
+
+
+def _is_other_float(value: Tensor, dtype: torch.dtype) -> bool:
+    return value.is_floating_point() and value.dtype != dtype
