@@ -62,6 +62,19 @@ networks = st.lists(
 ).map(lambda layers: Chain(*layers))
 
 
+def weighed(module: nn.Module, seed: int = 0) -> nn.Module:
+    """A float64 copy whose weights depend on `seed` alone: hypothesis runs an example more than once."""
+    import copy
+
+    import torch
+
+    clone = copy.deepcopy(module).double()
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in clone.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=generator, dtype=torch.float64) / 3
+    return clone
+
+
 def linearised(module: nn.Module) -> nn.Module:
     """A copy whose gradient is positive exactly where the network can look: positive weights, no kinks."""
     import copy

@@ -34,9 +34,14 @@ REDUCTIONS: dict[Statistic, Reduction] = {
 
 @dataclass
 class Average:
-    """Running float64 sums in sample order, kept in groups for the jackknife; `groups` is at least 2 for errors."""
+    """Running float64 sums in sample order, kept in groups for the jackknife (at least 2 for errors).
+
+    Sums are kept on `window`, the part of the input (of spatial `shape`, with `channels`) that has a gradient at all.
+    """
 
     shape: tuple[int, ...]
+    window: tuple[tuple[int, int], ...]
+    channels: int
     statistic: Statistic
     groups: int
     sums: Array = field(init=False)
@@ -44,7 +49,7 @@ class Average:
     dead: int = 0
 
     def __post_init__(self) -> None:
-        self.sums = np.zeros((self.groups, *self.shape))
+        self.sums = np.zeros((self.groups, *(hi - lo for lo, hi in self.window)))
         self.counts = np.zeros(self.groups, np.int64)
 
     def add(self, g: NDArray[Any], cluster: int, axes: tuple[int, ...]) -> None:
@@ -52,7 +57,7 @@ class Average:
         wide = g.astype(np.float64)
         self.dead += not wide.any()
         group = cluster % self.groups
-        self.sums[group] += REDUCTIONS[self.statistic].each(wide).mean(axis=axes)
+        self.sums[group] += REDUCTIONS[self.statistic].each(wide).sum(axis=axes) / self.channels
         self.counts[group] += 1
 
     @property
@@ -62,7 +67,15 @@ class Average:
 
     def map(self) -> Array:
         """The ERF map over all samples, unnormalised."""
-        return self.finish(self.sums.sum(axis=0) / self.used)
+        return self.finish(self._placed(self.sums.sum(axis=0) / self.used))
+
+    def _placed(self, part: Array) -> Array:
+        """A window (or several) in the whole input's shape, zero around it."""
+        extra = part.shape[: part.ndim - len(self.shape)]
+        whole = np.zeros((*extra, *self.shape))
+        place: tuple[Any, ...] = (..., *(slice(lo, hi) for lo, hi in self.window))
+        whole[place] = part
+        return whole
 
     def finish(self, mean: Array) -> Array:
         """From a mean of the statistic to a map."""
@@ -72,4 +85,4 @@ class Average:
         """Means of the groups that hold samples, and how many samples each holds."""
         filled = self.counts > 0
         counts = self.counts[filled]
-        return self.sums[filled] / counts.reshape(-1, *[1] * len(self.shape)), counts
+        return self._placed(self.sums[filled] / counts.reshape(-1, *[1] * len(self.shape))), counts

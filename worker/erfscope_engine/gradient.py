@@ -11,9 +11,10 @@ from torch import Tensor
 
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import Source
+from erfscope_engine.cone.box import Box, lengths
+from erfscope_engine.cone.program import Cone, Run
 from erfscope_engine.layers import Layer, Traced
 from erfscope_engine.samples import draw, signs
-from erfscope_engine.tape import replay
 
 Channels = str | tuple[int, ...]  # "sum", "random", or a list
 VANISHING = 1e-5  # rms gradient of the channel sum over that of random signs (behind a LayerNorm: 1e-8)
@@ -29,6 +30,7 @@ class Probe:
     traced: Traced
     layer: Layer
     unit: tuple[int, ...]
+    cone: Cone
     channels: Channels
     seed: int
     source: Source
@@ -42,23 +44,21 @@ class Probe:
         return self.traced.tape.batch
 
     @property
-    def index(self) -> tuple[int | slice, ...]:
-        """Index of the unit in the layer's tensor: all samples, all channels."""
-        at = self.layer.place(self.unit)
-        return tuple(at.get(k, slice(None)) for k in range(len(self.layer.shape)))
+    def box(self) -> Box:
+        """The part of the input that the gradient lives on, batch included."""
+        return self.cone.boxes[0]
 
 
 def sample_gradients(probe: Probe, first: int) -> NDArray[np.float64]:
-    """2**scale · ∂(channels · y_unit)/∂x of samples first … first + batch − 1, shape (batch, *input shape).
+    """2**scale · ∂(channels · y_unit)/∂x of samples first … first + batch − 1, on the box of the input that it reads.
 
     Raises ProblemError: no-gradient where nothing on the way is differentiable, non-finite-output.
     """
-    x = _inputs(probe, first).requires_grad_()
-    y = replay(probe.traced.tape.ancestors([probe.layer.value]), x, probe.layer.value)[probe.index]
-    _check_output(probe, y)
-    seed = (_channel_weights(probe, y, first) * 2.0**probe.scale).to(y.dtype)
-    (g,) = torch.autograd.grad(y, x, seed, allow_unused=True)
-    return np.zeros(x.shape) if g is None else g.double().cpu().numpy()
+    run = probe.cone.run(_inputs(probe, first))
+    _check_output(probe, run)
+    seed = (_channel_weights(probe, run.output, first) * 2.0**probe.scale).to(run.output.dtype)
+    g = run.back(seed)
+    return np.zeros(lengths(probe.box)) if g is None else g.double().cpu().numpy()
 
 
 def _inputs(probe: Probe, first: int) -> Tensor:
@@ -67,16 +67,16 @@ def _inputs(probe: Probe, first: int) -> Tensor:
     return torch.from_numpy(np.stack(rows)).to(device=network.device, dtype=network.dtype)
 
 
-def _check_output(probe: Probe, y: Tensor) -> None:
+def _check_output(probe: Probe, run: Run) -> None:
     name = probe.layer.name
-    if not y.requires_grad:
+    if not run.differentiable:
         raise ProblemError(
             "no-gradient",
             f"Layer {name!r} is computed from the input only through operators without a gradient "
             "(comparison, rounding, search). Name an earlier layer.",
             layer=name,
         )
-    if not torch.isfinite(y).all():
+    if not torch.isfinite(run.output).all():
         raise ProblemError(
             "non-finite-output",
             f"Layer {name!r} has infinite or NaN values at unit {list(probe.unit)}. Look at the weights, and at the "

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import ErfRequest
 from erfscope.contract.result import ErfResult
+from erfscope_engine.cone.unit import cone_of
 from erfscope_engine.gradient import Probe, started
 from erfscope_engine.layers import Layer, Traced
 from erfscope_engine.network import Network
@@ -80,6 +81,7 @@ def _measure_unit(order: _Order, traced: Traced, layer: Layer, unit: Unit, part:
             traced,
             layer,
             unit,
+            cone_of(traced, layer, unit),
             channels=wanted if isinstance(wanted, str) else tuple(wanted),
             seed=request.average.seed,
             source=request.input.source,

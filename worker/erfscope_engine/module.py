@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from functools import partial
 
 import torch
@@ -18,8 +19,8 @@ def network_of(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
 ) -> Network:
-    """Wrap `module` (put into evaluation mode, frozen, moved) for inputs of `input_shape`, without the batch."""
-    module = module.eval().requires_grad_(False).to(device=device, dtype=dtype)
+    """Wrap a copy of `module`, frozen and in evaluation mode, for inputs of `input_shape` (without the batch)."""
+    module = deepcopy(module).eval().requires_grad_(False).to(device=device, dtype=dtype)
 
     def run(x: Tensor, mark: Mark) -> object:
         with _hooks(module, mark):

@@ -1,10 +1,12 @@
 """The plan: at which micro-batch a network is recorded. Fixed by the graph and the device kind, never by load."""
 
 from erfscope.contract.problem import ProblemError
+from erfscope_engine.cone.unit import bytes_of, cone_of
 from erfscope_engine.layers import Layer, Traced, survey
 from erfscope_engine.network import Network
 from erfscope_engine.receptive import samples_leak
-from erfscope_engine.tape import Tape, record
+from erfscope_engine.tape import record
+from erfscope_engine.units import center_of
 
 WORKING_SET = {"cpu": 1 << 30, "cuda": 4 << 30, "meta": 0}  # bytes of activations that a micro-batch may keep
 LARGEST_BATCH = {"cpu": 8, "cuda": 32, "meta": 1}
@@ -26,24 +28,16 @@ def trace_network(network: Network, layer: str, *, samples: int, at_most: int | 
                 "on the others, so it has no receptive field of its own.",
             )
         return traced, target
-    batch = _micro_batch(traced.tape, target, network.device.type, samples, at_most)
+    batch = _micro_batch(traced, target, samples, at_most)
     return _batched(network, batch, traced, target) if batch > 1 else (traced, target)
 
 
-def _micro_batch(tape: Tape, target: Layer, device: str, samples: int, at_most: int | None) -> int:
-    """The largest power of two whose activations fit the working set."""
-    kept = {i for entry in tape.ancestors([target.value]) for i in entry.outputs if i is not None}
-    size = sum(_bytes(tape, i) for i in kept) or 1
+def _micro_batch(single: Traced, target: Layer, samples: int, at_most: int | None) -> int:
+    """The largest power of two whose cones (of the centre unit) fit the working set."""
+    device = single.network.device.type
+    size = bytes_of(single, cone_of(single, target, center_of(target))) or 1
     room = min(LARGEST_BATCH[device], WORKING_SET[device] // size, samples, at_most or samples)
     return 1 << max(room.bit_length() - 1, 0)
-
-
-def _bytes(tape: Tape, index: int) -> int:
-    value = tape.values[index]
-    count = 1
-    for extent in value.shape:
-        count *= extent
-    return count * value.dtype.itemsize
 
 
 def _batched(network: Network, batch: int, single: Traced, target: Layer) -> tuple[Traced, Layer]:

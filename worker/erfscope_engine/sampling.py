@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import ErfRequest, Statistic, Until
 from erfscope_engine.average import Average
+from erfscope_engine.cone.unit import cone_of
 from erfscope_engine.gradient import Probe, Started, sample_gradients
 from erfscope_engine.metrics import Geometry, flat_scalars, standard_errors
 from erfscope_engine.plan import trace_network
@@ -25,7 +26,9 @@ def sample(start: Started, request: ErfRequest, geometry: Geometry, done: Done) 
     """Average the gradients of a probe as `request.average` says; returns the average and standard errors."""
     probe = start.probe
     statistic = Statistic.RELU if request.protocol == "replknet" else request.average.statistic
-    average = Average(geometry.shape, statistic, _groups(request, geometry))
+    window = tuple(probe.box[k] for k in probe.traced.space)
+    channels = int(np.prod(probe.traced.network.input_shape)) // int(np.prod(geometry.shape))
+    average = Average(geometry.shape, window, channels, statistic, _groups(request, geometry))
     draws, count = request.average.weights, request.average.inputs
     for weight in range(draws):
         at = _redrawn(probe, weight) if weight else probe
@@ -77,7 +80,7 @@ def _redrawn(probe: Probe, weight: int) -> Probe:
         )
     network.redraw(weight)
     traced, layer = trace_network(network, probe.layer.name, samples=probe.batch, at_most=probe.batch)
-    return replace(probe, traced=traced, layer=layer)
+    return replace(probe, traced=traced, layer=layer, cone=cone_of(traced, layer, probe.unit))
 
 
 def errors_of(average: Average, geometry: Geometry) -> Errors:

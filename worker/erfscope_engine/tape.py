@@ -4,7 +4,7 @@ What does not depend on the input just executes and becomes a constant, so const
 Mutation is turned into pure operators (`functionalize`), so the tape is a straight-line program.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from erfscope.contract.problem import ProblemError
 from erfscope_engine.network import Network
 
 
@@ -200,31 +199,3 @@ class _exact_kernels:  # noqa: N801 - reads as the context manager it is
     def __exit__(self, *exc: Any) -> None:
         self.sdpa.__exit__(*exc)
         torch.backends.mha.set_fastpath_enabled(self.fast)
-
-
-def replay(entries: Sequence[Entry], x: Tensor, want: int) -> Tensor:
-    """Run recorded `entries` on `x` and return value `want`; intermediate values go as soon as they may.
-
-    Differentiable in `x`. Shapes are those of the recording, the batch included.
-    """
-    last_use = {ref.index: position for position, entry in enumerate(entries) for ref in entry.refs}
-    store: dict[int, Tensor] = {0: x}
-    for position, entry in enumerate(entries):
-        used = {ref.index for ref in entry.refs}
-        args, kwargs = tree_map_only(Ref, _fetch(store), (entry.args, entry.kwargs))
-        out = entry.op(*args, **kwargs)
-        outs = out if isinstance(out, (tuple, list)) else (out,)
-        store.update({i: o for i, o in zip(entry.outputs, outs, strict=True) if i is not None})
-        for index in used:
-            if last_use[index] == position and index != want:
-                del store[index]
-    if want not in store:
-        raise ProblemError("internal", "The tape does not reach the wanted value.")
-    return store[want]
-
-
-def _fetch(store: dict[int, Tensor]) -> Callable[[Ref], Tensor]:
-    def fetch(ref: Ref) -> Tensor:
-        return store[ref.index]
-
-    return fetch

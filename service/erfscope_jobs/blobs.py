@@ -1,0 +1,168 @@
+"""Models and arrays as files named by their sha256: written aside, fsynced, renamed into place."""
+
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from erfscope.contract.problem import ProblemError
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A stored file."""
+
+    sha256: str
+    size: int
+
+
+def no_space(error: OSError) -> ProblemError:
+    """A disk that is full or gone is an outage, not a fault of the request."""
+    return ProblemError(
+        "unavailable",
+        "The file store cannot be written; try again later.",
+        retry_after=30,
+        reason=str(error.strerror),
+    )
+
+
+class BlobWriter:
+    """Takes bytes, hashes them on the way, refuses more than `limit`; without `commit` nothing remains."""
+
+    def __init__(self, store: "BlobStore", limit: int | None) -> None:
+        self._store = store
+        self._limit = limit
+        self._size = 0
+        self._hash = hashlib.sha256()
+        self._temporary = store.temporary / secrets.token_hex(16)
+        try:
+            self._file: BinaryIO = self._temporary.open("xb")
+        except OSError as error:
+            raise no_space(error) from error
+
+    def write(self, chunk: bytes | memoryview) -> None:
+        """Add bytes; raises too-large, or unavailable when the disk refuses."""
+        self._size += len(chunk)
+        if self._limit is not None and self._size > self._limit:
+            raise ProblemError("too-large", f"More than {self._limit} bytes; send a smaller file.", limit=self._limit)
+        self._hash.update(chunk)
+        try:
+            self._file.write(chunk)
+        except OSError as error:
+            raise no_space(error) from error
+
+    def commit(self) -> Blob:
+        """Make it durable and visible under its name; an equal file that is there is made young again."""
+        blob = Blob(self._hash.hexdigest(), self._size)
+        place = self._store.path(blob.sha256)
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            place.parent.mkdir(exist_ok=True)
+            self._temporary.replace(place)
+            sync_folder(place.parent)
+        except OSError as error:
+            raise no_space(error) from error
+        return blob
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        try:
+            self._file.close()
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class BlobStore:
+    """Content-addressed files below one folder, shared by services and workers."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.temporary = root / "tmp"
+        self.temporary.mkdir(parents=True, exist_ok=True)
+
+    def open_writer(self, limit: int | None = None) -> BlobWriter:
+        """A writer for one blob, to be used in a `with`."""
+        return BlobWriter(self, limit)
+
+    def put(self, data: bytes) -> Blob:
+        """Store bytes that are at hand."""
+        with self.open_writer() as writer:
+            writer.write(data)
+            return writer.commit()
+
+    def path(self, sha256: str) -> Path:
+        """Where that blob is, or would be."""
+        if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
+            raise ProblemError("not-found", "No file has that name; names are 64 lower-case hexadecimal digits.")
+        return self.root / sha256[:2] / sha256
+
+    def open(self, sha256: str) -> BinaryIO:
+        """The blob for reading; raises not-found."""
+        try:
+            return self.path(sha256).open("rb")
+        except FileNotFoundError as error:
+            raise ProblemError("not-found", f"No stored file {sha256}.") from error
+
+    def exists(self, sha256: str) -> bool:
+        """Whether that blob is here."""
+        return self.path(sha256).is_file()
+
+    def size(self, sha256: str) -> int:
+        """Bytes of that blob; raises not-found."""
+        try:
+            return self.path(sha256).stat().st_size
+        except FileNotFoundError as error:
+            raise ProblemError("not-found", f"No stored file {sha256}.") from error
+
+    def delete(self, sha256: str) -> bool:
+        """Remove that blob; whether it was here."""
+        try:
+            self.path(sha256).unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def check(self) -> None:
+        """Raise unavailable when nothing can be written (readiness)."""
+        with self.open_writer() as probe:
+            probe.write(b"probe")
+
+    def older_than(self, seconds: float) -> Iterator[str]:
+        """Names of blobs that were written so long ago: those that a sweep may look at."""
+        horizon = time.time() - seconds
+        for place in self.root.glob("[0-9a-f][0-9a-f]/*"):
+            if is_older(place, horizon):
+                yield place.name
+
+    def sweep_temporary(self, older_than: float) -> int:
+        """Remove what interrupted writers left; how many."""
+        horizon = time.time() - older_than
+        stale = [place for place in self.temporary.iterdir() if is_older(place, horizon)]
+        for place in stale:
+            place.unlink(missing_ok=True)
+        return len(stale)
+
+
+def is_older(place: Path, horizon: float) -> bool:
+    """Whether a file was written before `horizon`; one that has just gone is not."""
+    try:
+        return place.stat().st_mtime < horizon
+    except FileNotFoundError:
+        return False

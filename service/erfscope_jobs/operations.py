@@ -1,0 +1,262 @@
+"""Every operation of the ledger, written once as a `Call`: transitions of a job, and questions about it.
+
+The protocol: a job is `queued`, `running` or terminal; each step is one Lua script that compares and sets,
+by Redis' clock. A worker holds a job by lease and attempt; what it writes under an older one changes nothing.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+from erfscope.contract.job import Timing
+from erfscope.contract.problem import Problem, ProblemError
+from erfscope_jobs import replies
+from erfscope_jobs.call import Call, plain, scripted
+from erfscope_jobs.digest import Fingerprint, canonical
+from erfscope_jobs.records import (
+    Answer,
+    Beat,
+    Event,
+    Failure,
+    Kind,
+    Page,
+    Pulse,
+    Purge,
+    Record,
+    Submission,
+    Submitted,
+    Upload,
+)
+from erfscope_jobs.settings import Settings
+from erfscope_jobs.workers import WorkerInfo
+
+MOST_WAIT = 30.0  # seconds that one call of `events` may block
+SETTLE_MILLISECONDS = 1500  # a submission answers within 3 s in any outage
+
+
+def milliseconds(seconds: float) -> int:
+    """Seconds as Redis counts them."""
+    return int(seconds * 1000)
+
+
+def problem_json(kind: str, detail: str, **context: Any) -> str:
+    """A row of the error table, as the record keeps it."""
+    return ProblemError(kind, detail, **context).problem.model_dump_json()
+
+
+class Operations:
+    """Builds calls from the settings; does no input or output."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.space = settings.namespace
+        self.ttl = milliseconds(settings.result_ttl)
+        self.lease = milliseconds(settings.lease_seconds)
+        hours = settings.job_deadline / 3600
+        self.endings = {
+            "deadline_problem": problem_json(
+                "deadline", f"The job was not finished within {hours:g} h of its submission; submit it again."
+            ),
+            "crash_problem": problem_json(
+                "worker-crash",
+                "The process that ran the job died again and again; try a smaller input, fewer samples, "
+                "or look for an operator that crashes.",
+            ),
+        }
+
+    # ---- what the service does
+
+    def submit(self, job: Submission) -> Call[Submitted]:
+        """SUBMIT; raises idempotency-mismatch, too-many-requests or unavailable."""
+        settings, seen = self.settings, job.idempotency
+        named = {
+            "id": job.id,
+            "kind": job.kind,
+            "tenant": job.tenant,
+            "payload": job.payload,
+            "question": job.question,
+            "blobs": list(job.blobs),
+            "candidates": list(job.candidates),
+            "idempotency": hashlib.sha256(seen.key.encode()).hexdigest() if seen else None,
+            "body": seen.body_sha256 if seen else None,
+            "ttl": self.ttl,
+            "lease": self.lease,
+            "patience": milliseconds(settings.job_deadline),
+            "watermark": settings.memory_watermark,
+            "max_open": settings.max_open_jobs,
+            "max_open_tenant": settings.max_open_jobs_per_tenant,
+        }
+        return scripted("submit", self.space, named, replies.submitted)
+
+    def settle(self) -> tuple[Call[Any], Call[int]]:
+        """A write, and the wait until it and all before it are on disk (on one connection)."""
+        write = plain(lambda reply: reply, "SET", f"{self.space}:settle", 1, "PX", 60_000)
+        return write, plain(lambda reply: int(reply[0]), "WAITAOF", 1, 0, SETTLE_MILLISECONDS)
+
+    def get(self, id: str, tenant: str) -> Call[Record | None]:
+        """The record with its result; None when unknown, gone, or another tenant's."""
+        return scripted("get", self.space, {"id": id, "tenant": tenant}, replies.maybe_record)
+
+    def cancel(self, id: str, tenant: str) -> Call[Record | None]:
+        """CANCEL; a terminal job comes back unchanged."""
+        return scripted("cancel", self.space, {"id": id, "tenant": tenant}, replies.maybe_record)
+
+    def purge(self, id: str, tenant: str) -> Call[Purge]:
+        """PURGE a terminal job."""
+        return scripted("purge", self.space, {"id": id, "tenant": tenant}, lambda reply: Purge(reply.decode()))
+
+    def figure(self, digest: str) -> Call[bytes | None]:
+        """The default picture of an answer."""
+        return plain(lambda reply: reply or None, "HGET", f"{self.space}:answer:{digest}", "figure")
+
+    def events(self, id: str, after: str, wait: float) -> Call[list[Event]]:
+        """What happened to a job after an event, waiting for it up to `wait` seconds."""
+        if not all(part.isascii() and part.isdigit() and len(part) <= 20 for part in after.split("-", 1)):
+            raise ProblemError("invalid-request", "Last-Event-ID is not one that this service gave out.")
+        wait = min(wait, MOST_WAIT)
+        block = ("BLOCK", max(1, milliseconds(wait))) if wait > 0 else ()  # BLOCK 0 would be for ever
+        command = ("XREAD", "COUNT", 64, *block, "STREAMS", f"{self.space}:events:{id}", after)
+        return plain(replies.events, *command, patience=wait)
+
+    def put_upload(self, upload: Upload) -> Call[Upload | None]:
+        """Remember that a tenant has a file."""
+        named = {
+            "tenant": upload.tenant,
+            "kind": upload.kind,
+            "sha256": upload.sha256,
+            "size": upload.size,
+            "name": upload.name,
+            "job": upload.job,
+            "ttl": self.ttl,
+        }
+        return scripted("put_upload", self.space, named, self._upload(upload.tenant, upload.kind, upload.sha256))
+
+    def find_upload(self, tenant: str, kind: str, sha256: str) -> Call[Upload | None]:
+        """A file that this tenant stored."""
+        named = {"tenant": tenant, "kind": kind, "sha256": sha256}
+        return scripted("find_upload", self.space, named, self._upload(tenant, kind, sha256))
+
+    def drop_upload(self, tenant: str, kind: str, sha256: str) -> Call[bool]:
+        """Forget a tenant's file; whether there was one."""
+        named = {"tenant": tenant, "kind": kind, "sha256": sha256}
+        return scripted("drop_upload", self.space, named, bool)
+
+    @staticmethod
+    def _upload(tenant: str, kind: str, sha256: str) -> Any:
+        return lambda flat: replies.upload(tenant, kind, sha256, flat)
+
+    def kept_blobs(self, names: list[str]) -> Call[list[bool]]:
+        """Which of these blobs something alive still needs."""
+        return scripted("kept_blobs", self.space, {"blobs": names}, lambda reply: [bool(kept) for kept in reply])
+
+    def workers(self) -> Call[list[WorkerInfo]]:
+        """The workers that live."""
+        return scripted("workers", self.space, {}, lambda reply: [WorkerInfo.from_json(text) for text in reply])
+
+    def fingerprints(self) -> Call[list[Fingerprint]]:
+        """What decided the bytes of answers lately, seen last first."""
+        return scripted(
+            "fingerprints", self.space, {}, lambda reply: [Fingerprint(**json.loads(text)) for text in reply]
+        )
+
+    def pulse(self) -> Call[Pulse]:
+        """Counts, ages and shares."""
+        return scripted("pulse", self.space, {}, replies.pulse)
+
+    def ping(self) -> Call[bool]:
+        """Whether Redis answers."""
+        return plain(bool, "PING")
+
+    # ---- what a worker does
+
+    def claim(self, id: str, worker: str) -> Call[Record | None]:
+        """CLAIM; None when there is nothing to do."""
+        named = {"id": id, "worker": worker, "lease": self.lease, **self.endings}
+        return scripted("claim", self.space, named, replies.maybe_record)
+
+    def beat(self, id: str, attempt: int, stage: str, progress: float) -> Call[Beat]:
+        """BEAT; anything but HELD means: kill the child."""
+        named = {
+            "id": id,
+            "attempt": attempt,
+            "stage": stage,
+            "progress": round(min(max(progress, 0.0), 1.0), 4),  # Lua writes 14 digits; longer ones never compare equal
+            "lease": self.lease,
+            **self.endings,
+        }
+        return scripted("beat", self.space, named, lambda reply: Beat(reply.decode()))
+
+    def finish(self, id: str, attempt: int, answer: Answer, timing: Timing) -> Call[bool]:
+        """FINISH; False when another attempt holds the job (nothing was written)."""
+        named = {
+            "id": id,
+            "attempt": attempt,
+            "digest": answer.digest,
+            "arrays": canonical(dict(answer.arrays)).decode(),
+            "sha256": hashlib.sha256(answer.result).hexdigest(),
+            "timing": timing.model_dump_json(),
+        }
+        return scripted("finish", self.space, named, bool, answer.result, answer.figure)
+
+    def recall(self, id: str, attempt: int, digest: str) -> Call[bool]:
+        """FINISH with an answer that is known already; False when it is not, or the job is another's."""
+        return scripted("recall", self.space, {"id": id, "attempt": attempt, "digest": digest}, bool)
+
+    def fail(self, id: str, attempt: int, problem: Problem, timing: Timing) -> Call[bool]:
+        """FAIL; False when another attempt holds the job."""
+        named = {
+            "id": id,
+            "attempt": attempt,
+            "problem": problem.model_dump_json(),
+            "problem_kind": problem.kind,
+            "timing": timing.model_dump_json(),
+        }
+        return scripted("fail", self.space, named, bool)
+
+    def retry(self, id: str, attempt: int, failure: Failure) -> Call[str]:
+        """RETRY; the status that the job has now, or "lost"."""
+        named = {"id": id, "attempt": attempt, "failure": failure, **self._caps()}
+        return scripted("retry", self.space, named, lambda reply: reply.decode())
+
+    def advertise(self, worker: WorkerInfo) -> Call[bool]:
+        """A worker lives: for the registry, and for looking up answers."""
+        named = {
+            "name": worker.name,
+            "about": worker.to_json(),
+            "fingerprint": worker.fingerprint.to_json(),
+            "lease": self.lease,
+            "ttl": self.ttl,
+        }
+        return scripted("advertise", self.space, named, bool)
+
+    def retire(self, name: str) -> Call[bool]:
+        """A worker has stopped."""
+        return scripted("retire", self.space, {"name": name}, bool)
+
+    # ---- what the reaper does
+
+    def reap(self, most: int, queues: list[str]) -> Call[list[tuple[str, Kind]]]:
+        """REAP; the jobs whose bell must be rung (again)."""
+        named = {"most": most, "queues": queues, **self._caps()}
+        return scripted(
+            "reap",
+            self.space,
+            named,
+            lambda reply: [(id.decode(), Kind(kind.decode())) for id, kind in reply],
+        )
+
+    def _caps(self) -> dict[str, Any]:
+        return {
+            "lease": self.lease,
+            "max_crashes": self.settings.max_crashes,
+            "max_lapses": self.settings.max_lapses,
+            **self.endings,
+        }
+
+    # last, because its name hides the type
+
+    def list(self, tenant: str, size: int, token: str | None) -> Call[Page]:
+        """A page of jobs, newest first, without results."""
+        if token is not None and not (token.isascii() and token.isdigit() and len(token) <= 20):
+            raise ProblemError("invalid-request", "page_token is not one that this service gave out.")
+        return scripted("list", self.space, {"tenant": tenant, "size": size, "before": token}, replies.page)

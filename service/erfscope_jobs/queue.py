@@ -1,0 +1,87 @@
+"""The doorbell: a Celery message says "look at job X", by task name; a lost message loses nothing."""
+
+import asyncio
+import logging
+from typing import Any
+
+import celery
+from celery.exceptions import CeleryError
+from kombu.entity import Exchange, Queue
+from kombu.exceptions import KombuError, OperationalError
+
+from erfscope_jobs.records import Kind
+from erfscope_jobs.settings import Settings
+from erfscope_jobs.wire import OUTAGES
+
+LOOK = "erfscope.look"
+log = logging.getLogger(__name__)
+
+
+def queue_of(settings: Settings, kind: Kind) -> str:
+    """Two queues, so that a short inspection never waits behind long measurements of others."""
+    return f"{settings.namespace}.{kind}"
+
+
+def queues(settings: Settings) -> list[str]:
+    """The queues that a worker listens to."""
+    return [queue_of(settings, kind) for kind in Kind]
+
+
+def bells(settings: Settings) -> list[Any]:
+    """The same as kombu declares them; ringers and listeners must agree."""
+    queue: Any = Queue  # kombu has no types
+    exchange: Any = Exchange
+    return [queue(name, exchange(name, type="direct"), routing_key=name) for name in queues(settings)]
+
+
+def broker_url(settings: Settings) -> str:
+    """The ledger's Redis as kombu spells it (unix sockets are redis+socket:// there)."""
+    url = settings.redis_url
+    if not url.startswith("unix://"):
+        return url
+    place, _, query = url.removeprefix("unix://").partition("?")
+    database = query.removeprefix("db=") if query.startswith("db=") else "0"
+    return f"redis+socket://{place}?virtual_host={database}"
+
+
+def broker_options(settings: Settings) -> dict[str, Any]:
+    """Waits that end: kombu's default publish blocks for ever on a frozen Redis."""
+    return {
+        "socket_timeout": settings.redis_timeout,
+        "socket_connect_timeout": settings.redis_timeout,
+        "global_keyprefix": "",
+        "retry_on_timeout": False,
+    }
+
+
+class Doorbell:
+    """Publishes "look at job X" for the workers."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._app = celery.Celery("erfscope", broker=broker_url(settings), set_as_current=False)
+        self._app.conf.update(
+            broker_transport_options=broker_options(settings),
+            broker_connection_timeout=settings.redis_timeout,
+            task_queues=bells(settings),
+            task_publish_retry=False,
+            task_ignore_result=True,
+            broker_pool_limit=4,
+        )
+
+    def ring(self, id: str, kind: Kind) -> bool:
+        """Publish; False when that failed, which is no error: the reaper rings again."""
+        try:
+            self._app.send_task(LOOK, args=[id], queue=queue_of(self._settings, kind), retry=False, ignore_result=True)
+        except (OperationalError, KombuError, CeleryError, *OUTAGES) as error:
+            log.warning("could not ring for job %s: %s", id, type(error).__name__)
+            return False
+        return True
+
+    async def ring_async(self, id: str, kind: Kind) -> bool:
+        """`ring`, off the event loop."""
+        return await asyncio.to_thread(self.ring, id, kind)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._app.close()

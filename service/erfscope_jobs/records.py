@@ -1,0 +1,158 @@
+"""What the ledger keeps, as plain frozen records."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from erfscope.contract.job import Status, Timing
+from erfscope.contract.problem import Problem
+
+
+class Kind(StrEnum):
+    """What a worker is asked to do."""
+
+    ERF = "erf"
+    INSPECT = "inspect"
+
+
+class Purge(StrEnum):
+    """How the removal of a job went."""
+
+    PURGED = "purged"
+    OPEN = "open"
+    MISSING = "missing"
+
+
+class Beat(StrEnum):
+    """What a worker learns when it reports: go on, or kill the child and why."""
+
+    HELD = "held"
+    LOST = "lost"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+
+
+class Failure(StrEnum):
+    """Why an attempt ended without an answer and the job goes back to the queue."""
+
+    CRASH = "crash"
+    HANDBACK = "handback"
+
+
+def new_id() -> str:
+    """An id that cannot be guessed."""
+    return secrets.token_urlsafe(16)
+
+
+@dataclass(frozen=True)
+class Idempotency:
+    """A client's key, and what it asked under it."""
+
+    key: str
+    body_sha256: str
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A job to be; `payload` is JSON that only the worker reads."""
+
+    kind: Kind
+    tenant: str
+    payload: str
+    question: str
+    id: str = field(default_factory=new_id)
+    blobs: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
+    idempotency: Idempotency | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """A job as the ledger knows it; `result` is the answer's JSON where it was asked for."""
+
+    id: str
+    kind: Kind
+    tenant: str
+    status: Status
+    attempt: int
+    crashes: int
+    lapses: int
+    stage: str
+    progress: float
+    cached: bool
+    payload: str
+    question: str
+    created_at: datetime
+    deadline: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    problem: Problem | None
+    timing: Timing
+    answer: str | None
+    result_sha256: str | None
+    result: bytes | None
+    arrays: Mapping[str, str]
+    last_event: str
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """The job of a submission; not `created` when it was there before."""
+
+    record: Record
+    created: bool
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some of a tenant's jobs, newest first."""
+
+    records: list[Record]
+    next_token: str | None
+
+
+@dataclass(frozen=True)
+class Event:
+    """One change of a job; the id orders them."""
+
+    id: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that a tenant stored; `job` inspects it."""
+
+    tenant: str
+    kind: str
+    sha256: str
+    size: int
+    name: str
+    job: str | None = None
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a worker found: JSON, a picture, and names of arrays in the blob store."""
+
+    digest: str
+    result: bytes
+    figure: bytes = b""
+    arrays: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """How the ledger is doing."""
+
+    workers: int
+    open: int
+    queued: int
+    running: int
+    oldest_queued_seconds: float
+    memory_share: float
+    tally: Mapping[str, int]

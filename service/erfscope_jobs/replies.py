@@ -1,0 +1,130 @@
+"""Redis' replies → records. Pure."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from erfscope.contract.job import Status, Timing
+from erfscope.contract.problem import Problem, ProblemError
+from erfscope_jobs.records import Event, Kind, Page, Pulse, Record, Submitted, Upload
+
+Flat = Sequence[bytes]
+
+REFUSALS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "mismatch": (
+        "idempotency-mismatch",
+        "This Idempotency-Key was used before with another body; take a new key.",
+        {},
+    ),
+    "tenant": (
+        "too-many-requests",
+        "You have too many unfinished jobs; wait for some to end.",
+        {"retry_after": 10},
+    ),
+    "full": ("unavailable", "The queue is full; try again later.", {"retry_after": 30}),
+    "memory": ("unavailable", "The job store is almost full; try again later.", {"retry_after": 60}),
+}
+
+
+def pairs(flat: Flat) -> dict[str, bytes]:
+    """HGETALL's flat reply as a mapping."""
+    return {flat[i].decode(): flat[i + 1] for i in range(0, len(flat), 2)}
+
+
+def moment(milliseconds: bytes | None) -> datetime | None:
+    """Redis' clock as an aware datetime."""
+    return None if milliseconds is None else datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
+
+
+def surely(milliseconds: bytes) -> datetime:
+    """A moment that every record has."""
+    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
+
+
+def record(flat: Flat) -> Record:
+    """A job's hash, with `result` where the script joined it."""
+    field = pairs(flat)
+    text = {name: value.decode() for name, value in field.items() if name != "result"}
+    return Record(
+        id=text["id"],
+        kind=Kind(text["kind"]),
+        tenant=text["tenant"],
+        status=Status(text["status"]),
+        attempt=int(text["attempt"]),
+        crashes=int(text["crashes"]),
+        lapses=int(text["lapses"]),
+        stage=text["stage"],
+        progress=float(text["progress"]),
+        cached=text["cached"] == "1",
+        payload=text["payload"],
+        question=text["question"],
+        created_at=surely(field["created"]),
+        deadline=surely(field["deadline"]),
+        started_at=moment(field.get("started")),
+        finished_at=moment(field.get("finished")),
+        problem=Problem.model_validate_json(text["problem"]) if "problem" in text else None,
+        timing=Timing.model_validate_json(text["timing"]) if "timing" in text else Timing(),
+        answer=text.get("answer"),
+        result_sha256=text.get("sha256"),
+        result=field.get("result"),
+        arrays=json.loads(text.get("arrays", "{}")),
+        last_event=text["event"],
+    )
+
+
+def maybe_record(flat: Flat) -> Record | None:
+    """A record, or None where the script found none."""
+    return record(flat) if flat else None
+
+
+def submitted(reply: list[Any]) -> Submitted:
+    """The job of a submission, or the reason for none as a ProblemError."""
+    word = reply[0].decode()
+    if word in REFUSALS:
+        kind, detail, context = REFUSALS[word]
+        raise ProblemError(kind, detail, **context)
+    return Submitted(record(reply[1]), created=word == "created")
+
+
+def page(reply: list[Any]) -> Page:
+    """One page and the token of the next."""
+    found, last = reply
+    return Page([record(flat) for flat in found], last.decode() if last else None)
+
+
+def upload(tenant: str, kind: str, sha256: str, flat: Flat) -> Upload | None:
+    """A stored file, or None."""
+    field = pairs(flat)
+    if not field:
+        return None
+    job = field.get("job")
+    return Upload(
+        tenant=tenant,
+        kind=kind,
+        sha256=sha256,
+        size=int(field["size"]),
+        name=field["name"].decode(),
+        job=job.decode() if job else None,
+        created_at=moment(field["created"]),
+    )
+
+
+def events(reply: Any) -> list[Event]:
+    """Entries of one stream (XREAD, RESP2); nothing new is no reply."""
+    entries = reply[0][1] if reply else []
+    return [Event(id.decode(), json.loads(fields[b"data"])) for id, fields in entries]
+
+
+def pulse(reply: list[Any]) -> Pulse:
+    """Counts, ages and shares for readiness and metrics."""
+    workers, opened, queued, oldest, used, most, tally = reply
+    return Pulse(
+        workers=workers,
+        open=opened,
+        queued=queued,
+        running=opened - queued,
+        oldest_queued_seconds=int(oldest) / 1000,
+        memory_share=int(used) / int(most) if int(most) else 0.0,
+        tally={name: int(value) for name, value in pairs(tally).items()},
+    )

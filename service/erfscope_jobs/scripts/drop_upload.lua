@@ -1,0 +1,2 @@
+-- A tenant no longer has this file; the bytes go when nothing that used them lives.
+return redis.call('DEL', key('upload', a.tenant, a.kind, a.sha256))

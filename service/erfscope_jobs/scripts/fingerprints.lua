@@ -1,0 +1,2 @@
+-- The fingerprints of workers, seen last first.
+return redis.call('ZREVRANGE', FINGERPRINTS, 0, 15)

@@ -1,0 +1,3 @@
+-- GET: the record with its result; another tenant's is as unknown as any other.
+if field(a.id, 'tenant') ~= a.tenant then return {} end
+return whole_record(a.id)

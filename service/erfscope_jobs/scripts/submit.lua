@@ -1,0 +1,69 @@
+-- SUBMIT: the same id or Idempotency-Key → that job; a known answer → a job that has succeeded; else queued.
+local function above_watermark()
+  local memory = redis.call('INFO', 'memory')
+  local most = tonumber(memory:match('\nmaxmemory:(%d+)'))
+  return most > 0 and tonumber(memory:match('\nused_memory:(%d+)')) > a.watermark * most
+end
+
+local function refusal()
+  if above_watermark() then return 'memory' end
+  if redis.call('ZCARD', OPEN) >= a.max_open then return 'full' end
+  if redis.call('ZCARD', key('active', a.tenant)) >= a.max_open_tenant then return 'tenant' end
+end
+
+local function known_answer()
+  for _, digest in ipairs(a.candidates) do
+    if redis.call('EXISTS', key('answer', digest)) == 1 then return digest end
+  end
+end
+
+local function listed()
+  local list = key('jobs', a.tenant)
+  local newest = redis.call('ZRANGE', list, -1, -1, 'WITHSCORES')
+  local score = math.max(micros, (tonumber(newest[2]) or 0) + 1) -- unique, so that a page token is one number
+  redis.call('ZREMRANGEBYSCORE', list, '-inf', '(' .. whole(micros - (a.ttl + a.patience) * 1000))
+  mark(list, score, a.id, a.ttl + a.patience)
+end
+
+if redis.call('EXISTS', key('job', a.id)) == 1 then return {'known', whole_record(a.id)} end
+local seen = key('key', a.tenant, a.idempotency or '')
+if a.idempotency then
+  local before = redis.call('HMGET', seen, 'id', 'body')
+  if before[1] and redis.call('EXISTS', key('job', before[1])) == 1 then
+    if before[2] ~= a.body then return {'mismatch'} end
+    return {'known', whole_record(before[1])}
+  end
+end
+local digest = known_answer()
+local no = not digest and refusal()
+if no then return {no} end
+
+redis.call('HSET', key('job', a.id), 'id', a.id, 'kind', a.kind, 'tenant', a.tenant, 'status', 'queued',
+  'attempt', 0, 'crashes', 0, 'lapses', 0, 'stage', '', 'progress', '0', 'cached', digest and 1 or 0,
+  'payload', a.payload, 'question', a.question, 'created', whole(now),
+  'deadline', whole(now + a.patience), 'ttl', whole(a.ttl))
+keep(key('job', a.id), life(a.id))
+if a.kind == 'erf' then listed() end
+if a.idempotency then
+  redis.call('HSET', seen, 'id', a.id, 'body', a.body)
+  redis.call('HSET', key('job', a.id), 'key', a.idempotency)
+  keep(seen, life(a.id))
+end
+for _, sha256 in ipairs(a.blobs) do
+  keep_blob(sha256, life(a.id))
+  for _, kind in ipairs({'model', 'file'}) do
+    local upload = key('upload', a.tenant, kind, sha256)
+    if redis.call('EXISTS', upload) == 1 then keep(upload, life(a.id)) end
+  end
+end
+count('submitted')
+if digest then
+  count('cached')
+  redis.call('HSET', key('job', a.id), 'started', whole(now))
+  adopt(a.id, digest)
+  close(a.id, 'succeeded')
+else
+  mark(key('active', a.tenant), now, a.id, life(a.id))
+  enqueue(a.id, a.lease)
+end
+return {'created', whole_record(a.id)}

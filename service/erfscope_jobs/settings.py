@@ -1,0 +1,94 @@
+"""One object with every setting of services and workers; each is an environment variable ERFSCOPE_<NAME>."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 1024 * 1024
+DAY = 24 * 3600.0
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "<microseconds> <of each so many>", or "max <period>"
+
+
+class Settings(BaseSettings):
+    """Where things are, how long they last and how much they may take."""
+
+    model_config = SettingsConfigDict(env_prefix="ERFSCOPE_", frozen=True, extra="ignore")
+
+    # where
+    redis_url: str = Field(
+        "redis://localhost:6379/0",
+        description="Broker and ledger: redis://, rediss:// or unix:///path?db=0. AOF on, noeviction.",
+    )
+    namespace: str = Field(
+        "erfscope", pattern=r"^[a-z0-9-]+$", description="Prefix of every key and queue, for a shared Redis."
+    )
+    data_dir: Path = Field(Path("erfscope-data"), description="Files of this installation.")
+    blob_dir: Path | None = Field(
+        None, description="Models and arrays, shared by services and workers; null is <data_dir>/blobs."
+    )
+    redis_timeout: float = Field(2.0, gt=0, description="Seconds to wait for Redis before answering 503.")
+    durable_submit: bool = Field(
+        True,
+        description="Answer a submission only when it is on disk (WAITAOF, Valkey or Redis 7.2 and later).",
+    )
+
+    # how long
+    lease_seconds: float = Field(15.0, gt=0, description="A worker that is silent for so long has lost its job.")
+    job_seconds: float = Field(900.0, gt=0, description="Wall time of one attempt; then failed, `timeout`.")
+    job_deadline: float = Field(DAY, gt=0, description="From submission; then `expired`.")
+    result_ttl: float = Field(
+        7 * DAY, gt=0, description="Records, results and blobs live so long after their last use."
+    )
+    shutdown_grace: float = Field(
+        20.0, ge=0, description="Seconds a stopping worker lets its jobs finish; then they are handed back."
+    )
+    max_crashes: int = Field(2, ge=1, description="Deaths of the child by signal; then failed, `worker-crash`.")
+    max_lapses: int = Field(10, ge=1, description="Lost leases and hand-backs; then failed, `worker-crash`.")
+
+    # how much
+    max_open_jobs: int = Field(10_000, ge=1, description="Queued and running, of all tenants; then 503.")
+    max_open_jobs_per_tenant: int = Field(1_000, ge=1, description="Queued and running; then 429.")
+    memory_watermark: float = Field(
+        0.7, gt=0, le=1, description="Share of Redis' maxmemory above which new work gets 503."
+    )
+    max_model_bytes: int = Field(512 * MIB, ge=1, description="Of an uploaded ONNX file.")
+    max_file_bytes: int = Field(256 * MIB, ge=1, description="Of an uploaded image file or archive.")
+    max_json_bytes: int = Field(MIB, ge=1, description="Of a JSON body or part.")
+    max_result_bytes: int = Field(MIB, ge=1, description="Of a result's JSON, and of its default picture.")
+    max_array_bytes: int = Field(1024 * MIB, ge=1, description="Of one stored array.")
+    job_memory_bytes: int = Field(4096 * MIB, ge=64 * MIB, description="Of the child that runs a job, above its start.")
+    job_file_bytes: int = Field(1024 * MIB, ge=0, description="Of any file that the child writes.")
+
+    # workers
+    concurrency: int = Field(1, ge=1, description="Jobs at a time in one worker.")
+    threads: int = Field(
+        0, ge=0, description="CPU threads of one job; 0 is cores / concurrency. Part of a result's identity."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU when there is one.")
+    allow_unsandboxed: bool = Field(
+        False, description="Run jobs where the kernel offers no jail; only for models of one's own."
+    )
+    runner: str = Field("erfscope_worker.runner:run", description="module:function that a child runs a job with.")
+
+    @property
+    def blobs(self) -> Path:
+        """The folder of the blob store."""
+        return self.blob_dir or self.data_dir / "blobs"
+
+    @property
+    def job_threads(self) -> int:
+        """CPU threads of one job."""
+        return self.threads or max(1, cores() // self.concurrency)
+
+
+def cores(quota: Path = CPU_QUOTA) -> int:
+    """Cores that this process may use: its affinity, and in a container no more than its share."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        share, period = quota.read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return allowed
+    return allowed if share == "max" else max(1, min(allowed, int(share) // int(period)))

@@ -1,0 +1,74 @@
+"""How we speak with Redis: bounded waits, one retry of a broken connection, one problem for every outage."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from redis import exceptions
+from redis.backoff import ConstantBackoff
+
+from erfscope.contract.job import Status
+from erfscope.contract.problem import ProblemError
+from erfscope_jobs.records import Submitted
+from erfscope_jobs.settings import Settings
+
+# ResponseErrors that say "not now" rather than "you asked wrongly".
+NOT_NOW = (
+    "OOM",
+    "LOADING",
+    "BUSY",
+    "READONLY",
+    "MASTERDOWN",
+    "MISCONF",
+    "NOREPLICAS",
+    "TRYAGAIN",
+    "CLUSTERDOWN",
+)
+BACKOFF = ConstantBackoff(0.05)  # a pooled connection that Redis closed is opened again, once
+OUTAGES = (exceptions.ConnectionError, exceptions.TimeoutError, OSError)
+
+
+def unavailable(reason: object) -> ProblemError:
+    """What callers see of an outage."""
+    return ProblemError(
+        "unavailable", "The job store cannot be reached; try again soon.", retry_after=2, reason=str(reason)
+    )
+
+
+@contextlib.contextmanager
+def outages() -> Iterator[None]:
+    """Turn every way in which Redis can be away, or full, into the one problem `unavailable`."""
+    try:
+        yield
+    except OUTAGES as error:
+        raise unavailable(type(error).__name__) from error
+    except exceptions.ResponseError as error:
+        if isinstance(error, exceptions.OutOfMemoryError) or str(error).startswith(NOT_NOW) or "OOM" in str(error):
+            raise unavailable(str(error)) from error
+        raise
+
+
+def knows_no_waitaof(error: exceptions.ResponseError) -> bool:
+    """An older server, or one without AOF: then durability is the operator's affair (appendfsync always)."""
+    return "unknown command" in str(error).lower() or "appendonly" in str(error).lower()
+
+
+def confirm_settled(copies: int) -> None:
+    """Raise when the disk did not confirm in time; the job may exist: the same Idempotency-Key finds it."""
+    if copies < 1:
+        raise unavailable("the disk did not confirm the write in time")
+
+
+def connection_options(settings: Settings, patience: float = 0.0) -> dict[str, Any]:
+    """RESP2 (scripts see the same replies everywhere), bounded waits."""
+    return {
+        "protocol": 2,
+        "socket_timeout": settings.redis_timeout + patience,
+        "socket_connect_timeout": settings.redis_timeout,
+        "health_check_interval": 15,
+    }
+
+
+def needs_settling(submitted: Submitted) -> bool:
+    """New work must outlive a crash; a cached answer can be had again by asking again."""
+    return submitted.created and submitted.record.status is Status.QUEUED

@@ -1,0 +1,28 @@
+"""What a worker says of itself while it lives."""
+
+import json
+from dataclasses import asdict, dataclass
+
+from erfscope_jobs.digest import Fingerprint, canonical
+
+
+@dataclass(frozen=True)
+class WorkerInfo:
+    """One live worker."""
+
+    name: str
+    host: str
+    pid: int
+    concurrency: int
+    busy: int
+    fingerprint: Fingerprint
+
+    def to_json(self) -> str:
+        """As the registry keeps it."""
+        return canonical(asdict(self)).decode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> "WorkerInfo":
+        """From the registry."""
+        fields = json.loads(text)
+        return cls(**{**fields, "fingerprint": Fingerprint(**fields["fingerprint"])})

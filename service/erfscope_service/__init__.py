@@ -1,0 +1,1 @@
+"""The HTTP face of erfscope: endpoints, problems, events, pictures and the page, over the job ledger."""

@@ -1,0 +1,74 @@
+"""The application: routers and edge, put together."""
+
+from collections.abc import Mapping
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from erfscope import __version__
+from erfscope_service import openapi, page, problems
+from erfscope_service.edge.body_limit import BodyLimitMiddleware
+from erfscope_service.edge.headers import SecurityHeadersMiddleware
+from erfscope_service.edge.last_resort import LastResortMiddleware
+from erfscope_service.edge.request_id import RequestIdMiddleware
+from erfscope_service.edge.same_site import SameSiteMiddleware
+from erfscope_service.edge.trusted_host import TrustedHostMiddleware
+from erfscope_service.erf.endpoints import router as erf
+from erfscope_service.files.endpoints import router as files
+from erfscope_service.health.endpoints import router as health
+from erfscope_service.metrics.endpoints import router as metrics
+from erfscope_service.models.endpoints import router as models
+from erfscope_service.schemas.endpoints import router as schemas
+from erfscope_service.services import lifespan
+from erfscope_service.settings import ServiceSettings
+
+MULTIPART_OVERHEAD = 64 * 1024  # boundaries and part headers around the two parts
+
+
+def create_app(settings: ServiceSettings) -> FastAPI:
+    """The service as an ASGI application; it opens its connections when the server starts it."""
+    app = FastAPI(
+        title="erfscope",
+        version=__version__,
+        summary="What a network really sees.",
+        description=openapi.description(),
+        openapi_tags=openapi.TAGS,
+        docs_url=None,  # Swagger UI and ReDoc come from a CDN; /docs is a page of ours
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        middleware=edge(settings),
+    )
+    app.state.settings = settings
+    for router in (erf, models, files, schemas, health, metrics, page.router):
+        app.include_router(router)
+    problems.install(app)
+    openapi.install(app)
+    return app
+
+
+def edge(settings: ServiceSettings) -> list[Middleware]:
+    """What a request passes on its way in, outermost first."""
+    return [
+        Middleware(RequestIdMiddleware),
+        Middleware(SecurityHeadersMiddleware),
+        Middleware(
+            BodyLimitMiddleware,
+            limits=body_limits(settings),
+            default=settings.max_json_bytes,
+            patience=settings.patience_seconds,
+        ),
+        Middleware(LastResortMiddleware),
+        Middleware(TrustedHostMiddleware, allowed=settings.hosts),
+        Middleware(SameSiteMiddleware),
+    ]
+
+
+def body_limits(settings: ServiceSettings) -> Mapping[tuple[str, str], int]:
+    """Bytes by (path, media type); everything else has the limit of JSON."""
+    form = settings.max_model_bytes + settings.max_json_bytes + MULTIPART_OVERHEAD
+    return {
+        ("/erf", "multipart/form-data"): form,
+        ("/models", "*"): settings.max_model_bytes,
+        ("/files", "*"): settings.max_file_bytes,
+    }

@@ -1,0 +1,26 @@
+"""Strong ETags and 304 for what never changes once it exists."""
+
+import hashlib
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+
+IMMUTABLE = "private, max-age=86400, immutable"
+
+
+def etag(*parts: str) -> str:
+    """A strong entity tag from everything that decides the bytes."""
+    return f'"{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:32]}"'
+
+
+def immutable_headers(tag: str) -> dict[str, str]:
+    """Headers of a response that never changes."""
+    return {"ETag": tag, "Cache-Control": IMMUTABLE}
+
+
+def not_modified(headers: Headers, tag: str, cache_control: str = IMMUTABLE) -> Response | None:
+    """304 where the client says that it has `tag` (RFC 9110, 13.1.2: weak comparison, or *)."""
+    held = [candidate.strip().removeprefix("W/") for candidate in headers.get("if-none-match", "").split(",")]
+    if tag not in held and "*" not in held:
+        return None
+    return Response(status_code=304, headers={"ETag": tag, "Cache-Control": cache_control})

@@ -1,0 +1,1 @@
+"""/erf: submit a measurement, follow it, fetch its picture and its map."""

@@ -1,0 +1,228 @@
+"""Routes of /erf: parse, call, return."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from typing import Annotated, Literal, get_args
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.responses import Response
+
+from erfscope.contract.job import Job, JobPage
+from erfscope.contract.problem import ProblemError
+from erfscope_jobs.records import Record
+from erfscope_picture import COLORMAPS
+from erfscope_service.caching import etag, immutable_headers, not_modified
+from erfscope_service.erf import events, examples, figures, service, submission
+from erfscope_service.erf.view import json_of
+from erfscope_service.problems import documented
+from erfscope_service.services import ServicesDep, TenantDep
+
+router = APIRouter(prefix="/erf", tags=["erf"])
+
+RETRY_AFTER = "1"  # seconds until a first look is worth it
+_PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})")
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+Colormap = Literal["viridis", "cividis", "magma", "inferno", "gray"]
+assert get_args(Colormap) == COLORMAPS, "the colour maps of the picture, spelt out for OpenAPI"
+
+JobId = Annotated[str, Path(description="The job's id.", examples=["QGKk9X7yq3zvN1cJ0lBw6A"])]
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=Job,
+    summary="Submit a measurement",
+    responses=documented(
+        "bad-request",
+        "too-large",
+        "unsupported-media-type",
+        "invalid-request",
+        "invalid-architecture",
+        "shape-mismatch",
+        "resource-limit",
+        "idempotency-mismatch",
+        "too-many-requests",
+        "unavailable",
+    )
+    | {202: examples.ACCEPTED},
+    openapi_extra={"requestBody": examples.REQUEST_BODY},
+)
+async def submit(
+    request: Request,
+    services: ServicesDep,
+    tenant: TenantDep,
+    idempotency_key: Annotated[
+        str | None, Header(description="Repeat a submission safely: the same key answers with the same job.")
+    ] = None,
+) -> Response:
+    """Measure an ONNX file (multipart), a stored one, or an architecture spec (JSON).
+
+    The answer is always 202 and a Job; one that was computed before has already succeeded (`cached`).
+    """
+    if idempotency_key is not None and not _IDEMPOTENCY_KEY.fullmatch(idempotency_key):
+        raise ProblemError("bad-request", "An Idempotency-Key has 1 to 255 visible ASCII characters.")
+    asked = await submission.read(request, services)
+    record = await service.submit(services, tenant, asked, idempotency_key)
+    headers = {"Location": f"/erf/{record.id}", "Retry-After": RETRY_AFTER, "Cache-Control": "no-store"}
+    return await _job_response(record, 202, headers)
+
+
+@router.get(
+    "",
+    summary="List jobs, newest first",
+    response_description="One page.",
+    responses=documented("invalid-request", "unavailable"),
+)
+async def list_jobs(
+    services: ServicesDep,
+    tenant: TenantDep,
+    response: Response,
+    page_size: Annotated[int, Query(ge=1, le=100, description="Jobs per page.")] = 20,
+    page_token: Annotated[str | None, Query(max_length=200, description="`next_page_token` of the last page.")] = None,
+) -> JobPage:
+    """Results are left out; GET /erf/{id} has them."""
+    response.headers["Cache-Control"] = "no-store"
+    return await service.page(services, tenant, page_size, page_token)
+
+
+@router.get(
+    "/{id}",
+    response_model=Job,
+    summary="Look at a job",
+    responses=documented("not-found", "unavailable") | {200: examples.JOB, 304: examples.NOT_MODIFIED},
+)
+async def look(
+    id: JobId,
+    request: Request,
+    services: ServicesDep,
+    tenant: TenantDep,
+    prefer: Annotated[
+        str | None,
+        Header(description="`wait=10` holds the answer up to 10 seconds, until the job has ended."),
+    ] = None,
+) -> Response:
+    """A job that has ended never changes: it comes with a strong ETag."""
+    record = await service.look(services, tenant, id)
+    wanted = _PREFER_WAIT.search(prefer or "")
+    applied: dict[str, str] = {}
+    if wanted:
+        seconds = min(int(wanted[1]), services.settings.long_poll_seconds)
+        record = await service.wait(services, tenant, record, seconds)
+        applied = {"Preference-Applied": f"wait={seconds:g}"}
+    if not record.status.is_terminal:
+        return await _job_response(record, 200, {"Cache-Control": "no-store", "Retry-After": RETRY_AFTER} | applied)
+    tag = etag("job", record.id, record.status, record.result_sha256 or "", record.last_event)
+    if known := not_modified(request.headers, tag):
+        return known
+    return await _job_response(record, 200, immutable_headers(tag) | applied)
+
+
+@router.delete(
+    "/{id}",
+    response_model=Job,
+    summary="Cancel a job, or remove one that has ended",
+    responses=documented("not-found", "conflict", "invalid-request", "unavailable")
+    | {
+        200: {"description": "The job had ended and is unchanged."},
+        202: {"model": Job, "description": "The job is being canceled."},
+        204: {"description": "The job is removed (purge)."},
+    },
+)
+async def delete(
+    id: JobId,
+    services: ServicesDep,
+    tenant: TenantDep,
+    purge: Annotated[bool, Query(description="Remove the record of a job that has ended.")] = False,
+) -> Response:
+    """Repeating it is safe."""
+    if purge:
+        await service.purge(services, tenant, id)
+        return Response(status_code=204)
+    record, had_ended = await service.cancel(services, tenant, id)
+    return await _job_response(record, 200 if had_ended else 202, {"Cache-Control": "no-store"})
+
+
+async def _followed(
+    id: JobId,
+    response: Response,
+    services: ServicesDep,
+    tenant: TenantDep,
+    last_event_id: Annotated[str | None, Header(description="Go on after this event.")] = None,
+) -> AsyncIterator[ServerSentEvent]:
+    """Look the job up before the stream begins, so that an unknown one is a 404."""
+    record = await service.look(services, tenant, id)
+    after = events.resume_point(last_event_id)
+    if events.has_seen_the_end(record, after):
+        response.status_code = 204
+        return events.nothing()
+    return events.follow(services, tenant, record, after)
+
+
+@router.get(
+    "/{id}/events",
+    response_class=EventSourceResponse,
+    summary="Follow a job",
+    responses=documented("not-found", "unavailable")
+    | {200: examples.EVENTS, 204: {"description": "Last-Event-ID was the end; do not come again."}},
+)
+async def follow(
+    stream: Annotated[AsyncIterator[ServerSentEvent], Depends(_followed)],
+) -> AsyncIterator[ServerSentEvent]:
+    """Server-sent events: `snapshot` (a Job), `progress` (what changed), `end` (the Job, finished)."""
+    async for event in stream:
+        yield event
+
+
+@router.get(
+    "/{id}/heatmap.png",
+    response_class=Response,
+    summary="The picture",
+    responses=documented("not-found", "conflict", "invalid-request", "unavailable")
+    | {200: examples.PNG, 304: examples.NOT_MODIFIED},
+)
+async def heatmap(
+    *,
+    id: JobId,
+    request: Request,
+    services: ServicesDep,
+    tenant: TenantDep,
+    scale: Annotated[Literal["linear", "sqrt", "log"], Query(description="Of the colours.")] = "sqrt",
+    colormap: Annotated[Colormap, Query(description="Name of the colour map.")] = "viridis",
+    overlay: Annotated[bool, Query(description="Over the input image, for source=images.")] = False,
+) -> Response:
+    """Axes in pixels, colour bar, TRF box and contours; the default look is stored, others are drawn now."""
+    record, job = await service.succeeded(services, tenant, id)
+    drawn = figures.Look(scale, colormap, overlay)
+    return await figures.heatmap(services, record, job, drawn, request.headers)
+
+
+@router.get(
+    "/{id}/map.npy",
+    response_class=Response,
+    summary="The map as a NumPy array",
+    responses=documented("not-found", "conflict", "invalid-request", "unavailable")
+    | {200: examples.NPY, 304: examples.NOT_MODIFIED},
+)
+async def map_array(
+    *,
+    id: JobId,
+    request: Request,
+    services: ServicesDep,
+    tenant: TenantDep,
+    unit: Annotated[
+        str | None, Query(pattern=r"^\d{1,9}(,\d{1,9}){0,2}$", description="One unit of a grid, e.g. 3,4.")
+    ] = None,
+    layer: Annotated[str | None, Query(max_length=4096, description="One layer of a profile.")] = None,
+) -> Response:
+    """The input's spatial shape, maximum 1; times 2**scale_log2 it is the raw gradient map."""
+    name = figures.array_name(unit, layer)
+    record, _ = await service.succeeded(services, tenant, id)
+    return await figures.array(services, record, name, request.headers)
+
+
+async def _job_response(record: Record, status: int, headers: dict[str, str]) -> Response:
+    body = await asyncio.to_thread(json_of, record)
+    return Response(body, status_code=status, media_type="application/json", headers=headers)

@@ -1,0 +1,139 @@
+"""What happens to measurements: submit, look, wait, list, cancel, remove."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from erfscope import __version__
+from erfscope.contract.job import Job, JobPage
+from erfscope.contract.problem import FieldError, ProblemError
+from erfscope_jobs.digest import canonical, question
+from erfscope_jobs.records import Idempotency, Kind, Purge, Record, Submission, Upload
+from erfscope_service.erf import submission
+from erfscope_service.erf.submission import Asked
+from erfscope_service.erf.view import job_of
+from erfscope_service.services import Services
+
+WAIT_SLICE = 2.0  # seconds: how soon a waiting request notices that the server shuts down
+
+
+async def submit(services: Services, tenant: str, asked: Asked, key: str | None) -> Record:
+    """Record the job, unless it is there already, and ring for a worker.
+
+    The order matters: what a record refers to exists before it, and a lost ring is made good by the reaper.
+    """
+    name = await _model_name(services, tenant, asked)
+    await _require_images(services, tenant, asked)
+    submitted = await services.ledger.submit(await _submission(services, tenant, asked, name, key))
+    if submitted.created and not submitted.record.status.is_terminal:
+        await services.doorbell.ring_async(submitted.record.id, Kind.ERF)
+    return submitted.record
+
+
+async def _model_name(services: Services, tenant: str, asked: Asked) -> str:
+    if asked.sha256 is None:
+        return asked.name
+    known = await services.ledger.find_upload(tenant, "model", asked.sha256)
+    if asked.blob is not None:
+        name = asked.name or (known.name if known else "") or f"{asked.sha256[:12]}.onnx"
+        if known is None:
+            await services.ledger.put_upload(
+                Upload(tenant, "model", sha256=asked.sha256, size=asked.blob.size, name=name)
+            )
+        return name
+    if known is None:
+        raise _missing("/model/sha256", "There is no stored model of this sha256; send it to POST /models.")
+    return known.name
+
+
+async def _require_images(services: Services, tenant: str, asked: Asked) -> None:
+    images = asked.request.input.images
+    if images and await services.ledger.find_upload(tenant, "file", images) is None:
+        raise _missing("/input/images", "There is no stored file of this sha256; send it to POST /files.")
+
+
+def _missing(pointer: str, detail: str) -> ProblemError:
+    return ProblemError("invalid-request", detail, errors=[FieldError(pointer=pointer, detail=detail)])
+
+
+async def _submission(services: Services, tenant: str, asked: Asked, name: str, key: str | None) -> Submission:
+    request = asked.as_json()
+    images = asked.request.input.images
+    asks = question(tenant, Kind.ERF, asked.sha256 or _spec_text(request), request, __version__)
+    return Submission(
+        kind=Kind.ERF,
+        tenant=tenant,
+        payload=canonical({"request": request, "model": asked.sha256, "images": images, "name": name}).decode(),
+        question=asks,
+        blobs=tuple(sha256 for sha256 in (asked.sha256, images) if sha256),
+        candidates=tuple(known.digest(asks) for known in await services.ledger.fingerprints()),
+        idempotency=Idempotency(key, submission.fingerprint(asked)) if key else None,
+    )
+
+
+def _spec_text(request: Mapping[str, Any]) -> str:
+    return canonical(request["model"]["architecture"]).decode()
+
+
+async def look(services: Services, tenant: str, id: str) -> Record:
+    """The job's record; `not-found` for an unknown id, an expired one and another tenant's alike."""
+    record = await services.ledger.get(id, tenant)
+    if record is None or record.kind is not Kind.ERF:
+        raise unknown(id)
+    return record
+
+
+def unknown(id: str) -> ProblemError:
+    """The 404 of a job."""
+    return ProblemError("not-found", f"There is no job {id[:64]!r} (any more; results have a time to live).")
+
+
+async def wait(services: Services, tenant: str, record: Record, seconds: float) -> Record:
+    """The record once the job has ended, or as it is after `seconds`."""
+    until = time.monotonic() + seconds
+    after = record.last_event
+    while not record.status.is_terminal and not services.stopping.is_set():
+        left = until - time.monotonic()
+        if left <= 0:
+            break
+        events = await services.ledger.events(record.id, after=after, wait=min(left, WAIT_SLICE))
+        if events:
+            after = events[-1].id
+            record = await look(services, tenant, record.id)
+    return record
+
+
+async def page(services: Services, tenant: str, size: int, token: str | None) -> JobPage:
+    """One page of a tenant's jobs, newest first, without their results."""
+    found = await services.ledger.list(tenant, size=size, token=token)
+    jobs = await asyncio.to_thread(lambda: [job_of(record) for record in found.records])
+    return JobPage(jobs=jobs, next_page_token=found.next_token)
+
+
+async def cancel(services: Services, tenant: str, id: str) -> tuple[Record, bool]:
+    """Ask for the job's end; a job that had ended already comes back unchanged, and True."""
+    before = await look(services, tenant, id)
+    record = await services.ledger.cancel(id, tenant)
+    if record is None:
+        raise unknown(id)
+    return record, before.status.is_terminal
+
+
+async def purge(services: Services, tenant: str, id: str) -> None:
+    """Remove a job that has ended."""
+    removed = await services.ledger.purge(id, tenant)
+    if removed is Purge.OPEN:
+        raise ProblemError("conflict", "The job has not ended; cancel it first (DELETE without purge).")
+    if removed is Purge.MISSING:
+        raise unknown(id)
+
+
+async def succeeded(services: Services, tenant: str, id: str) -> tuple[Record, Job]:
+    """The record and Job of a measurement that has a result; `conflict` otherwise."""
+    record = await look(services, tenant, id)
+    job = job_of(record)
+    if job.result is None:
+        hint = "its error is at" if record.status.is_terminal else "wait for it at"
+        raise ProblemError("conflict", f"The job is {record.status}, it has no result; {hint} /erf/{id}.")
+    return record, job

@@ -1,0 +1,122 @@
+"""The body of POST /erf: from bytes to a checked request and the model it is about."""
+
+import asyncio
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request
+from pydantic import ValidationError
+
+from erfscope.contract import architecture
+from erfscope.contract.problem import FieldError, ProblemError
+from erfscope.contract.request import ErfRequest
+from erfscope_jobs.blobs import Blob
+from erfscope_jobs.digest import canonical
+from erfscope_service.edge import strict_json
+from erfscope_service.problems import from_validation
+from erfscope_service.services import Services
+from erfscope_service.upload.form import Form, read_form
+from erfscope_service.upload.multipart import boundary_of
+
+MULTIPART = "multipart/form-data"
+JSON = "application/json"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A valid request; `blob` is the model that came with it, `name` what people call it."""
+
+    request: ErfRequest
+    blob: Blob | None
+    name: str
+
+    @property
+    def sha256(self) -> str | None:
+        """Of the ONNX model; None for a spec."""
+        return self.request.model.sha256 if self.request.model else None
+
+    def as_json(self) -> dict[str, Any]:
+        """The canonical request: every field, defaults included."""
+        return self.request.model_dump(mode="json")
+
+
+async def read(http: Request, services: Services) -> Asked:
+    """Read and check the body, whichever of the two media types it has.
+
+    Raises:
+        ProblemError: `unsupported-media-type`, `too-large`, `bad-request`, `invalid-request`,
+            `invalid-architecture`.
+    """
+    content_type = http.headers.get("content-type", "")
+    readers = {MULTIPART: _read_multipart, JSON: _read_json}
+    reader = readers.get(content_type.partition(";")[0].strip().lower())
+    if reader is None:
+        raise ProblemError(
+            "unsupported-media-type",
+            f"POST /erf takes {MULTIPART} (parts model and request) or {JSON}, not {content_type[:100]!r}.",
+        )
+    form = await reader(http, services)
+    request = await asyncio.to_thread(_checked, form)  # the largest specs take half a second
+    return Asked(request, form.model, form.name or _spec_name(request))
+
+
+def _checked(form: Form) -> ErfRequest:
+    request = _validated(_filled(form))
+    if request.model and request.model.architecture:
+        architecture.check(request.model.architecture, request.input.shape)
+    return request
+
+
+async def _read_multipart(http: Request, services: Services) -> Form:
+    limits = services.settings
+    return await read_form(
+        http.stream(),
+        boundary_of(http.headers["content-type"]),
+        services.blobs,
+        max_model=limits.max_model_bytes,
+        max_json=limits.max_json_bytes,
+    )
+
+
+async def _read_json(http: Request, _: Services) -> Form:
+    return Form(model=None, name="", request=await http.body())
+
+
+def _filled(form: Form) -> Any:
+    """The request as the client wrote it, with the model of the file part filled in."""
+    data = strict_json.parse(form.request) if form.request is not None else {}
+    if not isinstance(data, dict):
+        raise ProblemError("invalid-request", "The request must be a JSON object.")
+    has_model = data.get("model") is not None
+    if form.model is None and not has_model:
+        raise _about_model("name a network: a file part 'model', {'sha256': …} or {'architecture': {…}}")
+    if form.model is None:
+        return data
+    if has_model:
+        raise _about_model("leave model out when a file part 'model' carries the network")
+    return {**data, "model": {"sha256": form.model.sha256}}
+
+
+def _about_model(what: str) -> ProblemError:
+    field = FieldError(pointer="/model", detail=what)
+    return ProblemError("invalid-request", f"{field.pointer}: {what}", errors=[field])
+
+
+def _validated(data: dict[str, Any]) -> ErfRequest:
+    try:
+        # From JSON text, not from Python values: the contract's rules for JSON then hold as written.
+        return ErfRequest.model_validate_json(json.dumps(data))
+    except ValidationError as error:
+        raise from_validation(error, data) from None
+
+
+def _spec_name(request: ErfRequest) -> str:
+    spec = request.model.architecture if request.model else None
+    return (spec.name if spec else None) or ""
+
+
+def fingerprint(asked: Asked) -> str:
+    """What an Idempotency-Key is held against: the request, not the bytes around it."""
+    return hashlib.sha256(canonical(asked.as_json())).hexdigest()

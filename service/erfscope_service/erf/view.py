@@ -1,0 +1,49 @@
+"""A ledger record as the Job of the wire contract."""
+
+import json
+from functools import lru_cache
+from typing import Any
+
+from erfscope.contract.job import Job, Links, ModelName
+from erfscope.contract.request import ErfRequest
+from erfscope.contract.result import ErfResult
+from erfscope_jobs.records import Record
+
+
+def job_of(record: Record) -> Job:
+    """The Job that a record is; the result is there when the record carries it."""
+    payload: dict[str, Any] = json.loads(record.payload)
+    return Job(
+        id=record.id,
+        status=record.status,
+        stage=record.stage,
+        progress=record.progress,
+        attempt=record.attempt,
+        cached=record.cached,
+        created_at=record.created_at,
+        started_at=record.started_at,
+        finished_at=record.finished_at,
+        model=ModelName(sha256=payload["model"], name=payload["name"]),
+        request=_request(record.payload),
+        result=ErfResult.model_validate_json(record.result) if record.result else None,
+        error=record.problem,
+        timing=record.timing,
+        links=links_of(record.id),
+    )
+
+
+def json_of(record: Record) -> str:
+    """`job_of` as JSON; for large specs better called in a thread."""
+    return job_of(record).model_dump_json()
+
+
+@lru_cache(maxsize=64)
+def _request(payload: str) -> ErfRequest:
+    """The request in a payload; remembered, because validating the largest spec at each look takes 0.2 s."""
+    return ErfRequest.model_validate(json.loads(payload)["request"])
+
+
+def links_of(id: str) -> Links:
+    """Where the parts of a job are."""
+    here = f"/erf/{id}"
+    return Links(self=here, events=f"{here}/events", heatmap=f"{here}/heatmap.png", map=f"{here}/map.npy")

@@ -1,0 +1,1 @@
+"""/files: images for `input.images`."""

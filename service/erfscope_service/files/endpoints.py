@@ -1,0 +1,30 @@
+"""Routes of /files: parse, call, return."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from erfscope.contract.job import StoredFile
+from erfscope_service.files import service
+from erfscope_service.problems import documented
+from erfscope_service.services import ServicesDep, TenantDep
+from erfscope_service.upload.raw import BINARY, file_name, raw_body, require_media_type
+
+router = APIRouter(prefix="/files", tags=["files"])
+
+DESCRIPTION = "A PNG, JPEG, WebP, a zip of them, or an npy array."
+MEDIA_TYPES = (BINARY, "image/png", "image/jpeg", "image/webp", "application/zip", "application/x-npy")
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Store images",
+    response_description="Stored.",
+    responses=documented("bad-request", "too-large", "unsupported-media-type", "unavailable"),
+    openapi_extra={"requestBody": raw_body(DESCRIPTION, MEDIA_TYPES)},
+)
+async def upload(request: Request, response: Response, services: ServicesDep, tenant: TenantDep) -> StoredFile:
+    """For `input.images` of a measurement with source=images."""
+    require_media_type(request.headers, MEDIA_TYPES)
+    response.headers["Cache-Control"] = "no-store"
+    return await service.keep(services, tenant, request.stream(), file_name(request.headers))

@@ -1,0 +1,52 @@
+"""What happens to image files: known by their first bytes, stored, never decoded here."""
+
+from collections.abc import AsyncIterable, AsyncIterator
+
+from erfscope.contract.job import StoredFile
+from erfscope.contract.problem import ProblemError
+from erfscope_jobs.records import Upload
+from erfscope_service.services import Services
+from erfscope_service.upload.sink import store
+
+FILE = "file"
+_LONGEST_SIGNATURE = 12
+
+
+def is_known(head: bytes) -> bool:
+    """Whether the first bytes are those of a PNG, JPEG, WebP, zip or npy."""
+    if head[:4] == b"RIFF":
+        return head[8:12] == b"WEBP"
+    return head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"PK\x03\x04", b"\x93NUMPY"))
+
+
+async def keep(services: Services, tenant: str, chunks: AsyncIterable[bytes], name: str) -> StoredFile:
+    """Store the file as the tenant's."""
+    blob = await store(_recognised(chunks), services.blobs, services.settings.max_file_bytes)
+    await services.ledger.put_upload(Upload(tenant, FILE, sha256=blob.sha256, size=blob.size, name=name))
+    return StoredFile(sha256=blob.sha256, size=blob.size)
+
+
+async def _recognised(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes; refuses a file that is not an image before the rest of it is read."""
+    head = b""
+    is_judged = False
+    async for chunk in chunks:
+        if is_judged:
+            yield chunk
+            continue
+        head += chunk
+        if len(head) >= _LONGEST_SIGNATURE:
+            _refuse_strangers(head)
+            is_judged = True
+            yield head
+    if not is_judged and head:
+        _refuse_strangers(head)
+        yield head
+
+
+def _refuse_strangers(head: bytes) -> None:
+    if not is_known(head):
+        raise ProblemError(
+            "unsupported-media-type",
+            "The file is no PNG, JPEG or WebP image, no zip of them, and no npy array.",
+        )

@@ -1,0 +1,48 @@
+"""Routes of /health."""
+
+import asyncio
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from erfscope import __version__
+from erfscope.contract.job import Health
+from erfscope.contract.problem import ProblemError
+from erfscope_service.problems import documented
+from erfscope_service.services import Services, ServicesDep
+
+router = APIRouter(prefix="/health", tags=["health"])
+
+
+@router.get("/live", summary="Liveness", response_description="Alive.")
+async def live(response: Response) -> dict[str, str]:
+    """The process answers; nothing else is looked at."""
+    response.headers["Cache-Control"] = "no-store"
+    return {"status": "ok", "version": __version__}
+
+
+@router.get("/ready", summary="Readiness", response_description="Ready.", responses=documented("unavailable"))
+async def ready(response: Response, services: ServicesDep) -> Health:
+    """200 when jobs can be taken: store and blobs answer. `workers` says how many work on them."""
+    response.headers["Cache-Control"] = "no-store"
+    (redis, workers), blobs = await asyncio.gather(_redis(services), _blobs(services))
+    if not (redis and blobs):
+        parts = (("the job store", redis), ("the blob store", blobs))
+        away = " and ".join(name for name, is_up in parts if not is_up)
+        raise ProblemError("unavailable", f"Not ready: no answer from {away}.", redis=redis, blobs=blobs)
+    return Health(status="ready", redis=redis, blobs=blobs, workers=workers, version=__version__)
+
+
+async def _redis(services: Services) -> tuple[bool, int]:
+    try:
+        return True, len(await services.ledger.workers())
+    except ProblemError:
+        return False, 0
+
+
+async def _blobs(services: Services) -> bool:
+    try:
+        await asyncio.to_thread(services.blobs.check)
+    except ProblemError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""/metrics: the ledger and this process, for Prometheus."""

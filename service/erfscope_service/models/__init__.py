@@ -1,0 +1,1 @@
+"""/models: store an ONNX file once, and see what is inside."""

@@ -1,0 +1,72 @@
+"""What happens to stored models: inspection as a job of its own."""
+
+from erfscope import __version__
+from erfscope.contract.job import Inspection, StoredModel
+from erfscope.contract.problem import ProblemError
+from erfscope.contract.request import InputOptions
+from erfscope_jobs.blobs import Blob
+from erfscope_jobs.digest import canonical, question
+from erfscope_jobs.records import Kind, Record, Submission, Upload
+from erfscope_service.services import Services
+
+MODEL = "model"
+
+
+async def keep(services: Services, tenant: str, blob: Blob, name: str) -> StoredModel:
+    """Remember an uploaded file as the tenant's, and have it inspected."""
+    label = name or f"{blob.sha256[:12]}.onnx"
+    await services.ledger.put_upload(Upload(tenant, MODEL, sha256=blob.sha256, size=blob.size, name=label))
+    return await look(services, tenant, blob.sha256)
+
+
+async def look(services: Services, tenant: str, sha256: str) -> StoredModel:
+    """The model and its inspection, which is started where there is none (any more)."""
+    upload = await services.ledger.find_upload(tenant, MODEL, sha256)
+    if upload is None:
+        raise _unknown(sha256)
+    record = await services.ledger.get(upload.job, tenant) if upload.job else None
+    return _stored(upload, record or await _inspect(services, upload))
+
+
+async def drop(services: Services, tenant: str, sha256: str) -> None:
+    """Forget the model; its bytes go when no job needs them."""
+    if not await services.ledger.drop_upload(tenant, MODEL, sha256):
+        raise _unknown(sha256)
+
+
+async def _inspect(services: Services, upload: Upload) -> Record:
+    options = InputOptions().model_dump(mode="json")
+    asks = question(upload.tenant, Kind.INSPECT, upload.sha256, options, __version__)
+    payload = {"options": options, "model": upload.sha256, "name": upload.name}
+    submitted = await services.ledger.submit(
+        Submission(
+            kind=Kind.INSPECT,
+            tenant=upload.tenant,
+            payload=canonical(payload).decode(),
+            question=asks,
+            blobs=(upload.sha256,),
+            candidates=tuple(known.digest(asks) for known in await services.ledger.fingerprints()),
+        )
+    )
+    record = submitted.record
+    await services.ledger.put_upload(
+        Upload(upload.tenant, MODEL, upload.sha256, upload.size, upload.name, job=record.id)
+    )
+    if not record.status.is_terminal:
+        await services.doorbell.ring_async(record.id, Kind.INSPECT)
+    return record
+
+
+def _stored(upload: Upload, record: Record) -> StoredModel:
+    return StoredModel(
+        sha256=upload.sha256,
+        size=upload.size,
+        name=upload.name,
+        status=record.status,
+        inspection=Inspection.model_validate_json(record.result) if record.result else None,
+        error=record.problem,
+    )
+
+
+def _unknown(sha256: str) -> ProblemError:
+    return ProblemError("not-found", f"There is no stored model {sha256[:64]!r}; send it to POST /models.")

@@ -1,0 +1,71 @@
+"""The OpenAPI document: FastAPI's, with our problems instead of its validation errors."""
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from erfscope.contract.problem import KINDS, Problem
+from erfscope_service.erf import examples
+from erfscope_service.problems import MEDIA_TYPE
+
+DESCRIPTION = """\
+Effective and theoretical receptive fields of convolutional networks.
+
+Send an ONNX file or describe a network layer by layer, follow the job, fetch the metrics, the heat map and
+the array. Every error is an RFC 9457 `application/problem+json` object with one of these types:
+
+| type | status | meaning |
+|---|---|---|
+"""
+ANY_PROBLEM = {
+    "description": "Any other problem.",
+    "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+TAGS = [
+    {"name": "erf", "description": "Measurements: submit one, follow it, fetch its picture and its map."},
+    {"name": "models", "description": "Stored ONNX files and what is inside them."},
+    {"name": "files", "description": "Images to measure on."},
+    {"name": "schemas", "description": "The contract as JSON Schema."},
+    {"name": "health", "description": "Liveness, readiness, metrics."},
+]
+
+
+def description() -> str:
+    """The introduction, with every row of the error table."""
+    rows = (f"| `/problems/{kind}` | {row.status} | {row.title} |" for kind, row in KINDS.items())
+    return DESCRIPTION + "\n".join(rows)
+
+
+def install(app: FastAPI) -> None:
+    """Have `app.openapi()` answer with the finished document."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _finished(generate())
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
+
+
+def _finished(document: dict[str, Any]) -> dict[str, Any]:
+    schemas: dict[str, Any] = document["components"]["schemas"]
+    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    added = {**problem.pop("$defs", {}), "Problem": problem, **examples.schemas()}
+    for name, schema in added.items():
+        schemas.setdefault(name, schema)
+    for path in document["paths"].values():
+        for operation in path.values():
+            _drop_default_422(operation["responses"])
+            operation["responses"]["default"] = ANY_PROBLEM
+    return document
+
+
+def _drop_default_422(responses: dict[str, Any]) -> None:
+    """FastAPI documents its own validation error wherever there is a parameter; ours are `documented`."""
+    content = responses.get("422", {}).get("content", {})
+    content.pop("application/json", None)
+    if "422" in responses and not content:
+        del responses["422"]

@@ -1,0 +1,1 @@
+"""/schemas: the contract as JSON Schema."""

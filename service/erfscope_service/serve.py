@@ -1,0 +1,55 @@
+"""Run the service: uvicorn with bounds, and a shutdown that long-lived streams hear of at once."""
+
+import socket
+from contextlib import suppress
+
+import uvicorn
+from fastapi import FastAPI
+
+from erfscope_service import log
+from erfscope_service.app import create_app
+from erfscope_service.edge.punctual import punctual
+from erfscope_service.services import Services
+from erfscope_service.settings import ServiceSettings
+
+MAX_HEADER_BYTES = 32 * 1024
+IDLE_SECONDS = 10
+
+
+class Server(uvicorn.Server):
+    """Tells event streams and long polls to end before it waits for open requests."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop taking connections, let the open ones end, close."""
+        app = self.config.app
+        services: Services | None = getattr(app.state, "services", None) if isinstance(app, FastAPI) else None
+        if services is not None:
+            services.stopping.set()
+        await super().shutdown(sockets)
+
+
+def server(settings: ServiceSettings, host: str, port: int) -> Server:
+    """A server that is ready to run; `started` says when it listens."""
+    return Server(
+        uvicorn.Config(
+            create_app(settings),
+            host=host,
+            port=port,
+            http=punctual(settings.patience_seconds),
+            ws="none",
+            h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+            timeout_keep_alive=IDLE_SECONDS,
+            timeout_graceful_shutdown=int(settings.shutdown_seconds),
+            server_header=False,
+            log_config=None,
+            access_log=True,
+        )
+    )
+
+
+def serve(settings: ServiceSettings, host: str | None = None, port: int | None = None) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    log.configure()
+    host, port = host or settings.host, settings.port if port is None else port
+    with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once everything is closed
+        server(settings.model_copy(update={"host": host, "port": port}), host, port).run()

@@ -1,0 +1,40 @@
+"""Raw bodies: one file is the whole body; its media type, its name, and what OpenAPI says of it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from python_multipart.multipart import parse_options_header
+
+from erfscope.contract.problem import ProblemError
+from erfscope_service.upload.form import clean_name
+
+BINARY = "application/octet-stream"
+ONNX = ("application/onnx", "application/x-onnx", "application/x-protobuf", "application/protobuf")
+
+
+def require_media_type(headers: Mapping[str, str], accepted: Sequence[str]) -> None:
+    """415 for a Content-Type that is not one of `accepted`; none at all is fine."""
+    given = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given and given not in accepted:
+        raise ProblemError(
+            "unsupported-media-type",
+            f"The body is the file itself, as {BINARY}, not {given[:100]!r} "
+            f"(curl: -H 'Content-Type: {BINARY}' --data-binary @file).",
+            accepted=list(accepted),
+        )
+
+
+def file_name(headers: Mapping[str, str]) -> str:
+    """The label in Content-Disposition, cleaned; empty without one."""
+    _, options = parse_options_header(headers.get("content-disposition", ""))
+    return clean_name(options.get(b"filename", b"").decode("utf-8", "replace"))
+
+
+def raw_body(description: str, media_types: Sequence[str]) -> dict[str, Any]:
+    """OpenAPI's words for a raw body."""
+    schema = {"type": "string", "contentMediaType": BINARY}
+    return {
+        "required": True,
+        "description": description,
+        "content": {media_type: {"schema": schema} for media_type in media_types},
+    }

@@ -1,0 +1,379 @@
+"""Each operation of the ledger against a real server."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis
+
+from erfscope.contract.job import Status, Timing
+from erfscope.contract.problem import ProblemError
+from erfscope_jobs.digest import Fingerprint
+from erfscope_jobs.ledger import AsyncLedger, Ledger
+from erfscope_jobs.records import (
+    Answer,
+    Beat,
+    Failure,
+    Idempotency,
+    Kind,
+    Purge,
+    Record,
+    Submission,
+    Upload,
+)
+from erfscope_jobs.settings import Settings
+from erfscope_jobs.workers import WorkerInfo
+
+A, B = "alice", "bob"
+SHA = "ab" * 32
+TIMING = Timing(seconds=1.5, stages={"load": 0.5}, worker="w")
+INVALID = ProblemError("invalid-target", "No such layer.").problem
+
+
+def job(tenant: str = A, **more: Any) -> Submission:
+    return Submission(**({"kind": Kind.ERF, "tenant": tenant, "payload": '{"x":1}', "question": "q"} | more))
+
+
+def submit(ledger: Ledger, tenant: str = A, **more: Any) -> Record:
+    return ledger.submit(job(tenant, **more)).record
+
+
+def answer(digest: str, text: bytes = b'{"size": 1}') -> Answer:
+    return Answer(digest, text, b"png", {"map": SHA})
+
+
+def refused(call: Callable[[], object]) -> str:
+    with pytest.raises(ProblemError) as caught:
+        call()
+    return caught.value.kind
+
+
+def test_submitted_job_is_queued_and_found_by_its_tenant_alone(ledger: Ledger) -> None:
+    record = submit(ledger)
+    assert (record.status, record.attempt, record.payload) == (Status.QUEUED, 0, '{"x":1}')
+    assert ledger.get(record.id, A) == record
+    assert ledger.get(record.id, B) is None
+    assert ledger.cancel(record.id, B) is None
+    assert ledger.purge(record.id, B) is Purge.MISSING
+    assert ledger.get("nothing", A) is None
+
+
+def test_same_id_gives_the_same_job(ledger: Ledger) -> None:
+    once = job()
+    assert ledger.submit(once).created
+    again = ledger.submit(once)
+    assert (again.created, again.record.id) == (False, once.id)
+    assert ledger.pulse().open == 1
+
+
+def test_idempotency_key_is_a_tenants_own_and_bound_to_the_body(ledger: Ledger) -> None:
+    first = submit(ledger, idempotency=Idempotency("key", "body"))
+    assert submit(ledger, idempotency=Idempotency("key", "body")).id == first.id
+    assert submit(ledger, B, idempotency=Idempotency("key", "other")).id != first.id
+    assert refused(lambda: submit(ledger, idempotency=Idempotency("key", "other"))) == "idempotency-mismatch"
+
+
+def test_purged_job_frees_its_idempotency_key(ledger: Ledger) -> None:
+    first = submit(ledger, idempotency=Idempotency("key", "body"))
+    ledger.cancel(first.id, A)
+    assert ledger.purge(first.id, A) is Purge.PURGED
+    assert submit(ledger, idempotency=Idempotency("key", "other")).id != first.id
+
+
+def test_claim_only_from_queued(ledger: Ledger) -> None:
+    id = submit(ledger).id
+    claimed = ledger.claim(id, "w")
+    assert claimed is not None
+    assert (claimed.status, claimed.attempt) == (Status.RUNNING, 1)
+    assert claimed.started_at is not None
+    assert ledger.claim(id, "v") is None
+    assert ledger.claim("nothing", "w") is None
+
+
+def test_finished_job_has_result_and_lasting_bytes(ledger: Ledger) -> None:
+    id = submit(ledger).id
+    ledger.claim(id, "w")
+    assert ledger.finish(id, 1, answer("d"), TIMING)
+    record = ledger.get(id, A)
+    assert record is not None
+    assert (record.status, record.progress, record.result) == (Status.SUCCEEDED, 1.0, b'{"size": 1}')
+    assert (record.answer, record.arrays, record.timing) == ("d", {"map": SHA}, TIMING)
+    assert ledger.figure("d") == b"png"
+    assert ledger.figure("other") is None
+    assert ledger.kept_blobs([SHA, "00" * 32]) == [True, False]
+
+
+def test_first_answer_to_a_question_is_the_one_that_is_kept(ledger: Ledger) -> None:
+    first, second = submit(ledger).id, submit(ledger).id
+    for id, text in ((first, b'"first"'), (second, b'"second"')):
+        ledger.claim(id, "w")
+        assert ledger.finish(id, 1, answer("d", text), TIMING)
+    records = [ledger.get(id, A) for id in (first, second)]
+    assert [record.result for record in records if record] == [b'"first"', b'"first"']
+    assert len({record.result_sha256 for record in records if record}) == 1
+
+
+def test_known_answer_makes_a_job_that_has_succeeded(ledger: Ledger) -> None:
+    id = submit(ledger).id
+    ledger.claim(id, "w")
+    ledger.finish(id, 1, answer("d"), TIMING)
+    cached = submit(ledger, candidates=("unknown", "d"))
+    assert (cached.status, cached.cached, cached.result) == (Status.SUCCEEDED, True, b'{"size": 1}')
+    assert [event.data["status"] for event in ledger.events(cached.id)] == ["succeeded"]
+    assert ledger.pulse().open == 0
+
+
+def test_claimed_job_recalls_an_answer_that_came_meanwhile(ledger: Ledger) -> None:
+    first, second = submit(ledger).id, submit(ledger).id
+    for id in (first, second):
+        ledger.claim(id, "w")
+    assert not ledger.recall(second, 1, "d")
+    ledger.finish(first, 1, answer("d"), TIMING)
+    assert not ledger.recall(second, 2, "d")
+    assert ledger.recall(second, 1, "d")
+    record = ledger.get(second, A)
+    assert record is not None
+    assert (record.status, record.cached, record.result) == (Status.SUCCEEDED, True, b'{"size": 1}')
+
+
+def test_answer_goes_with_the_last_job_that_has_it(ledger: Ledger) -> None:
+    first = submit(ledger).id
+    ledger.claim(first, "w")
+    ledger.finish(first, 1, answer("d"), TIMING)
+    second = submit(ledger, candidates=("d",)).id
+    ledger.purge(first, A)
+    kept = ledger.get(second, A)
+    assert kept is not None
+    assert kept.result is not None
+    ledger.purge(second, A)
+    assert ledger.figure("d") is None
+    assert submit(ledger, candidates=("d",)).status is Status.QUEUED
+
+
+LATE_WRITES: dict[str, Callable[[Ledger, str], object]] = {
+    "beat": lambda ledger, id: ledger.beat(id, 1, "measure", 0.9),
+    "finish": lambda ledger, id: ledger.finish(id, 1, answer("late"), TIMING),
+    "fail": lambda ledger, id: ledger.fail(id, 1, INVALID, TIMING),
+    "crash": lambda ledger, id: ledger.retry(id, 1, Failure.CRASH),
+    "handback": lambda ledger, id: ledger.retry(id, 1, Failure.HANDBACK),
+}
+NOTHING = {"beat": Beat.LOST, "finish": False, "fail": False, "crash": "lost", "handback": "lost"}
+
+
+@pytest.mark.parametrize("write", LATE_WRITES)
+def test_late_writer_changes_nothing(ledger: Ledger, write: str) -> None:
+    id = submit(ledger).id
+    ledger.claim(id, "w")
+    ledger.retry(id, 1, Failure.HANDBACK)
+    ledger.claim(id, "v")
+    before = ledger.get(id, A)
+    assert LATE_WRITES[write](ledger, id) == NOTHING[write]
+    assert ledger.get(id, A) == before
+    assert ledger.figure("late") is None
+
+
+def test_beat_keeps_the_lease_and_tells_progress_once(ledger: Ledger) -> None:
+    id = submit(ledger).id
+    ledger.claim(id, "w")
+    for _ in range(3):
+        assert ledger.beat(id, 1, "measure", 1 / 3) is Beat.HELD
+        time.sleep(0.1)
+    assert ledger.reap(10, []) == []
+    told = [event.data for event in ledger.events(id) if event.data["stage"] == "measure"]
+    assert told == [{"status": "running", "stage": "measure", "progress": 0.3333, "attempt": 1}]
+
+
+def test_lost_lease_is_queued_again_until_the_cap(settings: Settings) -> None:
+    with Ledger(settings.model_copy(update={"max_lapses": 2, "lease_seconds": 0.01})) as ledger:
+        id = submit(ledger).id
+        for attempt in (1, 2):
+            claimed = ledger.claim(id, "w")
+            assert claimed is not None
+            assert claimed.attempt == attempt
+            time.sleep(0.03)
+            assert ledger.reap(10, []) == ([(id, Kind.ERF)] if attempt == 1 else [])
+        record = ledger.get(id, A)
+        assert record is not None
+        assert record.problem is not None
+        assert (record.status, record.problem.kind) == (Status.FAILED, "worker-crash")
+
+
+def test_crashes_have_their_own_cap(ledger: Ledger) -> None:
+    id = submit(ledger).id
+    statuses = []
+    for attempt in (1, 2):
+        ledger.claim(id, "w")
+        statuses.append(ledger.retry(id, attempt, Failure.CRASH))
+    assert statuses == ["queued", "failed"]
+
+
+def test_overdue_queued_job_is_rung_again_but_not_while_its_message_waits(settings: Settings, ledger: Ledger) -> None:
+    id = submit(ledger).id
+    time.sleep(0.25)
+    client = redis.Redis.from_url(settings.redis_url)
+    client.lpush("waiting", "a message")
+    assert ledger.reap(10, ["waiting"]) == []
+    client.delete("waiting")
+    time.sleep(0.25)
+    assert ledger.reap(10, ["waiting"]) == [(id, Kind.ERF)]
+    assert ledger.reap(10, ["waiting"]) == []
+    client.close()
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_past_the_deadline_a_job_expires(settings: Settings, running: bool) -> None:
+    with Ledger(settings.model_copy(update={"job_deadline": 0.05})) as ledger:
+        id = submit(ledger).id
+        if running:
+            ledger.claim(id, "w")
+        time.sleep(0.1)
+        if running:
+            assert ledger.beat(id, 1, "load", 0.1) is Beat.EXPIRED
+        assert ledger.claim(id, "w") is None
+        assert ledger.reap(10, []) == []
+        record = ledger.get(id, A)
+        assert record is not None
+        assert record.problem is not None
+        assert (record.status, record.problem.kind) == (Status.EXPIRED, "deadline")
+        assert ledger.pulse().open == 0
+
+
+def test_cancel_ends_open_jobs_and_leaves_ended_ones(ledger: Ledger) -> None:
+    queued, running, failed = (submit(ledger).id for _ in range(3))
+    for id in (running, failed):
+        ledger.claim(id, "w")
+    ledger.fail(failed, 1, INVALID, TIMING)
+    statuses = [record.status for id in (queued, running, failed) if (record := ledger.cancel(id, A))]
+    assert statuses == [Status.CANCELED, Status.CANCELED, Status.FAILED]
+    assert ledger.beat(running, 1, "load", 0.5) is Beat.CANCELED
+    assert ledger.claim(queued, "w") is None
+
+
+def test_purge_takes_ended_jobs_only(ledger: Ledger) -> None:
+    id = submit(ledger).id
+    assert ledger.purge(id, A) is Purge.OPEN
+    ledger.cancel(id, A)
+    assert [ledger.purge(id, A) for _ in range(2)] == [Purge.PURGED, Purge.MISSING]
+    assert ledger.get(id, A) is None
+    assert ledger.list(A).records == []
+
+
+def test_limits_of_tenant_and_of_all(ledger: Ledger) -> None:
+    for _ in range(4):
+        submit(ledger)
+    assert refused(lambda: submit(ledger)) == "too-many-requests"
+    for _ in range(2):
+        submit(ledger, B)
+    assert refused(lambda: submit(ledger, "carol")) == "unavailable"
+    first = ledger.list(B).records[0]
+    ledger.cancel(first.id, B)
+    submit(ledger, "carol")
+
+
+def test_full_memory_refuses_new_work_but_not_reading(settings: Settings, ledger: Ledger) -> None:
+    id = submit(ledger).id
+    client = redis.Redis.from_url(settings.redis_url)
+    client.config_set("maxmemory", client.info("memory")["used_memory"] + 100_000)
+    try:
+        assert refused(lambda: submit(ledger)) == "unavailable"
+        assert ledger.get(id, A) is not None
+        assert ledger.pulse().memory_share > 0.7
+    finally:
+        client.config_set("maxmemory", 0)
+        client.close()
+    submit(ledger)
+
+
+def test_pages_go_from_new_to_old_without_gap_or_double(settings: Settings) -> None:
+    with Ledger(settings.model_copy(update={"max_open_jobs": 50, "max_open_jobs_per_tenant": 50})) as ledger:
+        ids = [submit(ledger).id for _ in range(7)]
+        submit(ledger, B)
+        submit(ledger, kind=Kind.INSPECT)
+        seen, token, pages = [], None, 0
+        while pages == 0 or token:
+            page = ledger.list(A, 3, token)
+            seen += [record.id for record in page.records]
+            token, pages = page.next_token, pages + 1
+        assert (seen, pages) == (ids[::-1], 3)
+    assert refused(lambda: ledger.list(A, 3, "1; DROP")) == "invalid-request"
+
+
+def test_snapshot_and_stream_fit_together(ledger: Ledger) -> None:
+    id = submit(ledger).id
+    snapshot = ledger.get(id, A)
+    assert snapshot is not None
+    ledger.claim(id, "w")
+    ledger.cancel(id, A)
+    news = ledger.events(id, snapshot.last_event)
+    assert [event.data["status"] for event in news] == ["running", "canceled"]
+    assert ledger.events(id, news[0].id) == news[1:]
+    assert ledger.events(id, news[-1].id, wait=0.05) == []
+    assert refused(lambda: ledger.events(id, "not an id")) == "invalid-request"
+
+
+def test_uploads_belong_to_a_tenant(ledger: Ledger) -> None:
+    upload = Upload(A, "model", SHA, 12, "net.onnx", job="j")
+    stored = ledger.put_upload(upload)
+    assert stored is not None
+    assert (stored.name, stored.size, stored.job) == ("net.onnx", 12, "j")
+    assert ledger.find_upload(A, "model", SHA) == stored
+    assert ledger.find_upload(B, "model", SHA) is None
+    assert ledger.find_upload(A, "file", SHA) is None
+    again = ledger.put_upload(Upload(A, "model", SHA, 12, "other.onnx"))
+    assert again is not None
+    assert (again.name, again.job) == ("net.onnx", "j")
+    assert [ledger.drop_upload(A, "model", SHA) for _ in range(2)] == [True, False]
+
+
+def test_workers_live_as_long_as_they_say_so(ledger: Ledger) -> None:
+    fingerprint = Fingerprint("2.0", "cpu", 2)
+    info = WorkerInfo("w", "host", 1, 2, 0, fingerprint)
+    ledger.advertise(info)
+    assert (ledger.workers(), ledger.pulse().workers) == ([info], 1)
+    ledger.retire("w")
+    assert ledger.workers() == []
+    ledger.advertise(info)
+    time.sleep(0.25)
+    assert (ledger.workers(), ledger.pulse().workers) == ([], 0)
+    assert ledger.fingerprints() == [fingerprint]
+
+
+def test_every_key_has_a_ttl_that_covers_what_needs_it(settings: Settings, ledger: Ledger) -> None:
+    id = submit(ledger, blobs=(SHA,), idempotency=Idempotency("k", "b")).id
+    ledger.put_upload(Upload(A, "model", SHA, 12, "net.onnx"))
+    ledger.claim(id, "w")
+    ledger.finish(id, 1, answer("d"), TIMING)
+    submit(ledger)
+    ledger.advertise(WorkerInfo("w", "host", 1, 2, 0, Fingerprint("2.0", "cpu", 2)))
+    client = redis.Redis.from_url(settings.redis_url)
+    space = settings.namespace
+    ttl: dict[str, Any] = {bytes(key).decode(): client.pttl(key) for key in client.scan_iter(f"{space}:*")}
+    client.close()
+    assert len(ttl) >= 12
+    assert min(ttl.values()) > 0
+    assert ttl[f"{space}:job:{id}"] >= ttl[f"{space}:answer:d"] - 5
+    assert ttl[f"{space}:answer:d"] > settings.result_ttl * 1000 - 5000
+
+
+def test_outage_is_one_problem_and_quick(settings: Settings) -> None:
+    with Ledger(settings.model_copy(update={"redis_url": "unix:///nowhere/s?db=0"})) as ledger:
+        assert refused(lambda: submit(ledger)) == "unavailable"
+        assert refused(ledger.ping) == "unavailable"
+
+
+def test_asynchronous_face_does_the_same(settings: Settings) -> None:
+    async def story() -> list[Any]:
+        async with AsyncLedger(settings) as ledger:
+            assert await ledger.ping()
+            record = (await ledger.submit(job())).record
+            waiting = asyncio.create_task(ledger.events(record.id, record.last_event, wait=5))
+            await asyncio.sleep(0.05)
+            canceled = await ledger.cancel(record.id, A)
+            events = await waiting
+            assert canceled == await ledger.get(record.id, A)
+            assert (await ledger.list(A)).records[0].id == record.id
+            return [event.data["status"] for event in events]
+
+    assert asyncio.run(story()) == ["canceled"]

@@ -1,0 +1,66 @@
+"""The doorbell and the reaper: a message that is lost is published again, an outage is no error."""
+
+import os
+import time
+from pathlib import Path
+
+import redis
+
+from erfscope_jobs.blobs import BlobStore
+from erfscope_jobs.ledger import Ledger
+from erfscope_jobs.queue import Doorbell, broker_url, queue_of
+from erfscope_jobs.reaper import reap_once, sweep_once
+from erfscope_jobs.records import Kind, Submission, Upload
+from erfscope_jobs.settings import Settings
+
+HOUR = 3600.0
+
+
+def waiting(settings: Settings, kind: Kind = Kind.ERF) -> int:
+    with redis.Redis.from_url(settings.redis_url) as client:
+        return int(client.llen(queue_of(settings, kind)))
+
+
+def test_each_kind_has_its_queue(settings: Settings) -> None:
+    doorbell = Doorbell(settings)
+    assert doorbell.ring("a", Kind.ERF)
+    assert doorbell.ring("b", Kind.INSPECT)
+    assert [waiting(settings, kind) for kind in Kind] == [1, 1]
+    doorbell.close()
+
+
+def test_ring_into_the_void_is_false_not_an_error(settings: Settings) -> None:
+    doorbell = Doorbell(settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"}))
+    assert doorbell.ring("a", Kind.ERF) is False
+    doorbell.close()
+
+
+def test_unix_socket_as_kombu_spells_it() -> None:
+    assert broker_url(Settings(redis_url="unix:///run/s?db=3")) == "redis+socket:///run/s?virtual_host=3"
+    assert broker_url(Settings(redis_url="rediss://host:1/2")) == "rediss://host:1/2"
+
+
+def test_deleted_queue_is_filled_again_and_no_more(settings: Settings, ledger: Ledger) -> None:
+    doorbell = Doorbell(settings)
+    for _ in range(3):
+        job = Submission(Kind.ERF, "t", "{}", "q")
+        ledger.submit(job)
+        doorbell.ring(job.id, Kind.ERF)
+    with redis.Redis.from_url(settings.redis_url) as client:
+        client.delete(queue_of(settings, Kind.ERF))
+    for _ in range(3):
+        time.sleep(settings.lease_seconds + 0.05)
+        reap_once(ledger, doorbell)
+    assert waiting(settings) == 3
+    doorbell.close()
+
+
+def test_sweep_keeps_what_lives_and_what_is_young(ledger: Ledger, tmp_path: Path) -> None:
+    store = BlobStore(tmp_path / "blobs")
+    needed, uploaded, lost, young = (store.put(name) for name in (b"needed", b"uploaded", b"lost", b"young"))
+    ledger.submit(Submission(Kind.ERF, "t", "{}", "q", blobs=(needed.sha256,)))
+    ledger.put_upload(Upload("t", "model", uploaded.sha256, 8, "m"))
+    for blob in (needed, uploaded, lost):
+        os.utime(store.path(blob.sha256), (0, 0))
+    assert sweep_once(ledger, store, HOUR) == 1
+    assert [store.exists(blob.sha256) for blob in (needed, uploaded, lost, young)] == [True, True, False, True]

@@ -1,0 +1,126 @@
+"""GET and DELETE of jobs: waiting, pages, cancel, purge, repeats and answers from the store."""
+
+import threading
+from typing import Any
+
+import httpx2
+import pytest
+from tests.service.conftest import Worker, a_spec, assert_problem, submit
+
+
+def test_a_long_poll_answers_when_the_job_ends(client: httpx2.Client, worker: Worker) -> None:
+    id = submit(client, "awaited")["id"]
+    answers: list[httpx2.Response] = []
+
+    def poll() -> None:
+        answers.append(client.get(f"/erf/{id}", headers={"Prefer": "respond-async, wait=20"}))
+
+    poller = threading.Thread(target=poll)
+    poller.start()
+    record = worker.claim(id)
+    worker.beat(record, "measure", 0.5)
+    worker.measure(record)
+    poller.join()
+    assert answers[0].json()["status"] == "succeeded"
+    assert answers[0].headers["preference-applied"] == "wait=20"
+
+
+def test_a_long_poll_of_a_job_that_goes_on_answers_after_the_wait(client: httpx2.Client) -> None:
+    id = submit(client, "slow")["id"]
+    response = client.get(f"/erf/{id}", headers={"Prefer": "wait=1"})
+    assert response.json()["status"] == "queued"
+    assert response.headers["preference-applied"] == "wait=1"
+
+
+def test_pages_hold_every_job_once_newest_first(client: httpx2.Client) -> None:
+    submitted = [submit(client, f"page-{i}")["id"] for i in range(5)]
+    listed: list[str] = []
+    token = None
+    while len(listed) < 5:
+        params = {"page_size": "2"} | ({"page_token": token} if token else {})
+        page = client.get("/erf", params=params).json()
+        assert len(page["jobs"]) == 2
+        listed += [job["id"] for job in page["jobs"]]
+        token = page["next_page_token"]
+    assert listed[:5] == submitted[::-1]
+
+
+def test_the_last_page_has_no_token(client: httpx2.Client) -> None:
+    submit(client, "last page")
+    token, pages = "", 0
+    while token is not None:
+        params = {"page_size": "100"} | ({"page_token": token} if token else {})
+        token = client.get("/erf", params=params).json()["next_page_token"]
+        pages += 1
+    assert pages >= 1
+
+
+@pytest.mark.parametrize("params", [{"page_size": "0"}, {"page_size": "x"}, {"page_token": "not a token"}])
+def test_a_bad_page_is_refused(client: httpx2.Client, params: dict[str, str]) -> None:
+    assert_problem(client.get("/erf", params=params), 422, "invalid-request")
+
+
+def test_cancel_a_queued_a_running_and_an_ended_job(client: httpx2.Client, worker: Worker) -> None:
+    queued, running, ended = (submit(client, f"cancel-{i}")["id"] for i in range(3))
+    worker.claim(running)
+    worker.measure(worker.claim(ended))
+    for id in (queued, running):
+        response = client.delete(f"/erf/{id}")
+        assert response.status_code == 202
+        assert client.get(f"/erf/{id}").json()["status"] == "canceled"
+        assert client.delete(f"/erf/{id}").status_code == 200
+    response = client.delete(f"/erf/{ended}")
+    assert (response.status_code, response.json()["status"]) == (200, "succeeded")
+
+
+def test_purge_removes_only_what_has_ended(client: httpx2.Client) -> None:
+    id = submit(client, "purged")["id"]
+    assert_problem(client.delete(f"/erf/{id}", params={"purge": "1"}), 409, "conflict")
+    client.delete(f"/erf/{id}")
+    response = client.delete(f"/erf/{id}", params={"purge": "1"})
+    assert (response.status_code, response.content) == (204, b"")
+    assert_problem(client.get(f"/erf/{id}"), 404, "not-found")
+    assert_problem(client.delete(f"/erf/{id}", params={"purge": "1"}), 404, "not-found")
+    assert id not in [job["id"] for job in client.get("/erf").json()["jobs"]]
+
+
+def test_an_idempotency_key_makes_one_job(client: httpx2.Client) -> None:
+    first = submit(client, "once", **{"Idempotency-Key": "key-1"})
+    again = submit(client, "once", **{"Idempotency-Key": "key-1"})
+    other = submit(client, "once", **{"Idempotency-Key": "key-2"})
+    assert first["id"] == again["id"] != other["id"]
+    refused = client.post("/erf", json=a_spec(name="else"), headers={"Idempotency-Key": "key-1"})
+    assert_problem(refused, 422, "idempotency-mismatch")
+
+
+def test_an_idempotency_key_holds_for_uploads_whatever_their_boundary(client: httpx2.Client) -> None:
+    def send() -> Any:
+        files = {"model": ("n.onnx", b"same model")}
+        return client.post("/erf", files=files, headers={"Idempotency-Key": "upload"}).json()
+
+    assert send()["id"] == send()["id"]
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "a b", "é"])
+def test_a_malformed_idempotency_key_is_refused(client: httpx2.Client, key: str) -> None:
+    response = client.post("/erf", json=a_spec(), headers=[(b"Idempotency-Key", key.encode())])
+    assert_problem(response, 400, "bad-request")
+
+
+def test_the_same_question_is_answered_from_the_store(client: httpx2.Client, worker: Worker) -> None:
+    worker.advertise()
+    first = submit(client, "asked twice")
+    worker.measure(worker.claim(first["id"]))
+    second = submit(client, "asked twice")
+    assert second["id"] != first["id"]
+    assert (second["status"], second["cached"]) == ("succeeded", True)
+    assert second["result"] == client.get(f"/erf/{first['id']}").json()["result"]
+    assert client.get(second["links"]["heatmap"]).status_code == 200
+    assert submit(client, "asked otherwise")["status"] == "queued"
+
+
+@pytest.mark.parametrize("id", ["unknown", "x" * 300, "..%2F..%2Fetc", "%00", "%0d%0aSet-Cookie:%20a=b", "é"])
+def test_unknown_and_malformed_ids_are_the_same_404(client: httpx2.Client, id: str) -> None:
+    for path in ("", "/events", "/heatmap.png", "/map.npy"):
+        assert_problem(client.get(f"/erf/{id}{path}"), 404, "not-found")
+    assert_problem(client.delete(f"/erf/{id}"), 404, "not-found")

@@ -1,0 +1,106 @@
+"""Redis away or frozen: 503 with Retry-After, and the same Idempotency-Key afterwards makes one job."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import httpx2
+import pytest
+import redis
+from tests.service.conftest import a_spec, assert_problem, eventually, running_service, running_valkey
+
+from erfscope.contract.problem import ProblemError
+from erfscope_service.ledger import PromptLedger
+from erfscope_service.settings import ServiceSettings
+
+TIMEOUT = 0.25  # of Redis, so that the test is quick; the default is 2 s
+
+
+@pytest.fixture
+def away(tmp_path: Path) -> Iterator[tuple[httpx2.Client, int, Path]]:
+    """A service with a Redis of its own: client, the server's pid, its folder."""
+    folder = tmp_path / "valkey"
+    folder.mkdir()
+    with running_valkey(folder) as url:
+        with redis.Redis.from_url(url) as connection:
+            pid = int(connection.info("server")["process_id"])
+        settings = ServiceSettings(redis_url=url, data_dir=tmp_path / "data", redis_timeout=TIMEOUT)
+        with running_service(settings) as base_url, httpx2.Client(base_url=base_url, timeout=30) as client:
+            try:
+                yield client, pid, folder
+            finally:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
+
+def assert_unavailable(client: httpx2.Client, id: str) -> None:
+    asks: list[Callable[[], httpx2.Response]] = [
+        lambda: client.post("/erf", json=a_spec(name="during"), headers={"Idempotency-Key": "k"}),
+        lambda: client.post("/erf", files={"model": ("m.onnx", b"model")}),
+        lambda: client.post("/models", content=b"model"),
+        lambda: client.get(f"/erf/{id}"),
+        lambda: client.get(f"/erf/{id}/events"),
+        lambda: client.get("/erf"),
+        lambda: client.get("/health/ready"),
+        lambda: client.get("/metrics"),
+    ]
+    for ask in asks:
+        response = ask()
+        assert_problem(response, 503, "unavailable")
+        assert int(response.headers["retry-after"]) >= 1
+    assert client.get("/health/live").status_code == 200
+
+
+def test_a_frozen_redis_is_a_503_and_then_all_is_well(away: tuple[httpx2.Client, int, Path]) -> None:
+    client, pid, _ = away
+    before = client.post("/erf", json=a_spec(name="before")).json()["id"]
+    os.kill(pid, signal.SIGSTOP)
+    assert_unavailable(client, before)
+    os.kill(pid, signal.SIGCONT)
+    eventually(lambda: client.get("/health/ready").status_code == 200)
+    assert client.get(f"/erf/{before}").json()["status"] == "queued"
+    headers = {"Idempotency-Key": "k"}
+    first, second = (client.post("/erf", json=a_spec(name="during"), headers=headers) for _ in range(2))
+    assert first.status_code == second.status_code == 202
+    assert first.json()["id"] == second.json()["id"]
+    during = [job for job in client.get("/erf").json()["jobs"] if job["model"]["name"] == "during"]
+    assert len(during) == 1
+
+
+def test_a_dead_redis_is_a_503(away: tuple[httpx2.Client, int, Path]) -> None:
+    client, pid, _ = away
+    before = client.post("/erf", json=a_spec(name="before")).json()["id"]
+    with client.stream("GET", f"/erf/{before}/events") as response:
+        lines = response.iter_lines()
+        assert next(lines) == "event: snapshot"
+        os.kill(pid, signal.SIGKILL)
+        assert ": interrupted: unavailable" in list(lines), "the stream ends in order; the client comes again"
+    assert_unavailable(client, before)
+
+
+def test_a_call_has_one_deadline_however_often_redis_is_tried(away: tuple[httpx2.Client, int, Path]) -> None:
+    """The connections are broken by the first timeout; what follows has to connect again, and then retries."""
+    client, pid, folder = away
+    settings = ServiceSettings(redis_url=f"unix://{folder / 's'}?db=0", redis_timeout=TIMEOUT)
+
+    async def ask_twice() -> list[object]:
+        ledger = PromptLedger(settings)
+        await ledger.ping()
+        os.kill(pid, signal.SIGSTOP)
+        contexts: list[object] = []
+        for _ in range(2):
+            with pytest.raises(ProblemError) as caught:
+                await ledger.ping()
+            contexts.append(caught.value.problem.context["reason"])
+        with pytest.raises(ProblemError) as caught:
+            await ledger.events("x", wait=TIMEOUT)
+        contexts.append(caught.value.problem.context["reason"])
+        await ledger.close()
+        return contexts
+
+    reasons = asyncio.run(ask_twice())
+    assert reasons[1:] == [f"no answer within {TIMEOUT:g} s", f"no answer within {2 * TIMEOUT:g} s"]
+    assert client.get("/health/live").status_code == 200

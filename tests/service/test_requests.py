@@ -1,0 +1,118 @@
+"""Requests that are readable but wrong: the answer points at the field or the layer."""
+
+from typing import Any
+
+import httpx2
+import pytest
+from tests.service.conftest import SIDE, a_spec, assert_problem, send_form
+
+from erfscope_service.problems import pointer
+
+CONV = {"type": "conv", "out_channels": 8, "kernel_size": 3}
+WRONG_FIELDS: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown field": ({"lawyer": 1}, "/lawyer"),
+    "unknown field deeper": ({"target": {"lair": "x"}}, "/target/lair"),
+    "wrong type": ({"average": {"inputs": "many"}}, "/average/inputs"),
+    "out of range": ({"average": {"inputs": 0}}, "/average/inputs"),
+    "enum": ({"average": {"statistic": "mean"}}, "/average/statistic"),
+    "item of a list": ({"input": {"shape": [3, 0, 8]}}, "/input/shape/1"),
+    "no branch of a union": ({"target": {"unit": "middle"}}, "/target/unit"),
+    "inside a branch of a union": ({"target": {"unit": {"grid": [3, 0]}}}, "/target/unit/grid/1"),
+    "rule over fields": ({"input": {"source": "images"}}, "/input"),
+    "key with a slash and a tilde": ({"a/b~c": 1}, "/a~1b~0c"),
+    "images that are not stored": ({"input": {"source": "images", "images": "0" * 64}}, "/input/images"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_FIELDS)
+def test_a_wrong_field_is_pointed_at(client: httpx2.Client, case: str) -> None:
+    fields, expected = WRONG_FIELDS[case]
+    problem = assert_problem(client.post("/erf", json=a_spec() | fields), 422, "invalid-request")
+    assert expected in [error["pointer"] for error in problem["errors"]]
+    assert all(error["detail"] for error in problem["errors"])
+
+
+def test_a_wrong_field_of_a_form_is_pointed_at(client: httpx2.Client) -> None:
+    problem = assert_problem(send_form(client, b"m", '{"dtype": "int8"}'), 422, "invalid-request")
+    assert problem["errors"][0]["pointer"] == "/dtype"
+
+
+@pytest.mark.parametrize(
+    "model",
+    [None, {}, {"sha256": "x"}, {"sha256": "0" * 64, "architecture": a_spec()["model"]["architecture"]}],
+)
+def test_a_request_names_exactly_one_model(client: httpx2.Client, model: Any) -> None:
+    problem = assert_problem(client.post("/erf", json={"model": model}), 422, "invalid-request")
+    assert problem["errors"][0]["pointer"].startswith("/model")
+
+
+def test_a_model_part_and_a_named_model_exclude_each_other(client: httpx2.Client) -> None:
+    named = '{"model": {"sha256": "' + "0" * 64 + '"}}'
+    problem = assert_problem(send_form(client, b"m", named), 422, "invalid-request")
+    assert problem["errors"][0]["pointer"] == "/model"
+
+
+def test_redrawing_given_weights_of_a_file_is_refused(client: httpx2.Client) -> None:
+    problem = assert_problem(send_form(client, b"m", '{"average": {"weights": 3}}'), 422, "invalid-request")
+    assert "kaiming_normal" in problem["detail"]
+
+
+WRONG_SPECS: dict[str, tuple[dict[str, Any], str]] = {
+    "negative channels": ({"layers": [CONV, CONV | {"out_channels": -1}]}, "layers/1"),
+    "2**31 channels": ({"layers": [CONV | {"out_channels": 2**31}]}, "layers/0"),
+    "unknown type": ({"layers": [CONV, {"type": "convolution"}]}, "layers/1"),
+    "unknown argument": ({"layers": [CONV | {"kernal_size": 3}]}, "layers/0/kernal_size"),
+    "no layers": ({"layers": []}, "layers"),
+    "10**6 layers": ({"layers": [{"type": "repeat", "times": 10**6, "layers": [CONV]}]}, "layers/0/times"),
+    "repeats of repeats": (
+        {
+            "layers": [
+                {
+                    "type": "repeat",
+                    "times": 9999,
+                    "layers": [{"type": "repeat", "times": 9999, "layers": [CONV]}],
+                }
+            ]
+        },
+        "architecture",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_SPECS)
+def test_a_wrong_spec_names_its_layer(client: httpx2.Client, case: str) -> None:
+    fields, where = WRONG_SPECS[case]
+    problem = assert_problem(client.post("/erf", json=a_spec(**fields)), 422, "invalid-architecture")
+    assert where in problem["errors"][0]["pointer"]
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [CONV, CONV | {"kernel_size": SIDE + 7}],
+        [CONV, {"type": "concat", "inputs": ["nowhere", "previous"]}],
+        [{"type": "residual", "layers": [CONV | {"stride": 2}]}],
+    ],
+)
+def test_a_spec_that_does_not_fit_together_is_refused_at_once(
+    client: httpx2.Client, layers: list[dict[str, Any]]
+) -> None:
+    response = client.post("/erf", json=a_spec(layers=layers))
+    assert response.status_code == 422
+    assert_problem(response, 422, response.json()["type"].rsplit("/")[-1])
+    assert "layers[" in response.text or "layer" in response.json()["detail"]
+
+
+def test_a_wrong_spec_answers_with_few_errors_however_long_it_is(client: httpx2.Client) -> None:
+    problem = assert_problem(
+        client.post("/erf", json=a_spec(layers=[{"type": "x"}] * 5000)), 422, "invalid-architecture"
+    )
+    assert 1 <= len(problem["errors"]) <= 20
+
+
+def test_pointers_leave_union_branches_out() -> None:
+    data = {"a": [{"b": {"c": 1}}], "list": {"list": 1}}
+    assert pointer(("a", 0, "Branch", "b", "c"), data) == "/a/0/b/c"
+    assert pointer(("a", 0, "b", "missing"), data) == "/a/0/b/missing"
+    assert pointer(("list", "list"), data) == "/list/list"
+    assert pointer((), data) == ""

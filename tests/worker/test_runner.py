@@ -1,0 +1,57 @@
+"""The default runner as children run it: a spec in, a measured result, a picture and a map out."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from erfscope.contract.problem import ProblemError
+from erfscope.contract.result import ErfResult
+from erfscope_jobs.records import Kind
+from erfscope_worker.runner import run
+from erfscope_worker.task import Task
+
+SPEC = {
+    "name": "one",
+    "input": {"channels": 2, "size": [9, 9]},
+    "layers": [{"type": "conv", "name": "only", "out_channels": 2, "kernel_size": 3, "padding": "same"}],
+}
+
+
+def task(told: list[str], dtype: str = "float32", **request: object) -> Task:
+    payload = {
+        "request": {"model": {"architecture": SPEC}, "average": {"inputs": 2}, "dtype": dtype, **request},
+        "model": None,
+        "images": None,
+        "name": "one",
+    }
+    return Task(Kind.ERF, payload, dict[str, Path](), "cpu", lambda stage, share: told.append(stage))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_measures_draws_and_keeps_the_map(dtype: str) -> None:
+    told: list[str] = []
+    outputs = run(task(told, dtype))
+    result = ErfResult.model_validate_json(outputs.result)
+    assert result.trf.size == [3, 3]
+    assert (outputs.arrays["map"].dtype, outputs.arrays["map"].shape) == (np.dtype(dtype), (9, 9))
+    assert outputs.arrays["map"].max() == 1.0
+    assert Image.open(io.BytesIO(outputs.figure)).format == "PNG"
+    assert told[0] == "load"
+    assert told[-1] == "render"
+
+
+def test_same_request_gives_the_same_bytes() -> None:
+    first, second = run(task([])), run(task([]))
+    assert (first.result, first.figure) == (second.result, second.figure)
+    np.testing.assert_array_equal(first.arrays["map"], second.arrays["map"])
+
+
+def test_what_is_wrong_with_the_request_is_a_problem() -> None:
+    with pytest.raises(ProblemError) as caught:
+        run(task([], target={"layer": "nowhere"}))
+    assert caught.value.kind == "invalid-target"
+    assert "nowhere" in json.dumps(caught.value.problem.model_dump())

@@ -1,0 +1,1 @@
+"""Cone execution: forward and backward only on what a unit needs."""

@@ -1,0 +1,20 @@
+"""The cone of a unit of a layer, and what it holds in memory."""
+
+from math import prod
+
+from erfscope_engine.cone.box import lengths
+from erfscope_engine.cone.program import Cone
+from erfscope_engine.layers import Layer, Traced
+
+
+def cone_of(traced: Traced, layer: Layer, unit: tuple[int, ...]) -> Cone:
+    """The cone of a unit: all samples, all channels, one place."""
+    at = layer.place(unit)
+    box = tuple((at[k], at[k] + 1) if k in at else (0, n) for k, n in enumerate(layer.shape))
+    return Cone.of(traced.tape, layer.value, box)
+
+
+def bytes_of(traced: Traced, cone: Cone) -> int:
+    """Bytes of all tensors of a cone: about what a run keeps for its way back."""
+    values = traced.tape.values
+    return sum(prod(lengths(box)) * values[index].dtype.itemsize for index, box in cone.boxes.items())

@@ -1,0 +1,155 @@
+"""The Celery side: listens to the queues and hands each id to the supervisor."""
+
+import logging
+import threading
+import warnings
+from typing import Any
+
+import celery
+from celery import bootsteps
+from celery.platforms import SecurityWarning
+from celery.signals import worker_ready, worker_shutting_down
+
+from erfscope.contract.problem import ProblemError
+from erfscope_jobs.queue import LOOK, bells, broker_options, broker_url
+from erfscope_jobs.settings import Settings
+from erfscope_worker import jail
+from erfscope_worker.launcher import Launcher
+from erfscope_worker.supervisor import Supervisor
+from erfscope_worker.workspace import workspace
+
+TICK_SECONDS = 0.02
+log = logging.getLogger(__name__)
+
+
+def build(settings: Settings, supervisor: Supervisor) -> celery.Celery:
+    """The app with its one task. Early ack: a message that is lost or doubled does no harm."""
+    app = celery.Celery("erfscope", broker=broker_url(settings), set_as_current=False)
+    app.conf.update(
+        broker_transport_options=broker_options(settings),
+        broker_connection_timeout=settings.redis_timeout,
+        broker_connection_retry=True,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # for ever: a worker outlives any outage of Redis
+        broker_channel_error_retry=True,
+        task_queues=bells(settings),
+        task_ignore_result=True,
+        task_acks_late=False,
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,  # a waiting message belongs to whoever is idle first
+        worker_enable_remote_control=False,
+        worker_send_task_events=False,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+    )
+
+    app.steps["worker"].add(Tick)
+
+    @app.task(name=LOOK, ignore_result=True)  # type: ignore[untyped-decorator, unused-ignore]  # Celery has no types
+    def look(id: str) -> None:
+        try:
+            supervisor.look(id)
+        except ProblemError as error:  # Redis is away: the reaper rings again
+            log.warning("job %s: %s", id, error)
+        except Exception:
+            log.exception("job %s: the supervisor stumbled; its lease lapses and it runs again", id)
+
+    return app
+
+
+class Tick(bootsteps.StartStopStep):  # type: ignore[misc, unused-ignore]  # Celery has no types
+    """Wakes Celery's loop often: with prefetch disabled it asks for the next message only when it wakes.
+
+    Nothing wakes it when a thread ends its task; without this the next job waits up to a second.
+    """
+
+    requires = ("celery.worker.components:Hub",)
+
+    def start(self, worker: Any) -> None:
+        """On the worker's timer, which outlives connections to Redis."""
+        worker.timer.call_repeatedly(TICK_SECONDS, lambda: None)
+
+
+class Presence:
+    """Tells the registry that this worker lives, from the moment it listens."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="erfscope-presence", daemon=True)
+
+    def begin(self, **_: Any) -> None:
+        """On Celery's worker_ready."""
+        self._thread.start()
+
+    def end(self) -> None:
+        """Leave the registry, if it can be reached."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        try:
+            self._supervisor.ledger.retire(self._supervisor.name)
+        except ProblemError as error:
+            log.warning("cannot leave the registry: %s", error)
+
+    def _run(self) -> None:
+        interval = self._supervisor.settings.lease_seconds / 3
+        while True:
+            try:
+                self._supervisor.ledger.advertise(self._supervisor.about())
+            except ProblemError as error:
+                log.warning("cannot report to the registry: %s", error)
+            if self._stop.wait(interval):
+                return
+
+
+def sandboxed(settings: Settings) -> bool:
+    """Whether children are jailed; refuses to go without unless told to."""
+    lacking = jail.missing()
+    if not lacking:
+        return True
+    reason = f"This machine has no {' and no '.join(lacking)}, so a hostile model could do harm."
+    if not settings.allow_unsandboxed:
+        raise SystemExit(f"{reason} For models of your own: ERFSCOPE_ALLOW_UNSANDBOXED=1")
+    log.warning("%s Running without a jail, as told.", reason)
+    return False
+
+
+def serve(settings: Settings) -> int:
+    """Run a worker until SIGTERM or Ctrl-C; its exit code."""
+    sandbox = sandboxed(settings)
+    jail.hide()
+    launcher = Launcher(settings)
+    launcher.start()
+    with workspace() as folder:
+        supervisor = Supervisor(settings, launcher, folder, sandbox)
+        presence = Presence(supervisor)
+        shutting_down = lambda **_: supervisor.stop()  # noqa: E731  Celery keeps weak references: it needs a name
+        worker_ready.connect(presence.begin)
+        worker_shutting_down.connect(shutting_down)
+        try:
+            return listen(build(settings, supervisor), settings, supervisor.name)
+        finally:
+            presence.end()
+            launcher.close()
+            supervisor.close()
+
+
+def listen(app: celery.Celery, settings: Settings, name: str) -> int:
+    """Celery's own loop. Threads are enough: each only waits for its child."""
+    # Celery warns root because of pickled messages; ours are ids in JSON, and models run jailed.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    worker = app.Worker(
+        hostname=name,
+        pool="threads",
+        concurrency=settings.concurrency,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        quiet=True,
+        loglevel="WARNING",
+    )
+    worker.start()
+    code: int = worker.exitcode or 0
+    return code

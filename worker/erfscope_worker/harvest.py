@@ -1,0 +1,121 @@
+"""What comes out of a child, taken in under limits: progress, parts of the answer, or a problem."""
+
+import contextlib
+import math
+import re
+import time
+
+from pydantic import ValidationError
+
+from erfscope.contract.job import Timing
+from erfscope.contract.problem import Problem
+from erfscope_jobs.blobs import BlobStore, BlobWriter
+from erfscope_jobs.settings import Settings
+from erfscope_worker.frames import Frame, FrameError
+
+ARRAY = re.compile(r"array:([a-z0-9_.-]{1,64})")
+MOST_ARRAYS = 256
+MOST_STAGE = 64
+
+
+class Harvest:
+    """Fed with frames, of which it trusts nothing. A context: unfinished files go at its end."""
+
+    def __init__(self, settings: Settings, store: BlobStore) -> None:
+        self._settings = settings
+        self._store = store
+        self._open = contextlib.ExitStack()
+        self._writers: dict[str, BlobWriter] = {}
+        self._parts: dict[str, bytearray] = {"result": bytearray(), "figure": bytearray()}
+        self._began = self._stage_began = time.monotonic()
+        self._seconds: dict[str, float] = {}
+        self.stage = ""
+        self.share = 0.0
+        self.done = False
+        self.problem: Problem | None = None
+        self.error: str | None = None
+        self._take = {
+            "progress": self._progress,
+            "part": self._part,
+            "done": self._done,
+            "problem": self._problem,
+            "error": self._error,
+        }
+
+    def __enter__(self) -> "Harvest":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._open.close()
+
+    def take(self, frame: Frame) -> None:
+        """One message; raises FrameError, or what the blob store raises."""
+        if self.done or frame.type not in self._take:
+            raise FrameError(f"an unexpected {frame.type[:MOST_STAGE]!r}")
+        self._take[frame.type](frame)
+
+    def _progress(self, frame: Frame) -> None:
+        stage, share = frame.header.get("stage"), frame.header.get("share")
+        if not isinstance(stage, str) or not isinstance(share, int | float) or not math.isfinite(share):
+            raise FrameError("a progress that is none")
+        if stage != self.stage:
+            self._end_stage()
+            self.stage = stage[:MOST_STAGE]
+        self.share = min(max(float(share), 0.0), 1.0)
+
+    def _end_stage(self) -> None:
+        now = time.monotonic()
+        if self.stage and (self.stage in self._seconds or len(self._seconds) < MOST_STAGE):
+            self._seconds[self.stage] = self._seconds.get(self.stage, 0.0) + now - self._stage_began
+        self._stage_began = now
+
+    def _part(self, frame: Frame) -> None:
+        name = str(frame.header.get("name"))
+        if (part := self._parts.get(name)) is not None:
+            part += frame.body
+            if len(part) > self._settings.max_result_bytes:
+                raise FrameError(f"a {name} of more than {self._settings.max_result_bytes} bytes")
+        elif array := ARRAY.fullmatch(name):
+            self._writer(array.group(1)).write(frame.body)
+        else:
+            raise FrameError("a part of no known name")
+
+    def _writer(self, name: str) -> BlobWriter:
+        if name not in self._writers:
+            if len(self._writers) >= MOST_ARRAYS:
+                raise FrameError(f"more than {MOST_ARRAYS} arrays")
+            writer = self._store.open_writer(self._settings.max_array_bytes)
+            self._writers[name] = self._open.enter_context(writer)
+        return self._writers[name]
+
+    def _done(self, frame: Frame) -> None:
+        self._end_stage()
+        self.done = True
+
+    def _problem(self, frame: Frame) -> None:
+        try:
+            self.problem = Problem.model_validate(frame.header.get("problem"))
+        except ValidationError as error:
+            raise FrameError("a problem of the wrong shape") from error
+
+    def _error(self, frame: Frame) -> None:
+        self.error = str(frame.header.get("text"))
+
+    @property
+    def result(self) -> bytes:
+        """The answer's JSON."""
+        return bytes(self._parts["result"])
+
+    @property
+    def figure(self) -> bytes:
+        """The default picture."""
+        return bytes(self._parts["figure"])
+
+    def commit(self) -> dict[str, str]:
+        """Make the arrays durable; their names in the blob store."""
+        return {name: writer.commit().sha256 for name, writer in self._writers.items()}
+
+    def timing(self, worker: str) -> Timing:
+        """Where the seconds went."""
+        stages = {stage: round(seconds, 4) for stage, seconds in self._seconds.items()}
+        return Timing(seconds=round(time.monotonic() - self._began, 4), stages=stages, worker=worker)

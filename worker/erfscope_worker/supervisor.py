@@ -1,0 +1,219 @@
+"""From a job's id to its terminal state: claim, run in a child, write what came out."""
+
+import json
+import logging
+import os
+import secrets
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from erfscope.contract.job import Inspection
+from erfscope.contract.problem import Problem, ProblemError
+from erfscope.contract.result import ErfResult
+from erfscope_jobs.blobs import BlobStore
+from erfscope_jobs.ledger import Ledger
+from erfscope_jobs.queue import Doorbell
+from erfscope_jobs.records import Answer, Failure, Kind, Record
+from erfscope_jobs.settings import Settings
+from erfscope_jobs.workers import WorkerInfo
+from erfscope_worker.attempt import Attempt, Ending
+from erfscope_worker.harvest import Harvest
+from erfscope_worker.launcher import Launcher
+from erfscope_worker.task import Orders
+
+T = TypeVar("T")
+FILE_ROLES = ("model", "images")  # fields of a payload that name a blob, and what the child calls it
+SHAPES: dict[Kind, type[BaseModel]] = {Kind.ERF: ErfResult, Kind.INSPECT: Inspection}
+PERSISTENCE_SECONDS = 60.0  # an answer is worth waiting out a restart of Redis
+log = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """Looks at jobs until told to stop."""
+
+    def __init__(self, settings: Settings, launcher: Launcher, workspace: Path, sandbox: bool) -> None:
+        self.settings = settings
+        self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.ledger = Ledger(settings)
+        self._launcher = launcher
+        self._doorbell = Doorbell(settings)
+        self._store = BlobStore(settings.blobs)
+        self._workspace = workspace
+        self._sandbox = sandbox
+        self._stop_at = float("inf")
+        self._busy = 0
+        self._lock = threading.Lock()
+
+    def look(self, id: str) -> None:
+        """Do that job, if it is there to be done."""
+        record = self.ledger.claim(id, self.name)
+        if record is None:
+            return
+        with self._lock:
+            self._busy += 1
+        log.info("job %s: attempt %d", record.id, record.attempt)
+        try:
+            self._attempt(record)
+        finally:
+            with self._lock:
+                self._busy -= 1
+
+    def stop(self) -> None:
+        """Take nothing new; what runs may end within the grace, then it is handed back."""
+        self._stop_at = time.monotonic() + self.settings.shutdown_grace
+
+    def about(self) -> WorkerInfo:
+        """What the registry shows."""
+        return WorkerInfo(
+            name=self.name,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            concurrency=self.settings.concurrency,
+            busy=self._busy,
+            fingerprint=self._launcher.fingerprint,
+        )
+
+    def close(self) -> None:
+        """Give connections back."""
+        self.ledger.close()
+        self._doorbell.close()
+
+    def _attempt(self, record: Record) -> None:
+        if self.ledger.recall(record.id, record.attempt, self._launcher.fingerprint.digest(record.question)):
+            return  # the same question was answered while this job waited
+        with Harvest(self.settings, self._store) as harvest:
+            try:
+                ending = self._run(record, harvest)
+                if ending is Ending.ANSWERED:
+                    return self._finish(record, harvest)
+            except ProblemError as error:
+                if error.kind == "unavailable":
+                    return self._again(record, Failure.HANDBACK, ring=False)
+                return self._fail(record, harvest, error.problem)
+            self._write(record, harvest, ending)
+
+    def _run(self, record: Record, harvest: Harvest) -> Ending:
+        """Watch one child to its end."""
+        with tempfile.TemporaryDirectory(dir=self._workspace, ignore_cleanup_errors=True) as folder:
+            orders = self._orders(record, folder)
+            child = self._launcher.launch()
+            try:
+                child.order(orders)
+                attempt = Attempt(
+                    self.settings,
+                    child,
+                    harvest,
+                    lambda stage, share: self.ledger.beat(record.id, record.attempt, stage, share),
+                    lambda: time.monotonic() >= self._stop_at,
+                )
+                ending = attempt.run()
+            finally:
+                child.close()
+            if attempt.zygote_is_ill:
+                self._launcher.replace()
+        log.info("job %s: attempt %d %s, exit code %s", record.id, record.attempt, ending, attempt.code)
+        return ending
+
+    def _orders(self, record: Record, folder: str) -> Orders:
+        payload = json.loads(record.payload)
+        named = {role: payload[role] for role in FILE_ROLES if payload.get(role)}
+        for role, sha256 in named.items():
+            if not self._store.exists(sha256):
+                raise ProblemError("not-found", f"The {role} of this job is no longer stored; upload it again.")
+        settings = self.settings
+        return Orders(
+            kind=record.kind,
+            payload=payload,
+            files={role: str(self._store.path(sha256).absolute()) for role, sha256 in named.items()},
+            folder=folder,
+            runner=settings.runner,
+            device=self._launcher.device,
+            threads=settings.job_threads,
+            seconds=settings.job_seconds,
+            memory_bytes=settings.job_memory_bytes,
+            file_bytes=settings.job_file_bytes,
+            sandbox=self._sandbox,
+        )
+
+    def _finish(self, record: Record, harvest: Harvest) -> None:
+        """FINISH with bytes that are durable before the record says so."""
+        try:
+            SHAPES[record.kind].model_validate_json(harvest.result)
+        except ValidationError as error:
+            log.error("job %s: the result has the wrong shape: %s", record.id, error.error_count())
+            return self._fail(record, harvest, internal())
+        digest = self._launcher.fingerprint.digest(record.question)
+        answer = Answer(digest, harvest.result, harvest.figure, harvest.commit())
+        timing = harvest.timing(self.name)
+        written = persistently(lambda: self.ledger.finish(record.id, record.attempt, answer, timing))
+        log.info("job %s: %s", record.id, "succeeded" if written else "discarded, another attempt holds it")
+
+    def _write(self, record: Record, harvest: Harvest, ending: Ending) -> None:
+        """What an ending without an answer means for the job."""
+        steps: dict[Ending, Callable[[], None]] = {
+            Ending.PROBLEM: lambda: self._fail(record, harvest, harvest.problem or internal()),
+            Ending.ERROR: lambda: self._fail_internally(record, harvest),
+            Ending.OUT_OF_MEMORY: lambda: self._fail(record, harvest, out_of_memory()),
+            Ending.TIMEOUT: lambda: self._fail(record, harvest, self._timeout()),
+            Ending.CRASHED: lambda: self._again(record, Failure.CRASH),
+            Ending.STOPPED: lambda: self._again(record, Failure.HANDBACK),
+            Ending.ORPHANED: lambda: self._again(record, Failure.HANDBACK),
+            Ending.STORE_FAILED: lambda: self._again(record, Failure.HANDBACK, ring=False),
+            Ending.TAKEN: lambda: None,
+        }
+        steps[ending]()
+
+    def _fail(self, record: Record, harvest: Harvest, problem: Problem) -> None:
+        timing = harvest.timing(self.name)
+        persistently(lambda: self.ledger.fail(record.id, record.attempt, problem, timing))
+        log.info("job %s: failed, %s", record.id, problem.kind)
+
+    def _fail_internally(self, record: Record, harvest: Harvest) -> None:
+        log.error("job %s: %r", record.id, harvest.error)
+        self._fail(record, harvest, internal())
+
+    def _timeout(self) -> Problem:
+        seconds = self.settings.job_seconds
+        detail = f"The job ran longer than its {seconds:g} s; try fewer samples or a smaller input."
+        return ProblemError("timeout", detail, seconds=seconds).problem
+
+    def _again(self, record: Record, failure: Failure, *, ring: bool = True) -> None:
+        """Back to the queue. Without a ring the reaper rings after a lease: time for an outage to pass."""
+        status = persistently(lambda: self.ledger.retry(record.id, record.attempt, failure))
+        log.warning("job %s: %s, now %s", record.id, failure, status)
+        if ring and status == "queued":
+            self._doorbell.ring(record.id, record.kind)
+
+
+def out_of_memory() -> Problem:
+    """The kernel killed the child for the machine's sake; running it again would end alike."""
+    detail = "The job needed more memory than this worker has; try a smaller input or an earlier layer."
+    return ProblemError("resource-limit", detail).problem
+
+
+def internal() -> Problem:
+    """A fault of ours; the log has the traceback."""
+    detail = "The measurement failed for a reason that is erfscope's fault; the worker's log has it by job id."
+    return ProblemError("internal", detail).problem
+
+
+def persistently(write: Callable[[], T]) -> T:
+    """Try until Redis is back, for a while; then the lease lapses and the job runs again."""
+    give_up_at = time.monotonic() + PERSISTENCE_SECONDS
+    pause = 0.1
+    while True:
+        try:
+            return write()
+        except ProblemError as error:
+            if error.kind != "unavailable" or time.monotonic() + pause > give_up_at:
+                raise
+            log.warning("cannot write to the ledger yet: %s", error)
+        time.sleep(pause)
+        pause = min(2 * pause, 2.0)

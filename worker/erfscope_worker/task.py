@@ -1,0 +1,53 @@
+"""What a child is given and what it gives back; the words that worker, zygote and child share."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from erfscope_jobs.records import Kind
+
+FORK, SPAWN = "fork", "spawn"  # how a child begins: from the zygote's memory, or as a fresh interpreter
+Report = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Orders:
+    """One job for one child, as it travels over the channel (JSON)."""
+
+    kind: Kind
+    payload: dict[str, Any]
+    files: dict[str, str]  # by role (model, images): where the child may read it
+    folder: str  # its empty working directory
+    runner: str
+    device: str
+    threads: int
+    seconds: float
+    memory_bytes: int
+    file_bytes: int
+    sandbox: bool
+
+
+@dataclass(frozen=True)
+class Task:
+    """One job as a runner sees it."""
+
+    kind: Kind
+    payload: Mapping[str, Any]
+    files: Mapping[str, Path]
+    device: str
+    report: Report
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a runner found."""
+
+    result: bytes
+    figure: bytes = b""
+    arrays: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+
+
+Runner = Callable[[Task], Outputs]
