@@ -31,9 +31,7 @@ def _conv(k: int, s: int, d: int, p: int) -> nn.Module:
 
 same_conv = st.builds(lambda k, d: _conv(2 * k + 1, 1, d, d * k), st.integers(0, 2), st.integers(1, 3))
 same_pool = st.sampled_from([(3, 1), (5, 2)]).map(lambda kp: nn.MaxPool2d(kp[0], 1, kp[1]))
-branches = st.builds(
-    Branches, st.lists(st.one_of(same_conv, same_pool), min_size=2, max_size=3), st.booleans()
-)
+branches = st.builds(Branches, st.lists(st.one_of(same_conv, same_pool), min_size=2, max_size=3), st.booleans())
 strided = st.builds(_conv, st.integers(1, 4), st.integers(1, 3), st.integers(1, 2), st.integers(0, 2))
 pools = st.builds(
     lambda kind, k, s, ceil: kind(k, s, padding=0, ceil_mode=ceil),
@@ -54,7 +52,9 @@ upsampling = st.one_of(
     st.just(nn.Sequential(nn.Conv2d(CHANNELS, 4 * CHANNELS, 1), nn.PixelShuffle(2))),
 )
 pads = st.one_of(
-    st.integers(1, 2).map(nn.ZeroPad2d), st.integers(1, 2).map(nn.ReplicationPad2d), st.integers(1, 2).map(nn.ReflectionPad2d)
+    st.integers(1, 2).map(nn.ZeroPad2d),
+    st.integers(1, 2).map(nn.ReplicationPad2d),
+    st.integers(1, 2).map(nn.ReflectionPad2d),
 )
 activations = st.sampled_from([nn.ReLU, nn.Tanh, nn.SiLU]).map(lambda kind: kind())
 networks = st.lists(

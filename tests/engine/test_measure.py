@@ -5,11 +5,11 @@ from functools import reduce
 import numpy as np
 import pytest
 import torch
-from erfscope.contract.problem import ProblemError
-from erfscope_engine import measure
+from nets import ChannelsLast, TinyViT, convs
 from torch import nn
 
-from nets import ChannelsLast, TinyViT, convs
+from erfscope.contract.problem import ProblemError
+from erfscope_engine import measure
 
 
 def ones_stack(n: int, k: int, rank: int) -> nn.Module:

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from erfscope_engine import measure, receptive_field
-from erfscope_engine.samples import draw
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import Source
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from random_nets import CHANNELS, linearised, networks, weighed
 from torch import nn
 
-from random_nets import CHANNELS, linearised, networks, weighed
+from erfscope.contract.problem import ProblemError
+from erfscope.contract.request import Source
+from erfscope_engine import measure, receptive_field
+from erfscope_engine.samples import draw
 
 SIDE = 48
 QUIET = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -47,7 +47,7 @@ def test_box_is_the_hull_of_the_support(net: nn.Module, data: st.DataObject) -> 
         positions = np.flatnonzero(seen.any(axis=1 - axis))
         if len(positions) == 0:
             continue  # a unit of padding only
-        inside = 0 <= field.box[0][0] and field.box[0][1] <= SIDE and 0 <= field.box[1][0] and field.box[1][1] <= SIDE
+        inside = field.box[0][0] >= 0 and field.box[0][1] <= SIDE and field.box[1][0] >= 0 and field.box[1][1] <= SIDE
         if inside and not any(isinstance(m, nn.ReflectionPad2d | nn.ReplicationPad2d) for m in net):
             assert (positions[0], positions[-1] + 1) == (lo, hi)
         else:

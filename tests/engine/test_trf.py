@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 import torch
 import torchvision.models as zoo
-from erfscope_engine import receptive_field
+from nets import ChannelsLast, Parallel, SmallUNet, TinyViT, convs
 from torch import nn
 
-from nets import ChannelsLast, Parallel, SmallUNet, TinyViT, convs
+from erfscope_engine import receptive_field
 
 SMALL = [
     ("five 3x3", convs(3, 3, 3, 3, 3), (11, 11)),
@@ -50,10 +50,10 @@ class MobileNetV1(nn.Sequential):
 
 
 BODIES = [
-    ("AlexNet", lambda: zoo.alexnet(), "features", 195),
-    ("VGG-16", lambda: zoo.vgg16(), "features", 212),
-    ("ResNet-18", lambda: zoo.resnet18(), "layer4", 435),
-    ("ResNet-50, stride on the 3x3", lambda: zoo.resnet50(), "layer4", 427),
+    ("AlexNet", zoo.alexnet, "features", 195),
+    ("VGG-16", zoo.vgg16, "features", 212),
+    ("ResNet-18", zoo.resnet18, "layer4", 435),
+    ("ResNet-50, stride on the 3x3", zoo.resnet50, "layer4", 427),
     ("ResNet-50 v1", lambda: stride_on_the_1x1(zoo.resnet50()), "layer4", 483),
     ("ResNet-101 v1", lambda: stride_on_the_1x1(zoo.resnet101()), "layer4", 1027),
     ("ResNet-152 v1", lambda: stride_on_the_1x1(zoo.resnet152()), "layer4", 1507),

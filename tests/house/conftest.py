@@ -1,12 +1,13 @@
 """Fixtures: one real `erfscope up` for all tests of the house, and a small ONNX model."""
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,12 @@ class House:
         self.process.communicate(timeout=PATIENCE)
         return self.process.returncode
 
+    @property
+    def redis_url(self) -> str:
+        """Where its ledger is."""
+        run_dir = json.loads((self.data_dir / "up.lock").read_text())["run_dir"]
+        return f"unix://{run_dir}/valkey.sock?db=0"
+
     def family(self) -> set[int]:
         """It and all of its descendants."""
         tree, family = processes(), {self.process.pid}
@@ -104,7 +111,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 def convolution(rng: np.random.Generator, name: str, channels: tuple[int, int], stride: int) -> tuple[Any, Any]:
     """A 3×3 convolution node and its weights."""
     weights = rng.standard_normal((channels[1], channels[0], 3, 3)).astype(np.float32) / 3
-    options: Mapping[str, Sequence[int]] = {"kernel_shape": [3, 3], "pads": [1] * 4, "strides": [stride] * 2}
+    options: dict[str, Any] = {"kernel_shape": [3, 3], "pads": [1] * 4, "strides": [stride] * 2}
     inputs = [{"first": "image", "second": "active"}[name], f"{name}.weight"]
     node = helper.make_node("Conv", inputs, [name], name=name, **options)
     return node, numpy_helper.from_array(weights, f"{name}.weight")

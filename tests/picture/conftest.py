@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from erfscope.contract.result import (
     Erf,
     ErfResult,
@@ -17,7 +19,6 @@ from erfscope.contract.result import (
     Shape,
     Trf,
 )
-from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
@@ -55,9 +56,7 @@ def _result(
         mass={"0.50": MassArea(side=61.0, ratio=0.07, pixels=1234)},
         gaussian=GaussianFit(sigma=[]),
         radial=Radial(r50=None, r90=None, r99=None),
-        shape=Shape(
-            offset=[], anisotropy=None, border_mass=None, participation=None, entropy=None, lattice=None
-        ),
+        shape=Shape(offset=[], anisotropy=None, border_mass=None, participation=None, entropy=None, lattice=None),
         samples=Samples(used=32, dead=0),
         scale_log2=0.0,
         provenance=Provenance(

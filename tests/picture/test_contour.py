@@ -4,11 +4,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from erfscope_picture.contour import SHARES, chained, mass_level, segments, traced
-from erfscope_picture.smoothing import block_mean, smoothed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+
+from erfscope_picture.contour import SHARES, chained, mass_level, segments, traced
+from erfscope_picture.smoothing import block_mean, smoothed
 
 PLANE = (slice(None), slice(None))
 
@@ -46,9 +47,7 @@ def inside_by_lines(plane, level):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    values=arrays.arrays(
-        np.int64, arrays.array_shapes(min_dims=2, max_dims=2, max_side=7), elements=st.integers(0, 5)
-    ),
+    values=arrays.arrays(np.int64, arrays.array_shapes(min_dims=2, max_dims=2, max_side=7), elements=st.integers(0, 5)),
     level=st.sampled_from([0.37, 1.41, 2.73]),
 )
 def test_lines_enclose_exactly_the_pixels_above(values, level):

@@ -4,6 +4,10 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
 from erfscope_picture import COLORMAPS, SCALES, render
 from erfscope_picture.axes import Window, round_ticks, spaced_ticks
 from erfscope_picture.canvas import text_mask, text_width
@@ -18,9 +22,6 @@ from erfscope_picture.slices3d import through
 from erfscope_picture.spans import shortest_span
 from erfscope_picture.text import inert, number, shortened
 from erfscope_picture.zoom import mass_spans, widened, zoomed
-from hypothesis import given
-from hypothesis import strategies as st
-from PIL import Image
 
 
 def luminance(colours):
@@ -133,9 +134,7 @@ def test_signs_the_font_lacks_are_drawn():
         assert text_width(f"3{sign}3", 14) > text_width("33", 14)
 
 
-@pytest.mark.parametrize(
-    ("value", "words"), [(41.234, "41.2"), (427.0, "427"), (1234.6, "1235"), (0.0961, "0.0961")]
-)
+@pytest.mark.parametrize(("value", "words"), [(41.234, "41.2"), (427.0, "427"), (1234.6, "1235"), (0.0961, "0.0961")])
 def test_numbers(value, words):
     assert number(value) == words
 
@@ -144,9 +143,7 @@ def test_marks_in_words(result_of):
     marks = read(result_of((224, 224), size=427), 2)
     assert marks.trf == "TRF 427×427 (clipped)"
     assert marks.unit == "unit (7, 7)"
-    assert marks.metrics == (
-        "ERF 41.2 px · TRF 427 px · ratio 0.10 · 50 % of the mass within 61 px · 32 samples · abs"
-    )
+    assert marks.metrics == ("ERF 41.2 px · TRF 427 px · ratio 0.10 · 50 % of the mass within 61 px · 32 samples · abs")
 
 
 def test_marks_leave_out_what_is_undefined(result_of):

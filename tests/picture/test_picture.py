@@ -6,13 +6,14 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from erfscope_picture import COLORMAPS, SCALES, render
-from erfscope_picture.colormap import table
-from erfscope_picture.picture import MAX_BYTES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
+
+from erfscope_picture import COLORMAPS, SCALES, render
+from erfscope_picture.colormap import table
+from erfscope_picture.picture import MAX_BYTES
 
 # Where the layout puts the first panel of a single plane.
 LEFT, TOP = 102, 100
@@ -73,9 +74,7 @@ def test_shapes(shape, bell, result_of):
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    values=arrays.arrays(
-        np.float64, arrays.array_shapes(min_dims=1, max_dims=3, max_side=9), elements=st.floats(0, 1)
-    ),
+    values=arrays.arrays(np.float64, arrays.array_shapes(min_dims=1, max_dims=3, max_side=9), elements=st.floats(0, 1)),
     size=st.integers(1, 40),
     scale=st.sampled_from(SCALES),
 )

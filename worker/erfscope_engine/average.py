@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from erfscope.contract.request import Statistic
 
 Array = NDArray[np.float64]
+MOST_GROUPS, FEWEST_GROUPS = 64, 8
+LARGEST_STORE = 1 << 24  # numbers kept for the groups
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,12 @@ REDUCTIONS: dict[Statistic, Reduction] = {
 
 @dataclass
 class Average:
-    """Running float64 sums in sample order, kept in groups for the jackknife (at least 2 for errors).
+    """Running float64 sums of consecutive clusters of samples, in groups that the jackknife leaves out one by one.
 
-    Sums are kept on `window`, the part of the input (of spatial `shape`, with `channels`) that has a gradient at all.
+    A cluster is a sample, or all samples of one draw of the weights. Group g holds clusters g·span … (g + 1)·span − 1,
+    and `span` is a power of two, so that sums of a part of the samples, cut where a group ends, are the very sums of
+    the whole. Sums are kept on `window`, the part of the input (of spatial `shape`, with `channels`) that has a
+    gradient at all.
     """
 
     shape: tuple[int, ...]
@@ -44,6 +49,7 @@ class Average:
     channels: int
     statistic: Statistic
     groups: int
+    span: int
     sums: Array = field(init=False)
     counts: NDArray[np.int64] = field(init=False)
     dead: int = 0
@@ -52,13 +58,50 @@ class Average:
         self.sums = np.zeros((self.groups, *(hi - lo for lo, hi in self.window)))
         self.counts = np.zeros(self.groups, np.int64)
 
+    @classmethod
+    def planned(
+        cls,
+        shape: tuple[int, ...],
+        window: tuple[tuple[int, int], ...],
+        channels: int,
+        statistic: Statistic,
+        clusters: int,
+    ) -> Self:
+        """For `clusters` clusters at first, in as many groups as memory allows (it may grow: groups then join)."""
+        size = int(np.prod([hi - lo for lo, hi in window]))
+        most = FEWEST_GROUPS
+        while most < MOST_GROUPS and 2 * most * size <= LARGEST_STORE:
+            most *= 2
+        span = 1
+        while span * most < clusters:
+            span *= 2
+        return cls(shape, window, channels, statistic, most, span)
+
     def add(self, g: NDArray[Any], cluster: int, axes: tuple[int, ...]) -> None:
-        """Take in one sample's gradient; `axes` are its non-spatial ones, dependent samples share a `cluster`."""
+        """Take in one sample's gradient; `axes` are its non-spatial ones."""
         wide = g.astype(np.float64)
         self.dead += not wide.any()
-        group = cluster % self.groups
+        while cluster // self.span >= self.groups:
+            self._join_groups()
+        group = cluster // self.span
         self.sums[group] += REDUCTIONS[self.statistic].each(wide).sum(axis=axes) / self.channels
         self.counts[group] += 1
+
+    def _join_groups(self) -> None:
+        """Neighbours become one: half as many groups, twice the span."""
+        half = self.groups // 2
+        for kept in (self.sums, self.counts):
+            kept[:half] = kept[0 : 2 * half : 2] + kept[1 : 2 * half : 2]
+            kept[half:] = 0
+        self.span *= 2
+
+    def take(self, other: "Average") -> None:
+        """Take in the sums of another part of the samples; no group may hold samples of both."""
+        if (other.span, other.window) != (self.span, self.window) or (self.counts * other.counts).any():
+            raise ValueError("parts of an average must be cut where a group ends")
+        self.sums += other.sums
+        self.counts += other.counts
+        self.dead += other.dead
 
     @property
     def used(self) -> int:

@@ -18,7 +18,8 @@ def trace_network(network: Network, layer: str, *, samples: int, at_most: int | 
     A network that takes one batch size only, or lets samples see each other, is recorded at that size, or one by one.
     `at_most` limits the micro-batch (the way back after an out-of-memory).
     """
-    traced = survey(network, record(network, network.batch or 1))
+    until = None if layer == "auto" else network.aliases.get(layer, layer)
+    traced = survey(network, record(network, network.batch or 1, until))
     target = traced.layer(layer)
     if network.batch is not None:
         if network.batch > 1 and samples_leak(traced, target):

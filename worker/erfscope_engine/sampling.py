@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,47 +18,53 @@ from erfscope_engine.plan import trace_network
 Done = Callable[[float], None]
 Errors = dict[str, float | None]
 Gradients = NDArray[np.float64]
-LARGEST_STORE = 1 << 24  # numbers kept for the groups that standard errors come from
-MOST_GROUPS = 64
 WATCHED = ("erf_size", "mass_50_side")  # what `until` makes precise
 
 
 def sample(start: Started, request: ErfRequest, geometry: Geometry, done: Done) -> tuple[Average, Errors]:
     """Average the gradients of a probe as `request.average` says; returns the average and standard errors."""
-    probe = start.probe
-    statistic = Statistic.RELU if request.protocol == "replknet" else request.average.statistic
-    window = tuple(probe.box[k] for k in probe.traced.space)
-    channels = int(np.prod(probe.traced.network.input_shape)) // int(np.prod(geometry.shape))
-    average = Average(geometry.shape, window, channels, statistic, _groups(request, geometry))
-    draws, count = request.average.weights, request.average.inputs
-    for weight in range(draws):
-        at = _redrawn(probe, weight) if weight else probe
-        for first in range(weight * count, (weight + 1) * count, at.batch):
-            g = start.first if first == 0 else sample_gradients(at, first)
-            _take(average, at, g, first, (weight + 1) * count, weight if draws > 1 else None)
-            done(average.used / (draws * count))
-    errors = errors_of(average, geometry)
-    until = request.average.until
-    while until and draws == 1 and average.used < until.at_most and not _precise(average, errors, geometry, until):
-        stop = min(2 * average.used, until.at_most)
-        for first in range(average.used, stop, probe.batch):
-            _take(average, probe, sample_gradients(probe, first), first, stop, None)
-            done(average.used / until.at_most)
+    average, total = new_average(start.probe, request, geometry), request.average.weights * request.average.inputs
+    sample_part(start, request, average, (0, total), partial(_report, done, total))
+    errors, until = errors_of(average, geometry), request.average.until
+    grows = until is not None and request.average.weights == 1
+    while grows and until and average.used < until.at_most and not _precise(average, errors, geometry, until):
+        part = (average.used, min(2 * average.used, until.at_most))
+        sample_part(start, request, average, part, partial(_report, done, until.at_most))
         errors = errors_of(average, geometry)
     return average, errors
 
 
-def _groups(request: ErfRequest, geometry: Geometry) -> int:
-    """As many groups as memory allows; draws of the weights are never torn apart, their inputs are not independent."""
-    if request.average.weights > 1:
-        clusters = request.average.weights
-    else:
-        clusters = request.average.until.at_most if request.average.until else request.average.inputs
-    return max(min(clusters, MOST_GROUPS, LARGEST_STORE // int(np.prod(geometry.shape))), min(clusters, 8))
+def _report(done: Done, most: int, used: int) -> None:
+    done(used / most)
+
+
+def new_average(probe: Probe, request: ErfRequest, geometry: Geometry) -> Average:
+    """An empty average for the samples that `request` asks for; parts of one request all start from such a one."""
+    window = tuple(probe.box[k] for k in probe.traced.space)
+    channels = int(np.prod(probe.traced.network.input_shape)) // int(np.prod(geometry.shape))
+    statistic = Statistic.RELU if request.protocol == "replknet" else request.average.statistic
+    clusters = request.average.weights if request.average.weights > 1 else request.average.inputs
+    return Average.planned(geometry.shape, window, channels, statistic, clusters)
+
+
+def sample_part(
+    start: Started, request: ErfRequest, average: Average, part: tuple[int, int], done: Callable[[int], None]
+) -> None:
+    """Take samples part[0] … part[1] − 1 into `average`; draw w of the weights holds samples w·inputs and on."""
+    inputs, draws = request.average.inputs, request.average.weights
+    for weight in range(draws):
+        first, stop = (max(part[0], weight * inputs), min(part[1], (weight + 1) * inputs)) if draws > 1 else part
+        if first >= stop:
+            continue
+        at = _redrawn(start.probe, weight) if weight else start.probe
+        for k in range(first, stop, at.batch):
+            g = start.first if k == 0 else sample_gradients(at, k)
+            _take(average, at, g, k, stop, weight if draws > 1 else None)
+            done(average.used)
 
 
 def _take(average: Average, probe: Probe, g: Gradients, first: int, stop: int, cluster: int | None) -> None:
-    """One micro-batch of gradients; samples at or beyond `stop` ride along uncounted, so that every batch has the same shape."""
+    """One micro-batch of gradients; samples from `stop` on ride along uncounted: every batch has one shape."""
     space = tuple(k - 1 for k in probe.traced.space)
     if not np.isfinite(g).all():
         raise ProblemError(

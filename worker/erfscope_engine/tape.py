@@ -10,7 +10,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensor,
+    FakeTensorMode,
+    UnsupportedOperatorException,
+)
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 from torch.utils.weak import WeakTensorKeyDictionary
@@ -103,6 +109,7 @@ class _Recorder(TorchDispatchMode):
     def __init__(self, tape: Tape, until: str | None) -> None:
         super().__init__()
         self.tape, self.until = tape, until
+        self.shapes = FakeTensorMode(allow_non_fake_inputs=True)
         self.index: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
     def __torch_dispatch__(
@@ -114,10 +121,23 @@ class _Recorder(TorchDispatchMode):
         depends = any(isinstance(leaf, Ref) for leaf in flat)
         if depends and _reads_values(func):
             raise _StopRecordingError(func.overloadpacket.__name__)
-        out = func(*args, **kwargs)
-        if depends and func.overloadpacket.__name__ not in SHAPE_ONLY:
+        if not depends:
+            return func(*args, **kwargs)
+        out = self._shapes_of(func, args, kwargs)
+        if func.overloadpacket.__name__ not in SHAPE_ONLY:
             self._append(func, marked_args, marked_kwargs, out)
         return out
+
+    def _shapes_of(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The operator on fake tensors; on zeros where torch knows no rule for its shapes."""
+        try:
+            with self.shapes:
+                return func(*args, **kwargs)
+        except (DataDependentOutputException, DynamicOutputShapeException):
+            raise _StopRecordingError(func.overloadpacket.__name__) from None
+        except UnsupportedOperatorException:
+            real_args, real_kwargs = tree_map_only(FakeTensor, _zeros_like, (args, kwargs))
+            return tree_map_only(Tensor, self.shapes.from_tensor, func(*real_args, **real_kwargs))
 
     def _mark(self, tensor: Tensor) -> Any:
         index = self.index.get(tensor)
@@ -125,6 +145,8 @@ class _Recorder(TorchDispatchMode):
 
     def _append(self, func: Any, args: Any, kwargs: Any, out: Any) -> None:
         outs = out if isinstance(out, (tuple, list)) else (out,)
+        if not any(isinstance(item, Tensor) for item in outs):
+            return  # a question about the tensor, not its values
         entry = len(self.tape.entries)
         outputs = tuple(self._track(item, entry) if isinstance(item, Tensor) else None for item in outs)
         self.tape.entries.append(Entry(func, args, kwargs, outputs))
@@ -151,20 +173,25 @@ class _Recorder(TorchDispatchMode):
             raise _ReachedError
 
 
+def _zeros_like(fake: FakeTensor) -> Tensor:
+    return torch.zeros(fake.shape, dtype=fake.dtype, device=fake.fake_device)
+
+
 def _reads_values(func: Any) -> bool:
     tags = func.tags
     return torch.Tag.data_dependent_output in tags or torch.Tag.dynamic_output_shape in tags
 
 
 def record(network: Network, batch: int, until: str | None = None) -> Tape:
-    """Run `network` once on a batch of seeded normal inputs and record what depends on them.
+    """Run `network` once on a batch of inputs and record what depends on them.
+
+    Only shapes are computed of what depends on the input (fake tensors), so that recording costs neither the arithmetic
+    nor the memory of a run; everything else is real.
 
     The run ends at the tensor named `until`: what comes behind it may not take this batch size.
     Raises ProblemError("shape-mismatch") where the network does not run at this shape, with torch's own reason.
     """
     shape = (batch, *network.input_shape)
-    generator = torch.Generator().manual_seed(0)
-    example = torch.randn(shape, generator=generator).to(network.dtype).to(network.device)
     tape = Tape([Value(shape, network.dtype, None, network.input_name, "Input")])
     tape.names[network.input_name] = 0
     recorder = _Recorder(tape, until)
@@ -180,22 +207,21 @@ def record(network: Network, batch: int, until: str | None = None) -> Tape:
             pass
         return x
 
-    with torch.no_grad(), _exact_kernels():
+    with torch.no_grad(), _open_attention():
         functional = torch.func.functionalize(run, remove="mutations")
+        with recorder.shapes:
+            example = torch.empty(shape, dtype=network.dtype, device=network.device)
         with recorder:
             functional(example)
     return tape
 
 
-class _exact_kernels:  # noqa: N801 - reads as the context manager it is
-    """Attention as plain matrix products and softmax: the fused kernels hide what depends on what."""
+class _open_attention:  # noqa: N801 - reads as the context manager it is
+    """Attention layers as their parts: the fused layer of inference has no gradient and hides what depends on what."""
 
     def __enter__(self) -> None:
         self.fast = torch.backends.mha.get_fastpath_enabled()
         torch.backends.mha.set_fastpath_enabled(False)
-        self.sdpa = sdpa_kernel(SDPBackend.MATH)
-        self.sdpa.__enter__()
 
     def __exit__(self, *exc: Any) -> None:
-        self.sdpa.__exit__(*exc)
         torch.backends.mha.set_fastpath_enabled(self.fast)

@@ -170,7 +170,9 @@ def _inspection(
     found = None if isinstance(model, Architecture) else describe_onnx(model)
     return Inspection(
         name=network.name,
-        inputs=[InputInfo(name=one.name, dtype=one.type, shape=list(one.shape)) for one in found.inputs] if found else [],
+        inputs=[InputInfo(name=one.name, dtype=one.type, shape=list(one.shape)) for one in found.inputs]
+        if found
+        else [],
         input=network.input_name,
         input_shape=list(network.input_shape),
         outputs=found.outputs if found else [rows[-1].name],

@@ -34,7 +34,7 @@ class _Weight:
 
 
 def redraw_of(program: Program, weights: Weights, seed: int) -> Redraw:
-    """A function that gives every weight of `program` its value of a draw, in place: it depends on (seed, draw, weight).
+    """A function that gives every weight of `program` its value of a draw: it depends on (seed, draw, weight).
 
     Convolutions and dense layers follow the scheme, normalisations are reset, other constants stay as they are.
     """

@@ -131,11 +131,11 @@ def _likeness(one: Declared) -> tuple[bool, bool, int]:
 
 def _own_shape(chosen: Declared, layout: Layout, hint: Hint | None) -> tuple[tuple[int, ...], tuple[str, ...]]:
     rank, notes = len(layout.space), []
-    channels: int | None = 1
+    channels = 1
     if layout.channel is not None:
-        channels = chosen.extents[layout.channel] or (hint.channels if hint else None)
-        if channels is None:
-            channels = CHANNEL_DEFAULTS[rank]
+        known = chosen.extents[layout.channel] or (hint.channels if hint else None)
+        channels = known or CHANNEL_DEFAULTS[rank]
+        if known is None:
             notes.append(f"The file leaves the number of channels free; {channels} is taken.")
     free = [axis for axis in layout.space if chosen.extents[axis] is None]
     if free:

@@ -13,11 +13,13 @@ from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import InputOptions, Weights
 from erfscope_engine.network import Mark, Network, Run
 from erfscope_intake.converters import TABLE
+from erfscope_intake.converters.recurrent import RECURRENT
 from erfscope_intake.onnx_audit import graphs, read_model
 from erfscope_intake.onnx_behind import Behind, registered
 from erfscope_intake.onnx_draw import redraw_of
 from erfscope_intake.onnx_graph import Build, Program, all_steps, build, domain_of, finish
 from erfscope_intake.onnx_inputs import Measured, declared_inputs, measured_input, other_inputs
+from erfscope_intake.onnx_layout import CHANNELS_SECOND
 from erfscope_intake.onnx_names import Names, renamed
 from erfscope_intake.onnx_run import Walk
 from erfscope_intake.onnx_words import unsupported
@@ -95,6 +97,7 @@ def open_onnx(path: Path, options: InputOptions, *, dtype: torch.dtype, device: 
     program = build(graph, state)
     finish(program, state, device)
     _check_something_left(program)
+    _check_not_only_recurrent(program)
     repeated = {name: value for name, (value, batched) in feeds.items() if batched}
     network = Network(
         name=model.graph.name or path.stem,
@@ -145,6 +148,15 @@ def _check_something_left(program: Program) -> None:
         )
 
 
+def _check_not_only_recurrent(program: Program) -> None:
+    """A recurrent layer behind a convolution leaves that to be measured; one that reads the input itself, nothing."""
+    for step in program.steps:
+        if step.node.operator in RECURRENT and step.follows_input:
+            raise unsupported(step.node.operator, step.node.domain, step.label)
+        if step.node.operator in CHANNELS_SECOND and step.follows_input:
+            return
+
+
 def _aliases(program: Program, names: Names) -> dict[str, str]:
     """Other names that people use for a tensor: its node's, and both without exporters' trimmings."""
     aliases: dict[str, str] = {}
@@ -174,6 +186,9 @@ def _notes(program: Program) -> list[str]:
         )
     if any(s.node.operator == "BatchNormalization" and s.node.int("training_mode", 0) for s in steps):
         notes.append("BatchNormalization in training mode is computed with its stored statistics.")
+    for step in steps:
+        if step.node.operator in RECURRENT and step.follows_input:
+            notes.append(f"{step.node.operator} (node {step.label[:200]!r}) is recurrent; nothing behind it has units.")
     for lost in program.lost:
         notes.append(
             f"{lost.node.operator} (node {lost.label[:200]!r}) decides shapes or paths by the input's values; "

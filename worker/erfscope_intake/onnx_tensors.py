@@ -34,7 +34,7 @@ TORCH_TYPES: dict[int, torch.dtype] = {
 }
 FLOATS = {number for number, dtype in TORCH_TYPES.items() if dtype.is_floating_point}
 # Types whose typed field packs something else than one element per entry.
-_PACKED = {TensorProto.INT4: 2, TensorProto.UINT4: 2}
+_PACKED: dict[int, int] = {TensorProto.INT4: 2, TensorProto.UINT4: 2}
 _COMPLEX = {TensorProto.COMPLEX64, TensorProto.COMPLEX128}
 
 

@@ -9,7 +9,7 @@ TEXT = "works on text, which has no gradient; export the network without its tex
 TRAINING = "belongs to training; export the model for inference"
 
 WHY: dict[str, str] = {
-    "LSTM": RECURRENT, "GRU": RECURRENT, "RNN": RECURRENT,
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), RECURRENT),
     "Loop": CONTROL, "Scan": CONTROL, "SequenceMap": CONTROL,
     "StringNormalizer": TEXT, "TfIdfVectorizer": TEXT, "RegexFullMatch": TEXT, "StringConcat": TEXT,
     "StringSplit": TEXT,

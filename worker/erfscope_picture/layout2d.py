@@ -75,9 +75,7 @@ def arranged(shape: tuple[int, int], boxes: list[list[Span]], entries: list[Entr
     return _with_legend(windows, bar, max(bottom + AXIS_BELOW, top + bar[2] + 14), entries)
 
 
-def _with_legend(
-    windows: list[Window], bar: tuple[int, int, int], bottom: int, entries: list[Entry]
-) -> Layout:
+def _with_legend(windows: list[Window], bar: tuple[int, int, int], bottom: int, entries: list[Entry]) -> Layout:
     """The legend beside the panels where a page of usual width has room, below them elsewhere."""
     right = bar[0] + BAR_SPACE
     column = round(max(entry.width for entry in entries)) + 1

@@ -81,9 +81,7 @@ def _off(place: float, low: int, high: int) -> float:
     return low + 2.0 if abs(place - low) < 2 else high - 2.0 if abs(place - high) < 2 else place
 
 
-def centre_strokes(
-    window: Window, shape: tuple[int, ...], center: tuple[float, ...], colormap: str
-) -> list[Stroke]:
+def centre_strokes(window: Window, shape: tuple[int, ...], center: tuple[float, ...], colormap: str) -> list[Stroke]:
     """The cross at the projected centre (row, column), where that lies on the input."""
     if not is_inside(center, shape):
         return []

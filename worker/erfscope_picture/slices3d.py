@@ -87,9 +87,7 @@ def _drawn(scene: Scene, voxel: tuple[int, ...], rows: list[list[Window]], entri
     return canvas
 
 
-def _draw_slice(
-    canvas: Canvas, windows: list[Window], scene: Scene, voxel: tuple[int, ...], axis: int
-) -> None:
+def _draw_slice(canvas: Canvas, windows: list[Window], scene: Scene, voxel: tuple[int, ...], axis: int) -> None:
     """One plane with its caption, whole and closer; the TRF box only where the plane cuts it."""
     marks, colormap = scene.marks, scene.look.colormap
     down, across = (a for a in range(3) if a != axis)

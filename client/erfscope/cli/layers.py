@@ -1,12 +1,25 @@
 """`erfscope layers`: what may be asked about in a model."""
 
+from collections.abc import Sequence
+from typing import Literal
+
+from rich.table import Table
+from rich.text import Text
+
 from erfscope._client import Client
 from erfscope._errors import refuse
 from erfscope._models import Prepared, prepare
 from erfscope.cli import local, options, show
 from erfscope.cli.progress import progress_bar
-from erfscope.contract.job import Inspection
+from erfscope.contract.job import Inspection, LayerRow
 from erfscope.contract.request import InputOptions
+
+HEADINGS: tuple[tuple[str, Literal["left", "right"]], ...] = (
+    ("operator", "left"), ("shape", "right"), ("TRF", "right"), ("stride", "right"), ("coverage", "right"),
+)  # fmt: skip
+MARK = " ← auto"
+GAP = 2  # between columns
+SHORTEST = 24  # a name keeps so much, however narrow the terminal
 
 
 def layers(
@@ -41,9 +54,49 @@ def _remote(url: str, prepared: Prepared, shape: list[int] | None) -> Inspection
 
 def _print(inspection: Inspection) -> None:
     out = show.console()
-    out.print(show.layer_table(inspection))
+    widest = out.width if out.is_terminal else None  # names must come whole through a pipe
+    out.print(table(inspection, widest))
     shape = ", ".join(map(str, inspection.input_shape))
     told = f"{inspection.name}: input {inspection.input} [{shape}], {len(inspection.layers)} spatial layers."
     if inspection.unsupported:
         told += f" Cannot be converted: {', '.join(inspection.unsupported)}."
     show.print_lines(out, ["", told, *(f"note: {note}" for note in inspection.notes)])
+
+
+def table(inspection: Inspection, widest: int | None) -> Table:
+    """The spatial layers; the one that `auto` means is marked. Names are shortened to fit `widest` columns."""
+    rows = [_cells(row) for row in inspection.layers]
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    made.add_column("layer", no_wrap=True, overflow="fold")
+    for heading, justify in HEADINGS:
+        made.add_column(heading, justify=justify, no_wrap=True)
+    room = None if widest is None else max(widest - _taken(rows), SHORTEST)
+    for layer, cells in zip(inspection.layers, rows, strict=True):
+        mark = MARK if layer.name == inspection.default_layer else ""
+        name = layer.name if room is None else shortened(layer.name, room - len(mark))
+        made.add_row(Text(name + mark), *cells)
+    return made
+
+
+def _cells(row: LayerRow) -> tuple[str, ...]:
+    trf = "global" if row.is_global else _by(row.trf_size)
+    return row.operator, _by(row.shape), trf, _by(row.trf_stride), f"{row.coverage:.1%}"
+
+
+def _taken(rows: Sequence[Sequence[str]]) -> int:
+    """Columns that everything but the names takes."""
+    columns = zip(*([heading for heading, _ in HEADINGS], *rows), strict=True)
+    return sum(GAP + max(map(len, column)) for column in columns)
+
+
+def shortened(name: str, room: int) -> str:
+    """`name` with its middle left out, where it is longer than `room`; the end says most."""
+    if len(name) <= room:
+        return name
+    head = (room - 1) // 3
+    return f"{name[:head]}…{name[len(name) - (room - 1 - head) :]}"
+
+
+def _by(sizes: Sequence[float | None]) -> str:
+    """`427×427`."""
+    return "×".join("?" if size is None else f"{size:g}" for size in sizes)

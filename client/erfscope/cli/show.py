@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from erfscope._result import Measured
-from erfscope.contract.job import Inspection, Job
+from erfscope.contract.job import Job
 
 WIDE = 160  # columns where stdout is not a terminal: long layer names must survive a pipe
 
@@ -78,21 +78,6 @@ def summary(result: Measured, name: str) -> str:
     parts.append(f"{data.samples.used} samples" + (f", {data.samples.dead} dead" if data.samples.dead else ""))
     where = f"{name}, layer {data.layer.name}, unit [{', '.join(map(str, data.unit))}]"
     return f"{where}: {'; '.join(parts)}."
-
-
-def layer_table(inspection: Inspection) -> Table:
-    """The spatial layers of a model; the one that `auto` means is marked."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("layer", overflow="fold")
-    table.add_column("operator")
-    for heading in ("shape", "TRF", "stride", "coverage"):
-        table.add_column(heading, justify="right")
-    for row in inspection.layers:
-        mark = " ← auto" if row.name == inspection.default_layer else ""
-        trf = "global" if row.is_global else by(row.trf_size)
-        stride = by(row.trf_stride)
-        table.add_row(Text(row.name + mark), row.operator, by(row.shape), trf, stride, f"{row.coverage:.1%}")
-    return table
 
 
 def job_table(jobs: Sequence[Job]) -> Table:

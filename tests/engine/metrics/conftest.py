@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
+
 from erfscope_engine.metrics import Geometry
 
 Centered = Callable[..., Geometry]

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from erfscope.contract.flat import flatten
 from erfscope.contract.result import ErfResult, LayerInfo, Provenance, Samples, Trf
 from erfscope_engine.metrics import Geometry, flat_scalars, measure_map
@@ -62,9 +63,7 @@ def test_axes_are_named_from_the_last(gaussian, centered, shape, axes):
     geometry = centered(shape)
     flat = flatten(result_of(gaussian(shape, 1.5), geometry))
     assert [n for n in flat if n.startswith("offset")] == [f"offset_{a}" for a in axes]
-    assert [n for n in flat if n in ("sigma_1", "sigma_2", "sigma_3")] == [
-        f"sigma_{i + 1}" for i in range(len(axes))
-    ]
+    assert [n for n in flat if n in ("sigma_1", "sigma_2", "sigma_3")] == [f"sigma_{i + 1}" for i in range(len(axes))]
 
 
 def test_engine_and_client_agree_in_names_and_values(gaussian, centered):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from erfscope_engine.metrics import Geometry, flat_scalars, standard_errors
 
 

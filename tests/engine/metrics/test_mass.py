@@ -4,12 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from erfscope_engine.metrics import Geometry, measure_map
-from erfscope_engine.metrics.mass import mass_areas
-from erfscope_engine.metrics.patch import cut
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import erf
+
+from erfscope_engine.metrics import Geometry, measure_map
+from erfscope_engine.metrics.mass import mass_areas
+from erfscope_engine.metrics.patch import cut
 
 SHARES = ("0.20", "0.30", "0.50", "0.99")
 

@@ -5,10 +5,11 @@ import math
 
 import numpy as np
 import pytest
-from erfscope.contract.problem import ProblemError
-from erfscope_engine.metrics import Geometry, MapMetrics, flat_scalars, measure_map, standard_errors
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from erfscope.contract.problem import ProblemError
+from erfscope_engine.metrics import Geometry, MapMetrics, flat_scalars, measure_map, standard_errors
 
 SHAPES = [(1,), (1, 1), (1, 1, 1), (2, 2), (7,), (5, 8), (4, 1, 3), (3, 4, 5)]
 
@@ -41,9 +42,7 @@ def numbers(metrics: MapMetrics) -> list[float]:
         return [float(value)] if isinstance(value, int | float) else []
 
     models = [getattr(metrics, f.name) for f in dataclasses.fields(metrics)]
-    return walk(
-        [m.model_dump() if hasattr(m, "model_dump") else [a.model_dump() for a in m.values()] for m in models]
-    )
+    return walk([m.model_dump() if hasattr(m, "model_dump") else [a.model_dump() for a in m.values()] for m in models])
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -73,9 +72,7 @@ def test_a_map_of_zeros_has_no_metrics(centered):
 )
 def test_no_scalar_depends_on_the_maps_scale(gaussian, seed, shape, exponent):
     m = gaussian(shape, [n / 6 for n in shape]) * (0.5 + np.random.default_rng(seed).random(shape))
-    geometry = Geometry(
-        tuple((n - 1) / 2 for n in shape), tuple((0, n) for n in shape), shape, (4.0,) * len(shape)
-    )
+    geometry = Geometry(tuple((n - 1) / 2 for n in shape), tuple((0, n) for n in shape), shape, (4.0,) * len(shape))
     plain, scaled = flat_scalars(m, geometry), flat_scalars(m * 10**exponent, geometry)
     loose = {"r2": 1e-4, "border_mass": 1e-2}  # a search stops somewhere within its tolerance
     for name, value in plain.items():

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from erfscope_engine.metrics import measure_map
 
 

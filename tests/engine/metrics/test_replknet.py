@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from erfscope.contract.problem import ProblemError
 from erfscope_engine.metrics import area_ratio, score_map
 
@@ -68,9 +69,7 @@ def test_squares_stay_within_a_map_that_is_not_square(shape):
 
 
 def test_score_map_is_the_logarithm_over_its_maximum():
-    assert score_map(np.array([[0.0, 9.0], [99.0, 999.0]])) == pytest.approx(
-        np.array([[0, 1 / 3], [2 / 3, 1]])
-    )
+    assert score_map(np.array([[0.0, 9.0], [99.0, 999.0]])) == pytest.approx(np.array([[0, 1 / 3], [2 / 3, 1]]))
     assert score_map(np.zeros((2, 2))).tolist() == [[0, 0], [0, 0]]
     assert score_map(np.ones((2, 2), np.float32)).dtype == np.float32
 

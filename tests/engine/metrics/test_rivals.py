@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from erfscope_engine.metrics import measure_map
 from erfscope_engine.metrics.rivals import PROFILES
 

@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import multivariate_normal
+
 from erfscope_engine.metrics import measure_map
 from erfscope_engine.metrics.border import box_probability
-from scipy.stats import multivariate_normal
 
 
 def test_uniform_set_of_pixels(centered):
@@ -57,9 +58,7 @@ def test_strict_lattices_score_one(gaussian, centered, period, axes):
     m = gaussian((257, 257), 30.0) * comb(257, period, axes)
     shape = measure_map(m, centered((257, 257), stride=16)).shape
     assert shape.lattice == pytest.approx(1, abs=0.02)
-    assert max(shape.lattice_frequency) * period == pytest.approx(
-        round(max(shape.lattice_frequency) * period)
-    )
+    assert max(shape.lattice_frequency) * period == pytest.approx(round(max(shape.lattice_frequency) * period))
 
 
 def test_a_half_filled_lattice_scores_in_between(gaussian, centered):

@@ -13,9 +13,11 @@ from erfscope_engine.regions.table import Call, needs
 from erfscope_engine.tape import Ref
 
 # Operators whose arguments need no change when they run on a part, as long as the axes they mix are whole.
-POSITIONWISE = {"_softmax", "_log_softmax", "_safe_softmax", "native_layer_norm", "_to_copy", "clone", "detach", "alias",
-                "hardswish", "prelu", "_prelu_kernel", "rsub", "where", "masked_fill", "log_sigmoid_forward", "permute",
-                "transpose", "t", "native_batch_norm", "contiguous", "fill", "unsqueeze", "native_dropout"}  # fmt: skip
+POSITIONWISE = {
+    "_softmax", "_log_softmax", "_safe_softmax", "native_layer_norm", "_to_copy", "clone", "detach", "alias",
+    "hardswish", "prelu", "_prelu_kernel", "rsub", "where", "masked_fill", "log_sigmoid_forward", "permute",
+    "transpose", "t", "native_batch_norm", "contiguous", "fill", "native_dropout",
+}  # fmt: skip
 
 
 def whole_step(call: Call) -> Step:

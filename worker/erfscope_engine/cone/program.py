@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from erfscope_engine.cone import convolution, moves, pointwise, pooling
+from erfscope_engine.cone import convolution, moves, pointwise, pooling, products
 from erfscope_engine.cone.box import Box, cropped_axes, cut, full, hull
 from erfscope_engine.cone.fusion import Fused, fuse
 from erfscope_engine.cone.generic import part_step, whole_step
@@ -20,7 +20,7 @@ from erfscope_engine.cone.step import KERNELS, Step
 from erfscope_engine.regions.table import Call
 from erfscope_engine.tape import Entry, Tape
 
-__all__ = ["Cone", "convolution", "moves", "pointwise", "pooling"]
+__all__ = ["Cone", "convolution", "moves", "pointwise", "pooling", "products"]
 
 aten = torch.ops.aten
 

@@ -15,7 +15,7 @@ Backward = Callable[[Any, Sequence[Tensor | None]], Sequence[Tensor | None]]
 
 @dataclass(frozen=True)
 class Step:
-    """`forward(inputs) → (outputs, kept)`, `backward(kept, output gradients) → input gradients` (None where there is none).
+    """`forward(inputs) → (outputs, kept)`, `backward(kept, output gradients) → input gradients`, None for none.
 
     Inputs come cut to `reads` (value, box), outputs fill `writes` (value or None, box). Inputs must not be changed;
     gradients may be handed on as they are. `kept` is None where the output does not depend differentiably on the input.

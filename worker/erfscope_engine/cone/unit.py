@@ -16,5 +16,6 @@ def cone_of(traced: Traced, layer: Layer, unit: tuple[int, ...]) -> Cone:
 
 def bytes_of(traced: Traced, cone: Cone) -> int:
     """Bytes of all tensors of a cone: about what a run keeps for its way back."""
-    values = traced.tape.values
-    return sum(prod(lengths(box)) * values[index].dtype.itemsize for index, box in cone.boxes.items())
+    values, entries = traced.tape.values, traced.tape.entries
+    own = [index for index in cone.boxes if (made := values[index].entry) is None or not entries[made].op.is_view]
+    return sum(prod(lengths(cone.boxes[index])) * values[index].dtype.itemsize for index in own)

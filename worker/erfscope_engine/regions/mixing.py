@@ -114,11 +114,18 @@ def _matrix_product(call: Call, region: Region, bias: bool) -> Needs:
         yield operands[0], broadcast(region, call.shape(operands[0]))
 
 
-@rule("scaled_dot_product_attention", "_scaled_dot_product_attention_math")
+@rule(
+    "scaled_dot_product_attention", "_scaled_dot_product_attention_math", "_scaled_dot_product_flash_attention_for_cpu",
+    "_scaled_dot_product_flash_attention", "_scaled_dot_product_efficient_attention",
+    "_scaled_dot_product_cudnn_attention", "_scaled_dot_product_fused_attention_overrideable",
+)  # fmt: skip
 def attention(call: Call, region: Region) -> Needs:
     """Queries by themselves, keys and values whole, batch and head by themselves."""
     for position, ref in enumerate(call.entry.args[:3]):
         if isinstance(ref, Ref):
             shape = call.shape(ref)
-            tokens = region[-2] if position == 0 else whole(shape[-2])
-            yield ref, (*region[:-2], tokens, whole(shape[-1]))
+            tokens = region[2] if position == 0 else whole(shape[-2])
+            yield ref, (*region[:2], tokens, whole(shape[-1]))
+    for ref in call.entry.refs:
+        if ref not in call.entry.args[:3]:  # a mask that depends on the input
+            yield ref, whole_region(call.shape(ref))

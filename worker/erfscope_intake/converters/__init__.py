@@ -11,6 +11,7 @@ from erfscope_intake.converters import (
     norm,
     pooling,
     quantised,
+    recurrent,
     reduce,
     resize,
     sampling,
@@ -21,8 +22,8 @@ from erfscope_intake.converters import (
 from erfscope_intake.converters.table import TABLE, Node, Row
 
 FAMILIES = (
-    activation, attention, convolution, elementwise, fill, indexing, matrix, norm, pooling, quantised, reduce, resize,
-    sampling, sequences, shape, signal,
+    activation, attention, convolution, elementwise, fill, indexing, matrix, norm, pooling, quantised, recurrent,
+    reduce, resize, sampling, sequences, shape, signal,
 )  # fmt: skip
 
 __all__ = ["FAMILIES", "TABLE", "Node", "Row"]

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from erfscope_intake.converters.table import Node, converts
+from erfscope_intake.converters.table import Node, converts, numbers, within_limit
 from erfscope_intake.converters.windows import Window, pad, window
 
 MAX_POOL = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
@@ -127,3 +127,20 @@ def global_lp_pool(node: Node, x: Tensor) -> Tensor:
     """p-norm over the whole plane."""
     p = node.float("p", 2)
     return (x.abs() ** p).sum(_plane(x), keepdim=True) ** (1 / p) if x.ndim > 2 else x.abs()
+
+
+@converts("MaxUnpool", reads=(2,))
+def max_unpool(node: Node, x: Tensor, positions: Tensor, shape: Tensor | None = None) -> Tensor:
+    """Values back to where MaxPool found them (flat positions over the whole output without `shape`), 0 elsewhere."""
+    frame = window(node, x.shape[2:], node.ints("kernel_shape", ()))
+    extents = [(n - 1) * s + k - sum(p) for n, s, k, p in
+               zip(x.shape[2:], frame.strides, frame.kernel, frame.pads, strict=True)]  # fmt: skip
+    plain = [*x.shape[:2], *extents]
+    out = within_limit(plain if shape is None else numbers(shape), x.dtype)
+    flat = torch.zeros(math.prod(out), dtype=x.dtype, device=x.device)
+    if out != plain:  # positions count over the extents that the pooling saw
+        places = torch.unravel_index(positions.reshape(-1), plain)
+        positions = torch.zeros_like(places[0])
+        for place, extent in zip(places, out, strict=True):
+            positions = positions * extent + place
+    return flat.scatter(0, positions.reshape(-1), x.reshape(-1)).reshape(out)

@@ -4,10 +4,14 @@ Rounding has no useful gradient; without it the network is the one that was quan
 result says so. Saturation stays: quantisers often fold a ReLU into it.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
+from erfscope_intake.converters.activation import leaky_relu
 from erfscope_intake.converters.convolution import conv
+from erfscope_intake.converters.pooling import average_pool
 from erfscope_intake.converters.table import MICROSOFT, Node, axis_of, converts
 
 RANGES = {torch.uint8: (0, 255), torch.int8: (-128, 127), torch.int16: (-32768, 32767)}
@@ -58,9 +62,14 @@ def dequantize(node: Node, q: Tensor, scale: Tensor, zero: Tensor | None = None)
 
 @converts("DynamicQuantizeLinear")
 def dynamic_quantize(node: Node, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """x in 255 steps of its own range, not rounded."""
+    """x in 255 steps of its own range, not rounded; followed, steps of 1, which come to the same.
+
+    The range of the whole tensor must not get on the tape: unrounded it cancels, and every field would be global.
+    """
+    if not node.constant:
+        return x, x.new_ones(()), x.new_zeros(())
     zero = torch.zeros((), dtype=x.dtype, device=x.device)
-    low, high = torch.minimum(x.amin(), zero).detach(), torch.maximum(x.amax(), zero).detach()
+    low, high = torch.minimum(x.amin(), zero), torch.maximum(x.amax(), zero)
     scale = (high - low) / 255
     point = torch.clamp(torch.round(-low / scale), 0, 255)
     return x / scale + point, scale, point
@@ -136,3 +145,26 @@ def qlinear_global_average_pool(
     axes = list(range(1, x.ndim - 1)) if node.int("channels_last", 0) else list(range(2, x.ndim))
     real = _dequantised(node, x, x_scale, x_zero, 1).mean(axes, keepdim=True)
     return _quantised(node, real, y_scale, y_zero, 1)
+
+
+def _qlinear(name: str, function: Callable[[Node, Tensor], Tensor]) -> None:
+    @converts(name, domain=MICROSOFT, reads=(4,))
+    def unary(
+        node: Node, x: Tensor, x_scale: Tensor, x_zero: Tensor | None, y_scale: Tensor, y_zero: Tensor | None = None
+    ) -> Tensor:
+        """A function of what the steps stand for."""
+        return _quantised(node, function(node, _dequantised(node, x, x_scale, x_zero, 1)), y_scale, y_zero, 1)
+
+
+_qlinear("QLinearLeakyRelu", leaky_relu)
+_qlinear("QLinearSigmoid", lambda _node, x: torch.sigmoid(x))
+_qlinear("QLinearAveragePool", average_pool)
+_qlinear("QLinearSoftmax", lambda node, x: torch.softmax(x, node.int("axis", -1)))
+
+
+@converts("QLinearConcat", domain=MICROSOFT, reads=(1,))
+def qlinear_concat(node: Node, y_scale: Tensor, y_zero: Tensor, *parts: Tensor) -> Tensor:
+    """Side by side, what the steps stand for; parts come as (x, scale, zero) each."""
+    triples = zip(parts[::3], parts[1::3], parts[2::3], strict=True)
+    real = [_dequantised(node, x, scale, zero, 1) for x, scale, zero in triples]
+    return _quantised(node, torch.cat(real, node.int("axis", 0)), y_scale, y_zero, 1)

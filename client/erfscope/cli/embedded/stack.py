@@ -97,7 +97,7 @@ class Stack:
             "unixsocketperm": "700",
             "dir": str(self.house.data_dir / "valkey"),
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendfsync": "always",  # one writer, one disk: everysec would make each submit wait for the next second
             "maxmemory-policy": "noeviction",
             "save": "",
             "daemonize": "no",

@@ -1,0 +1,53 @@
+# One image per role, each with one extra: docker build --target api|worker|worker-gpu .
+#
+# Build arguments go to pip: PIP_INDEX_URL where packages come from a mirror; PIP_EXTRA_INDEX_URL, for `worker`
+# alone, may name PyTorch's CPU wheels. Without it torch comes with its CUDA libraries, some gigabytes.
+ARG PYTHON=3.12
+
+FROM python:${PYTHON}-slim AS base
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PATH=/opt/erfscope/bin:$PATH
+# /data is a volume that api and worker share: one user, with one number, in both.
+RUN groupadd --gid 10001 erfscope \
+    && useradd --uid 10001 --gid erfscope --no-create-home --home-dir /tmp --shell /usr/sbin/nologin erfscope \
+    && install --directory --owner=erfscope --group=erfscope --mode=0700 /data
+
+FROM base AS source
+RUN python -m venv /opt/erfscope
+WORKDIR /source
+COPY pyproject.toml README.md LICENSE ./
+COPY client client
+COPY service service
+COPY worker worker
+
+FROM source AS api-build
+ARG PIP_INDEX_URL
+RUN pip install --no-cache-dir '.[service]'
+
+FROM source AS worker-build
+ARG PIP_INDEX_URL
+ARG PIP_EXTRA_INDEX_URL
+RUN pip install --no-cache-dir '.[worker]'
+
+FROM source AS worker-gpu-build
+ARG PIP_INDEX_URL
+RUN pip install --no-cache-dir '.[worker]'
+
+FROM base AS api
+COPY --from=api-build /opt/erfscope /opt/erfscope
+USER erfscope
+WORKDIR /data
+EXPOSE 8000
+CMD ["python", "-P", "-m", "erfscope_service"]
+
+FROM base AS worker
+COPY --from=worker-build /opt/erfscope /opt/erfscope
+USER erfscope
+WORKDIR /data
+CMD ["python", "-P", "-m", "erfscope_worker"]
+
+FROM base AS worker-gpu
+ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+COPY --from=worker-gpu-build /opt/erfscope /opt/erfscope
+USER erfscope
+WORKDIR /data
+CMD ["python", "-P", "-m", "erfscope_worker"]

@@ -1,0 +1,172 @@
+"""Ours against the script's way (full image, batch 1, autograd of the centre) on the same module, inputs and threads.
+
+Runs are interleaved and medians are taken, so that the ratios stand even where the machine is noisy. For each row:
+seconds per image, their ratio, the cone's arithmetic as a share of the machine's convolution peak, peak memory.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.bodies import ROWS, Row
+from erfscope_engine.cone.unit import cone_of
+from erfscope_engine.module import network_of
+from erfscope_engine.plan import trace_network
+from erfscope_engine.units import center_of
+
+IMAGES = 20  # what the script averages over
+
+
+def script_way(body: nn.Module, x: Tensor) -> Tensor:
+    """One image: forward, the ReLU of the centre's channels summed, backward."""
+    x = x.clone().requires_grad_()
+    out = body(x)
+    center = tuple(n // 2 for n in out.shape[2:])
+    (g,) = torch.autograd.grad(nn.functional.relu(out[(slice(None), slice(None), *center)]).sum(), x)
+    return g
+
+
+class Ours:
+    """The engine on one body, planned for many samples."""
+
+    def __init__(self, body: nn.Module, shape: tuple[int, ...]) -> None:
+        started = time.perf_counter()
+        traced, layer = trace_network(network_of(body, shape), "auto", samples=IMAGES)
+        self.cone = cone_of(traced, layer, center_of(layer))
+        self.batch = traced.tape.batch
+        self.x = torch.randn(traced.tape.values[0].shape)
+        self.planning = time.perf_counter() - started
+
+    def __call__(self) -> Tensor | None:
+        run = self.cone.run(self.x)
+        return run.back(torch.ones_like(run.output))
+
+    def flops(self) -> int:
+        """Arithmetic of one image, forward and backward."""
+        with FlopCounterMode(display=False) as counter:
+            self()
+        return int(counter.get_total_flops()) // self.batch
+
+
+def convolution_peak() -> float:
+    """FLOP/s of a large convolution, the best of several."""
+    conv = nn.Conv2d(256, 256, 3, padding=1).to(memory_format=torch.channels_last)
+    x = torch.randn(4, 256, 56, 56).to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        seconds = min(_timed(lambda: conv(x)) for _ in range(12))
+    return 2 * 256 * 256 * 9 * 56 * 56 * 4 / seconds
+
+
+def _timed(run: object) -> float:
+    assert callable(run)
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def measure_row(row: Row, rounds: int) -> dict[str, float | str | int]:
+    """Medians over interleaved rounds, after one warm-up."""
+    torch.manual_seed(0)
+    body = row.build().eval().requires_grad_(False)
+    ours = Ours(body, row.shape)
+    images = torch.randn(1, *row.shape)
+    script_way(body, images)
+    ours()
+    theirs_s, ours_s, peaks = [], [], []
+    for _ in range(rounds):
+        theirs_s.append(_timed(lambda: script_way(body, images)))
+        ours_s.append(_timed(ours) / ours.batch)
+        peaks.append(convolution_peak())
+    flops, mine = ours.flops(), statistics.median(ours_s)
+    return {
+        "row": row.name,
+        "batch": ours.batch,
+        "script_s": statistics.median(theirs_s),
+        "ours_s": mine,
+        "ratio": statistics.median(a / b for a, b in zip(theirs_s, ours_s, strict=True)),
+        "ratio_20_images": IMAGES * statistics.median(theirs_s) / (ours.planning + IMAGES * mine),
+        "gflop": flops / 1e9,
+        "share_of_peak": flops / mine / statistics.median(peaks),
+        "planning_s": ours.planning,
+    }
+
+
+def peak_memory(row: Row, side: str) -> int:
+    """Peak resident bytes of one way in a process of its own, less the process before it starts."""
+    code = f"from benchmarks.engine import memory_of; memory_of({row.name!r}, {side!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return int(done.stdout)
+
+
+def memory_of(name: str, side: str) -> None:
+    """Print the growth of this process' peak memory while one way runs twice."""
+    import resource
+
+    row = next(row for row in ROWS if row.name == name)
+    body = row.build().eval().requires_grad_(False)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if side == "ours":
+        ours = Ours(body, row.shape)
+        ours()
+        ours()
+    else:
+        script_way(body, torch.randn(1, *row.shape))
+        script_way(body, torch.randn(1, *row.shape))
+    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", help="rows whose name contains this")
+    parser.add_argument("--memory", action="store_true", help="measure peak memory too (processes of their own)")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    options = parser.parse_args()
+    rows = []
+    for row in ROWS:
+        if options.only and options.only not in row.name:
+            continue
+        found = measure_row(row, options.rounds)
+        if options.memory:
+            found["ours_mib"] = peak_memory(row, "ours") / 2**20
+            found["script_mib"] = peak_memory(row, "script") / 2**20
+        rows.append(found)
+        print(f"{row.name}: {found['ratio']:.1f}x", file=sys.stderr)
+    _show(rows)
+    if options.json:
+        machine = {"threads": torch.get_num_threads(), "torch": torch.__version__}
+        options.json.write_text(json.dumps({"machine": machine, "rows": rows}, indent=2) + "\n")
+
+
+def _show(rows: list[dict[str, float | str | int]]) -> None:
+    table = Table(title=f"ERF of the centre unit, seconds per image ({torch.get_num_threads()} threads)")
+    heads = {"row": "network", "batch": "batch", "script_s": "script", "ours_s": "ours", "ratio": "ratio",
+             "ratio_20_images": "20 images", "gflop": "GFLOP", "share_of_peak": "of conv peak",
+             "ours_mib": "MiB ours", "script_mib": "MiB script"}  # fmt: skip
+    shown = [key for key in heads if any(key in row for row in rows)]
+    for key in shown:
+        table.add_column(heads[key], justify="left" if key == "row" else "right")
+    for row in rows:
+        table.add_row(*(_cell(key, row[key]) for key in shown))
+    Console().print(table)
+
+
+def _cell(key: str, value: float | str | int) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0f}" if key.endswith("mib") else f"{value:.3f}" if key.endswith("_s") else f"{value:.2f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Hostile ONNX files through POST /erf: the right verdict, bounded memory and time, and a worker that goes on."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from tests.house.conftest import PATIENCE, House
+from tests.house.hostile_onnx import FILES, NAMES, Hostile, named
+
+MEMORY = 4 << 30  # what a job may use at most (ERFSCOPE_JOB_MEMORY_BYTES), plus the imports of a child
+
+
+class Gauge:
+    """Watches the largest resident memory of the processes that run jobs."""
+
+    def __init__(self, house: House) -> None:
+        self.house, self.peak = house, 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.05):
+            self.peak = max([self.peak, *(resident(pid) for pid in self.house.children())])
+
+    def stop(self) -> int:
+        """The peak, in bytes."""
+        self._stop.set()
+        self._thread.join()
+        return self.peak
+
+
+def resident(pid: int) -> int:
+    """High-water mark of a process' resident memory; 0 when it has gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)
+
+
+@pytest.fixture(scope="module")
+def http(house: House) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=house.url, timeout=PATIENCE, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="module", autouse=True)
+def gauge(house: House) -> Iterator[Gauge]:
+    watching = Gauge(house)
+    yield watching
+    watching.stop()
+
+
+def ended(http: httpx2.Client, content: bytes, **request: Any) -> dict[str, Any]:
+    """The job of one file, once it has ended."""
+    form = {"request": json.dumps(request)} if request else {}
+    accepted = http.post("/erf", files={"model": ("model.onnx", content)}, data=form)
+    assert accepted.status_code == 202, accepted.text
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        job: dict[str, Any] = http.get(accepted.headers["Location"], headers={"Prefer": "wait=5"}).json()
+        if job["status"] not in ("queued", "running"):
+            return job
+    raise AssertionError("the job did not end")
+
+
+def good(http: httpx2.Client, onnx_model: bytes, seed: int) -> None:
+    """A good job that no cache can answer."""
+    job = ended(http, onnx_model, average={"inputs": 1, "seed": seed})
+    assert job["status"] == "succeeded", job["error"]
+    assert not job["cached"]
+
+
+@pytest.mark.parametrize("number", range(len(FILES)), ids=list(FILES))
+def test_verdict(number: int, http: httpx2.Client, onnx_model: bytes) -> None:
+    hostile: Hostile = list(FILES.values())[number]
+    job = ended(http, hostile.content(), **hostile.request)
+    assert job["status"] == "failed"
+    error = job["error"]
+    assert error["type"].removeprefix("/problems/") in hostile.kinds, error
+    assert all(word in error["detail"] for word in hostile.words), error["detail"]
+    assert len(error["detail"]) < 2_000
+    assert job["attempt"] == 1  # a verdict, not a death
+    assert job["timing"]["seconds"] < hostile.seconds
+    good(http, onnx_model, 1000 + number)
+
+
+def test_an_empty_file_does_not_pass_the_door(http: httpx2.Client) -> None:
+    refused = http.post("/erf", files={"model": ("model.onnx", b"")})
+    assert refused.status_code == 400
+    assert refused.json()["type"] == "/problems/bad-request"
+
+
+@pytest.mark.parametrize("name", NAMES.values(), ids=list(NAMES))
+def test_names_are_inert(name: str, http: httpx2.Client) -> None:
+    job = ended(http, named(name).SerializeToString(), average={"inputs": 1})
+    if job["status"] == "succeeded":
+        assert job["result"]["layer"]["name"] == name  # JSON carries it escaped; nothing else does
+        assert http.get(job["links"]["heatmap"]).headers["Content-Type"] == "image/png"
+    else:
+        assert job["error"]["status"] == 422
+        assert len(job["error"]["detail"]) < 2_000
+
+
+def test_the_worker_has_lived_through_it(http: httpx2.Client, house: House, gauge: Gauge) -> None:
+    assert http.get("/health/ready").json()["workers"] == 1
+    assert house.process.poll() is None
+    assert 0 < gauge.peak < MEMORY
