@@ -131,7 +131,7 @@ def test_layers_here(run: Run, spec: Path) -> None:
     done = run("layers", "spec.json")
     assert done.returncode == 0
     first, second = (line.split() for line in done.stdout.splitlines()[1:3])
-    assert first == ["first", "conv", "2x16x16", "3x3", "1x1", "3.5%"]
+    assert first == ["first", "conv", "2×16×16", "3×3", "1×1", "3.5%"]
     assert second[:3] == ["second", "←", "auto"]
     listed = json.loads(run("layers", "spec.json", "--json").stdout)
     assert [row["name"] for row in listed["layers"]] == ["first", "second"]
@@ -202,7 +202,7 @@ def test_layers_of_a_service(run: Run, service: Service, spec: Path, tmp_path: P
     service.on("POST /models", Reply(202, stored))
     done = run("layers", "net.onnx", "--url", service.url)
     assert "/[a]/Conv ← auto" in done.stdout
-    assert "1x?" in done.stdout
+    assert "1×?" in done.stdout
     assert "Cannot be converted: LSTM" in done.stdout
     refused = run("layers", "spec.json", "--url", service.url)
     assert refused.returncode == 2

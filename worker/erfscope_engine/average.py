@@ -66,11 +66,15 @@ class Average:
         channels: int,
         statistic: Statistic,
         clusters: int,
+        units: int = 1,
     ) -> Self:
-        """For `clusters` clusters at first, in as many groups as memory allows (it may grow: groups then join)."""
+        """For `clusters` clusters at first, in as many groups as memory allows beside `units` − 1 averages like it.
+
+        It may grow: groups then join.
+        """
         size = int(np.prod([hi - lo for lo, hi in window]))
         most = FEWEST_GROUPS
-        while most < MOST_GROUPS and 2 * most * size <= LARGEST_STORE:
+        while most < MOST_GROUPS and 2 * most * size * units <= LARGEST_STORE:
             most *= 2
         span = 1
         while span * most < clusters:

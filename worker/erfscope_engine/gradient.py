@@ -20,23 +20,48 @@ Channels = str | tuple[int, ...]  # "sum", "random", or a list
 VANISHING = 1e-5  # rms gradient of the channel sum over that of random signs (behind a LayerNorm: 1e-8)
 
 
+class Forward:
+    """Forward runs of a cone on seeded samples; the latest is kept, so that units that share it go back from one run.
+
+    Sample k is always the same, whatever the batch.
+    """
+
+    def __init__(self, traced: Traced, cone: Cone, seed: int, source: Source, images: Sequence[NDArray[Any]]) -> None:
+        self.traced, self.cone, self.seed, self.source, self.images = traced, cone, seed, source, images
+        self._latest: tuple[int, Run] | None = None
+
+    def run(self, first: int) -> Run:
+        """The run on samples first … first + batch − 1."""
+        if self._latest is None or self._latest[0] != first:
+            self._latest = None  # the old run's memory goes before the new one's is taken
+            self._latest = (first, self.cone.run(self._inputs(first)))
+        return self._latest[1]
+
+    def _inputs(self, first: int) -> Tensor:
+        network, batch = self.traced.network, self.traced.tape.batch
+        rows = [draw(self.source, network.input_shape, self.seed, first + n, self.images) for n in range(batch)]
+        return torch.from_numpy(np.stack(rows)).to(device=network.device, dtype=network.dtype)
+
+
 @dataclass(frozen=True)
 class Probe:
-    """One unit of a traced network and how it is excited; sample k of it is always the same.
+    """One unit of a traced network and how it is excited: target number `target` of the cone that `forward` runs.
 
     `scale` seeds the gradient with 2**scale; `rectified` puts a ReLU on the outputs, as the RepLKNet script does.
     """
 
-    traced: Traced
+    forward: Forward
+    target: int
     layer: Layer
     unit: tuple[int, ...]
-    cone: Cone
     channels: Channels
-    seed: int
-    source: Source
-    images: Sequence[NDArray[Any]] = ()
     scale: int = 0
     rectified: bool = False
+
+    @property
+    def traced(self) -> Traced:
+        """The network on tape."""
+        return self.forward.traced
 
     @property
     def batch(self) -> int:
@@ -46,7 +71,7 @@ class Probe:
     @property
     def box(self) -> Box:
         """The part of the input that the gradient lives on, batch included."""
-        return self.cone.boxes[0]
+        return self.forward.cone.boxes[0]
 
 
 def sample_gradients(probe: Probe, first: int) -> NDArray[np.float64]:
@@ -54,29 +79,24 @@ def sample_gradients(probe: Probe, first: int) -> NDArray[np.float64]:
 
     Raises ProblemError: no-gradient where nothing on the way is differentiable, non-finite-output.
     """
-    run = probe.cone.run(_inputs(probe, first))
+    run = probe.forward.run(first)
     _check_output(probe, run)
-    seed = (_channel_weights(probe, run.output, first) * 2.0**probe.scale).to(run.output.dtype)
-    g = run.back(seed)
+    output = run.outputs[probe.target]
+    seed = (_channel_weights(probe, output, first) * 2.0**probe.scale).to(output.dtype)
+    g = run.back(probe.target, seed)
     return np.zeros(lengths(probe.box)) if g is None else g.double().cpu().numpy()
-
-
-def _inputs(probe: Probe, first: int) -> Tensor:
-    network = probe.traced.network
-    rows = [draw(probe.source, network.input_shape, probe.seed, first + n, probe.images) for n in range(probe.batch)]
-    return torch.from_numpy(np.stack(rows)).to(device=network.device, dtype=network.dtype)
 
 
 def _check_output(probe: Probe, run: Run) -> None:
     name = probe.layer.name
-    if not run.differentiable:
+    if not run.is_differentiable(probe.target):
         raise ProblemError(
             "no-gradient",
             f"Layer {name!r} is computed from the input only through operators without a gradient "
             "(comparison, rounding, search). Name an earlier layer.",
             layer=name,
         )
-    if not torch.isfinite(run.output).all():
+    if not torch.isfinite(run.outputs[probe.target]).all():
         raise ProblemError(
             "non-finite-output",
             f"Layer {name!r} has infinite or NaN values at unit {list(probe.unit)}. Look at the weights, and at the "
@@ -90,7 +110,7 @@ def _channel_weights(probe: Probe, y: Tensor, first: int) -> Tensor:
     if isinstance(probe.channels, tuple):
         weights = _listed(probe.channels, probe.layer, y)
     elif probe.channels == "random":
-        rows = [signs(tuple(y.shape[1:]), probe.seed, first + n) for n in range(len(y))]
+        rows = [signs(tuple(y.shape[1:]), probe.forward.seed, first + n) for n in range(len(y))]
         weights = torch.from_numpy(np.stack(rows)).to(y.device)
     else:
         weights = torch.ones(y.shape, device=y.device)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,14 @@ from numpy.typing import NDArray
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import ErfRequest
 from erfscope.contract.result import ErfResult
-from erfscope_engine.cone.unit import cone_of
-from erfscope_engine.gradient import Probe, started
-from erfscope_engine.layers import Layer, Traced
+from erfscope_engine.cone.unit import Place, cone_of, sharing
+from erfscope_engine.gradient import Forward, Probe, started
+from erfscope_engine.layers import Traced
 from erfscope_engine.network import Network
 from erfscope_engine.plan import trace_network
 from erfscope_engine.receptive import receptive_field_of
 from erfscope_engine.report import Measured, build_result, geometry_of
-from erfscope_engine.sampling import sample
+from erfscope_engine.sampling import Sampled, errors_of, new_average, sample
 from erfscope_engine.units import Unit, center_of, units_of
 
 Progress = Callable[[str, float], None]
@@ -29,6 +30,15 @@ class Measurement:
 
     result: ErfResult
     map: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Dead:
+    """A unit whose gradient is exactly zero in every sample."""
+
+    layer: str
+    unit: Unit
+    samples: int
 
 
 @dataclass(frozen=True)
@@ -63,52 +73,64 @@ def measure_network(
     planned = request.average.until.at_most if request.average.until else request.average.inputs
     traced, layer = trace_network(network, request.target.layer, samples=planned)
     units = units_of(request.target, layer)
-    measured = [_measure_unit(order, traced, layer, unit, n, len(units)) for n, unit in enumerate(units)]
-    main = measured[len(measured) // 2]
+    measured = _measure(order, traced, [(layer, unit) for unit in units])
+    _refuse_dead(measured)
+    alive = [unit for unit in measured if isinstance(unit, Measured)]
     profile = _profile(order, traced) if request.layers == "all" else []
-    result = build_result(request, traced, main, measured, profile, model_sha256)
+    result = build_result(request, traced, alive[len(alive) // 2], alive, profile, model_sha256)
     kind = np.float64 if request.dtype == "float64" else np.float32
-    return Measurement(result, main.map.astype(kind))
+    return Measurement(result, alive[len(alive) // 2].map.astype(kind))
 
 
-def _measure_unit(order: _Order, traced: Traced, layer: Layer, unit: Unit, part: int, parts: int) -> Measured:
-    """One unit of one layer; it is part `part` of `parts` of the whole request."""
-    request = order.request
-    field = receptive_field_of(traced, layer, unit)
-    wanted = request.target.channels
-    start = started(
-        Probe(
-            traced,
-            layer,
-            unit,
-            cone_of(traced, layer, unit),
-            channels=wanted if isinstance(wanted, str) else tuple(wanted),
-            seed=request.average.seed,
-            source=request.input.source,
-            images=order.images,
-            rectified=request.protocol == "replknet",
-        )
-    )
-    average, errors = sample(
-        start, request, geometry_of(field), lambda share: order.progress("measure", (part + share) / parts)
-    )
+def _measure(order: _Order, traced: Traced, places: Sequence[Place], *, briefly: bool = False) -> list[Measured | Dead]:
+    """Measure units; those that see much of the same share their forward runs. `briefly` leaves out errors and fits."""
+    adaptive = order.request.average.until is not None
+    teams = [[n] for n in range(len(places))] if adaptive else sharing(traced, places)
+    found: dict[int, Measured | Dead] = {}
+    for number, team in enumerate(teams):
+        units = _started(order, traced, [places[n] for n in team])
+        sample(units, order.request, partial(_report, order.progress, number, len(teams)))
+        found |= {n: _finished(traced, unit, briefly) for n, unit in zip(team, units, strict=True)}
+    return [found[n] for n in range(len(places))]
+
+
+def _report(progress: Progress, number: int, teams: int, share: float) -> None:
+    progress("measure", (number + share) / teams)
+
+
+def _started(order: _Order, traced: Traced, places: Sequence[Place]) -> list[Sampled]:
+    request, wanted = order.request, order.request.target.channels
+    channels = wanted if isinstance(wanted, str) else tuple(wanted)
+    forward = Forward(traced, cone_of(traced, places), request.average.seed, request.input.source, order.images)
+    units = []
+    for n, (layer, unit) in enumerate(places):
+        geometry = geometry_of(receptive_field_of(traced, layer, unit))
+        start = started(Probe(forward, n, layer, unit, channels, rectified=request.protocol == "replknet"))
+        units.append(Sampled(start, geometry, new_average(start.probe, request, geometry, len(places))))
+    return units
+
+
+def _finished(traced: Traced, unit: Sampled, briefly: bool) -> "Measured | Dead":
+    probe, average = unit.start.probe, unit.average
     if average.dead == average.used:
+        return Dead(probe.layer.name, probe.unit, average.used)
+    errors = {} if briefly else errors_of(average, unit.geometry)
+    return Measured.of(probe, receptive_field_of(traced, probe.layer, probe.unit), average, errors, briefly=briefly)
+
+
+def _refuse_dead(measured: Sequence["Measured | Dead"]) -> None:
+    """A single dead unit is the answer to nothing; in a grid it is left out."""
+    dead = [unit for unit in measured if isinstance(unit, Dead)]
+    if len(dead) == len(measured):
         raise ProblemError(
             "no-gradient",
-            f"The gradient of layer {layer.name!r} at unit {list(unit)} is exactly zero in all {average.used} samples: "
-            "the unit is dead (a ReLU at 0 sends nothing back). Name another layer, unit or channels.",
-            layer=layer.name,
+            f"The gradient of layer {dead[0].layer!r} at unit {list(dead[0].unit)} is exactly zero in all "
+            f"{dead[0].samples} samples: the unit is dead (a ReLU at 0 sends nothing back). Name another layer, unit or channels.",
+            layer=dead[0].layer,
         )
-    return Measured.of(start.probe, field, average, errors)
 
 
 def _profile(order: _Order, traced: Traced) -> list[Measured]:
     """The centre unit of every spatial layer, in the order of computation; dead ones are left out."""
-    rows = []
-    for n, layer in enumerate(traced.layers):
-        try:
-            rows.append(_measure_unit(order, traced, layer, center_of(layer), n, len(traced.layers)))
-        except ProblemError as problem:
-            if problem.kind != "no-gradient":
-                raise
-    return rows
+    rows = _measure(order, traced, [(layer, center_of(layer)) for layer in traced.layers], briefly=True)
+    return [row for row in rows if isinstance(row, Measured)]

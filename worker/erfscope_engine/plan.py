@@ -36,7 +36,7 @@ def trace_network(network: Network, layer: str, *, samples: int, at_most: int | 
 def _micro_batch(single: Traced, target: Layer, samples: int, at_most: int | None) -> int:
     """The largest power of two whose cones (of the centre unit) fit the working set."""
     device = single.network.device.type
-    size = bytes_of(single, cone_of(single, target, center_of(target))) or 1
+    size = bytes_of(single, cone_of(single, [(target, center_of(target))])) or 1
     room = min(LARGEST_BATCH[device], WORKING_SET[device] // size, samples, at_most or samples)
     return 1 << max(room.bit_length() - 1, 0)
 

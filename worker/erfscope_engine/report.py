@@ -23,7 +23,7 @@ from erfscope.contract.result import (
 from erfscope_engine.average import Average
 from erfscope_engine.gradient import Probe
 from erfscope_engine.layers import Traced
-from erfscope_engine.metrics import Geometry, MapMetrics, area_ratio, measure_map
+from erfscope_engine.metrics import Geometry, MapMetrics, area_ratio, brief_metrics, measure_map
 from erfscope_engine.receptive import ReceptiveField
 
 Errors = dict[str, float | None]
@@ -42,8 +42,10 @@ class Measured:
     metrics: MapMetrics
 
     @classmethod
-    def of(cls, probe: Probe, field: ReceptiveField, average: Average, errors: Errors) -> Self:
-        """Normalise and measure an average."""
+    def of(
+        cls, probe: Probe, field: ReceptiveField, average: Average, errors: Errors, *, briefly: bool = False
+    ) -> Self:
+        """Normalise and measure an average; `briefly` without fits of rival shapes."""
         raw = average.map()
         peak = float(raw.max())
         m = raw / peak
@@ -54,7 +56,7 @@ class Measured:
             float(np.log2(peak)) - probe.scale,
             Samples(used=average.used, dead=average.dead),
             errors,
-            measure_map(m, geometry_of(field)),
+            (brief_metrics if briefly else measure_map)(m, geometry_of(field)),
         )
 
 

@@ -1,7 +1,7 @@
 """The sampling loop: how many samples, over how many weights, until when."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -11,7 +11,7 @@ from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import ErfRequest, Statistic, Until
 from erfscope_engine.average import Average
 from erfscope_engine.cone.unit import cone_of
-from erfscope_engine.gradient import Probe, Started, sample_gradients
+from erfscope_engine.gradient import Forward, Probe, Started, sample_gradients
 from erfscope_engine.metrics import Geometry, flat_scalars, standard_errors
 from erfscope_engine.plan import trace_network
 
@@ -21,46 +21,58 @@ Gradients = NDArray[np.float64]
 WATCHED = ("erf_size", "mass_50_side")  # what `until` makes precise
 
 
-def sample(start: Started, request: ErfRequest, geometry: Geometry, done: Done) -> tuple[Average, Errors]:
-    """Average the gradients of a probe as `request.average` says; returns the average and standard errors."""
-    average, total = new_average(start.probe, request, geometry), request.average.weights * request.average.inputs
-    sample_part(start, request, average, (0, total), partial(_report, done, total))
-    errors, until = errors_of(average, geometry), request.average.until
-    grows = until is not None and request.average.weights == 1
-    while grows and until and average.used < until.at_most and not _precise(average, errors, geometry, until):
-        part = (average.used, min(2 * average.used, until.at_most))
-        sample_part(start, request, average, part, partial(_report, done, until.at_most))
-        errors = errors_of(average, geometry)
-    return average, errors
+@dataclass(frozen=True)
+class Sampled:
+    """A unit on its way: how it is excited, where it sits, and the average so far."""
+
+    start: Started
+    geometry: Geometry
+    average: Average
+
+
+def sample(units: Sequence[Sampled], request: ErfRequest, done: Done) -> None:
+    """Take the samples that `request.average` asks for into every unit's average; the units share one cone."""
+    total = request.average.weights * request.average.inputs
+    sample_part(units, request, (0, total), partial(_report, done, total))
+    until = request.average.until
+    if until is None or request.average.weights > 1:
+        return
+    for unit in units:
+        average = unit.average
+        while average.used < until.at_most and not _precise(unit, until):
+            part = (average.used, min(2 * average.used, until.at_most))
+            sample_part([unit], request, part, partial(_report, done, until.at_most))
 
 
 def _report(done: Done, most: int, used: int) -> None:
     done(used / most)
 
 
-def new_average(probe: Probe, request: ErfRequest, geometry: Geometry) -> Average:
-    """An empty average for the samples that `request` asks for; parts of one request all start from such a one."""
+def new_average(probe: Probe, request: ErfRequest, geometry: Geometry, units: int = 1) -> Average:
+    """An empty average for the samples that `request` asks for, one of `units`; parts of a request start from such."""
     window = tuple(probe.box[k] for k in probe.traced.space)
     channels = int(np.prod(probe.traced.network.input_shape)) // int(np.prod(geometry.shape))
     statistic = Statistic.RELU if request.protocol == "replknet" else request.average.statistic
     clusters = request.average.weights if request.average.weights > 1 else request.average.inputs
-    return Average.planned(geometry.shape, window, channels, statistic, clusters)
+    return Average.planned(geometry.shape, window, channels, statistic, clusters, units)
 
 
 def sample_part(
-    start: Started, request: ErfRequest, average: Average, part: tuple[int, int], done: Callable[[int], None]
+    units: Sequence[Sampled], request: ErfRequest, part: tuple[int, int], done: Callable[[int], None]
 ) -> None:
-    """Take samples part[0] … part[1] − 1 into `average`; draw w of the weights holds samples w·inputs and on."""
+    """Take samples part[0] … part[1] − 1; draw w of the weights holds samples w·inputs and on."""
     inputs, draws = request.average.inputs, request.average.weights
     for weight in range(draws):
         first, stop = (max(part[0], weight * inputs), min(part[1], (weight + 1) * inputs)) if draws > 1 else part
         if first >= stop:
             continue
-        at = _redrawn(start.probe, weight) if weight else start.probe
-        for k in range(first, stop, at.batch):
-            g = start.first if k == 0 else sample_gradients(at, k)
-            _take(average, at, g, k, stop, weight if draws > 1 else None)
-            done(average.used)
+        probes = [unit.start.probe for unit in units]
+        probes = _redrawn(probes, weight) if weight else probes
+        for k in range(first, stop, probes[0].batch):
+            for unit, probe in zip(units, probes, strict=True):
+                g = unit.start.first if k == 0 else sample_gradients(probe, k)
+                _take(unit.average, probe, g, k, stop, weight if draws > 1 else None)
+            done(units[0].average.used)
 
 
 def _take(average: Average, probe: Probe, g: Gradients, first: int, stop: int, cluster: int | None) -> None:
@@ -78,16 +90,24 @@ def _take(average: Average, probe: Probe, g: Gradients, first: int, stop: int, c
         average.add(g[n], first + n if cluster is None else cluster, channels)
 
 
-def _redrawn(probe: Probe, weight: int) -> Probe:
+def _redrawn(probes: Sequence[Probe], weight: int) -> list[Probe]:
     """New weights, and a new tape: constants that come from weights were folded into the old one."""
-    network = probe.traced.network
+    old = probes[0].forward
+    network = old.traced.network
     if network.redraw is None:
         raise ProblemError(
             "unsupported-feature", "average.weights > 1 needs weights that can be re-drawn; set `weights`."
         )
     network.redraw(weight)
-    traced, layer = trace_network(network, probe.layer.name, samples=probe.batch, at_most=probe.batch)
-    return replace(probe, traced=traced, layer=layer, cone=cone_of(traced, layer, probe.unit))
+    batch, name = old.traced.tape.batch, probes[-1].layer.name
+    traced, _ = trace_network(network, name, samples=batch, at_most=batch)
+    layers = [traced.layer(probe.layer.name) for probe in probes]
+    cone = cone_of(traced, [(layer, probe.unit) for layer, probe in zip(layers, probes, strict=True)])
+    forward = Forward(traced, cone, old.seed, old.source, old.images)
+    return [
+        replace(probe, forward=forward, target=n, layer=layer)
+        for n, (probe, layer) in enumerate(zip(probes, layers, strict=True))
+    ]
 
 
 def errors_of(average: Average, geometry: Geometry) -> Errors:
@@ -98,10 +118,11 @@ def errors_of(average: Average, geometry: Geometry) -> Errors:
     return standard_errors(means, counts.astype(float), geometry, finish=average.finish)
 
 
-def _precise(average: Average, errors: Errors, geometry: Geometry, until: Until) -> bool:
-    if average.dead == average.used:
+def _precise(unit: Sampled, until: Until) -> bool:
+    if unit.average.dead == unit.average.used:
         return False
-    now = flat_scalars(average.map(), geometry)
+    errors = errors_of(unit.average, unit.geometry)
+    now = flat_scalars(unit.average.map(), unit.geometry)
     return all(_within(errors.get(name), now.get(name), until.relative_error) for name in WATCHED)
 
 

@@ -10,11 +10,17 @@ from torch import Tensor
 
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import InputOptions
-from erfscope_intake.onnx_layout import Extent, Hint, Layout, hint_for, layout_of
+from erfscope_intake.onnx_layout import SMALL, Extent, Hint, Layout, hint_for, layout_of
 from erfscope_intake.onnx_names import Names
 from erfscope_intake.onnx_tensors import FLOATS, torch_type
 
 SPACE_DEFAULTS = {1: 16_000, 2: 224, 3: 32}
+# Where a free axis is not as free as the file says (a fixed position embedding, a grid of anchors, many halvings).
+SPACE_ALTERNATIVES: dict[int, tuple[int, ...]] = {
+    1: (16_384, 8_192, 1_024, 256, 128, 64, 32),
+    2: (256, 640, 512, 384, 320, 128, 96, 64, 32, 28),
+    3: (64, 96, 128, 16),
+}
 CHANNEL_DEFAULTS = {1: 1, 2: 3, 3: 1}
 OTHERS_SEED = 0
 MAX_SPACE = 3
@@ -40,6 +46,18 @@ class Measured:
     batch: int | None
     notes: tuple[str, ...] = ()
 
+    @property
+    def free(self) -> list[int]:
+        """Which spatial axes the file leaves free, counted from the first one."""
+        return [k for k, axis in enumerate(self.layout.space) if self.declared.extents[axis] is None]
+
+    def alternatives(self) -> list[list[int]]:
+        """Shapes to try, where the free axes take no default."""
+        sizes = SPACE_ALTERNATIVES[len(self.layout.space)] if self.free else ()
+        return [
+            [self.shape[0], *(size if k in self.free else n for k, n in enumerate(self.shape[1:]))] for size in sizes
+        ]
+
     def bound(self) -> dict[str, int]:
         """Free axes that this input's shape decides, by neutral name (the batch axis excepted)."""
         places = [self.layout.channel, *self.layout.space]
@@ -64,7 +82,7 @@ def _declared(value: ValueInfoProto) -> Declared:
 def measured_input(graph: GraphProto, names: Names, options: InputOptions) -> Measured:
     """The input that the receptive field is measured on, by name or by what looks most like an image or signal."""
     inputs = declared_inputs(graph)
-    chosen = _named(inputs, names, options.name) if options.name else _likeliest(inputs, names)
+    chosen = _named(inputs, names, options.name) if options.name else _likeliest(inputs, names, graph)
     hint = hint_for(graph, chosen.name)
     layout = layout_of(chosen.extents, hint)
     if not 1 <= len(layout.space) <= MAX_SPACE:
@@ -108,7 +126,7 @@ def _may_be_measured(one: Declared) -> bool:
     return len(one.extents) > 0 and (one.element in FLOATS or image)
 
 
-def _likeliest(inputs: list[Declared], names: Names) -> Declared:
+def _likeliest(inputs: list[Declared], names: Names, graph: GraphProto) -> Declared:
     candidates = [one for one in inputs if _may_be_measured(one)]
     if not candidates:
         words = ", ".join(repr(names.values[one.name]) for one in inputs[:10]) or "none at all"
@@ -116,15 +134,19 @@ def _likeliest(inputs: list[Declared], names: Names) -> Declared:
             "no-gradient",
             f"No input of the model holds real numbers along an axis (inputs: {words}), so no gradient reaches one.",
         )
-    return max(candidates, key=_likeness)
+    return max(candidates, key=lambda one: _likeness(one, hint_for(graph, one.name)))
 
 
-def _likeness(one: Declared) -> tuple[bool, bool, int]:
+def _likeness(one: Declared, hint: Hint | None) -> tuple[bool, bool, bool, bool, int]:
+    """An image before a sequence, what a convolution reads before what none does, colours before hidden states."""
     rank = len(one.extents)
     guess = SPACE_DEFAULTS.get(max(rank - 2, 1), 1)
+    channels = hint.channels if hint else None
     return (
-        3 <= rank <= 5,
+        3 <= rank <= MAX_SPACE + 2,
         one.element in FLOATS,
+        hint is not None,
+        channels is not None and channels <= SMALL,
         math.prod(n or (1 if i == 0 else guess) for i, n in enumerate(one.extents)),
     )
 

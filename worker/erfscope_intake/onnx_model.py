@@ -1,7 +1,7 @@
 """An ONNX file as a Network: audit → neutral names → program → a function of one input."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -85,6 +85,45 @@ def open_onnx(path: Path, options: InputOptions, *, dtype: torch.dtype, device: 
     """Like load_onnx, with the model's own view of its inputs."""
     model = read_model(path)
     check_operators(model)
+    name = model.graph.name or path.stem
+    opened = _opened(model, name, options, dtype, device)
+    if options.shape is not None or not opened.measured.free:
+        return opened
+    misfit = _misfit(opened.network)
+    if misfit is None:
+        return opened
+    return _elsewhere(
+        opened, lambda shape: _opened(model, name, options.model_copy(update={"shape": shape}), dtype, device), misfit
+    )
+
+
+def _elsewhere(opened: Opened, at: Callable[[list[int]], Opened], misfit: ProblemError) -> Opened:
+    """The model at the first of the alternative shapes that it runs at."""
+    for shape in opened.measured.alternatives():
+        # only other inputs' constants hang on the shape
+        other = (
+            at(shape) if opened.others else replace(opened, network=replace(opened.network, input_shape=tuple(shape)))
+        )
+        if _misfit(other.network) is None:
+            note = f"The file leaves spatial axes free, but takes no {list(opened.measured.shape)}; {shape} is taken."
+            return replace(other, network=replace(other.network, notes=(note, *opened.network.notes[1:])))
+    raise misfit
+
+
+def _misfit(network: Network) -> ProblemError | None:
+    """Why the network does not run at its input shape."""
+    x = torch.zeros(network.batch or 1, *network.input_shape, dtype=network.dtype, device=network.device)
+    try:
+        with torch.no_grad():
+            network.run(x, lambda *_: None)
+    except ProblemError as problem:
+        if problem.kind != "shape-mismatch":
+            raise
+        return problem
+    return None
+
+
+def _opened(model: ModelProto, name: str, options: InputOptions, dtype: torch.dtype, device: torch.device) -> Opened:
     graph, names = renamed(model.graph)
     measured = measured_input(graph, names, options)
     feeds = other_inputs(graph, measured)
@@ -100,7 +139,7 @@ def open_onnx(path: Path, options: InputOptions, *, dtype: torch.dtype, device: 
     _check_not_only_recurrent(program)
     repeated = {name: value for name, (value, batched) in feeds.items() if batched}
     network = Network(
-        name=model.graph.name or path.stem,
+        name=name,
         run=_runner(Walk(program, names.values, dtype, device), measured, repeated),
         input_name=names.values[measured.declared.name],
         input_shape=measured.shape,

@@ -1,6 +1,7 @@
 """`erfscope layers`: what may be asked about in a model."""
 
 from collections.abc import Sequence
+from os.path import commonprefix
 from typing import Literal
 
 from rich.table import Table
@@ -18,6 +19,8 @@ HEADINGS: tuple[tuple[str, Literal["left", "right"]], ...] = (
     ("operator", "left"), ("shape", "right"), ("TRF", "right"), ("stride", "right"), ("coverage", "right"),
 )  # fmt: skip
 MARK = " ← auto"
+EXPORTERS = "_output_0"  # torch appends it to the node's name, which is understood as well
+HEAD = 4  # letters before a gap in what all names share
 GAP = 2  # between columns
 SHORTEST = 24  # a name keeps so much, however narrow the terminal
 
@@ -71,9 +74,10 @@ def table(inspection: Inspection, widest: int | None) -> Table:
     for heading, justify in HEADINGS:
         made.add_column(heading, justify=justify, no_wrap=True)
     room = None if widest is None else max(widest - _taken(rows), SHORTEST)
+    common = len(commonprefix([layer.name for layer in inspection.layers]))  # noqa: RUF071 – letters are meant
     for layer, cells in zip(inspection.layers, rows, strict=True):
         mark = MARK if layer.name == inspection.default_layer else ""
-        name = layer.name if room is None else shortened(layer.name, room - len(mark))
+        name = layer.name if room is None else shortened(layer.name, room - len(mark), common)
         made.add_row(Text(name + mark), *cells)
     return made
 
@@ -89,12 +93,18 @@ def _taken(rows: Sequence[Sequence[str]]) -> int:
     return sum(GAP + max(map(len, column)) for column in columns)
 
 
-def shortened(name: str, room: int) -> str:
-    """`name` with its middle left out, where it is longer than `room`; the end says most."""
-    if len(name) <= room:
+def shortened(name: str, room: int, common: int = 0) -> str:
+    """`name` in at most `room` columns: without what exporters append, then with a gap in its middle.
+
+    The gap lies in the first `common` letters, which all names share, where those suffice.
+    """
+    if len(name) > room:
+        name = name.removesuffix(EXPORTERS)
+    over = len(name) - room + 1
+    if over <= 1:
         return name
-    head = (room - 1) // 3
-    return f"{name[:head]}…{name[len(name) - (room - 1 - head) :]}"
+    head = min(HEAD, common - over) if over < common else (room - 1) // 3
+    return f"{name[:head]}…{name[head + over :]}"
 
 
 def _by(sizes: Sequence[float | None]) -> str:

@@ -80,9 +80,9 @@ class InputOptions(Strict):
     name: str | None = Field(None, max_length=1024, description="The input's name, when there are several.")
     shape: list[Extent] | None = Field(
         None,
-        min_length=2,
+        min_length=1,
         max_length=4,
-        description="[C, H, W] (or [C, L], [C, D, H, W]) without the batch; null takes the model's own, "
+        description="[C, H, W] (or [C, L], [L], [C, D, H, W]) without the batch; null takes the model's own, "
         "with 16,000 (1-D), 224 (2-D) or 32 (3-D) for dynamic axes.",
     )
     source: Source = Field(Source.NORMAL, description="Distribution of the samples.")

@@ -12,8 +12,10 @@ from onnx import ModelProto, TensorProto, helper
 
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import InputOptions
+from erfscope_engine.cone.box import full
+from erfscope_engine.cone.program import Cone
 from erfscope_engine.network import Network
-from erfscope_engine.tape import record, replay
+from erfscope_engine.tape import record
 from erfscope_intake.onnx_model import describe_onnx, load_onnx
 
 Make = Callable[..., ModelProto]
@@ -178,8 +180,9 @@ def test_a_tape_sees_only_what_follows_the_input(name: str) -> None:
     x = torch.randn(1, *network.input_shape)
     marked = run(network, x)
     middle, _, value = marked[len(marked) // 2]
-    replayed = replay(tape.ancestors([tape.names[middle]]), x, tape.names[middle])
-    torch.testing.assert_close(replayed, value)
+    wanted = tape.names[middle]
+    (computed,) = Cone.of(tape, [(wanted, full(tape.values[wanted].shape))]).run(x).outputs
+    torch.testing.assert_close(computed, value, rtol=1e-5, atol=1e-4)  # another layout, other rounding
     assert {name for name, _, _ in marked} <= set(tape.names)
 
 

@@ -1,7 +1,7 @@
 """Chains that run as one step: a convolution with its normalisation folded in, and a ReLU behind what made it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 from torch import Tensor
@@ -27,7 +27,7 @@ class Fused:
         return replace(made, writes=((self.output, made.writes[0][1]),), relu=self.relu)
 
 
-def fuse(tape: Tape, entries: Sequence[Entry], target: int) -> list[Entry | Fused]:
+def fuse(tape: Tape, entries: Sequence[Entry], wanted: Set[int]) -> list[Entry | Fused]:
     """Join heads with the normalisation and the ReLU behind them, where nobody else reads the values between."""
     readers = Counter(ref.index for entry in entries for ref in entry.refs)
     reader = {ref.index: entry for entry in entries for ref in entry.refs}
@@ -37,7 +37,7 @@ def fuse(tape: Tape, entries: Sequence[Entry], target: int) -> list[Entry | Fuse
         if id(entry) in taken:
             continue
         head, output, relu, inner = entry, entry.outputs[0], False, list[Entry]()
-        while _may_grow(entry) and output is not None and output != target and readers[output] == 1 and not relu:
+        while _may_grow(entry) and output is not None and output not in wanted and readers[output] == 1 and not relu:
             following = reader[output]
             relu = following.op.overloadpacket.__name__ == "relu"
             folded = None if relu else _with_norm(tape, head, following, output)

@@ -109,5 +109,7 @@ def _differentiate(kept: Any, grads: Sequence[Tensor | None]) -> Sequence[Tensor
     wanted = [leaf for leaf in leaves if leaf.requires_grad]
     if not pairs:
         return [None] * len(leaves)
-    found = iter(torch.autograd.grad([o for o, _ in pairs], wanted, [g for _, g in pairs], allow_unused=True))
+    found = iter(
+        torch.autograd.grad([o for o, _ in pairs], wanted, [g for _, g in pairs], allow_unused=True, retain_graph=True)
+    )
     return [next(found) if leaf.requires_grad else None for leaf in leaves]

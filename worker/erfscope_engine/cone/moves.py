@@ -152,7 +152,7 @@ def upsample(call: Call, box: Box) -> Step | None:
         return [out.detach()], (out, leaf)
 
     def backward(kept: Any, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
-        (g,) = torch.autograd.grad(kept[0], kept[1], grads[0])
+        (g,) = torch.autograd.grad(kept[0], kept[1], grads[0], retain_graph=True)
         return [g]
 
     return Step(((ref.index, read),), ((call.entry.outputs[0], box),), forward, backward)

@@ -34,21 +34,26 @@ class Part:
     owned: bool
 
 
+Target = tuple[int, Box]  # a value, and the box of it that is wanted
+
+
 @dataclass(frozen=True)
 class Cone:
-    """Steps in order, the box that is kept of every value, the target and the box of it that is wanted."""
+    """Steps in order, the box that is kept of every value, and the targets (one unit, or several that share a run)."""
 
     steps: tuple[Step, ...]
     boxes: dict[int, Box]
-    target: int
-    wanted: Box
+    targets: tuple[Target, ...]
 
     @classmethod
-    def of(cls, tape: Tape, target: int, box: Box) -> "Cone":
-        """Plan the cone of `box` of value `target`."""
-        boxes: dict[int, Box] = {target: box}
+    def of(cls, tape: Tape, targets: Sequence[Target]) -> "Cone":
+        """Plan the cone that holds all targets."""
+        boxes: dict[int, Box] = {}
+        for value, box in targets:
+            boxes[value] = hull(boxes.get(value), box)
         steps: list[Step] = []
-        for item in reversed(fuse(tape, tape.ancestors([target]), target)):
+        wanted = set(boxes)
+        for item in reversed(fuse(tape, tape.ancestors(wanted), wanted)):
             for step in _steps(tape, item, boxes):
                 steps.append(step)
                 for index, produced in step.writes:
@@ -56,7 +61,7 @@ class Cone:
                         boxes[index] = produced
                 for index, read in step.reads:
                     boxes[index] = hull(boxes.get(index), read)
-        return cls(tuple(reversed(steps)), boxes, target, box)
+        return cls(tuple(reversed(steps)), boxes, tuple(targets))
 
     def run(self, x: Tensor) -> "Run":
         """Forward, without autograd; `x` is the whole input."""
@@ -64,6 +69,7 @@ class Cone:
         if 0 in self.boxes:
             store[0] = cut(x, full(x.shape), self.boxes[0]).contiguous(memory_format=_format(x))
         last = {index: n for n, step in enumerate(self.steps) for index, _ in step.reads}
+        wanted = {value for value, _ in self.targets}
         kept: list[Any] = []
         live = {0}
         with torch.no_grad():
@@ -77,24 +83,28 @@ class Cone:
                         store[index] = out
                         live |= {index} if useful else set()
                 for index, _ in step.reads:
-                    if last[index] == n and index != self.target:
+                    if last[index] == n and index not in wanted:
                         store.pop(index, None)
-        output = cut(store[self.target], self.boxes[self.target], self.wanted)
-        return Run(self, output, kept, self.target in live)
+        return Run(self, tuple(cut(store[value], self.boxes[value], box) for value, box in self.targets), kept, live)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One forward run: the target's box, and what going back needs."""
+    """One forward run: the targets' boxes, and what going back needs."""
 
     cone: Cone
-    output: Tensor
+    outputs: tuple[Tensor, ...]
     kept: list[Any]
-    differentiable: bool
+    live: set[int]
 
-    def back(self, seed: Tensor) -> Tensor | None:
-        """The gradient of `seed` · output with respect to the input's box; None where nothing arrives."""
-        pending: dict[int, list[Part]] = {self.cone.target: [Part(self.cone.wanted, seed, False)]}
+    def is_differentiable(self, target: int) -> bool:
+        """Whether a gradient can go back from a target at all."""
+        return self.cone.targets[target][0] in self.live
+
+    def back(self, target: int, seed: Tensor) -> Tensor | None:
+        """The gradient of `seed` · output of a target with respect to the input's box; None where nothing arrives."""
+        value, box = self.cone.targets[target]
+        pending: dict[int, list[Part]] = {value: [Part(box, seed, False)]}
         with torch.no_grad():
             for step, keeps in zip(reversed(self.cone.steps), reversed(self.kept), strict=True):
                 parts = [pending.pop(index, []) if index is not None else [] for index, _ in step.writes]

@@ -49,6 +49,11 @@ def measure_map(m: npt.ArrayLike, geometry: Geometry) -> MapMetrics:
     )
 
 
+def brief_metrics(m: npt.ArrayLike, geometry: Geometry) -> MapMetrics:
+    """measure_map without rival fits and curves: what tables of many maps need."""
+    return scalars_of(cut(m, geometry))
+
+
 def flat_scalars(m: npt.ArrayLike, geometry: Geometry) -> dict[str, Number]:
     """The scalars of measure_map by flat name, without rival fits and curves."""
     return flatten_map(scalars_of(cut(m, geometry)))
