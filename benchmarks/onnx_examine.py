@@ -99,6 +99,8 @@ def _against_onnxruntime(path: Path, opened: Opened, x: Any, outputs: dict[str, 
         types = {one.name: one.type for one in session.get_inputs()}
         feeds = {opened.network.input_name: opened.measured.layout.to_model(x), **opened.others}
         wanted = [name for name in outputs if name in {one.name for one in session.get_outputs()}]
+        if not wanted:
+            return None, "no output is left to be compared"
         values = session.run(wanted, {n: _as(v.numpy(), types[n]) for n, v in feeds.items() if n in types})
     except Exception as error:  # onnxruntime raises its own kinds, of no common base
         return None, str(error).split("\n", 1)[0][:200]

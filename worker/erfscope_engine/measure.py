@@ -53,6 +53,7 @@ class _Order:
 def measure_network(
     network: Network,
     request: ErfRequest,
+    at_most: int | None = None,
     *,
     images: Sequence[NDArray[Any]] = (),
     model_sha256: str | None = None,
@@ -60,7 +61,8 @@ def measure_network(
 ) -> Measurement:
     """Measure the effective receptive field that `request` asks for (Luo et al., NIPS 2016).
 
-    `images` are float32 samples of the input's shape, for input.source = images; `progress` hears (stage, share done).
+    `at_most` limits the micro-batch, where memory is short. `images` are float32 samples of the
+    input's shape, for input.source = images; `progress` hears (stage, share done).
     Raises ProblemError: invalid-target, no-spatial-layer, no-gradient, non-finite-output, unsupported-feature.
     """
     if request.method == "analytic":
@@ -71,7 +73,7 @@ def measure_network(
     order = _Order(request, images, progress)
     progress("trace", 0.0)
     planned = request.average.until.at_most if request.average.until else request.average.inputs
-    traced, layer = trace_network(network, request.target.layer, samples=planned)
+    traced, layer = trace_network(network, request.target.layer, samples=planned, at_most=at_most)
     units = units_of(request.target, layer)
     measured = _measure(order, traced, [(layer, unit) for unit in units])
     _refuse_dead(measured)
@@ -125,7 +127,8 @@ def _refuse_dead(measured: Sequence["Measured | Dead"]) -> None:
         raise ProblemError(
             "no-gradient",
             f"The gradient of layer {dead[0].layer!r} at unit {list(dead[0].unit)} is exactly zero in all "
-            f"{dead[0].samples} samples: the unit is dead (a ReLU at 0 sends nothing back). Name another layer, unit or channels.",
+            f"{dead[0].samples} samples: the unit is dead (a ReLU at 0 sends nothing back). "
+            "Name another layer, unit or channels.",
             layer=dead[0].layer,
         )
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,13 @@ from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import ErfRequest, InputOptions, Source, Weights
 from erfscope.contract.result import ErfResult
 from erfscope_engine.layers import Layer, Traced
-from erfscope_engine.measure import measure_network
+from erfscope_engine.measure import Measurement, measure_network
 from erfscope_engine.network import Network
 from erfscope_engine.plan import trace_network
 from erfscope_engine.receptive import receptive_field_of
 from erfscope_engine.units import center_of
 from erfscope_intake.images import load_images
+from erfscope_intake.memory import memory_errors_explained, with_less_memory
 from erfscope_intake.onnx_model import describe_onnx, load_onnx
 from erfscope_intake.spec import build_network
 
@@ -59,8 +61,35 @@ def answer(request: ErfRequest, sources: Sources, progress: Progress = silent, *
         network = _load(request, sources, place)
         images = _images(request, sources, network)
         digest = sha256(sources.model.read_bytes()).hexdigest() if sources.model else None
-        done = measure_network(network, request, images=images, model_sha256=digest, progress=progress)
+
+    def measured(request: ErfRequest) -> Measurement:
+        return with_less_memory(
+            partial(measure_network, network, request, images=images, model_sha256=digest, progress=progress)
+        )
+
+    try:
+        done = measured(request)
+    except ProblemError as problem:
+        named = _named_target(problem, request, sources, place)
+        if named is None:
+            raise
+        done = measured(named)
     return Answer(done.result, done.map)
+
+
+def _named_target(
+    problem: ProblemError, request: ErfRequest, sources: Sources, device: torch.device
+) -> ErfRequest | None:
+    """The request with `auto` resolved at the model's own input shape, where only its head refuses the asked one.
+
+    A classifier's flattened head takes one size, its feature maps any: a recording that ends at them does not see it.
+    """
+    asked_other_shape = problem.kind == "shape-mismatch" and request.input.shape is not None
+    if not asked_other_shape or request.target.layer != "auto" or sources.model is None:
+        return None
+    own = request.model_copy(update={"input": request.input.model_copy(update={"shape": None})})
+    _, layer = trace_network(_load(own, sources, device), "auto", samples=1)
+    return request.model_copy(update={"target": request.target.model_copy(update={"layer": layer.name})})
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -68,24 +97,6 @@ def pick_device(wanted: str) -> torch.device:
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(wanted)
-
-
-class memory_errors_explained:  # noqa: N801 - reads as the context manager it is
-    """Turns torch's and Python's out-of-memory errors into a resource-limit problem."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        out_of_memory = isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or (
-            isinstance(error, RuntimeError) and "allocate memory" in str(error)
-        )
-        if out_of_memory:
-            raise ProblemError(
-                "resource-limit",
-                "The network needs more memory at this input shape than the job may use. Give a smaller input.shape, "
-                "an earlier target.layer, or raise the worker's memory limit.",
-            ) from error
 
 
 def _load(request: ErfRequest, sources: Sources, device: torch.device) -> Network:

@@ -48,8 +48,9 @@ class Layout:
 
 @dataclass(frozen=True)
 class Hint:
-    """What the first convolution-like consumer of an input says: its channel axis there, how many channels it takes."""
+    """What the first convolution-like consumer of an input says: batch and channel axis there, how many channels."""
 
+    batch: int | None
     channel: int | None
     channels: int | None
 
@@ -59,9 +60,9 @@ def layout_of(extents: Sequence[Extent], hint: Hint | None) -> Layout:
     rank = len(extents)
     if rank <= 1:
         return Layout(None, None, tuple(range(rank)))
-    if hint is not None and hint.channel != 0:
-        rest = tuple(axis for axis in range(1, rank) if axis != hint.channel)
-        return Layout(0, hint.channel, rest)
+    if hint is not None and hint.batch in (0, None) and (hint.channel != 0 or hint.batch is None):
+        rest = tuple(axis for axis in range(rank) if axis not in (hint.batch, hint.channel))
+        return Layout(hint.batch, hint.channel, rest)
     if rank == 2:
         return Layout(0, None, (1,))
     if rank == 3 and _is_one_image(extents):
@@ -98,7 +99,7 @@ def hint_for(graph: GraphProto, name: str) -> Hint | None:
     for value, axes in pending:  # grows while it is walked; bounded by the number of nodes
         for node in readers.get(value, ()):
             if node.op_type in CHANNELS_SECOND and node.input[0] == value and len(axes) > 1:
-                return Hint(axes[1], _channels(node, shapes))
+                return Hint(axes[0], axes[1], _channels(node, shapes))
             following = _moved(node, axes, graph)
             if following is not None and node.output and len(pending) <= len(graph.node):
                 pending.append((node.output[0], following))

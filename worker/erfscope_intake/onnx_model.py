@@ -1,7 +1,7 @@
 """An ONNX file as a Network: audit → neutral names → program → a function of one input."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from erfscope_intake.onnx_inputs import Measured, declared_inputs, measured_inpu
 from erfscope_intake.onnx_layout import CHANNELS_SECOND
 from erfscope_intake.onnx_names import Names, renamed
 from erfscope_intake.onnx_run import Walk
+from erfscope_intake.onnx_shapes import fitting
 from erfscope_intake.onnx_words import unsupported
 
 QUANTISED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
@@ -89,38 +90,13 @@ def open_onnx(path: Path, options: InputOptions, *, dtype: torch.dtype, device: 
     opened = _opened(model, name, options, dtype, device)
     if options.shape is not None or not opened.measured.free:
         return opened
-    misfit = _misfit(opened.network)
-    if misfit is None:
-        return opened
-    return _elsewhere(
-        opened, lambda shape: _opened(model, name, options.model_copy(update={"shape": shape}), dtype, device), misfit
-    )
 
+    def at(shape: Sequence[int]) -> Network:
+        if opened.others:  # what they are fed may hang on the shape
+            return _opened(model, name, options.model_copy(update={"shape": list(shape)}), dtype, device).network
+        return replace(opened.network, input_shape=tuple(shape))
 
-def _elsewhere(opened: Opened, at: Callable[[list[int]], Opened], misfit: ProblemError) -> Opened:
-    """The model at the first of the alternative shapes that it runs at."""
-    for shape in opened.measured.alternatives():
-        # only other inputs' constants hang on the shape
-        other = (
-            at(shape) if opened.others else replace(opened, network=replace(opened.network, input_shape=tuple(shape)))
-        )
-        if _misfit(other.network) is None:
-            note = f"The file leaves spatial axes free, but takes no {list(opened.measured.shape)}; {shape} is taken."
-            return replace(other, network=replace(other.network, notes=(note, *opened.network.notes[1:])))
-    raise misfit
-
-
-def _misfit(network: Network) -> ProblemError | None:
-    """Why the network does not run at its input shape."""
-    x = torch.zeros(network.batch or 1, *network.input_shape, dtype=network.dtype, device=network.device)
-    try:
-        with torch.no_grad():
-            network.run(x, lambda *_: None)
-    except ProblemError as problem:
-        if problem.kind != "shape-mismatch":
-            raise
-        return problem
-    return None
+    return replace(opened, network=fitting(opened.network, opened.measured.alternatives(), at))
 
 
 def _opened(model: ModelProto, name: str, options: InputOptions, dtype: torch.dtype, device: torch.device) -> Opened:
@@ -225,6 +201,8 @@ def _notes(program: Program) -> list[str]:
         )
     if any(s.node.operator == "BatchNormalization" and s.node.int("training_mode", 0) for s in steps):
         notes.append("BatchNormalization in training mode is computed with its stored statistics.")
+    if any(s.node.operator.startswith("Random") for s in steps):
+        notes.append("The network draws random numbers of its own; here they are the same in every run.")
     for step in steps:
         if step.node.operator in RECURRENT and step.follows_input:
             notes.append(f"{step.node.operator} (node {step.label[:200]!r}) is recurrent; nothing behind it has units.")

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from onnx import ModelProto, defs, numpy_helper
+from onnx2torch.node_converters.registry import _CONVERTER_REGISTRY as REGISTRY
 
 from erfscope.contract.problem import ProblemError
 from erfscope_engine.network import Mark, Network
@@ -22,7 +23,7 @@ from erfscope_engine.regions.table import is_known, is_pointwise, moves_only
 from erfscope_engine.tape import Entry, record
 from erfscope_intake.converters import TABLE, Row
 from erfscope_intake.onnx_audit import OLDEST_OPSET, audited
-from erfscope_intake.onnx_behind import REGISTRY, Behind, registered
+from erfscope_intake.onnx_behind import Behind, registered
 from erfscope_intake.onnx_graph import Build, Program, build, finish
 from erfscope_intake.onnx_model import check_operators, convertible, versions_of
 from erfscope_intake.onnx_names import renamed

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from erfscope.contract.flat import SHARES, flatten_map, mass_name
 from erfscope.contract.result import Number
 from erfscope_engine.metrics.geometry import Geometry
+from erfscope_engine.metrics.luo import pixels_about, sizes
 from erfscope_engine.metrics.mass import pixel_counts
 from erfscope_engine.metrics.measure import scalars_of
 from erfscope_engine.metrics.patch import Array, Patch, bounding_box, cut
@@ -41,11 +43,14 @@ def standard_errors(
 
 
 def _smooth_scalars(patch: Patch) -> dict[str, Number]:
-    """The scalars of a mean, with the last pixel of a set counted in part.
+    """The scalars of a mean, with pixels at the edge of a set counted in part.
 
     Whole numbers of pixels often stay the same without one group, which would claim an error of exactly 0.
     """
-    scalars = flatten_map(scalars_of(patch))
+    measured = scalars_of(patch)
+    if not patch.empty:
+        measured = replace(measured, erf=sizes(patch, pixels_about))
+    scalars = flatten_map(measured)
     if not patch.empty:
         counts = pixel_counts(patch, np.array([float(share) for share in SHARES]))
         names = [f"{mass_name(share)}_pixels" for share in SHARES]

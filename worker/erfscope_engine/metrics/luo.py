@@ -54,6 +54,14 @@ def pixels_above(patch: Patch, level: float) -> float:
     return float(np.count_nonzero(patch.values > level))
 
 
+def pixels_about(patch: Patch, level: float) -> float:
+    """Number of pixels above a level that is drawn out into a ramp: from a quarter below it to a quarter above.
+
+    A count of whole pixels jumps; how much it would vary is told by the pixels near the level.
+    """
+    return float(np.clip((patch.values / level - 0.75) / 0.5, 0.0, 1.0).sum())
+
+
 def _side(patch: Patch, count: Count, level: float) -> float | None:
     if level <= 0:
         return None

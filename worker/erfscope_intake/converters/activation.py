@@ -65,7 +65,7 @@ def thresholded_relu(node: Node, x: Tensor) -> Tensor:
 def shrink(node: Node, x: Tensor) -> Tensor:
     """x pulled towards zero by bias, zero within lambd."""
     bias, lambd = node.float("bias", 0.0), node.float("lambd", 0.5)
-    zero = torch.zeros_like(x)
+    zero = torch.zeros((), dtype=x.dtype, device=x.device)
     return torch.where(x < -lambd, x + bias, torch.where(x > lambd, x - bias, zero))
 
 
@@ -132,6 +132,7 @@ def hardmax(node: Node, x: Tensor) -> Tensor:
 
     def first_maximum(values: Tensor, axis: int) -> Tensor:
         best = values.argmax(axis, keepdim=True)
-        return torch.zeros_like(values).scatter(axis, best, 1.0)
+        zeros = torch.zeros(values.shape, dtype=values.dtype, device=values.device)
+        return zeros.scatter(axis, best, 1.0)
 
     return _along(node, x, first_maximum)

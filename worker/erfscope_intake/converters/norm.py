@@ -102,7 +102,8 @@ def lp_normalization(node: Node, x: Tensor) -> Tensor:
     """Divided by its 1- or 2-norm along an axis; zero stays zero."""
     axis, p = node.int("axis", -1), node.int("p", 2)
     length = x.abs().sum(axis, keepdim=True) if p == 1 else torch.sqrt(x.square().sum(axis, keepdim=True))
-    return torch.where(length == 0, torch.zeros_like(x), x / torch.where(length == 0, torch.ones_like(length), length))
+    zero = torch.zeros((), dtype=x.dtype, device=x.device)
+    return torch.where(length == 0, zero, x / torch.where(length == 0, zero + 1, length))
 
 
 @converts("LRN")

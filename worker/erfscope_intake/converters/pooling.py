@@ -133,14 +133,22 @@ def global_lp_pool(node: Node, x: Tensor) -> Tensor:
 def max_unpool(node: Node, x: Tensor, positions: Tensor, shape: Tensor | None = None) -> Tensor:
     """Values back to where MaxPool found them (flat positions over the whole output without `shape`), 0 elsewhere."""
     frame = window(node, x.shape[2:], node.ints("kernel_shape", ()))
-    extents = [(n - 1) * s + k - sum(p) for n, s, k, p in
-               zip(x.shape[2:], frame.strides, frame.kernel, frame.pads, strict=True)]  # fmt: skip
-    plain = [*x.shape[:2], *extents]
+    sizes = zip(x.shape[2:], frame.strides, frame.kernel, frame.pads, strict=True)
+    plain = [*x.shape[:2], *((n - 1) * s + k - sum(p) for n, s, k, p in sizes)]
     out = within_limit(plain if shape is None else numbers(shape), x.dtype)
+    if out == plain and frame.kernel == frame.strides and not any(map(any, frame.pads)):
+        return _unpooled_in_place(x, positions, frame)
     flat = torch.zeros(math.prod(out), dtype=x.dtype, device=x.device)
     if out != plain:  # positions count over the extents that the pooling saw
+        strides = [math.prod(out[k + 1 :]) for k in range(len(out))]
         places = torch.unravel_index(positions.reshape(-1), plain)
-        positions = torch.zeros_like(places[0])
-        for place, extent in zip(places, out, strict=True):
-            positions = positions * extent + place
+        positions = torch.stack([place * stride for place, stride in zip(places, strides, strict=True)]).sum(0)
     return flat.scatter(0, positions.reshape(-1), x.reshape(-1)).reshape(out)
+
+
+def _unpooled_in_place(x: Tensor, positions: Tensor, frame: Window) -> Tensor:
+    """Windows side by side: each value stays within its own, and a receptive field with it."""
+    for axis, times in enumerate(frame.kernel, 2):
+        x, positions = x.repeat_interleave(times, axis), positions.repeat_interleave(times, axis)
+    own = torch.arange(x.numel(), device=x.device).reshape(x.shape)
+    return torch.where(positions == own, x, torch.zeros((), dtype=x.dtype, device=x.device))

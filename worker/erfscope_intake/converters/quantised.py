@@ -67,7 +67,8 @@ def dynamic_quantize(node: Node, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     The range of the whole tensor must not get on the tape: unrounded it cancels, and every field would be global.
     """
     if not node.constant:
-        return x, x.new_ones(()), x.new_zeros(())
+        zero = torch.zeros((), dtype=x.dtype, device=x.device)
+        return x, zero + 1, zero
     zero = torch.zeros((), dtype=x.dtype, device=x.device)
     low, high = torch.minimum(x.amin(), zero), torch.maximum(x.amax(), zero)
     scale = (high - low) / 255

@@ -126,7 +126,7 @@ def _recurrent(
         x, initial = x.transpose(0, 1), tuple(None if s is None else s.transpose(0, 1) for s in initial)
     if len(x) * len(w) > MAX_STEPS:
         raise ProblemError("model-too-complex", f"{len(x)} steps are more than the {MAX_STEPS} that are unrolled.")
-    zero = x.new_zeros(x.shape[1], r.shape[2])
+    zero = torch.zeros(x.shape[1], r.shape[2], dtype=x.dtype, device=x.device)
     ends, outputs = [], []
     for d in range(len(w)):
         way = _way(node, d, x, w, r, b, peepholes)
@@ -144,7 +144,7 @@ def _recurrent(
 
 def _way(node: Node, d: int, x: Tensor, w: Tensor, r: Tensor, b: Tensor | None, peepholes: Tensor | None) -> _Way:
     kind = KINDS[node.operator]
-    both = x.new_zeros(2 * w.shape[1]) if b is None else b[d]
+    both = torch.zeros(2 * w.shape[1], dtype=x.dtype, device=x.device) if b is None else b[d]
     names = node.attributes.get("activations") or list(kind.activations) * len(w)
     count = len(kind.activations)
     return _Way(
@@ -170,6 +170,7 @@ def _unrolled(way: _Way, state: State, lengths: Tensor | None, *, backward: bool
     """Hidden states in the order of time, and the final state; sequences that have ended keep theirs and answer 0."""
     cell, count = KINDS[way.node.operator].cell, len(way.projected)
     steps: list[Tensor] = []
+    zero = torch.zeros((), dtype=way.projected.dtype, device=way.projected.device)
     for step in reversed(range(count)) if backward else range(count):
         new = cell(way, step, state)
         if lengths is None:
@@ -178,5 +179,5 @@ def _unrolled(way: _Way, state: State, lengths: Tensor | None, *, backward: bool
             continue
         alive = (step < lengths).reshape(-1, 1)
         state = tuple(torch.where(alive, n, s) for n, s in zip(new, state, strict=True))
-        steps.append(torch.where(alive, new[0], torch.zeros_like(new[0])))
+        steps.append(torch.where(alive, new[0], zero))
     return steps[::-1] if backward else steps, state

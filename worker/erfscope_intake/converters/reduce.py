@@ -105,7 +105,8 @@ def cumulative(node: Node, x: Tensor, axis_input: Tensor) -> Tensor:
     run = torch.cumsum if is_sum else torch.cumprod
     y = x.flip(axis) if node.int("reverse", 0) else x
     if node.int("exclusive", 0):
-        start = torch.full_like(y.narrow(axis, 0, 1), 0 if is_sum else 1)
+        edge = [1 if k == axis else n for k, n in enumerate(y.shape)]
+        start = torch.full(edge, 0 if is_sum else 1, dtype=y.dtype, device=y.device)
         y = torch.cat([start, y.narrow(axis, 0, y.shape[axis] - 1)], axis)
     y = run(y, axis, dtype=x.dtype)
     return y.flip(axis) if node.int("reverse", 0) else y

@@ -1,0 +1,109 @@
+"""Parts of a measurement put together: units that share a run, samples that were taken in shards, fused chains."""
+
+import numpy as np
+import pytest
+import torch
+from nets import SmallUNet, TinyViT
+from torch import nn
+
+from erfscope.contract.request import ErfRequest
+from erfscope_engine import measure
+from erfscope_engine.cone.unit import cone_of, sharing
+from erfscope_engine.gradient import Forward, Probe, started
+from erfscope_engine.layers import Layer, Traced
+from erfscope_engine.measure import measure_network
+from erfscope_engine.module import network_of
+from erfscope_engine.plan import trace_network
+from erfscope_engine.receptive import receptive_field_of
+from erfscope_engine.report import geometry_of
+from erfscope_engine.sampling import Sampled, new_average, sample_part
+
+
+class Residual(nn.Module):
+    """Convolution, normalisation, ReLU and a skip: everything that is fused."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 5, stride=2, padding=2), nn.BatchNorm2d(8), nn.ReLU(inplace=True))
+        self.one, self.two = nn.Conv2d(8, 8, 3, padding=1, bias=False), nn.Conv2d(8, 8, 3, padding=1, bias=False)
+        self.norm_one, self.norm_two = nn.BatchNorm2d(8), nn.BatchNorm2d(8)
+        for norm in (self.stem[1], self.norm_one, self.norm_two):
+            nn.init.uniform_(norm.weight, 0.5, 1.5)
+            nn.init.uniform_(norm.bias, -0.5, 0.5)
+            nn.init.uniform_(norm.running_mean, -0.5, 0.5)
+            nn.init.uniform_(norm.running_var, 0.5, 1.5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        y = torch.relu(self.norm_one(self.one(x)))
+        return torch.relu(self.norm_two(self.two(y)) + x)
+
+
+@pytest.mark.parametrize("build", [Residual, SmallUNet, TinyViT])
+def test_fused_float64_equals_plain_autograd(build: type[nn.Module]) -> None:
+    torch.manual_seed(1)
+    net = build().double().eval()
+    found = measure(net, (3, 32, 24), dtype="float64", average={"inputs": 3}, target={"channels": "random"})
+    expected = np.zeros((32, 24))
+    from erfscope.contract.request import Source
+    from erfscope_engine.samples import draw, signs
+
+    for k in range(3):
+        x = torch.from_numpy(draw(Source.NORMAL, (3, 32, 24), 0, k, ())).double()[None].requires_grad_()
+        y = net(x)
+        i, j = found.result.unit
+        unit = y[0, 1 + i * 6 + j] if y.dim() == 3 else y[0, :, i, j]
+        sign = torch.from_numpy(signs(tuple(unit.shape), 0, k)).double()
+        (g,) = torch.autograd.grad((unit * sign).sum(), x)
+        expected += g[0].abs().mean(0).numpy() / 3
+    raw = found.map * 2.0**found.result.scale_log2
+    assert np.linalg.norm(raw - expected) < 1e-9 * np.linalg.norm(expected)
+
+
+def test_a_grid_gives_what_its_units_give_alone() -> None:
+    torch.manual_seed(2)
+    net = nn.Sequential(nn.Conv2d(3, 4, 7, padding=3), nn.ReLU(), nn.Conv2d(4, 4, 7, padding=3), nn.Tanh())
+    shape, settings = (3, 20, 20), {"average": {"inputs": 6}, "dtype": "float64"}
+    grid = measure(net, shape, target={"unit": {"grid": [2, 2]}}, **settings)
+    for entry in grid.result.units:
+        alone = measure(net, shape, target={"unit": entry.unit}, **settings)
+        assert entry.erf.size == pytest.approx(alone.result.erf.size, rel=1e-9)
+        assert entry.trf == alone.result.trf
+
+
+def test_small_cones_are_not_dragged_into_a_large_one() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1))
+    traced, layer = trace_network(network_of(net, (3, 64, 64)), "auto", samples=4)
+    corners = [(layer, unit) for unit in ((1, 1), (1, 62), (62, 1), (62, 62))]
+    assert sharing(traced, corners) == [[0], [1], [2], [3]]
+    assert sharing(traced, [(layer, (30, 30)), (layer, (31, 31))]) == [[0, 1]]
+
+
+def unit_of(traced: Traced, layer: Layer, request: ErfRequest) -> Sampled:
+    place = (layer, tuple(n // 2 for n in layer.grid))
+    forward = Forward(traced, cone_of(traced, [place]), request.average.seed, request.input.source, ())
+    geometry = geometry_of(receptive_field_of(traced, *place))
+    start = started(Probe(forward, 0, *place, "sum"))
+    return Sampled(start, geometry, new_average(start.probe, request, geometry))
+
+
+@pytest.mark.parametrize("statistic", ["abs", "rms"])
+def test_shards_cut_at_micro_batches_merge_to_the_same_bytes(statistic: str) -> None:
+    torch.manual_seed(3)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 5), nn.ReLU(), nn.Conv2d(4, 2, 3))
+    request = ErfRequest.model_validate({"average": {"inputs": 200, "statistic": statistic}})
+    network = network_of(net, (3, 24, 24))
+    whole = measure_network(network, request)
+    traced, layer = trace_network(network, "auto", samples=200)
+    parts = []
+    for part in ((0, 64), (64, 128), (128, 200)):
+        unit = unit_of(traced, layer, request)
+        sample_part([unit], request, part, lambda used: None)
+        parts.append(unit.average)
+    merged = parts[2]
+    merged.take(parts[0])
+    merged.take(parts[1])
+    peak = merged.map().max()
+    assert (merged.map() / peak).astype(np.float32).tobytes() == whole.map.tobytes()
+    with pytest.raises(ValueError, match="cut where a group ends"):
+        merged.take(parts[0])
