@@ -14,7 +14,7 @@ LARGE = 16
 # Operators that keep the axes of their first input where they are.
 TRANSPARENT = {
     "Identity", "Cast", "Add", "Sub", "Mul", "Div", "Clip", "Pad", "QuantizeLinear", "DequantizeLinear", "Neg", "Abs",
-    "Relu", "Dropout", "Pow", "Sqrt", "Log", "Max", "Min", "Resize", "Upsample",
+    "Relu", "Dropout", "Pow", "Sqrt", "Log", "Max", "Min", "Resize", "Upsample", "Slice", "Split",
 }  # fmt: skip
 CHANNELS_SECOND = {
     "Conv", "ConvTranspose", "MaxPool", "AveragePool", "BatchNormalization", "InstanceNormalization", "LRN",
@@ -94,16 +94,34 @@ def hint_for(graph: GraphProto, name: str) -> Hint | None:
         for read in node.input:
             readers.setdefault(read, []).append(node)
     shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
-    rank = next(len(v.type.tensor_type.shape.dim) for v in graph.input if v.name == name)
-    pending: list[tuple[str, list[int | None]]] = [(name, list(range(rank)))]
+    dims = next(v.type.tensor_type.shape.dim for v in graph.input if v.name == name)
+    pending: list[tuple[str, list[int | None]]] = [(name, list(range(len(dims))))]
     for value, axes in pending:  # grows while it is walked; bounded by the number of nodes
         for node in readers.get(value, ()):
             if node.op_type in CHANNELS_SECOND and node.input[0] == value and len(axes) > 1:
                 return Hint(axes[0], axes[1], _channels(node, shapes))
-            following = _moved(node, axes, graph)
+            if node.op_type == "Reshape" and value == name:
+                following = _reshaped([d.dim_value or None for d in dims], _numbers(node, "shape", graph))
+            else:
+                following = _moved(node, axes, graph)
             if following is not None and node.output and len(pending) <= len(graph.node):
                 pending.append((node.output[0], following))
     return None
+
+
+def _reshaped(extents: Sequence[Extent], target: list[int] | None) -> list[int | None] | None:
+    """Which axes of a fixed batch of several survive a view: equal ones from the end; the batch, if it stays first.
+
+    Other inputs need no such look: their first axis is the batch.
+    """
+    if not target or extents[0] in (None, 1):
+        return None
+    axes: list[int | None] = [None] * len(target)
+    for k in range(1, min(len(extents), len(target)) + 1):
+        if extents[-k] != target[-k]:
+            break
+        axes[-k] = len(extents) - k
+    return axes
 
 
 def _channels(node: NodeProto, shapes: dict[str, tuple[int, ...]]) -> int | None:
@@ -132,7 +150,7 @@ def _moved(node: NodeProto, axes: list[int | None], graph: GraphProto) -> list[i
         order = next((list(a.ints) for a in node.attribute if a.name == "perm"), list(range(len(axes)))[::-1])
         return [axes[place] for place in order] if sorted(order) == list(range(len(axes))) else None
     if node.op_type == "Unsqueeze":
-        places = _axes_of(node, graph)
+        places = _numbers(node, "axes", graph)
         if places is None:
             return None
         rank, rest = len(axes) + len(places), iter(axes)
@@ -141,9 +159,10 @@ def _moved(node: NodeProto, axes: list[int | None], graph: GraphProto) -> list[i
     return None
 
 
-def _axes_of(node: NodeProto, graph: GraphProto) -> list[int] | None:
+def _numbers(node: NodeProto, name: str, graph: GraphProto) -> list[int] | None:
+    """Integers that are an attribute in old versions of an operator and its second input in new ones."""
     for attribute in node.attribute:
-        if attribute.name == "axes":
+        if attribute.name == name:
             return list(attribute.ints)
     if len(node.input) < 2:
         return None

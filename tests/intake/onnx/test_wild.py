@@ -170,6 +170,13 @@ WILD: dict[str, Wild] = {
          node("Identity", ["h"], ["y"])],
         {**WA, "wl": draw(2, 24, 8), "rl": draw(2, 24, 6)}, "a", [3, 3], notes="LSTM (node 'lstm') is recurrent",
     ),
+    "rows that are no batch": Wild(
+        [node("Reshape", ["x", "to"], ["r"]), node("Split", ["r"], ["p", "q"], axis=0),
+         node("Slice", ["p", "two", "three", "axis"], ["row"]), node("Conv", ["row", "w"], ["a"]),
+         node("Flatten", ["a"], ["f"]), node("Flatten", ["q"], ["g"]), node("Concat", ["f", "g"], ["y"], axis=1)],
+        {"to": np.array([-1, 6, 8]), "two": np.array([2]), "three": np.array([3]), "axis": np.array([1]),
+         "w": draw(16, 1, 4)}, "a", [4], inputs={"x": [12, 8]}, shape=[12, 8],
+    ),
     "a latent, a time step and a text": Wild(
         [conv("x", "a"), node("Cast", ["t"], ["f"], to=1), node("ReduceMean", ["text"], ["m"]),
          node("Add", ["a", "f"], ["c"]), node("Add", ["c", "m"], ["d"]), conv("d", "y")],
