@@ -8,12 +8,13 @@ import json
 from pathlib import Path
 
 import torch
-from erfscope.contract.flat import flatten
-from erfscope_engine import measure
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from torch import nn
+
+from erfscope.contract.flat import flatten
+from erfscope_engine import measure
 
 WATCHED = ("erf_size", "mass_50_side", "sigma_1", "r90")
 

@@ -42,14 +42,14 @@ class Ours:
     def __init__(self, body: nn.Module, shape: tuple[int, ...]) -> None:
         started = time.perf_counter()
         traced, layer = trace_network(network_of(body, shape), "auto", samples=IMAGES)
-        self.cone = cone_of(traced, layer, center_of(layer))
+        self.cone = cone_of(traced, [(layer, center_of(layer))])
         self.batch = traced.tape.batch
         self.x = torch.randn(traced.tape.values[0].shape)
         self.planning = time.perf_counter() - started
 
     def __call__(self) -> Tensor | None:
         run = self.cone.run(self.x)
-        return run.back(torch.ones_like(run.output))
+        return run.back(0, torch.ones_like(run.outputs[0]))
 
     def flops(self) -> int:
         """Arithmetic of one image, forward and backward."""
