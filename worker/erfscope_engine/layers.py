@@ -90,14 +90,23 @@ class Traced:
         if not self.layers:
             raise ProblemError("no-spatial-layer", self._no_layers())
         if name == "auto":
-            most = max(layer.rank for layer in self.layers)
-            return [layer for layer in self.layers if layer.rank == most][-1]
+            maps = [layer for layer in self.layers if not self._spreads(layer)] or list(self.layers)
+            most = max(layer.rank for layer in maps)
+            return [layer for layer in maps if layer.rank == most][-1]
         wanted = self.network.aliases.get(name, name)
         value = self.tape.names.get(wanted)
         for layer in self.layers:
             if layer.value == value:
                 return layer
         raise ProblemError("invalid-target", self._unknown(name, value), layer=name)
+
+    def _spreads(self, layer: Layer) -> bool:
+        """Whether a layer is a softmax over space: weights of an attention, no feature map."""
+        made = self.tape.values[layer.value].entry
+        entry = None if made is None else self.tape.entries[made]
+        if entry is None or "softmax" not in entry.op.overloadpacket.__name__:
+            return False
+        return int(entry.args[1]) % len(layer.shape) in {u.axis for u in layer.units}
 
     def _no_layers(self) -> str:
         ended = f" Recording ended at {self.tape.stopped}." if self.tape.stopped else ""
@@ -111,7 +120,9 @@ class Traced:
         if value is not None:
             shape = list(self.tape.values[value].shape[1:])
             return f"Layer {name!r} has shape {shape}: none of its axes follows the input's space. Try {names[-1]!r}."
-        close = get_close_matches(name, [*names, *self.network.aliases], n=3, cutoff=0.4) or names[-3:]
+        known = dict.fromkeys([*names, *(alias for alias in self.network.aliases if f"/{alias}" not in names)])
+        holding = [one for one in known if name.lower() in one.lower()]
+        close = holding[-3:] or get_close_matches(name, list(known), n=3, cutoff=0.4) or names[-3:]
         return f"There is no layer {name!r}. Did you mean {', '.join(map(repr, close))}?"
 
 

@@ -184,6 +184,8 @@ def _resampled(source: Axis, link: _Link, extent: int, base: dict[int, Fraction]
 
 def _links(call: Call, axis: int, extent: int) -> list[_Link]:
     """Which argument axes move with output axis `axis`, read off the region rule at two neighbouring units."""
+    if _joined_axis(call) not in (None, axis):
+        return [_Link(part.index, axis, Fraction(1), Fraction(0)) for part in call.entry.refs]
     low = max((extent - 1) // 2, 0)
     for q in dict.fromkeys((low, 0, extent - 2)):
         first, second = _probe(call, axis, q), _probe(call, axis, q + 1)
@@ -197,6 +199,10 @@ def _links(call: Call, axis: int, extent: int) -> list[_Link]:
             return links
     if call.out == 0 and str(call.entry.op.overloadpacket.__name__).startswith(NORMALISES):
         return [_Link(call.entry.refs[0].index, axis, Fraction(1), Fraction(0))]  # sees all, stays in its place
+    sampled = call.entry.args[0] if call.entry.op.overloadpacket.__name__.startswith("grid_sampler") else None
+    if isinstance(sampled, Ref) and axis > 1:  # a warp: about where an even grid would be
+        pace = Fraction(call.shape(sampled)[axis], extent)
+        return [_Link(sampled.index, axis, pace, (pace - 1) / 2)]
     return []
 
 

@@ -4,8 +4,11 @@ What does not depend on the input just executes and becomes a constant, so const
 Mutation is turned into pure operators (`functionalize`), so the tape is a straight-line program.
 """
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -17,10 +20,12 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
     UnsupportedOperatorException,
 )
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from erfscope.contract.problem import ProblemError
 from erfscope_engine.network import Network
 
 
@@ -40,7 +45,7 @@ class Entry:
     kwargs: dict[str, Any]
     outputs: tuple[int | None, ...]  # value index per tensor output, None where an output is not a tensor
 
-    @property
+    @cached_property
     def refs(self) -> list[Ref]:
         """The recorded values this operator reads, in order of appearance."""
         flat, _ = tree_flatten((self.args, self.kwargs))
@@ -123,9 +128,13 @@ class _Recorder(TorchDispatchMode):
             raise _StopRecordingError(func.overloadpacket.__name__)
         if not depends:
             return func(*args, **kwargs)
+        if func._schema.is_mutable:
+            raise _unrecordable(func)
+        if func.overloadpacket.__name__ in SHAPE_ONLY:  # a constant after all: real numbers of that shape
+            real_args, real_kwargs = tree_map_only(FakeTensor, _zeros_like, (args, kwargs))
+            return func(*real_args, **real_kwargs)
         out = self._shapes_of(func, args, kwargs)
-        if func.overloadpacket.__name__ not in SHAPE_ONLY:
-            self._append(func, marked_args, marked_kwargs, out)
+        self._append(func, marked_args, marked_kwargs, out)
         return out
 
     def _shapes_of(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -173,6 +182,34 @@ class _Recorder(TorchDispatchMode):
             raise _ReachedError
 
 
+def _unrecordable(func: Any) -> ProblemError:
+    return ProblemError(
+        "unsupported-model",
+        f"Operator {func.overloadpacket.__name__} writes into a tensor in place in a way that cannot be followed; "
+        "write the network without it (for example with torch.cat).",
+        operator=str(func.overloadpacket.__name__),
+    )
+
+
+class _CircularPadding(TorchFunctionMode):
+    """Circular padding as joined slices: torch writes it into an empty tensor, which cannot be followed."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        mode = kwargs.get("mode", args[2] if len(args) > 2 else "constant")
+        if func not in (torch._C._nn.pad, torch.nn.functional.pad) or mode != "circular":
+            return func(*args, **kwargs)
+        x, pad = args[0], args[1] if len(args) > 1 else kwargs["pad"]
+        for k in range(len(pad) // 2):
+            axis, n = x.dim() - 1 - k, x.shape[-1 - k]
+            before, after = pad[2 * k], pad[2 * k + 1]
+            parts = [x.narrow(axis, n - before, before)] if before > 0 else []
+            parts += [x.narrow(axis, max(-before, 0), n + min(before, 0) + min(after, 0))]
+            parts += [x.narrow(axis, 0, after)] if after > 0 else []
+            x = torch.cat(parts, axis)
+        return x
+
+
 def _zeros_like(fake: FakeTensor) -> Tensor:
     return torch.zeros(fake.shape, dtype=fake.dtype, device=fake.fake_device)
 
@@ -207,13 +244,24 @@ def record(network: Network, batch: int, until: str | None = None) -> Tape:
             pass
         return x
 
-    with torch.no_grad(), _open_attention():
+    with torch.no_grad(), _open_attention(), _quiet(), _CircularPadding():
         functional = torch.func.functionalize(run, remove="mutations")
         with recorder.shapes:
             example = torch.empty(shape, dtype=network.dtype, device=network.device)
         with recorder:
             functional(example)
     return tape
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """A shape that does not fit is told by its error; torch would print the trace of it as well."""
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 class _open_attention:  # noqa: N801 - reads as the context manager it is

@@ -175,7 +175,7 @@ WILD: dict[str, Wild] = {
          node("Slice", ["p", "two", "three", "axis"], ["row"]), node("Conv", ["row", "w"], ["a"]),
          node("Flatten", ["a"], ["f"]), node("Flatten", ["q"], ["g"]), node("Concat", ["f", "g"], ["y"], axis=1)],
         {"to": np.array([-1, 6, 8]), "two": np.array([2]), "three": np.array([3]), "axis": np.array([1]),
-         "w": draw(16, 1, 4)}, "a", [4], inputs={"x": [12, 8]}, shape=[12, 8],
+         "w": draw(16, 1, 4)}, "a", [4], inputs={"x": [12, 8]}, shape=[1, 12, 8],
     ),
     "a latent, a time step and a text": Wild(
         [conv("x", "a"), node("Cast", ["t"], ["f"], to=1), node("ReduceMean", ["text"], ["m"]),
@@ -220,7 +220,7 @@ def test_measured(name: str, saved: Save) -> None:
     assert found.result.layer.name == wild.layer
     assert found.result.trf.size == list(wild.trf)
     assert found.result.input_shape == list(wild.shape)
-    assert found.map.shape == tuple(wild.shape[1:])
+    assert found.map.shape == tuple(wild.shape[-len(wild.trf) :])
     notes = " ".join(found.result.provenance.notes)
     assert wild.notes in notes
     assert bool(notes) == bool(wild.notes) or "The file leaves" in notes
@@ -257,3 +257,9 @@ def test_verdict(name: str, saved: Save) -> None:
     with pytest.raises(ProblemError, match=words) as caught:
         measured(saved(wild.model()))
     assert caught.value.kind == kind
+
+
+def test_a_shape_of_one_extent(saved: Save) -> None:
+    path = saved(WILD["a signal without batch or channels"].model())
+    request = ErfRequest.model_validate({"input": {"shape": [500]}, "average": {"inputs": 1}})
+    assert answer(request, Sources(model=path), device="cpu").map.shape == (500,)

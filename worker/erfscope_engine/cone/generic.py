@@ -1,13 +1,14 @@
 """Steps for every operator that has no kernel: torch runs it, autograd differentiates it, one operator at a time."""
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from erfscope_engine.cone.box import Box, clipped, cropped_axes, cut, full, region_of
+from erfscope_engine.cone.box import Box, clipped, cropped_axes, cut, full, lengths, region_of
 from erfscope_engine.cone.step import Step
 from erfscope_engine.regions.table import Call, needs
 from erfscope_engine.tape import Ref
@@ -18,6 +19,9 @@ POSITIONWISE = {
     "hardswish", "prelu", "_prelu_kernel", "rsub", "where", "masked_fill", "log_sigmoid_forward", "permute",
     "transpose", "t", "native_batch_norm", "contiguous", "fill", "native_dropout",
 }  # fmt: skip
+
+
+PERMUTATIONS = {"permute", "transpose", "t"}
 
 
 def whole_step(call: Call) -> Step:
@@ -41,7 +45,7 @@ def part_step(call: Call, box: Box) -> Step | None:
     for ref, region in needs(call, region_of(box)):
         shape = call.shape(ref)
         found = clipped(region, shape)
-        if ref.index in reads and reads[ref.index] != found:
+        if (ref.index in reads and reads[ref.index] != found) or not _fills(name, found, shape, box):
             return None
         reads[ref.index] = found
     args = _with_constants_cut(call, box) if pointwise or name in ("where", "masked_fill") else call.entry.args
@@ -49,6 +53,14 @@ def part_step(call: Call, box: Box) -> Step | None:
         return None
     writes = tuple((index if k == call.out else None, box) for k, index in enumerate(call.entry.outputs))
     return _step(call, tuple(reads.items()), writes, args, call.entry.kwargs)
+
+
+def _fills(name: str, read: Box, shape: tuple[int, ...], box: Box) -> bool:
+    """Whether the operator gives just the box of what is read: not where it needs a cut axis whole (softmax)."""
+    if name in PERMUTATIONS:
+        return prod(lengths(read)) == prod(lengths(box))
+    aligned = lengths(box)[len(box) - len(shape) :]
+    return all(n == m or extent == 1 for n, m, extent in zip(lengths(read), aligned, shape, strict=True))
 
 
 def _idle(call: Call) -> int:

@@ -28,6 +28,22 @@ def _linear(call: Call, box: Box, read: Box, there: Map, back: Map) -> Step:
     )
 
 
+@kernel("copy")
+def copy(call: Call, box: Box) -> Step | None:
+    """The source's elements, broadcast (torch has no derivative for it)."""
+    source = call.arg("src")
+    if not isinstance(source, Ref):
+        return None
+    read = {ref.index: clipped(region, call.shape(ref)) for ref, region in needs(call, region_of(box))}[source.index]
+    size, before = lengths(box), lengths(read)
+    return Step(
+        ((source.index, read),),
+        ((call.entry.outputs[0], box),),
+        lambda inputs: ([inputs[0].expand(size)], True),
+        lambda kept, grads: [None if grads[0] is None else grads[0].sum_to_size(before)],
+    )
+
+
 @kernel("view", "_unsafe_view", "reshape", "_reshape_alias", "squeeze", "unsqueeze")
 def view(call: Call, box: Box) -> Step | None:
     """Axes that stay apart may be cut; merged and split ones must be whole."""

@@ -72,8 +72,10 @@ def bicubic(call: Call, region: Region) -> Needs:
 
 @rule("grid_sampler_2d", "grid_sampler_3d", "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa")
 def sampled(call: Call, region: Region) -> Needs:
-    """Sampling at computed places: all of the space, sample and channel by themselves."""
+    """Sampling at computed places: all of the input's space; of a grid (N, y, x, 2) the place itself."""
     for ref in call.entry.refs:
         shape = call.shape(ref)
-        is_input = ref is call.entry.args[0]
-        yield ref, (region[0], region[1] if is_input else whole(shape[1]), *whole_region(shape[2:]))
+        if ref is call.entry.args[0]:
+            yield ref, (region[0], region[1], *whole_region(shape[2:]))
+        else:
+            yield ref, (region[0], *region[2:], whole(shape[-1]))

@@ -1,0 +1,81 @@
+"""A grid of units and a profile along depth, sharing forward runs, against the same units one by one.
+
+ResNet-50 at 224². Recording and metrics are left out; ratios of interleaved rounds, medians.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+
+import torchvision.models as zoo
+from rich.console import Console
+from rich.table import Table
+
+from erfscope.contract.request import ErfRequest
+from erfscope_engine.cone.unit import Place, cone_of, sharing
+from erfscope_engine.gradient import Forward, Probe, started
+from erfscope_engine.layers import Traced
+from erfscope_engine.module import network_of
+from erfscope_engine.plan import trace_network
+from erfscope_engine.receptive import receptive_field_of
+from erfscope_engine.report import geometry_of
+from erfscope_engine.sampling import Sampled, new_average, sample
+from erfscope_engine.units import center_of, units_of
+
+
+def seconds(traced: Traced, teams: list[list[Place]], request: ErfRequest) -> float:
+    """Time to sample all units, team by team."""
+    begun = time.perf_counter()
+    for team in teams:
+        forward = Forward(traced, cone_of(traced, team), 0, request.input.source, ())
+        units = []
+        for n, (layer, unit) in enumerate(team):
+            geometry = geometry_of(receptive_field_of(traced, layer, unit))
+            start = started(Probe(forward, n, layer, unit, "sum"))
+            units.append(Sampled(start, geometry, new_average(start.probe, request, geometry, len(team))))
+        sample(units, request, lambda share: None)
+    return time.perf_counter() - begun
+
+
+def ratio(traced: Traced, places: list[Place], request: ErfRequest, rounds: int) -> dict[str, float]:
+    """Shared over one by one."""
+    together = [[places[n] for n in team] for team in sharing(traced, places)]
+    alone = [[place] for place in places]
+    pairs = [(seconds(traced, together, request), seconds(traced, alone, request)) for _ in range(rounds)]
+    return {
+        "units": len(places),
+        "shared_s": statistics.median(a for a, _ in pairs),
+        "alone_s": statistics.median(b for _, b in pairs),
+        "ratio": statistics.median(a / b for a, b in pairs),
+    }
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--inputs", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    request = ErfRequest.model_validate({"average": {"inputs": options.inputs}})
+    grid_target = ErfRequest.model_validate({"target": {"unit": {"grid": [5, 5]}}}).target
+    network = network_of(zoo.resnet50(), (3, 224, 224))
+    traced, last = trace_network(network, "layer4", samples=options.inputs)
+    cases: dict[str, list[Place]] = {
+        "grid 5x5 of layer4": [(last, unit) for unit in units_of(grid_target, last)],
+        "layers: all": [(layer, center_of(layer)) for layer in traced.layers],
+    }
+    found = {name: ratio(traced, places, request, options.rounds) for name, places in cases.items()}
+    title = f"shared forward runs, ResNet-50 224², {options.inputs} inputs"
+    table = Table("case", "units", "shared, s", "one by one, s", "ratio", title=title)
+    for name, row in found.items():
+        table.add_row(name, str(row["units"]), f"{row['shared_s']:.1f}", f"{row['alone_s']:.1f}", f"{row['ratio']:.2f}")
+    Console().print(table)
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Networks that once went wrong: each equals plain autograd now."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from erfscope.contract.request import Source
+from erfscope_engine import measure, receptive_field
+from erfscope_engine.samples import draw
+
+
+class Base(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 2, 3, padding=1)
+
+
+class SoftmaxAlongACutAxis(Base):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(torch.softmax(self.first(x), dim=3))
+
+
+class NormAlongACutAxis(Base):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(F.layer_norm(self.first(x), (20,)))
+
+
+class JoinedToAConstant(Base):
+    def forward(self, x: Tensor) -> Tensor:
+        half = self.first(x)[:, :2]
+        return self.last(
+            torch.cat([half, torch.linspace(0, 1, 800, dtype=x.dtype).view(1, 2, 20, 20).expand(len(x), -1, -1, -1)], 1)
+        )
+
+
+class MadeLike(Base):
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(x)
+        return self.last(y + torch.ones_like(y) + y.new_zeros(y.shape))
+
+
+class Warped(Base):
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(x)
+        grid = torch.tanh(y[:, :2].permute(0, 2, 3, 1))
+        return self.last(F.grid_sample(y, grid, align_corners=False))
+
+
+class WrittenInPlace(Base):
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(x).clone()
+        y[:, :, 1:] += y[:, :, :-1] * 2
+        y[:, 0].mul_(3)
+        return self.last(y.relu_())
+
+
+class Residue(Base):
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(x)
+        shuffled = y.view(len(x), 2, 2, 20, 20).transpose(1, 2).reshape(len(x), 4, 20, 20)
+        return self.last(shuffled.flip(3).roll(3, 2) + F.pad(y, (1, 1, 1, 1), mode="circular")[:, :, 1:-1, 2:])
+
+
+NETS = [SoftmaxAlongACutAxis, NormAlongACutAxis, JoinedToAConstant, MadeLike, Warped, WrittenInPlace, Residue]
+
+
+@pytest.mark.parametrize("build", NETS)
+@pytest.mark.parametrize("unit", [(10, 10), (0, 19)])
+def test_equals_plain_autograd(build: type[nn.Module], unit: tuple[int, int]) -> None:
+    torch.manual_seed(4)
+    net = build().double()
+    x = torch.from_numpy(draw(Source.NORMAL, (3, 20, 20), 0, 0, ())).double()[None].requires_grad_()
+    (g,) = torch.autograd.grad(net(x)[0, :, unit[0], unit[1]].sum(), x)
+    expected = g[0].abs().mean(0).numpy()
+    found = measure(net, (3, 20, 20), dtype="float64", average={"inputs": 1}, target={"unit": unit, "channels": "sum"})
+    raw = found.map * 2.0**found.result.scale_log2
+    assert np.linalg.norm(raw - expected) < 1e-9 * np.linalg.norm(expected)
+    inside = np.zeros((20, 20), bool)
+    (y0, y1), (x0, x1) = found.result.trf.box
+    inside[max(y0, 0) : y1, max(x0, 0) : x1] = True
+    assert not expected[~inside].any()
+
+
+def test_a_softmax_over_space_is_no_feature_map() -> None:
+    class Attended(Base):
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.first(x)
+            return torch.softmax(self.last(y), dim=2) * 1.0
+
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.soft = nn.Conv2d(3, 2, 3), nn.Softmax(dim=2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.soft(self.body(x)).sum((2, 3))
+
+    assert receptive_field(Named(), (3, 20, 20)).size == (3, 3)
+    assert receptive_field(Attended(), (3, 20, 20)).is_global
