@@ -178,7 +178,34 @@ def test_adaptive_stop_reaches_its_precision() -> None:
 
 def test_progress_is_heard() -> None:
     heard: list[tuple[str, float]] = []
-    measure(convs(3), (3, 16, 16), average={"inputs": 32}, progress=lambda stage, share: heard.append((stage, share)))
+    measure(convs(3), (3, 16, 16), average={"inputs": 64}, progress=lambda stage, share: heard.append((stage, share)))
     assert heard[0] == ("trace", 0.0)
     assert heard[-1] == ("measure", 1.0)
     assert len(heard) > 3
+
+
+def test_at_most_is_a_limit() -> None:
+    until = {"relative_error": 1e-9, "at_most": 10}
+    found = measure(convs(3), (3, 12, 12), average={"inputs": 32, "until": until})
+    assert found.result.samples.used == 10
+
+
+def test_a_unit_of_padding_is_not_called_dead() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=6))
+    with pytest.raises(ProblemError, match="wholly in the padding"):
+        measure(net, (3, 5, 6), target={"unit": [0, 0]})
+
+
+@pytest.mark.parametrize(
+    ("shape", "fields", "kind"),
+    [((4, 16, 16), {}, "shape-mismatch"), ((3, 16, 16), {"inputs": 4}, "invalid-request")],
+)
+def test_the_library_speaks_in_problems(shape: tuple[int, ...], fields: dict[str, int], kind: str) -> None:
+    with pytest.raises(ProblemError) as caught:
+        measure(convs(3), shape, **fields)
+    assert caught.value.kind == kind
+
+
+def test_a_grid_shows_the_unit_nearest_the_centre() -> None:
+    found = measure(convs(3), (3, 30, 30), target={"unit": {"grid": [3, 3]}}, average={"inputs": 1})
+    assert found.result.unit == [15, 15]

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import nn
 
+from erfscope.contract.problem import FieldError, ProblemError
 from erfscope.contract.request import ErfRequest
 from erfscope_engine.measure import Measurement, measure_network
 from erfscope_engine.module import network_of
@@ -27,7 +29,12 @@ def measure(
     `fields` are those of ErfRequest: target={"layer": "layer4", "unit": [3, 3]}, average={"inputs": 64}.
     Layers are named as in `module.named_modules()`. Raises ProblemError.
     """
-    request = ErfRequest.model_validate(fields)
+    try:
+        request = ErfRequest.model_validate(fields)
+    except ValidationError as error:
+        found = [FieldError(pointer="/" + "/".join(map(str, e["loc"])), detail=e["msg"]) for e in error.errors()]
+        words = "; ".join(f"{one.pointer}: {one.detail}" for one in found)
+        raise ProblemError("invalid-request", f"{words}. Fields are those of ErfRequest.", errors=found) from None
     dtype = getattr(torch, request.dtype.value)
     return measure_network(network_of(module, input_shape, dtype=dtype, device=device), request, progress=progress)
 

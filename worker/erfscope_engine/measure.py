@@ -13,7 +13,7 @@ from erfscope.contract.request import ErfRequest
 from erfscope.contract.result import ErfResult
 from erfscope_engine.cone.unit import Place, cone_of, sharing
 from erfscope_engine.gradient import Forward, Probe, started
-from erfscope_engine.layers import Traced
+from erfscope_engine.layers import Layer, Traced
 from erfscope_engine.network import Network
 from erfscope_engine.plan import trace_network
 from erfscope_engine.receptive import receptive_field_of
@@ -39,6 +39,7 @@ class Dead:
     layer: str
     unit: Unit
     samples: int
+    outside: bool  # its TRF lies beside the input: it sees padding only
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,14 @@ def measure_network(
     _refuse_dead(measured)
     alive = [unit for unit in measured if isinstance(unit, Measured)]
     profile = _profile(order, traced) if request.layers == "all" else []
-    result = build_result(request, traced, alive[len(alive) // 2], alive, profile, model_sha256)
+    main = min(alive, key=lambda unit: _from_center(layer, unit.probe.unit))
+    result = build_result(request, traced, main, alive, profile, model_sha256)
     kind = np.float64 if request.dtype == "float64" else np.float32
-    return Measurement(result, alive[len(alive) // 2].map.astype(kind))
+    return Measurement(result, main.map.astype(kind))
+
+
+def _from_center(layer: Layer, unit: Unit) -> int:
+    return sum((i - c) ** 2 for i, c in zip(unit, center_of(layer), strict=True))
 
 
 def _measure(order: _Order, traced: Traced, places: Sequence[Place], *, briefly: bool = False) -> list[Measured | Dead]:
@@ -115,7 +121,7 @@ def _started(order: _Order, traced: Traced, places: Sequence[Place]) -> list[Sam
 def _finished(traced: Traced, unit: Sampled, briefly: bool) -> "Measured | Dead":
     probe, average = unit.start.probe, unit.average
     if average.dead == average.used:
-        return Dead(probe.layer.name, probe.unit, average.used)
+        return Dead(probe.layer.name, probe.unit, average.used, unit.geometry.trf_side_clipped == 0)
     errors = {} if briefly else errors_of(average, unit.geometry)
     return Measured.of(probe, receptive_field_of(traced, probe.layer, probe.unit), average, errors, briefly=briefly)
 
@@ -124,12 +130,17 @@ def _refuse_dead(measured: Sequence["Measured | Dead"]) -> None:
     """A single dead unit is the answer to nothing; in a grid it is left out."""
     dead = [unit for unit in measured if isinstance(unit, Dead)]
     if len(dead) == len(measured):
+        first = dead[0]
+        why = (
+            "its TRF lies wholly in the padding"
+            if first.outside
+            else "the unit is dead (a ReLU at 0 sends nothing back), or what it reads does not depend on the input"
+        )
         raise ProblemError(
             "no-gradient",
-            f"The gradient of layer {dead[0].layer!r} at unit {list(dead[0].unit)} is exactly zero in all "
-            f"{dead[0].samples} samples: the unit is dead (a ReLU at 0 sends nothing back). "
-            "Name another layer, unit or channels.",
-            layer=dead[0].layer,
+            f"The gradient of layer {first.layer!r} at unit {list(first.unit)} is exactly zero in all {first.samples} "
+            f"samples: {why}. Name another layer, unit or channels.",
+            layer=first.layer,
         )
 
 

@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from erfscope.contract.problem import ProblemError
 from erfscope_engine.network import Mark, Network
 
 
@@ -24,8 +25,13 @@ def network_of(
 
     def run(x: Tensor, mark: Mark) -> object:
         with _hooks(module, mark):
-            out = module(x)
-        return out
+            try:
+                return module(x)
+            except (RuntimeError, ValueError, IndexError, TypeError) as error:
+                words = str(error).split("\n", 1)[0]
+                raise ProblemError(
+                    "shape-mismatch", f"The module does not take an input of {list(input_shape)}: {words}"
+                ) from error
 
     return Network(type(module).__name__, run, "input", tuple(input_shape), dtype, torch.device(device))
 

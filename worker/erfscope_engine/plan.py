@@ -9,7 +9,7 @@ from erfscope_engine.tape import record
 from erfscope_engine.units import center_of
 
 WORKING_SET = {"cpu": 1 << 30, "cuda": 4 << 30, "meta": 0}  # bytes of activations that a micro-batch may keep
-LARGEST_BATCH = {"cpu": 8, "cuda": 32, "meta": 1}
+LARGEST_BATCH = {"cpu": 16, "cuda": 32, "meta": 1}
 
 
 def trace_network(network: Network, layer: str, *, samples: int, at_most: int | None = None) -> tuple[Traced, Layer]:

@@ -165,6 +165,8 @@ def _provenance(request: ErfRequest, traced: Traced, main: Measured, model_sha25
             f"Recording ended at operator {traced.tape.stopped}, which reads values that depend on the input; "
             "layers behind it are not measured."
         )
+    if main.metrics.erf.size is None:
+        notes.append("The map is 0 at the projected centre, which Luo's ERF size refers to; see erf_size_peak.")
     if main.samples.dead:
         notes.append(f"{main.samples.dead} of {main.samples.used} samples are dead: their gradient is exactly zero.")
     return Provenance(

@@ -32,10 +32,10 @@ class Sampled:
 
 def sample(units: Sequence[Sampled], request: ErfRequest, done: Done) -> None:
     """Take the samples that `request.average` asks for into every unit's average; the units share one cone."""
-    total = request.average.weights * request.average.inputs
+    until, total = request.average.until, request.average.weights * request.average.inputs
+    total = min(total, until.at_most) if until else total
     sample_part(units, request, (0, total), partial(_report, done, total))
-    until = request.average.until
-    if until is None or request.average.weights > 1:
+    if until is None:
         return
     for unit in units:
         average = unit.average

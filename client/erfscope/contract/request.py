@@ -144,6 +144,12 @@ class AverageOptions(Strict):
     statistic: Statistic = Statistic.ABS
     until: Until | None = None
 
+    @model_validator(mode="after")
+    def _one_way_to_stop(self) -> Self:
+        if self.until is not None and self.weights > 1:
+            raise ValueError("until goes with one set of weights; give average.weights > 1 a fixed number of inputs")
+        return self
+
 
 class ErfRequest(Strict):
     """One measurement: which network, which unit, averaged over what."""
