@@ -91,12 +91,6 @@ def test_verdict(number: int, http: httpx2.Client, onnx_model: bytes) -> None:
     good(http, onnx_model, 1000 + number)
 
 
-def test_an_empty_file_does_not_pass_the_door(http: httpx2.Client) -> None:
-    refused = http.post("/erf", files={"model": ("model.onnx", b"")})
-    assert refused.status_code == 400
-    assert refused.json()["type"] == "/problems/bad-request"
-
-
 @pytest.mark.parametrize("name", NAMES.values(), ids=list(NAMES))
 def test_names_are_inert(name: str, http: httpx2.Client) -> None:
     job = ended(http, named(name).SerializeToString(), average={"inputs": 1})
