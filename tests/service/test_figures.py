@@ -36,7 +36,9 @@ def test_other_looks_are_drawn_on_demand(client: httpx2.Client, done: str) -> No
     assert len({picture.headers["etag"] for picture in pictures}) == len(looks)
 
 
-@pytest.mark.parametrize("params", [{"scale": "cubic"}, {"colormap": "jet"}, {"overlay": "maybe"}])
+@pytest.mark.parametrize(
+    "params", [{"scale": "cubic"}, {"colormap": "jet"}, {"overlay": "maybe"}, {"unit": "3,3"}, {"layer": "x"}]
+)
 def test_an_unknown_look_is_refused(client: httpx2.Client, done: str, params: dict[str, str]) -> None:
     problem = assert_problem(client.get(f"{done}/heatmap.png", params=params), 422, "invalid-request")
     assert problem["errors"][0]["pointer"] == f"/query/{next(iter(params))}"

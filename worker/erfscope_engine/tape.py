@@ -1,4 +1,4 @@
-"""The tape: every ATen operator that depends on the input, recorded from one eager run, ready to be replayed.
+"""The tape: every ATen operator that depends on the input, recorded from one run on fake tensors.
 
 What does not depend on the input just executes and becomes a constant, so constant folding falls out.
 Mutation is turned into pure operators (`functionalize`), so the tape is a straight-line program.

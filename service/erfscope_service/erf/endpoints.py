@@ -194,6 +194,7 @@ async def heatmap(
     overlay: Annotated[bool, Query(description="Over the input image, for source=images.")] = False,
 ) -> Response:
     """Axes in pixels, colour bar, TRF box and contours; the default look is stored, others are drawn now."""
+    figures.refuse_unknown(request.query_params)
     record, job = await service.succeeded(services, tenant, id)
     drawn = figures.Look(scale, colormap, overlay)
     return await figures.heatmap(services, record, job, drawn, request.headers)

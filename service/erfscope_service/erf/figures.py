@@ -1,8 +1,8 @@
 """The picture and the array of a measurement, as responses that clients may keep."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from erfscope import __version__
 from erfscope.contract.job import Job
-from erfscope.contract.problem import ProblemError
+from erfscope.contract.problem import FieldError, ProblemError
 from erfscope_jobs.records import Record
 from erfscope_picture import render
 from erfscope_service.caching import etag, immutable_headers, not_modified
@@ -83,6 +83,15 @@ async def array(services: Services, record: Record, name: str, headers: Headers)
     size = (await asyncio.to_thread(path.stat)).st_size
     sent = immutable_headers(tag) | {"Content-Length": str(size)}
     return StreamingResponse(_pieces(path), media_type="application/x-npy", headers=sent)
+
+
+def refuse_unknown(query: Iterable[str]) -> None:
+    """A picture of the main unit is no answer to a question about another unit or layer."""
+    unknown = sorted(set(query) - {field.name for field in fields(Look)})
+    if unknown:
+        words = "heatmap.png takes scale, colormap and overlay; it shows the job's main unit."
+        errors = [FieldError(pointer=f"/query/{name[:100]}", detail=words) for name in unknown[:10]]
+        raise ProblemError("invalid-request", f"Unknown query parameter {unknown[0][:100]!r}: {words}", errors=errors)
 
 
 def array_name(unit: str | None, layer: str | None) -> str:
