@@ -9,6 +9,10 @@ from erfscope_engine.tape import record
 from erfscope_engine.units import center_of
 
 WORKING_SET = {"cpu": 1 << 30, "cuda": 4 << 30, "meta": 0}  # bytes of activations that a micro-batch may keep
+# Beyond SMALL_BATCH samples the products are large enough, and what does not stay near the cores costs more than it
+# gains: VGG-16 at 512² took 0.112 s per image by 4 and 8, 0.115 to 0.181 s by 16; ResNet-50 at 224² 0.048 s and 0.060 s.
+SMALL_BATCH = 4
+NEAR_SET = {"cpu": 384 << 20, "cuda": 4 << 30, "meta": 0}
 LARGEST_BATCH = {"cpu": 16, "cuda": 32, "meta": 1}
 
 
@@ -37,7 +41,8 @@ def _micro_batch(single: Traced, target: Layer, samples: int, at_most: int | Non
     """The largest power of two whose cones (of the centre unit) fit the working set."""
     device = single.network.device.type
     size = bytes_of(single, cone_of(single, [(target, center_of(target))])) or 1
-    room = min(LARGEST_BATCH[device], WORKING_SET[device] // size, samples, at_most or samples)
+    fitting = max(min(SMALL_BATCH, WORKING_SET[device] // size), NEAR_SET[device] // size)
+    room = min(LARGEST_BATCH[device], fitting, samples, at_most or samples)
     return 1 << max(room.bit_length() - 1, 0)
 
 
