@@ -89,10 +89,9 @@ def _without_kinks(module: nn.Module) -> nn.Module:
     for name, child in module.named_children():
         if isinstance(child, (nn.ReLU, nn.Tanh, nn.SiLU)):
             setattr(module, name, nn.Identity())
-        elif isinstance(child, nn.MaxPool2d):
-            setattr(
-                module, name, nn.AvgPool2d(child.kernel_size, child.stride, child.padding, ceil_mode=child.ceil_mode)
-            )
+        elif isinstance(child, nn.MaxPool2d | nn.MaxPool3d):
+            kind = nn.AvgPool2d if isinstance(child, nn.MaxPool2d) else nn.AvgPool3d
+            setattr(module, name, kind(child.kernel_size, child.stride, child.padding, ceil_mode=child.ceil_mode))
         else:
             _without_kinks(child)
     return module

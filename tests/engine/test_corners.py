@@ -1,5 +1,7 @@
 """Networks that once went wrong: each equals plain autograd now."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from torch.nn import functional as F
 
 from erfscope.contract.request import Source
 from erfscope_engine import measure, receptive_field
+from erfscope_engine.rewritten import Rewritten
 from erfscope_engine.samples import draw
 
 
@@ -63,7 +66,27 @@ class Residue(Base):
         return self.last(shuffled.flip(3).roll(3, 2) + F.pad(y, (1, 1, 1, 1), mode="circular")[:, :, 1:-1, 2:])
 
 
-NETS = [SoftmaxAlongACutAxis, NormAlongACutAxis, JoinedToAConstant, MadeLike, Warped, WrittenInPlace, Residue]
+class WindowsAsColumns(Base):
+    """A strided, dilated convolution written out, and its columns summed back."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(x)
+        columns = F.unfold(y, (3, 2), dilation=(1, 2), padding=(1, 0), stride=(2, 1))
+        mixed = torch.einsum("nkl,ko->nol", columns, self.last.weight.reshape(24, 3).repeat(1, 8)) * torch.tanh(columns)
+        back = F.fold(mixed, (20, 20), (3, 2), dilation=(1, 2), padding=(1, 0), stride=(2, 1))
+        return self.last(back)
+
+
+NETS = [
+    SoftmaxAlongACutAxis,
+    NormAlongACutAxis,
+    JoinedToAConstant,
+    MadeLike,
+    Warped,
+    WrittenInPlace,
+    Residue,
+    WindowsAsColumns,
+]
 
 
 @pytest.mark.parametrize("build", NETS)
@@ -99,3 +122,37 @@ def test_a_softmax_over_space_is_no_feature_map() -> None:
 
     assert receptive_field(Named(), (3, 20, 20)).size == (3, 3)
     assert receptive_field(Attended(), (3, 20, 20)).is_global
+
+
+def test_a_convolution_written_as_columns_keeps_its_field() -> None:
+    class Columns(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(4, 3 * 15))
+
+        def forward(self, x: Tensor) -> Tensor:
+            columns = F.unfold(x, (3, 5), padding=(1, 2), stride=2)
+            return (self.weight @ columns).reshape(len(x), 4, 10, 10)
+
+    field = receptive_field(Columns(), (3, 20, 20), unit=(5, 4))
+    assert field.box == ((9, 12), (6, 11))
+    assert [float(s) for s in field.stride if s is not None] == [2, 2]
+    assert receptive_field(nn.Sequential(nn.Conv2d(3, 12, 2, 2), nn.Flatten(2), nn.Fold((20, 20), 2, stride=2)),
+                           (3, 20, 20), unit=(7, 4)).box == ((6, 8), (4, 6))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "windows",
+    [
+        {"kernel_size": (3, 2), "dilation": (1, 2), "padding": (1, 0), "stride": (2, 1)},
+        {"kernel_size": 2, "stride": 2},
+        {"kernel_size": [3, 5], "padding": [1, 2], "stride": 3},
+    ],
+)
+def test_columns_are_torchs_own(windows: dict[str, Any]) -> None:
+    x = torch.randn(2, 3, 20, 19, dtype=torch.float64)
+    columns = F.unfold(x, **windows)
+    image = F.fold(columns, (20, 19), **windows)
+    with Rewritten():
+        assert torch.equal(F.unfold(x, **windows), columns)
+        assert torch.allclose(F.fold(columns, (20, 19), **windows), image, rtol=1e-14, atol=1e-14)

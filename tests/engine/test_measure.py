@@ -165,6 +165,56 @@ def test_grid_of_units_and_profile() -> None:
     assert [row.trf_size for row in found.result.layers] == [[3, 3], [3, 3], [5, 5], [6, 6], [10, 10]]
 
 
+def test_maps_of_every_unit_and_layer_are_kept() -> None:
+    torch.manual_seed(5)
+    net = nn.Sequential(convs(3), nn.Tanh(), convs(5), nn.MaxPool2d(2), convs(3))
+    shape, average = (3, 24, 20), {"inputs": 8}
+    found = measure(net, shape, target={"unit": {"grid": [2, 3]}}, average=average, layers="all")
+    result = found.result
+    assert result.maps.units
+    assert result.maps.layers
+    assert found.units_map.shape == (6, 24, 20)
+    assert found.layers_map.shape == (5, 24, 20)
+    assert found.units_map.dtype == found.layers_map.dtype == np.float32
+    for entry, kept in zip(result.units, found.units_map, strict=True):
+        alone = measure(net, shape, target={"unit": entry.unit}, average=average)
+        assert np.allclose(kept, alone.map, atol=1e-6)
+        assert entry.scale_log2 == pytest.approx(alone.result.scale_log2, abs=1e-5)
+        assert entry.stderr["erf_size"] == pytest.approx(alone.result.stderr["erf_size"], rel=1e-4)
+    for row, kept in zip(result.layers, found.layers_map, strict=True):
+        alone = measure(net, shape, target={"layer": row.name}, average=average)
+        assert np.allclose(kept, alone.map, atol=1e-6)
+        assert row.scale_log2 == pytest.approx(alone.result.scale_log2, abs=1e-5)
+        assert row.unit == alone.result.unit
+        assert row.trf == alone.result.trf
+        assert {"erf_size", "mass_50_side", "sigma_1"} <= row.stderr.keys() < alone.result.stderr.keys()
+
+
+def test_dead_units_have_no_map() -> None:
+    net = nn.Conv2d(3, 2, 3, padding=8)  # the outermost units see padding alone
+    found = measure(net, (3, 9, 9), target={"unit": {"grid": [3, 3]}}, average={"inputs": 1})
+    assert [entry.unit for entry in found.result.units] == [[11, 11]]
+    assert found.units_map.shape == (1, 9, 9)
+
+
+def test_maps_that_would_be_too_large_together_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("erfscope_engine.stack.LARGEST", 6 * 16 * 16 * 4 - 1)
+    found = measure(convs(3), (3, 16, 16), target={"unit": {"grid": [2, 3]}}, average={"inputs": 1})
+    assert found.units_map is None
+    assert not found.result.maps.units
+    assert len(found.result.units) == 6
+    assert measure(convs(3), (3, 16, 16), target={"unit": {"grid": [1, 5]}}, average={"inputs": 1}).result.maps.units
+
+
+def test_more_units_than_their_sums_have_room_for_run_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, wanted = convs(7), {"target": {"unit": {"grid": [3, 3]}}, "average": {"inputs": 2}, "dtype": "float64"}
+    together = measure(net, (3, 12, 12), **wanted)
+    monkeypatch.setattr("erfscope_engine.average.LARGEST_TEAM", 8 * 12 * 12 * 2)
+    in_turns = measure(net, (3, 12, 12), **wanted)
+    assert np.allclose(together.units_map, in_turns.units_map, atol=1e-6)
+    assert together.result.unit == in_turns.result.unit
+
+
 def test_adaptive_stop_reaches_its_precision() -> None:
     torch.manual_seed(0)
     net = nn.Sequential(convs(3, 3), nn.ReLU(), convs(3, 3), nn.ReLU(), convs(3))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, Self
 
 import numpy as np
@@ -12,6 +13,12 @@ from erfscope.contract.request import Statistic
 Array = NDArray[np.float64]
 MOST_GROUPS, FEWEST_GROUPS = 64, 8
 LARGEST_STORE = 1 << 24  # numbers kept for the groups
+LARGEST_TEAM = 1 << 27  # numbers kept for the groups of all units that run together
+
+
+def most_units(shape: tuple[int, ...]) -> int:
+    """How many units of an input of spatial `shape` may run together, so that there is room for their sums."""
+    return max(LARGEST_TEAM // (FEWEST_GROUPS * prod(shape)), 1)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from torch import nn
 
 from erfscope.contract.problem import FieldError, ProblemError
 from erfscope.contract.request import ErfRequest
+from erfscope_engine.arithmetic import torch_dtype
 from erfscope_engine.measure import Measurement, measure_network
 from erfscope_engine.module import network_of
 from erfscope_engine.plan import trace_network
@@ -35,7 +36,7 @@ def measure(
         found = [FieldError(pointer="/" + "/".join(map(str, e["loc"])), detail=e["msg"]) for e in error.errors()]
         words = "; ".join(f"{one.pointer}: {one.detail}" for one in found)
         raise ProblemError("invalid-request", f"{words}. Fields are those of ErfRequest.", errors=found) from None
-    dtype = getattr(torch, request.dtype.value)
+    dtype = torch_dtype(request.dtype)
     return measure_network(network_of(module, input_shape, dtype=dtype, device=device), request, progress=progress)
 
 

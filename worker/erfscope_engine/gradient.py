@@ -16,6 +16,7 @@ from erfscope_engine.cone.program import Cone, Run
 from erfscope_engine.layers import Layer, Traced
 from erfscope_engine.samples import draw, signs
 
+Numbers = Sequence[int]  # of samples, row by row
 Channels = str | tuple[int, ...]  # "sum", "random", or a list
 VANISHING = 1e-5  # rms gradient of the channel sum over that of random signs (behind a LayerNorm: 1e-8)
 
@@ -23,23 +24,23 @@ VANISHING = 1e-5  # rms gradient of the channel sum over that of random signs (b
 class Forward:
     """Forward runs of a cone on seeded samples; the latest is kept, so that units that share it go back from one run.
 
-    Sample k is always the same, whatever the batch.
+    Sample k is always the same, whatever the batch; `numbers` say which samples the rows of a batch are.
     """
 
     def __init__(self, traced: Traced, cone: Cone, seed: int, source: Source, images: Sequence[NDArray[Any]]) -> None:
         self.traced, self.cone, self.seed, self.source, self.images = traced, cone, seed, source, images
-        self._latest: tuple[int, Run] | None = None
+        self._latest: tuple[Numbers, Run] | None = None
 
-    def run(self, first: int) -> Run:
-        """The run on samples first … first + batch − 1."""
-        if self._latest is None or self._latest[0] != first:
+    def run(self, numbers: Numbers) -> Run:
+        """The run on these samples, as many as the batch has rows."""
+        if self._latest is None or self._latest[0] != numbers:
             self._latest = None  # the old run's memory goes before the new one's is taken
-            self._latest = (first, self.cone.run(self._inputs(first)))
+            self._latest = (numbers, self.cone.run(self._inputs(numbers)))
         return self._latest[1]
 
-    def _inputs(self, first: int) -> Tensor:
-        network, batch = self.traced.network, self.traced.tape.batch
-        rows = [draw(self.source, network.input_shape, self.seed, first + n, self.images) for n in range(batch)]
+    def _inputs(self, numbers: Numbers) -> Tensor:
+        network = self.traced.network
+        rows = [draw(self.source, network.input_shape, self.seed, k, self.images) for k in numbers]
         return torch.from_numpy(np.stack(rows)).to(device=network.device, dtype=network.dtype)
 
 
@@ -74,15 +75,15 @@ class Probe:
         return self.forward.cone.boxes[0]
 
 
-def sample_gradients(probe: Probe, first: int) -> NDArray[np.float64]:
-    """2**scale · ∂(channels · y_unit)/∂x of samples first … first + batch − 1, on the box of the input that it reads.
+def sample_gradients(probe: Probe, numbers: Numbers) -> NDArray[np.float64]:
+    """2**scale · ∂(channels · y_unit)/∂x of these samples, row by row, on the box of the input that it reads.
 
     Raises ProblemError: no-gradient where nothing on the way is differentiable, non-finite-output.
     """
-    run = probe.forward.run(first)
+    run = probe.forward.run(numbers)
     _check_output(probe, run)
     output = run.outputs[probe.target]
-    seed = (_channel_weights(probe, output, first) * 2.0**probe.scale).to(output.dtype)
+    seed = (_channel_weights(probe, output, numbers) * 2.0**probe.scale).to(output.dtype)
     g = run.back(probe.target, seed)
     return np.zeros(lengths(probe.box)) if g is None else g.double().cpu().numpy()
 
@@ -105,12 +106,12 @@ def _check_output(probe: Probe, run: Run) -> None:
         )
 
 
-def _channel_weights(probe: Probe, y: Tensor, first: int) -> Tensor:
+def _channel_weights(probe: Probe, y: Tensor, numbers: Numbers) -> Tensor:
     """What is put on the unit's channels, per sample."""
     if isinstance(probe.channels, tuple):
         weights = _listed(probe.channels, probe.layer, y)
     elif probe.channels == "random":
-        rows = [signs(tuple(y.shape[1:]), probe.forward.seed, first + n) for n in range(len(y))]
+        rows = [signs(tuple(y.shape[1:]), probe.forward.seed, k) for k in numbers]
         weights = torch.from_numpy(np.stack(rows)).to(y.device)
     else:
         weights = torch.ones(y.shape, device=y.device)
@@ -159,15 +160,16 @@ def _scaled(probe: Probe) -> Started:
 
     Untrained deep nets underflow (1e-62 in float32), and the map is linear in its seed. Ordinary ones keep scale 0.
     """
+    first = range(probe.batch)
     top = int(np.log2(torch.finfo(probe.traced.network.dtype).max)) - 8
-    plain = Started(probe, sample_gradients(probe, 0))
+    plain = Started(probe, sample_gradients(probe, first))
     for scale in (0, top // 2, top, -top // 2):
         at = replace(probe, scale=scale)
-        g = plain.first if scale == 0 else sample_gradients(at, 0)
+        g = plain.first if scale == 0 else sample_gradients(at, first)
         peak = float(np.abs(g).max())
         if peak > 0 and np.isfinite(peak):
             if scale == 0 and abs(np.log2(peak)) < top // 4:
                 return plain
             at = replace(probe, scale=int(np.clip(scale - round(float(np.log2(peak))), -top, top)))
-            return Started(at, sample_gradients(at, 0))
+            return Started(at, sample_gradients(at, first))
     return plain

@@ -1,7 +1,7 @@
 """One measurement, start to end: network and request in, map and ErfResult out."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -10,15 +10,20 @@ from numpy.typing import NDArray
 
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import ErfRequest
-from erfscope.contract.result import ErfResult
+from erfscope.contract.result import ErfResult, KeptMaps
+from erfscope_engine.analytic import measure_analytically
+from erfscope_engine.arithmetic import arithmetic
+from erfscope_engine.average import most_units
 from erfscope_engine.cone.unit import Place, cone_of, sharing
+from erfscope_engine.ensemble import Ensemble, ensemble_of
 from erfscope_engine.gradient import Forward, Probe, started
 from erfscope_engine.layers import Layer, Traced
 from erfscope_engine.network import Network
 from erfscope_engine.plan import trace_network
 from erfscope_engine.receptive import receptive_field_of
 from erfscope_engine.report import Measured, build_result, geometry_of
-from erfscope_engine.sampling import Sampled, errors_of, new_average, sample
+from erfscope_engine.sampling import Sampled, Sampler, errors_of, new_average, sample
+from erfscope_engine.stack import Stack, fits, stacked
 from erfscope_engine.units import Unit, center_of, units_of
 
 Progress = Callable[[str, float], None]
@@ -26,10 +31,16 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class Measurement:
-    """The answer: the normalised map (maximum 1, the input's spatial shape) and everything said of it."""
+    """The answer: the normalised map (maximum 1, the input's spatial shape) and everything said of it.
+
+    `units_map` and `layers_map` are the maps of result.units and result.layers in their order, float32 of shape
+    [n, *spatial], each with maximum 1; None where there are none, or where they would be too large (result.maps).
+    """
 
     result: ErfResult
     map: NDArray[Any]
+    units_map: Stack | None = None
+    layers_map: Stack | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,8 @@ class _Order:
     request: ErfRequest
     images: Sequence[NDArray[Any]]
     progress: Progress
+    sampler: Sampler
+    ensemble: Ensemble | None = None
 
 
 def measure_network(
@@ -59,47 +72,111 @@ def measure_network(
     images: Sequence[NDArray[Any]] = (),
     model_sha256: str | None = None,
     progress: Progress = lambda stage, share: None,
+    sampler: Sampler = sample,
 ) -> Measurement:
     """Measure the effective receptive field that `request` asks for (Luo et al., NIPS 2016).
 
     `at_most` limits the micro-batch, where memory is short. `images` are float32 samples of the
-    input's shape, for input.source = images; `progress` hears (stage, share done).
+    input's shape, for input.source = images; `progress` hears (stage, share done). `sampler` takes the samples.
     Raises ProblemError: invalid-target, no-spatial-layer, no-gradient, non-finite-output, unsupported-feature.
     """
-    if request.method == "analytic":
-        raise ProblemError(
-            "unsupported-feature",
-            "method 'analytic' is not in this version; 'gradient' with average.weights > 1 averages over weights.",
-        )
-    order = _Order(request, images, progress)
-    progress("trace", 0.0)
-    planned = request.average.until.at_most if request.average.until else request.average.inputs
-    traced, layer = trace_network(network, request.target.layer, samples=planned, at_most=at_most)
-    units = units_of(request.target, layer)
-    measured = _measure(order, traced, [(layer, unit) for unit in units])
-    _refuse_dead(measured)
-    alive = [unit for unit in measured if isinstance(unit, Measured)]
+    with arithmetic(request.dtype, network.device):
+        if request.method == "analytic":
+            return Measurement(
+                *measure_analytically(network, request, images=images, model_sha256=model_sha256, progress=progress)
+            )
+        return _by_gradients(network, _Order(request, images, progress, sampler), at_most, model_sha256)
+
+
+def _by_gradients(network: Network, order: _Order, at_most: int | None, model_sha256: str | None) -> Measurement:
+    order, traced, layer = _planned(network, order, at_most)
+    request = order.request
+    main, units = _units(order, traced, layer)
     profile = _profile(order, traced) if request.layers == "all" else []
-    main = min(alive, key=lambda unit: _from_center(layer, unit.probe.unit))
-    result = build_result(request, traced, main, alive, profile, model_sha256)
+    units_map, layers_map = stacked(units), stacked(profile)
+    kept = KeptMaps(units=units_map is not None, layers=layers_map is not None)
+    together = order.ensemble.draws if order.ensemble else 1
+    result = build_result(request, traced, main, units, profile, model_sha256, kept, together)
     kind = np.float64 if request.dtype == "float64" else np.float32
-    return Measurement(result, main.map.astype(kind))
+    return Measurement(result, main.map.astype(kind), units_map, layers_map)
 
 
-def _from_center(layer: Layer, unit: Unit) -> int:
-    return sum((i - c) ** 2 for i, c in zip(unit, center_of(layer), strict=True))
+def _planned(network: Network, order: _Order, at_most: int | None = None) -> tuple[_Order, Traced, Layer]:
+    """The network recorded for what is asked, with its ensemble where weights are re-drawn."""
+    average, wanted = order.request.average, order.request.target.layer
+    order.progress("trace", 0.0)
+    samples = average.until.at_most if average.until else average.inputs
+    traced, layer = trace_network(network, wanted, samples=samples, at_most=at_most, draws=average.weights)
+    if average.weights == 1:
+        return order, traced, layer
+    return replace(order, ensemble=ensemble_of(traced, layer, average.weights, samples, at_most)), traced, layer
 
 
-def _measure(order: _Order, traced: Traced, places: Sequence[Place], *, briefly: bool = False) -> list[Measured | Dead]:
-    """Measure units; those that see much of the same share their forward runs. `briefly` leaves out errors and fits."""
-    adaptive = order.request.average.until is not None
-    teams = [[n] for n in range(len(places))] if adaptive else sharing(traced, places)
+def _units(order: _Order, traced: Traced, layer: Layer) -> tuple[Measured, list[Measured]]:
+    """The wanted unit, or of a grid the living one nearest to the centre; and a row for every living unit of a grid."""
+    places = [(layer, unit) for unit in units_of(order.request.target, layer)]
+    many, keep = len(places) > 1, fits(len(places), traced.spatial_shape)
+    nearest: list[Sampled] = []
+
+    def finish(unit: Sampled) -> Measured | Dead:
+        row = _dead(unit) or (_row(unit, keep) if many else None)
+        if not isinstance(row, Dead):
+            nearest[:] = [min([*nearest, unit], key=_from_center)]
+        return row or _whole(unit)
+
+    rows = _measure(order, traced, places, finish)
+    _refuse_dead(rows)
+    alive = [row for row in rows if isinstance(row, Measured)]
+    return (_whole(nearest[0]), alive) if many else (alive[0], [])
+
+
+def _from_center(unit: Sampled) -> tuple[int, Unit]:
+    layer, at = unit.start.probe.layer, unit.start.probe.unit
+    return sum((i - c) ** 2 for i, c in zip(at, center_of(layer), strict=True)), at
+
+
+Finish = Callable[[Sampled], Measured | Dead]
+
+
+def _measure(order: _Order, traced: Traced, places: Sequence[Place], finish: Finish) -> list[Measured | Dead]:
+    """Sample units and `finish` each; those that see much of the same share their forward runs."""
     found: dict[int, Measured | Dead] = {}
+    for team, units in _sampled(order, traced, places):
+        found |= {n: finish(unit) for n, unit in zip(team, units, strict=True)}
+    return [found[n] for n in range(len(places))]
+
+
+def _sampled(order: _Order, traced: Traced, places: Sequence[Place]) -> Iterator[tuple[list[int], list[Sampled]]]:
+    adaptive = order.request.average.until is not None
+    teams = [[n] for n in range(len(places))] if adaptive else _teams(traced, places)
     for number, team in enumerate(teams):
         units = _started(order, traced, [places[n] for n in team])
-        sample(units, order.request, partial(_report, order.progress, number, len(teams)))
-        found |= {n: _finished(traced, unit, briefly) for n, unit in zip(team, units, strict=True)}
-    return [found[n] for n in range(len(places))]
+        order.sampler(units, order.request, partial(_report, order.progress, number, len(teams)))
+        yield team, units
+
+
+def sample_network(
+    network: Network,
+    request: ErfRequest,
+    sampler: Sampler,
+    *,
+    images: Sequence[NDArray[Any]] = (),
+    progress: Progress = lambda stage, share: None,
+) -> None:
+    """Give `sampler` every team of units that `measure_network` would, in its order, and make nothing of them."""
+    with arithmetic(request.dtype, network.device):
+        order, traced, layer = _planned(network, _Order(request, images, progress, sampler))
+        wanted = [(layer, unit) for unit in units_of(request.target, layer)]
+        every = [(layer, center_of(layer)) for layer in traced.layers] if request.layers == "all" else []
+        for places in filter(None, (wanted, every)):
+            for _ in _sampled(order, traced, places):
+                pass
+
+
+def _teams(traced: Traced, places: Sequence[Place]) -> list[list[int]]:
+    """Which units run together; no more at once than their sums have room for."""
+    most = most_units(traced.spatial_shape)
+    return [team[n : n + most] for team in sharing(traced, places) for n in range(0, len(team), most)]
 
 
 def _report(progress: Progress, number: int, teams: int, share: float) -> None:
@@ -114,19 +191,31 @@ def _started(order: _Order, traced: Traced, places: Sequence[Place]) -> list[Sam
     for n, (layer, unit) in enumerate(places):
         geometry = geometry_of(receptive_field_of(traced, layer, unit))
         start = started(Probe(forward, n, layer, unit, channels, rectified=request.protocol == "replknet"))
-        units.append(Sampled(start, geometry, new_average(start.probe, request, geometry, len(places))))
+        average = new_average(start.probe, request, geometry, len(places))
+        units.append(Sampled(start, geometry, average, order.ensemble))
     return units
 
 
-def _finished(traced: Traced, unit: Sampled, briefly: bool) -> "Measured | Dead":
+def _dead(unit: Sampled) -> Dead | None:
     probe, average = unit.start.probe, unit.average
-    if average.dead == average.used:
-        return Dead(probe.layer.name, probe.unit, average.used, unit.geometry.trf_side_clipped == 0)
-    errors = {} if briefly else errors_of(average, unit.geometry)
-    return Measured.of(probe, receptive_field_of(traced, probe.layer, probe.unit), average, errors, briefly=briefly)
+    if average.dead < average.used:
+        return None
+    return Dead(probe.layer.name, probe.unit, average.used, unit.geometry.trf_side_clipped == 0)
 
 
-def _refuse_dead(measured: Sequence["Measured | Dead"]) -> None:
+def _whole(unit: Sampled) -> Measured:
+    """Everything of one unit."""
+    return Measured.of(unit.start.probe, unit.average, errors_of(unit.average, unit.geometry))
+
+
+def _row(unit: Sampled, keep: bool) -> Measured:
+    """One unit of many, briefly; its map only where it is kept."""
+    errors = errors_of(unit.average, unit.geometry, briefly=True)
+    found = Measured.of(unit.start.probe, unit.average, errors, briefly=True)
+    return replace(found, map=found.map.astype(np.float32) if keep else np.empty(0, np.float32))
+
+
+def _refuse_dead(measured: Sequence[Measured | Dead]) -> None:
     """A single dead unit is the answer to nothing; in a grid it is left out."""
     dead = [unit for unit in measured if isinstance(unit, Dead)]
     if len(dead) == len(measured):
@@ -146,5 +235,7 @@ def _refuse_dead(measured: Sequence["Measured | Dead"]) -> None:
 
 def _profile(order: _Order, traced: Traced) -> list[Measured]:
     """The centre unit of every spatial layer, in the order of computation; dead ones are left out."""
-    rows = _measure(order, traced, [(layer, center_of(layer)) for layer in traced.layers], briefly=True)
+    places = [(layer, center_of(layer)) for layer in traced.layers]
+    keep = fits(len(places), traced.spatial_shape)
+    rows = _measure(order, traced, places, lambda unit: _dead(unit) or _row(unit, keep))
     return [row for row in rows if isinstance(row, Measured)]

@@ -1,6 +1,6 @@
 """What intake hands to the engine: a runnable network and what is known about its input."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,6 +17,8 @@ class Mark(Protocol):
 
 Run = Callable[[Tensor, Mark], object]
 Redraw = Callable[[int], None]
+Spread = Callable[[], None]
+Weights = Callable[[], Sequence[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,9 @@ class Network:
 
     `run(x, mark)` executes it in evaluation mode and calls `mark` for every named tensor; it must not depend on
     hidden state. `batch` is the only batch size that it takes, or None for any. `redraw(draw)` gives every weight
-    a new value, the draw-th of a counter-based stream. `aliases` maps other names
+    a new value, the draw-th of a counter-based stream; `spread()` puts the standard deviation of its draws in every
+    weight's place (both None where weights are given). `weights()` lists the tensors that differ between draws, as
+    they are now, in one order (without it every draw is recorded anew). `aliases` maps other names
     people use (ONNX node names) to tensor names.
     """
 
@@ -37,5 +41,7 @@ class Network:
     device: torch.device
     batch: int | None = None
     redraw: Redraw | None = None
+    weights: Weights | None = None
+    spread: Spread | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

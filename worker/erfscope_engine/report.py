@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from erfscope._version import __version__
 from erfscope.contract.request import ErfRequest
 from erfscope.contract.result import (
     ErfResult,
+    KeptMaps,
     LayerInfo,
     LayerProfile,
     Provenance,
@@ -24,28 +25,32 @@ from erfscope_engine.average import Average
 from erfscope_engine.gradient import Probe
 from erfscope_engine.layers import Traced
 from erfscope_engine.metrics import Geometry, MapMetrics, area_ratio, brief_metrics, measure_map
-from erfscope_engine.receptive import ReceptiveField
+from erfscope_engine.receptive import ReceptiveField, receptive_field_of
 
 Errors = dict[str, float | None]
+NO_MAPS = KeptMaps()
+UNIT_ERRORS = ("erf_size", "erf_ratio", "mass_50_side")  # of the thousands that a grid may have
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One unit, measured: its map normalised to a maximum of 1, and what the raw map's maximum was (log2)."""
+    """One unit, measured: its map normalised to a maximum of 1, and what the raw map's maximum was (log2).
+
+    One of many units is measured `briefly`: without fits, and its map is float32, or empty where it is not kept.
+    """
 
     probe: Probe
     field: ReceptiveField
-    map: NDArray[np.float64]
+    map: NDArray[Any]
     peak_log2: float
     samples: Samples
     errors: Errors
     metrics: MapMetrics
 
     @classmethod
-    def of(
-        cls, probe: Probe, field: ReceptiveField, average: Average, errors: Errors, *, briefly: bool = False
-    ) -> Self:
-        """Normalise and measure an average; `briefly` without fits of rival shapes."""
+    def of(cls, probe: Probe, average: Average, errors: Errors, *, briefly: bool = False) -> Self:
+        """Normalise and measure an average."""
+        field = receptive_field_of(probe.traced, probe.layer, probe.unit)
         raw = average.map()
         peak = float(raw.max())
         m = raw / peak
@@ -89,6 +94,8 @@ def build_result(
     units: Sequence[Measured],
     profile: Sequence[Measured],
     model_sha256: str | None,
+    maps: KeptMaps = NO_MAPS,
+    draws_together: int = 1,
 ) -> ErfResult:
     """The whole answer around the main unit."""
     layer = main.probe.layer
@@ -110,10 +117,11 @@ def build_result(
         stderr=main.errors,
         samples=main.samples,
         layers=[_profile_row(row) for row in profile],
-        units=[_unit_entry(unit) for unit in units] if len(units) > 1 else [],
+        units=[_unit_entry(unit) for unit in units],
+        maps=maps,
         replknet=_replknet(main, traced) if request.protocol == "replknet" else None,
         scale_log2=main.peak_log2,
-        provenance=_provenance(request, traced, main, model_sha256),
+        provenance=_provenance(request, traced, main, model_sha256, draws_together),
     )
 
 
@@ -136,6 +144,13 @@ def _profile_row(row: Measured) -> LayerProfile:
         erf_ratio=metrics.erf.ratio,
         sigma=metrics.gaussian.sigma,
         mass_50_side=metrics.mass["0.50"].side,
+        unit=list(row.probe.unit),
+        trf=trf_of(row.field),
+        erf=metrics.erf,
+        mass=dict(metrics.mass),
+        stderr=row.errors,
+        samples=row.samples,
+        scale_log2=row.peak_log2,
     )
 
 
@@ -145,6 +160,7 @@ def _unit_entry(unit: Measured) -> UnitEntry:
         trf=trf_of(unit.field),
         erf=unit.metrics.erf,
         mass=dict(unit.metrics.mass),
+        stderr={name: error for name, error in unit.errors.items() if name in UNIT_ERRORS},
         samples=unit.samples,
         scale_log2=unit.peak_log2,
     )
@@ -158,7 +174,9 @@ def _replknet(main: Measured, traced: Traced) -> dict[str, float | None] | None:
     return area_ratio(main.map * 2.0**main.peak_log2 * channels)
 
 
-def _provenance(request: ErfRequest, traced: Traced, main: Measured, model_sha256: str | None) -> Provenance:
+def _provenance(
+    request: ErfRequest, traced: Traced, main: Measured, model_sha256: str | None, draws_together: int
+) -> Provenance:
     notes = [*traced.network.notes]
     if traced.tape.stopped:
         notes.append(
@@ -176,6 +194,7 @@ def _provenance(request: ErfRequest, traced: Traced, main: Measured, model_sha25
         dtype=request.dtype.value,
         threads=torch.get_num_threads(),
         micro_batch=traced.tape.batch,
+        draws_together=draws_together,
         seed=request.average.seed,
         model_sha256=model_sha256,
         layer=main.probe.layer.name,
@@ -183,6 +202,7 @@ def _provenance(request: ErfRequest, traced: Traced, main: Measured, model_sha25
         channels=main.probe.channels if isinstance(main.probe.channels, str) else "list",
         source=request.input.source.value,
         weights=request.weights.value,
+        method=request.method,
         samples=main.samples.used,
         input_shape=list(traced.network.input_shape),
         notes=notes,

@@ -11,9 +11,10 @@ from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import ErfRequest, Statistic, Until
 from erfscope_engine.average import Average
 from erfscope_engine.cone.unit import cone_of
+from erfscope_engine.ensemble import Ensemble
 from erfscope_engine.gradient import Forward, Probe, Started, sample_gradients
+from erfscope_engine.layers import Traced
 from erfscope_engine.metrics import Geometry, flat_scalars, standard_errors
-from erfscope_engine.plan import trace_network
 
 Done = Callable[[float], None]
 Errors = dict[str, float | None]
@@ -23,11 +24,15 @@ WATCHED = ("erf_size", "mass_50_side")  # what `until` makes precise
 
 @dataclass(frozen=True)
 class Sampled:
-    """A unit on its way: how it is excited, where it sits, and the average so far."""
+    """A unit on its way: how it is excited, where it sits, the average so far, and over which draws of the weights."""
 
     start: Started
     geometry: Geometry
     average: Average
+    ensemble: Ensemble | None = None
+
+
+Sampler = Callable[[Sequence[Sampled], ErfRequest, Done], None]  # takes a request's samples into averages
 
 
 def sample(units: Sequence[Sampled], request: ErfRequest, done: Done) -> None:
@@ -60,47 +65,60 @@ def new_average(probe: Probe, request: ErfRequest, geometry: Geometry, units: in
 def sample_part(
     units: Sequence[Sampled], request: ErfRequest, part: tuple[int, int], done: Callable[[int], None]
 ) -> None:
-    """Take samples part[0] … part[1] − 1; draw w of the weights holds samples w·inputs and on."""
-    inputs, draws = request.average.inputs, request.average.weights
-    for weight in range(draws):
-        first, stop = (max(part[0], weight * inputs), min(part[1], (weight + 1) * inputs)) if draws > 1 else part
-        if first >= stop:
-            continue
-        probes = [unit.start.probe for unit in units]
-        probes = _redrawn(probes, weight) if weight else probes
-        for k in range(first, stop, probes[0].batch):
+    """Take samples part[0] … part[1] − 1; draw w of the weights holds samples w·inputs and on.
+
+    Samples beyond the part may ride along uncounted: every batch has one shape.
+    """
+    if units[0].ensemble is not None:
+        _sample_draws(units, units[0].ensemble, request.average.inputs, part, done)
+        return
+    probes = [unit.start.probe for unit in units]
+    for first in range(*part, probes[0].batch):
+        numbers = range(first, first + probes[0].batch)
+        for unit, probe in zip(units, probes, strict=True):
+            g = unit.start.first if first == 0 else sample_gradients(probe, numbers)
+            _take(unit.average, probe, g, [(n, k) for n, k in enumerate(numbers) if k < part[1]])
+        done(units[0].average.used)
+
+
+def _sample_draws(
+    units: Sequence[Sampled], ensemble: Ensemble, inputs: int, part: tuple[int, int], done: Callable[[int], None]
+) -> None:
+    """Draws run together in groups that start at their multiples, so that a part has the bytes of the whole."""
+    draws = ensemble.draws
+    begin = part[0] // (inputs * draws) * draws
+    for group in range(begin, -(-part[1] // inputs), draws):
+        probes = _bound([unit.start.probe for unit in units], ensemble.at(group))
+        for first in range(0, inputs, ensemble.rows):
+            rows = [(group + n % draws, first + n // draws) for n in range(draws * ensemble.rows)]
+            numbers = [draw * inputs + k for draw, k in rows]
+            wanted = [k < inputs and part[0] <= number < part[1] for (_, k), number in zip(rows, numbers, strict=True)]
+            counted = [(n, draw) for n, (draw, _) in enumerate(rows) if wanted[n]]
             for unit, probe in zip(units, probes, strict=True):
-                g = unit.start.first if k == 0 else sample_gradients(probe, k)
-                _take(unit.average, probe, g, k, stop, weight if draws > 1 else None)
+                _take(unit.average, probe, sample_gradients(probe, numbers), counted)
             done(units[0].average.used)
+    assert ensemble.traced.network.redraw is not None
+    ensemble.traced.network.redraw(0)  # whoever starts next, starts from the first draw
 
 
-def _take(average: Average, probe: Probe, g: Gradients, first: int, stop: int, cluster: int | None) -> None:
-    """One micro-batch of gradients; samples from `stop` on ride along uncounted: every batch has one shape."""
+def _take(average: Average, probe: Probe, g: Gradients, counted: Sequence[tuple[int, int]]) -> None:
+    """Of one micro-batch of gradients, the counted rows, each with the cluster it belongs to."""
     space = tuple(k - 1 for k in probe.traced.space)
-    if not np.isfinite(g).all():
-        raise ProblemError(
-            "non-finite-output",
-            f"The gradient of layer {probe.layer.name!r} is infinite or NaN from sample {first} on; look at the weights"
-            ", and try dtype float32 or float64 if it is a shorter one.",
-            layer=probe.layer.name,
-        )
     channels = tuple(k for k in range(g.ndim - 1) if k not in space)
-    for n in range(min(len(g), stop - first)):
-        average.add(g[n], first + n if cluster is None else cluster, channels)
+    for row, cluster in counted:
+        if not np.isfinite(g[row]).all():
+            raise ProblemError(
+                "non-finite-output",
+                f"The gradient of layer {probe.layer.name!r} is infinite or NaN; look at the weights, and try dtype "
+                "float32 or float64 if it is a shorter one.",
+                layer=probe.layer.name,
+            )
+        average.add(g[row], cluster, channels)
 
 
-def _redrawn(probes: Sequence[Probe], weight: int) -> list[Probe]:
-    """New weights, and a new tape: constants that come from weights were folded into the old one."""
+def _bound(probes: Sequence[Probe], traced: Traced) -> list[Probe]:
+    """The same units of the network with other weights."""
     old = probes[0].forward
-    network = old.traced.network
-    if network.redraw is None:
-        raise ProblemError(
-            "unsupported-feature", "average.weights > 1 needs weights that can be re-drawn; set `weights`."
-        )
-    network.redraw(weight)
-    batch, name = old.traced.tape.batch, probes[-1].layer.name
-    traced, _ = trace_network(network, name, samples=batch, at_most=batch)
     layers = [traced.layer(probe.layer.name) for probe in probes]
     cone = cone_of(traced, [(layer, probe.unit) for layer, probe in zip(layers, probes, strict=True)])
     forward = Forward(traced, cone, old.seed, old.source, old.images)
@@ -110,12 +128,12 @@ def _redrawn(probes: Sequence[Probe], weight: int) -> list[Probe]:
     ]
 
 
-def errors_of(average: Average, geometry: Geometry) -> Errors:
-    """Jackknife standard errors of every scalar; none from a single group."""
+def errors_of(average: Average, geometry: Geometry, *, briefly: bool = False) -> Errors:
+    """Jackknife standard errors of every scalar (of sizes, mass areas and sigmas alone); none from a single group."""
     means, counts = average.group_means()
     if len(counts) < 2:
         return {}
-    return standard_errors(means, counts.astype(float), geometry, finish=average.finish)
+    return standard_errors(means, counts.astype(float), geometry, finish=average.finish, briefly=briefly)
 
 
 def _precise(unit: Sampled, until: Until) -> bool:

@@ -5,7 +5,7 @@ Mutation is turned into pure operators (`functionalize`), so the tape is a strai
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,13 +20,13 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
     UnsupportedOperatorException,
 )
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from erfscope.contract.problem import ProblemError
 from erfscope_engine.network import Network
+from erfscope_engine.rewritten import Rewritten
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,22 @@ class Ref:
     """A place in an operator's arguments where a recorded value goes."""
 
     index: int
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A constant that differs between draws of the weights that run together: values[d] is draw d's."""
+
+    values: Tensor
+
+    @property
+    def shape(self) -> torch.Size:
+        """Of one draw's."""
+        return self.values.shape[1:]
+
+    def dim(self) -> int:
+        """Of one draw's."""
+        return self.values.dim() - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +118,9 @@ SHAPE_ONLY = {"zeros_like", "ones_like", "full_like", "empty_like", "rand_like",
               "new_zeros", "new_ones", "new_full", "new_empty", "sym_size", "sym_numel"}  # fmt: skip
 
 
+Constant = Callable[[Any, Any, Any], Any]  # operator, args, kwargs → its outputs
+
+
 class _StopRecordingError(Exception):
     """The network asked for a value that depends on the input."""
 
@@ -111,9 +130,9 @@ class _ReachedError(Exception):
 
 
 class _Recorder(TorchDispatchMode):
-    def __init__(self, tape: Tape, until: str | None) -> None:
+    def __init__(self, tape: Tape, until: str | None, constant: Constant) -> None:
         super().__init__()
-        self.tape, self.until = tape, until
+        self.tape, self.until, self.constant = tape, until, constant
         self.shapes = FakeTensorMode(allow_non_fake_inputs=True)
         self.index: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
@@ -124,10 +143,10 @@ class _Recorder(TorchDispatchMode):
         marked_args, marked_kwargs = tree_map_only(Tensor, self._mark, (args, kwargs))
         flat, _ = tree_flatten((marked_args, marked_kwargs))
         depends = any(isinstance(leaf, Ref) for leaf in flat)
-        if depends and _reads_values(func):
+        if depends and reads_values(func):
             raise _StopRecordingError(func.overloadpacket.__name__)
         if not depends:
-            return func(*args, **kwargs)
+            return self.constant(func, args, kwargs)
         if func._schema.is_mutable:
             raise _unrecordable(func)
         if func.overloadpacket.__name__ in SHAPE_ONLY:  # a constant after all: real numbers of that shape
@@ -209,47 +228,35 @@ def _unrecordable(func: Any) -> ProblemError:
     )
 
 
-class _CircularPadding(TorchFunctionMode):
-    """Circular padding as joined slices: torch writes it into an empty tensor, which cannot be followed."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        mode = kwargs.get("mode", args[2] if len(args) > 2 else "constant")
-        if func not in (torch._C._nn.pad, torch.nn.functional.pad) or mode != "circular":
-            return func(*args, **kwargs)
-        x, pad = args[0], args[1] if len(args) > 1 else kwargs["pad"]
-        for k in range(len(pad) // 2):
-            axis, n = x.dim() - 1 - k, x.shape[-1 - k]
-            before, after = pad[2 * k], pad[2 * k + 1]
-            parts = [x.narrow(axis, n - before, before)] if before > 0 else []
-            parts += [x.narrow(axis, max(-before, 0), n + min(before, 0) + min(after, 0))]
-            parts += [x.narrow(axis, 0, after)] if after > 0 else []
-            x = torch.cat(parts, axis)
-        return x
-
-
 def _zeros_like(fake: FakeTensor) -> Tensor:
     return torch.zeros(fake.shape, dtype=fake.dtype, device=fake.fake_device)
 
 
-def _reads_values(func: Any) -> bool:
+def reads_values(func: Any) -> bool:
+    """Whether an operator's answer hangs on the numbers in a tensor: a Python number, or a shape."""
     tags = func.tags
     return torch.Tag.data_dependent_output in tags or torch.Tag.dynamic_output_shape in tags
 
 
-def record(network: Network, batch: int, until: str | None = None) -> Tape:
+def execute(func: Any, args: Any, kwargs: Any) -> Any:
+    """An operator on constants, as it is."""
+    return func(*args, **kwargs)
+
+
+def record(network: Network, batch: int, until: str | None = None, constant: Constant = execute) -> Tape:
     """Run `network` once on a batch of inputs and record what depends on them.
 
     Only shapes are computed of what depends on the input (fake tensors), so that recording costs neither the arithmetic
     nor the memory of a run; everything else is real.
 
-    The run ends at the tensor named `until`: what comes behind it may not take this batch size.
+    The run ends at the tensor named `until`: what comes behind it may not take this batch size. `constant` runs the
+    operators on constants.
     Raises ProblemError("shape-mismatch") where the network does not run at this shape, with torch's own reason.
     """
     shape = (batch, *network.input_shape)
     tape = Tape([Value(shape, network.dtype, None, network.input_name, "Input")])
     tape.names[network.input_name] = 0
-    recorder = _Recorder(tape, until)
+    recorder = _Recorder(tape, until, constant)
 
     def run(x: Tensor) -> Tensor:
         inner = torch._from_functional_tensor(x)
@@ -262,7 +269,7 @@ def record(network: Network, batch: int, until: str | None = None) -> Tape:
             pass
         return x
 
-    with torch.no_grad(), _open_attention(), _quiet(), _CircularPadding():
+    with torch.no_grad(), _open_attention(), _quiet(), Rewritten():
         functional = torch.func.functionalize(run, remove="mutations")
         with recorder.shapes:
             example = torch.empty(shape, dtype=network.dtype, device=network.device)

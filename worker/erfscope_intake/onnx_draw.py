@@ -8,9 +8,10 @@ from torch import Tensor
 
 from erfscope.contract.architecture import Init, InitOptions
 from erfscope.contract.request import Weights
-from erfscope_engine.network import Redraw
+from erfscope_engine.network import Redraw, Spread
 from erfscope_intake.onnx_graph import Program, Step, all_steps
 from erfscope_intake.spec.schemes import box_rim, fill_bias, fill_weight, stream
+from erfscope_intake.spec.spread import spread_bias, spread_weight
 
 # Operator → its constants by position: the weight, and how it must be turned to (out, in, *taps); the bias behind it.
 LAYERS: dict[str, Callable[[Step], bool]] = {
@@ -50,12 +51,50 @@ def redraw_of(program: Program, weights: Weights, seed: int) -> Redraw:
     return redraw
 
 
+def weights_of(program: Program, weights: Weights) -> Callable[[], list[Tensor]]:
+    """A function that lists the tensors of `program` that differ between draws, as they are now, in one order."""
+    found = list(_weights(program))
+    names = [weight.name for weight in found]
+    if weights is Weights.DEFAULT:
+        names += [weight.bias for weight in found if weight.bias is not None]
+    return lambda: [program.working[name] for name in dict.fromkeys(names)]
+
+
+def spread_of(program: Program, weights: Weights) -> Spread:
+    """A function that puts the standard deviation of its scheme in the place of every weight of `program`."""
+    options = InitOptions(scheme=Init(weights.value))
+    found = list(_weights(program))
+
+    def spread() -> None:
+        for weight in found:
+            _spread(program, weight, options)
+        for name, value in _resets(program):
+            program.working[name] = torch.full_like(program.working[name], value)
+
+    return spread
+
+
+def _spread(program: Program, weight: _Weight, options: InitOptions) -> None:
+    stored = program.working[weight.name]
+    deviations = torch.empty(_drawn_shape(stored, weight), dtype=torch.float64)
+    spread_weight(deviations, options, box_rim(tuple(deviations.shape[2:])), weight.name)
+    program.working[weight.name] = (deviations.transpose(-1, -2) if weight.turned else deviations).to(stored)
+    if weight.bias is not None:
+        bias = torch.empty(program.working[weight.bias].shape, dtype=torch.float64)
+        spread_bias(bias, deviations, options)
+        program.working[weight.bias] = bias.to(stored)
+
+
+def _drawn_shape(stored: Tensor, weight: _Weight) -> tuple[int, ...]:
+    """The shape of a weight as it is drawn: output first."""
+    return (*stored.shape[:-2], stored.shape[-1], stored.shape[-2]) if weight.turned else tuple(stored.shape)
+
+
 def _draw(program: Program, weight: _Weight, options: InitOptions, key: tuple[int, ...]) -> None:
     """New tensors in the old ones' places: the old may be views of each other."""
     stored = program.working[weight.name]
-    shape = (*stored.shape[:-2], stored.shape[-1], stored.shape[-2]) if weight.turned else stored.shape
-    drawn = torch.empty(shape, dtype=torch.float64)
-    fill_weight(drawn, options, stream(*key, "weight"), box_rim(tuple(shape[2:])))
+    drawn = torch.empty(_drawn_shape(stored, weight), dtype=torch.float64)
+    fill_weight(drawn, options, stream(*key, "weight"), box_rim(tuple(drawn.shape[2:])))
     program.working[weight.name] = (drawn.transpose(-1, -2) if weight.turned else drawn).to(stored)
     if weight.bias is not None:
         bias = torch.empty(program.working[weight.bias].shape, dtype=torch.float64)

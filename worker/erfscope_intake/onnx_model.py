@@ -1,7 +1,7 @@
 """An ONNX file as a Network: audit → neutral names → program → a function of one input."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from erfscope_intake.converters import TABLE
 from erfscope_intake.converters.recurrent import RECURRENT
 from erfscope_intake.onnx_audit import graphs, read_model
 from erfscope_intake.onnx_behind import Behind, registered
-from erfscope_intake.onnx_draw import redraw_of
+from erfscope_intake.onnx_draw import redraw_of, spread_of, weights_of
 from erfscope_intake.onnx_graph import Build, Program, all_steps, build, domain_of, finish
 from erfscope_intake.onnx_inputs import Measured, declared_inputs, measured_input, other_inputs
 from erfscope_intake.onnx_layout import CHANNELS_SECOND
@@ -25,6 +25,7 @@ from erfscope_intake.onnx_run import Walk
 from erfscope_intake.onnx_shapes import fitting
 from erfscope_intake.onnx_words import unsupported
 
+Edit = Callable[[ModelProto], None]
 QUANTISED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
 
 
@@ -66,25 +67,36 @@ def load_onnx(
     device: torch.device,
     weights: Weights = Weights.GIVEN,
     seed: int = 0,
+    edit: Edit | None = None,
 ) -> Network:
     """The network in `path`, to be measured on one input of shape (batch, channels, *space).
 
     With a scheme for `weights` every layer's weights are drawn anew (draw 0 of `seed`); Network.redraw draws others.
+    `edit` may change the model that was read, in place, before it is built.
 
     Raises ProblemError: invalid-model, external-data, unsupported-model, unsupported-op, model-too-complex,
     resource-limit, shape-mismatch, data-dependent, no-gradient.
     """
-    opened = open_onnx(path, options, dtype=dtype, device=device)
+    opened = open_onnx(path, options, dtype=dtype, device=device, edit=edit)
     if weights is Weights.GIVEN:
         return opened.network
     redraw = redraw_of(opened.program, weights, seed)
     redraw(0)
-    return replace(opened.network, redraw=redraw)
+    return replace(
+        opened.network,
+        redraw=redraw,
+        weights=weights_of(opened.program, weights),
+        spread=spread_of(opened.program, weights),
+    )
 
 
-def open_onnx(path: Path, options: InputOptions, *, dtype: torch.dtype, device: torch.device) -> Opened:
+def open_onnx(
+    path: Path, options: InputOptions, *, dtype: torch.dtype, device: torch.device, edit: Edit | None = None
+) -> Opened:
     """Like load_onnx, with the model's own view of its inputs."""
     model = read_model(path)
+    if edit is not None:
+        edit(model)
     check_operators(model)
     name = model.graph.name or path.stem
     opened = _opened(model, name, options, dtype, device)

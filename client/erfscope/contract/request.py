@@ -53,12 +53,13 @@ class Weights(StrEnum):
 
 
 class Dtype(StrEnum):
-    """Arithmetic of the network; sums over samples are float64 always."""
+    """Arithmetic of the network; sums over samples are float64 always. tf32 is float32 with shorter products (GPU)."""
 
     FLOAT32 = "float32"
     FLOAT64 = "float64"
     BFLOAT16 = "bfloat16"
     FLOAT16 = "float16"
+    TF32 = "tf32"
 
 
 class ModelRef(Strict):
@@ -96,6 +97,8 @@ class InputOptions(Strict):
     def _images_go_together(self) -> Self:
         if (self.source is Source.IMAGES) != (self.images is not None):
             raise ValueError("source=images and images=<sha256> go together")
+        if self.source is not Source.IMAGES and not (self.mean is None and self.std is None):
+            raise ValueError("mean and std normalise images; leave them out or give source=images")
         return self
 
 

@@ -130,6 +130,7 @@ class Provenance(Frozen):
     dtype: str
     threads: int
     micro_batch: int
+    draws_together: int = Field(1, description="Draws of the weights that run at once; 1 is one by one.")
     seed: int
     model_sha256: str | None = None
     layer: str
@@ -137,6 +138,7 @@ class Provenance(Frozen):
     channels: str
     source: str
     weights: str
+    method: str = Field("gradient", description="gradient, or analytic: expected squares, nothing sampled.")
     samples: int
     input_shape: list[int]
     notes: list[str] = Field(default_factory=list, description="What a reader must know, in words.")
@@ -155,6 +157,15 @@ class LayerProfile(Frozen):
     erf_ratio: Number = None
     sigma: list[Number] = Field(default_factory=list)
     mass_50_side: Number = None
+    unit: list[int] = Field(default_factory=list, description="The measured unit: the centre.")
+    trf: Trf | None = None
+    erf: Erf | None = None
+    mass: dict[str, MassArea] = Field(default_factory=dict, description="By share: 0.20, 0.30, 0.50, 0.99.")
+    stderr: dict[str, Number] = Field(
+        default_factory=dict, description="Standard error of sizes, sigmas and mass areas by flat name."
+    )
+    samples: Samples | None = None
+    scale_log2: float = Field(0.0, description="This layer's map (maximum 1) times 2**scale_log2 is the raw one.")
 
 
 class UnitEntry(Frozen):
@@ -164,8 +175,16 @@ class UnitEntry(Frozen):
     trf: Trf
     erf: Erf
     mass: dict[str, MassArea]
+    stderr: dict[str, Number] = Field(default_factory=dict, description="Standard error by flat name.")
     samples: Samples
-    scale_log2: float
+    scale_log2: float = Field(description="This unit's map (maximum 1) times 2**scale_log2 is the raw one.")
+
+
+class KeptMaps(Frozen):
+    """Which maps beside the main one are kept, in the order of `units` and `layers`; too large ones are not."""
+
+    units: bool = False
+    layers: bool = False
 
 
 class ErfResult(Frozen):
@@ -184,6 +203,7 @@ class ErfResult(Frozen):
     samples: Samples
     layers: list[LayerProfile] = Field(default_factory=list)
     units: list[UnitEntry] = Field(default_factory=list)
+    maps: KeptMaps = KeptMaps()
     replknet: dict[str, Number] | None = Field(None, description="Area ratio r by t, protocol=replknet.")
     scale_log2: float = Field(description="Stored map (maximum 1) times 2**scale_log2 is the raw one.")
     provenance: Provenance

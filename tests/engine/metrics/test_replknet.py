@@ -78,3 +78,32 @@ def test_other_ranks_are_refused():
     with pytest.raises(ProblemError) as refused:
         area_ratio(np.ones(8))
     assert refused.value.kind == "unsupported-feature"
+
+
+def described(gradients: np.ndarray, t: float) -> float | None:
+    """The protocol from its description, on gradients (samples, colours, h, w): nothing here is shared with ours."""
+    averaged = np.maximum(gradients, 0).sum(axis=1).mean(axis=0)
+    score = np.log10(averaged + 1)
+    score = score / np.max(score)
+    h, w = score.shape
+    for i in range(1, h // 2):
+        part = score[h // 2 - i : h // 2 + i + 1, w // 2 - i : w // 2 + i + 1]
+        if np.sum(part) / np.sum(score) > t:
+            side = i * 2 + 1
+            return side / h * side / w
+    return None
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [6, 7, 40, 41, 64])
+def test_bit_for_bit_the_description_on_the_same_gradients(n: int, dtype: type) -> None:
+    rng = np.random.default_rng(n)
+    y, x = np.mgrid[:n, :n]
+    for peak in (1e-6, 1.0, 1e5):
+        for width in (n / 12, n / 4, 10.0 * n):  # the widest holds 99 % in no square: no value
+            envelope = np.exp(-((y - n // 2) ** 2 + (x - n // 2) ** 2) / 2 / width**2)
+            gradients = (peak * envelope * rng.standard_normal((5, 3, n, n))).astype(dtype)
+            averaged = np.maximum(gradients, 0).sum(axis=1).mean(axis=0)
+            found = area_ratio(averaged)
+            assert found == {str(t): described(gradients, t) for t in (0.2, 0.3, 0.5, 0.99)}
+    assert found["0.99"] is None

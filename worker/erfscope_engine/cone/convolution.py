@@ -1,17 +1,18 @@
 """Convolutions on boxes: bias, ReLU and a folded normalisation in one step; the ReLU's mask is its own output."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from erfscope_engine.cone.box import Box, clipped, lengths, region_of
+from erfscope_engine.cone.box import Box, clipped, full, lengths, region_of
 from erfscope_engine.cone.step import Step, kernel
 from erfscope_engine.regions.table import Call, needs
 from erfscope_engine.regions.windows import per_axis
-from erfscope_engine.tape import Ref
+from erfscope_engine.tape import Drawn, Ref
 
 aten = torch.ops.aten
 
@@ -24,6 +25,43 @@ def convolution(call: Call, box: Box) -> Step | None:
 
 def convolve(call: Call, box: Box, weight: Any, bias: Any) -> Step | None:
     """The step of a convolution with these parameters (a normalisation may be folded into them)."""
+    if isinstance(weight, Drawn):
+        made = _convolve(call, box, *_side_by_side(weight, bias), len(weight.values) * call.arg("groups"))
+        # beside the image there is no step for the part, and the operator does not take weights of many draws
+        return _draws_as_groups(made, weight) if made else convolve(call, full(call.out_shape), weight, bias)
+    return _convolve(call, box, weight, bias, call.arg("groups"))
+
+
+def _side_by_side(weight: Drawn, bias: Any) -> tuple[Tensor, Tensor | None]:
+    """The weights of all draws as those of one convolution of more groups."""
+    if bias is not None:
+        bias = bias.values.flatten() if isinstance(bias, Drawn) else bias.repeat(len(weight.values))
+    return weight.values.flatten(0, 1), bias
+
+
+def _draws_as_groups(step: Step, weight: Drawn) -> Step:
+    """Row n, of draw n % D, holds channels n % D · C and on of one row: a view, while channels come first."""
+    draws = len(weight.values)
+
+    def fold(x: Tensor) -> Tensor:
+        return x.contiguous().view(len(x) // draws, -1, *x.shape[2:])
+
+    def unfold(x: Tensor) -> Tensor:
+        return x.contiguous().view(len(x) * draws, -1, *x.shape[2:])
+
+    def forward(inputs: Sequence[Tensor]) -> tuple[Sequence[Tensor], Any]:
+        (out,), kept = step.forward([fold(inputs[0])])
+        return [unfold(out)], kept
+
+    def backward(kept: Any, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+        assert grads[0] is not None
+        (g,) = step.backward(kept, [fold(grads[0])])
+        return [None if g is None else unfold(g)]
+
+    return replace(step, forward=forward, backward=backward)
+
+
+def _convolve(call: Call, box: Box, weight: Any, bias: Any, groups: int) -> Step | None:
     x = call.arg("input")
     if isinstance(weight, Ref) or isinstance(bias, Ref) or not isinstance(x, Ref):
         return None
@@ -36,13 +74,13 @@ def convolve(call: Call, box: Box, weight: Any, bias: Any) -> Step | None:
     if any(i.hi <= 0 or i.lo >= n for i, n in zip(region[2:], shape[2:], strict=True)):
         return None
     stride, dilation = per_axis(call.arg("stride"), rank), per_axis(call.arg("dilation"), rank)
-    groups = call.arg("groups")
     if call.arg("transposed"):
-        return _transposed(call, box, read, weight, bias)
+        return _transposed(call, box, read, weight, bias, groups)
     low = [max(-i.lo, 0) for i in region[2:]]
     high = [max(i.hi - n, 0) for i, n in zip(region[2:], shape[2:], strict=True)]
     even = low == high
-    layout = channels_last(rank)
+    drawn = groups != call.arg("groups")
+    layout = torch.contiguous_format if drawn else channels_last(rank)
     weight = weight.contiguous(memory_format=layout)  # as activations lie, or every call copies it
     padding = low if even else [0] * rank
     borders = [p for pair in zip(reversed(low), reversed(high), strict=True) for p in pair]
@@ -67,11 +105,11 @@ def channels_last(rank: int) -> torch.memory_format:
     return {2: torch.channels_last, 3: torch.channels_last_3d}.get(rank, torch.contiguous_format)
 
 
-def _transposed(call: Call, box: Box, read: Box, weight: Tensor, bias: Tensor | None) -> Step:
+def _transposed(call: Call, box: Box, read: Box, weight: Tensor, bias: Tensor | None, groups: int) -> Step:
     """A transposed convolution of the part that reaches the box, then the box cut out of it."""
     x, rank = call.arg("input"), weight.dim() - 2
     stride, padding = per_axis(call.arg("stride"), rank), per_axis(call.arg("padding"), rank)
-    dilation, groups = per_axis(call.arg("dilation"), rank), call.arg("groups")
+    dilation = per_axis(call.arg("dilation"), rank)
     reach = [d * (k - 1) + 1 for d, k in zip(dilation, weight.shape[2:], strict=True)]
     first = [lo * s - p for (lo, _), s, p in zip(read[2:], stride, padding, strict=True)]
     size = [(hi - lo - 1) * s + r for (lo, hi), s, r in zip(read[2:], stride, reach, strict=True)]

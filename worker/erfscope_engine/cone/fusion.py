@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from erfscope_engine.cone.pointwise import folded_affine
 from erfscope_engine.cone.step import Step
 from erfscope_engine.regions.table import Call
-from erfscope_engine.tape import Entry, Ref, Tape
+from erfscope_engine.tape import Drawn, Entry, Ref, Tape
 
 NORMALISATIONS = ("native_batch_norm", "_native_batch_norm_legit_no_training")
 
@@ -64,8 +65,20 @@ def _with_norm(tape: Tape, head: Entry, following: Entry, output: int) -> Entry 
     if affine is None:
         return None
     transposed = bool(Call(head, tape, 0).arg("transposed"))
-    weight, bias = _folded(head.args[1], head.args[2], *affine, transposed=transposed)
+    weight, bias = _folded_draws(head.args[1], head.args[2], *affine, transposed=transposed)
     return replace(head, args=(head.args[0], weight, bias, *head.args[3:]))
+
+
+def _folded_draws(
+    weight: Tensor | Drawn, bias: Tensor | Drawn | None, factor: Tensor, shift: Tensor, transposed: bool
+) -> tuple[Tensor | Drawn, Tensor | Drawn]:
+    """A per-channel affine map taken into the convolution before it, of every draw."""
+    if isinstance(weight, Tensor):
+        assert not isinstance(bias, Drawn)  # a bias is drawn with its weight
+        return _folded(weight, bias, factor, shift, transposed)
+    biases = bias.values if isinstance(bias, Drawn) else [bias] * len(weight.values)
+    made = [_folded(w, b, factor, shift, transposed) for w, b in zip(weight.values, biases, strict=True)]
+    return Drawn(torch.stack([w for w, _ in made])), Drawn(torch.stack([b for _, b in made]))
 
 
 def _folded(

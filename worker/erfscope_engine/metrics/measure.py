@@ -50,13 +50,25 @@ def measure_map(m: npt.ArrayLike, geometry: Geometry) -> MapMetrics:
 
 
 def brief_metrics(m: npt.ArrayLike, geometry: Geometry) -> MapMetrics:
-    """measure_map without rival fits and curves: what tables of many maps need."""
-    return scalars_of(cut(m, geometry))
+    """Sizes, mass areas and moments, without fits and curves: what tables of many maps need."""
+    return brief_scalars_of(cut(m, geometry))
 
 
 def flat_scalars(m: npt.ArrayLike, geometry: Geometry) -> dict[str, Number]:
     """The scalars of measure_map by flat name, without rival fits and curves."""
     return flatten_map(scalars_of(cut(m, geometry)))
+
+
+def brief_scalars_of(patch: Patch) -> MapMetrics:
+    """Sizes, mass areas and moments of a map that is cut already; the rest is undefined."""
+    nowhere: list[Number] = [None] * patch.geometry.rank
+    return MapMetrics(
+        erf=luo_size(patch),
+        mass=mass_areas(patch),
+        gaussian=describe(moments(patch), None),
+        radial=Radial(r50=None, r90=None, r99=None),
+        shape=Shape(offset=nowhere, anisotropy=None, border_mass=None, participation=None, entropy=None, lattice=None),
+    )
 
 
 def scalars_of(patch: Patch) -> MapMetrics:

@@ -54,6 +54,8 @@ def build_network(
         dtype=dtype,
         device=device,
         redraw=drawing.draw,
+        weights=drawing.weights,
+        spread=drawing.spread,
         aliases=checked.plan.aliases,
         notes=drawing.notes,
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from erfscope.contract.architecture import InitOptions
+from erfscope.contract.architecture import Init, InitOptions
 from erfscope_intake.spec import blocks
 from erfscope_intake.spec.schemes import (
     Rim,
@@ -17,6 +17,7 @@ from erfscope_intake.spec.schemes import (
     stream,
     tap_rim,
 )
+from erfscope_intake.spec.spread import spread_bias, spread_weight
 
 SCHEMED = (nn.modules.conv._ConvNd, nn.Linear, blocks.SparseConv)
 CONSTANT = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.PReLU)  # reset without a generator
@@ -41,6 +42,38 @@ class Drawing:
         for name, module, options in self.modules:
             for part, leaf in module.named_modules():
                 self._draw_leaf(leaf, options, (self.seed, draw, name, part))
+
+    def weights(self) -> list[torch.Tensor]:
+        """The tensors that differ between draws, in one order."""
+        found: list[torch.Tensor] = []
+        for _, module, options in self.modules:
+            for leaf in module.modules():
+                if isinstance(leaf, SCHEMED):
+                    found.append(leaf.weight)
+                    if leaf.bias is not None and options.scheme is Init.DEFAULT:  # by other schemes it is 0 always
+                        found.append(leaf.bias)
+                elif isinstance(leaf, blocks.PositionEmbedding):
+                    found.append(leaf.weight)
+                elif isinstance(leaf, blocks.DropMask):
+                    found.append(leaf.mask)
+        return found
+
+    @torch.no_grad()
+    def spread(self) -> None:
+        """Give every weight the standard deviation of its draws, in place; a dropout mask the root of its mean square.
+
+        Raises ProblemError("unsupported-feature") where weights are not drawn around 0.
+        """
+        for name, module, options in self.modules:
+            for leaf in module.modules():
+                if isinstance(leaf, SCHEMED):
+                    spread_weight(leaf.weight, options, _rim(leaf), name)
+                    if leaf.bias is not None:
+                        spread_bias(leaf.bias, leaf.weight, options)
+                elif isinstance(leaf, blocks.PositionEmbedding):
+                    leaf.weight.zero_()  # it only adds to the signal
+                elif isinstance(leaf, blocks.DropMask):
+                    leaf.mask.fill_((1 - leaf.p) ** -0.5)
 
     def _draw_leaf(self, leaf: nn.Module, options: InitOptions, key: tuple[object, ...]) -> None:
         if _is_meta(leaf):
