@@ -58,14 +58,11 @@ class BlobWriter:
     def commit(self) -> Blob:
         """Make it durable and visible under its name; an equal file that is there is made young again."""
         blob = Blob(self._hash.hexdigest(), self._size)
-        place = self._store.path(blob.sha256)
         try:
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
-            place.parent.mkdir(exist_ok=True)
-            self._temporary.replace(place)
-            sync_folder(place.parent)
+            self._store.publish(self._temporary, blob.sha256)
         except OSError as error:
             raise no_space(error) from error
         return blob
@@ -78,6 +75,13 @@ class BlobWriter:
             self._file.close()
         finally:
             self._temporary.unlink(missing_ok=True)
+
+
+def named(sha256: str) -> str:
+    """A blob's path below its store; raises not-found for what is no name."""
+    if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
+        raise ProblemError("not-found", "No file has that name; names are 64 lower-case hexadecimal digits.")
+    return f"{sha256[:2]}/{sha256}"
 
 
 def sync_folder(folder: Path) -> None:
@@ -107,11 +111,20 @@ class BlobStore:
             writer.write(data)
             return writer.commit()
 
+    def publish(self, written: Path, sha256: str) -> None:
+        """Give a file that is written and fsynced its name, durably."""
+        place = self.place(sha256)
+        place.parent.mkdir(exist_ok=True)
+        written.replace(place)
+        sync_folder(place.parent)
+
+    def place(self, sha256: str) -> Path:
+        """Where that file is on this machine, or would be."""
+        return self.root / named(sha256)
+
     def path(self, sha256: str) -> Path:
-        """Where that blob is, or would be."""
-        if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
-            raise ProblemError("not-found", "No file has that name; names are 64 lower-case hexadecimal digits.")
-        return self.root / sha256[:2] / sha256
+        """The blob as a file on this machine, where it is stored at all."""
+        return self.place(sha256)
 
     def open(self, sha256: str) -> BinaryIO:
         """The blob for reading; raises not-found."""
@@ -134,7 +147,7 @@ class BlobStore:
     def delete(self, sha256: str) -> bool:
         """Remove that blob; whether it was here."""
         try:
-            self.path(sha256).unlink()
+            self.place(sha256).unlink()
         except FileNotFoundError:
             return False
         return True

@@ -1,14 +1,13 @@
-"""The two faces of the ledger: the same operations, sent by redis.Redis or by redis.asyncio.
+"""The ledger's face for threads: workers and the reaper; `aio.py` has the one for the service's event loop.
 
 A method here is one line each: what it does stands at its namesake in `Operations`. All raise ProblemError
 `unavailable` when Redis cannot be reached in time.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Self, TypeVar
 
 import redis
-import redis.asyncio
-import redis.asyncio.retry
 from redis.exceptions import ConnectionError, NoScriptError, ResponseError
 from redis.retry import Retry
 
@@ -24,9 +23,11 @@ from erfscope_jobs.records import (
     Failure,
     Kind,
     Page,
+    Part,
     Pulse,
     Purge,
     Record,
+    Sharded,
     Submission,
     Submitted,
     Upload,
@@ -43,8 +44,6 @@ from erfscope_jobs.wire import (
 from erfscope_jobs.workers import WorkerInfo
 
 T = TypeVar("T")
-MOST_CALLS = 64  # connections of one event loop; further calls wait their turn
-MOST_WATCHERS = 1000  # calls of `events` that wait at a time, each on a connection of its own
 
 
 class Ledger:
@@ -158,9 +157,25 @@ class Ledger:
         """Which blobs something alive still needs."""
         return self.run(self.do.kept_blobs(names))
 
-    def claim(self, id: str, worker: str) -> Record | None:
+    def claim(self, id: str, worker: str, fingerprint: Fingerprint | None = None) -> Record | None:
         """CLAIM; None when there is nothing to do."""
-        return self.run(self.do.claim(id, worker))
+        return self.run(self.do.claim(id, worker, fingerprint))
+
+    def slots(self, fingerprint: Fingerprint) -> int:
+        """SLOTS."""
+        return self.run(self.do.slots(fingerprint))
+
+    def split(self, id: str, attempt: int, parts: Sequence[Part], fingerprint: Fingerprint) -> tuple[str, ...]:
+        """SPLIT; the ids of the shards."""
+        return self.run(self.do.split(id, attempt, parts, fingerprint))
+
+    def finish_part(self, id: str, attempt: int, arrays: Mapping[str, str]) -> Sharded:
+        """FINISH of a shard."""
+        return self.run(self.do.finish_part(id, attempt, arrays))
+
+    def rejoin(self, id: str, attempt: int) -> bool:
+        """REJOIN."""
+        return self.run(self.do.rejoin(id, attempt))
 
     def beat(self, id: str, attempt: int, stage: str, progress: float) -> Beat:
         """BEAT; anything but HELD means: kill the child."""
@@ -197,124 +212,3 @@ class Ledger:
     def list(self, tenant: str, size: int = 20, token: str | None = None) -> Page:
         """A page of jobs, newest first."""
         return self.run(self.do.list(tenant, size, token))
-
-
-class AsyncLedger:
-    """The ledger for an event loop: the service."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.do = Operations(settings)
-        self._durable = settings.durable_submit
-        self._brisk = self._client(0.0)
-        self._patient = self._client(MOST_WAIT)
-
-    def _client(self, patience: float) -> Any:  # execute_command is untyped in redis-py
-        retry = redis.asyncio.retry.Retry(BACKOFF, 1, supported_errors=(ConnectionError,))
-        options = connection_options(self.settings, patience)
-        pool = redis.asyncio.BlockingConnectionPool.from_url(
-            self.settings.redis_url,
-            max_connections=MOST_WATCHERS if patience else MOST_CALLS,
-            timeout=self.settings.redis_timeout,
-            retry=retry,
-            **options,
-        )
-        return redis.asyncio.Redis.from_pool(pool)
-
-    async def run(self, call: Call[T]) -> T:
-        """Send one call and read its reply."""
-        with outages():
-            return call.parse(await self._send(call))
-
-    async def _send(self, call: Call[Any]) -> Any:
-        client = self._patient if call.patience else self._brisk
-        if call.script is None:
-            return await client.execute_command(*call.arguments)
-        try:
-            return await client.execute_command("EVALSHA", call.script.sha1, *call.arguments)
-        except NoScriptError:
-            return await client.execute_command("EVAL", call.script.text, *call.arguments)
-
-    async def _settle(self) -> None:
-        """Wait until what was written is on disk."""
-        write, wait = self.do.settle()
-        try:
-            with outages():
-                async with self._brisk.pipeline(transaction=False) as pipe:
-                    pipe.execute_command(*write.arguments)
-                    pipe.execute_command(*wait.arguments)
-                    confirm_settled(wait.parse((await pipe.execute())[1]))
-        except ResponseError as error:
-            if not knows_no_waitaof(error):
-                raise
-            self._durable = False
-
-    async def close(self) -> None:
-        """Give the connections back."""
-        await self._brisk.aclose()
-        await self._patient.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self.close()
-
-    async def submit(self, job: Submission) -> Submitted:
-        """SUBMIT, and wait until it is on disk."""
-        submitted = await self.run(self.do.submit(job))
-        if self._durable and needs_settling(submitted):
-            await self._settle()
-        return submitted
-
-    async def get(self, id: str, tenant: str) -> Record | None:
-        """The record with its result."""
-        return await self.run(self.do.get(id, tenant))
-
-    async def cancel(self, id: str, tenant: str) -> Record | None:
-        """CANCEL; a terminal job comes back unchanged."""
-        return await self.run(self.do.cancel(id, tenant))
-
-    async def purge(self, id: str, tenant: str) -> Purge:
-        """PURGE a terminal job."""
-        return await self.run(self.do.purge(id, tenant))
-
-    async def figure(self, digest: str) -> bytes | None:
-        """The default picture of an answer."""
-        return await self.run(self.do.figure(digest))
-
-    async def events(self, id: str, after: str = "0-0", wait: float = 0.0) -> list[Event]:
-        """What happened after an event."""
-        return await self.run(self.do.events(id, after, wait))
-
-    async def put_upload(self, upload: Upload) -> Upload | None:
-        """Remember that a tenant has a file."""
-        return await self.run(self.do.put_upload(upload))
-
-    async def find_upload(self, tenant: str, kind: str, sha256: str) -> Upload | None:
-        """A file that this tenant stored."""
-        return await self.run(self.do.find_upload(tenant, kind, sha256))
-
-    async def drop_upload(self, tenant: str, kind: str, sha256: str) -> bool:
-        """Forget a tenant's file."""
-        return await self.run(self.do.drop_upload(tenant, kind, sha256))
-
-    async def workers(self) -> list[WorkerInfo]:
-        """The workers that live."""
-        return await self.run(self.do.workers())
-
-    async def fingerprints(self) -> list[Fingerprint]:
-        """What decided the bytes of answers lately."""
-        return await self.run(self.do.fingerprints())
-
-    async def pulse(self) -> Pulse:
-        """Counts, ages and shares."""
-        return await self.run(self.do.pulse())
-
-    async def ping(self) -> bool:
-        """Whether Redis answers."""
-        return await self.run(self.do.ping())
-
-    async def list(self, tenant: str, size: int = 20, token: str | None = None) -> Page:
-        """A page of jobs, newest first."""
-        return await self.run(self.do.list(tenant, size, token))

@@ -6,11 +6,12 @@ by Redis' clock. A worker holds a job by lease and attempt; what it writes under
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from erfscope.contract.job import Timing
 from erfscope.contract.problem import Problem, ProblemError
-from erfscope_jobs import replies
+from erfscope_jobs import replies, stages
 from erfscope_jobs.call import Call, plain, scripted
 from erfscope_jobs.digest import Fingerprint, canonical
 from erfscope_jobs.records import (
@@ -20,9 +21,11 @@ from erfscope_jobs.records import (
     Failure,
     Kind,
     Page,
+    Part,
     Pulse,
     Purge,
     Record,
+    Sharded,
     Submission,
     Submitted,
     Upload,
@@ -169,9 +172,10 @@ class Operations:
 
     # ---- what a worker does
 
-    def claim(self, id: str, worker: str) -> Call[Record | None]:
-        """CLAIM; None when there is nothing to do."""
-        named = {"id": id, "worker": worker, "lease": self.lease, **self.endings}
+    def claim(self, id: str, worker: str, fingerprint: Fingerprint | None = None) -> Call[Record | None]:
+        """CLAIM; None when there is nothing to do. Shards go to the fingerprint that split their job."""
+        kind = fingerprint.to_json() if fingerprint else None
+        named = {"id": id, "worker": worker, "fingerprint": kind, "lease": self.lease, **self.endings}
         return scripted("claim", self.space, named, replies.maybe_record)
 
     def beat(self, id: str, attempt: int, stage: str, progress: float) -> Call[Beat]:
@@ -195,6 +199,7 @@ class Operations:
             "arrays": canonical(dict(answer.arrays)).decode(),
             "sha256": hashlib.sha256(answer.result).hexdigest(),
             "timing": timing.model_dump_json(),
+            "bounds": stages.BOUNDS,
         }
         return scripted("finish", self.space, named, bool, answer.result, answer.figure)
 
@@ -217,6 +222,30 @@ class Operations:
         """RETRY; the status that the job has now, or "lost"."""
         named = {"id": id, "attempt": attempt, "failure": failure, **self._caps()}
         return scripted("retry", self.space, named, lambda reply: reply.decode())
+
+    def slots(self, fingerprint: Fingerprint) -> Call[int]:
+        """SLOTS: how many shards could run at a time; 0 while other jobs wait."""
+        return scripted("slots", self.space, {"fingerprint": fingerprint.to_json()}, int)
+
+    def split(self, id: str, attempt: int, parts: Sequence[Part], fingerprint: Fingerprint) -> Call[tuple[str, ...]]:
+        """SPLIT; the ids of the shards, none when another attempt holds the job."""
+        named = {
+            "id": id,
+            "attempt": attempt,
+            "parts": parts,
+            "fingerprint": fingerprint.to_json(),
+            "lease": self.lease,
+        }
+        return scripted("split", self.space, named, lambda reply: tuple(shard.decode() for shard in reply))
+
+    def finish_part(self, id: str, attempt: int, arrays: Mapping[str, str]) -> Call[Sharded]:
+        """FINISH of a shard."""
+        named = {"id": id, "attempt": attempt, "arrays": canonical(dict(arrays)).decode(), "lease": self.lease}
+        return scripted("finish_part", self.space, named, lambda reply: Sharded(reply.decode()))
+
+    def rejoin(self, id: str, attempt: int) -> Call[bool]:
+        """REJOIN, for a shard or a merge; False when another attempt holds it."""
+        return scripted("rejoin", self.space, {"id": id, "attempt": attempt, "lease": self.lease}, bool)
 
     def advertise(self, worker: WorkerInfo) -> Call[bool]:
         """A worker lives: for the registry, and for looking up answers."""

@@ -9,6 +9,7 @@ from erfscope.contract.problem import ProblemError
 from erfscope_jobs.blobs import BlobStore
 from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.queue import Doorbell, queues
+from erfscope_jobs.remote import open_store
 from erfscope_jobs.settings import Settings
 
 REAP_SECONDS = 1.0
@@ -52,7 +53,7 @@ class Reaper:
         self._thread.join()
 
     def _run(self) -> None:
-        doorbell, store = Doorbell(self._settings), BlobStore(self._settings.blobs)
+        doorbell, store = Doorbell(self._settings), open_store(self._settings)
         sweep_at = time.monotonic() + SWEEP_SECONDS
         with Ledger(self._settings) as ledger:
             while not self._stop.wait(REAP_SECONDS):

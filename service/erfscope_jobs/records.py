@@ -10,12 +10,16 @@ from typing import Any
 from erfscope.contract.job import Status, Timing
 from erfscope.contract.problem import Problem
 
+Part = tuple[int, int]  # samples first … stop − 1
+
 
 class Kind(StrEnum):
     """What a worker is asked to do."""
 
     ERF = "erf"
     INSPECT = "inspect"
+    ADVICE = "advice"
+    SHARD = "shard"  # a part of the samples of an erf
 
 
 class Purge(StrEnum):
@@ -33,6 +37,14 @@ class Beat(StrEnum):
     LOST = "lost"
     CANCELED = "canceled"
     EXPIRED = "expired"
+
+
+class Sharded(StrEnum):
+    """What a shard's end meant: fenced, others are still on their way, or all have ended and wait to be merged."""
+
+    LOST = "lost"
+    KEPT = "kept"
+    MERGE = "merge"
 
 
 class Failure(StrEnum):
@@ -96,6 +108,15 @@ class Record:
     result: bytes | None
     arrays: Mapping[str, str]
     last_event: str
+    part: Part | None = None  # a shard's samples
+    parts: tuple[Mapping[str, str], ...] = ()  # what the shards of a job found: arrays in the blob store
+    whole: bool = False  # must not be split (again)
+    elapsed: float = 0.0  # seconds from the first claim to this one, where it was split in between
+
+    @property
+    def job(self) -> str:
+        """The job that people know: a shard's id is that of its job and a number."""
+        return self.id.partition(".")[0]
 
 
 @dataclass(frozen=True)

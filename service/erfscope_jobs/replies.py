@@ -11,6 +11,7 @@ from erfscope_jobs.records import Event, Kind, Page, Pulse, Record, Submitted, U
 
 Flat = Sequence[bytes]
 
+SHOWN = {"split": "running", "merge": "running"}  # as in common.lua
 REFUSALS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "mismatch": (
         "idempotency-mismatch",
@@ -50,7 +51,7 @@ def record(flat: Flat) -> Record:
         id=text["id"],
         kind=Kind(text["kind"]),
         tenant=text["tenant"],
-        status=Status(text["status"]),
+        status=Status(SHOWN.get(text["status"], text["status"])),
         attempt=int(text["attempt"]),
         crashes=int(text["crashes"]),
         lapses=int(text["lapses"]),
@@ -70,6 +71,10 @@ def record(flat: Flat) -> Record:
         result=field.get("result"),
         arrays=json.loads(text.get("arrays", "{}")),
         last_event=text["event"],
+        part=(part[0], part[1]) if (part := json.loads(text.get("part", "null"))) else None,
+        parts=tuple(json.loads(text.get("parts", "[]"))),
+        whole="whole" in text,
+        elapsed=(int(text["now"]) - int(text["started"])) / 1000 if "now" in text else 0.0,
     )
 
 

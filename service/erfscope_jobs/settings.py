@@ -29,10 +29,20 @@ class Settings(BaseSettings):
     blob_dir: Path | None = Field(
         None, description="Models and arrays, shared by services and workers; null is <data_dir>/blobs."
     )
+    blob_url: str | None = Field(
+        None,
+        description="Models and arrays behind a URL that fsspec knows (s3://bucket/prefix); blob_dir is a cache then.",
+    )
+    blob_timeout: float = Field(2.0, gt=0, description="Seconds of silence of that store, until 503.")
+    blob_cache_bytes: int = Field(8192 * MIB, ge=0, description="Of that store's files kept on this machine.")
     redis_timeout: float = Field(2.0, gt=0, description="Seconds to wait for Redis before answering 503.")
     durable_submit: bool = Field(
         True,
         description="Answer a submission only when it is on disk (WAITAOF, Valkey or Redis 7.2 and later).",
+    )
+
+    log: Literal["auto", "json", "text"] = Field(
+        "auto", description="Log lines: JSON, or text for people; auto is text at a terminal."
     )
 
     # how long
@@ -63,6 +73,11 @@ class Settings(BaseSettings):
     job_file_bytes: int = Field(1024 * MIB, ge=0, description="Of any file that the child writes.")
 
     # workers
+    shard_seconds: float = Field(
+        60.0,
+        ge=0,
+        description="A job whose samples would take longer is split among idle workers of one kind; 0 splits none.",
+    )
     concurrency: int = Field(1, ge=1, description="Jobs at a time in one worker.")
     threads: int = Field(
         0, ge=0, description="CPU threads of one job; 0 is cores / concurrency. Part of a result's identity."

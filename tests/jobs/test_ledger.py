@@ -10,8 +10,9 @@ import redis
 
 from erfscope.contract.job import Status, Timing
 from erfscope.contract.problem import ProblemError
+from erfscope_jobs.aio import AsyncLedger
 from erfscope_jobs.digest import Fingerprint
-from erfscope_jobs.ledger import AsyncLedger, Ledger
+from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.records import (
     Answer,
     Beat,

@@ -22,6 +22,7 @@ from erfscope_jobs.settings import Settings
 
 HERE = Path(__file__).parent
 PATIENCE = 30.0
+START_PATIENCE = 120.0  # a cold import of torch on a busy machine
 TENANT = "public"
 
 
@@ -70,13 +71,13 @@ class Redis:
 class Worker:
     """A `python -m erfscope_worker` process in a group of its own."""
 
-    def __init__(self, settings: Settings, log: Path) -> None:
+    def __init__(self, settings: Settings, log: Path, module: str = "erfscope_worker") -> None:
         self.log = log
         fields = settings.model_dump(mode="json", exclude_none=True)
         variables = {f"ERFSCOPE_{name.upper()}": str(value) for name, value in fields.items()}
         with log.open("ab") as sink:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "erfscope_worker"],
+                [sys.executable, "-m", module],
                 env={**os.environ, **variables, "PYTHONPATH": str(HERE)},
                 stderr=sink,
                 start_new_session=True,
@@ -217,12 +218,12 @@ def start_worker(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -
     workers: list[Worker] = []
     log = tmp_path_factory.mktemp("logs")
 
-    def start(**changes: Any) -> Worker:
+    def start(module: str = "erfscope_worker", **changes: Any) -> Worker:
         changed = settings.model_copy(update=changes)
-        worker = Worker(changed, log / f"{len(workers)}.log")
+        worker = Worker(changed, log / f"{len(workers)}.log", module)
         workers.append(worker)
         with Ledger(changed) as ledger:
-            eventually(lambda: worker.process.poll() is not None or worker.listens(ledger))
+            eventually(lambda: worker.process.poll() is not None or worker.listens(ledger), START_PATIENCE)
         assert worker.process.poll() is None, worker.log.read_text()
         return worker
 

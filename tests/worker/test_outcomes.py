@@ -96,6 +96,13 @@ def test_a_child_cannot_break_a_log_line(failed: dict[str, Any], worker: Any, tm
     assert not any(line.startswith("with a second line") for line in logs.splitlines())
 
 
+def test_log_lines_are_json_and_name_their_job(failed: dict[str, Any], worker: Any) -> None:
+    lines = [json.loads(line) for path in worker.log.parent.glob("*.log") for line in path.read_text().splitlines()]
+    ends = {line["job"]: line["message"] for line in lines if line["message"].startswith("failed: ")}
+    assert ends[failed["problem"].id] == "failed: invalid-target"
+    assert ends[failed["burn"].id] == "failed: timeout"
+
+
 def test_nothing_is_left_of_failed_jobs(failed: dict[str, Any], shop: Any) -> None:
     assert not list(shop.store.temporary.iterdir())
     assert shop.ledger.pulse().open == 0

@@ -1,12 +1,12 @@
 """One request answered: load the network, measure it. The worker's child and the command line both come here."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from numpy.typing import NDArray
@@ -16,18 +16,24 @@ from erfscope.contract.job import InputInfo, Inspection, LayerRow
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import ErfRequest, InputOptions, Source, Weights
 from erfscope.contract.result import ErfResult
+from erfscope_engine.arithmetic import torch_dtype
 from erfscope_engine.layers import Layer, Traced
-from erfscope_engine.measure import Measurement, measure_network
+from erfscope_engine.measure import measure_network, sample_network
 from erfscope_engine.network import Network
 from erfscope_engine.plan import trace_network
 from erfscope_engine.receptive import receptive_field_of
+from erfscope_engine.sampling import Sampler, sample
+from erfscope_engine.shards import Part, Range, Unlike
 from erfscope_engine.units import center_of
 from erfscope_intake.images import load_images
-from erfscope_intake.memory import memory_errors_explained, with_less_memory
+from erfscope_intake.memory import is_out_of_memory, memory_errors_explained, with_less_memory
 from erfscope_intake.onnx_model import describe_onnx, load_onnx
 from erfscope_intake.spec import build_network
 
+T = TypeVar("T")
 Progress = Callable[[str, float], None]
+Images = Sequence[NDArray[Any]]
+Run = Callable[[Network, ErfRequest, Images], T]
 
 
 @dataclass(frozen=True)
@@ -40,41 +46,79 @@ class Sources:
 
 @dataclass(frozen=True)
 class Answer:
-    """A result and its normalised map (maximum 1, the input's spatial shape)."""
+    """A result, its normalised map (maximum 1, the input's spatial shape), and every stored array by name.
+
+    Arrays: `map`, and where the result says so `units` and `layers`, float32 [n, *spatial], in the order of the rows.
+    """
 
     result: ErfResult
     map: NDArray[Any]
+    arrays: Mapping[str, NDArray[Any]]
 
 
 def silent(stage: str, share: float) -> None:
     """Progress that nobody watches."""
 
 
-def answer(request: ErfRequest, sources: Sources, progress: Progress = silent, *, device: str = "auto") -> Answer:
+def answer(
+    request: ErfRequest,
+    sources: Sources,
+    progress: Progress = silent,
+    *,
+    device: str = "auto",
+    sampler: Sampler = sample,
+) -> Answer:
     """Measure what `request` asks. `progress` hears (stage, share done): load, trace, measure.
 
-    Raises ProblemError for everything that is the request's or the model's fault.
+    `sampler` takes the samples (`erfscope_engine.shards` has others). Raises ProblemError for everything that is the
+    request's or the model's fault.
     """
+    digest = sha256(sources.model.read_bytes()).hexdigest() if sources.model else None
+    options: dict[str, Any] = {"model_sha256": digest, "progress": progress, "sampler": sampler}
+
+    def run(network: Network, request: ErfRequest, images: Images) -> Answer:
+        done = with_less_memory(partial(measure_network, network, request, images=images, **options))
+        maps = {"map": done.map, "units": done.units_map, "layers": done.layers_map}
+        return Answer(done.result, done.map, {name: stack for name, stack in maps.items() if stack is not None})
+
+    return _on_network(run, request, sources, progress, device)
+
+
+def answer_part(
+    request: ErfRequest, sources: Sources, part: Range, progress: Progress = silent, *, device: str = "auto"
+) -> dict[str, NDArray[Any]]:
+    """The sums of samples part[0] … part[1] − 1 of `request`, for `erfscope_engine.shards.Merge`.
+
+    Raises ProblemError as `answer` does; Unlike where they cannot be put together with others'.
+    """
+
+    def run(network: Network, request: ErfRequest, images: Images) -> dict[str, NDArray[Any]]:
+        sums = Part(part)
+        try:
+            sample_network(network, request, sums.sampler, images=images, progress=progress)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise Unlike("this part would need a smaller plan than the others") from error
+        return sums.arrays
+
+    return _on_network(run, request, sources, progress, device)
+
+
+def _on_network(run: Run[T], request: ErfRequest, sources: Sources, progress: Progress, device: str) -> T:
+    """Load what `request` names and run on it; once more with the target's name where only the head refuses."""
     progress("load", 0.0)
     place = pick_device(device)
     with memory_errors_explained():
         network = _load(request, sources, place)
         images = _images(request, sources, network)
-        digest = sha256(sources.model.read_bytes()).hexdigest() if sources.model else None
-
-    def measured(request: ErfRequest) -> Measurement:
-        return with_less_memory(
-            partial(measure_network, network, request, images=images, model_sha256=digest, progress=progress)
-        )
-
     try:
-        done = measured(request)
+        return run(network, request, images)
     except ProblemError as problem:
         named = _named_target(problem, request, sources, place)
         if named is None:
             raise
-        done = measured(named)
-    return Answer(done.result, done.map)
+        return run(network, named, images)
 
 
 def _named_target(
@@ -100,7 +144,7 @@ def pick_device(wanted: str) -> torch.device:
 
 
 def _load(request: ErfRequest, sources: Sources, device: torch.device) -> Network:
-    dtype = getattr(torch, request.dtype.value)
+    dtype = torch_dtype(request.dtype)
     architecture = request.model.architecture if request.model else None
     if architecture is not None:
         return build_network(

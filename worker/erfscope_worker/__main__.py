@@ -1,16 +1,17 @@
 """`python -m erfscope_worker`: one worker, configured by ERFSCOPE_* variables."""
 
-import logging
 import sys
 
+from erfscope_jobs import log
 from erfscope_jobs.settings import Settings
 from erfscope_worker.app import serve
 
 
 def main() -> int:
     """Log to stderr, and serve."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    return serve(Settings())
+    settings = Settings()
+    log.configure(settings.log)
+    return serve(settings)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 import celery
 from celery import bootsteps
 from celery.platforms import SecurityWarning
-from celery.signals import worker_ready, worker_shutting_down
+from celery.signals import setup_logging, worker_ready, worker_shutting_down
 
 from erfscope.contract.problem import ProblemError
 from erfscope_jobs.queue import LOOK, bells, broker_options, broker_url
@@ -128,12 +128,18 @@ def serve(settings: Settings) -> int:
         shutting_down = lambda **_: supervisor.stop()  # noqa: E731  Celery keeps weak references: it needs a name
         worker_ready.connect(presence.begin)
         worker_shutting_down.connect(shutting_down)
+        setup_logging.connect(leave_logging_alone)
         try:
             return listen(build(settings, supervisor), settings, supervisor.name)
         finally:
             presence.end()
             launcher.close()
             supervisor.close()
+
+
+def leave_logging_alone(**_: Any) -> None:
+    """That somebody listens to this signal keeps Celery from setting levels and handlers of the root logger."""
+    logging.getLogger("celery").setLevel(logging.WARNING)  # two lines of its own per message otherwise
 
 
 def listen(app: celery.Celery, settings: Settings, name: str) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 from erfscope.contract.problem import ProblemError
 from erfscope_jobs.records import Kind
 from erfscope_worker import environment, frames, jail
-from erfscope_worker.task import Orders, Outputs, Report, Runner, Task
+from erfscope_worker.task import Orders, Outputs, Report, Runner, Sharding, Task
 
 CHANNEL = 3  # descriptor of the socket to the worker
 DONE, BROKEN = 0, 70
@@ -32,13 +32,20 @@ def main(parent: int) -> NoReturn:
     frame = frames.receive(CHANNEL)
     if frame is None:
         os._exit(BROKEN)
-    orders = Orders(**frame.header["orders"])
+    orders = understood(frame.header["orders"])
     try:
         for header, body in answer(orders):
             frames.send(CHANNEL, header, body)
     except BrokenPipeError:
         os._exit(BROKEN)
     os._exit(DONE)
+
+
+def understood(orders: dict[str, Any]) -> Orders:
+    """Orders as they came over the channel."""
+    sharding = orders.pop("sharding")
+    part = tuple(sharding["part"]) if sharding["part"] else None
+    return Orders(**orders, sharding=Sharding(**{**sharding, "part": part}))
 
 
 def silence() -> None:
@@ -58,7 +65,7 @@ def answer(orders: Orders) -> Iterator[Message]:
     try:
         outputs = run(orders)
         yield from parts(outputs)
-        yield {"type": "done"}, b""
+        yield {"type": "done", "parts": outputs.parts, "whole": outputs.whole}, b""
     except ProblemError as error:
         yield {"type": "problem", "problem": error.problem.model_dump(mode="json")}, b""
     except Exception as error:
@@ -70,7 +77,9 @@ def run(orders: Orders) -> Outputs:
     imprison(orders)
     environment.configure(orders.threads)
     files = {role: Path(place) for role, place in orders.files.items()}
-    return load(orders.runner)(Task(Kind(orders.kind), orders.payload, files, orders.device, reporter()))
+    return load(orders.runner)(
+        Task(Kind(orders.kind), orders.payload, files, orders.device, reporter(), orders.sharding)
+    )
 
 
 def load(runner: str) -> Runner:

@@ -4,18 +4,21 @@ import contextlib
 import math
 import re
 import time
+from typing import Any
 
 from pydantic import ValidationError
 
 from erfscope.contract.job import Timing
 from erfscope.contract.problem import Problem
 from erfscope_jobs.blobs import BlobStore, BlobWriter
+from erfscope_jobs.records import Part
 from erfscope_jobs.settings import Settings
 from erfscope_worker.frames import Frame, FrameError
 
 ARRAY = re.compile(r"array:([a-z0-9_.-]{1,64})")
 MOST_ARRAYS = 256
 MOST_STAGE = 64
+MOST_PARTS = 64
 
 
 class Harvest:
@@ -32,6 +35,8 @@ class Harvest:
         self.stage = ""
         self.share = 0.0
         self.done = False
+        self.parts: tuple[Part, ...] = ()  # the child asks for shards of these samples
+        self.whole = False  # it asks that the job runs in one piece
         self.problem: Problem | None = None
         self.error: str | None = None
         self._take = {
@@ -90,6 +95,8 @@ class Harvest:
 
     def _done(self, frame: Frame) -> None:
         self._end_stage()
+        self.parts = ranges(frame.header.get("parts", ()))
+        self.whole = frame.header.get("whole") is True
         self.done = True
 
     def _problem(self, frame: Frame) -> None:
@@ -115,7 +122,23 @@ class Harvest:
         """Make the arrays durable; their names in the blob store."""
         return {name: writer.commit().sha256 for name, writer in self._writers.items()}
 
-    def timing(self, worker: str) -> Timing:
-        """Where the seconds went."""
+    def timing(self, worker: str, before: float = 0.0) -> Timing:
+        """Where the seconds went; `before` are those that shards took."""
         stages = {stage: round(seconds, 4) for stage, seconds in self._seconds.items()}
-        return Timing(seconds=round(time.monotonic() - self._began, 4), stages=stages, worker=worker)
+        shards = {"shards": round(before, 4)} if before else {}
+        total = round(before + time.monotonic() - self._began, 4)
+        return Timing(seconds=total, stages=shards | stages, worker=worker)
+
+
+def ranges(said: Any) -> tuple[Part, ...]:
+    """The parts that a child wants its samples cut into: from 0 on, each from where the one before ended."""
+    try:
+        parts = tuple((int(first), int(stop)) for first, stop in said)
+    except (TypeError, ValueError) as error:
+        raise FrameError("parts that are none") from error
+    edges = [0, *(stop for _, stop in parts)]
+    if len(parts) > MOST_PARTS or any(
+        (first, stop) != (at, max(stop, at + 1)) for at, (first, stop) in zip(edges, parts, strict=False)
+    ):
+        raise FrameError("parts that do not join")
+    return parts

@@ -6,24 +6,62 @@ from typing import Any
 
 import numpy as np
 
+from erfscope.contract.advice import AdviceRequest
 from erfscope.contract.architecture import Architecture
-from erfscope.contract.request import Dtype, ErfRequest, InputOptions
-from erfscope_intake.answer import Sources, answer, inspect_model
+from erfscope.contract.request import ErfRequest, InputOptions
+from erfscope_engine.sampling import Sampler, sample
+from erfscope_engine.shards import FIELDS, Merge, Split, Unlike, Watch
+from erfscope_intake.advice import advise
+from erfscope_intake.answer import Sources, answer, answer_part, inspect_model
 from erfscope_jobs.records import Kind
 from erfscope_picture import render
-from erfscope_worker.task import Outputs, Task
+from erfscope_worker.task import Outputs, Report, Task
 
 
 def measure(task: Task) -> Outputs:
-    """An ErfRequest → result, picture and map."""
-    request = ErfRequest.model_validate(task.payload["request"])
-    sources = Sources(task.files.get("model"), task.files.get("images"))
-    found = answer(request, sources, task.report, device=task.device)
+    """An ErfRequest → result, picture and maps; or the wish that the job be split, or not be."""
+    request, sources = asked(task)
+    sampler, progress = sampling(task)
+    try:
+        found = answer(request, sources, progress, device=task.device, sampler=sampler)
+    except Split as split:
+        return Outputs(b"", parts=split.parts)
+    except Unlike:
+        return Outputs(b"", whole=True)
     task.report("render", 1.0)
     result = found.result.model_dump(mode="json")
-    stored = found.map.astype(np.float64 if request.dtype is Dtype.FLOAT64 else np.float32)
     figure = render(found.map, result, title=title(task.payload))
-    return Outputs(found.result.model_dump_json().encode(), figure, {"map": stored})
+    return Outputs(found.result.model_dump_json().encode(), figure, found.arrays)
+
+
+def measure_part(task: Task) -> Outputs:
+    """A shard: the sums of some of the samples."""
+    if task.sharding.part is None:
+        raise ValueError("a shard without samples")
+    request, sources = asked(task)
+    try:
+        return Outputs(b"", arrays=answer_part(request, sources, task.sharding.part, task.report, device=task.device))
+    except Unlike:
+        return Outputs(b"", whole=True)
+
+
+def asked(task: Task) -> tuple[ErfRequest, Sources]:
+    """What the payload asks, and its files."""
+    return ErfRequest.model_validate(task.payload["request"]), Sources(
+        task.files.get("model"), task.files.get("images")
+    )
+
+
+def sampling(task: Task) -> tuple[Sampler, Report]:
+    """How samples are taken: from shards that have ended, with an eye on the time, or simply."""
+    sharding = task.sharding
+    if sharding.merge:
+        parts = [{name: np.load(task.files[f"{n}.{name}"]) for name in FIELDS} for n in range(sharding.merge)]
+        return Merge(parts).sampler, task.report
+    if sharding.most > 1:
+        watch = Watch(sharding.most, sharding.seconds)
+        return watch.sampler, watch.progress(task.report)
+    return sample, task.report
 
 
 def title(payload: Mapping[str, Any]) -> str | None:
@@ -39,7 +77,19 @@ def inspect(task: Task) -> Outputs:
     return Outputs(found.model_dump_json().encode())
 
 
-ACTS: dict[Kind, Callable[[Task], Outputs]] = {Kind.ERF: measure, Kind.INSPECT: inspect}
+def advise_on(task: Task) -> Outputs:
+    """The smallest changes of a network that give a wanted receptive field."""
+    request = AdviceRequest.model_validate(task.payload["request"])
+    found = advise(request, task.files.get("model"), task.report, device=task.device)
+    return Outputs(found.model_dump_json().encode())
+
+
+ACTS: dict[Kind, Callable[[Task], Outputs]] = {
+    Kind.ERF: measure,
+    Kind.INSPECT: inspect,
+    Kind.ADVICE: advise_on,
+    Kind.SHARD: measure_part,
+}
 
 
 def run(task: Task) -> Outputs:

@@ -8,29 +8,32 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from erfscope.contract.advice import Advice
 from erfscope.contract.job import Inspection
 from erfscope.contract.problem import Problem, ProblemError
 from erfscope.contract.result import ErfResult
-from erfscope_jobs.blobs import BlobStore
 from erfscope_jobs.ledger import Ledger
+from erfscope_jobs.log import about
 from erfscope_jobs.queue import Doorbell
-from erfscope_jobs.records import Answer, Failure, Kind, Record
+from erfscope_jobs.records import Answer, Failure, Kind, Part, Record, Sharded
+from erfscope_jobs.remote import open_store
 from erfscope_jobs.settings import Settings
 from erfscope_jobs.workers import WorkerInfo
 from erfscope_worker.attempt import Attempt, Ending
 from erfscope_worker.harvest import Harvest
 from erfscope_worker.launcher import Launcher
-from erfscope_worker.task import Orders
+from erfscope_worker.task import Orders, Sharding
 
 T = TypeVar("T")
 FILE_ROLES = ("model", "images")  # fields of a payload that name a blob, and what the child calls it
-SHAPES: dict[Kind, type[BaseModel]] = {Kind.ERF: ErfResult, Kind.INSPECT: Inspection}
+SHAPES: dict[Kind, type[BaseModel]] = {Kind.ERF: ErfResult, Kind.INSPECT: Inspection, Kind.ADVICE: Advice}
+PARTS_PER_SLOT = 2
 PERSISTENCE_SECONDS = 60.0  # an answer is worth waiting out a restart of Redis
 log = logging.getLogger(__name__)
 
@@ -44,26 +47,45 @@ class Supervisor:
         self.ledger = Ledger(settings)
         self._launcher = launcher
         self._doorbell = Doorbell(settings)
-        self._store = BlobStore(settings.blobs)
+        self._store = open_store(settings)
         self._workspace = workspace
         self._sandbox = sandbox
         self._stop_at = float("inf")
         self._busy = 0
+        self._store_failed = False
         self._lock = threading.Lock()
 
     def look(self, id: str) -> None:
         """Do that job, if it is there to be done."""
-        record = self.ledger.claim(id, self.name)
+        if not self._can_store():
+            return  # it stays queued, and the reaper rings again
+        record = self.ledger.claim(id, self.name, self._launcher.fingerprint)
         if record is None:
             return
         with self._lock:
             self._busy += 1
-        log.info("job %s: attempt %d", record.id, record.attempt)
-        try:
-            self._attempt(record)
-        finally:
-            with self._lock:
-                self._busy -= 1
+        with about(job=record.job, attempt=record.attempt, **({"part": record.part} if record.part else {})):
+            log.info("begins")
+            try:
+                self._attempt(record)
+            finally:
+                with self._lock:
+                    self._busy -= 1
+
+    def _can_store(self) -> bool:
+        """After an answer could not be stored: no further job is begun, and none spent, until the store is back."""
+        if self._store_failed:
+            try:
+                self._store.check()
+            except ProblemError as error:
+                log.warning("no job is begun: %s", error)
+                return False
+            self._store_failed = False
+        return True
+
+    def _store_fails(self, record: Record) -> None:
+        self._store_failed = True
+        self._again(record, Failure.HANDBACK, ring=False)
 
     def stop(self) -> None:
         """Take nothing new; what runs may end within the grace, then it is handed back."""
@@ -86,16 +108,19 @@ class Supervisor:
         self._doorbell.close()
 
     def _attempt(self, record: Record) -> None:
-        if self.ledger.recall(record.id, record.attempt, self._launcher.fingerprint.digest(record.question)):
+        digest = self._launcher.fingerprint.digest(record.question)
+        if record.part is None and self.ledger.recall(record.id, record.attempt, digest):
             return  # the same question was answered while this job waited
+        if not all(self._store.exists(sha256) for part in record.parts for sha256 in part.values()):
+            return self._rejoin(record)
         with Harvest(self.settings, self._store) as harvest:
             try:
                 ending = self._run(record, harvest)
                 if ending is Ending.ANSWERED:
-                    return self._finish(record, harvest)
+                    return self._take(record, harvest)
             except ProblemError as error:
                 if error.kind == "unavailable":
-                    return self._again(record, Failure.HANDBACK, ring=False)
+                    return self._store_fails(record)
                 return self._fail(record, harvest, error.problem)
             self._write(record, harvest, ending)
 
@@ -118,7 +143,7 @@ class Supervisor:
                 child.close()
             if attempt.zygote_is_ill:
                 self._launcher.replace()
-        log.info("job %s: attempt %d %s, exit code %s", record.id, record.attempt, ending, attempt.code)
+        log.info("ended: %s, exit code %s", ending, attempt.code)
         return ending
 
     def _orders(self, record: Record, folder: str) -> Orders:
@@ -127,6 +152,7 @@ class Supervisor:
         for role, sha256 in named.items():
             if not self._store.exists(sha256):
                 raise ProblemError("not-found", f"The {role} of this job is no longer stored; upload it again.")
+        named |= {f"{n}.{name}": sha256 for n, part in enumerate(record.parts) for name, sha256 in part.items()}
         settings = self.settings
         return Orders(
             kind=record.kind,
@@ -140,20 +166,62 @@ class Supervisor:
             memory_bytes=settings.job_memory_bytes,
             file_bytes=settings.job_file_bytes,
             sandbox=self._sandbox,
+            sharding=Sharding(record.part, len(record.parts), self._most_parts(record), settings.shard_seconds),
         )
+
+    def _most_parts(self, record: Record) -> int:
+        """How many shards a job may have: more than could run at once, so that a slow worker holds up little."""
+        if not self._may_split(record):
+            return 1
+        slots = self.ledger.slots(self._launcher.fingerprint)
+        return PARTS_PER_SLOT * slots if slots > 1 else 1
+
+    def _may_split(self, record: Record) -> bool:
+        return record.kind is Kind.ERF and not (record.whole or record.parts) and self.settings.shard_seconds > 0
+
+    def _take(self, record: Record, harvest: Harvest) -> None:
+        """What a child that ended well has to say: an answer, a shard's sums, or how the job is to be run instead."""
+        if harvest.whole and (record.part or record.parts):
+            self._rejoin(record)
+        elif harvest.parts and self._may_split(record):
+            self._split(record, harvest.parts)
+        elif record.part is not None:
+            self._finish_part(record, harvest)
+        else:
+            self._finish(record, harvest)
+
+    def _split(self, record: Record, parts: Sequence[Part]) -> None:
+        fingerprint = self._launcher.fingerprint
+        shards = persistently(lambda: self.ledger.split(record.id, record.attempt, parts, fingerprint))
+        log.info("split into %d shards", len(shards))
+        for shard in shards:
+            self._doorbell.ring(shard, Kind.SHARD)
+
+    def _finish_part(self, record: Record, harvest: Harvest) -> None:
+        arrays = harvest.commit()
+        done = persistently(lambda: self.ledger.finish_part(record.id, record.attempt, arrays))
+        log.info("samples %s: %s", record.part, done)
+        if done is Sharded.MERGE:
+            self._doorbell.ring(record.job, Kind.ERF)
+
+    def _rejoin(self, record: Record) -> None:
+        """The parts do not fit together."""
+        if persistently(lambda: self.ledger.rejoin(record.id, record.attempt)):
+            log.warning("the parts do not fit together; it runs in one piece")
+            self._doorbell.ring(record.job, Kind.ERF)
 
     def _finish(self, record: Record, harvest: Harvest) -> None:
         """FINISH with bytes that are durable before the record says so."""
         try:
             SHAPES[record.kind].model_validate_json(harvest.result)
         except ValidationError as error:
-            log.error("job %s: the result has the wrong shape: %s", record.id, error.error_count())
+            log.error("the result has the wrong shape: %s", error.error_count())
             return self._fail(record, harvest, internal())
         digest = self._launcher.fingerprint.digest(record.question)
         answer = Answer(digest, harvest.result, harvest.figure, harvest.commit())
-        timing = harvest.timing(self.name)
+        timing = harvest.timing(self.name, record.elapsed)
         written = persistently(lambda: self.ledger.finish(record.id, record.attempt, answer, timing))
-        log.info("job %s: %s", record.id, "succeeded" if written else "discarded, another attempt holds it")
+        log.info("succeeded" if written else "discarded, another attempt holds it")
 
     def _write(self, record: Record, harvest: Harvest, ending: Ending) -> None:
         """What an ending without an answer means for the job."""
@@ -165,7 +233,7 @@ class Supervisor:
             Ending.CRASHED: lambda: self._again(record, Failure.CRASH),
             Ending.STOPPED: lambda: self._again(record, Failure.HANDBACK),
             Ending.ORPHANED: lambda: self._again(record, Failure.HANDBACK),
-            Ending.STORE_FAILED: lambda: self._again(record, Failure.HANDBACK, ring=False),
+            Ending.STORE_FAILED: lambda: self._store_fails(record),
             Ending.TAKEN: lambda: None,
         }
         steps[ending]()
@@ -173,10 +241,10 @@ class Supervisor:
     def _fail(self, record: Record, harvest: Harvest, problem: Problem) -> None:
         timing = harvest.timing(self.name)
         persistently(lambda: self.ledger.fail(record.id, record.attempt, problem, timing))
-        log.info("job %s: failed, %s", record.id, problem.kind)
+        log.info("failed: %s", problem.kind)
 
     def _fail_internally(self, record: Record, harvest: Harvest) -> None:
-        log.error("job %s: %r", record.id, harvest.error)
+        log.error("%r", harvest.error)
         self._fail(record, harvest, internal())
 
     def _timeout(self) -> Problem:
@@ -187,7 +255,7 @@ class Supervisor:
     def _again(self, record: Record, failure: Failure, *, ring: bool = True) -> None:
         """Back to the queue. Without a ring the reaper rings after a lease: time for an outage to pass."""
         status = persistently(lambda: self.ledger.retry(record.id, record.attempt, failure))
-        log.warning("job %s: %s, now %s", record.id, failure, status)
+        log.warning("%s, now %s", failure, status)
         if ring and status == "queued":
             self._doorbell.ring(record.id, record.kind)
 

@@ -1,16 +1,26 @@
 """What a child is given and what it gives back; the words that worker, zygote and child share."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from erfscope_jobs.records import Kind
+from erfscope_jobs.records import Kind, Part
 
 FORK, SPAWN = "fork", "spawn"  # how a child begins: from the zygote's memory, or as a fresh interpreter
 Report = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Sharding:
+    """How a job is shared among workers: which samples it is about, or what of it others have measured."""
+
+    part: Part | None = None  # a shard: these samples alone
+    merge: int = 0  # so many shards have ended; their arrays are files of the roles `<n>.<name>`
+    most: int = 1  # parts that the job may ask to be split into …
+    seconds: float = 0.0  # … when its samples would take longer
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,7 @@ class Orders:
     memory_bytes: int
     file_bytes: int
     sandbox: bool
+    sharding: Sharding = Sharding()
 
 
 @dataclass(frozen=True)
@@ -39,15 +50,18 @@ class Task:
     files: Mapping[str, Path]
     device: str
     report: Report
+    sharding: Sharding = Sharding()
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a runner found."""
+    """What a runner found; instead of a result, `parts` asks for shards of these samples, `whole` for none."""
 
     result: bytes
     figure: bytes = b""
     arrays: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    parts: Sequence[Part] = ()
+    whole: bool = False
 
 
 Runner = Callable[[Task], Outputs]

@@ -7,12 +7,15 @@ comes in, or its end, kills.
 """
 
 import contextlib
+import fcntl
 import gc
 import os
+import select
 import selectors
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from erfscope_worker import child, environment, frames, jail
@@ -128,12 +131,25 @@ def tell(ward: Ward, header: dict[str, object]) -> None:
         frames.send(ward.watch.fileno(), header)
 
 
+@contextlib.contextmanager
+def dies_with_the_worker(control: socket.socket) -> Iterator[None]:
+    """Imports take seconds in which nobody reads `control`: its end is a SIGIO, which nobody outlives."""
+    flags = fcntl.fcntl(control, fcntl.F_GETFL)
+    fcntl.fcntl(control, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(control, fcntl.F_SETFL, flags | os.O_ASYNC)
+    if select.select([control], [], [], 0)[0]:  # it ended before we asked
+        os._exit(0)
+    yield
+    fcntl.fcntl(control, fcntl.F_SETFL, flags)
+
+
 def main(descriptor: int, mode: str, runner: str) -> None:
     """Import what children need, say so, and serve."""
     control = socket.socket(fileno=descriptor)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if mode == FORK:
-        child.load(runner)
+        with dies_with_the_worker(control):
+            child.load(runner)
     jail.hide()
     gc.freeze()  # children share these pages until they write to them
     about = environment.describe() if mode == FORK else {}

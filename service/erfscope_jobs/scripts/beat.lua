@@ -8,5 +8,6 @@ redis.call('ZADD', OPEN, whole(math.min(now + a.lease, number(a.id, 'deadline'))
 if field(a.id, 'stage') ~= a.stage or number(a.id, 'progress') ~= a.progress then
   redis.call('HSET', key('job', a.id), 'stage', a.stage, 'progress', tostring(a.progress))
   event(a.id)
+  if field(a.id, 'parent') then tell_share(field(a.id, 'parent')) end
 end
 return 'held'

@@ -6,6 +6,11 @@ local a = cjson.decode(ARGV[1])
 local function key(...) return space .. ':' .. table.concat({...}, ':') end
 local OPEN, QUEUED, WORKERS = key('open'), key('queued'), key('workers')
 local FINGERPRINTS, BLOBS, TALLY = key('fingerprints'), key('blobs'), key('tally')
+local PARTS = key('parts') -- blobs of shards: they go with their job, unlike those that answers share
+
+local ENDED = {succeeded = true, failed = true, canceled = true, expired = true}
+-- A job that is split waits in `split` for its shards and in `merge` for a worker; people see it run.
+local SHOWN = {split = 'running', merge = 'running'}
 
 -- Redis' own clock, so that a worker whose clock is an hour off changes nothing.
 local clock = redis.call('TIME')
@@ -40,9 +45,10 @@ local function life(id) return math.max(number(id, 'deadline') - now, 0) + numbe
 
 -- Tell those who watch. The record names its last event, so that a snapshot and the stream fit together.
 local function event(id)
+  if field(id, 'parent') then return end -- nobody watches a shard
   local job = redis.call('HMGET', key('job', id), 'status', 'stage', 'progress', 'attempt')
   local data = cjson.encode({
-    status = job[1], stage = job[2], progress = tonumber(job[3]), attempt = tonumber(job[4]) })
+    status = SHOWN[job[1]] or job[1], stage = job[2], progress = tonumber(job[3]), attempt = tonumber(job[4]) })
   local entry = redis.call('XADD', key('events', id), 'MAXLEN', '256', '*', 'data', data)
   redis.call('HSET', key('job', id), 'event', entry)
   keep(key('events', id), life(id))
@@ -62,21 +68,50 @@ end
 local function record(id) return redis.call('HGETALL', key('job', id)) end
 local function whole_record(id) return join_answer(record(id)) end
 
--- Waiting: in `open` by its next check, in `queued` by its age.
+-- Waiting: in `open` by its next check, in `queued` by its age. What its shards have found is not measured again.
 local function enqueue(id, lease)
   mark(OPEN, math.min(now + lease, number(id, 'deadline')), id, life(id))
   mark(QUEUED, number(id, 'created'), id, life(id))
-  redis.call('HSET', key('job', id), 'status', 'queued', 'stage', '', 'progress', '0')
+  if field(id, 'left') == '0' then
+    redis.call('HSET', key('job', id), 'status', 'merge')
+  else
+    redis.call('HSET', key('job', id), 'status', 'queued', 'stage', '', 'progress', '0')
+  end
   event(id)
 end
 
+local function shard_id(parent, n) return parent .. '.' .. whole(n) end
+
+-- Shards end with their job; a worker that still runs one loses it at its next beat.
+local function drop_shards(id)
+  for n = 1, number(id, 'shards') or 0 do
+    local shard = shard_id(id, n)
+    for _, sha256 in pairs(cjson.decode(field(shard, 'arrays') or '{}')) do redis.call('ZREM', PARTS, sha256) end
+    redis.call('ZREM', OPEN, shard)
+    redis.call('ZREM', QUEUED, shard)
+    redis.call('DEL', key('job', shard))
+  end
+  redis.call('HDEL', key('job', id), 'shards', 'left', 'parts', 'fingerprint')
+end
+
+-- The shards would not fit together, or nobody can run them: the job runs in one piece.
+local function rejoin(id, lease)
+  drop_shards(id)
+  redis.call('HSET', key('job', id), 'whole', 1)
+  count('rejoined')
+  enqueue(id, lease)
+end
+
 -- Terminal: written once. Every way to end a job comes through here, removal from `open` included.
+-- A shard that cannot go on ends its job.
 local function close(id, status, ...)
+  id = field(id, 'parent') or id
   local tenant, ttl = field(id, 'tenant'), number(id, 'ttl')
   redis.call('HSET', key('job', id), 'status', status, 'finished', whole(now), ...)
   redis.call('ZREM', OPEN, id)
   redis.call('ZREM', QUEUED, id)
   redis.call('ZREM', key('active', tenant), id)
+  drop_shards(id)
   event(id)
   redis.call('PEXPIRE', key('job', id), whole(ttl))
   redis.call('PEXPIRE', key('events', id), whole(ttl))
@@ -94,6 +129,20 @@ local function adopt(id, digest)
 end
 
 local function expire(id) close(id, 'expired', 'problem', a.deadline_problem) end
+
+-- A split job has come as far as its shards on average; a shard that is run again does not turn that back.
+local function tell_share(id)
+  local sum, shards = 0, number(id, 'shards')
+  for n = 1, shards do
+    local shard = redis.call('HMGET', key('job', shard_id(id, n)), 'stage', 'progress')
+    if shard[1] == 'measure' then sum = sum + tonumber(shard[2]) end
+  end
+  local share = math.floor(sum / shards * 10000) / 10000
+  if share > number(id, 'progress') then
+    redis.call('HSET', key('job', id), 'progress', tostring(share))
+    event(id)
+  end
+end
 
 local function held(id) -- fencing: only the attempt that holds the lease may write
   return field(id, 'status') == 'running' and number(id, 'attempt') == a.attempt

@@ -1,7 +1,7 @@
 -- PURGE: a terminal job goes, and its answer with it when no other job has that answer.
 if field(a.id, 'tenant') ~= a.tenant then return 'missing' end
 local status = field(a.id, 'status')
-if status == 'queued' or status == 'running' then return 'open' end
+if not ENDED[status] then return 'open' end
 local digest, idempotency = field(a.id, 'answer'), field(a.id, 'key')
 if digest and redis.call('EXISTS', key('answer', digest)) == 1
   and redis.call('HINCRBY', key('answer', digest), 'refs', -1) <= 0 then

@@ -1,0 +1,158 @@
+"""The ledger's face for an event loop; see `ledger.py` for the one for threads, `operations.py` for what they do."""
+
+from typing import Any, Self, TypeVar
+
+import redis.asyncio
+import redis.asyncio.retry
+from redis.exceptions import ConnectionError, NoScriptError, ResponseError
+
+from erfscope_jobs.call import Call
+from erfscope_jobs.digest import Fingerprint
+from erfscope_jobs.operations import MOST_WAIT, Operations
+from erfscope_jobs.records import Event, Page, Pulse, Purge, Record, Submission, Submitted, Upload
+from erfscope_jobs.settings import Settings
+from erfscope_jobs.wire import (
+    BACKOFF,
+    confirm_settled,
+    connection_options,
+    knows_no_waitaof,
+    needs_settling,
+    outages,
+    promptly,
+)
+from erfscope_jobs.workers import WorkerInfo
+
+T = TypeVar("T")
+MOST_CALLS = 64  # connections of one event loop; further calls wait their turn
+WRITE_SECONDS = 2.5  # a record, and its way to the disk
+MOST_WATCHERS = 1000  # calls of `events` that wait at a time, each on a connection of its own
+
+
+class AsyncLedger:
+    """The ledger for an event loop, never late: each call has one deadline, so that the service answers within 3 s."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.do = Operations(settings)
+        self._durable = settings.durable_submit
+        self._brisk = self._client(0.0)
+        self._patient = self._client(MOST_WAIT)
+
+    def _client(self, patience: float) -> Any:  # execute_command is untyped in redis-py
+        retry = redis.asyncio.retry.Retry(BACKOFF, 1, supported_errors=(ConnectionError,))
+        options = connection_options(self.settings, patience)
+        pool = redis.asyncio.BlockingConnectionPool.from_url(
+            self.settings.redis_url,
+            max_connections=MOST_WATCHERS if patience else MOST_CALLS,
+            timeout=self.settings.redis_timeout,
+            retry=retry,
+            **options,
+        )
+        return redis.asyncio.Redis.from_pool(pool)
+
+    async def run(self, call: Call[T]) -> T:
+        """Send one call and read its reply."""
+        async with promptly(self.settings.redis_timeout + call.patience):
+            return call.parse(await self._send(call))
+
+    async def _send(self, call: Call[Any]) -> Any:
+        client = self._patient if call.patience else self._brisk
+        if call.script is None:
+            return await client.execute_command(*call.arguments)
+        try:
+            return await client.execute_command("EVALSHA", call.script.sha1, *call.arguments)
+        except NoScriptError:
+            return await client.execute_command("EVAL", call.script.text, *call.arguments)
+
+    async def write(self, call: Call[T]) -> T:
+        """Send one call that writes, and wait until it is on disk."""
+        async with promptly(WRITE_SECONDS):
+            written = await self.run(call)
+            if self._durable:
+                await self._settle()
+        return written
+
+    async def _settle(self) -> None:
+        """Wait until what was written is on disk."""
+        write, wait = self.do.settle()
+        try:
+            with outages():
+                async with self._brisk.pipeline(transaction=False) as pipe:
+                    pipe.execute_command(*write.arguments)
+                    pipe.execute_command(*wait.arguments)
+                    confirm_settled(wait.parse((await pipe.execute())[1]))
+        except ResponseError as error:
+            if not knows_no_waitaof(error):
+                raise
+            self._durable = False
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._brisk.aclose()
+        await self._patient.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.close()
+
+    async def submit(self, job: Submission) -> Submitted:
+        """SUBMIT, and wait until it is on disk."""
+        async with promptly(WRITE_SECONDS):
+            submitted = await self.run(self.do.submit(job))
+            if self._durable and needs_settling(submitted):
+                await self._settle()
+        return submitted
+
+    async def get(self, id: str, tenant: str) -> Record | None:
+        """The record with its result."""
+        return await self.run(self.do.get(id, tenant))
+
+    async def cancel(self, id: str, tenant: str) -> Record | None:
+        """CANCEL; a terminal job comes back unchanged."""
+        return await self.run(self.do.cancel(id, tenant))
+
+    async def purge(self, id: str, tenant: str) -> Purge:
+        """PURGE a terminal job."""
+        return await self.run(self.do.purge(id, tenant))
+
+    async def figure(self, digest: str) -> bytes | None:
+        """The default picture of an answer."""
+        return await self.run(self.do.figure(digest))
+
+    async def events(self, id: str, after: str = "0-0", wait: float = 0.0) -> list[Event]:
+        """What happened after an event."""
+        return await self.run(self.do.events(id, after, wait))
+
+    async def put_upload(self, upload: Upload) -> Upload | None:
+        """Remember that a tenant has a file."""
+        return await self.run(self.do.put_upload(upload))
+
+    async def find_upload(self, tenant: str, kind: str, sha256: str) -> Upload | None:
+        """A file that this tenant stored."""
+        return await self.run(self.do.find_upload(tenant, kind, sha256))
+
+    async def drop_upload(self, tenant: str, kind: str, sha256: str) -> bool:
+        """Forget a tenant's file."""
+        return await self.run(self.do.drop_upload(tenant, kind, sha256))
+
+    async def workers(self) -> list[WorkerInfo]:
+        """The workers that live."""
+        return await self.run(self.do.workers())
+
+    async def fingerprints(self) -> list[Fingerprint]:
+        """What decided the bytes of answers lately."""
+        return await self.run(self.do.fingerprints())
+
+    async def pulse(self) -> Pulse:
+        """Counts, ages and shares."""
+        return await self.run(self.do.pulse())
+
+    async def ping(self) -> bool:
+        """Whether Redis answers."""
+        return await self.run(self.do.ping())
+
+    async def list(self, tenant: str, size: int = 20, token: str | None = None) -> Page:
+        """A page of jobs, newest first."""
+        return await self.run(self.do.list(tenant, size, token))
