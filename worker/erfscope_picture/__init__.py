@@ -3,5 +3,6 @@
 from erfscope_picture.colormap import COLORMAPS
 from erfscope_picture.picture import render
 from erfscope_picture.scale import SCALES
+from erfscope_picture.trend import render_trend
 
-__all__ = ["COLORMAPS", "SCALES", "render"]
+__all__ = ["COLORMAPS", "SCALES", "render", "render_trend"]

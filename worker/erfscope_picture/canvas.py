@@ -27,13 +27,19 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     return font
 
 
+# Signs that the built-in font lacks, as lines in shares of the font size.
+_SIGNS = {
+    "×": [[(0.1, 0.37), (0.48, 0.75)], [(0.1, 0.75), (0.48, 0.37)]],
+    "√": [[(0.02, 0.58), (0.14, 0.52), (0.30, 0.92), (0.5, 0.12), (0.62, 0.12)]],
+    "±": [[(0.08, 0.5), (0.52, 0.5)], [(0.3, 0.28), (0.3, 0.72)], [(0.08, 0.86), (0.52, 0.86)]],
+}
+
+
 @cache
 def _sign(char: str, size: int) -> Image.Image:
-    """Masks of the two signs the built-in font lacks, drawn in its stroke width."""
-    paths = {"×": [[(0.1, 0.37), (0.48, 0.75)], [(0.1, 0.75), (0.48, 0.37)]]}
-    paths["√"] = [[(0.02, 0.58), (0.14, 0.52), (0.30, 0.92), (0.5, 0.12), (0.62, 0.12)]]
+    """A sign's mask, drawn in the stroke width of the font."""
     large = Image.new("L", (round(size * 0.62) * 8, round(size * 1.1) * 8))
-    for path in paths[char]:
+    for path in _SIGNS[char]:
         points = [(x * size * 8, y * size * 8) for x, y in path]
         ImageDraw.Draw(large).line(points, 255, round(size * 0.6), "curve")
     return large.reduce(8)
@@ -44,7 +50,7 @@ def _glyphs(text: str, size: int) -> list[tuple[str, int, float]]:
     runs: list[tuple[str, int, float]] = []
     plain = ""
     for char in [*text, ""]:
-        if char and char not in "×√" and char not in _SUPERSCRIPTS:
+        if char and char not in _SIGNS and char not in _SUPERSCRIPTS:
             plain += char
             continue
         if plain:
@@ -70,7 +76,7 @@ def text_mask(text: str, size: int) -> Image.Image:
     for run, font_size, advance in _glyphs(text, size):
         if run in _SUPERSCRIPTS:
             draw.text((x, size * 0.62), _SUPERSCRIPTS[run], 255, _font(font_size), anchor="ls")
-        elif run in ("×", "√"):
+        elif run in _SIGNS:
             mask.paste(255, (round(x), round(size * 0.13)), _sign(run, size))
         else:
             draw.text((x, size), run, 255, _font(size), anchor="ls")
