@@ -1,0 +1,201 @@
+"""Several measurements as one: submitting a series, and the handle to it. `SeriesHandle` blocks, its twin awaits."""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from erfscope import _calls
+from erfscope._errors import SeriesUnfinished, refuse, refuse_invalid
+from erfscope._models import Model, prepare
+from erfscope._request import build
+from erfscope._transport import AsyncTransport, Flow, Pause, Settings, Transport, exchange
+from erfscope.contract.architecture import Architecture
+from erfscope.contract.request import ErfRequest, ModelRef
+from erfscope.contract.series import Member, Series, SeriesRequest, Sweep
+
+LONG_POLL = 20.0  # seconds that one GET may be held by the service
+POLL = (0.1, 1.0)
+Progress = Callable[[str, float], None]
+
+
+def submit(
+    settings: Settings,
+    models: Sequence[Model] | None,
+    sweep: Sweep | Mapping[str, Any] | None,
+    *,
+    x: Sequence[float] | None,
+    labels: Sequence[str] | None,
+    x_label: str,
+    metrics: Sequence[str],
+    request: ErfRequest | Mapping[str, Any] | None,
+    key: str | None,
+    fields: Mapping[str, Any],
+) -> Flow[Series]:
+    """Store the models that are files, then POST /series."""
+    asked = build(request, fields)
+    members = None
+    if models is not None:
+        refs = []
+        for model in models:
+            refs.append((yield from _stored(settings, model, asked.input.shape)))
+        members = _members(refs, x, labels)
+    try:
+        body = SeriesRequest(models=members, sweep=_sweep(sweep), x_label=x_label, metrics=list(metrics), request=asked)
+    except ValidationError as error:
+        raise refuse_invalid(error) from None
+    return (yield from exchange(_calls.submit_series(body, key or uuid.uuid4().hex), settings))
+
+
+def _sweep(sweep: Sweep | Mapping[str, Any] | None) -> Sweep | None:
+    """The architecture of a sweep may be an Architecture, a preset or a path, as elsewhere."""
+    if sweep is None or isinstance(sweep, Sweep):
+        return sweep
+    spec = sweep.get("architecture")
+    if not isinstance(spec, Mapping):
+        ref = prepare(spec).ref
+        if ref is None or ref.architecture is None:
+            raise refuse("invalid-request", "a sweep changes an architecture spec; this is an ONNX model")
+        spec = ref.architecture
+    if isinstance(spec, Architecture):
+        spec = spec.model_dump(mode="json", exclude_unset=True)
+    try:
+        return Sweep.model_validate({**sweep, "architecture": spec})
+    except ValidationError as error:
+        raise refuse_invalid(error) from None
+
+
+def _stored(settings: Settings, model: Model, shape: Sequence[int] | None) -> Flow[ModelRef]:
+    prepared = prepare(model, shape)
+    if prepared.content is not None:
+        stored = yield from exchange(_calls.upload_model(prepared.content), settings)
+        return ModelRef(sha256=stored.sha256)
+    assert prepared.ref is not None  # a model is bytes or a reference
+    return prepared.ref
+
+
+def _members(refs: Sequence[ModelRef], x: Sequence[float] | None, labels: Sequence[str] | None) -> list[Member]:
+    for name, given in (("x", x), ("labels", labels)):
+        if given is not None and len(given) != len(refs):
+            raise refuse("invalid-request", f"{name} has {len(given)} entries for {len(refs)} models")
+    return [
+        Member(model=ref, x=None if x is None else float(x[n]), label=None if labels is None else labels[n])
+        for n, ref in enumerate(refs)
+    ]
+
+
+def finished(
+    settings: Settings,
+    id: str,
+    timeout: float | None,
+    progress: Progress | None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Flow[Series]:
+    """Look at a series until every point has ended; raises SeriesUnfinished."""
+    end = None if timeout is None else clock() + timeout
+    longest = LONG_POLL if progress is None else POLL[1]
+    pause = POLL[0]
+    while True:
+        left = longest if end is None else max(0.0, end - clock())
+        series = yield from exchange(_calls.series(id, min(longest, left)), settings)
+        if progress is not None:
+            progress("series", series.progress)
+        if series.status.is_terminal:
+            return _succeeded(series)
+        if end is not None and clock() >= end:
+            raise SeriesUnfinished(series, f"series {id} is still {series.status} after {timeout:g} s; it goes on")
+        yield Pause(pause)
+        pause = min(2 * pause, POLL[1])
+
+
+def _succeeded(series: Series) -> Series:
+    lost = [point for point in series.points if not point.metrics]
+    if lost:
+        said = "; ".join(f"{point.label}: {point.error.detail if point.error else point.status}" for point in lost[:3])
+        raise SeriesUnfinished(series, f"{len(lost)} of {len(series.points)} points did not succeed: {said}")
+    return series
+
+
+class _Known:
+    """The newest `Series` that was seen, and what can be read off it."""
+
+    def __init__(self, series: Series) -> None:
+        self.series = series
+
+    @property
+    def id(self) -> str:
+        """The series' id; `client.series_of(id)` takes it up again, from anywhere."""
+        return self.series.id
+
+    def to_dataframe(self) -> Any:
+        """One row per point, as a pandas.DataFrame; raises ImportError without pandas."""
+        import pandas as pd
+
+        rows: list[dict[str, Any]] = []
+        for point in self.series.points:
+            row: dict[str, Any] = {"x": point.x, "label": point.label, "status": point.status.value}
+            for name in self.series.metrics:
+                row |= {name: point.metrics.get(name), f"{name}_stderr": point.stderr.get(name)}
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    def __repr__(self) -> str:
+        series = self.series
+        return f"<{type(self).__name__} {series.id} {series.status} {len(series.points)} points>"
+
+
+class SeriesHandle(_Known):
+    """A submitted series."""
+
+    def __init__(self, transport: Transport, series: Series) -> None:
+        super().__init__(series)
+        self._transport = transport
+
+    def refresh(self) -> Series:
+        """Look again."""
+        self.series = self._transport.call(_calls.series(self.id))
+        return self.series
+
+    def result(self, timeout: float | None = None, progress: Progress | None = None) -> Series:
+        """Wait for every point; raises SeriesUnfinished where some did not succeed, or not in time."""
+        self.series = self._transport.drive(finished(self._transport.settings, self.id, timeout, progress))
+        return self.series
+
+    def chart(self, *metrics: str) -> bytes:
+        """Metric over x as PNG, with standard errors and the fitted power law."""
+        return self._transport.call(_calls.series_chart(self.id, metrics))
+
+    def cancel(self) -> Series:
+        """Ask for the end of every point that has not ended."""
+        self.series = self._transport.call(_calls.cancel_series(self.id))
+        return self.series
+
+
+class AsyncSeriesHandle(_Known):
+    """A submitted series."""
+
+    def __init__(self, transport: AsyncTransport, series: Series) -> None:
+        super().__init__(series)
+        self._transport = transport
+
+    async def refresh(self) -> Series:
+        """Look again."""
+        self.series = await self._transport.call(_calls.series(self.id))
+        return self.series
+
+    async def result(self, timeout: float | None = None, progress: Progress | None = None) -> Series:
+        """Wait for every point; raises SeriesUnfinished where some did not succeed, or not in time."""
+        flow = finished(self._transport.settings, self.id, timeout, progress)
+        self.series = await self._transport.drive(flow)
+        return self.series
+
+    async def chart(self, *metrics: str) -> bytes:
+        """Metric over x as PNG, with standard errors and the fitted power law."""
+        return await self._transport.call(_calls.series_chart(self.id, metrics))
+
+    async def cancel(self) -> Series:
+        """Ask for the end of every point that has not ended."""
+        self.series = await self._transport.call(_calls.cancel_series(self.id))
+        return self.series

@@ -1,0 +1,1 @@
+"""Slice: series of measurements."""

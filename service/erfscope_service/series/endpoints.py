@@ -1,0 +1,137 @@
+"""Routes of /series: parse, call, return."""
+
+import asyncio
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Query, Request
+from starlette.responses import Response
+
+from erfscope.contract.problem import ProblemError
+from erfscope.contract.series import Series
+from erfscope_picture import render_trend
+from erfscope_service.preferences import idempotency_key_of, seconds_to_wait
+from erfscope_service.problems import of_tenant
+from erfscope_service.series import examples, expand, service
+from erfscope_service.services import ServicesDep, TenantDep
+
+router = APIRouter(prefix="/series", tags=["series"])
+
+JSON = "application/json"
+_METRICS = re.compile(r"[a-z0-9_]{1,64}(,[a-z0-9_]{1,64}){0,5}")
+SeriesId = Annotated[str, Path(description="The series' id.", examples=["QGKk9X7yq3zvN1cJ0lBw6A"])]
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=Series,
+    summary="Measure several models as one series",
+    response_description="Submitted.",
+    responses=of_tenant(
+        "bad-request",
+        "too-large",
+        "unsupported-media-type",
+        "invalid-request",
+        "invalid-architecture",
+        "shape-mismatch",
+        "resource-limit",
+        "idempotency-mismatch",
+    ),
+    openapi_extra={"requestBody": examples.REQUEST_BODY},
+)
+async def submit(
+    request: Request,
+    services: ServicesDep,
+    tenant: TenantDep,
+    idempotency_key: Annotated[str | None, Header(description="Repeat a submission safely.")] = None,
+) -> Response:
+    """Checkpoints of a training (`models`), or one spec with a parameter at several values (`sweep`).
+
+    Each point is a job of its own under /erf; the series collects them, with trends and a chart.
+    """
+    key = idempotency_key_of(idempotency_key)
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+        raise ProblemError(
+            "unsupported-media-type", f"POST /series takes {JSON}; store ONNX files by POST /models first."
+        )
+    wanted, points = await expand.read(await request.body())
+    series = await service.submit(services, tenant, wanted, points, key)
+    return _response(series, 202, {"Location": f"/series/{series.id}", "Retry-After": "1"})
+
+
+@router.get(
+    "/{id}",
+    response_model=Series,
+    summary="Look at a series",
+    response_description="As its jobs stand now.",
+    responses=of_tenant("not-found"),
+)
+async def look(
+    id: SeriesId,
+    services: ServicesDep,
+    tenant: TenantDep,
+    prefer: Annotated[
+        str | None, Header(description="`wait=10` holds the answer up to 10 seconds, until every job has ended.")
+    ] = None,
+) -> Response:
+    """Points with their metrics and standard errors, and the trend of each metric."""
+    seconds = seconds_to_wait(prefer, services)
+    if seconds is None:
+        return _response(await service.look(services, tenant, id), 200, {})
+    series = await service.wait(services, tenant, id, seconds)
+    return _response(series, 200, {"Preference-Applied": f"wait={seconds:g}"})
+
+
+@router.get(
+    "/{id}/chart.png",
+    response_class=Response,
+    summary="The chart",
+    responses=of_tenant("not-found", "conflict", "invalid-request") | {200: examples.CHART},
+)
+async def chart(
+    id: SeriesId,
+    services: ServicesDep,
+    tenant: TenantDep,
+    metric: Annotated[
+        str, Query(max_length=400, description="One metric of the series, or several with commas between.")
+    ] = "",
+) -> Response:
+    """Points with standard errors; on logarithmic axes with the fitted law where every value is positive."""
+    series = await service.look(services, tenant, id)
+    metrics = _metrics(metric, series)
+    if not any(point.metrics.get(name) is not None for point in series.points for name in metrics):
+        raise ProblemError(
+            "conflict", f"No point of the series has {' or '.join(metrics)} yet; wait for it at /series/{id}."
+        )
+    png = await asyncio.to_thread(render_trend, series.model_dump(mode="json"), metrics)
+    return Response(png, media_type="image/png", headers={"Cache-Control": "no-store"})
+
+
+def _metrics(wanted: str, series: Series) -> list[str]:
+    metrics = wanted.split(",") if wanted else series.metrics[:1]
+    unknown = [name for name in metrics if name not in series.metrics]
+    if unknown or (wanted and not _METRICS.fullmatch(wanted)):
+        raise ProblemError(
+            "invalid-request",
+            f"The series has no metric {(unknown or [wanted])[0][:64]!r}; it has: {', '.join(series.metrics)}.",
+        )
+    return metrics
+
+
+@router.delete(
+    "/{id}",
+    status_code=202,
+    response_model=Series,
+    summary="Cancel the jobs of a series",
+    response_description="Those that had not ended are being canceled.",
+    responses=of_tenant("not-found"),
+)
+async def delete(id: SeriesId, services: ServicesDep, tenant: TenantDep) -> Response:
+    """Repeating it is safe."""
+    return _response(await service.cancel(services, tenant, id), 202, {})
+
+
+def _response(series: Series, status: int, headers: dict[str, str]) -> Response:
+    sent = {"Cache-Control": "no-store"} | headers
+    return Response(series.model_dump_json(), status_code=status, media_type=JSON, headers=sent)

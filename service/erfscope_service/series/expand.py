@@ -1,0 +1,113 @@
+"""From the body of POST /series to one checked request per point."""
+
+import asyncio
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from erfscope.contract import architecture
+from erfscope.contract.architecture import Architecture
+from erfscope.contract.problem import FieldError, ProblemError
+from erfscope.contract.request import ErfRequest, ModelRef
+from erfscope.contract.series import Member, SeriesRequest, Sweep, swept
+from erfscope_service.edge import strict_json
+from erfscope_service.erf.submission import Asked
+from erfscope_service.problems import from_validation
+
+SWEEP = "/sweep"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One measurement to be submitted, and where it stands in the series."""
+
+    label: str
+    x: float
+    asked: Asked
+
+
+async def read(body: bytes) -> tuple[SeriesRequest, list[Point]]:
+    """Raises ProblemError `bad-request`, `invalid-request`, `invalid-architecture`, naming the point."""
+    return await asyncio.to_thread(_read, body)  # a sweep checks up to 64 specs
+
+
+def _read(body: bytes) -> tuple[SeriesRequest, list[Point]]:
+    data = strict_json.parse(body)
+    try:
+        wanted = SeriesRequest.model_validate(data)
+    except ValidationError as error:
+        raise from_validation(error, data) from None
+    points = _of_sweep(wanted, wanted.sweep) if wanted.sweep else _of_models(wanted, wanted.models or [])
+    for n, point in enumerate(points):
+        _check(point, n, wanted)
+    return wanted, points
+
+
+def _of_models(wanted: SeriesRequest, members: list[Member]) -> list[Point]:
+    return [_point(wanted, member.model, member.label or "", member.x, n) for n, member in enumerate(members)]
+
+
+def _point(wanted: SeriesRequest, model: ModelRef, label: str, x: float | None, n: int) -> Point:
+    spec = model.architecture
+    name = label or (spec.name if spec else None) or ""
+    request = _with_model(wanted.request, model, f"/models/{n}")
+    return Point(label or name or f"{n + 1}", float(n) if x is None else x, Asked(request, None, name))
+
+
+def _of_sweep(wanted: SeriesRequest, sweep: Sweep) -> list[Point]:
+    try:
+        specs = swept(sweep)
+    except ValueError as error:
+        raise _wrong(f"{SWEEP}/parameters", str(error)) from None
+    numbers = all(_is_number(value) for value in sweep.values)
+    points = []
+    for n, (value, spec) in enumerate(zip(sweep.values, specs, strict=True)):
+        at = f"{SWEEP}/values/{n}"
+        model = ModelRef(architecture=_architecture(spec, at, value))
+        request = _with_model(wanted.request, model, at)
+        name = f"{model.architecture.name or 'spec'} {value}" if model.architecture else ""
+        points.append(Point(str(value)[:200], float(str(value)) if numbers else float(n), Asked(request, None, name)))
+    return points
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _architecture(spec: dict[str, Any], at: str, value: Any) -> Architecture:
+    try:
+        return Architecture.model_validate(spec)
+    except ValidationError as error:
+        said = from_validation(error, spec).problem
+        where = "; ".join(f"{one.pointer}: {one.detail}" for one in said.errors[:3])
+        raise _wrong(at, f"with the value {value!r} the spec is not valid: {where}") from None
+
+
+def _with_model(request: ErfRequest, model: ModelRef, at: str) -> ErfRequest:
+    try:
+        return ErfRequest.model_validate({**request.model_dump(exclude={"model"}), "model": model})
+    except ValidationError as error:
+        raise _wrong(at, "; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors())) from None
+
+
+def _check(point: Point, n: int, wanted: SeriesRequest) -> None:
+    """The spec's shapes; a point that cannot be is told before any of its siblings is submitted."""
+    model = point.asked.request.model
+    if model is None or model.architecture is None:
+        return
+    try:
+        architecture.check(model.architecture, point.asked.request.input.shape)
+    except ProblemError as error:
+        at = f"{SWEEP}/values/{n}" if wanted.sweep else f"/models/{n}/model/architecture"
+        raise ProblemError(
+            error.kind,
+            f"{at}: {error.problem.detail}",
+            errors=[FieldError(pointer=at, detail=error.problem.detail)],
+            **error.problem.context,
+        ) from None
+
+
+def _wrong(at: str, detail: str) -> ProblemError:
+    return ProblemError("invalid-request", f"{at}: {detail}", errors=[FieldError(pointer=at, detail=detail)])

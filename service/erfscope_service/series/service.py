@@ -1,0 +1,149 @@
+"""What happens to series: every point is a job of its own, the series says which belong together."""
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from erfscope.contract.flat import flatten
+from erfscope.contract.job import Status
+from erfscope.contract.problem import ProblemError
+from erfscope.contract.result import ErfResult
+from erfscope.contract.series import Series, SeriesLinks, SeriesPoint, SeriesRequest
+from erfscope.contract.trends import trend_of
+from erfscope_jobs import series as ledger
+from erfscope_jobs.digest import canonical
+from erfscope_jobs.records import Record, new_id
+from erfscope_service.erf import service as erf
+from erfscope_service.series.expand import Point
+from erfscope_service.services import Services
+
+AT_ONCE = 8  # records that are read, or jobs that are submitted, at a time
+
+
+async def submit(
+    services: Services, tenant: str, wanted: SeriesRequest, points: Sequence[Point], key: str | None
+) -> Series:
+    """Submit every point, then write down that they belong together.
+
+    A point that is refused stops the rest; what was submitted before is an ordinary job, and is found again by the
+    same question. A key makes the series repeatable, and each of its jobs.
+    """
+    id = _id_of(tenant, key) if key else new_id()
+    body = hashlib.sha256(canonical(wanted.model_dump(mode="json"))).hexdigest()
+    known = await _payload(services, tenant, id) if key else None
+    if known is None:
+        jobs = []
+        for n, point in enumerate(points):
+            job = await erf.submit(services, tenant, point.asked, f"{key}/{n}" if key else None)
+            jobs.append(job.id)
+        payload = {
+            "body": body,
+            "created": time.time(),
+            "x_label": wanted.x_label,
+            "metrics": wanted.metrics,
+            "points": [{"label": p.label, "x": p.x, "job": job} for p, job in zip(points, jobs, strict=True)],
+        }
+        await services.ledger.write(ledger.remember(services.settings, tenant, id, json.dumps(payload)))
+    elif known["body"] != body:
+        raise ProblemError(
+            "idempotency-mismatch", "This Idempotency-Key came with another series before; use a new one."
+        )
+    return await look(services, tenant, id)
+
+
+def _id_of(tenant: str, key: str) -> str:
+    return hashlib.sha256(f"{tenant}\0{key}".encode()).hexdigest()[:22]
+
+
+async def look(services: Services, tenant: str, id: str) -> Series:
+    """The series as its jobs stand now; `not-found` for an unknown one, and another tenant's alike."""
+    payload = await _payload(services, tenant, id)
+    if payload is None:
+        raise unknown(id)
+    records = await _records(services, tenant, [point["job"] for point in payload["points"]])
+    return await asyncio.to_thread(_series, id, payload, records)
+
+
+def unknown(id: str) -> ProblemError:
+    """The 404 of a series."""
+    return ProblemError("not-found", f"There is no series {id[:64]!r} (any more; results have a time to live).")
+
+
+async def _payload(services: Services, tenant: str, id: str) -> dict[str, Any] | None:
+    stored = await services.ledger.run(ledger.recall(services.settings, tenant, id))
+    return json.loads(stored) if stored else None
+
+
+async def _records(services: Services, tenant: str, jobs: Sequence[str]) -> list[Record | None]:
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def one(job: str) -> Record | None:
+        async with room:
+            return await services.ledger.get(job, tenant)
+
+    return list(await asyncio.gather(*(one(job) for job in jobs)))
+
+
+def _series(id: str, payload: dict[str, Any], records: Sequence[Record | None]) -> Series:
+    metrics = payload["metrics"]
+    points = [_point(stored, record, metrics) for stored, record in zip(payload["points"], records, strict=True)]
+    shares = [record.progress if record else 1.0 for record in records]
+    return Series(
+        id=id,
+        status=_status([point.status for point in points]),
+        progress=sum(shares) / len(shares),
+        created_at=datetime.fromtimestamp(payload["created"], UTC),
+        x_label=payload["x_label"],
+        metrics=metrics,
+        points=points,
+        trends={metric: trend_of(points, metric) for metric in metrics},
+        links=SeriesLinks(self=f"/series/{id}", chart=f"/series/{id}/chart.png"),
+    )
+
+
+def _point(stored: dict[str, Any], record: Record | None, metrics: Sequence[str]) -> SeriesPoint:
+    point = SeriesPoint(**stored, status=record.status if record else Status.EXPIRED)
+    if record is None or not record.result:
+        return point if record is None else point.model_copy(update={"error": record.problem})
+    result = ErfResult.model_validate_json(record.result)
+    flat = flatten(result)
+    return point.model_copy(
+        update={
+            "metrics": {name: flat.get(name) for name in metrics},
+            "stderr": {name: result.stderr.get(name) for name in metrics},
+        }
+    )
+
+
+def _status(states: Sequence[Status]) -> Status:
+    """The worst that happened, once all have ended; until then whether anything moves."""
+    if all(state.is_terminal for state in states):
+        worst = (Status.FAILED, Status.EXPIRED, Status.CANCELED)
+        return next((state for state in worst if state in states), Status.SUCCEEDED)
+    return Status.QUEUED if all(state is Status.QUEUED for state in states) else Status.RUNNING
+
+
+async def wait(services: Services, tenant: str, id: str, seconds: float) -> Series:
+    """The series once every job has ended, or as it is after `seconds`."""
+    until = time.monotonic() + seconds
+    series = await look(services, tenant, id)
+    for point in series.points:
+        left = until - time.monotonic()
+        if not point.status.is_terminal and left > 0:
+            record = await services.ledger.get(point.job, tenant)
+            if record is not None:
+                await erf.wait(services, tenant, record, left)
+    return await look(services, tenant, id) if not series.status.is_terminal else series
+
+
+async def cancel(services: Services, tenant: str, id: str) -> Series:
+    """Ask for the end of every job that has not ended."""
+    series = await look(services, tenant, id)
+    for point in series.points:
+        if not point.status.is_terminal:
+            await services.ledger.cancel(point.job, tenant)
+    return await look(services, tenant, id)

@@ -1,0 +1,127 @@
+"""POST /series: points are jobs, the series is their trend."""
+
+import json
+from typing import Any
+
+import httpx2
+from tests.service.conftest import Worker, a_map, a_result, a_spec, assert_problem
+
+from erfscope_picture import render
+
+ARCHITECTURE = {
+    "name": "swept",
+    "input": {"channels": 3, "size": [32, 32]},
+    "layers": [
+        {"type": "conv", "name": "stem", "out_channels": 4, "kernel_size": 3, "padding": "same"},
+        {"type": "repeat", "times": 2, "layers": [{"type": "relu"}]},
+    ],
+}
+
+
+def a_sweep(**changes: Any) -> dict[str, Any]:
+    sweep = {"architecture": ARCHITECTURE, "parameters": ["/layers/stem/dilation"], "values": [1, 2, 4]}
+    return {"sweep": sweep | changes, "x_label": "dilation"}
+
+
+def finish(worker: Worker, series: dict[str, Any], sizes: list[float]) -> None:
+    """Every point's answer: ERF sizes with an error of 1 %."""
+    for point, size in zip(series["points"], sizes, strict=True):
+        record = worker.claim(point["job"])
+        result = json.loads(a_result())
+        result["erf"]["size"], result["stderr"] = size, {"erf_size": 0.01 * size}
+        worker.succeed(record, json.dumps(result).encode(), render(a_map(), result))
+
+
+def test_a_sweep_becomes_jobs_a_trend_and_a_chart(client: httpx2.Client, worker: Worker) -> None:
+    response = client.post("/series", json=a_sweep())
+    assert response.status_code == 202, response.text
+    series = response.json()
+    assert response.headers["location"] == f"/series/{series['id']}"
+    assert [point["x"] for point in series["points"]] == [1, 2, 4]
+    specs = [
+        client.get(f"/erf/{point['job']}").json()["request"]["model"]["architecture"] for point in series["points"]
+    ]
+    assert [spec["layers"][0]["dilation"] for spec in specs] in ([1, 2, 4], [[1], [2], [4]], [[1, 1], [2, 2], [4, 4]])
+    assert series["status"] == "queued"
+    finish(worker, series, [10.0, 20.0, 40.0])
+    done = client.get(f"/series/{series['id']}", headers={"Prefer": "wait=5"}).json()
+    assert done["status"] == "succeeded"
+    assert done["progress"] == 1
+    assert [point["metrics"]["erf_size"] for point in done["points"]] == [10, 20, 40]
+    power, change = done["trends"]["erf_size"]["power"], done["trends"]["erf_size"]["change"]
+    assert abs(power["slope"] - 1) < 1e-9
+    assert power["slope_error"] > 0
+    assert change["difference"] == 30
+    assert change["ratio"] == 4
+    chart = client.get(f"/series/{series['id']}/chart.png", params={"metric": "erf_size,mass_50_side"})
+    assert chart.content.startswith(b"\x89PNG")
+
+
+def test_models_with_epochs_of_which_the_first_is_zero_have_a_change_but_no_power_law(
+    client: httpx2.Client, worker: Worker
+) -> None:
+    models = [{"model": a_spec(name=f"epoch-{n}")["model"], "x": n, "label": f"epoch {n}"} for n in (0, 5)]
+    series = client.post("/series", json={"models": models, "metrics": ["erf_size"]}).json()
+    finish(worker, series, [10.0, 12.5])
+    done = client.get(f"/series/{series['id']}").json()
+    assert done["trends"]["erf_size"]["power"] is None
+    change = done["trends"]["erf_size"]["change"]
+    assert change["difference"] == 2.5
+    assert abs(change["difference_error"] - (0.1**2 + 0.125**2) ** 0.5) < 1e-12
+
+
+def test_one_failed_point_fails_the_series_and_leaves_the_others(client: httpx2.Client, worker: Worker) -> None:
+    body = a_sweep(architecture=ARCHITECTURE | {"name": "one fails"}, values=[1, 2])
+    series = client.post("/series", json=body).json()
+    first, second = (point["job"] for point in series["points"])
+    worker.fail(worker.claim(first), "no-gradient", "dead")
+    worker.measure(worker.claim(second))
+    done = client.get(f"/series/{series['id']}").json()
+    assert done["status"] == "failed"
+    assert done["points"][0]["error"]["type"] == "/problems/no-gradient"
+    assert done["points"][1]["metrics"]["erf_size"] == 17.7
+    assert done["trends"]["erf_size"] == {"power": None, "change": None}
+
+
+def test_a_key_repeats_the_same_series(client: httpx2.Client) -> None:
+    body, headers = a_sweep(architecture=ARCHITECTURE | {"name": "keyed"}), {"Idempotency-Key": "series-key"}
+    first = client.post("/series", json=body, headers=headers).json()
+    again = client.post("/series", json=body, headers=headers).json()
+    assert [point["job"] for point in again["points"]] == [point["job"] for point in first["points"]]
+    assert again["id"] == first["id"]
+    other = client.post("/series", json=body | {"x_label": "other"}, headers=headers)
+    assert_problem(other, 422, "idempotency-mismatch")
+
+
+def test_cancel_ends_the_points(client: httpx2.Client) -> None:
+    series = client.post("/series", json=a_sweep(architecture=ARCHITECTURE | {"name": "canceled"})).json()
+    response = client.delete(f"/series/{series['id']}")
+    assert response.status_code == 202
+    assert response.json()["status"] == "canceled"
+    assert_problem(client.get(f"/series/{series['id']}/chart.png"), 409, "conflict")
+
+
+def test_what_is_wrong_is_named_before_anything_is_submitted(client: httpx2.Client) -> None:
+    before = client.get("/erf", params={"page_size": 100}).json()["jobs"]
+    nowhere = assert_problem(
+        client.post("/series", json=a_sweep(parameters=["/layers/nosuch/x"])), 422, "invalid-request"
+    )
+    assert "nosuch" in nowhere["detail"]
+    invalid = assert_problem(client.post("/series", json=a_sweep(values=[1, -1])), 422, "invalid-request")
+    assert invalid["errors"][0]["pointer"] == "/sweep/values/1"
+    twice = client.post("/series", json=a_sweep() | {"models": []})
+    assert_problem(twice, 422, "invalid-request")
+    small = a_sweep(architecture=ARCHITECTURE | {"layers": [{"type": "conv", "out_channels": 4, "kernel_size": 3}]})
+    small["sweep"] |= {"parameters": ["/layers/0/kernel_size"], "values": [3, 33]}
+    too_small = client.post("/series", json=small).json()
+    assert too_small["errors"][0]["pointer"] == "/sweep/values/1"
+    assert client.get("/erf", params={"page_size": 100}).json()["jobs"] == before
+
+
+def test_unknown_series_and_metrics(client: httpx2.Client) -> None:
+    assert_problem(client.get("/series/nosuch"), 404, "not-found")
+    series = client.post("/series", json=a_sweep(architecture=ARCHITECTURE | {"name": "metrics"})).json()
+    assert_problem(client.get(f"/series/{series['id']}/chart.png?metric=nosuch"), 422, "invalid-request")
+    assert_problem(
+        client.post("/series", content=b"x", headers={"Content-Type": "text/plain"}), 415, "unsupported-media-type"
+    )
