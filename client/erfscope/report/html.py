@@ -1,0 +1,56 @@
+"""A report as one HTML file: picture and style inside, no script, nothing to fetch."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from html import escape
+
+from erfscope.report.content import Content, Table
+
+STYLE = """
+:root { color-scheme: light dark; --line: #8886; --soft: #8882; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.6rem; line-height: 1.2; overflow-wrap: anywhere; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+img { max-width: 100%; height: auto; background: #fff; }
+.lead { font-size: 1.15rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
+th { background: var(--soft); } td.n, th.n { text-align: right; white-space: nowrap; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; } dt { opacity: .75; }
+dd { margin: 0; overflow-wrap: anywhere; }
+"""
+
+
+def to_html(content: Content, png: bytes | None = None) -> str:
+    """The whole page; `png` is the picture of the map."""
+    facts = "".join(f"<dt>{escape(name)}</dt><dd>{escape(words)}</dd>" for name, words in content.facts)
+    notes = "".join(f"<li>{escape(note)}</li>" for note in content.notes)
+    picture = _picture(png, content.headline) if png else ""
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(content.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f'<h1>{escape(content.title)}</h1>\n<p class="lead">{escape(content.headline)}</p>\n{picture}'
+        f"<dl>{facts}</dl>\n{f'<h2>Notes</h2><ul>{notes}</ul>' if notes else ''}\n"
+        f"{''.join(map(_table, content.tables))}</body>\n</html>\n"
+    )
+
+
+def _picture(png: bytes, words: str) -> str:
+    data = b64encode(png).decode()
+    return f'<p><img alt="Map of the receptive field. {escape(words)}" src="data:image/png;base64,{data}"></p>\n'
+
+
+def _table(table: Table) -> str:
+    heads = _row("th", table.heads, table.left)
+    rows = "".join(f"<tr>{_row('td', row, table.left)}</tr>\n" for row in table.rows)
+    return (
+        f'<h2>{escape(table.title)}</h2>\n<div class="wide"><table>\n<thead><tr>{heads}</tr></thead>\n'
+        f"<tbody>\n{rows}</tbody></table></div>\n"
+    )
+
+
+def _row(tag: str, cells: Sequence[str], left: int) -> str:
+    return "".join(
+        f"<{tag}{' class=n' if 0 < column < left else ''}>{escape(cell)}</{tag}>" for column, cell in enumerate(cells)
+    )

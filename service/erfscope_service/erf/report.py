@@ -1,0 +1,69 @@
+"""Routes of a measurement's report: a page that holds everything, and Markdown."""
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from erfscope import __version__
+from erfscope.contract import parts
+from erfscope.report import content_of, to_html, to_markdown
+from erfscope_jobs.records import Record
+from erfscope_service.caching import etag, immutable_headers, not_modified
+from erfscope_service.erf import examples, service
+from erfscope_service.erf.endpoints import JobId
+from erfscope_service.erf.figures import DEFAULT_LOOK, picture
+from erfscope_service.problems import of_tenant
+from erfscope_service.services import ServicesDep, TenantDep
+
+router = APIRouter(prefix="/erf", tags=["erf"])
+
+# The page holds its style and its picture, and may run nothing and fetch nothing.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
+
+
+def _documented(media_type: str, words: str) -> dict[int | str, dict[str, Any]]:
+    content = {media_type: {"schema": {"type": "string"}}}
+    return of_tenant("not-found", "conflict") | {
+        200: {"description": words, "content": content},
+        304: examples.NOT_MODIFIED,
+    }
+
+
+@router.get(
+    "/{id}/report.html",
+    response_class=Response,
+    summary="The report as a page",
+    responses=_documented("text/html", "One self-contained file: picture, metrics with errors, provenance."),
+)
+async def html(id: JobId, request: Request, services: ServicesDep, tenant: TenantDep) -> Response:
+    """For mail, archives and people without the service: no script, nothing to fetch."""
+    record, name, result = await service.succeeded(services, tenant, id)
+    tag = _tag("html", record, name)
+    if known := not_modified(request.headers, tag):
+        return known
+    png = await picture(services, record, parts.select(result, None, None), name, DEFAULT_LOOK)
+    text = await asyncio.to_thread(lambda: to_html(content_of(result, name), png))
+    headers = immutable_headers(tag) | {"Content-Security-Policy": POLICY}
+    return Response(text, media_type="text/html", headers=headers)
+
+
+@router.get(
+    "/{id}/report.md",
+    response_class=Response,
+    summary="The report as Markdown",
+    responses=_documented("text/markdown", "Metrics with errors and provenance; the picture by its address."),
+)
+async def markdown(id: JobId, request: Request, services: ServicesDep, tenant: TenantDep) -> Response:
+    """For pull requests and notebooks."""
+    record, name, result = await service.succeeded(services, tenant, id)
+    tag = _tag("markdown", record, name)
+    if known := not_modified(request.headers, tag):
+        return known
+    text = to_markdown(content_of(result, name), f"/erf/{record.id}/heatmap.png")
+    return Response(text, media_type="text/markdown", headers=immutable_headers(tag))
+
+
+def _tag(form: str, record: Record, name: str) -> str:
+    return etag("report", form, __version__, record.result_sha256 or record.id, name)

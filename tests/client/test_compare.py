@@ -1,0 +1,81 @@
+"""Results side by side: what differs by more than its error."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from erfscope import Result, compare, errors
+from erfscope._result import Origin
+from erfscope.contract.result import ErfResult
+
+from .conftest import MAP, PNG, result_json
+from .test_cli import SPEC, Run, run  # noqa: F401 – `run` is a fixture
+
+
+def made(size: float, error: float, name: str = "net.onnx") -> Result:
+    body = result_json()
+    body["erf"] = body["erf"] | {"size": size}
+    body["stderr"] = {"erf_size": error}
+    return Result(ErfResult.model_validate(body), Origin(lambda unit, layer: MAP, lambda scale, colors: PNG), name=name)
+
+
+def test_a_difference_counts_where_it_is_more_than_its_error() -> None:
+    rows = {row.metric: row for row in compare(made(10.0, 0.3), made(11.0, 0.4), made(12.0, 0.4)).rows}
+    size = rows["erf_size"]
+    assert size.difference(1) == 1
+    assert size.error(1) == pytest.approx(0.5)
+    assert not size.differs(1)
+    assert size.differs(2)
+    assert not rows["trf_size"].differs(1)  # exact and equal
+
+
+def test_names_tell_results_apart() -> None:
+    assert compare(made(1, 0.1), made(2, 0.1)).names == ["net.onnx (1)", "net.onnx (2)"]
+    assert compare(made(1, 0.1), made(2, 0.1), names=["before", "after"]).names == ["before", "after"]
+    with pytest.raises(errors.InvalidRequest, match="1 names for 2 results"):
+        compare(made(1, 0.1), made(2, 0.1), names=["one"])
+    with pytest.raises(errors.InvalidRequest, match="two results"):
+        compare(made(1, 0.1))
+
+
+def test_a_notebook_shows_what_differs_in_bold_and_names_as_text() -> None:
+    html = compare(made(10, 0.1, "<b>x</b>"), made(20, 0.1))._repr_html_()
+    assert "&lt;b&gt;x" in html
+    assert "<b>20.00 ± 0.10</b>" in html
+    assert "<b>10.00" not in html
+
+
+def test_pictures_and_tables() -> None:
+    both = compare(made(10, 0.1), made(20, 0.1))
+    assert both.png().startswith(b"\x89PNG")
+    pytest.importorskip("pandas")
+    frame = both.to_dataframe()
+    assert list(frame.loc["erf_size"]) == [10, 0.1, 20, 0.1]
+
+
+def test_the_command_marks_what_differs(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+    for n in (1, 2):
+        (tmp_path / f"{n}.json").write_text(json.dumps(SPEC | {"name": f"net-{n}", "layers": SPEC["layers"][:n]}))  # type: ignore[index]
+    done = run("compare", "1.json", "2.json", "--inputs", "4", "-o", "both.png")
+    assert done.returncode == 0, done.stderr
+    line = next(line for line in done.stdout.splitlines() if line.startswith("TRF size"))
+    assert line.split()[-3:] == ["3", "5", "*"]
+    assert (tmp_path / "both.png").read_bytes().startswith(b"\x89PNG")
+    found = json.loads(run("compare", "1.json", "2.json", "--inputs", "4", "--json").stdout)
+    assert [found[name]["trf"]["size"] for name in ("net-1", "net-2")] == [[3, 3], [5, 5]]
+
+
+def test_one_model_is_no_comparison(run: Run) -> None:  # noqa: F811 – the fixture
+    done = run("compare", "preset:plain-20-relu")
+    assert done.returncode == 2
+    assert "two models or more" in done.stderr
+
+
+def test_grids_and_profiles_are_tables(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    done = run("measure", "spec.json", "--unit", "grid:2x2", "--profile", "--inputs", "4", "-o", "r.html", "-o", "r.md")
+    assert "By position" in done.stdout
+    assert "Along depth" in done.stdout
+    assert "<h1>Receptive field of tiny" in (tmp_path / "r.html").read_text()
+    assert (tmp_path / "r.md").read_text().startswith("# Receptive field of tiny")
