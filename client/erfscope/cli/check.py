@@ -1,0 +1,87 @@
+"""`erfscope check`: the CI gate; a table on stdout, reports where asked, and an exit code."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from rich.markup import escape
+from typer import Argument, Option
+
+from erfscope.cli import options, show
+from erfscope.cli.progress import progress_bar
+
+if TYPE_CHECKING:  # the command line starts without the gate
+    from erfscope.gate.findings import Report
+
+Paths = Annotated[
+    list[Path] | None,
+    Argument(
+        metavar="PATHS", help="Only these models, or those in these folders; all of the configuration's by default."
+    ),
+]
+Config = Annotated[
+    Path | None,
+    Option("--config", help="erfscope.toml or pyproject.toml; by default the nearest one, from this folder upward."),
+]
+Update = Annotated[
+    bool, Option("--update-baseline", help="Write what is found now into the baseline that drift is judged against.")
+]
+JUnit = Annotated[Path | None, Option("--junit", help="Write JUnit XML.")]
+Markdown = Annotated[
+    Path | None, Option("--markdown", help="Write Markdown (it is appended to GITHUB_STEP_SUMMARY by itself).")
+]
+GitLab = Annotated[Path | None, Option("--gitlab", help="Write GitLab's code-quality JSON.")]
+ReportFile = Annotated[Path | None, Option("--report", help="Write what --json prints, beside the table.")]
+Pictures = Annotated[Path | None, Option("--pictures", help="Write the heatmaps into this folder.")]
+NoCache = Annotated[bool, Option("--no-cache", help="Measure anew, and keep nothing.")]
+Timeout = Annotated[
+    float | None, Option("--timeout", min=0, help="Seconds to wait for a service's jobs; by default without end.")
+]
+
+
+def check(
+    paths: Paths = None,
+    config: Config = None,
+    update_baseline: Update = False,
+    url: options.Url = None,
+    junit: JUnit = None,
+    markdown: Markdown = None,
+    gitlab: GitLab = None,
+    report: ReportFile = None,
+    as_json: options.AsJson = False,
+    pictures: Pictures = None,
+    no_cache: NoCache = False,
+    timeout: Timeout = None,
+) -> None:
+    """Check receptive fields against erfscope.toml or pyproject.toml.
+
+    Of this command: 0 all rules hold; 1 one does not; 2 the configuration is wrong; 3 something could not be measured.
+    """
+    from erfscope.gate.cache import Cache, default_folder
+    from erfscope.gate.means import Means
+    from erfscope.gate.reports.files import Wanted, write
+    from erfscope.gate.run import Options, run
+
+    cache = None if no_cache else Cache(default_folder(os.environ))
+    means = Means(url, cache, timeout, with_pictures=pictures is not None)
+    asked = Options(Path.cwd(), config, tuple(paths or ()), update_baseline, means)
+    with progress_bar("checking") as update:
+        found = run(asked, lambda model, stage, share: update(escape(f"{model} {stage}"), share))
+    written = write(found, Wanted(junit, markdown, gitlab, report, pictures), os.environ)
+    _tell(found, written, as_json=as_json)
+    sys.exit(found.exit_code)
+
+
+def _tell(found: "Report", written: list[Path], *, as_json: bool) -> None:
+    """On stdout: JSON and nothing else, or the table, the files, and annotations where GitHub runs this."""
+    from erfscope.gate.reports import github, machine, terminal
+
+    if as_json:
+        print(machine.render(found))
+        return
+    out = show.console()
+    out.print(terminal.render(found))
+    show.print_lines(out, [f"wrote {path}" for path in written])
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        print("\n".join(github.render(found, os.environ)))

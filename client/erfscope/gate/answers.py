@@ -1,0 +1,53 @@
+"""Answers to questions: from the cache, from this process, or from a service; each distinct question once."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from erfscope.gate.attempt import tried
+from erfscope.gate.cache import Answer, Cache
+from erfscope.gate.means import Means, Outcome, Progress, share_of, silent
+from erfscope.gate.question import Question
+from erfscope.gate.remote import from_service
+
+
+def ask(questions: Sequence[Question], means: Means, progress: Progress = silent) -> dict[str, Outcome]:
+    """The outcome of each question by its digest; a problem where it could not be answered."""
+    distinct = {question.digest: question for question in questions}
+    recalled = {digest: _recalled(question, means) for digest, question in distinct.items()}
+    outcomes: dict[str, Outcome] = {digest: answer for digest, answer in recalled.items() if answer is not None}
+    missing = [question for digest, question in distinct.items() if digest not in outcomes]
+    if missing:
+        source = from_service if means.url else _from_here
+        for question, outcome in source(missing, means, progress):
+            if isinstance(outcome, Answer) and means.cache:
+                _keep(means.cache, question.key(means.url), outcome)
+            outcomes[question.digest] = outcome
+    return outcomes
+
+
+def _recalled(question: Question, means: Means) -> Answer | None:
+    if means.cache is None:
+        return None
+    return means.cache.get(question.key(means.url), with_picture=means.with_pictures)
+
+
+def _keep(cache: Cache, key: str, answer: Answer) -> None:
+    """A cache that cannot be written costs time, not the answer."""
+    try:
+        cache.put(key, answer)
+    except OSError as error:
+        print(f"erfscope: the cache {cache.folder} cannot be written: {error}", file=sys.stderr)
+
+
+def _from_here(questions: Sequence[Question], means: Means, progress: Progress) -> Iterator[tuple[Question, Outcome]]:
+    for number, question in enumerate(questions):
+        told = share_of(question, number, len(questions), progress)
+        yield question, tried(partial(_measure, question, means, told))
+
+
+def _measure(question: Question, means: Means, progress: Callable[[str, float], None]) -> Answer:
+    from erfscope.cli import local
+
+    result = local.measure(question.subject.prepared, question.request, question.images, progress)
+    return Answer(result.data, result.png() if means.with_pictures else None)

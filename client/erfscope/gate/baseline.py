@@ -1,0 +1,99 @@
+"""The committed values that drift is judged against: a JSON file that diffs well."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from erfscope.contract.result import Number
+from erfscope.gate.compare import Value
+from erfscope.gate.errors import ConfigurationError
+from erfscope.gate.mend import UPDATE
+
+SCHEMA_VERSION = 1
+Identity = Mapping[str, Any]
+
+
+class Committed(BaseModel):
+    """One metric."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    value: Number
+    stderr: Number = None
+
+
+class Entry(BaseModel):
+    """One measurement: what was asked, of which model, and what was found."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str
+    request: dict[str, Any] = {}
+    samples: int
+    metrics: dict[str, Committed]
+
+    @property
+    def identity(self) -> Identity:
+        """What a run finds it by."""
+        return {"model": self.model, "request": self.request}
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: int
+    entries: list[Entry]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """All entries, by identity."""
+
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+
+    def values(self, identity: Identity) -> dict[str, Value] | None:
+        """The committed metrics of a measurement; None where there are none."""
+        entry = self.entries.get(_key(identity))
+        if entry is None:
+            return None
+        return {name: Value(one.value, one.stderr) for name, one in entry.metrics.items()}
+
+    def updated(self, fresh: list[Entry]) -> "Baseline":
+        """With the fresh entries in it, each whole in place of its old one."""
+        new: dict[str, Entry] = {}
+        for entry in fresh:
+            key = _key(entry.identity)
+            known = new.get(key)  # two checks about one measurement
+            new[key] = entry if known is None else entry.model_copy(update={"metrics": known.metrics | entry.metrics})
+        return Baseline({**self.entries, **new})
+
+    def dumps(self) -> str:
+        """As the file is written: sorted, one value per line."""
+        rows = [self.entries[key].model_dump(mode="json") for key in sorted(self.entries)]
+        for row in rows:
+            row["metrics"] = dict(sorted(row["metrics"].items()))
+        return json.dumps({"schema_version": SCHEMA_VERSION, "entries": rows}, indent=2, ensure_ascii=False) + "\n"
+
+
+def read(file: Path) -> Baseline:
+    """The baseline; an empty one where there is no file. Raises ConfigurationError."""
+    if not file.exists():
+        return Baseline()
+    try:
+        found = _File.model_validate_json(file.read_bytes())
+    except (OSError, ValidationError) as error:
+        first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise ConfigurationError(file, f"is not a baseline ({first}); write it anew with `{UPDATE}`") from None
+    if found.schema_version != SCHEMA_VERSION:
+        raise ConfigurationError(
+            file, f"has schema_version {found.schema_version}, this erfscope reads {SCHEMA_VERSION}"
+        )
+    return Baseline({_key(entry.identity): entry for entry in found.entries})
+
+
+def _key(identity: Identity) -> str:
+    return json.dumps(identity, sort_keys=True)

@@ -1,0 +1,185 @@
+"""The configuration as checks: what TOML says, validated, with every complaint naming file, line and key."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from erfscope._errors import APIError
+from erfscope._request import SHORT, build
+from erfscope.contract.request import ErfRequest
+from erfscope.gate.content import sha256_of
+from erfscope.gate.discovery import Source, find
+from erfscope.gate.errors import ConfigurationError
+from erfscope.gate.lines import line_of
+from erfscope.gate.names import CHECK_KEYS, REQUEST_KEYS, metric_names, nearest
+from erfscope.gate.rules import Bound, Drift, Level
+
+BASELINE = "erfscope-baseline.json"
+TOP_KEYS = ("check", "defaults", "baseline")
+R = TypeVar("R", Bound, Drift)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One `[[check]]`: which models, measured how, and what must hold."""
+
+    index: int
+    name: str
+    models: tuple[str, ...]
+    request: ErfRequest
+    images: Path | None
+    bounds: Mapping[str, Bound]
+    drift: Drift | None
+    source: Source
+
+    def line(self, key: str | None = None) -> int:
+        """Where it, or one of its keys, stands in the configuration file."""
+        return line_of(self.source.text, self.source.header, self.index, key)
+
+    def complaint(self, detail: str, key: str | None = None) -> ConfigurationError:
+        """What is wrong with it, as an error that says where."""
+        return ConfigurationError(self.source.file, f"{self.name}: {detail}", self.line(key))
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A whole configuration."""
+
+    file: Path
+    checks: tuple[Check, ...]
+    baseline: Path
+
+    @property
+    def root(self) -> Path:
+        """The folder that its paths are relative to."""
+        return self.file.parent
+
+
+def load(given: Path | None, start: Path) -> Gate:
+    """The configuration in use; raises ConfigurationError."""
+    source = find(given, start)
+    table = source.table
+    _known(source, table, TOP_KEYS, "the configuration")
+    defaults = _table(source, table.get("defaults", {}), "defaults", 1)
+    _known(source, defaults, REQUEST_KEYS, "defaults")
+    tables = table.get("check", [])
+    if not isinstance(tables, list) or not tables:
+        raise ConfigurationError(source.file, f"has no checks; write at least one [[{source.header}]]")
+    checks = tuple(_check(source, index, one, defaults) for index, one in enumerate(tables))
+    return Gate(source.file, checks, source.root / _baseline(source, table))
+
+
+def _check(source: Source, index: int, given: Any, defaults: Mapping[str, Any]) -> Check:
+    line = line_of(source.text, source.header, index)
+    table = _table(source, given, source.header, line)
+    name = table.get("name", f"check {index + 1}")
+    if not isinstance(name, str) or not name.strip():
+        raise ConfigurationError(source.file, f"check {index + 1}: name must be text", line)
+    complain = _Complaints(source, index, name)
+    metrics = metric_names()
+    for key in table:
+        if key not in CHECK_KEYS and key not in REQUEST_KEYS and key not in metrics:
+            known = {*CHECK_KEYS, *REQUEST_KEYS, *metrics}
+            raise complain(key, f"{key!r} is neither a key of a check nor a metric; {nearest(key, known)}")
+    bounds = {key: _rule(Bound, key, table[key], complain) for key in table if key in metrics}
+    drift = _rule(Drift, "drift", table["drift"], complain) if "drift" in table else None
+    _asserts_something(bounds, drift, complain)
+    images = _images(source, table.get("images"), complain)
+    fields = {key: value for key, value in table.items() if key in REQUEST_KEYS}
+    request = _request({**defaults, **fields}, images, complain)
+    return Check(index, name, _models(table, complain), request, images, bounds, drift, source)
+
+
+@dataclass(frozen=True)
+class _Complaints:
+    """Makes the errors of one check."""
+
+    source: Source
+    index: int
+    name: str
+
+    def __call__(self, key: str | None, detail: str) -> ConfigurationError:
+        line = line_of(self.source.text, self.source.header, self.index, key)
+        return ConfigurationError(self.source.file, f"{self.name}: {detail}", line)
+
+
+def _asserts_something(bounds: Mapping[str, Bound], drift: Drift | None, complain: _Complaints) -> None:
+    if not bounds:
+        raise complain(
+            "drift" if drift else None, "bounds no metric; give at least one, for example erf_size = { min = 96 }"
+        )
+    for name, bound in bounds.items():
+        if not bound.is_bounded and drift is None and bound.level is not Level.OFF:
+            raise complain(name, f"{name} has neither min nor max, and the check has no drift; it asserts nothing")
+
+
+def _models(table: Mapping[str, Any], complain: _Complaints) -> tuple[str, ...]:
+    given = table.get("model")
+    listed = [given] if isinstance(given, str) else given
+    if not isinstance(listed, list) or not listed or not all(isinstance(one, str) and one for one in listed):
+        found = "is missing" if given is None else f"is {given!r}"
+        raise complain(
+            "model", f"model {found}; give a path, a glob such as models/*.onnx, preset:NAME, or a list of these"
+        )
+    return tuple(listed)
+
+
+def _rule(kind: type[R], key: str, given: Any, complain: _Complaints) -> R:
+    if not isinstance(given, dict):
+        example = '{ max = "5%" }' if kind is Drift else "{ min = 96 }"
+        raise complain(key, f"{key} must be a table such as {key} = {example}, not {given!r}")
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        # A misspelt key explains a missing one, so it is told first.
+        item: Any = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
+        at = ".".join((key, *map(str, item["loc"][:1])))
+        if item["type"] == "extra_forbidden":
+            raise complain(key, f"there is no {at}; {nearest(str(item['loc'][0]), kind.model_fields)}") from None
+        raise complain(key, f"{at}: {item['msg'].removeprefix('Value error, ')}") from None
+
+
+def _request(fields: Mapping[str, Any], images: Path | None, complain: _Complaints) -> ErfRequest:
+    try:
+        return build(None, fields, sha256_of(images) if images else None)
+    except APIError as error:
+        first = error.problem.errors[0].pointer if error.problem.errors else ""
+        path = tuple(first.strip("/").split("/"))
+        key = next((short for short, place in SHORT.items() if path[:2] == place), path[0])
+        raise complain(key, error.problem.detail) from None
+    except (TypeError, ValueError) as error:  # a section that is no table
+        raise complain(None, f"a field of the request has the wrong form: {error}") from None
+
+
+def _images(source: Source, given: Any, complain: _Complaints) -> Path | None:
+    if given is None:
+        return None
+    path = source.root / given if isinstance(given, str) else None
+    if path is None or not path.is_file():
+        raise complain(
+            "images", f"images {given!r} is no file; give a zip, PNG, JPEG or npy, relative to the configuration"
+        )
+    return path
+
+
+def _baseline(source: Source, table: Mapping[str, Any]) -> str:
+    given = table.get("baseline", BASELINE)
+    if not isinstance(given, str) or not given.endswith(".json"):
+        raise ConfigurationError(source.file, f"baseline {given!r} must be the path of a .json file")
+    return given
+
+
+def _table(source: Source, given: Any, name: str, line: int) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        raise ConfigurationError(source.file, f"{name} must be a table, not {given!r}", line)
+    return given
+
+
+def _known(source: Source, table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+    for key in table:
+        if key not in known:
+            line = next((n for n, text in enumerate(source.text.splitlines(), 1) if key in text), 1)
+            raise ConfigurationError(source.file, f"{where} has no key {key!r}; {nearest(key, known)}", line)

@@ -1,0 +1,84 @@
+"""Receptive fields in tests: measure a model, assert a metric, compare two models."""
+
+import tempfile
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from erfscope._errors import from_problem
+from erfscope._models import PRESET, prepare
+from erfscope._request import build
+from erfscope._result import Measured
+from erfscope.contract.problem import Problem
+from erfscope.gate.answers import ask
+from erfscope.gate.cache import Cache
+from erfscope.gate.compare import Change, Value, broken_end, nearness, range_of, shown, values
+from erfscope.gate.means import Means
+from erfscope.gate.mend import mend_bound
+from erfscope.gate.models import Subject
+from erfscope.gate.names import nearest
+from erfscope.gate.question import Question
+from erfscope.gate.rules import Bound, Drift
+
+
+class Erf(Measured):
+    """A measurement in a test: `metrics`, `stderr`, `data`, and assertions that say what they found."""
+
+    def assert_metric(
+        self, name: str, *, min: float | None = None, max: float | None = None, message: str | None = None
+    ) -> None:
+        """Fail unless the metric (by its flat name) lies within its bounds."""
+        __tracebackhide__ = True
+        bound = Bound(min=min, max=max, message=message)
+        if not bound.is_bounded:
+            raise TypeError("assert_metric needs min, max or both")
+        found = self._value(name)
+        if end := broken_end(bound, found.value):
+            told = f"{name}: expected {range_of(name, bound)}, found {shown(name, found)}."
+            raise AssertionError(" ".join(filter(None, (message, told, nearness(bound, found), mend_bound(name, end)))))
+
+    def assert_close(self, other: Measured, *names: str, tolerance: str | float = "5%") -> None:
+        """Fail where a metric differs from `other`'s by more than the tolerance and two combined standard errors.
+
+        The tolerance is a share of the other value ("5%") or a number in the metric's unit.
+        """
+        __tracebackhide__ = True
+        if not names:
+            raise TypeError("assert_close needs the names of the metrics to compare")
+        allowed, base = Drift(max=tolerance), values(other.data)
+        changes = [Change(name, self._value(name), base.get(name, Value(None, None)), allowed) for name in names]
+        if told := [change.told("the other") for change in changes if change.is_drift]:
+            raise AssertionError("\n".join(told))
+
+    def _value(self, name: str) -> Value:
+        found = values(self.data)
+        if name not in found:
+            raise LookupError(f"there is no metric {name!r}; {nearest(name, found)}")
+        return found[name]
+
+
+def measure(model: Any, fields: Mapping[str, Any], *, root: Path, url: str | None, cache: Cache | None) -> Erf:
+    """Measure, or recall; raises an ErfscopeError that says why it could not be done."""
+    request = build(None, fields)
+    with tempfile.TemporaryDirectory(prefix="erfscope-") as folder:
+        subject = _subject(model, fields, root, Path(folder))
+        question = Question(subject, request, None)
+        outcome = ask([question], Means(url, cache))[question.digest]
+    if isinstance(outcome, Problem):
+        raise from_problem(outcome)
+    return Erf(outcome.result, None, subject.label)
+
+
+def _subject(model: Any, fields: Mapping[str, Any], root: Path, folder: Path) -> Subject:
+    """A path stays a path; what is held in memory becomes a file for as long as it is measured."""
+    if isinstance(model, str | PathLike) and not str(model).startswith(PRESET):
+        return Subject(str(model), root / model)
+    prepared = prepare(model, fields.get("input_shape"))
+    if prepared.content is None:
+        assert prepared.ref is not None  # it is one or the other
+        return Subject(prepared.name, prepared.ref)
+    file = folder / "model.onnx"
+    with file.open("wb") as out:
+        out.writelines(prepared.content.chunks())
+    return Subject(prepared.name, file)

@@ -1,0 +1,126 @@
+"""What a run found: one finding per rule, the report of all, and the exit code that follows."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+
+class Verdict(StrEnum):
+    """How a rule came out; `broken` could not be judged."""
+
+    PASS = "pass"
+    WARN = "warn"
+    FAIL = "fail"
+    BROKEN = "broken"
+
+
+class Rule(StrEnum):
+    """What kind of rule it was."""
+
+    BOUND = "bound"
+    DRIFT = "drift"
+    MEASUREMENT = "measurement"
+    CONFIGURATION = "configuration"
+
+
+PASSED, ASSERTION, CONFIGURATION, SERVICE = range(4)
+MEANING = ("pass", "assertion", "configuration", "service")  # by exit code, as the Action's output `result`
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One rule applied to one model."""
+
+    check: str
+    model: str
+    rule: Rule
+    metric: str  # empty where there was nothing to measure
+    verdict: Verdict
+    expected: str
+    found: float | None
+    stderr: float | None
+    file: str
+    line: int
+    layer: str = ""
+    unit: str = ""
+    message: str = ""  # the configuration's own words
+    detail: str = ""  # what happened, beyond expected and found
+    mend: str = ""  # what to do about it
+    exit_code: int = PASSED
+
+    @property
+    def subject(self) -> str:
+        """`drift of erf_size`, `erf_size`, or what could not be done."""
+        if self.rule is Rule.DRIFT and self.metric:
+            return f"drift of {self.metric}"
+        return self.metric or self.rule.value
+
+    @property
+    def measured(self) -> str:
+        """`43.32 ± 0.33 px`."""
+        if self.found is None:
+            return "undefined" if self.rule is Rule.BOUND else "–"
+        error = f" ± {self.stderr:.2g}" if self.stderr else ""
+        return f"{self.found:.4g}{error}{' ' * bool(self.unit)}{self.unit}"
+
+    @property
+    def told(self) -> str:
+        """Everything in sentences: the configuration's message first, then what happened."""
+        happened = self.detail or f"expected {self.expected}, found {self.measured}."
+        return f"{self.message} {happened}".strip()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A heatmap of a run."""
+
+    model: str
+    layer: str
+    digest: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole run."""
+
+    findings: tuple[Finding, ...]
+    config: str
+    measured: int = 0
+    cached: int = 0
+    pictures: tuple[Picture, ...] = ()
+    baseline: Path | None = None  # where one was written
+    counts: Counter[Verdict] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "counts", Counter(one.verdict for one in self.findings))
+
+    @property
+    def exit_code(self) -> int:
+        """The first that applies: 2 configuration, 3 service or job, 1 assertion, 0."""
+        codes = {one.exit_code for one in self.findings}
+        return next((code for code in (CONFIGURATION, SERVICE, ASSERTION) if code in codes), PASSED)
+
+    @property
+    def result(self) -> str:
+        """The exit code in a word."""
+        return MEANING[self.exit_code]
+
+    @property
+    def trouble(self) -> list[Finding]:
+        """What did not pass, the worst first."""
+        worst = (Verdict.BROKEN, Verdict.FAIL, Verdict.WARN)
+        return sorted((one for one in self.findings if one.verdict in worst), key=lambda one: worst.index(one.verdict))
+
+    @property
+    def remarks(self) -> list[Finding]:
+        """What passed, but so near that a reader should know."""
+        return [one for one in self.findings if one.verdict is Verdict.PASS and one.detail]
+
+    @property
+    def summary(self) -> str:
+        """`3 rules hold, 1 fails; 2 measured, 1 from the cache`."""
+        words = {Verdict.PASS: "passed", Verdict.WARN: "warned", Verdict.FAIL: "failed", Verdict.BROKEN: "broken"}
+        told = ", ".join(f"{self.counts[one]} {word}" for one, word in words.items() if self.counts[one])
+        return f"{told or 'nothing to check'}; {self.measured} measured, {self.cached} from the cache"

@@ -1,0 +1,88 @@
+"""From what a check names to its models: paths, globs, presets, stored models."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from erfscope._models import PRESET, Prepared, prepare
+from erfscope.contract.request import ModelRef
+from erfscope.gate.config import Check, Gate
+from erfscope.gate.content import sha256_of
+
+ENDINGS = (".onnx", ".json")  # what a glob takes; a path that is written out is taken as it is
+WILD = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One model of a check: what people call it, and what it is: a file, a preset, or a reference."""
+
+    label: str
+    source: Path | str | ModelRef
+
+    @property
+    def path(self) -> Path | None:
+        """Where it is, where it is a file."""
+        return self.source if isinstance(self.source, Path) else None
+
+    @cached_property
+    def prepared(self) -> Prepared:
+        """Ready to travel; raises an ErfscopeError that says what is wrong with it."""
+        return prepare(self.source)
+
+    @cached_property
+    def ref(self) -> ModelRef:
+        """The model by its content: sha256 of the file, or the whole spec."""
+        if self.prepared.ref is not None:
+            return self.prepared.ref
+        assert self.path is not None  # what is no file is a reference
+        return ModelRef(sha256=sha256_of(self.path))
+
+
+def subjects(gate: Gate, check: Check) -> list[Subject]:
+    """The models of a check, each once, in the order they are named; raises ConfigurationError where there is none."""
+    found: dict[str, Subject] = {}
+    for pattern in check.models:
+        matched = list(_matched(gate, pattern))
+        if not matched:
+            raise check.complaint(_nothing(gate, pattern), "model")
+        found |= {one.label: one for one in matched}
+    return list(found.values())
+
+
+def chosen(all_subjects: Sequence[Subject], paths: Sequence[Path]) -> list[Subject]:
+    """Those that lie at one of the paths, or in a folder that is one of them; all where no paths are given."""
+    wanted = [path.resolve() for path in paths]
+    return [one for one in all_subjects if not wanted or (one.path and _is_within(one.path.resolve(), wanted))]
+
+
+def _is_within(path: Path, wanted: Sequence[Path]) -> bool:
+    return any(path == one or one in path.parents for one in wanted)
+
+
+def _matched(gate: Gate, pattern: str) -> Iterator[Subject]:
+    if pattern.startswith(PRESET) or _is_stored(gate, pattern):
+        yield Subject(pattern, pattern)
+        return
+    if not WILD.search(pattern) or (gate.root / pattern).is_file():
+        if (gate.root / pattern).is_file():
+            yield Subject(Path(pattern).as_posix(), gate.root / pattern)
+        return
+    for path in sorted(gate.root.glob(pattern)):
+        inside = path.relative_to(gate.root)
+        is_hidden = any(part.startswith(".") for part in inside.parts)  # a cache or a forge's folder
+        if path.is_file() and path.suffix.lower() in ENDINGS and path != gate.baseline and not is_hidden:
+            yield Subject(inside.as_posix(), path)
+
+
+def _is_stored(gate: Gate, pattern: str) -> bool:
+    return re.fullmatch(r"[0-9a-f]{64}", pattern) is not None and not (gate.root / pattern).exists()
+
+
+def _nothing(gate: Gate, pattern: str) -> str:
+    if WILD.search(pattern):
+        return f"model {pattern!r} matches no {' or '.join(ENDINGS)} file below {gate.root}"
+    found = "is a directory" if (gate.root / pattern).is_dir() else "does not exist"
+    return f"model {pattern!r} {found} in {gate.root}; paths are relative to the configuration"

@@ -1,0 +1,60 @@
+"""One measurement that a check needs, and its two names: by content (the cache) and by meaning (the baseline)."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from erfscope._request import with_model
+from erfscope._version import __version__
+from erfscope.contract.request import ErfRequest
+from erfscope.gate.models import Subject
+
+# How often is measured, and from which seed, decides how precise an answer is, not what is asked.
+SAMPLING = {"average": {"inputs": True, "seed": True, "until": True}}
+
+
+@dataclass(frozen=True)
+class Question:
+    """A model and a request about it."""
+
+    subject: Subject
+    request: ErfRequest
+    images: Path | None
+
+    @cached_property
+    def whole(self) -> ErfRequest:
+        """The request with the model in it; raises an ErfscopeError where the two do not go together."""
+        return with_model(self.request, self.subject.ref)
+
+    @cached_property
+    def digest(self) -> str:
+        """Of everything that is asked, every default written out: one digest is one measurement."""
+        return _digest(self.whole.model_dump(mode="json"))
+
+    def key(self, url: str | None) -> str:
+        """Of everything that an answer depends on; a service's address stands for the versions that it runs."""
+        answered_by = {"url": url} if url else {"torch": _version_of("torch")}
+        return _digest({"question": self.digest, "erfscope": __version__, **answered_by})
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What stays the same when the model's bytes, the seed or the number of samples change."""
+        asked = self.request.model_dump(mode="json", exclude_defaults=True, exclude=SAMPLING)
+        return {"model": self.subject.label, "request": {name: part for name, part in asked.items() if part != {}}}
+
+
+def _digest(body: Any) -> str:
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _version_of(distribution: str) -> str | None:
+    """Read from its metadata, which costs no import; None where it is not installed."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None

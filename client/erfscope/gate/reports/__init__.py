@@ -1,0 +1,1 @@
+"""A report in the forms that people and machines read; each file is one form, a pure function of the report."""

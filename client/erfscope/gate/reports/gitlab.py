@@ -1,0 +1,32 @@
+"""GitLab's code-quality report: what did not pass, at its line of the configuration."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from erfscope.gate.findings import Finding, Report, Verdict
+from erfscope.gate.reports.text import plain, relative
+
+SEVERITIES = {Verdict.WARN: "minor", Verdict.FAIL: "major", Verdict.BROKEN: "critical"}
+
+
+def render(report: Report, environment: Mapping[str, str]) -> str:
+    """The JSON array."""
+    return json.dumps([_issue(one, environment) for one in report.trouble], indent=2, ensure_ascii=False) + "\n"
+
+
+def _issue(finding: Finding, environment: Mapping[str, str]) -> dict[str, object]:
+    path = relative(finding.file, environment)
+    return {
+        "description": plain(f"{finding.model} {finding.told} {finding.mend}".strip()),
+        "check_name": plain(f"erfscope/{finding.metric or finding.rule}"),
+        "fingerprint": _fingerprint(finding, path),
+        "severity": SEVERITIES[finding.verdict],
+        "location": {"path": path, "lines": {"begin": finding.line}},
+    }
+
+
+def _fingerprint(finding: Finding, path: str) -> str:
+    """The same for the same trouble in another run: no numbers in it."""
+    parts = (path, finding.check, finding.model, finding.rule, finding.metric)
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()

@@ -1,0 +1,52 @@
+"""Markdown for a pull request or GITHUB_STEP_SUMMARY: a plain table, because forges strip embedded images."""
+
+import re
+from collections.abc import Sequence
+
+from erfscope.gate.findings import Finding, Report, Rule, Verdict
+from erfscope.gate.reports.text import SIGNS, plain
+
+ROWS = 300  # a step summary may have 1 MiB; the terminal has the rest
+SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~])")
+
+
+def render(report: Report) -> str:
+    """Headline, table, then what to do about what did not hold."""
+    parts = [f"## {_headline(report)}", "", f"{_cell(report.summary)}.", "", *table(report.findings)]
+    for finding in report.trouble[:ROWS]:
+        about = " · ".join(_cell(part) for part in (finding.model, finding.layer, finding.subject) if part)
+        parts += [f"- **{about}**: {_cell(finding.told)}"]
+        parts += [f"  - How to mend: {_cell(finding.mend)}"] if finding.mend else []
+    parts += [f"- Note: {_cell(one.model)}: {_cell(one.detail)}" for one in report.remarks[:ROWS]]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def table(findings: Sequence[Finding]) -> list[str]:
+    """One row per rule, what did not pass first."""
+    rows = [one for one in findings if one.rule in (Rule.BOUND, Rule.DRIFT)]
+    if not rows:
+        return []
+    order = (Verdict.BROKEN, Verdict.FAIL, Verdict.WARN, Verdict.PASS)
+    shown = sorted(rows, key=lambda one: order.index(one.verdict))[:ROWS]
+    lines = ["| | check | model | metric | expected | found |", "|---|---|---|---|---|---|"]
+    for one in shown:
+        cells = (SIGNS[one.verdict], one.check, one.model, one.subject, one.expected, one.measured)
+        lines.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
+    if len(rows) > len(shown):
+        lines += ["", f"… and {len(rows) - len(shown)} more rules."]
+    return [*lines, ""]
+
+
+def _headline(report: Report) -> str:
+    words = {
+        "pass": "Receptive fields are as asked",
+        "assertion": "A receptive field is not as asked",
+        "configuration": "The receptive field gate is not configured well",
+        "service": "Receptive fields could not be measured",
+    }
+    return f"{SIGNS[Verdict.FAIL if report.exit_code else Verdict.PASS]} {words[report.result]}"
+
+
+def _cell(text: str) -> str:
+    """Text that cannot break out of its cell, or become a link, a tag or a heading."""
+    return SPECIAL.sub(r"\\\1", plain(text))

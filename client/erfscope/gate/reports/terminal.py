@@ -1,0 +1,56 @@
+"""The report for eyes: a table of all rules, then what to do about those that did not hold."""
+
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from erfscope.gate.findings import Finding, Report, Rule, Verdict
+from erfscope.gate.reports.text import SIGNS, plain, relative
+
+STYLES = {Verdict.PASS: "green", Verdict.WARN: "yellow", Verdict.FAIL: "bold red", Verdict.BROKEN: "bold magenta"}
+HEADINGS = ("check", "model", "metric", "expected", "found", "verdict")
+
+
+def render(report: Report) -> RenderableType:
+    """The whole of it."""
+    parts: list[RenderableType] = []
+    rows = [one for one in report.findings if one.rule in (Rule.BOUND, Rule.DRIFT)]
+    if rows:
+        parts += [_table(rows), Text("")]
+    for finding in report.trouble:
+        parts += [*_block(finding), Text("")]
+    parts += [Text(f"note: {plain(one.model)}: {plain(one.detail)}") for one in report.remarks]
+    parts.append(Text(f"{report.result}: {report.summary}.", style="bold"))
+    if report.baseline:
+        parts.append(Text(f"wrote {plain(relative(str(report.baseline), {}))}"))
+    return Group(*parts)
+
+
+def _table(findings: list[Finding]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in HEADINGS:
+        table.add_column(heading, justify="right" if heading == "found" else "left", overflow="fold")
+    for one in findings:
+        cells = (one.check, one.model, one.subject, one.expected, one.measured)
+        verdict = Text(f"{SIGNS[one.verdict]} {one.verdict}", style=STYLES[one.verdict])
+        table.add_row(*(Text(plain(cell)) for cell in cells), verdict)
+    return table
+
+
+def _block(finding: Finding) -> Iterator[RenderableType]:
+    """Where, what, how to mend."""
+    about = " · ".join(plain(part) for part in (finding.model, finding.layer, finding.subject) if part)
+    sign = f"{SIGNS[finding.verdict]} {finding.verdict}"
+    yield Text.assemble((sign, STYLES[finding.verdict]), "  ", (about, "bold"))
+    yield Padding(Text(_lines(finding.told)), (0, 0, 0, 2), expand=False)
+    if finding.mend:
+        yield Padding(Text.assemble(("How to mend: ", "bold"), plain(finding.mend)), (0, 0, 0, 2), expand=False)
+    yield Padding(Text(f"{plain(relative(finding.file, {}))}:{finding.line}", style="dim"), (0, 0, 0, 2), expand=False)
+
+
+def _lines(text: str) -> str:
+    """Line breaks stay, what hides in the lines does not."""
+    return "\n".join(plain(line) for line in text.splitlines())

@@ -1,0 +1,206 @@
+"""One run of the gate, from the configuration to the report."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from erfscope._errors import ErfscopeError
+from erfscope.contract.problem import Problem
+from erfscope.gate import baseline as baselines
+from erfscope.gate.answers import ask
+from erfscope.gate.attempt import problem_from
+from erfscope.gate.baseline import Baseline, Committed, Entry
+from erfscope.gate.cache import Answer
+from erfscope.gate.compare import Value, values
+from erfscope.gate.config import Check, Gate, load
+from erfscope.gate.errors import ConfigurationError
+from erfscope.gate.findings import CONFIGURATION, SERVICE, Finding, Picture, Report, Rule, Verdict
+from erfscope.gate.judge import judge
+from erfscope.gate.means import Means, Outcome, Progress, silent
+from erfscope.gate.models import Subject, chosen, subjects
+from erfscope.gate.question import Question
+from erfscope.gate.rules import Level
+
+# Problems that the configuration (or the spec that it names) can mend; every other is the model's, the job's or the
+# service's.
+CONFIGURABLE = frozenset(
+    {
+        "bad-request",
+        "image-too-large",
+        "invalid-architecture",
+        "invalid-image",
+        "invalid-request",
+        "invalid-target",
+        "no-spatial-layer",
+        "not-found",
+        "shape-mismatch",
+        "unsupported-feature",
+        "unsupported-media-type",
+    }
+)
+MENDS = {
+    "connection": "Start the service, or correct --url / ERFSCOPE_URL.",
+    "invalid-target": "`erfscope layers MODEL` lists the layers by name; correct `layer` or `unit`.",
+    "no-spatial-layer": "`erfscope layers MODEL` lists what the network has; name a `layer`.",
+    "shape-mismatch": "Correct `input_shape`, or leave it out to take the model's own.",
+    "unauthorized": "Put the key into ERFSCOPE_API_KEY.",
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says."""
+
+    start: Path  # where the configuration is looked for
+    config: Path | None = None
+    paths: tuple[Path, ...] = ()
+    update_baseline: bool = False
+    means: Means = field(default_factory=Means)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A check about one model."""
+
+    check: Check
+    subject: Subject
+    question: Question
+
+
+def run(options: Options, progress: Progress = silent) -> Report:
+    """Measure what the configuration asks and judge it; a configuration that is wrong is a finding as well."""
+    try:
+        gate = load(options.config, options.start)
+        cases = _cases(gate, options.paths)
+        if options.update_baseline and all(case.check.drift is None for case in cases):
+            raise ConfigurationError(
+                gate.file, "no check has a drift rule, so there is nothing to commit a baseline for"
+            )
+        committed = Baseline() if options.update_baseline else baselines.read(gate.baseline)
+        known, refused = _questions(cases)
+        outcomes = {**refused, **ask(list(known.values()), options.means, progress)}
+        if options.update_baseline:
+            is_whole = not options.paths and not any(isinstance(outcome, Problem) for outcome in outcomes.values())
+            committed = Baseline() if is_whole else baselines.read(gate.baseline)
+            committed = committed.updated(_entries(cases, outcomes))
+            gate.baseline.write_text(committed.dumps(), "utf-8")
+    except ConfigurationError as error:
+        return Report((_misconfigured(error),), error.file)
+    return _report(gate, cases, outcomes, committed, gate.baseline if options.update_baseline else None)
+
+
+def _cases(gate: Gate, paths: Sequence[Path]) -> list[Case]:
+    """Every check about every one of its models that was asked for; checks whose rules are all off are left out."""
+    cases = [
+        Case(check, subject, Question(subject, check.request, check.images))
+        for check in gate.checks
+        for subject in chosen(subjects(gate, check), paths)
+        if any(bound.level is not Level.OFF for bound in check.bounds.values())
+    ]
+    for path in paths:
+        if not chosen([case.subject for case in cases], [path]):
+            found = "is in no check" if path.exists() else "does not exist"
+            raise ConfigurationError(
+                gate.file, f"{path} {found}; PATHS are models, or folders of models, of its checks"
+            )
+    return cases
+
+
+def _questions(cases: Sequence[Case]) -> tuple[dict[str, Question], dict[str, Outcome]]:
+    """By digest; and the problems of models that cannot even be read, by label."""
+    known: dict[str, Question] = {}
+    refused: dict[str, Outcome] = {}
+    for case in cases:
+        try:
+            known.setdefault(case.question.digest, case.question)
+        except (ErfscopeError, OSError) as error:
+            refused[_refusal(case)] = problem_from(error)
+    return known, refused
+
+
+def _refusal(case: Case) -> str:
+    return f"{case.check.index}:{case.subject.label}"
+
+
+def _outcome(case: Case, outcomes: Mapping[str, Outcome]) -> Outcome:
+    refused = outcomes.get(_refusal(case))
+    return refused if refused is not None else outcomes[case.question.digest]
+
+
+def _report(
+    gate: Gate, cases: Sequence[Case], outcomes: Mapping[str, Outcome], committed: Baseline, written: Path | None
+) -> Report:
+    findings = [finding for case in cases for finding in _judged(case, _outcome(case, outcomes), committed)]
+    answers = {digest: outcome for digest, outcome in outcomes.items() if isinstance(outcome, Answer)}
+    labels = {case.question.digest: case.subject.label for case in cases if _refusal(case) not in outcomes}
+    return Report(
+        tuple(findings),
+        str(gate.file),
+        measured=sum(not answer.cached for answer in answers.values()),
+        cached=sum(answer.cached for answer in answers.values()),
+        pictures=tuple(
+            Picture(labels[digest], answer.result.layer.name, digest, answer.picture)
+            for digest, answer in answers.items()
+            if answer.picture is not None
+        ),
+        baseline=written,
+    )
+
+
+def _judged(case: Case, outcome: Outcome, committed: Baseline) -> Iterator[Finding]:
+    if isinstance(outcome, Problem):
+        yield _unmeasured(case, outcome)
+        return
+    known: Mapping[str, Value] | None = committed.values(case.question.identity)
+    yield from judge(case.check, case.subject.label, outcome.result, known)
+
+
+def _entries(cases: Sequence[Case], outcomes: Mapping[str, Outcome]) -> list[Entry]:
+    """What drift will be judged against: the watched metrics of all checks that have a drift rule."""
+    entries = []
+    for case in cases:
+        outcome = _outcome(case, outcomes)
+        if case.check.drift is None or isinstance(outcome, Problem):
+            continue
+        found = values(outcome.result)
+        watched = [name for name, bound in case.check.bounds.items() if bound.level is not Level.OFF and name in found]
+        metrics = {name: Committed(value=found[name].value, stderr=found[name].stderr) for name in watched}
+        entries.append(Entry(**case.question.identity, samples=outcome.result.samples.used, metrics=metrics))
+    return entries
+
+
+def _unmeasured(case: Case, problem: Problem) -> Finding:
+    is_configurable = problem.kind in CONFIGURABLE
+    key = {"invalid-target": "layer", "shape-mismatch": "input_shape"}.get(problem.kind, "model")
+    return Finding(
+        check=case.check.name,
+        model=case.subject.label,
+        rule=Rule.CONFIGURATION if is_configurable else Rule.MEASUREMENT,
+        metric="",
+        verdict=Verdict.BROKEN,
+        expected="a measurement",
+        found=None,
+        stderr=None,
+        file=str(case.check.source.file),
+        line=case.check.line(key),
+        detail=f"{problem.title}: {problem.detail}",
+        mend=MENDS.get(problem.kind, ""),
+        exit_code=CONFIGURATION if is_configurable else SERVICE,
+    )
+
+
+def _misconfigured(error: ConfigurationError) -> Finding:
+    return Finding(
+        check="configuration",
+        model="",
+        rule=Rule.CONFIGURATION,
+        metric="",
+        verdict=Verdict.BROKEN,
+        expected="a valid configuration",
+        found=None,
+        stderr=None,
+        file=error.file,
+        line=error.line,
+        detail=error.detail,
+        exit_code=CONFIGURATION,
+    )

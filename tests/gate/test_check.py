@@ -1,0 +1,237 @@
+"""`erfscope check` in the three miniature repositories, with a service that is down, and its cache."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from tests.gate.conftest import Check, installed_environment, onnx_model, spec
+
+from erfscope.cli import local
+from erfscope.gate.cache import KEPT
+
+Write = Callable[..., Path]
+CONFIG = '[[check]]\nmodel = "models/*"\ninputs = 4\n'
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of this test's own."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("ERFSCOPE_CACHE_DIR", str(folder))
+    return folder
+
+
+def findings(done: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(done.out)["findings"]
+    return found
+
+
+def test_passing(check: Check, miniature: Callable[[str], Path]) -> None:
+    miniature("passing")
+    done = check()
+    assert done.code == 0, done.out
+    assert "✓ pass" in done.words
+    assert "pass: 7 passed;" in done.words
+    assert "How to mend" not in done.out
+
+
+def test_failing_says_what_to_do(check: Check, miniature: Callable[[str], Path]) -> None:
+    miniature("failing")
+    done = check()
+    assert done.code == 1, done.out
+    assert "The head needs 24 px of context around a box. erf_size: expected ≥ 24 px, found 1" in done.words
+    assert "How to mend: Let the layer see more: larger kernels or dilation" in done.words
+    assert "erf_size differs by -" in done.words
+    assert "pyproject.toml:11" in done.words
+
+
+def test_a_broken_configuration(check: Check, miniature: Callable[[str], Path]) -> None:
+    miniature("broken")
+    done = check()
+    assert done.code == 2
+    assert "'erf_sise' is neither a key of a check nor a metric; did you mean erf_size" in done.words
+    assert "erfscope.toml:6" in done.words
+
+
+def test_a_service_that_is_down(check: Check, miniature: Callable[[str], Path], cache: Path) -> None:
+    miniature("passing")
+    done = check("--url", "http://127.0.0.1:9", "--junit", "junit.xml")
+    assert done.code == 3
+    assert done.out.count("no answer from http://127.0.0.1:9") == 2  # both models; the service was asked once
+    assert "Start the service" in done.words
+    assert 'errors="2"' in Path("junit.xml").read_text("utf-8")
+
+
+def test_the_second_run_computes_nothing_and_loads_no_torch(
+    check: Check, miniature: Callable[[str], Path], tmp_path: Path
+) -> None:
+    miniature("passing")
+    check()
+    script = (
+        "import sys; sys.argv = ['erfscope', 'check', '--json']\n"
+        "from erfscope.cli import main\n"
+        "try: main()\n"
+        "finally: print(*sorted({'torch', 'onnx', 'scipy', 'erfscope_engine'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=installed_environment(), capture_output=True, text=True, check=False
+    )
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["measured"], report["cached"]) == (0, 0, 2)
+    assert done.stderr.strip() == ""
+
+
+def test_one_measurement_per_distinct_request(
+    check: Check, write: Write, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    really = local.measure
+
+    def counted(prepared: Any, *rest: Any) -> Any:
+        asked.append(prepared.name)
+        return really(prepared, *rest)
+
+    monkeypatch.setattr(local, "measure", counted)
+    write("models/a.json", spec(side=20))
+    write("models/b.json", spec(2, side=20))
+    write("models/same-as-a.json", spec(side=20))
+    write(
+        "erfscope.toml",
+        CONFIG
+        + "erf_size = { min = 1 }\n"
+        + CONFIG
+        + "average = { inputs = 4, seed = 0 }\nsigma_1 = { min = 0.1 }\n"  # the same request in other words
+        + CONFIG
+        + "seed = 1\nsigma_1 = { min = 0.1 }\n",
+    )
+    assert check().code == 0
+    assert len(asked) == 4  # two networks, two seeds
+    write("models/b.json", spec(3, side=20))
+    assert check().code == 0
+    assert len(asked) == 6
+    assert check("--no-cache", "models/a.json").code == 0
+    assert len(asked) == 8
+
+
+def test_the_cache_mends_itself_and_forgets(check: Check, write: Write, cache: Path) -> None:
+    write("models/a.json", spec(side=20))
+    write("erfscope.toml", CONFIG + "erf_size = { min = 1 }")
+    assert json.loads(check("--json").out)["measured"] == 1
+    (entry,) = cache.glob("*.json")
+    entry.write_text("{")
+    assert json.loads(check("--json").out)["measured"] == 1
+    assert json.loads(check("--json").out)["cached"] == 1
+    long_ago = time.time() - KEPT - 60
+    os.utime(entry, (long_ago, long_ago))
+    write("models/a.json", spec(2, side=20))
+    check()
+    assert not entry.exists()
+    assert len(list(cache.glob("*.json"))) == 1
+
+
+def test_pictures_are_drawn_once_and_cached(check: Check, write: Write, cache: Path) -> None:
+    write("models/a.json", spec(side=20))
+    write("erfscope.toml", CONFIG + "erf_size = { min = 1 }")
+    check()
+    assert json.loads(check("--json", "--pictures", "drawn").out)["measured"] == 1  # the cache had no picture
+    assert json.loads(check("--json", "--pictures", "drawn").out)["cached"] == 1
+    (picture,) = Path("drawn").iterdir()
+    assert picture.name.startswith("a-")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_only_the_given_paths(check: Check, write: Write) -> None:
+    for name in ("models/a.json", "models/deep/b.json", "c.json", "models/.cache/d.json", "models/note.txt"):
+        write(name, spec(side=20))
+    write("erfscope.toml", '[[check]]\nmodel = ["models/**/*", "c.json"]\ninputs = 4\nerf_size = { min = 1 }')
+    assert {one["model"] for one in findings(check("--json"))} == {"models/a.json", "models/deep/b.json", "c.json"}
+    assert {one["model"] for one in findings(check("--json", "models/deep"))} == {"models/deep/b.json"}
+    done = check("other.json")
+    assert (done.code, "other.json does not exist" in done.out) == (2, True)
+    write("other.json", spec())
+    assert "other.json is in no check" in check("other.json").out
+
+
+def test_presets_and_onnx(check: Check, write: Write) -> None:
+    write("net.onnx", onnx_model())
+    write(
+        "erfscope.toml",
+        '[[check]]\nmodel = "preset:plain-5-relu"\ninputs = 2\ntrf_size = { min = 11, max = 11 }\n'
+        '[[check]]\nmodel = "net.onnx"\nlayer = "relu1"\ninputs = 2\ntrf_size = { min = 7, max = 7 }\n',
+    )
+    done = check()
+    assert done.code == 0, done.out
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "more", "code", "said"),
+    [
+        ("a.json", spec(), "layer = 'third'", 2, "no layer 'third'"),
+        ("a.json", "{", "", 2, "is not JSON"),
+        ("a.json", {"layers": []}, "", 2, "architecture"),
+        ("a.onnx", b"no model", "", 3, "not a valid ONNX model"),
+        ("a.onnx", onnx_model(), "draws = 2", 2, "re-draws every weight"),
+        ("a.json", spec(), "sigma_3 = { min = 1 }", 2, "sigma_3 does not exist for a model with 2 spatial dimensions"),
+    ],
+)
+def test_what_cannot_be_measured(
+    check: Check, write: Write, name: str, content: Any, more: str, code: int, said: str
+) -> None:
+    write(f"models/{name}", content)
+    write("models/good.json", spec(side=20))
+    write("erfscope.toml", CONFIG + "erf_size = { min = 1 }\n" + more)
+    done = check()
+    assert done.code == code, done.out
+    assert said in done.words
+    assert "Traceback" not in done.out + done.err
+
+
+def test_images_are_fed(check: Check, write: Write) -> None:
+    picture = io.BytesIO()
+    Image.new("RGB", (20, 20), "teal").save(picture, "PNG")
+    write("teal.png", picture.getvalue())
+    write("models/a.json", spec(side=20))
+    write("erfscope.toml", CONFIG + "images = 'teal.png'\ntrf_size = { min = 5, max = 5 }\n")
+    assert check().code == 0
+
+
+def test_a_cache_that_cannot_be_written_is_no_failure(
+    check: Check, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ERFSCOPE_CACHE_DIR", str(write("occupied", "a file, not a folder")))
+    write("models/a.json", spec(side=20))
+    write("erfscope.toml", CONFIG + "erf_size = { min = 1 }")
+    done = check()
+    assert done.code == 0
+    assert "cannot be written" in done.err
+
+
+def test_levels(check: Check, write: Write) -> None:
+    write("models/a.json", spec(side=20))
+    write("erfscope.toml", CONFIG + "erf_size = { min = 99, level = 'warn' }\ntrf_size = { min = 99, level = 'off' }\n")
+    done = check()
+    assert done.code == 0
+    assert "! warn" in done.words
+    assert "trf_size" not in done.out
+    write("erfscope.toml", CONFIG + "erf_size = { min = 99, level = 'off' }\n")
+    assert "nothing to check; 0 measured" in check().out
+
+
+def test_a_value_near_its_bound_is_remarked(check: Check, write: Write) -> None:
+    write("models/a.json", spec(side=20))
+    write("erfscope.toml", CONFIG + "sigma_1 = { min = 0.1 }")
+    (one,) = findings(check("--json"))
+    near = one["found"] - 0.5 * one["stderr"]
+    write("erfscope.toml", CONFIG + f"sigma_1 = {{ min = {near!r} }}")
+    done = check()
+    assert done.code == 0
+    assert "note: models/a.json: sigma_1: expected" in done.words
+    assert "0.5 standard errors from the bound" in done.words

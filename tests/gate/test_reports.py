@@ -1,0 +1,183 @@
+"""The forms of a report: valid by their schemas, and safe against names that a stranger's model has."""
+
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lxml import etree
+from rich.console import Console
+from tests.gate.conftest import Check, spec
+
+from erfscope.gate.findings import ASSERTION, CONFIGURATION, SERVICE, Finding, Report, Rule, Verdict
+from erfscope.gate.reports import github, gitlab, junit, machine, markdown, terminal
+
+Write = Callable[..., Path]
+SCHEMA = etree.XMLSchema(etree.parse(Path(__file__).parent / "junit.xsd"))
+HOSTILE = "a\x1b[31m|b\x00]]><x>\n::error::`c`![i](data:image/png;base64,AA)\ud800\u2028"
+CODES = {Verdict.FAIL: ASSERTION, Verdict.BROKEN: SERVICE}
+
+
+def finding(verdict: Verdict = Verdict.FAIL, **changes: Any) -> Finding:
+    fields: dict[str, Any] = {
+        "check": "check 1",
+        "model": "models/a.onnx",
+        "rule": Rule.BOUND,
+        "metric": "erf_size",
+        "verdict": verdict,
+        "expected": "≥ 96 px",
+        "found": 43.3,
+        "stderr": 0.3,
+        "file": "/repository/erfscope.toml",
+        "line": 3,
+        "layer": "/layer4/Add",
+        "unit": "px",
+        "exit_code": CODES.get(verdict, 0),
+    }
+    return Finding(**fields | changes)
+
+
+def report(*findings: Finding) -> Report:
+    return Report(findings, "/repository/erfscope.toml", measured=1)
+
+
+def hostile() -> Report:
+    words = {"model": HOSTILE, "layer": HOSTILE, "check": HOSTILE, "message": HOSTILE, "mend": HOSTILE, "file": HOSTILE}
+    return report(*(finding(verdict, **words) for verdict in Verdict))
+
+
+def cell_count(line: str) -> int:
+    return len(re.findall(r"(?<!\\)\|", line)) - 1
+
+
+@pytest.mark.parametrize("made", [report(), report(finding(), finding(Verdict.PASS), finding(Verdict.WARN)), hostile()])
+def test_junit_is_valid(made: Report) -> None:
+    tree = etree.fromstring(junit.render(made))
+    SCHEMA.assertValid(tree)
+    assert int(tree.get("tests")) == len(made.findings) == len(tree.findall(".//testcase"))
+    assert int(tree.get("failures")) == len(tree.findall(".//failure"))
+    assert int(tree.get("errors")) == len(tree.findall(".//error"))
+
+
+def test_the_schema_refuses_what_is_not_junit() -> None:
+    assert not SCHEMA.validate(etree.fromstring(b'<testsuites name="n" tests="1"/>'))
+
+
+@pytest.mark.parametrize("name", ["passing", "failing", "broken"])
+def test_junit_of_the_miniatures(check: Check, miniature: Callable[[str], Path], name: str) -> None:
+    miniature(name)
+    done = check("--junit", "out/junit.xml")
+    tree = etree.parse("out/junit.xml")
+    SCHEMA.assertValid(tree)
+    troubles = tree.findall(".//failure") + tree.findall(".//error")
+    assert bool(troubles) == (done.code != 0)
+    assert all(one.get("message") for one in troubles)
+
+
+def test_markdown_is_a_plain_table() -> None:
+    text = markdown.render(report(finding(message="Anchors need it."), finding(Verdict.PASS), finding(Verdict.WARN)))
+    assert text.startswith("## ✗ A receptive field is not as asked\n")
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert [row[2] for row in rows[2:]] == ["✗", "!", "✓"]
+    assert {cell_count(row) for row in rows} == {6}
+    assert "Anchors need it." in text
+    assert markdown.render(report(finding(Verdict.PASS))).startswith("## ✓ Receptive fields are as asked")
+
+
+def test_markdown_of_a_hostile_model_stays_a_table() -> None:
+    text = markdown.render(hostile())
+    assert {cell_count(line) for line in text.splitlines() if line.startswith("| ")} == {6}
+    assert not re.search(r"(?<!\\)[<`\[]", text)
+    assert "![" not in text
+    assert "\n::" not in text
+
+
+def test_the_terminal_shows_a_hostile_model_as_text() -> None:
+    out = Console(width=200, record=True, file=io.StringIO())
+    out.print(terminal.render(hostile()))
+    text = out.export_text()
+    assert "\x1b" not in text
+    assert "\n::" not in text
+    assert "[i](data:" in text  # brackets are not taken for markup
+
+
+def test_a_long_summary_is_cut() -> None:
+    text = markdown.render(report(*(finding(model=f"m{n}") for n in range(1000))))
+    assert "… and 700 more rules" in text
+    assert len(text.encode()) < 1 << 20
+
+
+def test_github_annotations() -> None:
+    environment = {"GITHUB_WORKSPACE": "/repository"}
+    made = report(finding(Verdict.WARN), finding(mend="100 % sure,\nnow: do it"), *[finding()] * 20)
+    lines = github.render(made, environment)
+    assert lines[0].startswith("::error file=erfscope.toml,line=3,title=erfscope%3A models/a.onnx erf_size::")
+    assert lines[0].endswith("100 %25 sure, now: do it")
+    assert [line.split()[0] for line in lines] == ["::error"] * 10 + ["::warning"]
+    assert all(line.startswith("::") and "\n" not in line for line in github.render(hostile(), environment))
+    assert github.render(report(finding(Verdict.PASS)), environment) == []
+
+
+def test_gitlab_code_quality() -> None:
+    made = report(
+        finding(), finding(Verdict.PASS), finding(Verdict.WARN, metric="r50"), finding(Verdict.BROKEN, metric="")
+    )
+    issues = json.loads(gitlab.render(made, {"CI_PROJECT_DIR": "/repository"}))
+    assert [issue["severity"] for issue in issues] == ["critical", "major", "minor"]
+    assert len({issue["fingerprint"] for issue in issues}) == 3
+    for issue in issues:
+        assert set(issue) == {"description", "check_name", "fingerprint", "severity", "location"}
+        assert issue["location"] == {"path": "erfscope.toml", "lines": {"begin": 3}}
+    again = json.loads(gitlab.render(report(finding(found=1.0)), {"CI_PROJECT_DIR": "/repository"}))
+    assert again[0]["fingerprint"] == issues[1]["fingerprint"]  # the same trouble, another number
+
+
+def test_json_tells_everything() -> None:
+    body = json.loads(machine.render(report(finding(), finding(Verdict.PASS))))
+    assert (body["result"], body["exit_code"], body["counts"]) == ("assertion", 1, {"fail": 1, "pass": 1})
+    assert body["findings"][0]["found"] == 43.3
+    assert json.loads(machine.render(hostile()).encode("utf-8", "backslashreplace"))
+
+
+@pytest.mark.parametrize(
+    ("codes", "code", "result"),
+    [
+        ([0, 0], 0, "pass"),
+        ([0, ASSERTION], 1, "assertion"),
+        ([ASSERTION, SERVICE], 3, "service"),
+        ([SERVICE, CONFIGURATION, ASSERTION], 2, "configuration"),
+        ([], 0, "pass"),
+    ],
+)
+def test_exit_codes(codes: list[int], code: int, result: str) -> None:
+    made = report(*(finding(exit_code=one) for one in codes))
+    assert (made.exit_code, made.result) == (code, result)
+
+
+def test_where_github_runs_it(check: Check, miniature: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = miniature("failing")
+    summary = folder / "summary.md"
+    summary.write_text("before\n")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(folder))
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    done = check("--markdown", "own.md")
+    assert done.code == 1
+    assert "::error file=pyproject.toml,line=11,title=erfscope%3A models/context.json erf_size::" in done.out
+    told = summary.read_text("utf-8")
+    assert told == "before\n" + Path("own.md").read_text("utf-8") + "\n"
+    assert "data:" not in told
+    assert "::" not in check("--json").out
+
+
+def test_all_files_at_once(check: Check, write: Write) -> None:
+    write("a.json", spec(side=20))
+    write("erfscope.toml", '[[check]]\nmodel = "a.json"\ninputs = 4\nerf_size = { min = 1 }')
+    done = check("--junit", "r/j.xml", "--markdown", "r/m.md", "--gitlab", "r/g.json", "--report", "r/r.json")
+    assert done.code == 0
+    assert sorted(path.name for path in Path("r").iterdir()) == ["g.json", "j.xml", "m.md", "r.json"]
+    assert json.loads(Path("r/g.json").read_text("utf-8")) == []
+    assert json.loads(Path("r/r.json").read_text("utf-8"))["result"] == "pass"
