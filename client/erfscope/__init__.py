@@ -1,25 +1,37 @@
-"""erfscope: what a network really sees. The SDK's public face; everything else here is private."""
+"""erfscope: what a network really sees. The SDK's public face; everything else here is private.
 
-from erfscope import errors
-from erfscope._async_client import AsyncClient
-from erfscope._client import Client
-from erfscope._errors import (
-    APIError,
-    ConnectionFailed,
-    ErfscopeError,
-    JobCanceled,
-    JobExpired,
-    JobFailed,
-    ResultTimeout,
-)
-from erfscope._job import AsyncJobHandle, JobHandle
-from erfscope._result import AsyncResult, Result
+Names load when they are first used: the pytest plugin is part of every pytest run, and must cost it nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from erfscope._version import __version__
-from erfscope.contract.architecture import Architecture
-from erfscope.contract.job import Health, Inspection, Job, Status, StoredFile, StoredModel
-from erfscope.contract.problem import Problem
-from erfscope.contract.request import ErfRequest, ModelRef
-from erfscope.contract.result import ErfResult
+
+if TYPE_CHECKING:
+    from erfscope import errors
+    from erfscope._async_client import AsyncClient
+    from erfscope._client import Client
+    from erfscope._compare import Comparison, compare
+    from erfscope._errors import (
+        APIError,
+        ConnectionFailed,
+        ErfscopeError,
+        JobCanceled,
+        JobExpired,
+        JobFailed,
+        ResultTimeout,
+        SeriesUnfinished,
+    )
+    from erfscope._job import AsyncJobHandle, JobHandle
+    from erfscope._result import AsyncResult, Result
+    from erfscope._series import AsyncSeriesHandle, SeriesHandle
+    from erfscope.contract.architecture import Architecture
+    from erfscope.contract.job import Health, Inspection, Job, Status, StoredFile, StoredModel
+    from erfscope.contract.problem import Problem
+    from erfscope.contract.request import ErfRequest, ModelRef
+    from erfscope.contract.result import ErfResult
+    from erfscope.contract.series import Series
 
 __all__ = [
     "APIError",
@@ -27,7 +39,9 @@ __all__ = [
     "AsyncClient",
     "AsyncJobHandle",
     "AsyncResult",
+    "AsyncSeriesHandle",
     "Client",
+    "Comparison",
     "ConnectionFailed",
     "ErfRequest",
     "ErfResult",
@@ -43,9 +57,55 @@ __all__ = [
     "Problem",
     "Result",
     "ResultTimeout",
+    "Series",
+    "SeriesHandle",
+    "SeriesUnfinished",
     "Status",
     "StoredFile",
     "StoredModel",
     "__version__",
+    "compare",
     "errors",
 ]
+
+_HOMES = {
+    "erfscope._async_client": ("AsyncClient",),
+    "erfscope._client": ("Client",),
+    "erfscope._compare": ("Comparison", "compare"),
+    "erfscope._errors": (
+        "APIError",
+        "ConnectionFailed",
+        "ErfscopeError",
+        "JobCanceled",
+        "JobExpired",
+        "JobFailed",
+        "ResultTimeout",
+        "SeriesUnfinished",
+    ),
+    "erfscope._job": ("AsyncJobHandle", "JobHandle"),
+    "erfscope._result": ("AsyncResult", "Result"),
+    "erfscope._series": ("AsyncSeriesHandle", "SeriesHandle"),
+    "erfscope.contract.architecture": ("Architecture",),
+    "erfscope.contract.job": ("Health", "Inspection", "Job", "Status", "StoredFile", "StoredModel"),
+    "erfscope.contract.problem": ("Problem",),
+    "erfscope.contract.request": ("ErfRequest", "ModelRef"),
+    "erfscope.contract.result": ("ErfResult",),
+    "erfscope.contract.series": ("Series",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+if not TYPE_CHECKING:  # a wrong name stays an error to type checkers
+
+    def __getattr__(name: str) -> Any:
+        if name == "errors":
+            return import_module("erfscope.errors")
+        if name not in _HOME_OF:
+            raise AttributeError(f"module 'erfscope' has no attribute {name!r}")
+        found = getattr(import_module(_HOME_OF[name]), name)
+        globals()[name] = found
+        return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -4,15 +4,18 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, Unpack
 
-from erfscope import _calls, _flows
+from erfscope import _advice, _calls, _flows, _series
 from erfscope._client import settings
 from erfscope._job import AsyncJobHandle, Progress
 from erfscope._models import File, Model
 from erfscope._request import RequestFields
 from erfscope._result import AsyncResult
+from erfscope._series import AsyncSeriesHandle
 from erfscope._transport import AsyncTransport
+from erfscope.contract.advice import Advice
 from erfscope.contract.job import Health, Inspection, StoredFile, StoredModel
 from erfscope.contract.request import ErfRequest
+from erfscope.contract.series import DEFAULT_METRICS, Sweep
 
 
 class AsyncClient:
@@ -90,6 +93,60 @@ class AsyncClient:
                 yield AsyncJobHandle(self._transport, job)
             if (token := page.next_page_token) is None:
                 return
+
+    async def series(
+        self,
+        models: Sequence[Model] | None = None,
+        *,
+        sweep: Sweep | Mapping[str, Any] | None = None,
+        x: Sequence[float] | None = None,
+        labels: Sequence[str] | None = None,
+        x_label: str = "",
+        metrics: Sequence[str] = DEFAULT_METRICS,
+        request: ErfRequest | Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+        **fields: Unpack[RequestFields],
+    ) -> AsyncSeriesHandle:
+        """Measure several models (checkpoints) or a swept spec as one series, and return at once.
+
+        `x` places the models (epochs, depths); a sweep is `{"architecture": …, "parameters": ["/layers/0/times"],
+        "values": [5, 10, 20]}`. `fields` are laid over `request`, the same for every point.
+        """
+        flow = _series.submit(
+            self._transport.settings,
+            models,
+            sweep,
+            x=x,
+            labels=labels,
+            x_label=x_label,
+            metrics=metrics,
+            request=request,
+            key=idempotency_key,
+            fields=fields,
+        )
+        return AsyncSeriesHandle(self._transport, await self._transport.drive(flow))
+
+    async def series_of(self, id: str) -> AsyncSeriesHandle:
+        """A series submitted before, here or elsewhere."""
+        return AsyncSeriesHandle(self._transport, await self._transport.call(_calls.series(id)))
+
+    async def advise(
+        self,
+        model: Model,
+        *,
+        want: float,
+        timeout: float | None = None,
+        progress: Progress | None = None,
+        **fields: Any,
+    ) -> Advice:
+        """The smallest changes of `model` that give a unit an ERF of `want` pixels, and what each layer adds.
+
+        `fields` are those of AdviceRequest: layer, weights, verify, samples, seed, input. Waits for the answer.
+        """
+        flow = _advice.advise(
+            self._transport.settings, model, want=want, fields=fields, timeout=timeout, progress=progress
+        )
+        return await self._transport.drive(flow)
 
     async def health(self) -> Health:
         """Whether the service is ready, and how many workers it has."""

@@ -1,6 +1,6 @@
 """Each call of the service as data: what is sent, and how the answer is read. No network here."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from erfscope._errors import APIError, from_problem, refuse
+from erfscope.contract.advice import AdviceJob, AdviceRequest
 from erfscope.contract.job import Health, Job, JobPage, StoredFile, StoredModel
 from erfscope.contract.problem import KINDS, Problem
 from erfscope.contract.request import ErfRequest
+from erfscope.contract.series import Series, SeriesRequest
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -118,9 +120,48 @@ def heatmap(id: str, scale: str | None, colormap: str | None) -> Call[bytes]:
     return Call("GET", f"{_job_path(id)}/heatmap.png", lambda response: response.content, params=params)
 
 
-def map_array(id: str) -> Call[NDArray[np.floating[Any]]]:
+def map_array(id: str, unit: Sequence[int] | None = None, layer: str | None = None) -> Call[NDArray[np.floating[Any]]]:
     """GET /erf/{id}/map.npy: the input's spatial shape, maximum 1."""
-    return Call("GET", f"{_job_path(id)}/map.npy", _array)
+    params = {} if unit is None else {"unit": ",".join(map(str, unit))}
+    params |= {} if layer is None else {"layer": layer}
+    return Call("GET", f"{_job_path(id)}/map.npy", _array, params=params)
+
+
+def submit_series(request: SeriesRequest, key: str) -> Call[Series]:
+    """POST /series."""
+    text = request.model_dump_json(exclude_unset=True, by_alias=True).encode()
+    headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
+    return Call("POST", "/series", _model(Series), headers=headers, body=text)
+
+
+def series(id: str, wait: float = 0.0) -> Call[Series]:
+    """GET /series/{id}; the service may hold the answer for `wait` seconds until every point has ended."""
+    headers = {"Prefer": f"wait={int(wait)}"} if wait >= 1 else {}
+    return Call("GET", _series_path(id), _model(Series), headers=headers, patience=wait)
+
+
+def submit_advice(request: AdviceRequest, key: str) -> Call[AdviceJob]:
+    """POST /advice."""
+    text = request.model_dump_json(exclude_unset=True, by_alias=True).encode()
+    headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
+    return Call("POST", "/advice", _model(AdviceJob), headers=headers, body=text)
+
+
+def advice(id: str, wait: float = 0.0) -> Call[AdviceJob]:
+    """GET /advice/{id}; the service may hold the answer for `wait` seconds until it has ended."""
+    headers = {"Prefer": f"wait={int(wait)}"} if wait >= 1 else {}
+    return Call("GET", f"/advice/{quote(id, safe='')}", _model(AdviceJob), headers=headers, patience=wait)
+
+
+def series_chart(id: str, metrics: Sequence[str]) -> Call[bytes]:
+    """GET /series/{id}/chart.png."""
+    params = {"metric": ",".join(metrics)} if metrics else {}
+    return Call("GET", f"{_series_path(id)}/chart.png", lambda response: response.content, params=params)
+
+
+def cancel_series(id: str) -> Call[Series]:
+    """DELETE /series/{id}."""
+    return Call("DELETE", _series_path(id), _model(Series))
 
 
 def upload_model(model: Content) -> Call[StoredModel]:
@@ -207,6 +248,10 @@ def _part(boundary: str, disposition: str, media_type: str) -> bytes:
 def _token(name: str) -> str:
     """A file name that cannot leave its quotes or its header line."""
     return "".join(c if c.isprintable() and c not in '"\\' else "_" for c in name)
+
+
+def _series_path(id: str) -> str:
+    return f"/series/{quote(id, safe='')}"
 
 
 def _job_path(id: str) -> str:

@@ -5,15 +5,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, Unpack
 
-from erfscope import _calls, _flows
+from erfscope import _advice, _calls, _flows, _series
 from erfscope._job import JobHandle, Progress
 from erfscope._models import File, Model
 from erfscope._request import RequestFields
 from erfscope._result import Result
 from erfscope._retry import RetryPolicy
+from erfscope._series import SeriesHandle
 from erfscope._transport import Settings, Transport
+from erfscope.contract.advice import Advice
 from erfscope.contract.job import Health, Inspection, StoredFile, StoredModel
 from erfscope.contract.request import ErfRequest
+from erfscope.contract.series import DEFAULT_METRICS, Sweep
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
@@ -98,6 +101,60 @@ class Client:
             yield from (JobHandle(self._transport, job) for job in page.jobs)
             if (token := page.next_page_token) is None:
                 return
+
+    def series(
+        self,
+        models: Sequence[Model] | None = None,
+        *,
+        sweep: Sweep | Mapping[str, Any] | None = None,
+        x: Sequence[float] | None = None,
+        labels: Sequence[str] | None = None,
+        x_label: str = "",
+        metrics: Sequence[str] = DEFAULT_METRICS,
+        request: ErfRequest | Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+        **fields: Unpack[RequestFields],
+    ) -> SeriesHandle:
+        """Measure several models (checkpoints) or a swept spec as one series, and return at once.
+
+        `x` places the models (epochs, depths); a sweep is `{"architecture": …, "parameters": ["/layers/0/times"],
+        "values": [5, 10, 20]}`. `fields` are laid over `request`, the same for every point.
+        """
+        flow = _series.submit(
+            self._transport.settings,
+            models,
+            sweep,
+            x=x,
+            labels=labels,
+            x_label=x_label,
+            metrics=metrics,
+            request=request,
+            key=idempotency_key,
+            fields=fields,
+        )
+        return SeriesHandle(self._transport, self._transport.drive(flow))
+
+    def series_of(self, id: str) -> SeriesHandle:
+        """A series submitted before, here or elsewhere."""
+        return SeriesHandle(self._transport, self._transport.call(_calls.series(id)))
+
+    def advise(
+        self,
+        model: Model,
+        *,
+        want: float,
+        timeout: float | None = None,
+        progress: Progress | None = None,
+        **fields: Any,
+    ) -> Advice:
+        """The smallest changes of `model` that give a unit an ERF of `want` pixels, and what each layer adds.
+
+        `fields` are those of AdviceRequest: layer, weights, verify, samples, seed, input. Waits for the answer.
+        """
+        flow = _advice.advise(
+            self._transport.settings, model, want=want, fields=fields, timeout=timeout, progress=progress
+        )
+        return self._transport.drive(flow)
 
     def health(self) -> Health:
         """Whether the service is ready, and how many workers it has."""

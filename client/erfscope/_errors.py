@@ -8,6 +8,7 @@
     + JobExpired            it was not finished before its deadline
   x JobCanceled             the job was canceled; `.job`
   x ResultTimeout           the job is still at work after the time the caller gave it; `.job`
+  x SeriesUnfinished        points of a series are still at work, or did not succeed; `.series`
 
 The classes of the table are made from `erfscope.contract.problem.KINDS`: a new row there is a new class here.
 """
@@ -16,8 +17,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from erfscope.contract.invalid import field_errors
 from erfscope.contract.job import Job, Status
-from erfscope.contract.problem import KINDS, FieldError, Problem, ProblemError
+from erfscope.contract.problem import KINDS, Problem, ProblemError
+from erfscope.contract.series import Series
 
 
 class ErfscopeError(Exception):
@@ -74,6 +77,14 @@ class ResultTimeout(ErfscopeError):  # noqa: N818 – as above
         self.job = job
 
 
+class SeriesUnfinished(ErfscopeError):  # noqa: N818 – as above
+    """The series has not ended in time, or some of its points did not succeed; `series` says which."""
+
+    def __init__(self, series: Series, detail: str) -> None:
+        super().__init__(detail)
+        self.series = series
+
+
 def class_name(kind: str) -> str:
     """Python's name for a row of the table: `invalid-target` is InvalidTarget."""
     return "".join(part.capitalize() for part in kind.split("-"))
@@ -95,12 +106,9 @@ def refuse(kind: str, detail: str, **context: Any) -> APIError:
     return from_problem(ProblemError(kind, detail, **context).problem)
 
 
-def refuse_invalid(error: ValidationError, kind: str = "invalid-request") -> APIError:
-    """Pydantic's complaint as the problem the service would have answered."""
-    errors = [
-        FieldError(pointer="/" + "/".join(str(part) for part in item["loc"]), detail=item["msg"])
-        for item in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
+def refuse_invalid(error: ValidationError, kind: str = "invalid-request", data: object = None) -> APIError:
+    """Pydantic's complaint about `data` as the problem the service would have answered."""
+    errors = field_errors(error, data)
     detail = "; ".join(f"{item.pointer}: {item.detail}" for item in errors)
     return from_problem(ProblemError(kind, detail, errors=errors).problem)
 

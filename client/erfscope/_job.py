@@ -1,7 +1,6 @@
 """A job at hand: look, follow, wait, cancel. `JobHandle` blocks, `AsyncJobHandle` awaits."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from functools import partial
 
 import httpx2
 
@@ -89,8 +88,8 @@ class JobHandle(_Known):
         settings = self._transport.settings
         self.job = self._transport.drive(_flows.finished(settings, self.id, timeout, progress))
         call = self._transport.call
-        origin = Origin(lambda: call(_calls.map_array(self.id)), self.heatmap)
-        return Result(_result_of(self.job), origin, self.id)
+        origin = Origin(lambda unit, layer: call(_calls.map_array(self.id, unit, layer)), self.heatmap)
+        return Result(_result_of(self.job), origin, self.id, self.job.model.name)
 
     def heatmap(self, scale: str | None = None, colormap: str | None = None) -> bytes:
         """The picture as PNG; scale is linear, sqrt or log."""
@@ -150,8 +149,8 @@ class AsyncJobHandle(_Known):
         settings = self._transport.settings
         self.job = await self._transport.drive(_flows.finished(settings, self.id, timeout, progress))
         call = self._transport.call
-        origin = Origin(partial(call, _calls.map_array(self.id)), self.heatmap)
-        return AsyncResult(_result_of(self.job), origin, self.id)
+        origin = Origin(lambda unit, layer: call(_calls.map_array(self.id, unit, layer)), self.heatmap)
+        return AsyncResult(_result_of(self.job), origin, self.id, self.job.model.name)
 
     async def heatmap(self, scale: str | None = None, colormap: str | None = None) -> bytes:
         """The picture as PNG; scale is linear, sqrt or log."""

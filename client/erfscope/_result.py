@@ -5,7 +5,7 @@
 
 import csv
 import io
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
@@ -18,7 +18,10 @@ from numpy.typing import NDArray
 
 from erfscope._errors import refuse
 from erfscope.contract.flat import flatten
+from erfscope.contract.meanings import meaning_of
 from erfscope.contract.result import ErfResult
+from erfscope.numbers import plain
+from erfscope.report import content_of, to_html, to_markdown
 
 Map: TypeAlias = NDArray[np.floating[Any]]
 Map_co = TypeVar("Map_co", covariant=True)
@@ -29,16 +32,17 @@ Picture_co = TypeVar("Picture_co", covariant=True)
 class Origin(Generic[Map_co, Picture_co]):
     """Where the arrays of a result come from: the service, or the process that measured."""
 
-    map: Callable[[], Map_co]
+    map: Callable[[Sequence[int] | None, str | None], Map_co]  # of the main unit, or of a unit or layer
     picture: Callable[[str | None, str | None], Picture_co]
 
 
 class Measured:
     """What both faces share: everything that needs no further call."""
 
-    def __init__(self, data: ErfResult, job_id: str | None) -> None:
+    def __init__(self, data: ErfResult, job_id: str | None, name: str = "") -> None:
         self.data = data
         self.job_id = job_id
+        self.name = name or data.layer.name
 
     @cached_property
     def metrics(self) -> dict[str, float | None]:
@@ -69,12 +73,25 @@ class Measured:
         where = f"{self.data.layer.name!r} unit {self.data.unit}"
         return f"<{type(self).__name__} {where}: ERF {shown}, TRF {trf} px>"
 
+    def to_markdown(self, picture: str | None = None) -> str:
+        """The report; `picture` is the address of the PNG."""
+        return to_markdown(content_of(self.data, self.name), picture)
+
+    def to_dataframe(self) -> Any:
+        """One row per metric with value, standard error, unit and meaning, as a pandas.DataFrame (needs pandas)."""
+        import pandas as pd
+
+        rows = [
+            {"metric": n, "value": v, "stderr": self.data.stderr.get(n), **_said(n)} for n, v in self.metrics.items()
+        ]
+        return pd.DataFrame(rows).set_index("metric")
+
     def _repr_html_(self) -> str:
         """The table of metrics, in a notebook."""
         data = self.data
         head = f"<b>{escape(data.layer.name)}</b> · unit {data.unit} · input {data.input_shape}"
         rows = [("<b>metric</b>", "<b>value</b>", "<b>± standard error</b>")]
-        rows += [(escape(n), _number(v), _number(data.stderr.get(n))) for n, v in self.metrics.items()]
+        rows += [(escape(n), plain(v), plain(data.stderr.get(n))) for n, v in self.metrics.items()]
         body = "".join("<tr><td>" + "</td><td>".join(row) + "</td></tr>" for row in rows)
         return f"<p>{head}</p><table>{body}</table>"
 
@@ -82,30 +99,35 @@ class Measured:
 class Result(Measured):
     """The answer of one measurement; `data` is the whole of it, typed."""
 
-    def __init__(self, data: ErfResult, origin: Origin[Map, bytes], job_id: str | None = None) -> None:
-        super().__init__(data, job_id)
+    def __init__(self, data: ErfResult, origin: Origin[Map, bytes], job_id: str | None = None, name: str = "") -> None:
+        super().__init__(data, job_id, name)
         self._origin = origin
 
     @cached_property
     def _map(self) -> Map:
-        return self._origin.map()
+        return self._origin.map(None, None)
 
-    def array(self) -> Map:
-        """The map: the input's spatial shape, maximum 1 (times 2**data.scale_log2 is the raw gradient)."""
-        return self._map
+    def array(self, *, unit: Sequence[int] | None = None, layer: str | None = None) -> Map:
+        """The map: the input's spatial shape, maximum 1 (times 2**data.scale_log2 is the raw gradient).
+
+        `unit` names one of a grid, `layer` one of a profile (`data.units`, `data.layers`); raises NotFound for others.
+        """
+        return self._map if unit is None and layer is None else self._origin.map(unit, layer)
 
     def png(self, scale: str | None = None, colormap: str | None = None) -> bytes:
         """The picture; scale is linear, sqrt or log."""
         return self._origin.picture(scale, colormap)
 
     def save(self, path: str | PathLike[str], *, scale: str | None = None, colormap: str | None = None) -> Path:
-        """Write .png (picture), .npy (map), .json (the whole result) or .csv (metrics)."""
+        """Write .png (picture), .npy (map), .json (the whole result), .csv (metrics), .html or .md (report)."""
         path = Path(path)
         match _form(path):
             case ".npy":
                 content = _npy(self.array())
             case ".png":
                 content = self.png(scale, colormap)
+            case ".html":
+                content = to_html(content_of(self.data, self.name), self.png(scale, colormap)).encode()
             case form:
                 content = _TEXTS[form](self).encode()
         return _write(path, content)
@@ -119,16 +141,25 @@ class AsyncResult(Measured):
     """The answer of one measurement; what needs the service is awaited."""
 
     def __init__(
-        self, data: ErfResult, origin: Origin[Awaitable[Map], Awaitable[bytes]], job_id: str | None = None
+        self,
+        data: ErfResult,
+        origin: Origin[Awaitable[Map], Awaitable[bytes]],
+        job_id: str | None = None,
+        name: str = "",
     ) -> None:
-        super().__init__(data, job_id)
+        super().__init__(data, job_id, name)
         self._origin = origin
         self._map: Map | None = None
 
-    async def array(self) -> Map:
-        """The map: the input's spatial shape, maximum 1 (times 2**data.scale_log2 is the raw gradient)."""
+    async def array(self, *, unit: Sequence[int] | None = None, layer: str | None = None) -> Map:
+        """The map: the input's spatial shape, maximum 1 (times 2**data.scale_log2 is the raw gradient).
+
+        `unit` names one of a grid, `layer` one of a profile (`data.units`, `data.layers`); raises NotFound for others.
+        """
+        if unit is not None or layer is not None:
+            return await self._origin.map(unit, layer)
         if self._map is None:
-            self._map = await self._origin.map()
+            self._map = await self._origin.map(None, None)
         return self._map
 
     async def png(self, scale: str | None = None, colormap: str | None = None) -> bytes:
@@ -136,20 +167,26 @@ class AsyncResult(Measured):
         return await self._origin.picture(scale, colormap)
 
     async def save(self, path: str | PathLike[str], *, scale: str | None = None, colormap: str | None = None) -> Path:
-        """Write .png (picture), .npy (map), .json (the whole result) or .csv (metrics)."""
+        """Write .png (picture), .npy (map), .json (the whole result), .csv (metrics), .html or .md (report)."""
         path = Path(path)
         match _form(path):
             case ".npy":
                 content = _npy(await self.array())
             case ".png":
                 content = await self.png(scale, colormap)
+            case ".html":
+                content = to_html(content_of(self.data, self.name), await self.png(scale, colormap)).encode()
             case form:
                 content = _TEXTS[form](self).encode()
         return _write(path, content)
 
 
-_TEXTS: dict[str, Callable[[Measured], str]] = {".json": Measured.to_json, ".csv": Measured.to_csv}
-FORMS = (".png", ".npy", *_TEXTS)
+_TEXTS: dict[str, Callable[[Measured], str]] = {
+    ".json": Measured.to_json,
+    ".csv": Measured.to_csv,
+    ".md": Measured.to_markdown,
+}
+FORMS = (".png", ".npy", ".html", *_TEXTS)
 
 
 def _form(path: Path) -> str:
@@ -171,5 +208,6 @@ def _npy(array: Map) -> bytes:
     return buffer.getvalue()
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
+def _said(metric: str) -> dict[str, str]:
+    row = meaning_of(metric)
+    return {"unit": row.unit, "meaning": row.words}

@@ -9,6 +9,7 @@ from erfscope._errors import (
     JobExpired,
     JobFailed,
     ResultTimeout,
+    SeriesUnfinished,
 )
 
 _BY_NAME = {row.__name__: row for row in BY_KIND.values()}
@@ -21,6 +22,7 @@ __all__ = [  # noqa: PLE0604 – the rows' names come from the error table
     "JobExpired",
     "JobFailed",
     "ResultTimeout",
+    "SeriesUnfinished",
     *_BY_NAME,
 ]
 

@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     max_model_bytes: int = Field(512 * MIB, ge=1, description="Of an uploaded ONNX file.")
     max_file_bytes: int = Field(256 * MIB, ge=1, description="Of an uploaded image file or archive.")
     max_json_bytes: int = Field(MIB, ge=1, description="Of a JSON body or part.")
-    max_result_bytes: int = Field(MIB, ge=1, description="Of a result's JSON, and of its default picture.")
+    max_result_bytes: int = Field(4 * MIB, ge=1, description="Of a result's JSON, and of its default picture.")
     max_array_bytes: int = Field(1024 * MIB, ge=1, description="Of one stored array.")
     job_memory_bytes: int = Field(4096 * MIB, ge=64 * MIB, description="Of the child that runs a job, above its start.")
     job_file_bytes: int = Field(1024 * MIB, ge=0, description="Of any file that the child writes.")

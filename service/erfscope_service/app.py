@@ -7,18 +7,24 @@ from starlette.middleware import Middleware
 
 from erfscope import __version__
 from erfscope_service import openapi, page, problems
+from erfscope_service.advice.endpoints import router as advice
 from erfscope_service.edge.body_limit import BodyLimitMiddleware
+from erfscope_service.edge.head import HeadMiddleware
 from erfscope_service.edge.headers import SecurityHeadersMiddleware
 from erfscope_service.edge.last_resort import LastResortMiddleware
 from erfscope_service.edge.request_id import RequestIdMiddleware
 from erfscope_service.edge.same_site import SameSiteMiddleware
+from erfscope_service.edge.telemetry import TelemetryMiddleware
 from erfscope_service.edge.trusted_host import TrustedHostMiddleware
 from erfscope_service.erf.endpoints import router as erf
+from erfscope_service.erf.report import router as report
 from erfscope_service.files.endpoints import router as files
 from erfscope_service.health.endpoints import router as health
+from erfscope_service.meters import Meters
 from erfscope_service.metrics.endpoints import router as metrics
 from erfscope_service.models.endpoints import router as models
 from erfscope_service.schemas.endpoints import router as schemas
+from erfscope_service.series.endpoints import router as series
 from erfscope_service.services import lifespan
 from erfscope_service.settings import ServiceSettings
 
@@ -27,6 +33,7 @@ MULTIPART_OVERHEAD = 64 * 1024  # boundaries and part headers around the two par
 
 def create_app(settings: ServiceSettings) -> FastAPI:
     """The service as an ASGI application; it opens its connections when the server starts it."""
+    meters = Meters()
     app = FastAPI(
         title="erfscope",
         version=__version__,
@@ -37,20 +44,23 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
-        middleware=edge(settings),
+        middleware=edge(settings, meters),
     )
     app.state.settings = settings
-    for router in (erf, models, files, schemas, health, metrics, page.router):
+    app.state.meters = meters
+    for router in (erf, report, series, advice, models, files, schemas, health, metrics, page.router):
         app.include_router(router)
     problems.install(app)
     openapi.install(app)
     return app
 
 
-def edge(settings: ServiceSettings) -> list[Middleware]:
+def edge(settings: ServiceSettings, meters: Meters) -> list[Middleware]:
     """What a request passes on its way in, outermost first."""
     return [
         Middleware(RequestIdMiddleware),
+        Middleware(TelemetryMiddleware, meters=meters),
+        Middleware(HeadMiddleware),
         Middleware(SecurityHeadersMiddleware),
         Middleware(
             BodyLimitMiddleware,

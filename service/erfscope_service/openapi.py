@@ -3,9 +3,12 @@
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic import BaseModel
 
+from erfscope.contract.advice import AdviceRequest
 from erfscope.contract.problem import KINDS, Problem
-from erfscope_service.erf import examples
+from erfscope.contract.request import ErfRequest
+from erfscope.contract.series import SeriesRequest
 from erfscope_service.problems import MEDIA_TYPE
 
 DESCRIPTION = """\
@@ -23,11 +26,17 @@ ANY_PROBLEM = {
 }
 TAGS = [
     {"name": "erf", "description": "Measurements: submit one, follow it, fetch its picture and its map."},
+    {"name": "series", "description": "Several models, or a swept spec: the trend of a metric."},
+    {"name": "advice", "description": "The smallest changes of a network that give a wanted receptive field."},
     {"name": "models", "description": "Stored ONNX files and what is inside them."},
     {"name": "files", "description": "Images to measure on."},
     {"name": "schemas", "description": "The contract as JSON Schema."},
     {"name": "health", "description": "Liveness, readiness, metrics."},
 ]
+
+
+BODIES: tuple[type[BaseModel], ...] = (Problem, ErfRequest, SeriesRequest, AdviceRequest)
+"""What FastAPI does not find by itself: bodies that we read ourselves, and problems."""
 
 
 def description() -> str:
@@ -50,17 +59,21 @@ def install(app: FastAPI) -> None:
 
 def _finished(document: dict[str, Any]) -> dict[str, Any]:
     schemas: dict[str, Any] = document["components"]["schemas"]
-    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    added = {**problem.pop("$defs", {}), "Problem": problem, **examples.schemas()}
-    for name, schema in added.items():
-        schemas.setdefault(name, schema)
+    for model in BODIES:
+        for name, schema in _schemas(model).items():
+            schemas.setdefault(name, schema)
     for path in document["paths"].values():
         for operation in path.values():
             _drop_default_422(operation["responses"])
             operation["responses"]["default"] = ANY_PROBLEM
     return document
+
+
+def _schemas(model: type[BaseModel]) -> dict[str, Any]:
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {**schema.pop("$defs", {}), model.__name__: schema}
 
 
 def _drop_default_422(responses: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Problems as HTTP: the response, FastAPI's handlers, and what OpenAPI says about each kind."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -10,14 +10,20 @@ from pydantic import ValidationError
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
+from erfscope.contract.invalid import field_errors, merged
 from erfscope.contract.problem import KINDS, FieldError, Problem, ProblemError
+from erfscope_jobs.log import note
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = {"unavailable": "2", "too-many-requests": "5"}
 """Seconds that a client should wait, for the kinds that pass by themselves."""
+
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="erfscope"'}
+"""What every 401 must carry (RFC 9110, 11.6.1)."""
 
 _STATUS_TO_KIND = {
     400: "bad-request",
@@ -32,14 +38,20 @@ _STATUS_TO_KIND = {
     429: "too-many-requests",
     503: "unavailable",
 }
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _OWN_WORDS = {404: "There is nothing at {path}.", 405: "{path} does not take {method}."}
+ANY_KINDS = ("bad-request",)  # a foreign Host, a page of another site, a header that cannot be read
+CALLER_KINDS = ("unauthorized", "invalid-request", "too-many-requests", "unavailable")
 SPEC = "/model/architecture"
 MAX_FIELD_ERRORS = 20  # a spec of 10⁶ bad layers must not answer with 10⁶ sentences
 
 
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
     """The problem as `application/problem+json`, with Retry-After where waiting helps."""
+    note(problem=problem.kind)
     sent = dict(headers or {})
+    if problem.kind == "unauthorized":
+        sent |= CHALLENGE
     if problem.kind in RETRY_AFTER:
         sent.setdefault("Retry-After", str(problem.context.get("retry_after", RETRY_AFTER[problem.kind])))
     sent.setdefault("Cache-Control", "no-store")
@@ -47,43 +59,17 @@ def problem_response(problem: Problem, headers: Mapping[str, str] | None = None)
     return Response(body, status_code=problem.status, media_type=MEDIA_TYPE, headers=sent)
 
 
-def invalid_request(errors: Iterable[Any], data: object = None) -> ProblemError:
-    """A 422 from pydantic's error list; `data` is what was validated, to turn locations into pointers."""
-    merged: dict[str, list[str]] = {}
-    for error in errors:
-        sentences = merged.setdefault(pointer(error["loc"], data), [])
-        if error["msg"] not in sentences:
-            sentences.append(error["msg"])
-    fields = [FieldError(pointer=at, detail="; or ".join(said)) for at, said in merged.items()]
+def from_validation(error: ValidationError, data: object) -> ProblemError:
+    """The 422 of a body that pydantic refused."""
+    return _invalid(field_errors(error, data))
+
+
+def _invalid(fields: Sequence[FieldError]) -> ProblemError:
     first = f"{fields[0].pointer or 'the request'}: {fields[0].detail}"
     more = f" (and {len(fields) - 1} more, see errors)" if len(fields) > 1 else ""
     in_spec = all(field.pointer.startswith(SPEC) for field in fields)
     kind = "invalid-architecture" if in_spec else "invalid-request"
-    return ProblemError(kind, first + more, errors=fields[:MAX_FIELD_ERRORS])
-
-
-def pointer(location: Sequence[str | int], data: object) -> str:
-    """The JSON pointer (RFC 6901) of a pydantic location; names of union branches are left out."""
-    parts: list[str] = []
-    here = data
-    for position, part in enumerate(location, start=1):
-        if _is_in(here, part):
-            here = here[part]  # type: ignore[index]  # `_is_in` found it
-        elif data is not None and not (position == len(location) and isinstance(here, dict)):
-            continue  # pydantic names the union branch it tried, which the user never wrote
-        parts.append(str(part).replace("~", "~0").replace("/", "~1"))
-    return "".join(f"/{part}" for part in parts)
-
-
-def _is_in(container: object, part: str | int) -> bool:
-    if isinstance(container, dict):
-        return part in container
-    return isinstance(container, list) and isinstance(part, int) and part < len(container)
-
-
-def from_validation(error: ValidationError, data: object) -> ProblemError:
-    """The 422 of a body that pydantic refused."""
-    return invalid_request(error.errors(include_url=False, include_context=False, include_input=False), data)
+    return ProblemError(kind, first + more, errors=list(fields[:MAX_FIELD_ERRORS]))
 
 
 def from_exception(error: Exception) -> Problem:
@@ -101,7 +87,19 @@ def _from_http_exception(request: Request, error: HTTPException) -> Response:
     kind = _STATUS_TO_KIND.get(error.status_code, "bad-request" if error.status_code < 500 else "internal")
     words = _OWN_WORDS.get(error.status_code, str(error.detail))
     detail = words.format(path=request.url.path[:200], method=request.method)
-    return problem_response(ProblemError(kind, detail).problem, error.headers)
+    headers = {"Allow": ", ".join(_allowed(request))} if error.status_code == 405 else error.headers
+    return problem_response(ProblemError(kind, detail).problem, headers)
+
+
+def _allowed(request: Request) -> list[str]:
+    """What this path takes: the framework names the methods of its first route only, and not HEAD."""
+
+    def takes(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.router.routes)
+
+    allowed = [method for method in _METHODS if takes(method)]
+    return [*allowed, "HEAD"] if "GET" in allowed else allowed
 
 
 def install(app: FastAPI) -> None:
@@ -118,7 +116,7 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         if all(entry["loc"][0] == "path" for entry in error.errors()):
             return http_exception(request, HTTPException(404))
-        return problem_response(invalid_request(error.errors()).problem)
+        return problem_response(_invalid(merged(error.errors(), None)).problem)
 
     app.add_exception_handler(HTTPException, http_exception)
     app.add_exception_handler(ProblemError, problem)
@@ -126,9 +124,9 @@ def install(app: FastAPI) -> None:
 
 
 def documented(*kinds: str) -> dict[int | str, dict[str, Any]]:
-    """FastAPI's `responses=` for these kinds, written from the table."""
+    """FastAPI's `responses=` for these kinds and those of every route, written from the table."""
     responses: dict[int | str, dict[str, Any]] = {}
-    for kind in kinds:
+    for kind in dict.fromkeys((*ANY_KINDS, *kinds)):
         row = KINDS[kind]
         new = {"description": row.title, "content": {MEDIA_TYPE: _media()}}
         entry = responses.setdefault(row.status, new)
@@ -136,6 +134,11 @@ def documented(*kinds: str) -> dict[int | str, dict[str, Any]]:
             entry["description"] += f"; or: {row.title[0].lower()}{row.title[1:]}"
         entry["content"][MEDIA_TYPE]["examples"][kind] = {"value": _example(kind)}
     return responses
+
+
+def of_tenant(*kinds: str) -> dict[int | str, dict[str, Any]]:
+    """`documented`, for a route that asks who calls."""
+    return documented(*kinds, *CALLER_KINDS)
 
 
 def _media() -> dict[str, Any]:

@@ -6,13 +6,12 @@ from contextlib import suppress
 import uvicorn
 from fastapi import FastAPI
 
-from erfscope_service import log
+from erfscope_jobs import log
 from erfscope_service.app import create_app
-from erfscope_service.edge.punctual import punctual
+from erfscope_service.edge.punctual import MAX_HEADER_BYTES, punctual
 from erfscope_service.services import Services
 from erfscope_service.settings import ServiceSettings
 
-MAX_HEADER_BYTES = 32 * 1024
 IDLE_SECONDS = 10
 
 
@@ -42,14 +41,14 @@ def server(settings: ServiceSettings, host: str, port: int) -> Server:
             timeout_graceful_shutdown=int(settings.shutdown_seconds),
             server_header=False,
             log_config=None,
-            access_log=True,
+            access_log=False,  # edge/telemetry.py has lines of our own
         )
     )
 
 
 def serve(settings: ServiceSettings, host: str | None = None, port: int | None = None) -> None:
     """Serve until SIGINT or SIGTERM."""
-    log.configure()
+    log.configure(settings.log)
     host, port = host or settings.host, settings.port if port is None else port
     with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once everything is closed
         server(settings.model_copy(update={"host": host, "port": port}), host, port).run()

@@ -8,23 +8,28 @@ from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request
 
+from erfscope_jobs.aio import AsyncLedger
 from erfscope_jobs.blobs import BlobStore
-from erfscope_jobs.queue import Doorbell
+from erfscope_jobs.rates import Rates
 from erfscope_jobs.reaper import Reaper
-from erfscope_service.ledger import PromptLedger
+from erfscope_jobs.remote import open_store
+from erfscope_service.callers import CredentialsDep, Door
+from erfscope_service.doorbell import PromptDoorbell
+from erfscope_service.queries import refuse_unknown
 from erfscope_service.settings import ServiceSettings
-
-TENANT = "public"  # everyone's, until keys give each caller a tenant of its own
+from erfscope_service.watchers import Watchers
 
 
 @dataclass(frozen=True)
 class Services:
-    """The ledger, the blobs, the doorbell; `stopping` is set when the server begins to shut down."""
+    """The ledger, the blobs, the doorbell, the door; `stopping` is set when the server begins to shut down."""
 
     settings: ServiceSettings
-    ledger: PromptLedger
+    ledger: AsyncLedger
     blobs: BlobStore
-    doorbell: Doorbell
+    doorbell: PromptDoorbell
+    door: Door
+    watchers: Watchers
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -33,14 +38,23 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Open the services, run this replica's reaper, close everything."""
     settings: ServiceSettings = app.state.settings
     reaper = Reaper(settings)
-    ledger = PromptLedger(settings)
-    app.state.services = Services(settings, ledger, BlobStore(settings.blobs), Doorbell(settings))
+    ledger, rates = AsyncLedger(settings), Rates(settings, settings.rates)
+    app.state.services = services = Services(
+        settings,
+        ledger,
+        open_store(settings),
+        PromptDoorbell(settings),
+        Door(settings, ledger, rates),
+        Watchers(settings.max_streams),
+    )
+    await services.door.warn()
     reaper.start()
     try:
         yield
     finally:
         await asyncio.to_thread(reaper.stop)
-        await asyncio.to_thread(app.state.services.doorbell.close)
+        await asyncio.to_thread(services.doorbell.close)
+        await rates.close()
         await ledger.close()
 
 
@@ -49,9 +63,19 @@ def _services(request: Request) -> Services:
     return services
 
 
-def _tenant() -> str:
-    return TENANT
-
-
 ServicesDep = Annotated[Services, Depends(_services)]
+
+
+async def _tenant(request: Request, services: ServicesDep, credentials: CredentialsDep) -> str:
+    tenant = await services.door.tenant(credentials, request.client.host if request.client else "")
+    refuse_unknown(request)
+    return tenant
+
+
+async def _operator(services: ServicesDep, credentials: CredentialsDep) -> None:
+    await services.door.operator(credentials)
+
+
 TenantDep = Annotated[str, Depends(_tenant)]
+"""The tenant that calls; a route without it is open to everyone and stands in `callers.OPEN`."""
+OperatorDep = Annotated[None, Depends(_operator)]

@@ -1,12 +1,17 @@
 """Settings of the HTTP service: the shared ones (ERFSCOPE_*) and its own."""
 
+from collections.abc import Sequence
 from ipaddress import ip_address
+from typing import Literal
 
-from pydantic import Field
+from limits import RateLimitItem
+from pydantic import Field, field_validator
 
+from erfscope_jobs import rates
 from erfscope_jobs.settings import Settings
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
+USUAL_RATE = "600/minute"
 
 
 class ServiceSettings(Settings):
@@ -18,6 +23,17 @@ class ServiceSettings(Settings):
         "",
         description="Names that requests may call the service by, comma-separated; *.example.org for subdomains, "
         "* for any. Empty: this machine's names on a loopback address, any name on another.",
+    )
+    keys: Literal["auto", "on", "off"] = Field(
+        "auto", description="Whether callers need an API key (`erfscope keys`); auto: on any but a loopback address."
+    )
+    rate_limit: str = Field(
+        "auto",
+        description="Calls per tenant, or per address where no keys are needed: 600/minute, 20/second; 600/minute, "
+        f"off. auto: none on a loopback address, {USUAL_RATE} on any other.",
+    )
+    max_streams: int = Field(
+        500, ge=1, description="Event streams and waiting requests of one replica; each holds a connection to Redis."
     )
     long_poll_seconds: float = Field(60, gt=0, description="The longest that `Prefer: wait` is honoured.")
     keep_alive_seconds: float = Field(15, gt=0, description="Between keep-alive comments of an event stream.")
@@ -33,6 +49,25 @@ class ServiceSettings(Settings):
         if named:
             return named
         return [*LOCAL, self.host] if is_loopback(self.host) else ["*"]
+
+    @property
+    def needs_keys(self) -> bool:
+        """`keys` with the rule for auto applied."""
+        return self.keys == "on" or (self.keys == "auto" and not is_loopback(self.host))
+
+    @property
+    def rates(self) -> Sequence[RateLimitItem]:
+        """`rate_limit` as the library has it, with the rule for auto applied; empty for none."""
+        usual = "off" if is_loopback(self.host) else USUAL_RATE
+        wanted = usual if self.rate_limit == "auto" else self.rate_limit
+        return [] if wanted == "off" else rates.parse(wanted)
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _is_a_rate(cls, text: str) -> str:
+        if text not in ("auto", "off"):
+            rates.parse(text)
+        return text
 
 
 def is_loopback(host: str) -> bool:

@@ -107,7 +107,15 @@ def test_help_documents_the_exit_codes(command: str) -> None:
     assert "2 usage, bad input or model" in done.stdout
 
 
+def test_a_folder_that_is_not_there_is_said_before_measuring(run: Run, spec: Path, tmp_path: Path) -> None:
+    done = run("measure", "spec.json", "-o", "nosuch/a.png")
+    assert done.returncode == 2
+    assert "nosuch is not a folder" in done.stderr
+    assert not (tmp_path / "nosuch").exists()
+
+
 def test_measure_here(run: Run, spec: Path, tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
     done = run(
         "measure", "spec.json", "--layer", "first", "--inputs", "2", "-o", "a.png", "-o", "b/a.npy", "-o", "a.json"
     )

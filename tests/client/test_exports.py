@@ -8,10 +8,11 @@ import pytest
 import erfscope
 
 PUBLIC = [
-    "APIError", "Architecture", "AsyncClient", "AsyncJobHandle", "AsyncResult", "Client", "ConnectionFailed",
-    "ErfRequest", "ErfResult", "ErfscopeError", "Health", "Inspection", "Job", "JobCanceled", "JobExpired",
-    "JobFailed", "JobHandle", "ModelRef", "Problem", "Result", "ResultTimeout", "Status", "StoredFile",
-    "StoredModel", "__version__", "errors",
+    "APIError", "Architecture", "AsyncClient", "AsyncJobHandle", "AsyncResult", "AsyncSeriesHandle", "Client",
+    "Comparison", "ConnectionFailed", "ErfRequest", "ErfResult", "ErfscopeError", "Health", "Inspection",
+    "Job", "JobCanceled", "JobExpired", "JobFailed", "JobHandle", "ModelRef", "Problem", "Result",
+    "ResultTimeout", "Series", "SeriesHandle", "SeriesUnfinished", "Status", "StoredFile", "StoredModel",
+    "__version__", "compare", "errors",
 ]  # fmt: skip
 HEAVY = [
     "torch", "onnx", "onnx2torch", "torchvision", "fastapi", "starlette", "uvicorn", "redis", "celery", "scipy",

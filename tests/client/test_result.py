@@ -18,7 +18,7 @@ def made(**changes: object) -> Result:
         asked.append((scale, colormap))
         return PNG
 
-    return Result(ErfResult.model_validate(result_json() | changes), Origin(lambda: MAP, picture))
+    return Result(ErfResult.model_validate(result_json() | changes), Origin(lambda unit, layer: MAP, picture))
 
 
 def test_the_table_of_a_notebook() -> None:

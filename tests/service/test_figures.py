@@ -37,7 +37,7 @@ def test_other_looks_are_drawn_on_demand(client: httpx2.Client, done: str) -> No
 
 
 @pytest.mark.parametrize(
-    "params", [{"scale": "cubic"}, {"colormap": "jet"}, {"overlay": "maybe"}, {"unit": "3,3"}, {"layer": "x"}]
+    "params", [{"scale": "cubic"}, {"colormap": "jet"}, {"overlay": "maybe"}, {"unit": "x"}, {"layers": "x"}]
 )
 def test_an_unknown_look_is_refused(client: httpx2.Client, done: str, params: dict[str, str]) -> None:
     problem = assert_problem(client.get(f"{done}/heatmap.png", params=params), 422, "invalid-request")
@@ -54,14 +54,6 @@ def test_the_map_is_the_stored_array(client: httpx2.Client, done: str) -> None:
     array = np.load(io.BytesIO(response.content), allow_pickle=False)
     assert (array.dtype, array.shape) == (np.float32, (SIDE, SIDE))
     np.testing.assert_array_equal(array, a_map())
-
-
-def test_an_array_that_the_job_did_not_store_is_named(client: httpx2.Client, done: str) -> None:
-    problem = assert_problem(client.get(f"{done}/map.npy", params={"unit": "3,4"}), 404, "not-found")
-    assert "it has: map" in problem["detail"]
-    assert_problem(client.get(f"{done}/map.npy", params={"unit": "x"}), 422, "invalid-request")
-    both = {"unit": "1", "layer": "conv"}
-    assert_problem(client.get(f"{done}/map.npy", params=both), 422, "invalid-request")
 
 
 @pytest.mark.parametrize("part", ["", "/heatmap.png", "/heatmap.png?scale=log", "/map.npy"])

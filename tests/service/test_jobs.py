@@ -5,7 +5,11 @@ from typing import Any
 
 import httpx2
 import pytest
+import redis
 from tests.service.conftest import Worker, a_spec, assert_problem, submit
+
+from erfscope_jobs.queue import queues
+from erfscope_service.settings import ServiceSettings
 
 
 def test_a_long_poll_answers_when_the_job_ends(client: httpx2.Client, worker: Worker) -> None:
@@ -117,6 +121,28 @@ def test_the_same_question_is_answered_from_the_store(client: httpx2.Client, wor
     assert second["result"] == client.get(f"/erf/{first['id']}").json()["result"]
     assert client.get(second["links"]["heatmap"]).status_code == 200
     assert submit(client, "asked otherwise")["status"] == "queued"
+
+
+def test_an_answer_from_the_store_touches_no_worker(
+    client: httpx2.Client, worker: Worker, settings: ServiceSettings
+) -> None:
+    worker.advertise()
+    worker.measure(worker.claim(submit(client, "asked of nobody")["id"]))
+    worker.ledger.retire(worker.name)
+    with redis.Redis.from_url(settings.redis_url) as connection:
+        rung = [connection.llen(queue) for queue in queues(settings)]
+        again = submit(client, "asked of nobody")
+        assert [connection.llen(queue) for queue in queues(settings)] == rung, "no bell rang"
+        assert connection.zscore(f"{settings.namespace}:open", again["id"]) is None
+        other = submit(client, "asked of somebody")
+        assert [connection.llen(queue) for queue in queues(settings)] != rung, "this one did ring"
+    assert (again["status"], again["cached"], again["attempt"], again["timing"]["worker"]) == (
+        "succeeded",
+        True,
+        0,
+        None,
+    )
+    assert other["status"] == "queued"
 
 
 @pytest.mark.parametrize("id", ["unknown", "x" * 300, "..%2F..%2Fetc", "%00", "%0d%0aSet-Cookie:%20a=b", "é"])

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,14 +14,17 @@ import redis
 from tests.service.conftest import a_spec, assert_problem, eventually, running_service, running_valkey
 
 from erfscope.contract.problem import ProblemError
-from erfscope_service.ledger import PromptLedger
+from erfscope_jobs import keys
+from erfscope_jobs.aio import AsyncLedger
+from erfscope_jobs.ledger import Ledger
+from erfscope_jobs.queue import Doorbell
 from erfscope_service.settings import ServiceSettings
 
 TIMEOUT = 0.25  # of Redis, so that the test is quick; the default is 2 s
 
 
-@pytest.fixture
-def away(tmp_path: Path) -> Iterator[tuple[httpx2.Client, int, Path]]:
+@pytest.fixture(params=["open", "with keys and rates"])
+def away(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[httpx2.Client, int, Path]]:
     """A service with a Redis of its own: client, the server's pid, its folder."""
     folder = tmp_path / "valkey"
     folder.mkdir()
@@ -28,7 +32,16 @@ def away(tmp_path: Path) -> Iterator[tuple[httpx2.Client, int, Path]]:
         with redis.Redis.from_url(url) as connection:
             pid = int(connection.info("server")["process_id"])
         settings = ServiceSettings(redis_url=url, data_dir=tmp_path / "data", redis_timeout=TIMEOUT)
-        with running_service(settings) as base_url, httpx2.Client(base_url=base_url, timeout=30) as client:
+        if request.param != "open":
+            settings = settings.model_copy(update={"keys": "on", "rate_limit": "600/minute"})
+        with (
+            running_service(settings) as base_url,
+            Ledger(settings) as ledger,
+            httpx2.Client(base_url=base_url, timeout=30) as client,
+        ):
+            key, text = keys.issue("caller")
+            ledger.run(keys.add(settings.namespace, key))
+            client.headers["Authorization"] = f"Bearer {text}"
             try:
                 yield client, pid, folder
             finally:
@@ -43,7 +56,13 @@ def assert_unavailable(client: httpx2.Client, id: str) -> None:
         lambda: client.post("/models", content=b"model"),
         lambda: client.get(f"/erf/{id}"),
         lambda: client.get(f"/erf/{id}/events"),
+        lambda: client.get(f"/erf/{id}/heatmap.png"),
+        lambda: client.get(f"/erf/{id}/map.npy"),
+        lambda: client.delete(f"/erf/{id}"),
         lambda: client.get("/erf"),
+        lambda: client.get(f"/models/{'0' * 64}"),
+        lambda: client.delete(f"/models/{'0' * 64}"),
+        lambda: client.post("/files", content=b"\x89PNG\r\n\x1a\n0000"),
         lambda: client.get("/health/ready"),
         lambda: client.get("/metrics"),
     ]
@@ -81,13 +100,14 @@ def test_a_dead_redis_is_a_503(away: tuple[httpx2.Client, int, Path]) -> None:
     assert_unavailable(client, before)
 
 
+@pytest.mark.parametrize("away", ["open"], indirect=True)
 def test_a_call_has_one_deadline_however_often_redis_is_tried(away: tuple[httpx2.Client, int, Path]) -> None:
     """The connections are broken by the first timeout; what follows has to connect again, and then retries."""
     client, pid, folder = away
     settings = ServiceSettings(redis_url=f"unix://{folder / 's'}?db=0", redis_timeout=TIMEOUT)
 
     async def ask_twice() -> list[object]:
-        ledger = PromptLedger(settings)
+        ledger = AsyncLedger(settings)
         await ledger.ping()
         os.kill(pid, signal.SIGSTOP)
         contexts: list[object] = []
@@ -104,3 +124,20 @@ def test_a_call_has_one_deadline_however_often_redis_is_tried(away: tuple[httpx2
     reasons = asyncio.run(ask_twice())
     assert reasons[1:] == [f"no answer within {TIMEOUT:g} s", f"no answer within {2 * TIMEOUT:g} s"]
     assert client.get("/health/live").status_code == 200
+
+
+@pytest.mark.parametrize("away", ["open"], indirect=True)
+def test_a_job_that_is_on_disk_is_accepted_although_nobody_can_be_rung(
+    away: tuple[httpx2.Client, int, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the publish hangs: a moment that a frozen Redis cannot be made to have."""
+    client, _, _ = away
+    released = threading.Event()
+    monkeypatch.setattr(Doorbell, "ring", lambda self, id, kind: released.wait(30))
+    try:
+        response = client.post("/erf", json=a_spec(name="unheard"))
+    finally:
+        was_waiting = not released.is_set()
+        released.set()
+    assert (response.status_code, was_waiting) == (202, True)
+    assert client.get(f"/erf/{response.json()['id']}").json()["status"] == "queued"

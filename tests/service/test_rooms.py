@@ -1,7 +1,6 @@
-"""The rest of the house: health, metrics, schemas, OpenAPI, the page, log lines, and what may be imported."""
+"""The rest of the house: health, metrics, schemas, OpenAPI, the page, and what may be imported."""
 
 import json
-import logging
 import re
 import subprocess
 import sys
@@ -14,9 +13,7 @@ from tests.service.conftest import Worker, assert_problem, submit
 
 from erfscope.contract.problem import KINDS
 from erfscope.contract.request import ErfRequest
-from erfscope_service import log
 from erfscope_service.app import create_app
-from erfscope_service.edge import request_id
 from erfscope_service.problems import from_exception
 from erfscope_service.settings import ServiceSettings
 
@@ -145,29 +142,6 @@ def test_an_unforeseen_error_is_internal_and_logged(caplog: pytest.LogCaptureFix
     assert (problem.kind, problem.status) == ("internal", 500)
     assert "secret" not in problem.model_dump_json()
     assert "secret detail" in caplog.text
-
-
-def test_log_lines_cannot_be_forged() -> None:
-    formatter = log.OneLine(log.FORMAT)
-    record = logging.LogRecord("n", logging.INFO, "p", 1, "name %s", ("a\r\nERROR fake\x1b[2J\u202e\u2028é",), None)
-    token = request_id.current.set("req-1")
-    try:
-        line = formatter.format(record)
-    finally:
-        request_id.current.reset(token)
-    assert "[req-1]" in line
-    assert line.endswith("name a\\r\\nERROR fake\\x1b[2J\\u202e\\u2028é")
-    assert len(line.splitlines()) == 1
-
-
-def test_a_traceback_stays_with_its_line() -> None:
-    try:
-        raise ValueError("two\nlines")
-    except ValueError:
-        record = logging.LogRecord("n", logging.ERROR, "p", 1, "broken", (), sys.exc_info())
-    first, *rest = log.OneLine(log.FORMAT).format(record).splitlines()
-    assert first.endswith("broken")
-    assert all(line.startswith("    ") for line in rest)
 
 
 def test_applications_do_not_share_state() -> None:

@@ -6,17 +6,26 @@ from typing import Any
 
 import typer
 
+from erfscope.cli.advise import advise
+from erfscope.cli.check import check
+from erfscope.cli.compare import compare
 from erfscope.cli.failure import report
 from erfscope.cli.jobs import jobs
+from erfscope.cli.keys import keys
 from erfscope.cli.layers import layers
 from erfscope.cli.measure import measure
 from erfscope.cli.presets import presets
+from erfscope.cli.reproduce import reproduce
+from erfscope.cli.series import series
 from erfscope.cli.serve import serve
 from erfscope.cli.up import up
 from erfscope.cli.version import version
 from erfscope.cli.worker import worker
 
-EXIT_CODES = "Exit codes: 0 done; 2 usage, bad input or model; 3 service or job failure; 130 Ctrl-C."
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 a rule of `check` does not hold; 2 usage, bad input or model; 3 service or job failure; "
+    "130 Ctrl-C."
+)
 
 app = typer.Typer(
     name="erfscope",
@@ -27,9 +36,24 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-COMMANDS: tuple[Callable[..., Any], ...] = (measure, layers, presets, jobs, up, serve, worker, version)
+COMMANDS: tuple[Callable[..., Any], ...] = (
+    measure,
+    layers,
+    compare,
+    check,
+    advise,
+    presets,
+    series,
+    reproduce,
+    jobs,
+    up,
+    serve,
+    worker,
+    version,
+)
 for command in COMMANDS:
     app.command(epilog=EXIT_CODES)(command)
+app.add_typer(keys, epilog=EXIT_CODES)
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ SERVICE_KINDS = frozenset(
 HINTS = {
     "invalid-target": "`erfscope layers MODEL` lists the layers by name.",
     "no-spatial-layer": "`erfscope layers MODEL` lists what the network has.",
-    "unauthorized": "Put the key into ERFSCOPE_API_KEY.",
+    "unauthorized": "Put a key into ERFSCOPE_API_KEY; the service's operator makes one with `erfscope keys create`.",
     "resource-limit": "Ask for less: a smaller --shape, or an earlier --layer.",
     "internal": "Please report this; ERFSCOPE_DEBUG=1 shows where it happened.",
 }
@@ -74,11 +74,15 @@ def problem_of(error: Exception) -> Problem:
     return _problem("internal", f"{type(error).__name__}: {error}")
 
 
+EXTRAS = {"sklearn": "local,reproduce"}  # by package; any other comes with what runs on this machine
+
+
 def missing_extra(error: ModuleNotFoundError) -> str:
     """Which extra brings the module that is not there."""
+    extra = EXTRAS.get((error.name or "").partition(".")[0], "local")
     return (
         f"this needs the package {error.name!r}, which is not installed. "
-        "Install what runs on this machine with:  pip install 'erfscope[local]'"
+        f"Install what runs on this machine with:  pip install 'erfscope[{extra}]'"
     )
 
 

@@ -30,13 +30,14 @@ def layers(
     as_json: options.AsJson = False,
     shape: options.Shape = None,
     url: options.Url = None,
+    api_key: options.ApiKey = None,
 ) -> None:
     """List the spatial layers of MODEL: name, operator, shape, TRF size, stride, coverage of the input."""
     prepared = prepare(model)
     sizes = options.integers(shape, "--shape") if shape else None
     with progress_bar(f"inspecting {prepared.name}") as progress:
         if url:
-            inspection = _remote(url, prepared, sizes)
+            inspection = _remote(url, api_key, prepared, sizes)
         else:
             inspection = local.inspect(prepared, InputOptions(shape=sizes), progress)
     if as_json:
@@ -45,13 +46,13 @@ def layers(
         _print(inspection)
 
 
-def _remote(url: str, prepared: Prepared, shape: list[int] | None) -> Inspection:
+def _remote(url: str, api_key: str | None, prepared: Prepared, shape: list[int] | None) -> Inspection:
     kind = "unsupported-feature"
     if shape is not None:
         raise refuse(kind, "a service inspects at the model's own shape; leave out --shape or --url")
     if prepared.content is None:
         raise refuse(kind, "a service inspects ONNX files; leave out --url to inspect a spec here")
-    with Client(url) as client:
+    with Client(url, api_key=api_key) as client:
         return client.models.inspect(prepared.content.source)
 
 

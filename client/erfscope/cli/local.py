@@ -2,16 +2,20 @@
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from erfscope._errors import refuse
+from erfscope._errors import from_problem, refuse
 from erfscope._job import Progress
 from erfscope._models import Prepared
 from erfscope._request import with_model
 from erfscope._result import Map, Origin, Result
+from erfscope.contract.advice import Advice, AdviceRequest
 from erfscope.contract.architecture import Architecture
 from erfscope.contract.job import Inspection
+from erfscope.contract.parts import MAP, select
+from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import ErfRequest, InputOptions, ModelRef
 from erfscope.contract.result import ErfResult
 
@@ -24,7 +28,7 @@ def measure(prepared: Prepared, request: ErfRequest, images: Path | None, progre
     path = subject if isinstance(subject, Path) else None
     ref = ModelRef(sha256=sha256_of(path)) if path else prepared.ref
     measured = answer(with_model(request, ref), Sources(model=path, images=images), progress)
-    return Result(measured.result, _origin(measured.map, measured.result))
+    return Result(measured.result, _origin(measured.arrays, measured.result, prepared.name), name=prepared.name)
 
 
 def inspect(prepared: Prepared, options: InputOptions, progress: Progress) -> Inspection:
@@ -33,6 +37,21 @@ def inspect(prepared: Prepared, options: InputOptions, progress: Progress) -> In
     from erfscope_intake.answer import inspect_model
 
     return inspect_model(subject, options, progress)
+
+
+def advise(prepared: Prepared, request: AdviceRequest, progress: Progress) -> Advice:
+    """Advice on a model, found here."""
+    subject = _subject(prepared)
+    from erfscope_intake.advice import advise as answer
+
+    return answer(request, subject if isinstance(subject, Path) else None, progress)
+
+
+def sha256_of_content(prepared: Prepared) -> str:
+    """Of a model that is bytes or a file."""
+    source = _subject(prepared)
+    assert isinstance(source, Path)  # what has no reference was given as a path
+    return sha256_of(source)
 
 
 def sha256_of(path: Path) -> str:
@@ -51,12 +70,21 @@ def _subject(prepared: Prepared) -> Path | Architecture:
     raise refuse("bad-request", f"{prepared.name} names a model that a service has; say which with --url")
 
 
-def _origin(map: Map, result: ErfResult) -> Origin[Map, bytes]:
+def _origin(arrays: Mapping[str, Map], result: ErfResult, title: str) -> Origin[Map, bytes]:
+    def array(unit: Sequence[int] | None, layer: str | None) -> Map:
+        try:
+            part = select(result, None if unit is None else ",".join(map(str, unit)), layer)
+        except ProblemError as error:
+            raise from_problem(error.problem) from None
+        stack = arrays[part.array]
+        row: Map = stack if part.index is None else stack[part.index]
+        return row
+
     def picture(scale: str | None, colormap: str | None) -> bytes:
         from erfscope_picture import render
 
         given: dict[str, Any] = {"scale": scale, "colormap": colormap}
         chosen = {name: value for name, value in given.items() if value is not None}
-        return render(map, json.loads(result.model_dump_json(by_alias=True)), **chosen)
+        return render(arrays[MAP], json.loads(result.model_dump_json(by_alias=True)), title=title, **chosen)
 
-    return Origin(lambda: map, picture)
+    return Origin(array, picture)

@@ -53,6 +53,7 @@ def measure(
     colormap: options.Colormap = None,
     everything: options.Everything = False,
     url: options.Url = None,
+    api_key: options.ApiKey = None,
 ) -> None:
     """Measure the effective receptive field of MODEL.
 
@@ -68,7 +69,10 @@ def measure(
     }  # fmt: skip
     fields, base = read(given), _base(request)
     prepared = prepare(model)
-    with progress_bar(f"measuring {prepared.name}") as progress, Client(url) if url else nullcontext() as client:
+    with (
+        progress_bar(f"measuring {prepared.name}") as progress,
+        Client(url, api_key=api_key) if url else nullcontext() as client,
+    ):
         if client:
             result = _remote(client, prepared, {"request": base, "images": images, **fields}, progress)
         else:
@@ -116,11 +120,16 @@ def _base(path: Path | None) -> Mapping[str, Any] | None:
 def _check_form(path: Path) -> None:
     if path.suffix.lower() not in FORMS:
         raise refuse("bad-request", f"-o {path}: the ending must be one of {', '.join(FORMS)}")
+    if not path.parent.is_dir():
+        raise refuse("not-found", f"-o {path}: {path.parent} is not a folder; make it first")
 
 
 def _print(result: Result, name: str, written: list[Path], everything: bool) -> None:
     out = show.console()
     out.print(show.result_table(result, everything=everything))
+    for table in show.parts_of(result):
+        show.print_lines(out, [""])
+        out.print(table)
     lines = ["", show.summary(result, name)]
     lines += [f"note: {note}" for note in result.data.provenance.notes]
     lines += [f"wrote {path}" for path in written]

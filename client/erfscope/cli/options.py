@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from typer import Argument, Option
 
@@ -17,6 +17,10 @@ Model = Annotated[
 Url = Annotated[
     str | None,
     Option("--url", envvar="ERFSCOPE_URL", help="A service; without one, this process does the work."),
+]
+ApiKey = Annotated[
+    str | None,
+    Option("--api-key", envvar="ERFSCOPE_API_KEY", show_envvar=True, help="The service's; better in the environment."),
 ]
 AsJson = Annotated[bool, Option("--json", help="Print JSON, and nothing else.")]
 Output = Annotated[
@@ -35,21 +39,24 @@ Seed = Annotated[int | None, Option(help="Of every random draw.")]
 Statistics = Annotated[Statistic | None, Option(help="How gradients become a map.")]
 WeightScheme = Annotated[Weights | None, Option(help="The model's own, or the scheme to draw them by.")]
 Arithmetic = Annotated[Dtype | None, Option(help="Arithmetic of the network.")]
-Method = Annotated[str | None, Option(help="gradient or analytic.")]
-Protocol = Annotated[str | None, Option(help="erfscope or replknet.")]
+Method = Annotated[Literal["gradient", "analytic"] | None, Option(help="By samples, or the expected map in one pass.")]
+Protocol = Annotated[Literal["erfscope", "replknet"] | None, Option(help="replknet: area ratios of that script too.")]
 Shape = Annotated[
     str | None,
-    Option(metavar="C,H,W", help="Input shape without the batch: 3,224,224. Default: the model's own."),
+    Option(metavar="C,H,W", help="Input shape without the batch: 3,224,224 or 3x224x224. Default: the model's own."),
 ]
 InputName = Annotated[str | None, Option(help="Which input, where there are several.")]
 Sources = Annotated[Source | None, Option(help="Distribution of the samples.")]
-Images = Annotated[Path | None, Option(help="zip, PNG, JPEG or npy to use as input.")]
+Images = Annotated[
+    Path | None,
+    Option(help="zip, PNG, JPEG, or npy [N, C, H, W] (or without N) of the input's shape, to use as input."),
+]
 Mean = Annotated[str | None, Option(help="Per channel, subtracted from images: 0.485,0.456,0.406.")]
 Std = Annotated[str | None, Option(help="Per channel, images are divided by it.")]
 Profile = Annotated[bool, Option("--profile", help="All layers: the profile along depth.")]
 Request = Annotated[Path | None, Option(help="An ErfRequest as JSON; the other options are laid over it.")]
-Scale = Annotated[str | None, Option(help="Of the picture: linear, sqrt or log.")]
-Colormap = Annotated[str | None, Option(help="Of the picture: viridis, cividis, magma, inferno or gray.")]
+Scale = Annotated[Literal["linear", "sqrt", "log"] | None, Option(help="Of the picture's colours.")]
+Colormap = Annotated[Literal["viridis", "cividis", "magma", "inferno", "gray"] | None, Option(help="Of the picture.")]
 
 
 def integers(text: str, option: str) -> list[int]:

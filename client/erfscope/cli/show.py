@@ -7,7 +7,10 @@ from rich.table import Table
 from rich.text import Text
 
 from erfscope._result import Measured
+from erfscope.contract.flat import unit_of
 from erfscope.contract.job import Job
+from erfscope.numbers import plain
+from erfscope.report import content
 
 WIDE = 160  # columns where stdout is not a terminal: long layer names must survive a pipe
 
@@ -30,7 +33,6 @@ HEADLINE: Mapping[str, tuple[str, str]] = {
     "border_mass": ("mass a Gaussian would lose at the border", ""),
     "lattice": ("gridding (spectral energy at the stride)", ""),
 }
-PIXELS = ("_size", "_side", "sigma", "offset", "r50", "r90", "r99")
 
 
 def console() -> Console:
@@ -52,29 +54,18 @@ def result_table(result: Measured, *, everything: bool = False) -> Table:
     for name, value in result.metrics.items():
         if everything or name in HEADLINE:
             label, unit = (name, unit_of(name)) if everything else HEADLINE[name]
-            table.add_row(label, number(value), unit, number(result.stderr.get(name), missing=""))
+            table.add_row(label, plain(value), unit, plain(result.stderr.get(name), missing=""))
     return table
-
-
-def unit_of(name: str) -> str:
-    """The unit of a metric by its flat name."""
-    if "ratio" in name:
-        return ""
-    if name.endswith("pixels") or name == "participation":
-        return "px²"
-    if any(part in name for part in PIXELS):
-        return "px"
-    return {"theta": "rad", "entropy": "nat"}.get(name, "")
 
 
 def summary(result: Measured, name: str) -> str:
     """One line that says it all."""
     data, metrics = result.data, result.metrics
-    parts = [f"ERF {number(metrics.get('erf_size'))} px of TRF {by(data.trf.size)} px"]
+    parts = [f"ERF {plain(metrics.get('erf_size'))} px of TRF {by(data.trf.size)} px"]
     if metrics.get("erf_ratio") is not None:
         parts[0] += f" ({100 * (metrics['erf_ratio'] or 0):.3g} %)"
     if metrics.get("mass_50_side") is not None:
-        parts.append(f"half of the mass within {number(metrics['mass_50_side'])} px")
+        parts.append(f"half of the mass within {plain(metrics['mass_50_side'])} px")
     parts.append(f"{data.samples.used} samples" + (f", {data.samples.dead} dead" if data.samples.dead else ""))
     where = f"{name}, layer {data.layer.name}, unit [{', '.join(map(str, data.unit))}]"
     return f"{where}: {'; '.join(parts)}."
@@ -93,9 +84,18 @@ def job_table(jobs: Sequence[Job]) -> Table:
     return table
 
 
-def number(value: float | None, missing: str = "–") -> str:
-    """Four significant digits."""
-    return missing if value is None else f"{value:.4g}"
+def parts_of(result: Measured) -> list[Table]:
+    """The profile along depth and the units of a grid, where they were asked for."""
+    return [_drawn(table) for table in (*content.profile(result.data.layers), *content.grid(result.data.units))]
+
+
+def _drawn(said: content.Table) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", title=said.title, title_justify="left")
+    for column, head in enumerate(said.heads):
+        table.add_column(Text(head), justify="right" if 0 < column < said.left else "left", overflow="fold")
+    for row in said.rows:
+        table.add_row(*map(Text, row))
+    return table
 
 
 def by(sizes: Sequence[float | None]) -> str:

@@ -12,6 +12,7 @@ from erfscope.cli.show import console, print_lines
 UNJAILED = (
     "warning: this machine has no {}; models are read without a jail around them. Submit only models of your own."
 )
+KEYS_NEEDED = "Others reach it too, so callers need an API key: erfscope keys create NAME (or ERFSCOPE_KEYS=off)."
 
 
 def up(
@@ -37,6 +38,7 @@ def up(
         lines = [
             f"erfscope is ready at {occupied.url}",
             f"data and logs: {occupied.data_dir}",
+            *([] if occupied.is_private else [KEYS_NEEDED]),
             "Ctrl-C stops it.",
         ]
         print_lines(console(), lines)

@@ -1,6 +1,7 @@
 """What a user may ask: the body of POST /erf."""
 
 from enum import StrEnum
+from math import prod
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -8,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from erfscope.contract.architecture import Architecture
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="Lower-case hexadecimal sha256.")]
+MOST_UNITS = 1024  # of a grid: their numbers fit the largest result (4 MiB)
 Extent = Annotated[int, Field(ge=1, le=65_536)]
 
 
@@ -105,7 +107,15 @@ class InputOptions(Strict):
 class GridUnits(Strict):
     """A grid of evenly spread units."""
 
-    grid: list[Annotated[int, Field(ge=1, le=64)]] = Field(min_length=1, max_length=3, examples=[[3, 3]])
+    grid: list[Annotated[int, Field(ge=1, le=64)]] = Field(
+        min_length=1, max_length=3, examples=[[3, 3]], description=f"Units per axis; at most {MOST_UNITS} in all."
+    )
+
+    @model_validator(mode="after")
+    def _few_enough(self) -> Self:
+        if (units := prod(self.grid)) > MOST_UNITS:
+            raise ValueError(f"the grid has {units} units; a result holds at most {MOST_UNITS}")
+        return self
 
 
 UnitIndex = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=3)]

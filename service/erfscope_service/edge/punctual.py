@@ -8,6 +8,10 @@ import asyncio
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from erfscope.contract.problem import ProblemError
+
+MAX_HEADER_BYTES = 32 * 1024
+
 
 class PunctualProtocol(H11Protocol):
     """Closes a connection whose next request has begun, or whose first has not, and is not there in time."""
@@ -27,6 +31,19 @@ class PunctualProtocol(H11Protocol):
             self._arm()
         else:
             self._disarm()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP is refused like anything else: uvicorn says it in plain text."""
+        problem = ProblemError("bad-request", f"{msg} It is broken, or its header is over {MAX_HEADER_BYTES} bytes.")
+        body = problem.problem.model_dump_json(exclude_defaults=True).encode()
+        headers = [
+            ("Content-Type", "application/problem+json"),
+            ("Content-Length", str(len(body))),
+            ("Connection", "close"),
+        ]
+        for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""

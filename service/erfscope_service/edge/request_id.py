@@ -2,18 +2,18 @@
 
 import re
 import secrets
-from contextvars import ContextVar
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from erfscope_jobs import log
+
 HEADER = "X-Request-ID"
-current: ContextVar[str] = ContextVar("erfscope_request_id", default="-")
 _SAFE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestIdMiddleware:
-    """Sets `current` for the request and `X-Request-ID` on the response."""
+    """Notes it for the log lines, and sets `X-Request-ID` on the response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -31,8 +31,5 @@ class RequestIdMiddleware:
                 MutableHeaders(scope=message)[HEADER] = request_id
             await send(message)
 
-        token = current.set(request_id)
-        try:
+        with log.about(request_id=request_id):
             await self.app(scope, receive, named)
-        finally:
-            current.reset(token)

@@ -12,6 +12,7 @@ from typing import Any
 from erfscope.contract.problem import ProblemError
 
 MAX_DEPTH = 100  # the deepest architecture spec takes two thirds of it
+MAX_WHOLE = 2**53  # the largest range in which every integer is a float
 MAX_DIGITS = 40  # a 64-bit seed has 20; the cost of int() grows with the square of the digits
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)  # the optional end keeps broken strings linear
@@ -71,10 +72,11 @@ def _integer(digits: str) -> int:
 
 
 def _float(digits: str) -> float:
+    """JSON has one kind of number: 4.0 and 1e3 are integers where one is asked for (an int is a float, too)."""
     value = float(digits)
     if math.isinf(value):
         raise ProblemError("bad-request", f"The number {digits[:40]} is out of range.")
-    return value
+    return int(value) if value.is_integer() and abs(value) <= MAX_WHOLE else value
 
 
 def _refuse_surrogates(text: str, value: Any) -> None:

@@ -1,7 +1,6 @@
 """Routes of /erf: parse, call, return."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Literal, get_args
 
@@ -9,24 +8,30 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.responses import Response
 
+from erfscope.contract import parts
 from erfscope.contract.job import Job, JobPage
-from erfscope.contract.problem import ProblemError
+from erfscope_jobs.log import note
 from erfscope_jobs.records import Record
 from erfscope_picture import COLORMAPS
 from erfscope_service.caching import etag, immutable_headers, not_modified
 from erfscope_service.erf import events, examples, figures, service, submission
 from erfscope_service.erf.view import json_of
-from erfscope_service.problems import documented
+from erfscope_service.preferences import idempotency_key_of, seconds_to_wait
+from erfscope_service.problems import of_tenant
 from erfscope_service.services import ServicesDep, TenantDep
 
 router = APIRouter(prefix="/erf", tags=["erf"])
 
 RETRY_AFTER = "1"  # seconds until a first look is worth it
-_PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})")
-_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 Colormap = Literal["viridis", "cividis", "magma", "inferno", "gray"]
 assert get_args(Colormap) == COLORMAPS, "the colour maps of the picture, spelt out for OpenAPI"
 
+UnitQuery = Annotated[
+    str | None, Query(pattern=r"^[0-9]{1,9}(,[0-9]{1,9}){0,2}$", description="One unit of a grid, e.g. 3,4.")
+]
+LayerQuery = Annotated[
+    str | None, Query(max_length=4096, description="One layer of a profile, by the name that the result gives it.")
+]
 JobId = Annotated[str, Path(description="The job's id.", examples=["QGKk9X7yq3zvN1cJ0lBw6A"])]
 
 
@@ -35,7 +40,7 @@ JobId = Annotated[str, Path(description="The job's id.", examples=["QGKk9X7yq3zv
     status_code=202,
     response_model=Job,
     summary="Submit a measurement",
-    responses=documented(
+    responses=of_tenant(
         "bad-request",
         "too-large",
         "unsupported-media-type",
@@ -44,8 +49,6 @@ JobId = Annotated[str, Path(description="The job's id.", examples=["QGKk9X7yq3zv
         "shape-mismatch",
         "resource-limit",
         "idempotency-mismatch",
-        "too-many-requests",
-        "unavailable",
     )
     | {202: examples.ACCEPTED},
     openapi_extra={"requestBody": examples.REQUEST_BODY},
@@ -62,10 +65,10 @@ async def submit(
 
     The answer is always 202 and a Job; one that was computed before has already succeeded (`cached`).
     """
-    if idempotency_key is not None and not _IDEMPOTENCY_KEY.fullmatch(idempotency_key):
-        raise ProblemError("bad-request", "An Idempotency-Key has 1 to 255 visible ASCII characters.")
+    key = idempotency_key_of(idempotency_key)
     asked = await submission.read(request, services)
-    record = await service.submit(services, tenant, asked, idempotency_key)
+    record = await service.submit(services, tenant, asked, key)
+    note(job=record.id)
     headers = {"Location": f"/erf/{record.id}", "Retry-After": RETRY_AFTER, "Cache-Control": "no-store"}
     return await _job_response(record, 202, headers)
 
@@ -74,7 +77,7 @@ async def submit(
     "",
     summary="List jobs, newest first",
     response_description="One page.",
-    responses=documented("invalid-request", "unavailable"),
+    responses=of_tenant("invalid-request"),
 )
 async def list_jobs(
     services: ServicesDep,
@@ -92,7 +95,7 @@ async def list_jobs(
     "/{id}",
     response_model=Job,
     summary="Look at a job",
-    responses=documented("not-found", "unavailable") | {200: examples.JOB, 304: examples.NOT_MODIFIED},
+    responses=of_tenant("not-found") | {200: examples.JOB, 304: examples.NOT_MODIFIED},
 )
 async def look(
     id: JobId,
@@ -106,10 +109,9 @@ async def look(
 ) -> Response:
     """A job that has ended never changes: it comes with a strong ETag."""
     record = await service.look(services, tenant, id)
-    wanted = _PREFER_WAIT.search(prefer or "")
+    seconds = seconds_to_wait(prefer, services)
     applied: dict[str, str] = {}
-    if wanted:
-        seconds = min(int(wanted[1]), services.settings.long_poll_seconds)
+    if seconds is not None:
         record = await service.wait(services, tenant, record, seconds)
         applied = {"Preference-Applied": f"wait={seconds:g}"}
     if not record.status.is_terminal:
@@ -124,7 +126,7 @@ async def look(
     "/{id}",
     response_model=Job,
     summary="Cancel a job, or remove one that has ended",
-    responses=documented("not-found", "conflict", "invalid-request", "unavailable")
+    responses=of_tenant("not-found", "conflict", "invalid-request")
     | {
         200: {"description": "The job had ended and is unchanged."},
         202: {"model": Job, "description": "The job is being canceled."},
@@ -158,6 +160,7 @@ async def _followed(
     if events.has_seen_the_end(record, after):
         response.status_code = 204
         return events.nothing()
+    services.watchers.require_room()
     return events.follow(services, tenant, record, after)
 
 
@@ -165,7 +168,7 @@ async def _followed(
     "/{id}/events",
     response_class=EventSourceResponse,
     summary="Follow a job",
-    responses=documented("not-found", "unavailable")
+    responses=of_tenant("not-found")
     | {200: examples.EVENTS, 204: {"description": "Last-Event-ID was the end; do not come again."}},
 )
 async def follow(
@@ -180,8 +183,7 @@ async def follow(
     "/{id}/heatmap.png",
     response_class=Response,
     summary="The picture",
-    responses=documented("not-found", "conflict", "invalid-request", "unavailable")
-    | {200: examples.PNG, 304: examples.NOT_MODIFIED},
+    responses=of_tenant("not-found", "conflict", "invalid-request") | {200: examples.PNG, 304: examples.NOT_MODIFIED},
 )
 async def heatmap(
     *,
@@ -192,20 +194,20 @@ async def heatmap(
     scale: Annotated[Literal["linear", "sqrt", "log"], Query(description="Of the colours.")] = "sqrt",
     colormap: Annotated[Colormap, Query(description="Name of the colour map.")] = "viridis",
     overlay: Annotated[bool, Query(description="Over the input image, for source=images.")] = False,
+    unit: UnitQuery = None,
+    layer: LayerQuery = None,
 ) -> Response:
     """Axes in pixels, colour bar, TRF box and contours; the default look is stored, others are drawn now."""
-    figures.refuse_unknown(request.query_params)
-    record, job = await service.succeeded(services, tenant, id)
-    drawn = figures.Look(scale, colormap, overlay)
-    return await figures.heatmap(services, record, job, drawn, request.headers)
+    record, name, result = await service.succeeded(services, tenant, id)
+    part, drawn = parts.select(result, unit, layer), figures.Look(scale, colormap, overlay)
+    return await figures.heatmap(services, record, part, name, drawn, request.headers)
 
 
 @router.get(
     "/{id}/map.npy",
     response_class=Response,
     summary="The map as a NumPy array",
-    responses=documented("not-found", "conflict", "invalid-request", "unavailable")
-    | {200: examples.NPY, 304: examples.NOT_MODIFIED},
+    responses=of_tenant("not-found", "conflict", "invalid-request") | {200: examples.NPY, 304: examples.NOT_MODIFIED},
 )
 async def map_array(
     *,
@@ -213,15 +215,12 @@ async def map_array(
     request: Request,
     services: ServicesDep,
     tenant: TenantDep,
-    unit: Annotated[
-        str | None, Query(pattern=r"^\d{1,9}(,\d{1,9}){0,2}$", description="One unit of a grid, e.g. 3,4.")
-    ] = None,
-    layer: Annotated[str | None, Query(max_length=4096, description="One layer of a profile.")] = None,
+    unit: UnitQuery = None,
+    layer: LayerQuery = None,
 ) -> Response:
     """The input's spatial shape, maximum 1; times 2**scale_log2 it is the raw gradient map."""
-    name = figures.array_name(unit, layer)
-    record, _ = await service.succeeded(services, tenant, id)
-    return await figures.array(services, record, name, request.headers)
+    record, _, result = await service.succeeded(services, tenant, id)
+    return await figures.array(services, record, parts.select(result, unit, layer), request.headers)
 
 
 async def _job_response(record: Record, status: int, headers: dict[str, str]) -> Response:

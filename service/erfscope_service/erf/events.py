@@ -46,8 +46,9 @@ async def follow(services: Services, tenant: str, record: Record, after: str | N
     if after is None:
         yield await _job_event("snapshot", record)
     try:
-        async for event in _changes(services, tenant, record, after or record.last_event):
-            yield event
+        with services.watchers.watching():
+            async for event in _changes(services, tenant, record, after or record.last_event):
+                yield event
     except ProblemError as problem:
         yield ServerSentEvent(comment=f"interrupted: {problem.kind}")
 

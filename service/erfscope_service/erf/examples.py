@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from erfscope.contract.request import ErfRequest
-
 _SPEC = {
     "name": "plain-5",
     "input": {"channels": 3, "size": [64, 64]},
@@ -107,9 +105,3 @@ NPY: dict[str, Any] = {
     "headers": _ETAG,
     "content": {"application/x-npy": {"schema": {"type": "string", "contentMediaType": "application/x-npy"}}},
 }
-
-
-def schemas() -> dict[str, Any]:
-    """Component schemas that only the request bodies above refer to."""
-    schema = ErfRequest.model_json_schema(ref_template="#/components/schemas/{model}")
-    return {**schema.pop("$defs", {}), "ErfRequest": schema}

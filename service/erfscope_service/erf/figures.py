@@ -1,32 +1,33 @@
 """The picture and the array of a measurement, as responses that clients may keep."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 from starlette.datastructures import Headers
 from starlette.responses import Response, StreamingResponse
 
 from erfscope import __version__
-from erfscope.contract.job import Job
-from erfscope.contract.problem import FieldError, ProblemError
+from erfscope.contract.parts import MAP, Part
+from erfscope.contract.problem import ProblemError
 from erfscope_jobs.records import Record
 from erfscope_picture import render
 from erfscope_service.caching import etag, immutable_headers, not_modified
 from erfscope_service.services import Services
 
 PIECE = 2**18
-MAP = "map"
 OVERLAY = "overlay"
 
 
 @dataclass(frozen=True)
 class Look:
-    """How the map is drawn; the default look is stored with the result."""
+    """How the map is drawn; the default look of the main map is stored with the result."""
 
     scale: Literal["linear", "sqrt", "log"] = "sqrt"
     colormap: str = "viridis"
@@ -37,83 +38,79 @@ DEFAULT_LOOK = Look()
 _ONE_AT_A_TIME = asyncio.Semaphore(2)  # a picture of 4096² takes a second of a core and 1 GB
 
 
-async def heatmap(services: Services, record: Record, job: Job, look: Look, headers: Headers) -> Response:
-    """The PNG: the stored one for the default look, drawn from the stored map for any other."""
-    tag = etag("heatmap", __version__, record.result_sha256 or record.id, job.model.name, repr(look))
+async def heatmap(services: Services, record: Record, part: Part, title: str, look: Look, headers: Headers) -> Response:
+    """The PNG: the stored one for the default look of the main map, drawn from the stored array for any other."""
+    place = f"{part.array}[{part.index}]"
+    tag = etag("heatmap", __version__, record.result_sha256 or record.id, title, repr(look), place)
     if known := not_modified(headers, tag):
         return known
-    stored = await services.ledger.figure(record.answer or "") if look == DEFAULT_LOOK else None
-    png = stored or await _drawn(services, record, job, look)
+    png = await picture(services, record, part, title, look)
     return Response(png, media_type="image/png", headers=immutable_headers(tag))
 
 
-async def _drawn(services: Services, record: Record, job: Job, look: Look) -> bytes:
-    assert job.result is not None  # `succeeded` saw to it
-    result: Mapping[str, Any] = job.result.model_dump(mode="json")
-    paths = {MAP: _array_path(services, record, MAP)}
-    if look.overlay:
-        paths[OVERLAY] = _array_path(services, record, OVERLAY)
+async def picture(services: Services, record: Record, part: Part, title: str, look: Look) -> bytes:
+    """The PNG itself."""
+    is_stored = look == DEFAULT_LOOK and part.array == MAP
+    stored = await services.ledger.figure(record.answer or "") if is_stored else None
+    return stored or await _drawn(services, record, part, title, look)
+
+
+async def _drawn(services: Services, record: Record, part: Part, title: str, look: Look) -> bytes:
+    path = await asyncio.to_thread(_array_path, services, record, part.array)
+    below = await asyncio.to_thread(_array_path, services, record, OVERLAY) if look.overlay else None
     async with _ONE_AT_A_TIME:
-        return await asyncio.to_thread(_draw, paths, result, look, job.model.name)
+        return await asyncio.to_thread(_draw, path, below, part, look, title)
 
 
-def _draw(paths: Mapping[str, Path], result: Mapping[str, Any], look: Look, title: str) -> bytes:
-    overlay = _load(paths[OVERLAY]) if OVERLAY in paths else None
+def _draw(path: Path, below: Path | None, part: Part, look: Look, title: str) -> bytes:
     return render(
-        _load(paths[MAP]),
-        result,
+        _row(path, part.index),
+        part.result.model_dump(mode="json"),
         scale=look.scale,
         colormap=look.colormap,
-        overlay=overlay,
+        overlay=np.load(below, allow_pickle=False) if below else None,
         title=title or None,
     )
 
 
-def _load(path: Path) -> NDArray[Any]:
-    array: NDArray[Any] = np.load(path, allow_pickle=False)
-    return array
-
-
-async def array(services: Services, record: Record, name: str, headers: Headers) -> Response:
-    """A stored array as it lies in the blob store, in pieces."""
-    path = _array_path(services, record, name)
-    tag = f'"{record.arrays[name]}"'
+async def array(services: Services, record: Record, part: Part, headers: Headers) -> Response:
+    """A stored array as it lies in the blob store, or one row of a stack, in pieces."""
+    path = await asyncio.to_thread(_array_path, services, record, part.array)
+    row = "" if part.index is None else f"-{part.index}"
+    tag = f'"{record.arrays[part.array]}{row}"'
     if known := not_modified(headers, tag):
         return known
-    size = (await asyncio.to_thread(path.stat)).st_size
-    sent = immutable_headers(tag) | {"Content-Length": str(size)}
-    return StreamingResponse(_pieces(path), media_type="application/x-npy", headers=sent)
-
-
-def refuse_unknown(query: Iterable[str]) -> None:
-    """A picture of the main unit is no answer to a question about another unit or layer."""
-    unknown = sorted(set(query) - {field.name for field in fields(Look)})
-    if unknown:
-        words = "heatmap.png takes scale, colormap and overlay; it shows the job's main unit."
-        errors = [FieldError(pointer=f"/query/{name[:100]}", detail=words) for name in unknown[:10]]
-        raise ProblemError("invalid-request", f"Unknown query parameter {unknown[0][:100]!r}: {words}", errors=errors)
-
-
-def array_name(unit: str | None, layer: str | None) -> str:
-    """Which stored array is asked for: the map, or that of one unit of a grid or one layer of a profile."""
-    if unit is not None and layer is not None:
-        raise ProblemError("invalid-request", "Give unit or layer, not both.")
-    if unit is not None:
-        return f"{MAP}:unit:{unit}"
-    return MAP if layer is None else f"{MAP}:layer:{layer}"
+    head, data = await asyncio.to_thread(_bytes_of, path, part.index)
+    sent = immutable_headers(tag) | {"Content-Length": str(len(head) + data.size)}
+    return StreamingResponse(_pieces(head, data), media_type="application/x-npy", headers=sent)
 
 
 def _array_path(services: Services, record: Record, name: str) -> Path:
+    """In a thread: the blob store may be far away."""
     sha256 = record.arrays.get(name)
     if sha256 is None:
         stored = ", ".join(sorted(record.arrays)) or "none"
-        raise ProblemError("not-found", f"This job has no array {name[:200]!r}; it has: {stored[:1000]}.")
+        raise ProblemError("not-found", f"This job has no array {name!r}; it has: {stored[:1000]}.")
     if not services.blobs.exists(sha256):
-        raise ProblemError("not-found", f"The array {name[:200]!r} has been removed; run the request again.")
+        raise ProblemError("not-found", f"The array {name!r} has been removed; run the request again.")
     return services.blobs.path(sha256)
 
 
-async def _pieces(path: Path) -> AsyncIterator[bytes]:
-    with await asyncio.to_thread(path.open, "rb") as file:
-        while piece := await asyncio.to_thread(file.read, PIECE):
-            yield piece
+def _row(path: Path, index: int | None) -> NDArray[Any]:
+    """The whole array, or one row; mapped, so that of a stack only that row is ever read."""
+    whole: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return whole if index is None else whole[index]
+
+
+def _bytes_of(path: Path, index: int | None) -> tuple[bytes, NDArray[np.uint8]]:
+    """Header and data of an .npy file of the row; the data is a view on the mapped file."""
+    row = _row(path, index)
+    head = BytesIO()
+    npy.write_array_header_1_0(head, npy.header_data_from_array_1_0(row))
+    return head.getvalue(), row.reshape(-1).view(np.uint8)
+
+
+async def _pieces(head: bytes, data: NDArray[np.uint8]) -> AsyncIterator[bytes]:
+    yield head
+    for start in range(0, data.size, PIECE):
+        yield await asyncio.to_thread(data[start : start + PIECE].tobytes)

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from erfscope import __version__
-from erfscope.contract.job import Job, JobPage
+from erfscope.contract.job import JobPage
 from erfscope.contract.problem import FieldError, ProblemError
+from erfscope.contract.result import ErfResult
 from erfscope_jobs.digest import canonical, question
 from erfscope_jobs.records import Idempotency, Kind, Purge, Record, Submission, Upload
 from erfscope_service.erf import submission
@@ -90,8 +91,14 @@ def unknown(id: str) -> ProblemError:
 
 
 async def wait(services: Services, tenant: str, record: Record, seconds: float) -> Record:
-    """The record once the job has ended, or as it is after `seconds`."""
-    until = time.monotonic() + seconds
+    """The record once the job has ended, or as it is after `seconds`; at once where too many wait already."""
+    if services.watchers.is_full:
+        return record
+    with services.watchers.watching():
+        return await _waited(services, tenant, record, time.monotonic() + seconds)
+
+
+async def _waited(services: Services, tenant: str, record: Record, until: float) -> Record:
     after = record.last_event
     while not record.status.is_terminal and not services.stopping.is_set():
         left = until - time.monotonic()
@@ -129,11 +136,11 @@ async def purge(services: Services, tenant: str, id: str) -> None:
         raise unknown(id)
 
 
-async def succeeded(services: Services, tenant: str, id: str) -> tuple[Record, Job]:
-    """The record and Job of a measurement that has a result; `conflict` otherwise."""
+async def succeeded(services: Services, tenant: str, id: str) -> tuple[Record, str, ErfResult]:
+    """The record, model name and result of a measurement that has one; `conflict` otherwise."""
     record = await look(services, tenant, id)
-    job = job_of(record)
+    job = await asyncio.to_thread(job_of, record)
     if job.result is None:
         hint = "its error is at" if record.status.is_terminal else "wait for it at"
         raise ProblemError("conflict", f"The job is {record.status}, it has no result; {hint} /erf/{id}.")
-    return record, job
+    return record, job.model.name, job.result

@@ -106,8 +106,8 @@ def _about_model(what: str) -> ProblemError:
 
 def _validated(data: dict[str, Any]) -> ErfRequest:
     try:
-        # From JSON text, not from Python values: the contract's rules for JSON then hold as written.
-        return ErfRequest.model_validate_json(json.dumps(data))
+        # From JSON text and strictly: true and "4" are no numbers, while words of an enumeration stay words.
+        return ErfRequest.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
         raise from_validation(error, data) from None
 

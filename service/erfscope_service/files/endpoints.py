@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from erfscope.contract.job import StoredFile
 from erfscope_service.files import service
-from erfscope_service.problems import documented
+from erfscope_service.problems import of_tenant
 from erfscope_service.services import ServicesDep, TenantDep
 from erfscope_service.upload.raw import BINARY, file_name, raw_body, require_media_type
 
@@ -20,7 +20,7 @@ MEDIA_TYPES = (BINARY, "image/png", "image/jpeg", "image/webp", "application/zip
     status_code=201,
     summary="Store images",
     response_description="Stored.",
-    responses=documented("bad-request", "too-large", "unsupported-media-type", "unavailable"),
+    responses=of_tenant("bad-request", "too-large", "unsupported-media-type"),
     openapi_extra={"requestBody": raw_body(DESCRIPTION, MEDIA_TYPES)},
 )
 async def upload(request: Request, response: Response, services: ServicesDep, tenant: TenantDep) -> StoredFile:

@@ -14,7 +14,7 @@ from erfscope_service.services import Services, ServicesDep
 router = APIRouter(prefix="/health", tags=["health"])
 
 
-@router.get("/live", summary="Liveness", response_description="Alive.")
+@router.get("/live", summary="Liveness", response_description="Alive.", responses=documented())
 async def live(response: Response) -> dict[str, str]:
     """The process answers; nothing else is looked at."""
     response.headers["Cache-Control"] = "no-store"

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Iterator
 
-from fastapi import APIRouter
-from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from fastapi import APIRouter, Request
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 from starlette.responses import Response
 
+from erfscope_jobs import stages
 from erfscope_jobs.records import Pulse
+from erfscope_service.meters import Meters
 from erfscope_service.problems import documented
-from erfscope_service.services import ServicesDep
+from erfscope_service.services import OperatorDep, ServicesDep
 
 router = APIRouter(tags=["health"])
 
@@ -25,8 +27,9 @@ _GAUGES: dict[str, tuple[str, Callable[[Pulse], float]]] = {
 class _Ledger(Collector):
     """One pulse as metrics."""
 
-    def __init__(self, pulse: Pulse) -> None:
+    def __init__(self, pulse: Pulse, watchers: int) -> None:
         self._pulse = pulse
+        self._watchers = watchers
 
     def collect(self) -> Iterator[Metric]:
         jobs = GaugeMetricFamily("erfscope_jobs_open", "Unfinished jobs by state.", labels=["state"])
@@ -35,12 +38,19 @@ class _Ledger(Collector):
         yield jobs
         for name, (text, read) in _GAUGES.items():
             yield GaugeMetricFamily(f"erfscope_{name}", text, value=read(self._pulse))
+        yield GaugeMetricFamily("erfscope_watchers", "Event streams and long polls of this replica.", self._watchers)
+        histograms, counters = stages.split(self._pulse.tally)
+        took = HistogramMetricFamily("erfscope_stage_seconds", "Seconds by stage of succeeded jobs.", labels=["stage"])
+        for one in histograms:
+            took.add_metric([one.stage], list(one.buckets), one.seconds)
+        yield took
         events = CounterMetricFamily(
             "erfscope_job_events",
-            "What happened to jobs since the store began: submitted, cached, succeeded, failed, crashes, …",
+            "What happened to jobs since the store began: submitted, cached (hits), succeeded, failed, canceled, "
+            "expired, crashes (child deaths), lapses (lost leases), rung, …",
             labels=["event"],
         )
-        for event, count in sorted(self._pulse.tally.items()):
+        for event, count in sorted(counters.items()):
             events.add_metric([event], count)
         yield events
 
@@ -49,14 +59,16 @@ class _Ledger(Collector):
     "/metrics",
     response_class=Response,
     summary="Prometheus metrics",
-    responses=documented("unavailable") | {200: {"description": "Text format 0.0.4.", "content": {"text/plain": {}}}},
+    responses=documented("unauthorized", "unavailable")
+    | {200: {"description": "Text format 0.0.4.", "content": {"text/plain": {}}}},
 )
-async def metrics(services: ServicesDep) -> Response:
-    """Of the whole installation, whichever replica is asked; process figures are this replica's own."""
+async def metrics(request: Request, services: ServicesDep, _: OperatorDep) -> Response:
+    """Jobs are those of the whole installation, whichever replica is asked; requests and process its own.
+
+    Where keys are needed, one of `erfscope keys create NAME --metrics`: the figures are about all tenants.
+    """
+    meters: Meters = request.app.state.meters
     registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    PlatformCollector(registry=registry)
-    registry.register(_Ledger(await services.ledger.pulse()))
-    return Response(
-        generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4, headers={"Cache-Control": "no-store"}
-    )
+    registry.register(_Ledger(await services.ledger.pulse(), services.watchers.now))
+    text = generate_latest(registry) + generate_latest(meters.registry)
+    return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4, headers={"Cache-Control": "no-store"})

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from erfscope.contract.job import StoredModel
 from erfscope_service.models import service
-from erfscope_service.problems import documented
+from erfscope_service.problems import of_tenant
 from erfscope_service.services import ServicesDep, TenantDep
 from erfscope_service.upload.raw import BINARY, ONNX, file_name, raw_body, require_media_type
 from erfscope_service.upload.sink import store
@@ -23,7 +23,7 @@ Sha256Path = Annotated[str, Path(description="Lower-case hexadecimal sha256.", e
     status_code=202,
     summary="Store an ONNX model",
     response_description="Stored; its inspection is on its way, or done.",
-    responses=documented("bad-request", "too-large", "unsupported-media-type", "too-many-requests", "unavailable"),
+    responses=of_tenant("bad-request", "too-large", "unsupported-media-type"),
     openapi_extra={"requestBody": raw_body("The ONNX file.", MEDIA_TYPES)},
 )
 async def upload(request: Request, response: Response, services: ServicesDep, tenant: TenantDep) -> StoredModel:
@@ -42,7 +42,7 @@ async def upload(request: Request, response: Response, services: ServicesDep, te
     "/{sha256}",
     summary="What is inside a model",
     response_description="The model.",
-    responses=documented("not-found", "unavailable"),
+    responses=of_tenant("not-found"),
 )
 async def look(sha256: Sha256Path, response: Response, services: ServicesDep, tenant: TenantDep) -> StoredModel:
     """Inputs, layers with shape, TRF size and stride, operators, and what cannot be converted."""
@@ -56,7 +56,7 @@ async def look(sha256: Sha256Path, response: Response, services: ServicesDep, te
     response_class=Response,
     summary="Forget a model",
     response_description="Forgotten.",
-    responses=documented("not-found", "unavailable"),
+    responses=of_tenant("not-found"),
 )
 async def delete(sha256: Sha256Path, services: ServicesDep, tenant: TenantDep) -> None:
     """Results that were computed from it stay."""

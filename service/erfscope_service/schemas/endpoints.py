@@ -11,6 +11,7 @@ from erfscope import __version__
 from erfscope.contract.architecture import Architecture
 from erfscope.contract.request import ErfRequest
 from erfscope.contract.result import ErfResult
+from erfscope.contract.series import SeriesRequest
 from erfscope_service.caching import etag, not_modified
 from erfscope_service.problems import documented
 
@@ -20,6 +21,7 @@ _SCHEMAS: dict[str, tuple[type[BaseModel], JsonSchemaMode]] = {
     "request": (ErfRequest, "validation"),
     "result": (ErfResult, "serialization"),
     "architecture": (Architecture, "validation"),
+    "series": (SeriesRequest, "validation"),
 }
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -32,7 +34,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
     | {200: {"description": "JSON Schema 2020-12.", "content": {"application/schema+json": {}}}},
 )
 async def schema(
-    name: Annotated[Literal["request", "result", "architecture"], Path(description="Which part.")],
+    name: Annotated[Literal["request", "result", "architecture", "series"], Path(description="Which part.")],
     request: Request,
 ) -> Response:
     """For editors, generators and validation before sending."""

@@ -32,7 +32,7 @@ def file_name(headers: Mapping[str, str]) -> str:
 
 def raw_body(description: str, media_types: Sequence[str]) -> dict[str, Any]:
     """OpenAPI's words for a raw body."""
-    schema = {"type": "string", "contentMediaType": BINARY}
+    schema = {"type": "string", "contentMediaType": BINARY, "minLength": 1}
     return {
         "required": True,
         "description": description,

@@ -68,6 +68,20 @@ def occupy(data_dir: Path | None, host: str, port: int) -> Iterator[House]:
         os.close(lock)
 
 
+def running(data_dir: Path | None) -> str | None:
+    """The store's URL of the `up` that holds this folder now; None where there is none."""
+    try:
+        lock = os.open((data_dir or default_data_dir()).expanduser() / LOCK, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        holder = _recall(lock)
+    finally:
+        os.close(lock)
+    socket_path = Path(str(holder.get("run_dir"))) / SOCKET
+    return f"unix://{socket_path}?db=0" if _is_alive(holder.get("pid")) and socket_path.exists() else None
+
+
 def default_data_dir() -> Path:
     """The user's data folder of this platform, e.g. ~/.local/share/erfscope."""
     from platformdirs import user_data_path

@@ -78,6 +78,7 @@ class Stack:
         """What the parts are told; anything else that is set outside is theirs too."""
         return {
             "ERFSCOPE_SHUTDOWN_GRACE": str(WORKER_GRACE),
+            "ERFSCOPE_LOG": "text",  # the files are for the person at this machine
             **({"ERFSCOPE_ALLOW_UNSANDBOXED": "1"} if self.unjailed else {}),
             **os.environ,
             "ERFSCOPE_REDIS_URL": f"unix://{self.house.socket}?db=0",

@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Annotated, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -80,8 +81,10 @@ class Init(StrEnum):
     NORMAL = "normal"
     UNIFORM = "uniform"
     LOW_CENTER = "low_center"
+    TAPS = "taps"
 
 
+NEEDS_TAPS = 'the scheme taps needs the kernel: {"scheme": "taps", "taps": [1, 2, 1]}'
 _KAIMING = frozenset({"gain", "mode"})
 PARAMETERS: dict[Init, frozenset[str]] = {
     Init.DEFAULT: frozenset(),
@@ -94,6 +97,7 @@ PARAMETERS: dict[Init, frozenset[str]] = {
     Init.NORMAL: frozenset({"mean", "std"}),
     Init.UNIFORM: frozenset({"low", "high"}),
     Init.LOW_CENTER: _KAIMING | {"center"},
+    Init.TAPS: frozenset({"taps"}),
 }
 
 
@@ -117,6 +121,9 @@ class InitOptions(Strict):
     center: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None, description="low_center: scale of the kernel's middle relative to its rim; null is 0.1."
     )
+    taps: Annotated[list[Finite], Field(min_length=1, max_length=4096)] | None = Field(
+        None, description="taps: the kernel itself, row by row; every pair of channels gets it. Nothing is drawn."
+    )
 
     @model_validator(mode="after")
     def _only_what_the_scheme_reads(self) -> Self:
@@ -128,6 +135,8 @@ class InitOptions(Strict):
             raise ValueError("low and high go together")
         if self.low is not None and self.high is not None and self.low > self.high:
             raise ValueError("low is above high")
+        if self.scheme is Init.TAPS and self.taps is None:
+            raise ValueError(NEEDS_TAPS)
         return self
 
 
@@ -135,8 +144,15 @@ def _scheme_or_options(value: object) -> str:
     return "options" if isinstance(value, dict | InitOptions) else "scheme"
 
 
+def _stands_alone(scheme: Init) -> Init:
+    """A scheme named without options."""
+    if scheme is Init.TAPS:
+        raise ValueError(NEEDS_TAPS)
+    return scheme
+
+
 InitSpec = Annotated[
-    Annotated[Init, Tag("scheme")] | Annotated[InitOptions, Tag("options")],
+    Annotated[Init, AfterValidator(_stands_alone), Tag("scheme")] | Annotated[InitOptions, Tag("options")],
     Discriminator(_scheme_or_options),
 ]
 

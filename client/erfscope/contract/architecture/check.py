@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from erfscope.contract.architecture import layers as leaf
 from erfscope.contract.architecture import pointwise
 from erfscope.contract.architecture.axes import MisfitError, groups_of, per_axis
-from erfscope.contract.architecture.base import MAX_CHANNELS
+from erfscope.contract.architecture.base import MAX_CHANNELS, InitOptions, Weighted
 from erfscope.contract.architecture.plan import INPUT, Plan, Step, plan
 from erfscope.contract.architecture.shapes import RULES, Shape
 from erfscope.contract.architecture.spec import Architecture
@@ -88,6 +88,7 @@ def _input_shape(architecture: Architecture, shape: Sequence[int] | None) -> Sha
 
 def _infer_one(step: Step, taken: Sequence[Shape]) -> Shape:
     try:
+        _check_taps(step, taken[0])
         shape = RULES[type(step.layer)](step.layer, *taken)
         if math.prod(shape) > MAX_ELEMENTS:
             raise MisfitError(f"its output {list(shape)} is over the limit of {MAX_ELEMENTS:,} elements")
@@ -98,19 +99,35 @@ def _infer_one(step: Step, taken: Sequence[Shape]) -> Shape:
     return shape
 
 
+def _check_taps(step: Step, shape: Shape) -> None:
+    """A kernel that the spec writes out must have as many values as the layer's kernel."""
+    given = step.init.taps if isinstance(step.init, InitOptions) else None
+    if given is None or not isinstance(step.layer, Weighted):
+        return
+    count = _taps(step.layer, shape) if isinstance(step.layer, CONVOLUTIONS) else 1
+    if len(given) != count:
+        raise MisfitError(f"init.taps has {len(given)} values, but its kernel has {count}")
+
+
 def parameter_count(step: Step, taken: Shape) -> int:
     """How many weights a step has, given the shape it takes."""
     rule = PARAMETER_RULES.get(type(step.layer))
     return rule(step.layer, taken) if rule else 0
 
 
+CONVOLUTIONS = (leaf.Conv, leaf.ConvTranspose, leaf.SparseConv)
+
+
+def _taps(layer: leaf.Conv | leaf.ConvTranspose | leaf.SparseConv, shape: Shape) -> int:
+    """How many positions a kernel reads per pair of channels."""
+    if isinstance(layer, leaf.SparseConv):
+        return len(layer.offsets)
+    return math.prod(per_axis(layer.kernel_size, len(shape) - 1, "kernel_size"))
+
+
 def _convolution(layer: leaf.Conv | leaf.ConvTranspose | leaf.SparseConv, shape: Shape) -> int:
     out = layer.out_channels or shape[0]
-    if isinstance(layer, leaf.SparseConv):
-        taps = len(layer.offsets)
-    else:
-        taps = math.prod(per_axis(layer.kernel_size, len(shape) - 1, "kernel_size"))
-    return out * shape[0] // groups_of(layer.groups, shape[0]) * taps + layer.bias * out
+    return out * shape[0] // groups_of(layer.groups, shape[0]) * _taps(layer, shape) + layer.bias * out
 
 
 def _norm(layer: pointwise.BatchNorm | pointwise.InstanceNorm | pointwise.GroupNorm, shape: Shape) -> int:

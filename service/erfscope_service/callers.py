@@ -1,0 +1,77 @@
+"""Who calls: the key in the Authorization header, its tenant, and whether it has called too often."""
+
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from erfscope.contract.problem import ProblemError
+from erfscope_jobs import keys, log
+from erfscope_jobs.aio import AsyncLedger
+from erfscope_jobs.keys import PUBLIC, ApiKey, Scope
+from erfscope_jobs.rates import Rates
+from erfscope_service.settings import ServiceSettings, is_loopback
+
+_log = logging.getLogger(__name__)
+
+OPEN = frozenset({"/health/live", "/health/ready", "/schemas/{name}"})
+"""Routes of the interface that need no key, for load balancers and editors: they tell nothing of any tenant."""
+
+_bearer = HTTPBearer(
+    scheme_name="ApiKey",
+    description="A key of `erfscope keys create NAME`; a service on a loopback address needs none.",
+    auto_error=False,  # our 401 is a problem like any other
+)
+CredentialsDep = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
+
+
+@dataclass(frozen=True)
+class Door:
+    """Lets callers in by their key; nothing of a request is read before."""
+
+    settings: ServiceSettings
+    ledger: AsyncLedger
+    rates: Rates
+
+    async def tenant(self, credentials: HTTPAuthorizationCredentials | None, address: str) -> str:
+        """The tenant that calls, counted against its rate limit.
+
+        Raises:
+            ProblemError: `unauthorized`, `too-many-requests`.
+        """
+        key = await self._key(credentials, Scope.JOBS)
+        tenant = key.tenant if key else PUBLIC
+        log.note(tenant=tenant)
+        await self.rates.admit(f"tenant/{tenant}" if key else f"address/{address}")
+        return tenant
+
+    async def operator(self, credentials: HTTPAuthorizationCredentials | None) -> None:
+        """Pass whoever may read the figures of the whole installation; raises `unauthorized` for others."""
+        await self._key(credentials, Scope.METRICS)
+
+    async def warn(self) -> None:
+        """Say in the log, at the start, where nobody or everybody gets in."""
+        settings = self.settings
+        if settings.needs_keys:
+            with suppress(ProblemError):  # Redis is not there yet
+                if not await self.ledger.run(keys.every(settings.namespace)):
+                    _log.warning("callers need an API key and there is none; make one: erfscope keys create NAME")
+        elif not is_loopback(settings.host):
+            _log.warning("no keys are asked for (ERFSCOPE_KEYS): whoever reaches %s may use this", settings.host)
+
+    async def _key(self, credentials: HTTPAuthorizationCredentials | None, scope: Scope) -> ApiKey | None:
+        """The caller's key; None where none is needed."""
+        if not self.settings.needs_keys:
+            return None
+        if credentials is None:
+            raise ProblemError("unauthorized", "Send an API key: 'Authorization: Bearer erf_…' (ERFSCOPE_API_KEY).")
+        parts = keys.split(credentials.credentials)
+        key = await self.ledger.run(keys.find(self.settings.namespace, parts[0])) if parts else None
+        if parts is None or key is None or not key.opens_with(parts[1]):
+            raise ProblemError("unauthorized", "The API key is unknown or revoked.")
+        if key.scope is not scope:
+            raise ProblemError("unauthorized", f"This API key is for {key.scope}; here one for {scope} is needed.")
+        return key

@@ -1,0 +1,22 @@
+"""What request headers ask for beside the body: repeat safely (Idempotency-Key), wait for the end (Prefer)."""
+
+import re
+
+from erfscope.contract.problem import ProblemError
+from erfscope_service.services import Services
+
+_PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})")
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+def idempotency_key_of(header: str | None) -> str | None:
+    """The key as it was sent; raises `bad-request` for one that is too long or cannot be printed."""
+    if header is not None and not _IDEMPOTENCY_KEY.fullmatch(header):
+        raise ProblemError("bad-request", "An Idempotency-Key has 1 to 255 visible ASCII characters.")
+    return header
+
+
+def seconds_to_wait(prefer: str | None, services: Services) -> float | None:
+    """Of `Prefer: wait=<seconds>`, as far as this service waits; None where it was not asked for."""
+    wanted = _PREFER_WAIT.search(prefer or "")
+    return float(min(int(wanted[1]), services.settings.long_poll_seconds)) if wanted else None

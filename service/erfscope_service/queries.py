@@ -1,0 +1,32 @@
+"""Query parameters that a route does not have are refused.
+
+`?purg=1` must not cancel a job, and `?unti=3,4` not answer for another unit.
+"""
+
+from fastapi import Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from erfscope.contract.problem import FieldError, ProblemError
+
+MOST_NAMED = 10
+
+
+def refuse_unknown(request: Request) -> None:
+    """Raise `invalid-request` that names the parameters there are."""
+    if not request.query_params:
+        return
+    route = request.scope["route"]
+    assert isinstance(route, APIRoute)
+    known = _taken(route.dependant)
+    unknown = sorted(set(request.query_params) - known)
+    if unknown:
+        words = f"there is no such parameter here; there are: {', '.join(sorted(known)) or 'none'}"
+        errors = [FieldError(pointer=f"/query/{name[:100]}", detail=words) for name in unknown[:MOST_NAMED]]
+        raise ProblemError("invalid-request", f"{unknown[0][:100]!r}: {words}.", errors=errors)
+
+
+def _taken(dependant: Dependant) -> set[str]:
+    """The query parameters of a route and of all it depends on."""
+    own = {parameter.alias for parameter in dependant.query_params}
+    return own.union(*(_taken(needed) for needed in dependant.dependencies))

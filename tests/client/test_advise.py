@@ -1,0 +1,91 @@
+"""Advice by SDK and command, in this process and by a service."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.client.conftest import Reply, Service, problem_json
+from tests.client.test_cli import SPEC, Run, run  # noqa: F401 – `run` is a fixture
+
+from erfscope import errors
+
+CHANGE = {
+    "kind": "dilation", "text": "dilate first: 1 → 4", "erf_analytic": 9.5, "erf_measured": 9.42, "stderr": 0.21,
+    "edits": [{"layer": "first", "field": "dilation", "before": "1", "after": "4"}], "trf_size": [11, 11],
+    "reaches": True, "layer_shape": [2, 16, 16], "added_macs": 0, "added_parameters": 0,
+}  # fmt: skip
+ADVICE = {
+    "layer": "second", "want": 9, "input_shape": [1, 32, 32], "layer_shape": [2, 32, 32], "trf_size": [5, 5],
+    "erf_analytic": 5.0, "erf_measured": 4.9, "stderr": 0.1, "reaches": False, "macs": 12000, "parameters": 54,
+    "layers": [{"name": "first", "operator": "conv", "trf_size": [3, 3], "erf_size": 3.0, "adds": 2.0, "idle": True}],
+    "changes": [CHANGE], "tried": 4, "engine": "0", "torch": "2", "notes": ["said"],
+}  # fmt: skip
+
+
+def advice_json(status: str = "succeeded", **changes: Any) -> dict[str, Any]:
+    """A whole AdviceJob."""
+    whole = {
+        "id": "advice-1", "status": status, "created_at": "2026-01-02T00:00:00Z", "model": {"name": "tiny"},
+        "request": {"model": {"architecture": SPEC}, "want": 9}, "links": {"self": "/advice/advice-1"},
+        "result": ADVICE if status == "succeeded" else None,
+    }  # fmt: skip
+    return whole | changes
+
+
+def test_the_sdk_waits_for_the_answer(client: Any, service: Service) -> None:
+    service.on("POST /advice", Reply(202, advice_json("queued")))
+    service.on("GET /advice/advice-1", Reply(body=advice_json("running", stage="search")), Reply(body=advice_json()))
+    told: list[str] = []
+    found = client.advise(SPEC, want=9, layer="second", verify=1, progress=lambda stage, share: told.append(stage))
+    assert found.changes[0].kind == "dilation"
+    assert "search" in told
+    body = json.loads(service.seen[0].body)
+    assert (body["want"], body["layer"], body["verify"]) == (9, "second", 1)
+    assert body["model"]["architecture"]["name"] == "tiny"
+
+
+def test_a_file_is_stored_first(client: Any, service: Service) -> None:
+    stored = {"size": 4, "name": "net.onnx", "status": "queued", "sha256": "a" * 64}
+    service.on("POST /models", Reply(202, stored))
+    service.on("POST /advice", Reply(202, advice_json()))
+    client.advise(b"onnx", want=9)
+    assert json.loads(service.seen[-1].body)["model"] == {"sha256": "a" * 64}
+
+
+def test_failures_and_typos_are_errors(client: Any, service: Service) -> None:
+    failed = advice_json("failed", error=problem_json("unsupported-feature", "softmax at attention"))
+    service.on("POST /advice", Reply(202, failed))
+    with pytest.raises(errors.UnsupportedFeature, match="softmax"):
+        client.advise(SPEC, want=9)
+    with pytest.raises(errors.InvalidRequest, match="wanted"):
+        client.advise(SPEC, want=9, wanted=1)
+    service.on("POST /advice", Reply(202, advice_json("queued")))
+    service.on("GET /advice/advice-1", Reply(body=advice_json("queued")))
+    with pytest.raises(errors.Timeout, match="goes on"):
+        client.advise(SPEC, want=9, timeout=0)
+
+
+def test_the_command_shows_a_table(run: Run, service: Service, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    service.on("POST /advice", Reply(202, advice_json()))
+    done = run("advise", "spec.json", "--want", "9", "--url", service.url)
+    assert done.returncode == 0, done.stderr
+    told = " ".join(done.stdout.split())
+    assert "dilate first: 1 → 4 9.5 9.42 ± 0.21 11×11 +0 +0 2×16×16" in told
+    assert "second: ERF 4.90 ± 0.10 px, TRF 5×5, wanted 9; 12k MACs, 54 parameters" in told
+    assert "add (nearly) nothing to it: first." in told
+    assert "note: said" in told
+
+
+def test_the_command_finds_advice_here(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    done = run("advise", "spec.json", "--want", "8", "--verify", "1", "--samples", "4", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["trf_size"] == [5, 5]
+    assert found["changes"][0]["erf_analytic"] >= 8
+    assert found["changes"][0]["architecture"]["name"] == "tiny"
+    wrong = run("advise", "spec.json", "--want", "0")
+    assert wrong.returncode == 2
+    assert "/want" in wrong.stderr

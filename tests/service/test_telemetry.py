@@ -1,0 +1,147 @@
+"""What is seen of requests from outside: log lines with ids, metrics by route, HEAD, bounded streams."""
+
+import io
+import json
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from tests.service.conftest import Worker, a_result, a_spec, assert_problem, eventually, running_service, submit
+
+from erfscope.contract.job import Timing
+from erfscope_jobs import log
+from erfscope_jobs.records import Answer
+from erfscope_service.settings import ServiceSettings
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    """What the root logger writes, as JSON."""
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(log.JsonLine())
+    handler.addFilter(logging.Filter("erfscope_service"))  # the test's own client logs as well
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    yield written
+    root.removeHandler(handler)
+    root.setLevel(level)
+
+
+def test_a_request_is_one_line_with_its_ids(client: httpx2.Client, lines: io.StringIO) -> None:
+    id = submit(client, "logged")["id"]
+    client.get("/erf", params={"page_token": "7777777"})
+    client.get(f"/erf/{id}", headers={"X-Request-ID": "trace-7"})
+    line = eventually(
+        lambda: next((found for found in map(json.loads, lines.getvalue().splitlines())
+                      if found.get("request_id") == "trace-7"), None)
+    )  # fmt: skip
+    assert line["message"] == f"GET /erf/{id}"
+    assert (line["status"], line["job"], line["tenant"]) == (200, id, "public")
+    assert line["seconds"] >= 0
+    posted = next(found for found in map(json.loads, lines.getvalue().splitlines()) if found["message"] == "POST /erf")
+    assert posted["job"] == id
+    assert "7777777" not in lines.getvalue(), "queries stay out of the log"
+
+
+def test_a_refusal_says_its_kind_in_its_line(client: httpx2.Client, lines: io.StringIO) -> None:
+    client.get("/erf/nobody%0d%0aforged%1b[2J%E2%80%AE")
+    line = eventually(
+        lambda: [json.loads(text) for text in lines.getvalue().splitlines() if "GET /erf/nobody" in text]
+    )[0]
+    assert (line["status"], line["problem"]) == (404, "not-found")
+    assert lines.getvalue().isascii()
+
+
+def test_metrics_know_routes_and_refusals(client: httpx2.Client) -> None:
+    def value(name: str) -> float:
+        found = re.search(rf"^{re.escape(name)} (\S+)$", client.get("/metrics").text, re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
+    look = 'erfscope_request_seconds_count{method="GET",route="/erf/{id}",status="404"}'
+    nowhere = 'erfscope_request_seconds_count{method="GET",route="none",status="404"}'
+    refused = 'erfscope_rejections_total{kind="not-found"}'
+    before = [value(name) for name in (look, nowhere, refused)]
+    assert client.get("/erf/nobody").status_code == 404
+    assert client.get("/no/such/place").status_code == 404
+    assert [value(name) for name in (look, nowhere, refused)] == [before[0] + 1, before[1] + 1, before[2] + 2]
+
+
+def test_metrics_know_how_long_stages_took(client: httpx2.Client, worker: Worker) -> None:
+    def values() -> dict[str, float]:
+        lines = [line for line in client.get("/metrics").text.splitlines() if 'stage="test-' in line]
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+    assert values() == {}
+    for seconds in (0.02, 0.05, 7.5, 1000.0):
+        record = worker.claim(submit(client, f"took {seconds}")["id"])
+        answer = Answer(record.question, a_result())
+        timing = Timing(seconds=seconds, stages={"test-a": seconds, "test-b": 0.3})
+        assert worker.ledger.finish(record.id, record.attempt, answer, timing)
+    found = values()
+    for bound, count in {"0.05": 2, "0.1": 2, "5": 2, "10": 3, "900": 3, "+Inf": 4}.items():
+        assert found[f'erfscope_stage_seconds_bucket{{le="{bound}",stage="test-a"}}'] == count
+    assert found['erfscope_stage_seconds_count{stage="test-a"}'] == 4
+    assert found['erfscope_stage_seconds_sum{stage="test-a"}'] == pytest.approx(1007.57)
+    assert found['erfscope_stage_seconds_sum{stage="test-b"}'] == pytest.approx(1.2)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/docs", "/openapi.json", "/health/live", "/health/ready", "/metrics", "/schemas/request", "/erf"]
+)
+def test_head_is_get_without_a_body(client: httpx2.Client, path: str) -> None:
+    head, get = client.head(path), client.get(path)
+    assert (head.status_code, head.content) == (200, b"")
+    for name in ("content-type", "cache-control", "etag"):
+        assert head.headers.get(name) == get.headers.get(name)
+
+
+def test_head_of_a_job_and_its_parts(client: httpx2.Client, worker: Worker) -> None:
+    id = submit(client, "headed")["id"]
+    worker.measure(worker.claim(id))
+    for part in ("", "/heatmap.png", "/map.npy", "/events"):
+        head = client.head(f"/erf/{id}{part}")
+        assert (head.status_code, head.content) == (200, b"")
+    length = client.head(f"/erf/{id}/map.npy").headers["content-length"]
+    assert int(length) == len(client.get(f"/erf/{id}/map.npy").content)
+
+
+def test_head_of_a_stream_that_goes_on_ends(client: httpx2.Client) -> None:
+    id = submit(client, "headed stream")["id"]
+    head = client.head(f"/erf/{id}/events")
+    assert (head.status_code, head.content) == (200, b"")
+    watched = re.compile(r"^erfscope_watchers 0\.0$", re.MULTILINE)
+    assert eventually(lambda: watched.search(client.get("/metrics").text))
+
+
+def test_head_of_what_is_not_there_or_not_read(client: httpx2.Client) -> None:
+    assert client.head("/erf/nobody").status_code == 404
+    assert client.head("/models").status_code == 405
+    assert client.put("/erf").headers["allow"].replace(" ", "").split(",") == ["GET", "POST", "HEAD"]
+
+
+def test_the_browsers_icon_is_there(client: httpx2.Client) -> None:
+    assert client.get("/favicon.ico").headers["content-type"] == "image/svg+xml"
+
+
+def test_streams_are_bounded(settings: ServiceSettings, tmp_path: Path) -> None:
+    few = settings.model_copy(update={"max_streams": 1, "namespace": "few-streams", "data_dir": tmp_path})
+    with running_service(few) as url, httpx2.Client(base_url=url, timeout=30) as client:
+        id = client.post("/erf", json=a_spec(name="crowded")).json()["id"]
+        with client.stream("GET", f"/erf/{id}/events") as first:
+            watching = first.iter_lines()
+            assert next(watching) == "event: snapshot"
+            eventually(lambda: "erfscope_watchers 1.0" in client.get("/metrics").text)
+            response = client.get(f"/erf/{id}/events")
+            assert_problem(response, 503, "unavailable")
+            assert int(response.headers["retry-after"]) >= 1
+            look = client.get(f"/erf/{id}", headers={"Prefer": "wait=20"})
+            assert look.json()["status"] == "queued", "a long poll does not wait then"
+        eventually(lambda: "erfscope_watchers 0.0" in client.get("/metrics").text)
+        with client.stream("GET", f"/erf/{id}/events") as again:
+            assert again.status_code == 200
