@@ -1,4 +1,4 @@
-"""The page at /: static files from this package, nothing from elsewhere."""
+"""The page at /, the reference at /docs: static files from this package, nothing from elsewhere."""
 
 from erfscope_service.page.endpoints import router
 

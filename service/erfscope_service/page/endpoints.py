@@ -1,4 +1,4 @@
-"""Routes of the pages: a closed list of files, read once."""
+"""Routes of the pages: a closed list of files, read once, and the presets as JSON."""
 
 from importlib.resources import files
 
@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from erfscope.contract.problem import ProblemError
 from erfscope_service.caching import etag, not_modified
+from erfscope_service.page import presets
 
 router = APIRouter(include_in_schema=False)
 
@@ -16,8 +17,11 @@ _TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".json": "application/json",
 }
 _FILES = {entry.name: entry.read_bytes() for entry in _FOLDER.iterdir() if entry.is_file()}
+_TAGS = {name: etag("page", name, content.hex()) for name, content in _FILES.items()}
+PRESETS = "presets.json"
 
 
 @router.get("/")
@@ -32,18 +36,34 @@ async def reference(request: Request) -> Response:
     return _static(request, "docs.html")
 
 
+@router.get(f"/page/{PRESETS}")
+def examples(request: Request) -> Response:
+    """The specs to start from; in a thread, because the first call builds them all."""
+    content = presets.as_json()
+    return _answer(request, PRESETS, content, etag("page", PRESETS, content.hex()))
+
+
 @router.get("/page/{name}")
 async def asset(name: str, request: Request) -> Response:
     """Its scripts, style and icon."""
     return _static(request, name)
 
 
+@router.get("/favicon.ico")
+async def icon(request: Request) -> Response:
+    """What browsers ask for unasked where no page names an icon: a picture, an array, the JSON."""
+    return _static(request, "icon.svg")
+
+
 def _static(request: Request, name: str) -> Response:
     content = _FILES.get(name)
     if content is None:
         raise ProblemError("not-found", f"There is nothing at {request.url.path[:200]}.")
-    tag = etag("page", name, content.hex())
-    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    return _answer(request, name, content, _TAGS[name])
+
+
+def _answer(request: Request, name: str, content: bytes, tag: str) -> Response:
     if known := not_modified(request.headers, tag, "no-cache"):
         return known
+    headers = {"ETag": tag, "Cache-Control": "no-cache"}
     return Response(content, media_type=_TYPES[name[name.rindex(".") :]], headers=headers)

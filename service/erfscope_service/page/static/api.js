@@ -1,51 +1,79 @@
 // The REST interface as functions; a refusal is a Problem with the service's own words.
 
+import { ask, key } from "/page/key.js";
+
 export class Problem extends Error {
-  constructor(body) {
-    super(body.detail || body.title);
-    this.title = body.title;
-    this.fields = body.errors || [];
+  constructor({ title = "", detail = "", errors = [], status = 0 }) {
+    super(detail || title);
+    Object.assign(this, { title, detail, errors, status });
   }
 }
 
-async function call(path, options = {}) {
-  let response;
-  try {
-    response = await fetch(path, options);
-  } catch {
-    throw new Problem({ title: "No answer", detail: "The service cannot be reached." });
-  }
-  if (response.ok) return response.status === 204 ? null : response.json();
-  throw new Problem(await response.json().catch(() => ({ title: `Status ${response.status}` })));
-}
-
-export function submit(request, file) {
-  const headers = { "Idempotency-Key": crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}` };
-  if (!file) {
-    headers["Content-Type"] = "application/json";
-    return call("/erf", { method: "POST", headers, body: JSON.stringify(request) });
-  }
-  const form = new FormData();
-  form.append("request", new Blob([JSON.stringify(request)], { type: "application/json" }));
-  form.append("model", file, file.name);
-  return call("/erf", { method: "POST", headers, body: form });
-}
-
-export const look = (id) => call(`/erf/${encodeURIComponent(id)}`);
-export const recent = () => call("/erf?page_size=12");
-export const cancel = (id) => call(`/erf/${encodeURIComponent(id)}`, { method: "DELETE" });
-export const ready = () => call("/health/ready");
-
-// Follows a job; `update` gets the whole job whenever something changed. Returns what stops it.
-export function follow(job, update) {
-  const source = new EventSource(job.links.events);
-  let known = job;
-  const merge = (event) => update((known = { ...known, ...JSON.parse(event.data) }));
-  source.addEventListener("snapshot", merge);
-  source.addEventListener("progress", merge);
-  source.addEventListener("end", (event) => {
-    source.close();
-    merge(event);
+// One request; where the service wants a key, the user is asked and the request is sent again.
+export async function send(path, { headers = {}, ...options } = {}) {
+  const used = key();
+  const response = await answered(path, {
+    ...options,
+    headers: used ? { ...headers, Authorization: `Bearer ${used}` } : headers,
   });
-  return () => source.close();
+  if (response.ok) return response;
+  const problem = new Problem({
+    status: response.status,
+    title: `Status ${response.status}`,
+    ...(await response.json().catch(() => ({}))),
+  });
+  if (response.status === 401 && (key() !== used || (await ask(problem.message))))
+    return send(path, { headers, ...options });
+  throw problem;
 }
+
+async function answered(path, options) {
+  try {
+    return await fetch(path, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem({ title: "No answer", detail: "The service cannot be reached. Is it running?" });
+  }
+}
+
+const json = async (path, options) => (await send(path, options)).json();
+const at = (id) => `/erf/${encodeURIComponent(id)}`;
+const unique = () => crypto.randomUUID?.() ?? `${Date.now()}-${Math.random().toString(36).slice(2)}`;
+
+export function submit(request) {
+  const headers = { "Content-Type": "application/json", "Idempotency-Key": unique() };
+  return json("/erf", { method: "POST", headers, body: JSON.stringify(request) });
+}
+
+export const look = (id) => json(at(id));
+export const text = async (path) => (await send(path)).text();
+export const bytes = async (path) => (await send(path)).arrayBuffer();
+export const recent = (token) => json(`/erf?page_size=12${token ? `&page_token=${encodeURIComponent(token)}` : ""}`);
+export const cancel = (id) => json(at(id), { method: "DELETE" });
+export const remove = (id) => send(`${at(id)}?purge=1`, { method: "DELETE" });
+export const ready = () => json("/health/ready");
+export const presets = () => json("/page/presets.json");
+export const model = (sha256) => json(`/models/${sha256}`);
+
+// The map of a job, or of one unit of its grid, or of one layer of its profile.
+export function mapPath(job, { unit, layer } = {}) {
+  const query = new URLSearchParams(unit ? { unit: unit.join(",") } : layer ? { layer } : {});
+  return query.size ? `${job.links.map}?${query}` : job.links.map;
+}
+
+function upload(path, file) {
+  const headers = {
+    "Content-Type": "application/octet-stream",
+    "Content-Disposition": `attachment; filename="${headerText(file.name)}"`,
+  };
+  return json(path, { method: "POST", headers, body: file });
+}
+
+// UTF-8 as the bytes that a header may carry, without what would end the quotes.
+function headerText(text) {
+  const bytes = new TextEncoder().encode(text.replace(/["\\\p{Cc}]/gu, "_"));
+  return String.fromCharCode(...bytes);
+}
+
+export const storeModel = (file) => upload("/models", file);
+export const storeImages = (file) => upload("/files", file);

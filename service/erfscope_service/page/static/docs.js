@@ -1,66 +1,135 @@
 // The reference: the service's own OpenAPI document as a readable page.
 
-const METHODS = ["post", "get", "delete"];
+import { $, h } from "/page/dom.js";
+import { fields, prose, resolved, table, typeOf } from "/page/schema.js";
+import { written } from "/page/spec.js";
 
-function element(tag, className, ...children) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  made.append(...children);
-  return made;
+const METHODS = ["get", "post", "put", "delete"];
+const FIELDS = ["Field", "Type", "Default", "Meaning"];
+
+const anchor = (method, path) => `${method}${path.replace(/[^a-z0-9]+/gi, "-").replace(/-$/, "")}`;
+const title = (words) => h("h4", { textContent: words });
+
+// Every [method, path, operation] that carries a tag.
+function operations(spec, tag) {
+  return Object.entries(spec.paths).flatMap(([path, methods]) =>
+    METHODS.filter((method) => methods[method]?.tags?.includes(tag)).map((method) => [method, path, methods[method]]),
+  );
 }
 
-// `code` between backticks, the rest as it is.
-function prose(text) {
-  return text.split("`").map((part, i) => (i % 2 ? element("code", "", part) : part));
-}
-
-function table(rows) {
-  const body = element("tbody", "");
-  for (const cells of rows) body.append(element("tr", "", ...cells.map((cell) => element("td", "", ...prose(cell)))));
-  return element("table", "", body);
-}
-
-function typeOf(schema = {}) {
-  const options = schema.enum ?? schema.anyOf?.map(typeOf).filter((type) => type !== "null");
-  return options ? options.join(" | ") : schema.type ?? "";
-}
-
-function operation(method, path, spec) {
-  const head = element("summary", "", element("span", `method ${method}`, method.toUpperCase()), element("code", "", path));
-  head.append(element("span", "muted", spec.summary));
-  const details = element("details", "operation", head);
-  for (const paragraph of (spec.description ?? "").split("\n\n")) details.append(element("p", "", ...prose(paragraph)));
-  if (spec.parameters) {
-    details.append(element("h3", "", "Parameters"));
-    details.append(table(spec.parameters.map((p) => [`\`${p.name}\``, p.in, typeOf(p.schema), p.description ?? ""])));
-  }
-  if (spec.requestBody) {
-    details.append(element("h3", "", "Body"), element("p", "", ...prose(spec.requestBody.description ?? "")));
-    details.append(table(Object.keys(spec.requestBody.content).map((type) => [`\`${type}\``])));
-  }
-  details.append(element("h3", "", "Responses"));
-  details.append(table(Object.entries(spec.responses).map(([status, response]) =>
-    [`\`${status}\``, response.description, Object.keys(response.content ?? {}).join(", ")])));
+function operation([method, path, told], spec) {
+  const head = h(
+    "summary",
+    {},
+    h("span", { className: `method ${method}`, textContent: method.toUpperCase() }),
+    h("code", { textContent: path }),
+    h("span", { className: "muted", textContent: told.summary }),
+  );
+  const words = (told.description ?? "").split("\n\n").map((paragraph) => h("p", {}, ...prose(paragraph)));
+  const details = h("details", { className: "operation", id: anchor(method, path) }, head, ...words);
+  if (told.parameters?.length) details.append(title("Parameters"), parameters(told.parameters, spec));
+  if (told.requestBody) details.append(...requestBody(told.requestBody, spec));
+  details.append(title("Responses"), ...responses(told.responses, spec));
   return details;
 }
 
-function sections(document_) {
-  return document_.tags.map((tag) => {
-    const section = element("section", "", element("h2", "", tag.name), element("p", "muted", ...prose(tag.description)));
-    for (const [path, operations] of Object.entries(document_.paths)) {
-      for (const method of METHODS) {
-        if (operations[method]?.tags.includes(tag.name)) section.append(operation(method, path, operations[method]));
-      }
-    }
-    return section;
-  });
+function parameters(found, spec) {
+  const rows = found.map((given) => resolved(given, spec));
+  return table(
+    ["Name", "In", "Type", "Meaning"],
+    rows.map(({ name, in: where, schema, description = "" }) => [
+      `\`${name}\``,
+      where,
+      typeOf(schema, spec),
+      description,
+    ]),
+  );
 }
 
-function problems(description) {
-  const rows = description.split("\n").filter((line) => line.startsWith("| `/problems/"));
-  return rows.map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
+function requestBody({ description = "", content }, spec) {
+  const made = [title("Body"), h("p", {}, ...prose(description))];
+  const types = Object.entries(content);
+  made.push(h("p", {}, ...types.flatMap(([type], i) => [i ? ", " : "", h("code", { textContent: type })])));
+  const told = types.find(([, { schema }]) => fields(schema, spec).length);
+  if (told) made.push(table(FIELDS, fields(told[1].schema, spec)));
+  for (const [type, media] of types) made.push(...examples(media, type));
+  return made;
+}
+
+function examples({ examples: named = {}, example }, type) {
+  const all = Object.entries(example === undefined ? named : { [type]: { value: example } });
+  return all.map(([name, { summary, value }]) =>
+    h("details", {}, h("summary", { textContent: `Example: ${summary ?? name}` }), code(value)),
+  );
+}
+
+const code = (value) =>
+  h("pre", { tabIndex: 0 }, h("code", { textContent: typeof value === "string" ? value : written(value) }));
+
+function responses(found, spec) {
+  const rows = Object.entries(found).map(([status, { description, content = {} }]) => [
+    `\`${status}\``,
+    description,
+    Object.keys(content).join(", "),
+  ]);
+  const success = Object.entries(found).find(([status]) => status.startsWith("2"))?.[1];
+  const media = Object.entries(success?.content ?? {})[0];
+  const made = [table(["Status", "Meaning", "Media type"], rows)];
+  const told = media ? fields(media[1].schema, spec) : [];
+  if (told.length)
+    made.push(h("details", {}, h("summary", { textContent: "Fields of the answer" }), table(FIELDS, told)));
+  if (media) made.push(...examples(media[1], media[0]));
+  return made;
+}
+
+function section({ name, description }, spec) {
+  const found = operations(spec, name);
+  if (!found.length) return [];
+  const heading = h("h2", { id: name, textContent: name });
+  const words = h("p", { className: "muted" }, ...prose(description ?? ""));
+  return [h("section", {}, heading, words, ...found.map((one) => operation(one, spec)))];
+}
+
+function problems({ info }) {
+  const rows = info.description.split("\n").filter((line) => line.startsWith("| `/problems/"));
+  const cells = rows.map((line) =>
+    line
+      .split("|")
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  );
+  return table(["Type", "Status", "Meaning"], cells);
+}
+
+function contents(spec) {
+  return spec.tags.flatMap(({ name }) =>
+    operations(spec, name).map(([method, path]) =>
+      h(
+        "li",
+        {},
+        h(
+          "a",
+          { href: `#${anchor(method, path)}` },
+          h("span", { className: "method", textContent: method.toUpperCase() }),
+          ` ${path}`,
+        ),
+      ),
+    ),
+  );
+}
+
+// An address with an anchor opens the operation that it names.
+function open() {
+  const named = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (!named) return;
+  if (named.matches("details")) named.open = true;
+  named.scrollIntoView({ block: "start" });
 }
 
 const spec = await (await fetch("/openapi.json")).json();
-document.getElementById("operations").replaceChildren(...sections(spec));
-document.getElementById("problems").replaceWith(table(problems(spec.info.description)).firstChild);
+$("version").textContent = `version ${spec.info.version}`;
+$("contents").replaceChildren(...contents(spec));
+$("operations").replaceChildren(...spec.tags.flatMap((tag) => section(tag, spec)));
+$("problems").replaceChildren(problems(spec));
+window.addEventListener("hashchange", open);
+open();

@@ -1,168 +1,63 @@
-// The page: a form that submits, a card that follows one job, a list of recent ones.
+// The page: what the address bar says is what is shown. #/job/ID, #/compare/ID+ID, or nothing yet.
 
 import * as api from "/page/api.js";
-import { rows } from "/page/metrics.js";
+import { showComparison } from "/page/compare.js";
+import { $, h } from "/page/dom.js";
+import * as form from "/page/form.js";
+import * as history_ from "/page/history.js";
+import { showJob } from "/page/job.js";
+import * as key from "/page/key.js";
+import { complain } from "/page/problem.js";
 
-const $ = (id) => document.getElementById(id);
-const ENDED = new Set(["succeeded", "failed", "canceled", "expired"]);
-const EXAMPLE = `{
-  "name": "plain-10",
-  "input": {"channels": 3, "size": [64, 64]},
-  "layers": [
-    {"type": "repeat", "times": 10, "layers": [
-      {"type": "conv", "out_channels": 16,
-       "kernel_size": 3, "padding": 1},
-      {"type": "relu"}
-    ]}
-  ]
-}
-`;
+const PAUSE = 15_000; // milliseconds between looks at workers and open jobs
 
-let file = null;
-let shown = null;
-let listed = null; // the status of the shown job when the list was last read
 let stop = () => {};
+let held = null; // the job that POST /erf just answered with
 
-// ---- the form
-
-function isSpec() {
-  return $("form").elements.kind.value === "spec";
-}
-
-function showKind() {
-  $("drop").hidden = isSpec();
-  $("spec").hidden = !isSpec();
-}
-
-function choose(chosen) {
-  if (!chosen) return;
-  file = chosen;
-  $("file-name").textContent = chosen.name;
-  $("file-hint").textContent = `${(chosen.size / 2 ** 20).toFixed(1)} MiB, click to choose another`;
-}
-
-function request() {
-  const layer = $("layer").value.trim();
-  const shape = $("shape").value.trim();
-  const asked = {
-    average: { inputs: Number($("inputs").value), statistic: $("statistic").value },
-  };
-  if (layer) asked.target = { layer };
-  if (shape) asked.input = { shape: shape.split(",").map(Number) };
-  if (isSpec()) asked.model = { architecture: parsedSpec() };
-  return asked;
-}
-
-function parsedSpec() {
-  try {
-    return JSON.parse($("spec").value);
-  } catch (error) {
-    throw new api.Problem({ detail: `The spec is not JSON: ${error.message}` });
-  }
-}
-
-function complain(element, problem) {
-  element.hidden = !problem;
-  element.textContent = problem ? [problem.title, problem.message ?? problem.detail].filter(Boolean).join(": ") : "";
-}
-
-async function submit(event) {
-  event.preventDefault();
-  complain($("problem"), null);
-  $("submit").disabled = true;
-  try {
-    if (!isSpec() && !file) throw new api.Problem({ detail: "Choose an ONNX file first." });
-    show(await api.submit(request(), isSpec() ? null : file));
-    $("job").scrollIntoView({ behavior: "smooth", block: "nearest" });
-    await list();
-  } catch (error) {
-    complain($("problem"), error);
-  } finally {
-    $("submit").disabled = false;
-  }
-}
-
-// ---- the card
-
-function show(job) {
+async function route() {
   stop();
-  shown = job.id;
-  listed = job.status;
-  history.replaceState(null, "", `#${job.id}`);
-  $("empty").hidden = true;
-  $("card").hidden = false;
-  $("heatmap").removeAttribute("src");
-  update(job);
-  stop = ENDED.has(job.status) ? () => {} : api.follow(job, update);
-}
-
-function update(job) {
-  if (job.id !== shown) return; // an answer that comes after another job was opened
-  const ended = ENDED.has(job.status);
-  $("name").textContent = job.model.name;
-  $("state").textContent = job.cached ? `${job.status}, from the store` : job.status;
-  $("state").dataset.state = job.status;
-  $("cancel").hidden = ended;
-  $("running").hidden = ended;
-  $("progress").value = job.progress;
-  $("stage").textContent = job.status === "queued" ? "waiting for a worker" : `${job.stage} ${Math.round(100 * job.progress)} %`;
-  complain($("error"), job.error);
-  $("done").hidden = job.status !== "succeeded" || !job.result;
-  if (job.result) fill(job);
-  if (job.status !== listed) list();
-  listed = job.status;
-}
-
-function fill(job) {
-  $("metrics").replaceChildren(...rows(job.result).map(row));
-  $("npy").href = job.links.map;
-  $("json").href = job.links.self;
-  $("heatmap").alt = `Heat map of the effective receptive field of ${job.result.layer.name}`;
-  $("card").dataset.heatmap = job.links.heatmap;
-  draw();
-}
-
-function row([label, value, meaning]) {
-  const line = document.createElement("tr");
-  for (const [tag, text] of [["th", label], ["td", value], ["td", meaning]]) {
-    line.append(Object.assign(document.createElement(tag), { textContent: text }));
-  }
-  line.firstChild.scope = "row";
-  return line;
-}
-
-function draw() {
-  const look = new URLSearchParams();
-  if ($("scale").value !== "sqrt") look.set("scale", $("scale").value);
-  if ($("colormap").value !== "viridis") look.set("colormap", $("colormap").value);
-  const url = $("card").dataset.heatmap + (look.size ? `?${look}` : "");
-  if ($("heatmap").getAttribute("src") !== url) $("heatmap").src = url;
-  $("png").href = url;
-}
-
-// ---- recent jobs, and whether anyone works
-
-async function list() {
-  const { jobs } = await api.recent();
-  $("recent").replaceChildren(...jobs.map((job) => {
-    const button = Object.assign(document.createElement("button"), { type: "button", className: "entry" });
-    const name = Object.assign(document.createElement("span"), { textContent: job.model.name });
-    const state = Object.assign(document.createElement("span"), { textContent: job.status, className: "state" });
-    state.dataset.state = job.status;
-    button.append(name, state);
-    button.addEventListener("click", () => open(job.id));
-    const item = document.createElement("li");
-    item.append(button);
-    return item;
-  }));
-}
-
-async function open(id) {
+  stop = () => {};
+  const address = location.hash;
+  const [, kind, rest = ""] = address.split("/");
+  history_.draw();
   try {
-    show(await api.look(id));
+    if (kind === "job") await open(decodeURIComponent(rest), address);
+    else if (kind === "compare") await showComparison($("view"), rest.split("+").map(decodeURIComponent));
+    else empty();
   } catch (error) {
-    complain($("problem"), error);
+    if (address !== location.hash) return;
+    const problem = h("div", { className: "problem", aria: { role: "alert" } });
+    complain(problem, error);
+    $("view").replaceChildren(problem);
   }
+}
+
+async function open(id, address) {
+  const job = held?.id === id ? held : await api.look(id);
+  if (address === location.hash) stop = showJob($("view"), job, { reuse: form.reuse, changed: () => history_.load() });
+}
+
+function empty() {
+  $("view").replaceChildren(
+    h(
+      "div",
+      { className: "empty" },
+      h("p", {}, h("strong", { textContent: "Choose a network and measure it." })),
+      h("p", {
+        textContent: "The map shows where in the input one unit of a layer really looks, next to where it could look.",
+      }),
+    ),
+  );
+}
+
+function submitted(job) {
+  held = job;
+  const address = `#/job/${encodeURIComponent(job.id)}`;
+  if (location.hash === address) route();
+  else location.hash = address;
+  history_.load();
+  if (matchMedia("(max-width: 60rem)").matches) $("view").scrollIntoView({ block: "start" });
+  $("view").focus({ preventScroll: true });
 }
 
 async function countWorkers() {
@@ -176,23 +71,12 @@ async function countWorkers() {
   }
 }
 
-$("spec").value = EXAMPLE;
-$("form").addEventListener("submit", submit);
-for (const radio of $("form").elements.kind) radio.addEventListener("change", showKind);
-$("file").addEventListener("change", () => choose($("file").files[0]));
-for (const name of ["dragover", "drop"]) document.addEventListener(name, (event) => event.preventDefault());
-$("drop").addEventListener("dragover", () => $("drop").classList.add("over"));
-$("drop").addEventListener("dragleave", () => $("drop").classList.remove("over"));
-$("drop").addEventListener("drop", (event) => {
-  $("drop").classList.remove("over");
-  choose(event.dataTransfer.files[0]);
-});
-$("scale").addEventListener("change", draw);
-$("colormap").addEventListener("change", draw);
-$("cancel").addEventListener("click", () => api.cancel(shown).then(update, (error) => complain($("problem"), error)));
-
-showKind();
+form.setUp(submitted).catch((error) => complain($("problem"), error)); // first: a file may be dropped at once
+key.show();
+$("forget-key").addEventListener("click", key.forget);
+history_.setUp();
+window.addEventListener("hashchange", route);
 countWorkers();
-setInterval(countWorkers, 10_000);
-list().catch((error) => complain($("problem"), error));
-if (location.hash.length > 1) open(decodeURIComponent(location.hash.slice(1)));
+setInterval(() => document.hidden || (countWorkers(), history_.refresh()), PAUSE);
+route();
+history_.load();

@@ -1,0 +1,115 @@
+// Two or more measurements side by side: one scale of pixels, one scale of colours, one table.
+
+import * as api from "/page/api.js";
+import { choice, h } from "/page/dom.js";
+import { maximum, sum } from "/page/field.js";
+import { figure } from "/page/figure.js";
+import { unitName } from "/page/format.js";
+import { described, flat, written } from "/page/metrics.js";
+import * as npy from "/page/npy.js";
+import { radials } from "/page/profile.js";
+import { table } from "/page/result.js";
+import { look, set } from "/page/state.js";
+import { toolbar } from "/page/toolbar.js";
+
+const VALUES = [
+  ["peak", "each to its own maximum"],
+  ["mass", "share of the mass, one scale"],
+];
+
+// Shows the jobs of these ids in `host`; throws a Problem where one of them cannot be shown.
+export async function showComparison(host, ids) {
+  host.replaceChildren(h("p", { className: "empty muted", textContent: "Loading …" }));
+  const jobs = await Promise.all(ids.map(api.look));
+  const unfinished = jobs.find(({ result }) => !result);
+  if (unfinished)
+    throw new api.Problem({
+      title: "Not to compare yet",
+      detail: `${unfinished.model.name} is ${unfinished.status}; only finished measurements can be compared.`,
+    });
+  const fields = await Promise.all(jobs.map(async (job) => npy.parse(await api.bytes(job.links.map))));
+  const names = distinct(jobs);
+  const panels = h("div", { className: "panels" });
+  const draw = () => panels.replaceChildren(...side(jobs, fields, names));
+  const ranks = new Set(fields.map(({ shape }) => shape.length));
+  const controls = toolbar({ rank: Math.max(...ranks), hasView: false, complain: () => {} });
+  controls.prepend(choice("Values", VALUES, look.values, (values) => (set({ values }), draw())));
+  draw();
+  const curves = jobs
+    .map(({ result }, i) => ({ name: names[i], ...result.radial }))
+    .filter(({ radius }) => radius.length);
+  host.replaceChildren(
+    h(
+      "article",
+      { className: "card", aria: { label: "Comparison" } },
+      h("div", { className: "title" }, h("h2", { textContent: `Comparison of ${jobs.length}`, tabIndex: -1 })),
+      controls,
+      panels,
+      h("h3", { textContent: "Mass by distance from the centre" }),
+      radials(curves),
+      h("h3", { textContent: "Metrics" }),
+      metrics(jobs, names),
+    ),
+  );
+}
+
+// What tells the jobs apart: the model, then the layer, then what else was asked, until no two are alike.
+function distinct(jobs) {
+  const told = [
+    ({ model }) => model.name,
+    ({ result }) => result.layer.name,
+    ({ result }) => unitName(result.unit),
+    ({ request }) => request.average.statistic,
+    ({ request }) => `${request.average.inputs} samples`,
+    ({ request }) => `seed ${request.average.seed}`,
+    ({ request }) => request.weights,
+    ({ request }) => request.dtype,
+    ({ request }) => request.method,
+    ({ result }) => result.input_shape.join("×"),
+  ];
+  let names = jobs.map(() => "");
+  for (const tell of told) {
+    if (new Set(names).size === jobs.length) break;
+    const words = jobs.map(tell);
+    if (names[0] && new Set(words).size === 1) continue;
+    names = names.map((name, i) => (name ? `${name} · ${words[i]}` : words[i]));
+  }
+  return names;
+}
+
+// Every figure shows as many pixels as the largest input has, around its own centre, so that lengths compare.
+function side(jobs, fields, names) {
+  const rank = Math.max(...fields.map(({ shape }) => shape.length));
+  const extents = Array.from({ length: rank }, (_, axis) => Math.max(...fields.map(({ shape }) => shape[axis] ?? 0)));
+  const isMass = look.values === "mass";
+  const scaled = fields.map((field) =>
+    isMass ? { ...field, values: field.values.map((value) => value / (sum(field.values) || 1)) } : field,
+  );
+  const top = isMass ? Math.max(...scaled.map(({ values }) => maximum(values))) : undefined;
+  return jobs.map(({ id, result, model }, i) => {
+    const subject = {
+      field: scaled[i],
+      trf: result.trf,
+      top,
+      size: extents.slice(0, scaled[i].shape.length),
+      label: `Map of ${names[i]}.`,
+      barTitle: isMass ? "share of the highest density" : undefined,
+    };
+    const link = h("a", { href: `#/job/${encodeURIComponent(id)}`, textContent: names[i] });
+    return h("section", { className: "panel", aria: { label: model.name } }, h("h3", {}, link), figure(subject).root);
+  });
+}
+
+function metrics(jobs, names) {
+  const columns = jobs.map(({ result }) => new Map(flat(result)));
+  const all = [...new Set(columns.flatMap((column) => [...column.keys()]))];
+  const rows = all
+    .filter((name) => columns.some((column) => (column.get(name) ?? null) !== null))
+    .map((name) => {
+      const cells = jobs.map(({ result }, i) =>
+        written(name, columns[i].get(name) ?? null, result.stderr[name], result.trf.size.length),
+      );
+      return [described(name, jobs[0].result.trf.size.length).label, ...cells];
+    });
+  return table(["Metric", ...names], rows);
+}

@@ -1,0 +1,103 @@
+// A map as numbers: planes through it, sums along axes, the levels that hold a share of its mass. Pure.
+
+// A 2-D cut: of a volume at `index` of `axis`; of a plane itself. Height × width, row by row.
+export function plane({ shape, values }, axis = 0, index = 0) {
+  if (shape.length === 2) return { height: shape[0], width: shape[1], values };
+  const [depth, rows, columns] = shape;
+  const strides = [rows * columns, columns, 1];
+  const [down, across] = [0, 1, 2].filter((other) => other !== axis);
+  const cut = new Float64Array(shape[down] * shape[across]);
+  for (let y = 0, to = 0; y < shape[down]; y++) {
+    for (let x = 0; x < shape[across]; x++, to++) {
+      cut[to] = values[index * strides[axis] + y * strides[down] + x * strides[across]];
+    }
+  }
+  return { height: shape[down], width: shape[across], values: cut };
+}
+
+export function sum(values) {
+  let total = 0;
+  for (const value of values) total += value;
+  return total;
+}
+
+export function maximum(values) {
+  let top = 0;
+  for (const value of values) if (value > top) top = value;
+  return top;
+}
+
+// Mass by row and by column of a plane.
+export function marginals({ height, width, values }) {
+  const rows = new Float64Array(height);
+  const columns = new Float64Array(width);
+  for (let y = 0, at = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, at++) {
+      rows[y] += values[at];
+      columns[x] += values[at];
+    }
+  }
+  return { rows, columns };
+}
+
+// For each share the level whose superlevel set is the smallest that holds that share of the mass; null without mass.
+export function massLevels(values, shares) {
+  const falling = Float64Array.from(values).sort().reverse();
+  const total = sum(falling);
+  if (!(total > 0)) return null;
+  const levels = [];
+  let held = 0;
+  let at = -1;
+  for (const share of shares) {
+    while (at + 1 < falling.length && held < share * total) held += falling[++at];
+    let below = at;
+    while (below < falling.length && falling[below] === falling[at]) below++;
+    levels.push((falling[at] + (falling[below] ?? 0)) / 2);
+  }
+  return levels;
+}
+
+// Gaussian smoothing with reflected borders, one axis after the other.
+export function smoothed({ height, width, values }, sigma) {
+  if (sigma === 0) return { height, width, values };
+  const radius = Math.ceil(3 * sigma);
+  const kernel = Float64Array.from({ length: 2 * radius + 1 }, (_, i) =>
+    Math.exp(-((i - radius) ** 2) / (2 * sigma ** 2)),
+  );
+  const weight = sum(kernel);
+  const across = along(values, height, width, width, 1, kernel, radius, weight);
+  return { height, width, values: along(across, width, height, 1, width, kernel, radius, weight) };
+}
+
+function along(from, lines, length, lineStride, stride, kernel, radius, weight) {
+  const to = new Float64Array(from.length);
+  for (let line = 0; line < lines; line++) {
+    for (let i = 0; i < length; i++) {
+      let total = 0;
+      for (let k = -radius; k <= radius; k++) {
+        total += kernel[k + radius] * from[line * lineStride + reflected(i + k, length) * stride];
+      }
+      to[line * lineStride + i * stride] = total / weight;
+    }
+  }
+  return to;
+}
+
+function reflected(i, length) {
+  while (i < 0 || i >= length) i = i < 0 ? -1 - i : 2 * length - 1 - i;
+  return i;
+}
+
+// Means of square blocks, so that tracing a large map stays quick; what is left over at the far edges is dropped.
+export function blockMean({ height, width, values }, block) {
+  if (block === 1) return { height, width, values };
+  const rows = Math.floor(height / block);
+  const columns = Math.floor(width / block);
+  const means = new Float64Array(rows * columns);
+  for (let y = 0; y < rows * block; y++) {
+    for (let x = 0; x < columns * block; x++) {
+      means[Math.floor(y / block) * columns + Math.floor(x / block)] += values[y * width + x] / block ** 2;
+    }
+  }
+  return { height: rows, width: columns, values: means };
+}

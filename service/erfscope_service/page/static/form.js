@@ -1,0 +1,138 @@
+// The form: a network, a layer, a unit, options; and what it sends.
+
+import * as api from "/page/api.js";
+import { $ } from "/page/dom.js";
+import { mebibytes } from "/page/format.js";
+import * as layers from "/page/layers.js";
+import { complain, point } from "/page/problem.js";
+import * as request from "/page/request.js";
+import * as spec from "/page/spec.js";
+import * as unit from "/page/unit.js";
+import { uploads } from "/page/upload.js";
+
+let model = null; // StoredModel
+let images = null; // StoredFile
+let files = null;
+
+const isSpec = () => $("form").elements.kind.value === "spec";
+
+// `submitted` gets the job that the service answers with.
+export async function setUp(submitted) {
+  layers.setUp((row) => unit.fit(row ? extentsOf(row) : null));
+  unit.setUp(preview);
+  files = uploads(modelChanged);
+  $("form").addEventListener("submit", (event) => (event.preventDefault(), submit(submitted)));
+  $("form").addEventListener("input", preview);
+  $("as-json").addEventListener("toggle", preview);
+  for (const radio of $("form").elements.kind) radio.addEventListener("change", showKind);
+  $("source").addEventListener("change", showImages);
+  $("images").addEventListener("change", storeImages);
+  showKind();
+  await spec.load(showKind);
+  showKind();
+}
+
+// Puts a job's question into the form.
+export async function reuse(job) {
+  const { sha256, architecture } = job.request.model ?? {};
+  $("form").elements.kind.value = architecture ? "spec" : "file";
+  if (architecture) spec.write(plain(architecture));
+  showKind();
+  request.write(job.request);
+  images = job.request.input.images ? { sha256: job.request.input.images } : null;
+  $("images-hint").textContent = images ? "The images of that job." : "";
+  showImages();
+  if (sha256) await files.reopen(sha256);
+  preview();
+  $("ask").scrollIntoView({ block: "start" });
+}
+
+// A spec comes back with every default written out; what is null says nothing.
+function plain(value) {
+  if (Array.isArray(value)) return value.map(plain);
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, one]) => one !== null)
+      .map(([name, one]) => [name, plain(one)]),
+  );
+}
+
+function modelChanged(changed) {
+  if (changed?.spec) {
+    $("form").elements.kind.value = "spec";
+    spec.write(changed.spec);
+    return showKind();
+  }
+  if (changed?.sha256 !== model?.sha256 && model) layers.pick("auto");
+  model = changed;
+  $("form").elements.kind.value = "file";
+  showKind();
+}
+
+function showKind() {
+  $("file-panel").hidden = isSpec();
+  $("spec-panel").hidden = !isSpec();
+  $("submit").disabled = !isSpec() && !model;
+  if (isSpec()) layers.show(spec.names(), "Named blocks of the spec are listed; a profile along depth finds the rest.");
+  else layers.show(model?.inspection?.layers ?? [], listed());
+  preview();
+}
+
+function listed() {
+  const { inspection, status } = model ?? {};
+  if (!inspection)
+    return model && status !== "failed" ? "Looking for the layers …" : "Layers are listed once a file is here.";
+  const last = inspection.default_layer ? ` auto is ${inspection.default_layer}.` : "";
+  return `${inspection.layers.length} layers, type to search.${last}`;
+}
+
+// Which axes of a layer are spatial: those whose extent is the input's over the layer's stride. Null where none fit.
+function extentsOf({ shape, trf_stride: stride }) {
+  const space = model?.inspection?.input_shape.slice(1);
+  if (isSpec() || !space || !shape || shape.length < space.length) return null;
+  const fits = (from) =>
+    space.every((extent, i) => Math.abs(shape[from + i] - extent / (stride[i] || 1)) <= 2 + 0.1 * shape[from + i]);
+  const from = [shape.length - space.length, 0].find(fits);
+  return from === undefined ? null : shape.slice(from, from + space.length);
+}
+
+const showImages = () => ($("images-panel").hidden = $("source").value !== "images");
+
+async function storeImages() {
+  const file = $("images").files[0];
+  if (!file) return;
+  $("images-hint").textContent = "uploading …";
+  try {
+    images = await api.storeImages(file);
+    $("images-hint").textContent = `${file.name}, ${mebibytes(file.size)}, stored`;
+  } catch (error) {
+    $("images-hint").textContent = "";
+    complain($("problem"), error);
+  }
+  preview();
+}
+
+const asked = () => request.read(isSpec() ? { architecture: spec.parsed() } : { sha256: model?.sha256 }, images);
+
+function preview() {
+  if (!$("as-json").open) return;
+  try {
+    $("request-json").textContent = spec.written(asked());
+  } catch (error) {
+    $("request-json").textContent = error.message;
+  }
+}
+
+async function submit(submitted) {
+  complain($("problem"), null);
+  $("submit").disabled = true;
+  try {
+    submitted(await api.submit(asked()));
+  } catch (error) {
+    complain($("problem"), error);
+    point(error);
+  } finally {
+    $("submit").disabled = !isSpec() && !model;
+  }
+}

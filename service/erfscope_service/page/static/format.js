@@ -1,0 +1,67 @@
+// Numbers, shapes and times as people read them. Pure.
+
+const SPACE = "\u202f"; // narrow, keeps a number and its unit together
+
+// Four significant digits, never an exponent: 0.0123, 41.2, 21,450; a whole number as one, even where a root left
+// 12.999….
+export function number(value, digits = 4) {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  if (Math.abs(value - Math.round(value)) <= 1e-9 * Math.abs(value)) return fixed(Math.round(value), 0);
+  if (Math.abs(value) < 1e-4) return value > 0 ? "< 0.0001" : "> −0.0001";
+  const decimals = Math.max(0, digits - 1 - Math.floor(Math.log10(Math.abs(value))));
+  return fixed(value, Math.min(decimals, digits));
+}
+
+export function fixed(value, decimals) {
+  const text = value.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  return text.replace("-", "−");
+}
+
+// The value with as many decimals as its standard error has two digits of, and that error.
+export function withError(value, error, unit = "") {
+  const tail = unit ? SPACE + unit : "";
+  if (value === null || value === undefined) return "–";
+  if (!error || !Number.isFinite(error) || error < 1e-6) return number(value) + tail;
+  const decimals = Math.min(6, Math.max(0, 1 - Math.floor(Math.log10(error))));
+  return `${fixed(value, decimals)} ± ${fixed(error, decimals)}${tail}`;
+}
+
+export const by = (values) => values.map((value) => number(value)).join(" × ");
+export const pixels = (value, digits) =>
+  value === null || value === undefined ? "–" : number(value, digits) + SPACE + "px";
+export const percent = (value, digits = 3) =>
+  value === null || value === undefined ? "–" : number(100 * value, digits) + SPACE + "%";
+export const unitName = (unit) => `(${unit.join(", ")})`;
+export const mebibytes = (bytes) =>
+  bytes < 2 ** 20 ? `${fixed(bytes / 1024, 1)} KiB` : `${fixed(bytes / 2 ** 20, 1)} MiB`;
+
+const STEPS = [
+  ["second", 60],
+  ["minute", 60],
+  ["hour", 24],
+  ["day", 30],
+  ["month", 12],
+  ["year", Infinity],
+];
+const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+
+export function ago(time) {
+  let amount = (new Date(time) - Date.now()) / 1000;
+  for (const [unit, size] of STEPS) {
+    if (Math.abs(amount) < size) return relative.format(Math.round(amount), unit);
+    amount /= size;
+  }
+}
+
+export const clock = (time) => new Date(time).toLocaleString("en", { dateStyle: "medium", timeStyle: "medium" });
+
+export function duration(seconds) {
+  if (seconds === null || seconds === undefined) return "";
+  return seconds < 60 ? `${number(seconds, 3)} s` : `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+}
+
+// What a request asks of the target, in a few words.
+export function targetWords({ layer, unit }) {
+  const where = unit === "center" ? "centre" : Array.isArray(unit) ? unitName(unit) : `grid ${unit.grid.join(" × ")}`;
+  return `${layer === "auto" ? "last layer" : layer} · ${where}`;
+}

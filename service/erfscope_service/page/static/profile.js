@@ -1,0 +1,107 @@
+// Profiles as charts: the fields along depth, and the map by distance from its centre.
+
+import { button, h } from "/page/dom.js";
+import { by, percent, pixels, withError } from "/page/format.js";
+import { plot } from "/page/plot.js";
+
+const side = (sizes) => sizes.reduce((a, b) => a * b, 1) ** (1 / sizes.length);
+const top = (values) => 1.05 * Math.max(1e-9, ...values.filter((value) => value !== null && Number.isFinite(value)));
+
+// TRF, ERF and half-mass side of each layer, and a table whose rows show the layer's map.
+export function depth({ layers, maps }, show) {
+  const xs = {
+    low: 0,
+    high: Math.max(1, layers.length - 1),
+    title: "layer, from input to output",
+    ticks: marks(layers.length),
+  };
+  const line = (name, value) => ({
+    name,
+    marks: layers.length < 60,
+    points: layers.map((layer, i) => [i, value(layer)]),
+  });
+  const series = [
+    line("theoretical side", ({ trf_size, is_global }) => (is_global ? null : side(trf_size))),
+    line("effective size", ({ erf_size }) => erf_size),
+    line("side of the 50 % box", ({ mass_50_side }) => mass_50_side),
+  ];
+  // A global field has no size of its own, and theoretical sizes far beyond the rest would press it flat.
+  const high = top(series.flatMap(({ points }) => points.map(([, value]) => value)));
+  const label = `Sizes of ${layers.length} layers, from input to output; the table below has the numbers.`;
+  const picture = plot(() => ({ series, x: xs, y: { low: 0, high, title: "pixels" }, label, height: 300 }));
+  return h("div", {}, picture, table(layers, maps?.layers === false ? null : show));
+}
+
+function marks(count) {
+  const step = Math.max(1, Math.ceil(count / 12));
+  return Array.from({ length: count }, (_, i) => i)
+    .filter((i) => i % step === 0)
+    .map((i) => [i, String(i + 1)]);
+}
+
+function table(layers, show) {
+  const heads = ["Layer", "Operator", "Shape", "TRF", "ERF size", "ERF / TRF", "50 % box"];
+  const head = h("thead", {}, h("tr", {}, ...heads.map((words) => h("th", { scope: "col", textContent: words }))));
+  const rows = layers.map((layer) => {
+    const error = layer.stderr ?? {};
+    const cells = [
+      layer.operator,
+      by(layer.shape),
+      layer.is_global ? "global" : `${by(layer.trf_size)} px`,
+      withError(layer.erf_size, error.erf_size, "px"),
+      percent(layer.erf_ratio),
+      withError(layer.mass_50_side, error.mass_50_side, "px"),
+    ];
+    const name = show
+      ? button(layer.name, () => show({ layer: layer.name }), { className: "link", title: "Show this layer's map" })
+      : layer.name;
+    return h(
+      "tr",
+      {},
+      h("th", { scope: "row" }, name),
+      ...cells.map((words, i) => h("td", { className: i > 1 ? "value" : "", textContent: words })),
+    );
+  });
+  return h(
+    "div",
+    { className: "scroll tall", tabIndex: 0, aria: { role: "region", label: "Layers along depth" } },
+    h("table", {}, head, h("tbody", {}, ...rows)),
+  );
+}
+
+// Mean of the map and cumulative mass by radius, each to its own maximum.
+export function radial({ radial: { radius, profile, cumulative, r50, r90, r99 } }) {
+  return radials([{ name: "", radius, profile, cumulative, r50, r90, r99 }]);
+}
+
+// The same for several measurements in one chart.
+export function radials(found) {
+  const high = Math.max(...found.map(({ radius }) => radius.at(-1) ?? 1));
+  const named = (name, words) => (name ? `${name}: ${words}` : words);
+  const series = found.flatMap(({ name, radius, profile, cumulative }) => {
+    const peak = Math.max(...profile) || 1;
+    const mean = { name: named(name, "mean of the map"), points: radius.map((at, i) => [at, profile[i] / peak]) };
+    const mass = { name: "share of the mass within", points: radius.map((at, i) => [at, cumulative[i]]) };
+    return found.length > 1 ? [{ ...mass, name: name }] : [mean, mass];
+  });
+  const rules = (colours) =>
+    found.length > 1
+      ? []
+      : ["r50", "r90", "r99"]
+          .filter((name) => found[0][name])
+          .map((name, i) => ({
+            at: found[0][name],
+            colour: colours.series[2],
+            dash: ["none", "7 4", "2 3"][i],
+            name: `${name} ${pixels(found[0][name], 3)}`,
+          }));
+  const title = found.length > 1 ? "share of the mass within" : "share";
+  return plot((colours) => ({
+    series,
+    rules: rules(colours),
+    x: { low: 0, high, title: "distance from the projected centre (px)" },
+    y: { low: 0, high: 1, title },
+    label: "Map and mass by distance from the projected centre",
+    height: 280,
+  }));
+}

@@ -1,0 +1,173 @@
+// A finished measurement: what matters at a glance, the map, and everything else below it.
+
+import { h } from "/page/dom.js";
+import { by, number, percent, unitName } from "/page/format.js";
+import { maps } from "/page/maps.js";
+import { HEADLINE, described, flat, grouped, written } from "/page/metrics.js";
+import { depth, radial } from "/page/profile.js";
+import { units } from "/page/units.js";
+
+export function result(job) {
+  const found = job.result;
+  const front = maps(job);
+  const show = (part) => (front.show(part), front.root.scrollIntoView({ block: "start", behavior: "smooth" }));
+  return h(
+    "div",
+    { className: "result" },
+    tiles(found),
+    notes(found),
+    front.root,
+    found.units.length ? section("Units", units(found, show), true) : null,
+    found.layers.length ? section("Along depth", depth(found, show), true) : null,
+    section("Metrics", metrics(found), true),
+    found.radial.radius.length ? section("By distance from the centre", radial(found)) : null,
+    found.gaussian.ranking.length ? section("Fitted shapes", ranking(found)) : null,
+    found.replknet ? section("RepLKNet script", replknet(found)) : null,
+    section("Provenance", provenance(job)),
+  );
+}
+
+function section(title, content, open = false) {
+  return h("details", { className: "section", open }, h("summary", {}, h("h3", { textContent: title })), content);
+}
+
+function tiles(found) {
+  const rank = found.trf.size.length;
+  const values = Object.fromEntries(flat(found));
+  const made = HEADLINE.filter((name) => values[name] !== null).map((name) => {
+    const { label, meaning } = described(name, rank);
+    const value =
+      name === "trf_size" ? `${by(found.trf.size)} px` : written(name, values[name], found.stderr[name], rank);
+    return h(
+      "div",
+      { className: "tile", title: meaning },
+      h("dt", { textContent: label }),
+      h("dd", {}, ...largeAndSmall(value)),
+    );
+  });
+  return h("dl", { className: "tiles" }, ...made);
+}
+
+// "22.6 ± 0.2 px" as the value in its unit, and its error small below.
+function largeAndSmall(value) {
+  const [, main, error, unit] = value.match(/^(.*?) ± ([\d.,]+)(.*)$/) ?? [];
+  return main ? [`${main}${unit}`, h("small", { textContent: `± ${error}` })] : [value];
+}
+
+// The operators that made a field global, the first few of them.
+function through(names) {
+  if (!names.length) return "";
+  return `, through ${names.slice(0, 3).join(", ")}${names.length > 3 ? ` and ${names.length - 3} more` : ""}`;
+}
+
+// What a reader must know before the numbers.
+function notes({ trf, samples, provenance: { notes: said } }) {
+  const words = [...said];
+  if (trf.global) words.unshift(`The unit sees the whole input${through(trf.widened_by)}.`);
+  else if (trf.clipped)
+    words.unshift("The theoretical field sticks out of the input; a larger input shape shows all of it.");
+  if (samples.dead)
+    words.unshift(`${samples.dead} of ${samples.used} samples sent no gradient back (dead units); they count as zero.`);
+  return words.length ? h("ul", { className: "notes" }, ...words.map((word) => h("li", { textContent: word }))) : null;
+}
+
+function metrics(found) {
+  const body = grouped(found).map(({ group, rows }) =>
+    h(
+      "tbody",
+      {},
+      h("tr", { className: "group" }, h("th", { colSpan: 3, scope: "rowgroup", textContent: group })),
+      ...rows.map(({ label, value, meaning }) =>
+        h(
+          "tr",
+          {},
+          h("th", { scope: "row", textContent: label }),
+          h("td", { className: "value", textContent: value }),
+          h("td", { className: "meaning", textContent: meaning }),
+        ),
+      ),
+    ),
+  );
+  const head = h(
+    "thead",
+    {},
+    h(
+      "tr",
+      {},
+      ...["Metric", "Value ± standard error", "Meaning"].map((words) => h("th", { scope: "col", textContent: words })),
+    ),
+  );
+  return h(
+    "div",
+    { className: "scroll" },
+    h("table", { className: "metrics" }, h("caption", { className: "hidden", textContent: "Metrics" }), head, ...body),
+  );
+}
+
+const SHAPES = {
+  gaussian: "Gaussian",
+  generalised_gaussian: "generalised Gaussian",
+  laplace: "Laplace",
+  student_t: "Student t",
+  box: "box",
+};
+
+function ranking({ gaussian }) {
+  const best = gaussian.ranking.find(({ aic }) => aic !== null)?.aic ?? 0;
+  const rows = gaussian.ranking.map(({ shape, r2, aic }) => [
+    SHAPES[shape] ?? shape.replaceAll("_", " "),
+    number(r2, 4),
+    aic === null ? "–" : number(aic - best, 4),
+  ]);
+  return h(
+    "div",
+    {},
+    h("p", {
+      className: "hint",
+      textContent:
+        "The same map fitted by rival shapes, best first. ΔAIC compares them with the best; lower is better.",
+    }),
+    table(["Shape", "R²", "ΔAIC"], rows),
+  );
+}
+
+function replknet({ replknet: shares }) {
+  const rows = Object.entries(shares).map(([t, r]) => [percent(Number(t)), r === null ? "none found" : percent(r)]);
+  return h(
+    "div",
+    {},
+    h("p", {
+      className: "hint",
+      textContent:
+        "Area ratio r of the smallest square that holds more than t of the logarithmic map, as the script computes it.",
+    }),
+    table(["t", "r"], rows),
+  );
+}
+
+export function table(heads, rows) {
+  const head = h("thead", {}, h("tr", {}, ...heads.map((words) => h("th", { scope: "col", textContent: words }))));
+  const body = rows.map(([first, ...rest]) =>
+    h(
+      "tr",
+      {},
+      h("th", { scope: "row", textContent: first }),
+      ...rest.map((cell) => h("td", { className: "value", textContent: cell })),
+    ),
+  );
+  return h("div", { className: "scroll" }, h("table", {}, head, h("tbody", {}, ...body)));
+}
+
+function provenance({ id, result: found, timing }) {
+  const { notes: _, ...facts } = found.provenance;
+  const rows = { job: id, unit: unitName(found.unit), ...facts, worker: timing.worker ?? "" };
+  const words = (value) => (Array.isArray(value) ? value.join(" × ") : String(value ?? "–"));
+  return h(
+    "dl",
+    { className: "facts" },
+    ...Object.entries(rows).flatMap(([name, value]) => [
+      h("dt", { textContent: name.replaceAll("_", " ") }),
+      h("dd", { textContent: words(value) }),
+    ]),
+  );
+}

@@ -1,0 +1,87 @@
+// A network as a spec: presets to start from, and the text to change.
+
+import * as api from "/page/api.js";
+import { $, h } from "/page/dom.js";
+
+const WIDE = 46; // characters on a line of the editor
+const FIRST = "plain-20-relu";
+let presets = [];
+
+// Fills the list of presets; `changed` is called when another network stands in the editor.
+export async function load(changed) {
+  presets = await api.presets();
+  $("preset").append(...presets.map(({ name }) => h("option", { value: name, textContent: name })));
+  $("preset").addEventListener("change", () => (choose($("preset").value), changed()));
+  $("spec").addEventListener("input", () => ($("preset").value = ""));
+  $("spec").addEventListener("change", changed);
+  if (!$("spec").value) choose(FIRST);
+}
+
+function choose(name) {
+  const preset = presets.find((one) => one.name === name);
+  $("preset").value = preset?.name ?? "";
+  $("preset-about").textContent = preset?.about ?? "";
+  if (preset) $("spec").value = written(preset.spec);
+}
+
+export function write(spec) {
+  $("spec").value = typeof spec === "string" ? spec : written(spec);
+  $("preset").value = "";
+  $("preset-about").textContent = "";
+}
+
+// The spec as an object; throws a Problem where the text is no JSON.
+export function parsed() {
+  try {
+    return JSON.parse($("spec").value);
+  } catch (error) {
+    throw new api.Problem({
+      title: "The spec is not JSON",
+      detail: error.message,
+      errors: [{ pointer: "/model/architecture", detail: error.message }],
+    });
+  }
+}
+
+// Names that can be asked for as layers, as far as the spec gives them.
+export function names() {
+  const found = [];
+  try {
+    collect(parsed().layers ?? [], "", found);
+  } catch {
+    return [];
+  }
+  return found;
+}
+
+function collect(layers, prefix, found) {
+  for (const layer of Array.isArray(layers) ? layers : []) {
+    if (layer?.name) found.push({ name: prefix + layer.name, operator: layer.type });
+    if (layer?.layers && layer.type === "sequential")
+      collect(layer.layers, layer.name ? `${prefix}${layer.name}.` : prefix, found);
+  }
+}
+
+// JSON with what fits on a line on one line.
+export function written(value, indent = "") {
+  const flat = onOneLine(value);
+  if (flat.length + indent.length <= WIDE || value === null || typeof value !== "object") return flat;
+  const inner = `${indent}  `;
+  const [open, close] = brackets(value);
+  return `${open}\n${items(value, (one) => written(one, inner))
+    .map((item) => inner + item)
+    .join(",\n")}\n${indent}${close}`;
+}
+
+function onOneLine(value) {
+  if (value === null || typeof value !== "object") return JSON.stringify(value);
+  const [open, close] = brackets(value);
+  return `${open}${items(value, onOneLine).join(", ")}${close}`;
+}
+
+const brackets = (value) => (Array.isArray(value) ? "[]" : "{}");
+
+const items = (value, write) =>
+  Array.isArray(value)
+    ? value.map(write)
+    : Object.entries(value).map(([name, one]) => `${JSON.stringify(name)}: ${write(one)}`);

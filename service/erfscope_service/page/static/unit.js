@@ -1,0 +1,104 @@
+// Which unit: the centre, an index, or a grid; clicked on a picture of the layer or typed.
+
+import { Problem } from "/page/api.js";
+import { $ } from "/page/dom.js";
+import { palette } from "/page/axes.js";
+
+let extents = null; // of the layer's spatial axes, where they are known
+
+const numbers = (text) =>
+  text
+    .split(/[^\d]+/)
+    .filter(Boolean)
+    .map(Number);
+const kind = () => $("form").elements.unit.value;
+const drawable = () => extents?.length === 2;
+
+export function setUp(changed) {
+  for (const radio of $("form").elements.unit) radio.addEventListener("change", () => (draw(), changed()));
+  for (const id of ["unit-index", "unit-grid"]) $(id).addEventListener("input", draw);
+  $("unit-map").addEventListener("click", (event) => {
+    const unit = unitAt(event);
+    if (!unit) return;
+    set(unit);
+    changed();
+  });
+  $("unit-map").addEventListener("pointermove", (event) => hint(unitAt(event)));
+  $("unit-map").addEventListener("pointerleave", () => hint(null));
+  document.addEventListener("themechange", draw);
+}
+
+// The spatial extents of the chosen layer, or null where nobody knows them yet.
+export function fit(shape) {
+  extents = shape;
+  hint(null);
+  draw();
+}
+
+export function set(unit) {
+  $("form").elements.unit.value = unit === "center" ? "center" : Array.isArray(unit) ? "index" : "grid";
+  if (Array.isArray(unit)) $("unit-index").value = unit.join(", ");
+  if (unit.grid) $("unit-grid").value = unit.grid.join(", ");
+  draw();
+}
+
+// As the request has it; throws a Problem where nothing was typed.
+export function asked() {
+  if (kind() === "center") return "center";
+  const id = kind() === "index" ? "unit-index" : "unit-grid";
+  const typed = numbers($(id).value);
+  if (!typed.length)
+    throw new Problem({
+      title: "Which unit?",
+      detail: "Type one number per spatial axis, for example 3, 4.",
+      errors: [{ pointer: "/target/unit", detail: "" }],
+    });
+  return kind() === "index" ? typed : { grid: typed };
+}
+
+function unitAt(event) {
+  if (!drawable()) return null;
+  const box = $("unit-map").getBoundingClientRect();
+  const [y, x] = [(event.clientY - box.top) / box.height, (event.clientX - box.left) / box.width];
+  return [y, x].map((share, axis) => Math.min(extents[axis] - 1, Math.max(0, Math.floor(share * extents[axis]))));
+}
+
+function hint(unit) {
+  const size = extents ? `${extents.join(" × ")} units` : "";
+  $("unit-hint").textContent = unit
+    ? `unit ${unit.join(", ")} of ${size}`
+    : size && `${size}${drawable() ? "; click one" : ""}`;
+}
+
+// Evenly spread, as the service spreads a grid: the middles of equal parts.
+function marked() {
+  if (kind() === "center") return [extents.map((extent) => Math.floor(extent / 2))];
+  if (kind() === "index") return [numbers($("unit-index").value)].filter((unit) => unit.length === 2);
+  const counts = numbers($("unit-grid").value);
+  const spread = (extent, count) =>
+    Array.from({ length: Math.min(count, extent) }, (_, i) =>
+      Math.floor(((i + 0.5) * extent) / Math.min(count, extent)),
+    );
+  if (counts.length !== 2) return [];
+  return spread(extents[0], counts[0]).flatMap((y) => spread(extents[1], counts[1]).map((x) => [y, x]));
+}
+
+function draw() {
+  $("unit-index").hidden = kind() !== "index";
+  $("unit-grid").hidden = kind() !== "grid";
+  const canvas = $("unit-map");
+  canvas.hidden = !drawable();
+  if (!drawable()) return;
+  const [height, width] = extents;
+  const side = Math.max(2, Math.min(24, Math.floor(480 / Math.max(height, width))));
+  Object.assign(canvas, { width: width * side, height: height * side });
+  const context = canvas.getContext("2d");
+  const colours = palette();
+  context.fillStyle = colours.soft;
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.strokeStyle = colours.line;
+  for (let x = 0; side > 5 && x <= width; x++) context.strokeRect(x * side, 0, 0, canvas.height);
+  for (let y = 0; side > 5 && y <= height; y++) context.strokeRect(0, y * side, canvas.width, 0);
+  context.fillStyle = colours.series[0];
+  for (const [y, x] of marked()) context.fillRect(x * side - 1, y * side - 1, side + 2, side + 2);
+}

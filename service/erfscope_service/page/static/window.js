@@ -1,0 +1,45 @@
+// Which part of the input a figure shows. Pure.
+
+import { massLevels } from "/page/field.js";
+
+export const VIEWS = [
+  ["input", "whole input"],
+  ["trf", "theoretical field"],
+  ["near", "99 % of the mass"],
+];
+const MARGIN = 0.06;
+
+// [x0, x1, y0, y1] (or [x0, x1] in 1-D) in pixel-centre coordinates, for the axes that the cut leaves.
+export function windowOf({ field, trf, size }, { axis }, view) {
+  const kept = field.shape.map((_, i) => i).filter((i) => field.shape.length < 3 || i !== axis);
+  const extents = size && trf?.center ? around(trf.center, size) : viewed(field, trf, view);
+  return kept.reverse().flatMap((i) => extents[i]);
+}
+
+const around = (center, size) => center.map((at, i) => [at - size[i] / 2, at + size[i] / 2]);
+const whole = ({ shape }) => shape.map((extent) => [-0.5, extent - 0.5]);
+
+function viewed(field, trf, view) {
+  if (view === "trf" && trf?.box) return trf.box.map(([start, stop]) => widened(start - 0.5, stop - 0.5));
+  if (view === "near") return massBox(field)?.map(([low, high]) => widened(low - 0.5, high + 0.5)) ?? whole(field);
+  return whole(field);
+}
+
+const widened = (low, high) => [low - MARGIN * (high - low), high + MARGIN * (high - low)];
+
+// The box around the smallest set of pixels that holds 99 % of the mass; null without mass.
+function massBox({ shape, values }) {
+  const level = massLevels(values, [0.99])?.[0];
+  if (level === undefined) return null;
+  const box = shape.map(() => [Infinity, -Infinity]);
+  values.forEach((value, at) => {
+    if (value <= level) return;
+    for (let axis = shape.length - 1, rest = at; axis >= 0; axis--) {
+      const i = rest % shape[axis];
+      rest = (rest - i) / shape[axis];
+      if (i < box[axis][0]) box[axis][0] = i;
+      if (i > box[axis][1]) box[axis][1] = i;
+    }
+  });
+  return box;
+}

@@ -1,0 +1,184 @@
+"""The page's modules: what is served, and their mathematics against our own Python."""
+
+import io
+import json
+import re
+from collections.abc import Callable
+from enum import StrEnum
+from importlib.resources import files
+from itertools import pairwise
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from playwright.sync_api import Page
+from tests.house.conftest import House
+from tests.page.test_page import submit
+
+from erfscope.contract.architecture import Architecture
+from erfscope.contract.flat import flatten
+from erfscope.contract.request import Dtype, Source, Statistic, Weights
+from erfscope.contract.result import ErfResult
+from erfscope.presets import PRESETS
+from erfscope_picture.colormap import COLORMAPS, table
+from erfscope_picture.contour import mass_level
+from erfscope_picture.scale import SCALES, placed
+from erfscope_service.page import presets
+
+STATIC = files("erfscope_service.page") / "static"
+SOURCES = {entry.name: entry.read_text() for entry in STATIC.iterdir() if entry.is_file()}
+MODULES = sorted(name for name in SOURCES if name.endswith(".js"))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_is_short_says_what_it_is_for_and_imports_what_is_there(name: str) -> None:
+    source = SOURCES[name]
+    assert source.startswith("// ")
+    assert len(source.splitlines()) <= 300
+    assert max(map(len, source.splitlines())) <= 120
+    assert set(re.findall(r'from "/page/([^"]+)"', source)) <= set(MODULES)
+    for found in re.finditer(r'import \{([^}]+)\} from "/page/([^"]+)"', source):
+        for wanted in filter(None, (part.split(" as ")[0].strip() for part in found[1].split(","))):
+            exported = rf"export (?:async )?(?:const|function|class|let) {re.escape(wanted)}(?!\w)"
+            assert re.search(exported, SOURCES[found[2]]), wanted
+
+
+def test_every_module_is_used() -> None:
+    everything = "".join(SOURCES.values())
+    assert [name for name in MODULES if f"/page/{name}" not in everything] == []
+
+
+def test_every_id_that_a_script_asks_for_is_on_the_page() -> None:
+    wanted = {found for name in MODULES for found in re.findall(r'\$\("([\w-]+)"\)', SOURCES[name])}
+    assert wanted
+    pages = SOURCES["index.html"] + SOURCES["docs.html"]
+    assert wanted <= set(re.findall(r'id="([\w-]+)"', pages))
+
+
+@pytest.mark.parametrize(
+    ("id", "known"), [("statistic", Statistic), ("source", Source), ("weights", Weights), ("dtype", Dtype)]
+)
+def test_the_form_offers_what_the_contract_knows(id: str, known: type[StrEnum]) -> None:
+    select = re.search(rf'<select id="{id}">(.*?)</select>', SOURCES["index.html"], re.DOTALL)
+    assert select
+    offered = re.findall(r'<option(?: value="(\w+)")?>([^<]*)', select[1])
+    assert [value or words for value, words in offered] == list(known)
+
+
+def test_presets_come_as_people_would_write_them() -> None:
+    rows = json.loads(presets.as_json())
+    assert [row["name"] for row in rows] == [*presets.EXAMPLES, *PRESETS]
+    for row in rows:
+        builder = {**presets.EXAMPLES, **PRESETS}[row["name"]]
+        assert Architecture.model_validate(row["spec"]) == builder()
+        assert row["about"]
+
+
+def test_presets_are_served(house: House) -> None:
+    served = httpx2.get(f"{house.url}/page/presets.json")
+    assert served.headers["content-type"] == "application/json"
+    assert served.content == presets.as_json()
+    tag = {"If-None-Match": served.headers["etag"]}
+    assert httpx2.get(f"{house.url}/page/presets.json", headers=tag).status_code == 304
+
+
+@pytest.fixture
+def blank(visit: Callable[..., Page]) -> Page:
+    """A page that runs modules."""
+    return visit("/docs")
+
+
+@pytest.fixture(scope="module")
+def a_map() -> NDArray[np.float32]:
+    rng = np.random.default_rng(1)
+    y, x = np.mgrid[:40, :50]
+    bump = np.exp(-((y - 18) ** 2 + (x - 30) ** 2) / 60)
+    return np.asarray(rng.random((40, 50)) * bump, dtype=np.float32)
+
+
+def test_the_flat_table_is_the_contracts(blank: Page, house: House) -> None:
+    for size in ([200], [24, 24], [10, 10, 10]):
+        id = submit(house, spec={"input": {"channels": 1, "size": size}})
+        result = httpx2.get(f"{house.url}/erf/{id}").json()["result"]
+        flat = blank.evaluate("async (result) => (await import('/page/metrics.js')).flat(result)", result)
+        assert dict(flat) == pytest.approx(flatten(ErfResult.model_validate(result)), nan_ok=False)
+        assert [name for name, _ in flat] == list(flatten(ErfResult.model_validate(result)))
+
+
+@pytest.mark.parametrize("dtype", ["<f4", "<f8"])
+def test_npy_and_the_levels_of_its_mass(blank: Page, a_map: NDArray[Any], dtype: str) -> None:
+    file = io.BytesIO()
+    np.save(file, a_map.astype(dtype))
+    shape, total, levels = blank.evaluate(
+        """async (bytes) => {
+            const { parse } = await import("/page/npy.js");
+            const { massLevels, sum } = await import("/page/field.js");
+            const { shape, values } = parse(new Uint8Array(bytes).buffer);
+            return [shape, sum(values), massLevels(values, [0.5, 0.9, 0.99])];
+        }""",
+        list(file.getvalue()),
+    )
+    assert shape == [40, 50]
+    assert total == pytest.approx(float(a_map.sum(dtype=np.float64)))
+    assert levels == pytest.approx([mass_level(a_map, share) for share in (0.5, 0.9, 0.99)])
+
+
+def test_contours_enclose_what_is_above_their_level(blank: Page, a_map: NDArray[Any]) -> None:
+    plane = {"height": 40, "width": 50, "values": a_map.ravel().tolist()}
+    level = 0.3
+    lines = blank.evaluate(
+        "async ([plane, level]) => (await import('/page/contours.js')).chains(plane, level)", [plane, level]
+    )
+    for line in lines:
+        assert line[0] == pytest.approx(line[-1])
+    inside = np.zeros((40, 50), dtype=bool)
+    for y, x in np.ndindex(40, 50):
+        inside[y, x] = sum(crossings(line, x + 1e-6, y + 1e-6) for line in lines) % 2
+    assert (inside == (a_map > level)).all()
+
+
+def crossings(line: list[list[float]], x: float, y: float) -> int:
+    """How often the ray from (x, y) to the right meets the line."""
+    met = 0
+    for (x0, y0), (x1, y1) in pairwise(line):
+        if (y0 > y) != (y1 > y) and x < x0 + (y - y0) / (y1 - y0) * (x1 - x0):
+            met += 1
+    return met
+
+
+def test_colours_and_scales_are_the_pictures(blank: Page) -> None:
+    shares = [0.0, 1e-6, 1e-3, 0.2, 0.5, 1.0]
+    names, colours, places = blank.evaluate(
+        """async (shares) => {
+            const { NAMES, table } = await import("/page/colormaps.js");
+            const { SCALES, place } = await import("/page/scales.js");
+            const places = Object.keys(SCALES).map((scale) => [scale, shares.map((share) => place(share, scale))]);
+            return [NAMES, NAMES.map((name) => [...table(name)]), places];
+        }""",
+        shares,
+    )
+    assert tuple(names) == COLORMAPS
+    for name, found in zip(names, colours, strict=True):
+        assert np.abs(np.array(found).reshape(256, 3) - table(name).astype(int)).max() <= 1  # rounding of halves
+    assert [name for name, _ in places] == list(SCALES)
+    for scale, found in places:
+        assert found == pytest.approx(placed(np.array(shares), scale).tolist())
+
+
+NUMBERS = [
+    ((219.312, 1.23, "px"), "219.3 ± 1.2 px"),
+    ((21450.4, None, "px²"), "21,450 px²"),
+    ((0.98765, 0.00096, ""), "0.98765 ± 0.00096"),
+    ((41, None, "px"), "41 px"),
+    ((3e-9, None, ""), "< 0.0001"),
+    ((-0.17123, 0.019, ""), "−0.171 ± 0.019"),
+    ((None, None, "px"), "–"),
+]
+
+
+def test_numbers_as_people_read_them(blank: Page) -> None:
+    script = "async (asked) => { const { withError } = await import('/page/format.js'); return asked.map(MAP); }"
+    said = blank.evaluate(script.replace("MAP", "(one) => withError(...one)"), [asked for asked, _ in NUMBERS])
+    assert [words.replace("\u202f", " ") for words in said] == [words for _, words in NUMBERS]
