@@ -1,9 +1,10 @@
-"""Throughput of two workers of one thread each over one: `python benchmarks/scale_out.py`. Needs two free cores.
+"""Throughput of two workers of one thread each over one: `python -m benchmarks.scale_out`. Needs two free cores.
 
 Real processes on a store of their own: jobs of about a second, all submitted before the first worker starts to take
 them, timed from the first claim to the last end.
 """
 
+import argparse
 import json
 import os
 import subprocess
@@ -91,6 +92,9 @@ def wait(until: Callable[[], bool]) -> None:
 
 def main() -> None:
     """Both, and their ratio."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         socket = Path(folder) / "s"
         with ValkeyServer(port=0, data_dir=Path(folder), unix_socket_path=socket, appendonly="yes"):
@@ -103,6 +107,8 @@ def main() -> None:
     for count, elapsed in took.items():
         print(f"{count} worker{'s' * (count > 1)}: {JOBS} jobs in {elapsed:6.2f} s, {JOBS / elapsed:5.2f} jobs/s")
     print(f"ratio: {took[1] / took[2]:.2f}")
+    if options.json:
+        options.json.write_text(json.dumps({"seconds": took, "jobs": JOBS, "ratio": took[1] / took[2]}) + "\n")
 
 
 if __name__ == "__main__":

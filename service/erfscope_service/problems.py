@@ -42,6 +42,16 @@ _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _OWN_WORDS = {404: "There is nothing at {path}.", 405: "{path} does not take {method}."}
 ANY_KINDS = ("bad-request",)  # a foreign Host, a page of another site, a header that cannot be read
 CALLER_KINDS = ("unauthorized", "invalid-request", "too-many-requests", "unavailable")
+SUBMISSION_KINDS = (
+    "bad-request",
+    "too-large",
+    "unsupported-media-type",
+    "invalid-request",
+    "invalid-architecture",
+    "shape-mismatch",
+    "resource-limit",
+    "idempotency-mismatch",
+)
 SPEC = "/model/architecture"
 MAX_FIELD_ERRORS = 20  # a spec of 10⁶ bad layers must not answer with 10⁶ sentences
 
@@ -139,6 +149,11 @@ def documented(*kinds: str) -> dict[int | str, dict[str, Any]]:
 def of_tenant(*kinds: str) -> dict[int | str, dict[str, Any]]:
     """`documented`, for a route that asks who calls."""
     return documented(*kinds, *CALLER_KINDS)
+
+
+def of_submission() -> dict[int | str, dict[str, Any]]:
+    """`of_tenant`, for a route that takes work."""
+    return of_tenant(*SUBMISSION_KINDS)
 
 
 def _media() -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Images as input samples: PNG, JPEG or WebP, a zip of them, or an npy array; resized keeping the aspect."""
 
+import contextlib
 import io
 import warnings
 import zipfile
@@ -47,15 +48,26 @@ def _decoded(path: Path) -> Iterator[Array]:
     elif zipfile.is_zipfile(io.BytesIO(data)):
         yield from _members(data)
     else:
-        yield _picture(data, "the file")
+        yield _picture(data, "The file")
+
+
+@contextlib.contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """What a decoder raises on broken bytes (zlib, struct and tokenize have errors of their own) is invalid-image."""
+    try:
+        yield
+    except (ProblemError, MemoryError):  # memory is a matter of the job's limit
+        raise
+    except Image.DecompressionBombError as error:
+        raise ProblemError("image-too-large", f"{what} has too many pixels.") from error
+    except Exception as error:
+        raise ProblemError("invalid-image", f"{what} cannot be read as PNG, JPEG, WebP, zip or npy.") from error
 
 
 def _arrays(data: bytes) -> Iterator[Array]:
-    try:
+    with _reading("The npy file"):
         array = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise ProblemError("invalid-image", f"The npy file cannot be read: {error}.") from error
-    if array.ndim not in (2, 3, 4) or array.dtype.kind not in "fiu":
+    if array.ndim not in (2, 3, 4) or array.dtype.kind not in "fiu" or 0 in array.shape:
         raise ProblemError(
             "invalid-image",
             f"The npy array is {array.dtype} of shape {list(array.shape)}; expected numbers of shape "
@@ -67,37 +79,32 @@ def _arrays(data: bytes) -> Iterator[Array]:
 
 
 def _members(data: bytes) -> Iterator[Array]:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+    with _reading("The zip"):
+        archive = zipfile.ZipFile(io.BytesIO(data))
+    with archive:
         members = [info for info in archive.infolist() if not info.is_dir()]
         if len(members) > MOST_IMAGES:
             raise ProblemError(
                 "image-too-large", f"The zip holds {len(members)} files; at most {MOST_IMAGES} are taken."
             )
         for number, info in enumerate(sorted(members, key=lambda one: one.filename)):
+            what = f"File {number} of the zip"
             if info.file_size > MOST_BYTES:
-                raise ProblemError("image-too-large", f"File {number} of the zip unpacks to {info.file_size} bytes.")
-            try:
+                raise ProblemError("image-too-large", f"{what} unpacks to {info.file_size} bytes.")
+            with _reading(what):
                 content = archive.read(info)
-            except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError, ValueError) as error:
-                raise ProblemError("invalid-image", f"File {number} of the zip cannot be unpacked.") from error
-            yield _picture(content, f"file {number} of the zip")
+            yield _picture(content, what)
 
 
 def _picture(data: bytes, what: str) -> Array:
-    try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            warnings.simplefilter("error")
-            if image.width * image.height > MOST_PIXELS:
-                raise ProblemError(
-                    "image-too-large",
-                    f"{what} has {image.width} x {image.height} pixels; at most {MOST_PIXELS:,} are taken.",
-                )
-            turned = ImageOps.exif_transpose(image)
-            return _unit_range(turned)
-    except Image.DecompressionBombError as error:
-        raise ProblemError("image-too-large", f"{what} has too many pixels.") from error
-    except (OSError, ValueError, SyntaxError, Warning) as error:
-        raise ProblemError("invalid-image", f"{what} is not a readable PNG, JPEG or WebP image.") from error
+    with _reading(what), warnings.catch_warnings(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        warnings.simplefilter("error")
+        if image.width * image.height > MOST_PIXELS:
+            raise ProblemError(
+                "image-too-large",
+                f"{what} has {image.width} x {image.height} pixels; at most {MOST_PIXELS:,} are taken.",
+            )
+        return _unit_range(ImageOps.exif_transpose(image))
 
 
 def _unit_range(image: Image.Image) -> Array:

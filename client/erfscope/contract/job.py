@@ -51,13 +51,13 @@ class Timing(Frozen):
     worker: str | None = None
 
 
-class Job(Frozen):
-    """A measurement on its way from `queued` to a terminal state."""
+class Work(Frozen):
+    """What every kind of job says of itself on its way from `queued` to a terminal state."""
 
     schema_version: int = 1
     id: str
     status: Status
-    stage: str = Field("", description="load, trace, measure, render.")
+    stage: str = Field("", description="load, trace, measure, render; of advice load, profile, search, verify.")
     progress: Annotated[float, Field(ge=0, le=1)] = 0.0
     attempt: int = 0
     cached: bool = Field(False, description="Answered from the store without computing.")
@@ -65,10 +65,15 @@ class Job(Frozen):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     model: ModelName
-    request: ErfRequest
-    result: ErfResult | None = None
     error: Problem | None = None
     timing: Timing = Timing()
+
+
+class Job(Work):
+    """A measurement."""
+
+    request: ErfRequest
+    result: ErfResult | None = None
     links: Links
 
 

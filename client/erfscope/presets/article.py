@@ -101,17 +101,17 @@ def cifar_resnet17() -> Architecture:
     )
 
 
-def camvid_resnet16() -> Architecture:
+def camvid_resnet16(width: int = 32) -> Architecture:
     """16 residual blocks and 4 subsamplings for segmentation, receptive field 505 as in the article.
 
     Our reading: blocks of two 3×3 convolutions in stages of 2, 2, 4, 4 and 4, a 3×3 max pooling of stride 2
-    between the stages, and a classifier at each position.
+    between the stages, and a classifier at each position. `width` is the channels of the first stage.
     """
-    layers: list[AnyLayer] = [*conv_norm(32, 3), _relu()]
-    for index, (blocks, width) in enumerate([(2, 32), (2, 64), (4, 128), (4, 256), (4, 256)]):
+    layers: list[AnyLayer] = [*conv_norm(width, 3), _relu()]
+    for index, (blocks, factor) in enumerate([(2, 1), (2, 2), (4, 4), (4, 8), (4, 8)]):
         if index > 0:
             layers.append(MaxPool(kernel_size=3, stride=2, padding=1))
-        layers += stage(basic_block, blocks, width, 1, project=index > 0)
+        layers += stage(basic_block, blocks, factor * width, 1, project=index > 0)
     layers.append(Conv(name="classes", out_channels=11, kernel_size=1))
     return Architecture(
         name="camvid-resnet16", input=InputSpec(size=[360, 480]), init=Init.KAIMING_NORMAL, layers=layers

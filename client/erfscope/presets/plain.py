@@ -36,15 +36,19 @@ VARIANTS = {
 
 def plain(depth: int, variant: str) -> Architecture:
     """`depth` convolutions 3×3 with zero padding; the input's side is odd, so that its middle is a pixel."""
-    activation, init, channels = VARIANTS[variant]
-    layers: list[AnyLayer] = [Conv(out_channels=channels, kernel_size=3, padding="same", bias=False)]
-    if activation is not None:
-        layers.append(Activation(type=activation))
+    return stack(f"plain-{depth}-{variant}", depth, VARIANTS[variant], 1 if variant == "ones" else 3)
+
+
+def stack(name: str, depth: int, variant: Variant, input_channels: int) -> Architecture:
+    """A plain stack of any variant."""
+    layers: list[AnyLayer] = [Conv(out_channels=variant.channels, kernel_size=3, padding="same", bias=False)]
+    if variant.activation is not None:
+        layers.append(Activation(type=variant.activation))
     side = 2 * (depth + MARGIN) + 1
     return Architecture(
-        name=f"plain-{depth}-{variant}",
-        input=InputSpec(channels=1 if variant == "ones" else 3, size=[side, side]),
-        init=init,
+        name=name,
+        input=InputSpec(channels=input_channels, size=[side, side]),
+        init=variant.init,
         layers=[Repeat(name="stack", times=depth, layers=layers)],
     )
 

@@ -17,7 +17,7 @@ from erfscope_service.caching import etag, immutable_headers, not_modified
 from erfscope_service.erf import events, examples, figures, service, submission
 from erfscope_service.erf.view import json_of
 from erfscope_service.preferences import idempotency_key_of, seconds_to_wait
-from erfscope_service.problems import of_tenant
+from erfscope_service.problems import of_submission, of_tenant
 from erfscope_service.services import ServicesDep, TenantDep
 
 router = APIRouter(prefix="/erf", tags=["erf"])
@@ -40,17 +40,7 @@ JobId = Annotated[str, Path(description="The job's id.", examples=["QGKk9X7yq3zv
     status_code=202,
     response_model=Job,
     summary="Submit a measurement",
-    responses=of_tenant(
-        "bad-request",
-        "too-large",
-        "unsupported-media-type",
-        "invalid-request",
-        "invalid-architecture",
-        "shape-mismatch",
-        "resource-limit",
-        "idempotency-mismatch",
-    )
-    | {202: examples.ACCEPTED},
+    responses=of_submission() | {202: examples.ACCEPTED},
     openapi_extra={"requestBody": examples.REQUEST_BODY},
 )
 async def submit(

@@ -17,9 +17,10 @@ from fastapi.sse import ServerSentEvent
 from erfscope.contract.job import Status
 from erfscope.contract.problem import ProblemError
 from erfscope_jobs.records import Record
-from erfscope_service.erf.service import WAIT_SLICE, look
+from erfscope_service.erf.service import look
 from erfscope_service.erf.view import json_of
 from erfscope_service.services import Services
+from erfscope_service.work import WAIT_SLICE
 
 _EVENT_ID = re.compile(r"\d{1,20}-\d{1,20}")
 RETRY_MILLISECONDS = 1000

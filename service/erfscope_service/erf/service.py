@@ -1,7 +1,6 @@
 """What happens to measurements: submit, look, wait, list, cancel, remove."""
 
 import asyncio
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,12 +10,11 @@ from erfscope.contract.problem import FieldError, ProblemError
 from erfscope.contract.result import ErfResult
 from erfscope_jobs.digest import canonical, question
 from erfscope_jobs.records import Idempotency, Kind, Purge, Record, Submission, Upload
+from erfscope_service import work
 from erfscope_service.erf import submission
 from erfscope_service.erf.submission import Asked
 from erfscope_service.erf.view import job_of
 from erfscope_service.services import Services
-
-WAIT_SLICE = 2.0  # seconds: how soon a waiting request notices that the server shuts down
 
 
 async def submit(services: Services, tenant: str, asked: Asked, key: str | None) -> Record:
@@ -92,23 +90,7 @@ def unknown(id: str) -> ProblemError:
 
 async def wait(services: Services, tenant: str, record: Record, seconds: float) -> Record:
     """The record once the job has ended, or as it is after `seconds`; at once where too many wait already."""
-    if services.watchers.is_full:
-        return record
-    with services.watchers.watching():
-        return await _waited(services, tenant, record, time.monotonic() + seconds)
-
-
-async def _waited(services: Services, tenant: str, record: Record, until: float) -> Record:
-    after = record.last_event
-    while not record.status.is_terminal and not services.stopping.is_set():
-        left = until - time.monotonic()
-        if left <= 0:
-            break
-        events = await services.ledger.events(record.id, after=after, wait=min(left, WAIT_SLICE))
-        if events:
-            after = events[-1].id
-            record = await look(services, tenant, record.id)
-    return record
+    return await work.wait(services, record, seconds, lambda id: look(services, tenant, id))
 
 
 async def page(services: Services, tenant: str, size: int, token: str | None) -> JobPage:

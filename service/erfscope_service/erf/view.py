@@ -2,32 +2,20 @@
 
 import json
 from functools import lru_cache
-from typing import Any
 
-from erfscope.contract.job import Job, Links, ModelName
+from erfscope.contract.job import Job, Links
 from erfscope.contract.request import ErfRequest
 from erfscope.contract.result import ErfResult
 from erfscope_jobs.records import Record
+from erfscope_service.work import fields_of
 
 
 def job_of(record: Record) -> Job:
     """The Job that a record is; the result is there when the record carries it."""
-    payload: dict[str, Any] = json.loads(record.payload)
     return Job(
-        id=record.id,
-        status=record.status,
-        stage=record.stage,
-        progress=record.progress,
-        attempt=record.attempt,
-        cached=record.cached,
-        created_at=record.created_at,
-        started_at=record.started_at,
-        finished_at=record.finished_at,
-        model=ModelName(sha256=payload["model"], name=payload["name"]),
+        **fields_of(record),
         request=_request(record.payload),
         result=ErfResult.model_validate_json(record.result) if record.result else None,
-        error=record.problem,
-        timing=record.timing,
         links=links_of(record.id),
     )
 

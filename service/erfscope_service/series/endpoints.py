@@ -11,7 +11,7 @@ from erfscope.contract.problem import ProblemError
 from erfscope.contract.series import Series
 from erfscope_picture import render_trend
 from erfscope_service.preferences import idempotency_key_of, seconds_to_wait
-from erfscope_service.problems import of_tenant
+from erfscope_service.problems import of_submission, of_tenant
 from erfscope_service.series import examples, expand, service
 from erfscope_service.services import ServicesDep, TenantDep
 
@@ -28,16 +28,7 @@ SeriesId = Annotated[str, Path(description="The series' id.", examples=["QGKk9X7
     response_model=Series,
     summary="Measure several models as one series",
     response_description="Submitted.",
-    responses=of_tenant(
-        "bad-request",
-        "too-large",
-        "unsupported-media-type",
-        "invalid-request",
-        "invalid-architecture",
-        "shape-mismatch",
-        "resource-limit",
-        "idempotency-mismatch",
-    ),
+    responses=of_submission(),
     openapi_extra={"requestBody": examples.REQUEST_BODY},
 )
 async def submit(

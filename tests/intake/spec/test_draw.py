@@ -24,7 +24,7 @@ def same(first: list[Tensor], second: list[Tensor]) -> bool:
     return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-@pytest.mark.parametrize("init", list(Init))
+@pytest.mark.parametrize("init", [init for init in Init if init is not Init.TAPS])
 def test_a_draw_depends_on_seed_and_number_alone(build: Any, init: Init) -> None:
     layers = [WIDE, {"type": "attention", "num_heads": 2}, {"type": "position_embedding"}]
     network = build(*layers, channels=8, init=init)
@@ -130,3 +130,20 @@ def test_norms_stay_the_identity_through_draws(build: Any) -> None:
     assert norm.running_var.unique().tolist() == norm.weight.unique().tolist() == [1.0]
     assert norm.running_mean.unique().tolist() == norm.bias.unique().tolist() == [0.0]
     assert slope.weight.tolist() == [0.5]
+
+
+def test_taps_are_the_kernel_of_every_pair_of_channels(build: Any) -> None:
+    kernel = [0.0, 1, 2, 3, 4, 5]
+    layer = {"type": "conv", "kernel_size": [2, 3], "out_channels": 3, "init": {"scheme": "taps", "taps": kernel}}
+    weight, bias = weights_of(build(layer, channels=2))
+    assert torch.equal(weight, torch.tensor(kernel, dtype=weight.dtype).view(2, 3).expand(3, 2, 2, 3))
+    assert not bias.any()
+    sparse = {"type": "sparse_conv", "offsets": [[0, 0], [3, -2]], "init": {"scheme": "taps", "taps": [1, 5]}}
+    weight, _ = weights_of(build(sparse, channels=2))
+    assert torch.equal(weight[0, 0], torch.tensor([1.0, 5.0], dtype=weight.dtype))
+
+
+@pytest.mark.parametrize("init", ["taps", {"scheme": "taps"}])
+def test_the_scheme_taps_needs_a_kernel(build: Any, init: Any) -> None:
+    with pytest.raises(ValueError, match="needs the kernel"):
+        build(WIDE, init=init)

@@ -83,12 +83,14 @@ def tap_rim(offsets: Sequence[Sequence[int]]) -> Rim:
     return rim
 
 
-def _kaiming_std(weight: Tensor, options: InitOptions) -> float:
+def kaiming_std(weight: Tensor, options: InitOptions) -> float:
+    """Standard deviation after He et al. 2015."""
     fan_in, fan_out = fans(weight.shape)
     return (options.gain or math.sqrt(2)) / math.sqrt(fan_out if options.mode == "fan_out" else fan_in)
 
 
-def _xavier_std(weight: Tensor, options: InitOptions) -> float:
+def xavier_std(weight: Tensor, options: InitOptions) -> float:
+    """Standard deviation after Glorot and Bengio 2010."""
     return (options.gain or 1.0) * math.sqrt(2 / sum(fans(weight.shape)))
 
 
@@ -101,19 +103,19 @@ def _ones(weight: Tensor, options: InitOptions, source: Stream, rim: Rim) -> Non
 
 
 def _kaiming_normal(weight: Tensor, options: InitOptions, source: Stream, rim: Rim) -> None:
-    fill_normal(weight, source, _kaiming_std(weight, options))
+    fill_normal(weight, source, kaiming_std(weight, options))
 
 
 def _kaiming_uniform(weight: Tensor, options: InitOptions, source: Stream, rim: Rim) -> None:
-    fill_uniform(weight, source, math.sqrt(3) * _kaiming_std(weight, options))
+    fill_uniform(weight, source, math.sqrt(3) * kaiming_std(weight, options))
 
 
 def _xavier_normal(weight: Tensor, options: InitOptions, source: Stream, rim: Rim) -> None:
-    fill_normal(weight, source, _xavier_std(weight, options))
+    fill_normal(weight, source, xavier_std(weight, options))
 
 
 def _xavier_uniform(weight: Tensor, options: InitOptions, source: Stream, rim: Rim) -> None:
-    fill_uniform(weight, source, math.sqrt(3) * _xavier_std(weight, options))
+    fill_uniform(weight, source, math.sqrt(3) * xavier_std(weight, options))
 
 
 def _normal(weight: Tensor, options: InitOptions, source: Stream, rim: Rim) -> None:
@@ -121,9 +123,15 @@ def _normal(weight: Tensor, options: InitOptions, source: Stream, rim: Rim) -> N
     fill_normal(weight, source, std, options.mean or 0.0)
 
 
-def _uniform(weight: Tensor, options: InitOptions, source: Stream, rim: Rim) -> None:
+def uniform_bounds(weight: Tensor, options: InitOptions) -> tuple[float, float]:
+    """(low, high) as given; by default those that keep the variance of a linear network."""
     bound = math.sqrt(3 / fans(weight.shape)[0])
-    fill_uniform(weight, source, bound if options.high is None else options.high, options.low)
+    return (-bound, bound) if options.low is None or options.high is None else (options.low, options.high)
+
+
+def _uniform(weight: Tensor, options: InitOptions, source: Stream, rim: Rim) -> None:
+    low, high = uniform_bounds(weight, options)
+    fill_uniform(weight, source, high, low)
 
 
 def _orthogonal(weight: Tensor, options: InitOptions, source: Stream, rim: Rim) -> None:
@@ -138,12 +146,21 @@ def _orthogonal(weight: Tensor, options: InitOptions, source: Stream, rim: Rim) 
 
 def _low_center(weight: Tensor, options: InitOptions, source: Stream, rim: Rim) -> None:
     """Luo et al. 2016: weights low in the kernel's middle, high on its rim, at Kaiming's total variance."""
+    fill_normal(weight, source, kaiming_std(weight, options))
+    weight.view(*weight.shape[:2], -1).mul_(torch.from_numpy(rim_scale(options, rim)).to(weight))
+
+
+def rim_scale(options: InitOptions, rim: Rim) -> Rim:
+    """Factor per tap of low_center, with mean square 1."""
     middle = 0.1 if options.center is None else options.center
     scale = middle + (1 - middle) * rim
     power = float(np.mean(scale**2))
-    scale = scale / math.sqrt(power) if power > 0 else np.ones_like(scale)  # a kernel of one tap has no rim
-    fill_normal(weight, source, _kaiming_std(weight, options))
-    weight.view(*weight.shape[:2], -1).mul_(torch.from_numpy(scale).to(weight))
+    return scale / math.sqrt(power) if power > 0 else np.ones_like(scale)  # a kernel of one tap has no rim
+
+
+def _taps(weight: Tensor, options: InitOptions, source: Stream, rim: Rim) -> None:
+    """The kernel as given, for every pair of channels; its length was checked with the spec."""
+    weight.view(*weight.shape[:2], -1).copy_(torch.tensor(options.taps, dtype=torch.float64))
 
 
 SCHEMES: dict[Init, Callable[[Tensor, InitOptions, Stream, Rim], None]] = {
@@ -157,4 +174,5 @@ SCHEMES: dict[Init, Callable[[Tensor, InitOptions, Stream, Rim], None]] = {
     Init.NORMAL: _normal,
     Init.UNIFORM: _uniform,
     Init.LOW_CENTER: _low_center,
+    Init.TAPS: _taps,
 }

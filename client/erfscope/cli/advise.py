@@ -1,0 +1,128 @@
+"""`erfscope advise`: the smallest changes of a network that give a wanted receptive field."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from rich.table import Table
+from rich.text import Text
+from typer import Option
+
+from erfscope._advice import build
+from erfscope._client import Client
+from erfscope._models import Prepared, prepare
+from erfscope.cli import local, options, show
+from erfscope.cli.progress import progress_bar
+from erfscope.contract.advice import Advice, AdviceLayer, Change
+from erfscope.contract.request import ModelRef
+from erfscope.numbers import with_error
+
+Want = Annotated[float, Option(help="Wanted ERF size in input pixels, for example that of the objects to be found.")]
+Verify = Annotated[int | None, Option(help="How many of the best changes are measured by gradient (default 3).")]
+Samples = Annotated[int | None, Option(help="Samples of such a measurement (default 16).")]
+LAYERS = ("layer", "operator", "TRF", "ERF", "adds")
+CHANGES = ("change", "ERF expected", "measured", "TRF", "MACs", "parameters", "layer's shape")
+SCALES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def advise(
+    model: options.Model,
+    want: Want,
+    layer: options.Layer = None,
+    as_json: options.AsJson = False,
+    verify: Verify = None,
+    samples: Samples = None,
+    weights: options.WeightScheme = None,
+    seed: options.Seed = None,
+    shape: options.Shape = None,
+    url: options.Url = None,
+    api_key: options.ApiKey = None,
+) -> None:
+    """Say what each layer of MODEL adds, and which smallest changes make its ERF as large as --want pixels."""
+    prepared = prepare(model)
+    fields: dict[str, Any] = {
+        "layer": layer, "verify": verify, "samples": samples, "weights": weights, "seed": seed,
+        "input": {"shape": options.integers(shape, "--shape")} if shape else None,
+    }  # fmt: skip
+    with progress_bar(f"looking at {prepared.name}") as progress:
+        if url:
+            with Client(url, api_key=api_key) as client:
+                source = prepared.ref if prepared.content is None else prepared.content.source
+                found = client.advise(source, want=want, progress=progress, **fields)
+        else:
+            found = local.advise(prepared, build(_ref(prepared), want, fields), progress)
+    if as_json:
+        print(found.model_dump_json(indent=2))
+    else:
+        _print(found)
+
+
+def _ref(prepared: Prepared) -> ModelRef:
+    return prepared.ref or ModelRef(sha256=local.sha256_of_content(prepared))
+
+
+def _print(found: Advice) -> None:
+    out = show.console()
+    out.print(layer_table(found.layers))
+    now = _size(found.erf_analytic, found.erf_measured, found.stderr)
+    trf = "×".join(map(str, found.trf_size))
+    show.print_lines(out, [
+        "",
+        f"{found.layer}: ERF {now} px, TRF {trf}, wanted {found.want:g}; {count(found.macs)} MACs, "
+        f"{count(found.parameters)} parameters, at input {found.input_shape}.",
+        _idle(found.layers),
+        "",
+    ])  # fmt: skip
+    if found.reaches and not found.changes:
+        show.print_lines(out, ["Nothing needs to change."])
+    else:
+        out.print(change_table(found.changes))
+    show.print_lines(out, ["", *(f"note: {note}" for note in found.notes)])
+
+
+def _idle(layers: Sequence[AdviceLayer]) -> str:
+    idle = [row.name for row in layers if row.idle]
+    return f"Layers that add (nearly) nothing to it: {', '.join(idle) or 'none'}."
+
+
+def layer_table(layers: Sequence[AdviceLayer]) -> Table:
+    """The profile along depth: what each layer adds."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in LAYERS:
+        made.add_column(heading, justify="left" if heading in ("layer", "operator") else "right", no_wrap=True)
+    for row in layers:
+        mark = " (idle)" if row.idle else ""
+        sizes = ("?" if value is None else f"{value:.1f}" for value in (row.erf_size, row.adds))
+        made.add_row(Text(row.name + mark), row.operator, "×".join(map(str, row.trf_size)), *sizes)
+    return made
+
+
+def change_table(changes: Sequence[Change]) -> Table:
+    """Cheapest first; what was measured comes with its standard error."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in CHANGES:
+        made.add_column(heading, justify="left" if heading == CHANGES[0] else "right", no_wrap=heading != CHANGES[0])
+    for change in changes:
+        text = change.text if change.reaches else f"{change.text} (falls short)"
+        measured = "" if change.erf_measured is None else with_error(change.erf_measured, change.stderr)
+        made.add_row(
+            Text(text),
+            f"{change.erf_analytic:.1f}",
+            measured,
+            "×".join(map(str, change.trf_size)),
+            count(change.added_macs, sign=True),
+            count(change.added_parameters, sign=True),
+            "×".join(map(str, change.layer_shape)),
+        )
+    return made
+
+
+def _size(analytic: float, measured: float | None, stderr: float | None) -> str:
+    return f"{analytic:.1f} expected" if measured is None else f"{with_error(measured, stderr)}"
+
+
+def count(number: int, *, sign: bool = False) -> str:
+    """`1.2M`, with its sign where asked."""
+    for scale, letter in SCALES:
+        if abs(number) >= scale:
+            return f"{number / scale:{'+' if sign else ''}.3g}{letter}"
+    return f"{number:+d}" if sign else str(number)

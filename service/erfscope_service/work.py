@@ -1,0 +1,53 @@
+"""What every kind of job shares here: a record's common fields, and waiting for its end."""
+
+import json
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from erfscope.contract.job import ModelName
+from erfscope_jobs.records import Record
+from erfscope_service.services import Services
+
+WAIT_SLICE = 2.0  # seconds: how soon a waiting request notices that the server shuts down
+Look = Callable[[str], Awaitable[Record]]
+
+
+def fields_of(record: Record) -> dict[str, Any]:
+    """The fields of the contract's `Work` that a record is."""
+    payload: dict[str, Any] = json.loads(record.payload)
+    return {
+        "id": record.id,
+        "status": record.status,
+        "stage": record.stage,
+        "progress": record.progress,
+        "attempt": record.attempt,
+        "cached": record.cached,
+        "created_at": record.created_at,
+        "started_at": record.started_at,
+        "finished_at": record.finished_at,
+        "model": ModelName(sha256=payload["model"], name=payload["name"]),
+        "error": record.problem,
+        "timing": record.timing,
+    }
+
+
+async def wait(services: Services, record: Record, seconds: float, look: Look) -> Record:
+    """The record once the job has ended, or as it is after `seconds`; at once where too many wait already."""
+    if services.watchers.is_full:
+        return record
+    with services.watchers.watching():
+        return await _waited(services, record, time.monotonic() + seconds, look)
+
+
+async def _waited(services: Services, record: Record, until: float, look: Look) -> Record:
+    after = record.last_event
+    while not record.status.is_terminal and not services.stopping.is_set():
+        left = until - time.monotonic()
+        if left <= 0:
+            break
+        events = await services.ledger.events(record.id, after=after, wait=min(left, WAIT_SLICE))
+        if events:
+            after = events[-1].id
+            record = await look(record.id)
+    return record

@@ -1,0 +1,152 @@
+"""Advice on specs and ONNX models, start to end."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from erfscope.contract.advice import Advice, AdviceRequest
+from erfscope.contract.architecture import Architecture
+from erfscope.contract.problem import ProblemError
+from erfscope.contract.request import ErfRequest
+from erfscope_intake.advice import advise
+from erfscope_intake.advice.onnx_convolutions import convolutions, dilate
+from erfscope_intake.answer import Sources, answer
+from erfscope_intake.onnx_audit import read_model
+
+CONV = {"type": "conv", "out_channels": 8, "kernel_size": 3, "padding": 1, "bias": False}
+SPEC: dict[str, Any] = {
+    "name": "small", "init": "kaiming_normal", "input": {"channels": 3, "size": [48, 48]},
+    "layers": [*[CONV, {"type": "relu"}] * 3, {**CONV, "kernel_size": 1, "padding": 0}],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def advice() -> Advice:
+    torch.set_num_threads(1)
+    asked = {"model": {"architecture": SPEC}, "want": 12, "verify": 2, "samples": 24}
+    return advise(AdviceRequest.model_validate(asked))
+
+
+def test_the_profile_says_what_each_layer_adds(advice: Advice) -> None:
+    assert [row.trf_size for row in advice.layers] == [[3, 3], [3, 3], [5, 5], [5, 5], [7, 7], [7, 7], [7, 7]]
+    convs = [row for row in advice.layers if row.operator == "conv"]
+    assert [row.adds for row in convs[:2]] == [2.0, 2.0]
+    assert advice.layers[-1].adds == pytest.approx(0, abs=1e-9)
+    assert not any(row.idle for row in advice.layers), "a 1×1 convolution is not meant to add anything"
+    assert advice.erf_analytic == convs[-1].erf_size
+    assert advice.erf_measured == pytest.approx(advice.erf_analytic, abs=5 * max(advice.stderr or 0, 0.05))
+    assert not advice.reaches
+    weights = 9 * (3 * 8 + 8 * 8 + 8 * 8) + 64
+    assert advice.parameters == weights
+    assert advice.macs == weights * 48 * 48
+
+
+def test_changes_reach_what_is_wanted_cheapest_first(advice: Advice) -> None:
+    kinds = {change.kind for change in advice.changes}
+    assert kinds == {"dilation", "kernel_size", "stride", "depth"}
+    assert all(change.erf_analytic >= 12 for change in advice.changes)
+    free = advice.changes[0]
+    assert (free.kind, free.added_macs, free.added_parameters) == ("dilation", 0, 0)
+    same = [change.added_macs for change in advice.changes if change.layer_shape == advice.layer_shape]
+    assert same == sorted(same)
+    assert advice.changes[-1].kind == "stride", "what makes the grid coarser comes last"
+
+
+def test_the_best_of_each_kind_are_measured(advice: Advice) -> None:
+    measured = [change for change in advice.changes if change.erf_measured is not None]
+    assert len(measured) == 2
+    assert len({change.kind for change in measured}) == 2
+    for change in measured:
+        assert change.stderr is not None
+        assert change.erf_measured == pytest.approx(change.erf_analytic, rel=0.15)
+
+
+def test_a_changed_spec_is_what_it_says(advice: Advice) -> None:
+    """Measured anew from the returned spec, the expected size and the TRF are those of the advice."""
+    for change in advice.changes[:2]:
+        assert isinstance(change.architecture, Architecture)
+        request = ErfRequest.model_validate({
+            "model": {"architecture": change.architecture.model_dump(mode="json")}, "method": "analytic",
+            "input": {"shape": advice.input_shape},
+        })  # fmt: skip
+        found = answer(request, Sources(), device="cpu").result
+        assert found.erf.size == pytest.approx(change.erf_analytic, rel=1e-6)
+        assert found.trf.size == change.trf_size
+
+
+def test_a_layer_that_adds_nothing_is_named() -> None:
+    """Behind a wide dilation that is averaged away nothing more is won: sizes by analysis alone, nothing verified."""
+    wide = {**CONV, "kernel_size": 25, "padding": 12}
+    asked = {"model": {"architecture": {**SPEC, "layers": [wide, wide, CONV]}}, "want": 5, "verify": 0}
+    found = advise(AdviceRequest.model_validate(asked))
+    assert [row.name for row in found.layers if row.idle] == ["conv_2"]
+    assert found.reaches
+    assert found.changes == []
+    assert found.erf_measured is None
+
+
+def test_what_cannot_be_reached_says_so() -> None:
+    asked = {"model": {"architecture": {**SPEC, "layers": [{**CONV, "padding": "valid"}]}}, "want": 400, "verify": 0}
+    found = advise(AdviceRequest.model_validate(asked))
+    assert not any(change.reaches for change in found.changes)
+    assert any("No change reaches" in note for note in found.notes)
+
+
+def test_attention_is_refused_by_name() -> None:
+    layers = [CONV, {"type": "attention", "num_heads": 2}]
+    asked = {"model": {"architecture": {**SPEC, "layers": layers}}, "want": 20}
+    with pytest.raises(ProblemError, match="attention_1") as error:
+        advise(AdviceRequest.model_validate(asked))
+    assert error.value.kind == "unsupported-feature"
+
+
+@pytest.fixture
+def onnx_file(tmp_path: Path) -> Path:
+    """Three convolutions 3×3 with ReLUs between; the last one pads by SAME."""
+    rng = np.random.default_rng(0)
+    nodes, weights = [], []
+    for n in range(3):
+        shape = (6, 3 if n == 0 else 6, 3, 3)
+        weights.append(numpy_helper.from_array(rng.normal(0, 0.3, shape).astype(np.float32), f"w{n}"))
+        padding: dict[str, Any] = {"auto_pad": "SAME_UPPER"} if n == 2 else {"pads": [1, 1, 1, 1]}
+        nodes.append(helper.make_node("Conv", [f"y{n - 1}" if n else "x", f"w{n}"], [f"c{n}"], f"/conv{n}", **padding))
+        nodes.append(helper.make_node("Relu", [f"c{n}"], [f"y{n}"], f"/relu{n}"))
+    graph = helper.make_graph(
+        nodes, "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 41, 41])],
+        [helper.make_tensor_value_info("y2", TensorProto.FLOAT, [1, 6, 41, 41])],
+        weights,
+    )  # fmt: skip
+    path = tmp_path / "net.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def test_a_model_is_dilated_with_its_own_weights(onnx_file: Path) -> None:
+    asked = {"model": {"sha256": "0" * 64}, "want": 10, "verify": 1, "samples": 32}
+    found = advise(AdviceRequest.model_validate(asked), onnx_file)
+    assert found.trf_size == [7, 7]
+    assert {change.kind for change in found.changes} == {"dilation"}
+    best = found.changes[0]
+    assert best.architecture is None
+    assert best.layer_shape == found.layer_shape == [6, 41, 41]
+    assert (best.added_macs, best.added_parameters) == (0, 0)
+    assert best.erf_measured == pytest.approx(best.erf_analytic, rel=0.3)
+    assert all(edit.layer in ("/conv0", "/conv1", "/conv2") for edit in best.edits)
+
+
+def test_dilating_keeps_sizes_and_weights(onnx_file: Path) -> None:
+    model = read_model(onnx_file)
+    assert [conv.label for conv in convolutions(model)] == ["/conv0", "/conv1", "/conv2"]
+    dilate(model, {"/conv1": [3, 2], "/conv2": [2, 2]})
+    first, second, third = (node for node in model.graph.node if node.op_type == "Conv")
+    assert not [a for a in first.attribute if a.name == "dilations"]
+    found = {a.name: list(a.ints) for a in second.attribute}
+    assert (found["dilations"], found["pads"]) == ([3, 2], [3, 2, 3, 2])
+    assert {a.name for a in third.attribute} == {"auto_pad", "dilations"}
+    assert onnx.shape_inference.infer_shapes(model).graph.output[0].type.tensor_type.shape.dim[2].dim_value == 41
