@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 MINUTES ?= 10
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo test lint format bench chaos soak clean
 
 $(VENV)/.local: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -33,8 +33,22 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.dev  ## ratios against plain autograd in the same run; writes bench.json
-	$(BIN)/python -m benchmarks.engine --json bench.json
+bench: $(VENV)/.dev  ## ratios against a baseline in the same run; tables, and JSON in bench/
+	mkdir -p bench
+	$(BIN)/python -m benchmarks.engine --memory --json bench/engine.json
+	$(BIN)/python -m benchmarks.sharing --json bench/sharing.json
+	$(BIN)/python -m benchmarks.growth --json bench/growth.json
+	$(BIN)/python -m benchmarks.ensembles --json bench/ensembles.json
+	$(BIN)/python -m benchmarks.analytic --json bench/analytic.json
+	$(BIN)/python -m benchmarks.overhead --json bench/overhead.json
+	$(BIN)/python -m benchmarks.scale_out --json bench/scale_out.json
+	$(BIN)/python -m benchmarks.exactness --json bench/exactness.json
+
+chaos: $(VENV)/.dev  ## kill everything for MINUTES minutes and look at every job
+	$(BIN)/python -m tests.chaos.run --minutes $(MINUTES)
+
+soak: $(VENV)/.dev  ## a thousand jobs, and what they leave behind
+	$(BIN)/python -m tests.chaos.soak --jobs 1000
 
 clean:
-	rm -rf $(VENV) demo bench.json dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo bench dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
