@@ -1,0 +1,54 @@
+"""`erfscope reproduce` as people call it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from .test_report import check
+
+
+def reproduce(*words: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ERFSCOPE_")}
+    command = [sys.executable, "-m", "erfscope", "reproduce", *words]
+    environment = {**kept, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_claim_by_its_name_writes_the_report(tmp_path: Path) -> None:
+    done = reproduce("s3", "--quick", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "confirmed" in done.stdout
+    folder = tmp_path / "erfscope-report"
+    check(folder / "report.md", folder)
+    body = json.loads((folder / "report.json").read_text("utf-8"))
+    assert body["command"] == "erfscope reproduce s3 --quick"
+    assert body["quick"] is True
+    assert {row["id"] for row in body["rows"]} == {"S3"}
+
+
+def test_a_claim_that_cannot_be_measured_is_told_by_the_exit_code(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    done = reproduce("training", "--quick", "--data", "data", "-o", "out", folder=tmp_path)
+    assert done.returncode == 3
+    assert "binary version of CIFAR-10" in done.stdout
+    body = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
+    assert [row["verdict"] for row in body["rows"]] == ["crashed"]
+    assert body["rows"][0]["ours"] is None
+
+
+def test_bad_usage(tmp_path: Path) -> None:
+    for words in (["nonsense"], ["s3", "--data", "nowhere"]):
+        done = reproduce(*words, folder=tmp_path)
+        assert done.returncode == 2
+        assert words[-1] in done.stderr
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_the_list_measures_nothing(tmp_path: Path) -> None:
+    done = reproduce("--list", folder=tmp_path)
+    assert done.returncode == 0
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [f"S{number}" for number in range(1, 21)]
+    assert "(figure-3)" in done.stdout
+    assert list(tmp_path.iterdir()) == []
