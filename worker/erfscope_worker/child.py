@@ -5,7 +5,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NoReturn
@@ -87,6 +87,14 @@ def load(runner: str) -> Runner:
     module, _, name = runner.partition(":")
     found: Runner = getattr(importlib.import_module(module), name)
     return found
+
+
+def warm(runner: str) -> None:
+    """Import a runner and, where its module has `warm`, let it prepare what children inherit."""
+    load(runner)
+    prepare: Callable[[], None] | None = getattr(importlib.import_module(runner.partition(":")[0]), "warm", None)
+    if prepare is not None:
+        prepare()
 
 
 def imprison(orders: Orders) -> None:

@@ -149,7 +149,7 @@ def main(descriptor: int, mode: str, runner: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if mode == FORK:
         with dies_with_the_worker(control):
-            child.load(runner)
+            child.warm(runner)
     jail.hide()
     gc.freeze()  # children share these pages until they write to them
     about = environment.describe() if mode == FORK else {}

@@ -46,7 +46,7 @@ class Moment:
 def training(bench: Bench) -> Finding:
     """S11: before, along and after training, over several trained networks."""
     data = labelled(_cifar_folder(bench))
-    seeds, checkpoints = bench.choose((1, (0, 10, 30)), (3, (0, 10, 25, 50, 100, 150)))
+    seeds, checkpoints = bench.choose((1, (0, 10, 20)), (3, (0, 10, 25, 50, 100, 150)))
     runs = [_run(bench, data, seed, checkpoints) for seed in range(seeds)]
     rows = [_growth_row(runs, view, metric, data) for view in VIEWS for metric in METRICS]
     rows += [row for view in VIEWS for row in _size_rows(runs, view, data)]
