@@ -36,6 +36,10 @@ def submit(
 ) -> Flow[Series]:
     """Store the models that are files, then POST /series."""
     asked = build(request, fields)
+    if models is None and (x is not None or labels is not None):
+        raise refuse("invalid-request", "x and labels go with models; in a sweep the values are both")
+    if isinstance(models, str):
+        raise refuse("invalid-request", f"models is a list of models, not one: [{models!r}, …]")
     members = None
     if models is not None:
         refs = []
@@ -80,10 +84,15 @@ def _members(refs: Sequence[ModelRef], x: Sequence[float] | None, labels: Sequen
     for name, given in (("x", x), ("labels", labels)):
         if given is not None and len(given) != len(refs):
             raise refuse("invalid-request", f"{name} has {len(given)} entries for {len(refs)} models")
-    return [
-        Member(model=ref, x=None if x is None else float(x[n]), label=None if labels is None else labels[n])
-        for n, ref in enumerate(refs)
-    ]
+    try:
+        return [
+            Member(model=ref, x=None if x is None else float(x[n]), label=None if labels is None else labels[n])
+            for n, ref in enumerate(refs)
+        ]
+    except ValidationError as error:
+        raise refuse_invalid(error) from None
+    except (TypeError, ValueError) as error:
+        raise refuse("invalid-request", f"x has an entry that is no number: {error}") from None
 
 
 def finished(

@@ -65,5 +65,7 @@ def _defaults(node: pytest.Item) -> Mapping[str, Any]:
     """Of all markers on the test, its class and its module; the nearest has the last word."""
     fields: dict[str, Any] = {}
     for marker in reversed(list(node.iter_markers(MARKER))):
+        if marker.args:
+            raise pytest.UsageError(f"@pytest.mark.erf takes fields by name, as in erf(inputs=8); not {marker.args!r}")
         fields |= marker.kwargs
     return fields

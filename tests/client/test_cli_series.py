@@ -47,6 +47,11 @@ def test_usage_errors_say_what_to_give(run: Run, tmp_path: Path) -> None:  # noq
         ("series", "spec.json"): "two or more models",
         ("series", "spec.json", "--sweep", "nonsense"): "POINTER=V",
         ("series", "spec.json", "--sweep", "/layers/9/x=1,2"): "no '9'",
+        ("series", "spec.json", "--sweep", "layers/0/dilation=1,2"): "/parameters/0",
+        ("series", "spec.json", "--sweep", "/layers/0/dilation=1"): "/values: must have at least 2 entries",
+        ("series", "spec.json", "--sweep", "/layers/0/dilation=1,2", "--x", "1,2"): "the values are the places",
+        ("series", "spec.json", "spec.json", "--x", "1,nan"): "must be finite",
+        ("series", "spec.json", "spec.json", "-o", "nowhere/x.png"): "nowhere is not a folder",
         ("series", "spec.json", "spec.json", "--x", "1"): "1 numbers for 2 models",
         ("series", "spec.json", "spec.json", "-o", "x.gif"): ".png, .json, .csv",
         ("series", "spec.json", "spec.json", "--inputs", "2", "--metrics", "nosuch"): "no 'nosuch'",
@@ -55,3 +60,10 @@ def test_usage_errors_say_what_to_give(run: Run, tmp_path: Path) -> None:  # noq
         done = run(*arguments)
         assert done.returncode == 2, arguments
         assert words in " ".join(done.stderr.split()), arguments
+
+
+def test_values_that_are_no_numbers_are_numbered(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    done = run("series", "spec.json", "--sweep", "/layers/0/bias=true,false", *SMALL, "--json")
+    assert done.returncode == 0, done.stderr
+    assert [(point["label"], point["x"]) for point in json.loads(done.stdout)["points"]] == [("true", 0), ("false", 1)]

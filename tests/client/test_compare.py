@@ -72,6 +72,12 @@ def test_one_model_is_no_comparison(run: Run) -> None:  # noqa: F811 – the fix
     assert "two models or more" in done.stderr
 
 
+def test_a_folder_that_is_missing_is_told_before_anything_is_measured(run: Run) -> None:  # noqa: F811 – the fixture
+    done = run("compare", "nosuch.json", "nosuch.json", "-o", "nowhere/x.png")
+    assert done.returncode == 2
+    assert "nowhere is not a folder" in " ".join(done.stderr.split())
+
+
 def test_grids_and_profiles_are_tables(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
     done = run("measure", "spec.json", "--unit", "grid:2x2", "--profile", "--inputs", "4", "-o", "r.html", "-o", "r.md")

@@ -7,6 +7,7 @@ import json
 from erfscope import Result
 from erfscope._result import Origin
 from erfscope.contract.result import ErfResult
+from erfscope.report import content_of, to_html, to_markdown
 
 from .conftest import MAP, PNG, result_json
 
@@ -32,6 +33,14 @@ def test_a_layer_name_is_text_not_markup() -> None:
     html = made(layer=layer)._repr_html_()
     assert "<script>" not in html
     assert "&lt;script&gt;" in html
+
+
+def test_a_report_shows_no_control_characters_of_a_name() -> None:
+    content = content_of(ErfResult.model_validate(result_json()), "a\x1b[31m\u202eb")
+    for text in (to_html(content), to_markdown(content)):
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+        assert "31m" in text
 
 
 def test_the_picture_of_a_notebook() -> None:

@@ -102,6 +102,11 @@ def test_cancel(client: Any, service: Service) -> None:
         ({"models": [SPEC, SPEC], "sweep": SWEEP}, "exactly one"),
         ({"sweep": SWEEP | {"architecture": b"onnx"}}, "ONNX model"),
         ({"models": [SPEC]}, "at least 2"),
+        ({"models": "preset:plain-5-relu"}, "a list of models"),
+        ({"models": [SPEC, SPEC], "x": [1, None]}, "no number"),
+        ({"models": [SPEC, SPEC], "labels": ["", "b"]}, "/label"),
+        ({"models": [SPEC, SPEC], "metrics": ["nosuch"]}, "no 'nosuch'"),
+        ({"sweep": SWEEP, "x": [1, 2]}, "go with models"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_before_anything_is_sent(
@@ -128,3 +133,9 @@ def test_pointers_find_layers_by_name_and_by_index() -> None:
     lost = Sweep(architecture=SPEC, parameters=["/layers/7/dilation"], values=[1, 2])  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="no '7'"):
         swept(lost)
+
+
+def test_values_put_twice_stay_apart() -> None:
+    block = {"type": "repeat", "times": 2, "layers": [{"type": "relu"}]}
+    sweep = Sweep(architecture=SPEC, parameters=["/layers/0", "/layers/0/layers/0"], values=[block, block])
+    assert swept(sweep)[0]["layers"][0]["layers"] == [block]

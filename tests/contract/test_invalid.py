@@ -21,6 +21,7 @@ REQUESTS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     ),
     "inside another": ({"target": {"unit": [1, -1]}}, {"/target/unit/1": "greater than or equal to 0"}),
     "a branch without its field": ({"target": {"unit": {}}}, {"/target/unit/grid": "is required"}),
+    "too short": ({"input": {"shape": []}}, {"/input/shape": "must have at least 1 entries"}),
     "a fraction": ({"average": {"inputs": 4.5}}, {"/average/inputs": "must be an integer"}),
     "unknown field": ({"lawyer": 1}, {"/lawyer": "there is no such field"}),
     "our own words": ({"input": {"source": "images"}}, {"/input": "source=images and images=<sha256> go together"}),

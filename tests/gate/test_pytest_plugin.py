@@ -63,6 +63,13 @@ def test_loading_costs_no_torch_and_what_takes_the_fixture_is_marked(write: Writ
     assert "loaded: | True" in done.stdout
 
 
+def test_a_marker_without_names_is_refused(write: Write) -> None:
+    write("test_three.py", "import pytest\n@pytest.mark.erf(8)\ndef test_measured(erf): pass\n")
+    done = ran()
+    assert done.returncode == 1
+    assert "erf takes fields by name, as in erf(inputs=8); not (8,)" in done.stdout
+
+
 def test_models_of_every_kind(erf: Callable[..., Erf], folder: Path, write: Write) -> None:
     import torch
 

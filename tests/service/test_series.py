@@ -125,3 +125,32 @@ def test_unknown_series_and_metrics(client: httpx2.Client) -> None:
     assert_problem(
         client.post("/series", content=b"x", headers={"Content-Type": "text/plain"}), 415, "unsupported-media-type"
     )
+    unknown = client.post("/series", json=a_sweep() | {"metrics": ["nosuch"]})
+    assert assert_problem(unknown, 422, "invalid-request")["errors"][0]["pointer"] == "/metrics/0"
+
+
+def test_a_refused_point_is_named_by_its_place_in_the_series(client: httpx2.Client) -> None:
+    body = {"models": [{"model": {"architecture": ARCHITECTURE}}, {"model": {"sha256": "a" * 64}}]}
+    refused = assert_problem(client.post("/series", json=body), 422, "invalid-request")
+    assert refused["errors"][0]["pointer"] == "/models/1/model/sha256"
+
+
+def test_values_are_told_and_labelled_as_they_were_written(client: httpx2.Client) -> None:
+    wrong = assert_problem(client.post("/series", json=a_sweep(values=[1, None])), 422, "invalid-request")
+    assert "the value null" in wrong["detail"]
+    switched = a_sweep(parameters=["/layers/stem/bias"], values=[True, False])
+    assert [point["label"] for point in client.post("/series", json=switched).json()["points"]] == ["true", "false"]
+
+
+def test_places_that_no_axis_holds_are_refused(client: httpx2.Client) -> None:
+    body = {"models": [{"model": {"architecture": ARCHITECTURE}, "x": x} for x in (1e308, -1e308)]}
+    refused = assert_problem(client.post("/series", json=body), 422, "invalid-request")
+    assert [error["pointer"] for error in refused["errors"]] == ["/models/0/x", "/models/1/x"]
+
+
+def test_a_law_too_steep_to_be_written_as_factors_has_a_chart(client: httpx2.Client, worker: Worker) -> None:
+    specs = [ARCHITECTURE | {"name": f"steep {n}"} for n in range(2)]
+    body = {"models": [{"model": {"architecture": spec}, "x": 1e6 + n} for n, spec in enumerate(specs)]}
+    series = client.post("/series", json=body).json()
+    finish(worker, series, [10.0, 40.0])
+    assert client.get(f"/series/{series['id']}/chart.png").content.startswith(b"\x89PNG")

@@ -34,17 +34,17 @@ def load_images(path: Path, input_shape: tuple[int, ...], options: InputOptions)
         )
     last = input_shape[-1] <= 4 < input_shape[0]
     channels, height, width = (input_shape[2], *input_shape[:2]) if last else input_shape
-    found = [_fitted(raw, channels, height, width, options) for raw in _decoded(path)]
+    found = [_fitted(raw, channels, height, width, options) for raw in _decoded(path, input_shape)]
     if not found:
         raise ProblemError("invalid-image", "The file holds no PNG, JPEG or WebP image and no array.")
     return [np.ascontiguousarray(image.transpose(1, 2, 0)) if last else image for image in found]
 
 
-def _decoded(path: Path) -> Iterator[Array]:
+def _decoded(path: Path, input_shape: tuple[int, ...]) -> Iterator[Array]:
     """Arrays of shape (H, W, C), values 0 … 1."""
     data = path.read_bytes()
     if data[:6] == b"\x93NUMPY":
-        yield from _arrays(data)
+        yield from _arrays(data, input_shape)
     elif zipfile.is_zipfile(io.BytesIO(data)):
         yield from _members(data)
     else:
@@ -64,15 +64,18 @@ def _reading(what: str) -> Iterator[None]:
         raise ProblemError("invalid-image", f"{what} cannot be read as PNG, JPEG, WebP, zip or npy.") from error
 
 
-def _arrays(data: bytes) -> Iterator[Array]:
+def _arrays(data: bytes, input_shape: tuple[int, ...]) -> Iterator[Array]:
+    """Images of any size with channels last; arrays of exactly the network's input as they are."""
     with _reading("The npy file"):
         array = np.load(io.BytesIO(data), allow_pickle=False)
     if array.ndim not in (2, 3, 4) or array.dtype.kind not in "fiu" or 0 in array.shape:
         raise ProblemError(
             "invalid-image",
             f"The npy array is {array.dtype} of shape {list(array.shape)}; expected numbers of shape "
-            "[H, W], [H, W, C] or [N, H, W, C].",
+            f"[H, W], [H, W, C], [N, H, W, C], or the network's input, {list(input_shape)}, once or many times.",
         )
+    if array.shape[-3:] == input_shape and input_shape[0] <= 4:
+        array = np.moveaxis(array, -3, -1)
     batch = array if array.ndim == 4 else array[None] if array.ndim == 3 else array[None, :, :, None]
     top = np.iinfo(array.dtype).max if array.dtype.kind in "iu" else 1
     yield from batch.astype(np.float32) / top

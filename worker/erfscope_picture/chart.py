@@ -135,7 +135,7 @@ def _scale(axis: Axis, values: Sequence[float], start: float, stop: float) -> _S
         raise ValueError(f"axis {axis.label!r} has values that are not finite")
     if axis.log and low <= 0:
         raise ValueError(f"axis {axis.label!r} is logarithmic, but a value is {low:g}")
-    if math.isclose(low, high, rel_tol=1e-9):
+    if math.isclose(low, high, rel_tol=1e-9, abs_tol=0 if axis.log else 1e-200):
         low, high = (low / 1.5, high * 1.5) if axis.log else (low - 0.5, high + 0.5)
     return _Scale(axis.log, low, high, start, stop)
 

@@ -44,7 +44,7 @@ def _law(series: Mapping[str, Any], has: Sequence[Mapping[str, Any]], metric: st
     slope, error = power["slope"], power["slope_error"]
     label = f"{metric}: slope {slope:.3f}" + (f" ± {error:.3f}" if error is not None else "")
     ends = [min(point["x"] for point in has), max(point["x"] for point in has)]
-    y = [math.exp(power["intercept"]) * end**slope for end in ends]
+    y = [math.exp(power["intercept"] + slope * math.log(end)) for end in ends]  # either factor alone may overflow
     return [Series(label, ends, y, marks=False, dashed=True, color=color)]
 
 

@@ -49,8 +49,8 @@ def compare(
     """Measure several MODELs alike; differences to the first that are more than 2 standard errors are marked *."""
     if len(models) < 2:
         raise refuse("bad-request", "a comparison needs two models or more")
-    if output is not None and output.suffix.lower() != ".png":
-        raise refuse("bad-request", f"-o {output}: the ending must be .png")
+    if output is not None:
+        options.check_output(output, (".png",))
     fields = read({
         "layer": layer, "unit": unit, "channels": channels, "inputs": inputs, "draws": draws, "until": until,
         "seed": seed, "statistic": statistic, "weights": weights, "dtype": dtype, "method": method,

@@ -60,7 +60,7 @@ def measure(
     With --url or ERFSCOPE_URL a service does the work, otherwise this process does.
     """
     for path in output or ():
-        _check_form(path)
+        options.check_output(path, FORMS)
     given = {
         "layer": layer, "unit": unit, "channels": channels, "inputs": inputs, "draws": draws, "until": until,
         "seed": seed, "statistic": statistic, "weights": weights, "dtype": dtype, "method": method,
@@ -115,13 +115,6 @@ def _base(path: Path | None) -> Mapping[str, Any] | None:
     if not isinstance(body, dict) or "model" in body:
         raise refuse("bad-request", f"{path} must be a JSON object without `model`; MODEL is the argument")
     return body
-
-
-def _check_form(path: Path) -> None:
-    if path.suffix.lower() not in FORMS:
-        raise refuse("bad-request", f"-o {path}: the ending must be one of {', '.join(FORMS)}")
-    if not path.parent.is_dir():
-        raise refuse("not-found", f"-o {path}: {path.parent} is not a folder; make it first")
 
 
 def _print(result: Result, name: str, written: list[Path], everything: bool) -> None:

@@ -1,6 +1,7 @@
 """Options of the commands: their help, and how their text is read."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -72,7 +73,15 @@ def numbers(text: str, option: str) -> list[float]:
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        raise refuse("bad-request", f"{option} {text!r} is not a list of numbers such as 0.485,0.456") from None
+        raise refuse("bad-request", f"{option} {text!r} is not a list of numbers with commas between") from None
+
+
+def check_output(path: Path, forms: Sequence[str]) -> None:
+    """Before anything is measured: whether a file of this name can be written, and in which form."""
+    if path.suffix.lower() not in forms:
+        raise refuse("bad-request", f"-o {path}: the ending must be one of {', '.join(forms)}")
+    if not path.parent.is_dir():
+        raise refuse("not-found", f"-o {path}: {path.parent} is not a folder; make it first")
 
 
 def unit(text: str) -> Any:

@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
+from pydantic import ValidationError
 from rich.table import Table
 from rich.text import Text
 from typer import Argument, Option
 
 from erfscope._client import Client
-from erfscope._errors import refuse
+from erfscope._errors import refuse, refuse_invalid
 from erfscope._models import Prepared, parse_spec, prepare
 from erfscope.cli import options, show
 from erfscope.cli.measure import read
@@ -22,7 +23,18 @@ from erfscope.cli.progress import progress_bar
 from erfscope.cli.several import measure_all
 from erfscope.contract.flat import unit_of
 from erfscope.contract.job import Status
-from erfscope.contract.series import DEFAULT_METRICS, Series, SeriesLinks, SeriesPoint, Sweep, swept
+from erfscope.contract.series import (
+    DEFAULT_METRICS,
+    FARTHEST,
+    Series,
+    SeriesLinks,
+    SeriesPoint,
+    Sweep,
+    are_places,
+    known_metric,
+    label_of,
+    swept,
+)
 from erfscope.contract.trends import trend_of
 from erfscope.numbers import with_error
 
@@ -31,7 +43,7 @@ Swept = Annotated[
     str | None,
     Option(metavar="POINTER=V,V,…", help="Sweep the spec: /layers/0/times=5,10,20; several pointers with + between."),
 ]
-Places = Annotated[str | None, Option("--x", help="Where the models stand, e.g. epochs: 0,5,10.")]
+Places = Annotated[str | None, Option("--x", metavar="N,N,…", help="Where the models stand, one number each: 0,5,10.")]
 Metrics = Annotated[str | None, Option(help=f"Flat names with commas between. Default: {','.join(DEFAULT_METRICS)}.")]
 Outputs = Annotated[list[Path] | None, Option("-o", "--output", help="Write .png (chart), .json or .csv.")]
 FORMS = (".png", ".json", ".csv")
@@ -60,16 +72,19 @@ def series(
 ) -> None:
     """Measure several MODELs, or one spec at several values of a parameter, and fit the trend."""
     for path in output or ():
-        if path.suffix.lower() not in FORMS:
-            raise refuse("bad-request", f"-o {path}: the ending must be one of {', '.join(FORMS)}")
+        options.check_output(path, FORMS)
+    if sweep and x:
+        raise refuse("bad-request", "--x goes with several models; with --sweep the values are the places")
     fields = read({
         "layer": layer, "unit": unit, "inputs": inputs, "draws": draws, "seed": seed, "statistic": statistic,
         "weights": weights, "dtype": dtype, "method": method, "input_shape": shape,
     })  # fmt: skip
-    named = metrics.split(",") if metrics else list(DEFAULT_METRICS)
+    named = _metrics(metrics) if metrics else list(DEFAULT_METRICS)
     changed = _sweep(models, sweep) if sweep else None
     x_label = x_label or (changed.parameters[0] if changed else "")
     places = options.numbers(x, "--x") if x else None
+    if not are_places(places or ()):
+        raise refuse("bad-request", f"--x {x!r}: every number must be finite, and at most {FARTHEST:g}")
     with (
         progress_bar("measuring the series") as progress,
         Client(url, api_key=api_key) if url else nullcontext() as client,
@@ -84,6 +99,13 @@ def series(
     _give(found, output or [], as_json)
 
 
+def _metrics(text: str) -> list[str]:
+    try:
+        return [known_metric(name.strip()) for name in text.split(",")]
+    except ValueError as error:
+        raise refuse("bad-request", f"--metrics: {error}") from None
+
+
 def _sweep(models: Sequence[str], text: str) -> Sweep:
     pointers, _, values = text.partition("=")
     if len(models) != 1 or not values:
@@ -92,7 +114,15 @@ def _sweep(models: Sequence[str], text: str) -> Sweep:
     if ref is None or ref.architecture is None:
         raise refuse("bad-request", f"--sweep changes an architecture spec; {models[0]} is an ONNX model")
     spec = ref.architecture.model_dump(mode="json", exclude_unset=True)
-    return Sweep(architecture=spec, parameters=pointers.split("+"), values=[_value(part) for part in values.split(",")])
+    wanted = {
+        "architecture": spec,
+        "parameters": pointers.split("+"),
+        "values": [_value(part) for part in values.split(",")],
+    }
+    try:
+        return Sweep.model_validate(wanted)
+    except ValidationError as error:
+        raise refuse_invalid(error, "bad-request", wanted) from None
 
 
 def _value(text: str) -> Any:
@@ -117,9 +147,9 @@ def _subjects(
         specs = swept(sweep)
     except ValueError as error:
         raise refuse("bad-request", f"--sweep: {error}") from None
-    numeric = all(isinstance(value, int | float) for value in sweep.values)
+    numeric = are_places(sweep.values)
     return [
-        (str(value), float(str(value)) if numeric else float(n), prepare(parse_spec(spec)))
+        (label_of(value), float(str(value)) if numeric else float(n), prepare(parse_spec(spec)))
         for n, (value, spec) in enumerate(zip(sweep.values, specs, strict=True))
     ]
 

@@ -28,6 +28,8 @@ _PLAIN: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "union_tag_invalid": lambda context: (
         f"there is no {_discriminator(context)} {str(context['tag'])[:100]!r}; there are: {context['expected_tags']}"
     ),
+    "too_long": lambda context: f"must have at most {context['max_length']} entries",
+    "too_short": lambda context: f"must have at least {context['min_length']} entries",
     "string_pattern_mismatch": lambda context: f"must match {context['pattern']}",
 }
 """Words for pydantic's types of error; the others keep its own, after `must be` or as they are."""

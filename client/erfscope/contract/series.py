@@ -1,27 +1,51 @@
 """Several measurements as one: checkpoints of a training, or a spec swept over a parameter."""
 
 import copy
+import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from erfscope.contract.job import Status
+from erfscope.contract.meanings import meaning_of
 from erfscope.contract.problem import Problem
 from erfscope.contract.request import ErfRequest, ModelRef, Strict
 from erfscope.contract.result import Frozen, Number
 
 MOST_POINTS = 64
+FARTHEST = 1e15  # of a place on the axis; beyond it neighbours cannot be told apart
 DEFAULT_METRICS = ("erf_size", "erf_ratio", "trf_size", "mass_50_side")
 
-Metric = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$", description="Flat name of a scalar: erf_size, sigma_1 …")]
+
+def known_metric(name: str) -> str:
+    """The name; ValueError for one that no result has."""
+    try:
+        meaning_of(name)
+    except KeyError:
+        some = ", ".join((*DEFAULT_METRICS, "sigma_1", "r90"))
+        raise ValueError(f"there is no {name!r}; there are {some} and the other flat names of a result") from None
+    return name
+
+
+Metric = Annotated[
+    str,
+    Field(pattern=r"^[a-z0-9_]{1,64}$", description="Flat name of a scalar: erf_size, sigma_1 …"),
+    AfterValidator(known_metric),
+]
 
 
 class Member(Strict):
     """One model of a series."""
 
     model: ModelRef
-    x: float | None = Field(None, description="Where it stands: an epoch, a depth. All models have one, or none.")
+    x: float | None = Field(
+        None,
+        ge=-FARTHEST,
+        le=FARTHEST,
+        description="Where it stands: an epoch, a depth. All models have one, or none.",
+    )
     label: str | None = Field(None, min_length=1, max_length=200, description="What people call it.")
 
 
@@ -117,13 +141,23 @@ class Series(Frozen):
     links: SeriesLinks
 
 
+def are_places(values: Sequence[object]) -> bool:
+    """Whether the values of a sweep can stand on an axis; the points are numbered otherwise."""
+    return all(isinstance(v, int | float) and not isinstance(v, bool) and abs(v) <= FARTHEST for v in values)
+
+
+def label_of(value: JsonValue) -> str:
+    """The value of a sweep as its request wrote it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 def swept(sweep: Sweep) -> list[dict[str, Any]]:
     """The architecture for each value, in order; ValueError names the parameter that leads nowhere."""
     specs = []
     for value in sweep.values:
         spec = copy.deepcopy(sweep.architecture)
         for parameter in sweep.parameters:
-            _put(spec, parameter, value)
+            _put(spec, parameter, copy.deepcopy(value))
         specs.append(spec)
     return specs
 

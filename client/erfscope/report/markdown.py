@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from erfscope.report.content import Content, Table
+from erfscope.report.content import Content, Table, visible
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
 
@@ -30,5 +30,5 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _inert(text: str) -> str:
-    """Text from a model file cannot become markup."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    """Text from a model file cannot become markup, nor turn the words around it."""
+    return _SPECIAL.sub(r"\\\1", visible(" ".join(text.split())))

@@ -1,7 +1,7 @@
 """From the body of POST /series to one checked request per point."""
 
 import asyncio
-import math
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from erfscope.contract import architecture
 from erfscope.contract.architecture import Architecture
 from erfscope.contract.problem import FieldError, ProblemError
 from erfscope.contract.request import ErfRequest, ModelRef
-from erfscope.contract.series import Member, SeriesRequest, Sweep, swept
+from erfscope.contract.series import Member, SeriesRequest, Sweep, are_places, label_of, swept
 from erfscope_service.edge import strict_json
 from erfscope_service.erf.submission import Asked
 from erfscope_service.problems import from_validation
@@ -61,19 +61,16 @@ def _of_sweep(wanted: SeriesRequest, sweep: Sweep) -> list[Point]:
         specs = swept(sweep)
     except ValueError as error:
         raise _wrong(f"{SWEEP}/parameters", str(error)) from None
-    numbers = all(_is_number(value) for value in sweep.values)
+    numbers = are_places(sweep.values)
     points = []
     for n, (value, spec) in enumerate(zip(sweep.values, specs, strict=True)):
         at = f"{SWEEP}/values/{n}"
         model = ModelRef(architecture=_architecture(spec, at, value))
         request = _with_model(wanted.request, model, at)
-        name = f"{model.architecture.name or 'spec'} {value}" if model.architecture else ""
-        points.append(Point(str(value)[:200], float(str(value)) if numbers else float(n), Asked(request, None, name)))
+        name = f"{model.architecture.name or 'spec'} {label_of(value)}" if model.architecture else ""
+        place = float(str(value)) if numbers else float(n)
+        points.append(Point(label_of(value)[:200], place, Asked(request, None, name)))
     return points
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _architecture(spec: dict[str, Any], at: str, value: Any) -> Architecture:
@@ -82,7 +79,7 @@ def _architecture(spec: dict[str, Any], at: str, value: Any) -> Architecture:
     except ValidationError as error:
         said = from_validation(error, spec).problem
         where = "; ".join(f"{one.pointer}: {one.detail}" for one in said.errors[:3])
-        raise _wrong(at, f"with the value {value!r} the spec is not valid: {where}") from None
+        raise _wrong(at, f"with the value {json.dumps(value)[:200]} the spec is not valid: {where}") from None
 
 
 def _with_model(request: ErfRequest, model: ModelRef, at: str) -> ErfRequest:

@@ -38,7 +38,10 @@ async def submit(
     if known is None:
         jobs = []
         for n, point in enumerate(points):
-            job = await erf.submit(services, tenant, point.asked, f"{key}/{n}" if key else None)
+            try:
+                job = await erf.submit(services, tenant, point.asked, f"{key}/{n}" if key else None)
+            except ProblemError as error:
+                raise _of_point(error, n) from None
             jobs.append(job.id)
         payload = {
             "body": body,
@@ -53,6 +56,17 @@ async def submit(
             "idempotency-mismatch", "This Idempotency-Key came with another series before; use a new one."
         )
     return await look(services, tenant, id)
+
+
+def _of_point(error: ProblemError, n: int) -> ProblemError:
+    """The refusal of point `n`, its pointers leading into the body of the series."""
+    problem = error.problem
+    at = [f"/models/{n}" if one.pointer.startswith("/model") else "/request" for one in problem.errors]
+    errors = [
+        one.model_copy(update={"pointer": start + one.pointer}) for start, one in zip(at, problem.errors, strict=True)
+    ]
+    detail = "; ".join(f"{one.pointer}: {one.detail}" for one in errors) or problem.detail
+    return ProblemError(error.kind, detail, errors=errors, **problem.context)
 
 
 def _id_of(tenant: str, key: str) -> str:
