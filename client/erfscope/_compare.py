@@ -102,9 +102,13 @@ def compare(*results: Measured, names: Sequence[str] | None = None) -> Compariso
     """Put results side by side; differences are to the first, and weighed by their standard errors."""
     if len(results) < 2:
         raise refuse("invalid-request", "a comparison needs two results or more")
+    if strangers := [one for one in results if not isinstance(one, Measured)]:
+        raise refuse(
+            "invalid-request", f"{type(strangers[0]).__name__} is not a result; give what `run` or `result` gave"
+        )
     if names is not None and len(names) != len(results):
         raise refuse("invalid-request", f"{len(names)} names for {len(results)} results")
-    return Comparison(results, names or _distinct([result.name for result in results]))
+    return Comparison(results, _distinct(names or [result.name for result in results]))
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

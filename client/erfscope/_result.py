@@ -112,7 +112,7 @@ class Result(Measured):
 
         `unit` names one of a grid, `layer` one of a profile (`data.units`, `data.layers`); raises NotFound for others.
         """
-        return self._map if unit is None and layer is None else self._origin.map(unit, layer)
+        return self._map if unit is None and layer is None else self._origin.map(_index(unit), layer)
 
     def png(self, scale: str | None = None, colormap: str | None = None) -> bytes:
         """The picture; scale is linear, sqrt or log."""
@@ -157,7 +157,7 @@ class AsyncResult(Measured):
         `unit` names one of a grid, `layer` one of a profile (`data.units`, `data.layers`); raises NotFound for others.
         """
         if unit is not None or layer is not None:
-            return await self._origin.map(unit, layer)
+            return await self._origin.map(_index(unit), layer)
         if self._map is None:
             self._map = await self._origin.map(None, None)
         return self._map
@@ -206,6 +206,12 @@ def _npy(array: Map) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     return buffer.getvalue()
+
+
+def _index(unit: Sequence[int] | None) -> Sequence[int] | None:
+    if unit is not None and not isinstance(unit, Sequence):
+        raise refuse("invalid-request", f"unit={unit!r} is no index; give one number per axis, such as (4, 4)")
+    return unit
 
 
 def _said(metric: str) -> dict[str, str]:

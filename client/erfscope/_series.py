@@ -57,7 +57,9 @@ def _sweep(sweep: Sweep | Mapping[str, Any] | None) -> Sweep | None:
     """The architecture of a sweep may be an Architecture, a preset or a path, as elsewhere."""
     if sweep is None or isinstance(sweep, Sweep):
         return sweep
-    spec = sweep.get("architecture")
+    if not isinstance(sweep, Mapping) or "architecture" not in sweep:
+        raise refuse("invalid-request", "a sweep is {'architecture': …, 'parameters': […], 'values': […]}")
+    spec = sweep["architecture"]
     if not isinstance(spec, Mapping):
         ref = prepare(spec).ref
         if ref is None or ref.architecture is None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from erfscope._client import Client
 from erfscope._errors import ErfscopeError, refuse
 from erfscope._job import JobHandle
-from erfscope._request import RequestFields
+from erfscope._request import RequestFields, build
 from erfscope._series import SeriesHandle
 from erfscope.contract.request import ErfRequest, ModelRef
 from erfscope.contract.series import DEFAULT_METRICS
@@ -38,6 +38,7 @@ class ErfTracker:
     ) -> None:
         if every < 1:
             raise refuse("invalid-request", f"every is {every}; a checkpoint is due every 1, 2, … epochs")
+        build(request, fields)  # what can never work is said before the training begins
         self.client = client
         self.jobs: dict[int, JobHandle] = {}
         self._every, self._strict = every, strict

@@ -16,7 +16,7 @@ def test_a_sweep_here_writes_table_chart_and_numbers(run: Run, tmp_path: Path) -
     sweep = "/layers/first/dilation+/layers/second/dilation=1,2,3"
     done = run("series", "spec.json", "--sweep", sweep, *SMALL, "-o", "chart.png", "-o", "series.csv")
     assert done.returncode == 0, done.stderr
-    assert "trf_size: grows as x^" in done.stdout
+    assert "trf_size: goes as x^" in done.stdout
     rows = list(csv.DictReader((tmp_path / "series.csv").read_text().splitlines()))
     assert [float(row["trf_size"]) for row in rows] == [5, 9, 13]
     assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
@@ -38,7 +38,7 @@ def test_a_service_does_the_work(run: Run, service: Service, tmp_path: Path) -> 
     service.on("GET /series/series-1", Reply(body=series_json()))
     done = run("series", "spec.json", "--sweep", "/layers/0/dilation=1,2", "--url", service.url)
     assert done.returncode == 0, done.stderr
-    assert "erf_size: grows as x^1.000" in done.stdout
+    assert "erf_size: goes as x^1.000" in done.stdout
 
 
 def test_usage_errors_say_what_to_give(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture

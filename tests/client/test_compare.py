@@ -35,6 +35,10 @@ def test_names_tell_results_apart() -> None:
     assert compare(made(1, 0.1), made(2, 0.1), names=["before", "after"]).names == ["before", "after"]
     with pytest.raises(errors.InvalidRequest, match="1 names for 2 results"):
         compare(made(1, 0.1), made(2, 0.1), names=["one"])
+    with pytest.raises(errors.InvalidRequest, match="int is not a result"):
+        compare(made(1, 0.1), 3)  # type: ignore[arg-type]
+    with pytest.raises(errors.InvalidRequest, match="unit=3 is no index"):
+        made(1, 0.1).array(unit=3)  # type: ignore[arg-type]
     with pytest.raises(errors.InvalidRequest, match="two results"):
         compare(made(1, 0.1))
 

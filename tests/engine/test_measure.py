@@ -259,3 +259,22 @@ def test_the_library_speaks_in_problems(shape: tuple[int, ...], fields: dict[str
 def test_a_grid_shows_the_unit_nearest_the_centre() -> None:
     found = measure(convs(3), (3, 30, 30), target={"unit": {"grid": [3, 3]}}, average={"inputs": 1})
     assert found.result.unit == [15, 15]
+
+
+def test_dead_units_of_a_grid_are_named() -> None:
+    class Half(nn.Module):
+        """Units of the left half are shut by their bias."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(1, 2, 3, padding=1)
+            self.register_buffer("shut", torch.cat([torch.full((16, 8), -1e4), torch.zeros(16, 8)], 1))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.relu(self.conv(x) + 5 + self.shut)
+
+    result = measure(Half(), (1, 16, 16), target={"unit": {"grid": [2, 2]}}, average={"inputs": 4}).result
+    assert [row.unit for row in result.units] == [[4, 12], [12, 12]]
+    note = next(note for note in result.provenance.notes if "left out" in note)
+    assert note.startswith("2 of 4 units are left out")
+    assert "[4, 4], [12, 4]" in note

@@ -45,6 +45,7 @@ def test_every_block_can_be_read(name: str) -> None:
 def test_every_command_and_target_exists(name: str) -> None:
     text = (ROOT / name).read_text("utf-8")
     commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    commands |= {str(group.typer_instance.info.name) for group in app.registered_groups if group.typer_instance}
     lines = [line for language in ("bash", "text") for block in blocks(text, language) for line in block.splitlines()]
     shown = {found[1] for line in lines if (found := re.match(r"(?:\$ )?erfscope (\w+)", line))}
     assert shown | set(re.findall(r"`erfscope (\w+)", text)) <= commands

@@ -9,7 +9,7 @@ import torch
 from tests.house.conftest import House
 from torch import nn
 
-from erfscope import Client
+from erfscope import Client, errors
 from erfscope.training import ErfTracker, lightning_callback, transformers_callback
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:lightning", "ignore::DeprecationWarning")
@@ -82,6 +82,11 @@ def test_every_skips_epochs_and_an_error_is_a_warning(house: House) -> None:
         assert tracker(1, Net()) is None
         with pytest.warns(UserWarning, match="epoch 3 is missing"):
             assert tracker(3, Net()) is None  # it takes one channel, not three
+
+
+def test_what_can_never_work_is_said_at_once(house: House) -> None:
+    with Client(house.url) as client, pytest.raises(errors.InvalidRequest, match="inputz"):
+        ErfTracker(client, inputz=3)  # type: ignore[call-arg]
 
 
 def test_lightning(tracker: ErfTracker, tmp_path: Path) -> None:

@@ -154,3 +154,12 @@ def test_a_law_too_steep_to_be_written_as_factors_has_a_chart(client: httpx2.Cli
     series = client.post("/series", json=body).json()
     finish(worker, series, [10.0, 40.0])
     assert client.get(f"/series/{series['id']}/chart.png").content.startswith(b"\x89PNG")
+
+
+def test_a_series_of_huge_specs_is_refused_before_it_costs_much(client: httpx2.Client) -> None:
+    deep = {"type": "repeat", "times": 1, "layers": [{"type": "relu"}]}
+    body = a_sweep(
+        architecture=ARCHITECTURE | {"layers": [deep]}, parameters=["/layers/0/times"], values=list(range(9001, 9041))
+    )
+    problem = assert_problem(client.post("/series", json=body), 422, "resource-limit")
+    assert "first 3 points" in problem["detail"]

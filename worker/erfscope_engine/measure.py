@@ -53,6 +53,9 @@ class Dead:
     outside: bool  # its TRF lies beside the input: it sees padding only
 
 
+MOST_NAMED = 8  # dead units or layers, in a note
+
+
 @dataclass(frozen=True)
 class _Order:
     """A request with what it needs, the same for all its units."""
@@ -91,12 +94,13 @@ def measure_network(
 def _by_gradients(network: Network, order: _Order, at_most: int | None, model_sha256: str | None) -> Measurement:
     order, traced, layer = _planned(network, order, at_most)
     request = order.request
-    main, units = _units(order, traced, layer)
-    profile = _profile(order, traced) if request.layers == "all" else []
+    main, units, dead_units = _units(order, traced, layer)
+    profile, dead_layers = _profile(order, traced) if request.layers == "all" else ([], [])
     units_map, layers_map = stacked(units), stacked(profile)
     kept = KeptMaps(units=units_map is not None, layers=layers_map is not None)
     together = order.ensemble.draws if order.ensemble else 1
-    result = build_result(request, traced, main, units, profile, model_sha256, kept, together)
+    notes = _left_out("unit", dead_units, len(units)) + _left_out("layer", dead_layers, len(profile))
+    result = build_result(request, traced, main, units, profile, model_sha256, kept, together, notes)
     kind = np.float64 if request.dtype == "float64" else np.float32
     return Measurement(result, main.map.astype(kind), units_map, layers_map)
 
@@ -112,8 +116,8 @@ def _planned(network: Network, order: _Order, at_most: int | None = None) -> tup
     return replace(order, ensemble=ensemble_of(traced, layer, average.weights, samples, at_most)), traced, layer
 
 
-def _units(order: _Order, traced: Traced, layer: Layer) -> tuple[Measured, list[Measured]]:
-    """The wanted unit, or of a grid the living one nearest to the centre; and a row for every living unit of a grid."""
+def _units(order: _Order, traced: Traced, layer: Layer) -> tuple[Measured, list[Measured], list[Dead]]:
+    """The wanted unit (of a grid the living one nearest to the centre), a row per living unit, and the dead ones."""
     places = [(layer, unit) for unit in units_of(order.request.target, layer)]
     many, keep = len(places) > 1, fits(len(places), traced.spatial_shape)
     nearest: list[Sampled] = []
@@ -126,8 +130,24 @@ def _units(order: _Order, traced: Traced, layer: Layer) -> tuple[Measured, list[
 
     rows = _measure(order, traced, places, finish)
     _refuse_dead(rows)
-    alive = [row for row in rows if isinstance(row, Measured)]
-    return (_whole(nearest[0]), alive) if many else (alive[0], [])
+    alive, dead = _parted(rows)
+    return (_whole(nearest[0]), alive, dead) if many else (alive[0], [], [])
+
+
+def _parted(rows: Sequence[Measured | Dead]) -> tuple[list[Measured], list[Dead]]:
+    return [row for row in rows if isinstance(row, Measured)], [row for row in rows if isinstance(row, Dead)]
+
+
+def _left_out(what: str, dead: Sequence[Dead], alive: int) -> list[str]:
+    """What a reader misses among the rows."""
+    if not dead:
+        return []
+    names = [row.layer if what == "layer" else str(list(row.unit)) for row in dead[:MOST_NAMED]]
+    more = ", …" if len(dead) > MOST_NAMED else ""
+    return [
+        f"{len(dead)} of {alive + len(dead)} {what}s are left out, their gradient is exactly zero in every sample: "
+        f"{', '.join(names)}{more}."
+    ]
 
 
 def _from_center(unit: Sampled) -> tuple[int, Unit]:
@@ -233,9 +253,8 @@ def _refuse_dead(measured: Sequence[Measured | Dead]) -> None:
         )
 
 
-def _profile(order: _Order, traced: Traced) -> list[Measured]:
-    """The centre unit of every spatial layer, in the order of computation; dead ones are left out."""
+def _profile(order: _Order, traced: Traced) -> tuple[list[Measured], list[Dead]]:
+    """The centre unit of every spatial layer, in the order of computation; and the dead ones, which have no row."""
     places = [(layer, center_of(layer)) for layer in traced.layers]
     keep = fits(len(places), traced.spatial_shape)
-    rows = _measure(order, traced, places, lambda unit: _dead(unit) or _row(unit, keep))
-    return [row for row in rows if isinstance(row, Measured)]
+    return _parted(_measure(order, traced, places, lambda unit: _dead(unit) or _row(unit, keep)))

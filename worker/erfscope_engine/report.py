@@ -96,8 +96,9 @@ def build_result(
     model_sha256: str | None,
     maps: KeptMaps = NO_MAPS,
     draws_together: int = 1,
+    notes: Sequence[str] = (),
 ) -> ErfResult:
-    """The whole answer around the main unit."""
+    """The whole answer around the main unit; `notes` are what the measuring has to say, beside the network's own."""
     layer = main.probe.layer
     return ErfResult(
         layer=LayerInfo(
@@ -121,7 +122,7 @@ def build_result(
         maps=maps,
         replknet=_replknet(main, traced) if request.protocol == "replknet" else None,
         scale_log2=main.peak_log2,
-        provenance=_provenance(request, traced, main, model_sha256, draws_together),
+        provenance=_provenance(request, traced, main, model_sha256, draws_together, notes),
     )
 
 
@@ -175,9 +176,14 @@ def _replknet(main: Measured, traced: Traced) -> dict[str, float | None] | None:
 
 
 def _provenance(
-    request: ErfRequest, traced: Traced, main: Measured, model_sha256: str | None, draws_together: int
+    request: ErfRequest,
+    traced: Traced,
+    main: Measured,
+    model_sha256: str | None,
+    draws_together: int,
+    said: Sequence[str],
 ) -> Provenance:
-    notes = [*traced.network.notes]
+    notes = [*traced.network.notes, *said]
     if traced.tape.stopped:
         notes.append(
             f"Recording ended at operator {traced.tape.stopped}, which reads values that depend on the input; "

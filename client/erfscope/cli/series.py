@@ -245,7 +245,7 @@ def _sentence(found: Series, metric: str) -> str:
     parts = []
     if trend.power is not None:
         error = trend.power.slope_error
-        parts.append(f"grows as x^{trend.power.slope:.3f}" + (f" ± {error:.3f}" if error is not None else ""))
+        parts.append(f"goes as x^{trend.power.slope:.3f}" + (f" ± {error:.3f}" if error is not None else ""))
     if trend.change is not None:
         error = trend.change.difference_error
         ratio = f" ({trend.change.ratio:.3g} times)" if trend.change.ratio is not None else ""

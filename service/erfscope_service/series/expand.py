@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 
 from erfscope.contract import architecture
 from erfscope.contract.architecture import Architecture
+from erfscope.contract.architecture.spec import MAX_LAYERS
 from erfscope.contract.problem import FieldError, ProblemError
 from erfscope.contract.request import ErfRequest, ModelRef
 from erfscope.contract.series import Member, SeriesRequest, Sweep, are_places, label_of, swept
@@ -39,14 +41,22 @@ def _read(body: bytes) -> tuple[SeriesRequest, list[Point]]:
         wanted = SeriesRequest.model_validate(data)
     except ValidationError as error:
         raise from_validation(error, data) from None
-    points = _of_sweep(wanted, wanted.sweep) if wanted.sweep else _of_models(wanted, wanted.models or [])
-    for n, point in enumerate(points):
-        _check(point, n, wanted)
+    found = _of_sweep(wanted, wanted.sweep) if wanted.sweep else _of_models(wanted, wanted.models or [])
+    points, layers = [], 0
+    for n, point in enumerate(found):  # checked one by one, so that too much work is refused before it is done
+        layers += _check(point, n, wanted)
+        if layers > MAX_LAYERS:
+            raise ProblemError(
+                "resource-limit",
+                f"The specs of the first {n + 1} points have {layers:,} layers, over a series' limit of {MAX_LAYERS:,}.",
+            )
+        points.append(point)
     return wanted, points
 
 
-def _of_models(wanted: SeriesRequest, members: list[Member]) -> list[Point]:
-    return [_point(wanted, member.model, member.label or "", member.x, n) for n, member in enumerate(members)]
+def _of_models(wanted: SeriesRequest, members: list[Member]) -> Iterator[Point]:
+    for n, member in enumerate(members):
+        yield _point(wanted, member.model, member.label or "", member.x, n)
 
 
 def _point(wanted: SeriesRequest, model: ModelRef, label: str, x: float | None, n: int) -> Point:
@@ -56,21 +66,19 @@ def _point(wanted: SeriesRequest, model: ModelRef, label: str, x: float | None, 
     return Point(label or name or f"{n + 1}", float(n) if x is None else x, Asked(request, None, name))
 
 
-def _of_sweep(wanted: SeriesRequest, sweep: Sweep) -> list[Point]:
+def _of_sweep(wanted: SeriesRequest, sweep: Sweep) -> Iterator[Point]:
     try:
         specs = swept(sweep)
     except ValueError as error:
         raise _wrong(f"{SWEEP}/parameters", str(error)) from None
     numbers = are_places(sweep.values)
-    points = []
     for n, (value, spec) in enumerate(zip(sweep.values, specs, strict=True)):
         at = f"{SWEEP}/values/{n}"
         model = ModelRef(architecture=_architecture(spec, at, value))
         request = _with_model(wanted.request, model, at)
         name = f"{model.architecture.name or 'spec'} {label_of(value)}" if model.architecture else ""
         place = float(str(value)) if numbers else float(n)
-        points.append(Point(label_of(value)[:200], place, Asked(request, None, name)))
-    return points
+        yield Point(label_of(value)[:200], place, Asked(request, None, name))
 
 
 def _architecture(spec: dict[str, Any], at: str, value: Any) -> Architecture:
@@ -89,13 +97,13 @@ def _with_model(request: ErfRequest, model: ModelRef, at: str) -> ErfRequest:
         raise _wrong(at, "; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors())) from None
 
 
-def _check(point: Point, n: int, wanted: SeriesRequest) -> None:
-    """The spec's shapes; a point that cannot be is told before any of its siblings is submitted."""
+def _check(point: Point, n: int, wanted: SeriesRequest) -> int:
+    """How many layers the spec has, its shapes checked: nothing is submitted when one point cannot be."""
     model = point.asked.request.model
     if model is None or model.architecture is None:
-        return
+        return 0
     try:
-        architecture.check(model.architecture, point.asked.request.input.shape)
+        return len(architecture.check(model.architecture, point.asked.request.input.shape))
     except ProblemError as error:
         at = f"{SWEEP}/values/{n}" if wanted.sweep else f"/models/{n}/model/architecture"
         raise ProblemError(
