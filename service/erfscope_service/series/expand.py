@@ -48,7 +48,7 @@ def _read(body: bytes) -> tuple[SeriesRequest, list[Point]]:
         if layers > MAX_LAYERS:
             raise ProblemError(
                 "resource-limit",
-                f"The specs of the first {n + 1} points have {layers:,} layers, over a series' limit of {MAX_LAYERS:,}.",
+                f"The first {n + 1} points have {layers:,} layers; a series has at most {MAX_LAYERS:,} in all.",
             )
         points.append(point)
     return wanted, points
