@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 MINUTES ?= 10
 
-.PHONY: demo test lint format bench chaos soak clean
+.PHONY: demo test lint format docs bench chaos soak clean
 
 $(VENV)/.local: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -22,7 +22,7 @@ demo: $(VENV)/.local  ## measure a published network and a spec through the serv
 	$(BIN)/python examples/demo.py demo
 
 test: $(VENV)/.dev  ## the whole test suite, against real servers and processes
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 lint: $(VENV)/.dev  ## formatting, lint and types
 	$(BIN)/ruff format --check .
@@ -32,6 +32,10 @@ lint: $(VENV)/.dev  ## formatting, lint and types
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.dev  ## the documentation as a site, in build/site/site
+	$(BIN)/python -m docs.generate
+	$(BIN)/python -m docs.site build/site
 
 bench: $(VENV)/.dev  ## ratios against a baseline in the same run; tables, and JSON in bench/
 	mkdir -p bench

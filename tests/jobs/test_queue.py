@@ -25,8 +25,9 @@ def test_each_kind_has_its_queue(settings: Settings) -> None:
     doorbell = Doorbell(settings)
     assert doorbell.ring("a", Kind.ERF)
     assert doorbell.ring("b", Kind.INSPECT)
+    assert doorbell.ring("c", Kind.ADVICE)
     assert doorbell.ring("a.1", Kind.SHARD)
-    assert [waiting(settings, kind) for kind in Kind] == [1, 1, 1]
+    assert [waiting(settings, kind) for kind in Kind] == [1, 1, 1, 1]
     doorbell.close()
 
 

@@ -1,0 +1,62 @@
+"""reference/rest.md: every call of the service, from its OpenAPI document."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from docs.generate.schemas import document, kind, link
+from docs.generate.table import joined, prose, table
+
+HEAD = """# REST API
+
+The service says the same of itself at `/docs` (a page) and `/openapi.json` (for generators). A service that wants
+an API key takes it as `Authorization: Bearer …`. Every error is `application/problem+json` with a `type` from the table
+at the end, a `detail` for people, and, for fields, `errors` with a pointer to each."""
+Part = Mapping[str, Any]
+
+
+def rest() -> str:
+    """The page, one section for each tag."""
+    sections = [_tag(tag) for tag in document()["tags"]]
+    errors = document()["info"]["description"].partition("| type |")
+    return joined([HEAD, *sections, f"## Errors\n\n{errors[1]}{errors[2]}"])
+
+
+def _tag(tag: Part) -> str:
+    calls = [
+        (method, path, call)
+        for path, methods in document()["paths"].items()
+        for method, call in methods.items()
+        if tag["name"] in call["tags"]
+    ]
+    return joined([f"## {tag['name']}", tag["description"], *(_call(*one) for one in calls)])
+
+
+def _call(method: str, path: str, call: Part) -> str:
+    return joined([
+        f"### {method.upper()} {path}",
+        prose(call.get("summary", "")) + ".",
+        prose(call.get("description", "")),
+        table(("parameter", "in", "type", "meaning"), map(_parameter, call.get("parameters", ()))),
+        _body(call.get("requestBody", {})),
+        table(("answer", "body", "meaning"), (_answer(*one) for one in call["responses"].items() if one[0] < "4")),
+        "Errors: " + ", ".join(status for status in sorted(call["responses"]) if "4" <= status[0] <= "5") + ".",
+    ])  # fmt: skip
+
+
+def _parameter(one: Part) -> tuple[str, str, str, str]:
+    return f"`{one['name']}`", one["in"], kind(one["schema"], ""), prose(one.get("description", ""))
+
+
+def _body(body: Part) -> str:
+    found = [f"`{media}`{_schema(part)}" for media, part in body.get("content", {}).items()]
+    return f"Body: {', '.join(found)}." if found else ""
+
+
+def _schema(part: Part) -> str:
+    reference = part.get("schema", {}).get("$ref", "")
+    return f" ({link(reference.rpartition('/')[2])})" if reference else ""
+
+
+def _answer(status: str, answer: Part) -> tuple[str, str, str]:
+    bodies = [f"`{media}`{_schema(part)}" for media, part in answer.get("content", {}).items()]
+    return status, ", ".join(bodies), prose(answer.get("description", ""))

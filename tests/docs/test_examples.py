@@ -1,0 +1,55 @@
+"""The examples run: notebook and shell script, against the running service."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from nbclient import NotebookClient
+from tests.house.conftest import PATIENCE, ROOT, House, environment
+
+NOTEBOOK = ROOT / "examples/erfscope.ipynb"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")  # of the kernel's own libraries
+def test_the_notebook(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ERFSCOPE_URL", house.url)
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    assert all(not cell.outputs for cell in notebook.cells if cell.cell_type == "code"), "commit it without outputs"
+    done = NotebookClient(notebook, timeout=int(PATIENCE), resources={"metadata": {"path": str(tmp_path)}}).execute()
+    shown = [set(output.get("data", ())) for cell in done.cells for output in cell.get("outputs", ())]
+    assert sum("image/png" in kinds for kinds in shown) == 3
+    assert sum("text/html" in kinds for kinds in shown) == 2
+    assert any(
+        output.get("data", {}).get("text/plain") == "[9, 9]"
+        for cell in done.cells
+        for output in cell.get("outputs", ())
+    )
+
+
+@pytest.mark.parametrize("given", [(), ("model.onnx",)], ids=["spec", "onnx"])
+def test_the_script(house: House, tmp_path: Path, onnx_model: bytes, given: tuple[str, ...]) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    (tmp_path / "model.onnx").write_bytes(onnx_model)
+    done = subprocess.run(
+        [ROOT / "examples/curl.sh", *given], cwd=tmp_path, env={**environment(), "ERFSCOPE_URL": house.url},
+        capture_output=True, text=True, check=False, timeout=PATIENCE,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("ERF ")
+    assert np.load(tmp_path / "map.npy").max() == 1
+    assert (tmp_path / "heatmap.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_script_tells_the_services_words(house: House, tmp_path: Path) -> None:
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    done = subprocess.run(
+        [ROOT / "examples/curl.sh", "bad.onnx"], cwd=tmp_path, env={**environment(), "ERFSCOPE_URL": house.url},
+        capture_output=True, text=True, check=False, timeout=PATIENCE,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "ONNX" in done.stdout + done.stderr
