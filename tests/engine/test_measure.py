@@ -278,3 +278,12 @@ def test_dead_units_of_a_grid_are_named() -> None:
     note = next(note for note in result.provenance.notes if "left out" in note)
     assert note.startswith("2 of 4 units are left out")
     assert "[4, 4], [12, 4]" in note
+
+
+def test_gradients_beyond_float32_are_scaled_not_lost() -> None:
+    convs = [nn.Conv2d(1, 1, 7, bias=False) for _ in range(60)]
+    for conv in convs:
+        nn.init.ones_(conv.weight)
+    found = measure(nn.Sequential(*convs), (1, 361, 361), dtype="float64", average={"inputs": 1})
+    assert found.result.scale_log2 > 300  # 49**60 paths
+    assert found.result.erf.size is not None

@@ -52,3 +52,22 @@ def test_the_list_measures_nothing(tmp_path: Path) -> None:
     assert [line.split()[0] for line in done.stdout.splitlines()] == [f"S{number}" for number in range(1, 21)]
     assert "(figure-3)" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_claims_measured_anew_keep_the_others(tmp_path: Path) -> None:
+    first = reproduce("s19", "--quick", "-o", "out", folder=tmp_path)
+    assert first.returncode == 0, first.stderr
+    before = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
+    again = reproduce("s3", "--quick", "--keep", "-o", "out", folder=tmp_path)
+    assert again.returncode == 0, again.stderr
+    after = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
+    assert [row for row in after["rows"] if row["id"] == "S19"] == before["rows"]
+    assert {row["id"] for row in after["rows"]} == {"S3", "S19"}
+    assert after["command"].splitlines() == [before["command"], "erfscope reproduce s3 --quick --keep -o out"]
+    check(tmp_path / "out" / "report.md", tmp_path / "out")
+
+
+def test_there_must_be_a_report_to_keep(tmp_path: Path) -> None:
+    done = reproduce("s3", "--quick", "--keep", "-o", "none", folder=tmp_path)
+    assert done.returncode == 2
+    assert "is not a report" in done.stderr

@@ -31,7 +31,7 @@ def outcomes() -> list[Outcome]:
 def check(report: Path, folder: Path) -> None:
     """What holds for every report: schema, links, pictures."""
     body = json.loads((folder / "report.json").read_text("utf-8"))
-    assert {"schema_version", "command", "quick", "environment", "seconds", "rows", "pictures"} == set(body)
+    assert {"schema_version", "command", "quick", "environment", "seconds", "remarks", "rows", "pictures"} == set(body)
     assert body["rows"]
     for row in body["rows"]:
         assert set(row) == FIELDS

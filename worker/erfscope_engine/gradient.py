@@ -83,7 +83,8 @@ def sample_gradients(probe: Probe, numbers: Numbers) -> NDArray[np.float64]:
     run = probe.forward.run(numbers)
     _check_output(probe, run)
     output = run.outputs[probe.target]
-    seed = (_channel_weights(probe, output, numbers) * 2.0**probe.scale).to(output.dtype)
+    # In double: the powers of two of a float64 network are beyond float32.
+    seed = (_channel_weights(probe, output, numbers).double() * 2.0**probe.scale).to(output.dtype)
     g = run.back(probe.target, seed)
     return np.zeros(lengths(probe.box)) if g is None else g.double().cpu().numpy()
 

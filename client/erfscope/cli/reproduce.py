@@ -12,6 +12,7 @@ from typer import Argument, Option
 from erfscope._errors import refuse
 from erfscope.cli import show
 from erfscope.cli.progress import progress_bar
+from erfscope.reproduce.earlier import Earlier
 from erfscope.reproduce.finding import Verdict
 from erfscope.reproduce.report import Place, write
 from erfscope.reproduce.run import Outcome, run
@@ -40,6 +41,9 @@ def reproduce(
         Path | None,
         Option(metavar="DIR", help="CIFAR-10 (binary version) or CamVid; without it, data made or bundled here."),
     ] = None,
+    keep: Annotated[
+        bool, Option("--keep", help="Keep what the report in -o says of the claims that are not measured now.")
+    ] = False,
     listed: Annotated[bool, Option("--list", help="List the claims, and measure nothing.")] = False,
 ) -> None:
     """Measure what Luo et al. 2016 published, and write the numbers beside theirs.
@@ -54,9 +58,13 @@ def reproduce(
         raise refuse("bad-request", f"--data {data} is not a folder")
     claims = choose(what or ["all"])
     place = Place.of(output)
+    earlier = Earlier.at(place) if keep else None
     with progress_bar("reproducing") as hear:
         outcomes = run(claims, quick=quick, data=data, hear=hear, tell=_tell)
-    write(outcomes, place, _command(), quick=quick)
+    if earlier:
+        write(earlier.with_fresh(outcomes), place, earlier.command(_command()), quick=quick)
+    else:
+        write(outcomes, place, _command(), quick=quick)
     show.print_lines(out, ["", f"wrote {place.report} and {place.json}"])
     if any(outcome.crashed for outcome in outcomes):
         raise typer.Exit(CRASHED)

@@ -59,6 +59,7 @@ def as_json(outcomes: Sequence[Outcome], command: str, *, quick: bool) -> dict[s
         "quick": quick,
         "environment": environment(),
         "seconds": {outcome.claim.id: round(outcome.seconds, 1) for outcome in outcomes},
+        "remarks": {outcome.claim.id: outcome.finding.remark for outcome in outcomes if outcome.finding.remark},
         "rows": [_row(row) for outcome in outcomes for row in outcome.finding.rows],
         "pictures": [
             {"id": outcome.claim.id, "file": f"{picture.name}.png", "caption": picture.caption}

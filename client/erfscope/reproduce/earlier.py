@@ -1,0 +1,64 @@
+"""An earlier report read again, so that a claim that is measured anew keeps the others beside it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from erfscope._errors import refuse
+from erfscope.reproduce.finding import Finding, Picture, Quantity, Row, Verdict
+from erfscope.reproduce.report import SCHEMA_VERSION, Place
+from erfscope.reproduce.run import Outcome
+from erfscope.reproduce.table import CLAIMS, Claim
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A report as it stands."""
+
+    place: Place
+    body: dict[str, Any]
+
+    @classmethod
+    def at(cls, place: Place) -> "Earlier":
+        """Raises bad-request where there is no report of this version."""
+        return cls(place, _read(place))
+
+    def command(self, now: str) -> str:
+        """What made it, and what makes the rest of it now."""
+        return f"{self.body['command']}\n{now}"
+
+    def with_fresh(self, fresh: Sequence[Outcome]) -> list[Outcome]:
+        """Every claim of the table that is fresh or stands in the report, in the table's order."""
+        new = {outcome.claim.id: outcome for outcome in fresh}
+        both = [new.get(claim.id) or _outcome(claim, self.body, self.place) for claim in CLAIMS]
+        return [outcome for outcome in both if outcome is not None]
+
+
+def _read(place: Place) -> dict[str, Any]:
+    try:
+        body: dict[str, Any] = json.loads(place.json.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise refuse("bad-request", f"--keep: {place.json} is not a report: {error}") from None
+    if body.get("schema_version") != SCHEMA_VERSION:
+        raise refuse("bad-request", f"--keep: {place.json} was written by another version; run all claims again")
+    return body
+
+
+def _outcome(claim: Claim, body: dict[str, Any], place: Place) -> Outcome | None:
+    rows = [_row(row) for row in body["rows"] if row["id"] == claim.id]
+    if not rows:
+        return None
+    pictures = [
+        Picture(one["file"].removesuffix(".png"), (place.folder / one["file"]).read_bytes(), one["caption"])
+        for one in body["pictures"]
+        if one["id"] == claim.id
+    ]
+    remark = body["remarks"].get(claim.id, "")
+    return Outcome(claim, Finding(rows, pictures, remark), body["seconds"].get(claim.id, 0.0))
+
+
+def _row(row: dict[str, Any]) -> Row:
+    ours = Quantity(float("nan") if row["ours"] is None else row["ours"], row["error"])
+    words = {name: row[name] for name in ("id", "claim", "published", "how", "unit", "note")}
+    return Row(ours=ours, verdict=Verdict(row["verdict"]), **words)
