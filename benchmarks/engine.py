@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.bodies import ROWS, Row
+from benchmarks.memory import peak_resident
 from erfscope.contract.request import Dtype
 from erfscope_engine.arithmetic import arithmetic
 from erfscope_engine.cone.unit import cone_of
@@ -135,11 +136,9 @@ def gpu_memory(row: Row, side: str) -> int:
 
 def memory_of(name: str, side: str) -> None:
     """Print the growth of this process' peak memory while one way runs twice."""
-    import resource
-
     row = next(row for row in ROWS if row.name == name)
     body = row.build().eval().requires_grad_(False)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_resident()
     if side == "ours":
         ours = Ours(body, row.shape)
         ours()
@@ -147,7 +146,7 @@ def memory_of(name: str, side: str) -> None:
     else:
         script_way(body, torch.randn(1, *row.shape))
         script_way(body, torch.randn(1, *row.shape))
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+    print(peak_resident() - before)
 
 
 def main() -> None:

@@ -7,7 +7,6 @@ beyond the TRF.
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from rich.table import Table
 
 from benchmarks.bodies import plain
 from benchmarks.engine import script_way
+from benchmarks.memory import peak_resident
 from erfscope_engine import measure
 
 
@@ -43,13 +43,13 @@ WAYS = ("ours", "script")
 def run(way: str, point: Point) -> None:
     """Print seconds and MiB (growth of the peak) of one job, after a small one that pays what is paid once."""
     body = plain(point.depth).eval().requires_grad_(False)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_resident()
     _job(way, body, point._replace(samples=1))
     begun = time.perf_counter()
     _job(way, body, point)
     seconds = time.perf_counter() - begun
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    print(json.dumps({"seconds": seconds, "mib": grown / 1024}))
+    grown = peak_resident() - before
+    print(json.dumps({"seconds": seconds, "mib": grown / 2**20}))
 
 
 def _job(way: str, body: torch.nn.Module, point: Point) -> None:
