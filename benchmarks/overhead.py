@@ -119,7 +119,7 @@ def measure(rounds: int, folder: Path) -> dict[str, Spent]:
     """What each way took."""
     torch.set_num_threads(1)
     with (
-        Town(folder, replicas=1, workers=1) as town,
+        Town(folder, replicas=1, workers=1, fsync="always") as town,  # as `erfscope up` has it
         httpx2.Client(base_url=town.urls[0], trust_env=False, timeout=60) as http,
         noop_worker(town) as app,
     ):

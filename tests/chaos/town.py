@@ -27,7 +27,6 @@ WORK = [sys.executable, "-P", "-m", "erfscope_worker"]
 STORE = {
     "port": "0",
     "appendonly": "yes",
-    "appendfsync": "everysec",
     "maxmemory": "512mb",
     "maxmemory-policy": "noeviction",
     "save": "",
@@ -109,7 +108,14 @@ class Town:
     """The parts, started in order and stopped in the reverse; `folder` must be short (unix socket)."""
 
     def __init__(
-        self, folder: Path, *, replicas: int = 2, workers: int = 3, tenants: Sequence[str] = (), **settings: Any
+        self,
+        folder: Path,
+        *,
+        replicas: int = 2,
+        workers: int = 3,
+        tenants: Sequence[str] = (),
+        fsync: str = "everysec",
+        **settings: Any,
     ) -> None:
         self.folder = folder
         self.tenants = tenants  # with any, callers need keys
@@ -119,7 +125,7 @@ class Town:
             (folder / name).mkdir(parents=True, exist_ok=True)
         ours: dict[str, Any] = {"redis_url": f"unix://{self.socket}?db=0", "data_dir": folder / "data"}
         self.settings = Settings(**{"threads": 1, "device": "cpu", **settings, **ours})
-        flags = STORE | {"unixsocket": str(self.socket), "dir": str(folder / "store")}
+        flags = STORE | {"appendfsync": fsync, "unixsocket": str(self.socket), "dir": str(folder / "store")}
         options = [text for name, value in flags.items() for text in (f"--{name}", value)]
         self.store = self._part("store", [str(get_binary_path()), *options])
         self.ports = [free_port() for _ in range(replicas)]
