@@ -71,3 +71,13 @@ def test_there_must_be_a_report_to_keep(tmp_path: Path) -> None:
     done = reproduce("s3", "--quick", "--keep", "-o", "none", folder=tmp_path)
     assert done.returncode == 2
     assert "is not a report" in done.stderr
+
+
+def test_a_report_that_was_tampered_with_is_refused_before_measuring(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    body = {"schema_version": 1, "command": "x", "rows": [{"id": "S19"}], "pictures": [], "remarks": {}, "seconds": {}}
+    (folder / "report.json").write_text(json.dumps(body))
+    done = reproduce("s3", "--quick", "--keep", "-o", "out", folder=tmp_path)
+    assert done.returncode == 2
+    assert "is not a whole report" in " ".join(done.stderr.split())

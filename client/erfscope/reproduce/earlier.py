@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from erfscope._errors import refuse
@@ -16,23 +17,27 @@ from erfscope.reproduce.table import CLAIMS, Claim
 class Earlier:
     """A report as it stands."""
 
-    place: Place
-    body: dict[str, Any]
+    said: str
+    outcomes: dict[str, Outcome]
 
     @classmethod
     def at(cls, place: Place) -> "Earlier":
         """Raises bad-request where there is no report of this version."""
-        return cls(place, _read(place))
+        body = _read(place)
+        try:
+            found = [(claim.id, _outcome(claim, body, place)) for claim in CLAIMS]
+            return cls(str(body["command"]), {id: outcome for id, outcome in found if outcome is not None})
+        except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
+            raise refuse("bad-request", f"--keep: {place.json} is not a whole report: {error!r}") from None
 
     def command(self, now: str) -> str:
         """What made it, and what makes the rest of it now."""
-        return f"{self.body['command']}\n{now}"
+        return f"{self.said}\n{now}"
 
     def with_fresh(self, fresh: Sequence[Outcome]) -> list[Outcome]:
         """Every claim of the table that is fresh or stands in the report, in the table's order."""
         new = {outcome.claim.id: outcome for outcome in fresh}
-        both = [new.get(claim.id) or _outcome(claim, self.body, self.place) for claim in CLAIMS]
-        return [outcome for outcome in both if outcome is not None]
+        return [outcome for claim in CLAIMS if (outcome := new.get(claim.id) or self.outcomes.get(claim.id))]
 
 
 def _read(place: Place) -> dict[str, Any]:
@@ -50,12 +55,17 @@ def _outcome(claim: Claim, body: dict[str, Any], place: Place) -> Outcome | None
     if not rows:
         return None
     pictures = [
-        Picture(one["file"].removesuffix(".png"), (place.folder / one["file"]).read_bytes(), one["caption"])
+        Picture(_name(one["file"]), (place.folder / f"{_name(one['file'])}.png").read_bytes(), one["caption"])
         for one in body["pictures"]
         if one["id"] == claim.id
     ]
     remark = body["remarks"].get(claim.id, "")
     return Outcome(claim, Finding(rows, pictures, remark), body["seconds"].get(claim.id, 0.0))
+
+
+def _name(file: str) -> str:
+    """A picture's name: it lies beside the report, wherever the report says."""
+    return PurePath(file).name.removesuffix(".png")
 
 
 def _row(row: dict[str, Any]) -> Row:
