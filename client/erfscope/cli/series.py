@@ -21,8 +21,8 @@ from erfscope.cli import options, show
 from erfscope.cli.measure import read
 from erfscope.cli.progress import progress_bar
 from erfscope.cli.several import measure_all
-from erfscope.contract.flat import unit_of
 from erfscope.contract.job import Status
+from erfscope.contract.meanings import unit_of
 from erfscope.contract.series import (
     DEFAULT_METRICS,
     FARTHEST,

@@ -7,8 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from erfscope._result import Measured
-from erfscope.contract.flat import unit_of
 from erfscope.contract.job import Job
+from erfscope.contract.meanings import unit_of
 from erfscope.numbers import plain
 from erfscope.report import content
 

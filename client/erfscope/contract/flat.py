@@ -10,7 +10,6 @@ from erfscope.contract.result import Erf, ErfResult, GaussianFit, MassArea, Numb
 
 SHARES = ("0.20", "0.30", "0.50", "0.99")
 AXES = "zyx"
-PIXELS = ("_size", "_side", "sigma", "offset", "r50", "r90", "r99")
 
 
 class Measured(Protocol):
@@ -73,17 +72,6 @@ def flatten_map(measured: Measured) -> dict[str, Number]:
 def mass_name(share: str) -> str:
     """Flat prefix of a share: mass_50 for "0.50"."""
     return f"mass_{round(100 * float(share))}"
-
-
-def unit_of(name: str) -> str:
-    """The unit of a metric by its flat name; empty for plain numbers."""
-    if "ratio" in name:
-        return ""
-    if name.endswith("pixels") or name == "participation":
-        return "px²"
-    if any(part in name for part in PIXELS):
-        return "px"
-    return {"theta": "rad", "entropy": "nat"}.get(name, "")
 
 
 def _trf(result: ErfResult) -> dict[str, Number]:

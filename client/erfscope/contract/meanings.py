@@ -64,6 +64,11 @@ def meaning_of(name: str) -> Meaning:
     raise KeyError(name)
 
 
+def unit_of(name: str) -> str:
+    """The unit of a metric by its flat name; empty for plain numbers."""
+    return meaning_of(name).unit
+
+
 def grouped(names: Iterable[str]) -> dict[str, list[str]]:
     """Flat names by group, in the table's order."""
     groups: dict[str, list[str]] = {row.group: [] for row in TABLE.values()}

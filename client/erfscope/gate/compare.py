@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from math import hypot
 
-from erfscope.contract.flat import flatten, unit_of
+from erfscope.contract.flat import flatten
+from erfscope.contract.meanings import unit_of
 from erfscope.contract.result import ErfResult, Number
 from erfscope.gate.rules import Bound, Drift
+from erfscope.numbers import with_error
 
 SIGNIFICANT = 2.0  # (combined) standard errors that a difference must exceed to count as one
 EXACT = "trf_"  # start of the metrics that follow from the graph alone and have no standard error
@@ -28,8 +30,7 @@ def shown(metric: str, found: Value) -> str:
     """`43.32 ± 0.33 px`."""
     if found.value is None:
         return "undefined"
-    error = f" ± {found.stderr:.2g}" if found.stderr else ""
-    return f"{found.value:.4g}{error} {unit_of(metric)}".rstrip()
+    return f"{with_error(found.value, found.stderr)} {unit_of(metric)}".rstrip()
 
 
 def range_of(metric: str, bound: Bound) -> str:

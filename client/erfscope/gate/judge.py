@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from erfscope.contract.flat import unit_of
+from erfscope.contract.meanings import unit_of
 from erfscope.contract.result import ErfResult
 from erfscope.gate.compare import Change, Value, broken_end, nearness, range_of, shown, values
 from erfscope.gate.config import Check
