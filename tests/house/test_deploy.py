@@ -339,3 +339,8 @@ def test_workers_talk_to_redis_alone() -> None:
     assert policies["nothing"]["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     told = json.dumps(policies["to-redis"]["spec"]["egress"])
     assert set(re.findall(r'"port": (\d+)', told)) == {"6379", "53"}
+
+
+def test_nginx_passes_the_host_with_its_port() -> None:
+    """The service compares it with the page's Origin, which has one."""
+    assert "proxy_set_header Host $http_host;" in NGINX

@@ -93,6 +93,6 @@ class _Rule:
             file=str(self.check.source.file),
             line=self.check.line("drift" if rule is Rule.DRIFT else self.metric),
             layer=self.layer,
-            unit=unit_of(self.metric),
+            unit=unit_of(self.metric) if self.metric else "",
             exit_code=ASSERTION if verdict is Verdict.FAIL else PASSED,
         )

@@ -32,4 +32,7 @@ class SameSiteMiddleware:
 def _is_own(headers: Headers) -> bool:
     """Whether the page that writes was served by this host; clients that are no browsers send no Origin."""
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == headers.get("host")
+    try:
+        return origin is None or urlsplit(origin).netloc == headers.get("host")
+    except ValueError:  # no browser sends it: an address that is none
+        return False

@@ -77,14 +77,17 @@ function distinct(jobs) {
   return names;
 }
 
+function asShares(field) {
+  const total = sum(field.values) || 1;
+  return { ...field, values: field.values.map((value) => value / total) };
+}
+
 // Every figure shows as many pixels as the largest input has, around its own centre, so that lengths compare.
 function side(jobs, fields, names) {
   const rank = Math.max(...fields.map(({ shape }) => shape.length));
   const extents = Array.from({ length: rank }, (_, axis) => Math.max(...fields.map(({ shape }) => shape[axis] ?? 0)));
   const isMass = look.values === "mass";
-  const scaled = fields.map((field) =>
-    isMass ? { ...field, values: field.values.map((value) => value / (sum(field.values) || 1)) } : field,
-  );
+  const scaled = fields.map((field) => (isMass ? asShares(field) : field));
   const top = isMass ? Math.max(...scaled.map(({ values }) => maximum(values))) : undefined;
   return jobs.map(({ id, result, model }, i) => {
     const subject = {
