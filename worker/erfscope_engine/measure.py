@@ -17,6 +17,7 @@ from erfscope_engine.average import most_units
 from erfscope_engine.cone.unit import Place, cone_of, sharing
 from erfscope_engine.ensemble import Ensemble, ensemble_of
 from erfscope_engine.gradient import Forward, Probe, started
+from erfscope_engine.heap import kept_heap
 from erfscope_engine.layers import Layer, Traced
 from erfscope_engine.network import Network
 from erfscope_engine.plan import trace_network
@@ -83,7 +84,7 @@ def measure_network(
     input's shape, for input.source = images; `progress` hears (stage, share done). `sampler` takes the samples.
     Raises ProblemError: invalid-target, no-spatial-layer, no-gradient, non-finite-output, unsupported-feature.
     """
-    with arithmetic(request.dtype, network.device):
+    with arithmetic(request.dtype, network.device), kept_heap():
         if request.method == "analytic":
             return Measurement(
                 *measure_analytically(network, request, images=images, model_sha256=model_sha256, progress=progress)
@@ -184,7 +185,7 @@ def sample_network(
     progress: Progress = lambda stage, share: None,
 ) -> None:
     """Give `sampler` every team of units that `measure_network` would, in its order, and make nothing of them."""
-    with arithmetic(request.dtype, network.device):
+    with arithmetic(request.dtype, network.device), kept_heap():
         order, traced, layer = _planned(network, _Order(request, images, progress, sampler))
         wanted = [(layer, unit) for unit in units_of(request.target, layer)]
         every = [(layer, center_of(layer)) for layer in traced.layers] if request.layers == "all" else []

@@ -10,10 +10,9 @@ from erfscope_engine.units import center_of
 
 WORKING_SET = {"cpu": 1 << 30, "cuda": 4 << 30, "meta": 0}  # bytes of activations that a micro-batch may keep
 # Beyond SMALL_BATCH samples the products are large enough, and what does not stay near the cores costs more than it
-# gains: VGG-16 at 512² took 0.112 s per image by 4 and 8, 0.115 to 0.181 s by 16; ResNet-50 at 224² 0.048 s and
-# 0.060 s.
+# gains: VGG-16 at 512² took 177 ms per image by 4, 186 by 8, 199 by 16 (1 thread).
 SMALL_BATCH = 4
-NEAR_SET = {"cpu": 384 << 20, "cuda": 4 << 30, "meta": 0}
+NEAR_SET = {"cpu": 192 << 20, "cuda": 4 << 30, "meta": 0}
 LARGEST_BATCH = {"cpu": 16, "cuda": 32, "meta": 1}
 # Draws of the weights at once pay where a tensor of one of them is small: plain-20-relu (41² pixels, 16 channels) ran
 # 312 draws a second so, 110 one by one (python -m benchmarks.ensembles, 1 thread); on 81² pixels there is no gain.

@@ -55,9 +55,9 @@ def receptive_field_of(traced: Traced, layer: Layer, unit: tuple[int, ...]) -> R
     )
 
 
-def unit_region(layer: Layer, unit: tuple[int, ...]) -> Region:
-    """The region of a unit: a point in space, all channels, sample 0."""
-    at = {0: 0, **layer.place(unit)}
+def unit_region(layer: Layer, unit: tuple[int, ...], sample: int = 0) -> Region:
+    """The region of a unit: a point in space, all channels, one sample."""
+    at = {0: sample, **layer.place(unit)}
     return tuple(Interval(at[k], at[k] + 1) if k in at else whole(n) for k, n in enumerate(layer.shape))
 
 
@@ -68,6 +68,11 @@ def _who(traced: Traced, reach: Reach) -> tuple[str, ...]:
 
 
 def samples_leak(traced: Traced, layer: Layer) -> bool:
-    """Whether a unit of sample 0 reads other samples: then the network must run one sample at a time."""
-    region = trace(traced.tape, layer.value, unit_region(layer, tuple(n // 2 for n in layer.grid))).regions.get(0)
-    return region is not None and region[0] != Interval(0, 1)
+    """Whether a unit reads other samples (the first one's may stand in for all): then they must run one by one."""
+    unit = tuple(n // 2 for n in layer.grid)
+    return any(_leaks(traced, layer, unit, sample) for sample in {0, layer.shape[0] - 1})
+
+
+def _leaks(traced: Traced, layer: Layer, unit: tuple[int, ...], sample: int) -> bool:
+    region = trace(traced.tape, layer.value, unit_region(layer, unit, sample)).regions.get(0)
+    return region is not None and region[0] != Interval(sample, sample + 1)
