@@ -11,8 +11,7 @@ from erfscope._result import Measured, Result
 from erfscope.contract.meanings import meaning_of
 from erfscope.contract.result import Number
 from erfscope.numbers import plain, with_error
-
-SIGNIFICANT = 2.0  # combined standard errors that a difference must exceed
+from erfscope.significance import reach
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,8 @@ class Row:
 
     def differs(self, n: int) -> bool:
         """Whether the difference is more than its error explains."""
-        difference, error = self.difference(n), self.error(n)
-        return bool(difference) and abs(difference or 0.0) > SIGNIFICANT * (error or 0.0)
+        difference = self.difference(n)
+        return bool(difference) and abs(difference or 0.0) > reach(self.errors[0], self.errors[n])
 
 
 class Comparison:

@@ -335,7 +335,7 @@ def test_option_texts() -> None:
         ("erf_size", "px"),
         ("mass_50_side", "px"),
         ("mass_50_ratio", ""),
-        ("mass_50_pixels", "px²"),
+        ("mass_50_pixels", "pixels"),
         ("theta", "rad"),
         ("r2", ""),
     ],

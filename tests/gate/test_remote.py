@@ -35,7 +35,7 @@ def test_all_are_submitted_before_one_is_waited_for(check: Check, service: Servi
         service.on(f"GET /erf/{job}", Reply(body=succeeded(job)))
     done = check("--url", service.url, "--no-cache")
     assert done.code == 0, done.out
-    assert done.words.count("3.5 ± 0.12 px") == 2
+    assert done.words.count("3.50 ± 0.12 px") == 2
     assert service.paths()[:2] == ["POST /erf", "POST /erf"]
     assert not [path for path in service.paths() if path.startswith("DELETE")]
 

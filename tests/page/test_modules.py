@@ -25,10 +25,11 @@ from erfscope.presets import PRESETS
 from erfscope_picture.colormap import COLORMAPS, table
 from erfscope_picture.contour import mass_level
 from erfscope_picture.scale import SCALES, placed
-from erfscope_service.page import presets
+from erfscope_service.page import meanings, presets
 
 STATIC = files("erfscope_service.page") / "static"
 SOURCES = {entry.name: entry.read_text() for entry in STATIC.iterdir() if entry.is_file()}
+SOURCES["meanings.js"] = meanings.as_module().decode()
 MODULES = sorted(name for name in SOURCES if name.endswith(".js"))
 
 
@@ -169,7 +170,7 @@ def test_colours_and_scales_are_the_pictures(blank: Page) -> None:
 
 NUMBERS = [
     ((219.312, 1.23, "px"), "219.3 ± 1.2 px"),
-    ((21450.4, None, "px²"), "21,450 px²"),
+    ((21450.4, None, "pixels"), "21,450 pixels"),
     ((0.98765, 0.00096, ""), "0.98765 ± 0.00096"),
     ((41, None, "px"), "41 px"),
     ((3e-9, None, ""), "< 0.0001"),

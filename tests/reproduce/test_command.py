@@ -6,7 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from erfscope.reproduce.report import environment
+
 from .test_report import check
+
+ONE_THREAD = {**environment(), "threads": 1}
 
 
 def reproduce(*words: str, folder: Path) -> "subprocess.CompletedProcess[str]":
@@ -65,6 +71,19 @@ def test_claims_measured_anew_keep_the_others(tmp_path: Path) -> None:
     assert {row["id"] for row in after["rows"]} == {"S3", "S19"}
     assert after["command"].splitlines() == [before["command"], "erfscope reproduce s3 --quick --keep -o out"]
     check(tmp_path / "out" / "report.md", tmp_path / "out")
+    assert "Every number comes from these commands" in (tmp_path / "out" / "report.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(("name", "value"), [("quick", False), ("torch", "1.0")])
+def test_what_was_made_otherwise_is_not_kept(tmp_path: Path, name: str, value: object) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    body = {"schema_version": 1, "quick": True, "environment": {**ONE_THREAD}}
+    (body if name in body else body["environment"])[name] = value
+    (folder / "report.json").write_text(json.dumps(body))
+    done = reproduce("s3", "--quick", "--keep", "-o", "out", folder=tmp_path)
+    assert done.returncode == 2
+    assert f"was made with {name} {value} and not" in " ".join(done.stderr.split())
 
 
 def test_there_must_be_a_report_to_keep(tmp_path: Path) -> None:
@@ -76,8 +95,9 @@ def test_there_must_be_a_report_to_keep(tmp_path: Path) -> None:
 def test_a_report_that_was_tampered_with_is_refused_before_measuring(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
+    made = {"quick": True, "environment": {**ONE_THREAD}}
     body = {"schema_version": 1, "command": "x", "rows": [{"id": "S19"}], "pictures": [], "remarks": {}, "seconds": {}}
-    (folder / "report.json").write_text(json.dumps(body))
+    (folder / "report.json").write_text(json.dumps({**body, **made}))
     done = reproduce("s3", "--quick", "--keep", "-o", "out", folder=tmp_path)
     assert done.returncode == 2
     assert "is not a whole report" in " ".join(done.stderr.split())

@@ -88,7 +88,7 @@ def _table(comparison: Comparison, *, everything: bool) -> Table:
         if not everything and row.metric not in show.HEADLINE:
             continue
         row_of = meaning_of(row.metric)
-        label = row.metric if everything else f"{show.HEADLINE[row.metric][0]}"
+        label = row.metric if everything else row_of.label
         cells = []
         for n, (value, error) in enumerate(zip(row.values, row.errors, strict=True)):
             mark = " *" if n and row.differs(n) else "  "

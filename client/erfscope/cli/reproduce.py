@@ -58,7 +58,7 @@ def reproduce(
         raise refuse("bad-request", f"--data {data} is not a folder")
     claims = choose(what or ["all"])
     place = Place.of(output)
-    earlier = Earlier.at(place) if keep else None
+    earlier = Earlier.at(place, quick=quick) if keep else None
     with progress_bar("reproducing") as hear:
         outcomes = run(claims, quick=quick, data=data, hear=hear, tell=_tell)
     if earlier:

@@ -1,6 +1,6 @@
 """Results as tables on stdout."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -8,31 +8,30 @@ from rich.text import Text
 
 from erfscope._result import Measured
 from erfscope.contract.job import Job
-from erfscope.contract.meanings import unit_of
+from erfscope.contract.meanings import meaning_of, unit_of
 from erfscope.numbers import plain
 from erfscope.report import content
 
 WIDE = 160  # columns where stdout is not a terminal: long layer names must survive a pipe
 
-# The rows of `measure`, by flat name: what it is called here, and its unit. `--all` shows every metric.
-HEADLINE: Mapping[str, tuple[str, str]] = {
-    "trf_size": ("TRF size", "px"),
-    "trf_ratio": ("TRF / input", ""),
-    "erf_size": ("ERF size (4.55 % of the centre)", "px"),
-    "erf_ratio": ("ERF / TRF", ""),
-    "erf_size_1sigma": ("ERF size, 1 sigma (31.7 % of the centre)", "px"),
-    "mass_50_side": ("side of the box with 50 % of the mass", "px"),
-    "mass_99_side": ("side of the box with 99 % of the mass", "px"),
-    "sigma_1": ("sigma, first principal axis", "px"),
-    "sigma_2": ("sigma, second principal axis", "px"),
-    "sigma_3": ("sigma, third principal axis", "px"),
-    "r2": ("R² of a Gaussian fit", ""),
-    "r50": ("radius of 50 % of the mass", "px"),
-    "r90": ("radius of 90 % of the mass", "px"),
-    "anisotropy": ("anisotropy sigma_1 / sigma_2", ""),
-    "border_mass": ("mass a Gaussian would lose at the border", ""),
-    "lattice": ("gridding (spectral energy at the stride)", ""),
-}
+HEADLINE = (  # the rows of `measure`, by flat name; `--all` shows every metric
+    "trf_size",
+    "trf_ratio",
+    "erf_size",
+    "erf_ratio",
+    "erf_size_1sigma",
+    "mass_50_side",
+    "mass_99_side",
+    "sigma_1",
+    "sigma_2",
+    "sigma_3",
+    "r2",
+    "r50",
+    "r90",
+    "anisotropy",
+    "border_mass",
+    "lattice",
+)
 
 
 def console() -> Console:
@@ -53,8 +52,8 @@ def result_table(result: Measured, *, everything: bool = False) -> Table:
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # a literal out of the line above
     for name, value in result.metrics.items():
         if everything or name in HEADLINE:
-            label, unit = (name, unit_of(name)) if everything else HEADLINE[name]
-            table.add_row(label, plain(value), unit, plain(result.stderr.get(name), missing=""))
+            label = name if everything else meaning_of(name).label
+            table.add_row(label, plain(value), unit_of(name), plain(result.stderr.get(name), missing=""))
     return table
 
 

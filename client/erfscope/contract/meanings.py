@@ -1,6 +1,7 @@
 """What each scalar of a result is called, its unit and its meaning: one table, for reports, pages and tables.
 
-A row's name may hold `{}`, which stands for an axis (x, y, z), a share in per cent or a number.
+A row's name may hold `{}`, which stands for an axis (x, y, z), a share in per cent or a number. Units are px for
+lengths and pixels for counts of them, in any number of dimensions.
 """
 
 import re
@@ -22,33 +23,67 @@ EFFECTIVE, THEORETICAL, MASS = "Effective field", "Theoretical field", "Where th
 SHAPE, SAMPLES = "Shape", "Samples"
 
 TABLE: dict[str, Meaning] = {
-    "erf_size": Meaning(EFFECTIVE, "ERF size", "px", "Side of the area above 4.55 % of the centre's value (2σ)."),
+    "erf_size": Meaning(
+        EFFECTIVE, "ERF size (4.55 % of the centre)", "px", "Side of the area above 4.55 % of the centre's value (2σ)."
+    ),
     "erf_ratio": Meaning(EFFECTIVE, "ERF / TRF", "", "ERF size over the side of the theoretical field."),
-    "erf_ratio_clipped": Meaning(EFFECTIVE, "ERF / TRF in the input", "", "The same, the TRF clipped to the input."),
-    "erf_size_1sigma": Meaning(EFFECTIVE, "ERF size, 1σ", "px", "Side of the area above 31.73 % of the centre."),
+    "erf_ratio_clipped": Meaning(
+        EFFECTIVE, "ERF / TRF in the input", "", "The same, the theoretical field clipped to the input."
+    ),
+    "erf_size_1sigma": Meaning(
+        EFFECTIVE, "ERF size, 1 sigma (31.7 % of the centre)", "px", "Side of the area above 31.73 % of the centre's."
+    ),
     "erf_size_peak": Meaning(
-        EFFECTIVE, "ERF size from the peak", "px", "Side of the area above 4.55 % of the maximum."
+        EFFECTIVE,
+        "ERF size (4.55 % of the peak)",
+        "px",
+        "Side of the area above 4.55 % of the maximum, wherever it is.",
     ),
     "trf_size": Meaning(THEORETICAL, "TRF size", "px", "Side of the box that can reach the unit (geometric mean)."),
     "trf_size_{}": Meaning(THEORETICAL, "TRF along {}", "px", "Exact and unclipped; may stick out of the input."),
     "trf_ratio": Meaning(THEORETICAL, "TRF / input", "", "Side of the TRF over the side of the input."),
-    "mass_{}_side": Meaning(MASS, "{} % box, side", "px", "Smallest box around the projected centre with this mass."),
-    "mass_{}_ratio": Meaning(MASS, "{} % box, area / input", "", "That box, clipped, as a share of the input."),
-    "mass_{}_pixels": Meaning(MASS, "{} % set", "px²", "The smallest set of pixels that holds this share."),
-    "r{}": Meaning(MASS, "radius of {} %", "px", "Distance from the projected centre within which this share lies."),
-    "border_mass": Meaning(MASS, "mass beyond the border", "", "Share of the fitted Gaussian outside the input."),
-    "sigma_{}": Meaning(SHAPE, "σ, {}", "px", "Standard deviation along a principal axis (1, 2, 3) or an input axis."),
-    "theta": Meaning(SHAPE, "angle", "rad", "Of the first principal axis from the last input axis."),
-    "r2": Meaning(SHAPE, "R² of a Gaussian", "", "Of the least-squares fit; 1 is a perfect Gaussian."),
-    "kurtosis_{}": Meaning(
-        SHAPE, "excess kurtosis, {}", "", "0 for a Gaussian, below for a box, above for long tails."
+    "mass_{}_side": Meaning(
+        MASS,
+        "side of the box with {} % of the mass",
+        "px",
+        "Of the smallest box around the projected centre that holds this share.",
     ),
-    "offset_{}": Meaning(SHAPE, "offset, {}", "px", "Centre of mass minus projected centre."),
-    "anisotropy": Meaning(SHAPE, "anisotropy", "", "Largest over smallest principal σ."),
-    "participation": Meaning(SHAPE, "participation", "px²", "Effective number of pixels, (Σm)² / Σm²."),
+    "mass_{}_ratio": Meaning(
+        MASS, "box with {} % of the mass / input", "", "Area of that box, clipped, as a share of the input."
+    ),
+    "mass_{}_pixels": Meaning(
+        MASS, "smallest set with {} % of the mass", "pixels", "How many pixels hold this share at least."
+    ),
+    "r{}": Meaning(
+        MASS,
+        "radius of {} % of the mass",
+        "px",
+        "Distance from the projected centre within which this share lies; of 99 %: an overlap for tiled inference.",
+    ),
+    "border_mass": Meaning(
+        MASS, "mass a Gaussian would lose at the border", "", "Share of the fitted Gaussian outside the input."
+    ),
+    "sigma_1": Meaning(SHAPE, "sigma, first principal axis", "px", "Standard deviation along the longest axis."),
+    "sigma_2": Meaning(SHAPE, "sigma, second principal axis", "px", "Standard deviation along the next axis."),
+    "sigma_3": Meaning(SHAPE, "sigma, third principal axis", "px", "Standard deviation along the shortest axis."),
+    "sigma_{}": Meaning(SHAPE, "sigma along {}", "px", "Standard deviation along an axis of the input."),
+    "theta": Meaning(SHAPE, "angle of the first principal axis", "rad", "From the last axis of the input."),
+    "r2": Meaning(SHAPE, "R² of a Gaussian fit", "", "Of the least-squares fit; 1 is a perfect Gaussian."),
+    "kurtosis_{}": Meaning(
+        SHAPE, "excess kurtosis along {}", "", "0 for a Gaussian, below for a box, above for long tails."
+    ),
+    "offset_{}": Meaning(SHAPE, "offset along {}", "px", "Centre of mass minus projected centre."),
+    "anisotropy": Meaning(SHAPE, "anisotropy, largest / smallest sigma", "", "Of the principal axes; 1 is round."),
+    "participation": Meaning(
+        SHAPE, "effective number of pixels", "pixels", "(Σm)² / Σm²: how many would share the mass evenly."
+    ),
     "entropy": Meaning(SHAPE, "entropy", "nat", "Of the map as a distribution."),
-    "lattice": Meaning(SHAPE, "gridding", "", "Energy at the periods of strides and dilations."),
-    "dead_fraction": Meaning(SAMPLES, "dead samples", "", "Share of samples whose gradient is exactly zero."),
+    "lattice": Meaning(
+        SHAPE, "gridding (spectral energy at the stride)", "", "The same at the periods of dilations; 0 is even."
+    ),
+    "dead_fraction": Meaning(
+        SAMPLES, "dead samples", "", "Share of samples whose gradient is exactly zero; they count in the average."
+    ),
 }
 _PATTERNS = [(re.compile(name.replace("{}", r"([a-z]|\d+)")), row) for name, row in TABLE.items() if "{}" in name]
 

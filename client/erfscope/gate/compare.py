@@ -1,15 +1,14 @@
 """Numbers against bounds and against other numbers: what is broken, what has changed, and the words for it."""
 
 from dataclasses import dataclass
-from math import hypot
 
 from erfscope.contract.flat import flatten
 from erfscope.contract.meanings import unit_of
 from erfscope.contract.result import ErfResult, Number
 from erfscope.gate.rules import Bound, Drift
 from erfscope.numbers import with_error
+from erfscope.significance import DECIDES, reach
 
-SIGNIFICANT = 2.0  # (combined) standard errors that a difference must exceed to count as one
 EXACT = "trf_"  # start of the metrics that follow from the graph alone and have no standard error
 
 
@@ -55,7 +54,7 @@ def nearness(bound: Bound, found: Value) -> str:
     if found.value is None or not found.stderr:
         return ""
     away = min(abs(found.value - end) for end in (bound.min, bound.max) if end is not None) / found.stderr
-    if away >= SIGNIFICANT:
+    if away >= DECIDES:
         return ""
     return f"That is {away:.1f} standard errors from the bound: with more `inputs` it may come out otherwise."
 
@@ -82,7 +81,7 @@ class Change:
     @property
     def noise(self) -> float:
         """Two standard errors of the difference of two independent measurements."""
-        return SIGNIFICANT * hypot(self.now.stderr or 0.0, self.base.stderr or 0.0)
+        return reach(self.now.stderr, self.base.stderr)
 
     @property
     def is_drift(self) -> bool:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from erfscope.numbers import with_error
+
 
 class Verdict(StrEnum):
     """How a rule came out; `broken` could not be judged."""
@@ -61,8 +63,7 @@ class Finding:
         """`43.32 ± 0.33 px`."""
         if self.found is None:
             return "undefined" if self.rule is Rule.BOUND else "–"
-        error = f" ± {self.stderr:.2g}" if self.stderr else ""
-        return f"{self.found:.4g}{error}{' ' * bool(self.unit)}{self.unit}"
+        return f"{with_error(self.found, self.stderr)} {self.unit}".rstrip()
 
     @property
     def told(self) -> str:

@@ -1,7 +1,8 @@
 """One net against another: the ratio of a metric with its error, judged by the sign that the article states."""
 
+from erfscope.numbers import with_error
 from erfscope.reproduce.bench import Shot
-from erfscope.reproduce.finding import Quantity, Row
+from erfscope.reproduce.finding import Row
 from erfscope.reproduce.judge import above, below
 
 
@@ -17,10 +18,5 @@ def ratio_row(id: str, claim: str, shots: tuple[Shot, Shot], metric: str, *, gro
         unit="times",
         verdict=(above if grows else below)(ratio, 1.0),
         how=f"{metric}: {shots[0].how} against {shots[1].how.partition(',')[0]}",
-        note=f"{_plain(changed)} against {_plain(base)}",
+        note=f"{with_error(changed.value, changed.error)} against {with_error(base.value, base.error)}",
     )
-
-
-def _plain(quantity: Quantity) -> str:
-    error = "" if quantity.error is None else f" ± {quantity.error:.2g}"
-    return f"{quantity.value:.4g}{error}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from erfscope._errors import refuse
 from erfscope.reproduce.finding import Finding, Picture, Quantity, Row, Verdict
-from erfscope.reproduce.report import SCHEMA_VERSION, Place
+from erfscope.reproduce.report import SCHEMA_VERSION, Place, environment
 from erfscope.reproduce.run import Outcome
 from erfscope.reproduce.table import CLAIMS, Claim
 
@@ -21,10 +21,11 @@ class Earlier:
     outcomes: dict[str, Outcome]
 
     @classmethod
-    def at(cls, place: Place) -> "Earlier":
-        """Raises bad-request where there is no report of this version."""
+    def at(cls, place: Place, *, quick: bool) -> "Earlier":
+        """Raises bad-request where there is no report of this version, or it was not made as the rest would be."""
         body = _read(place)
         try:
+            _refuse_mixture(body, {"quick": quick, **environment()}, place)
             found = [(claim.id, _outcome(claim, body, place)) for claim in CLAIMS]
             return cls(str(body["command"]), {id: outcome for id, outcome in found if outcome is not None})
         except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
@@ -48,6 +49,16 @@ def _read(place: Place) -> dict[str, Any]:
     if body.get("schema_version") != SCHEMA_VERSION:
         raise refuse("bad-request", f"--keep: {place.json} was written by another version; run all claims again")
     return body
+
+
+def _refuse_mixture(body: dict[str, Any], now: dict[str, Any], place: Place) -> None:
+    """One report says once what its numbers depend on."""
+    then = {"quick": body["quick"], **body["environment"]}
+    others = [f"{name} {then.get(name)} and not {value}" for name, value in now.items() if then.get(name) != value]
+    if others:
+        raise refuse(
+            "bad-request", f"--keep: {place.json} was made with {', '.join(others)}; run all claims again, or choose -o"
+        )
 
 
 def _outcome(claim: Claim, body: dict[str, Any], place: Place) -> Outcome | None:

@@ -3,13 +3,12 @@
 import math
 
 from erfscope.reproduce.finding import Quantity, Verdict
-
-DECIDES = 2.0  # standard errors
+from erfscope.significance import reach
 
 
 def above(quantity: Quantity, bound: float) -> Verdict:
     """Confirmed where the quantity is above the bound by more than its error explains."""
-    margin = DECIDES * (quantity.error or 0.0)
+    margin = reach(quantity.error)
     if quantity.value - margin > bound:
         return Verdict.CONFIRMED
     return Verdict.REFUTED if quantity.value + margin <= bound else Verdict.UNDECIDED
@@ -21,17 +20,22 @@ def below(quantity: Quantity, bound: float) -> Verdict:
 
 
 def within(quantity: Quantity, expected: float, tolerance: float) -> Verdict:
-    """Confirmed where the quantity is within a tolerance of the expected one; the error may decide neither way."""
-    distance, margin = abs(quantity.value - expected), DECIDES * (quantity.error or 0.0)
-    if distance <= tolerance:
+    """Confirmed where the quantity, with what its error explains, is within a tolerance of the expected one."""
+    distance, margin = abs(quantity.value - expected), reach(quantity.error)
+    if distance + margin <= tolerance:
         return Verdict.CONFIRMED
     return Verdict.REFUTED if distance - margin > tolerance else Verdict.UNDECIDED
 
 
 def agrees(quantity: Quantity, published: float, rounding: float) -> Verdict:
-    """Confirmed where a published figure lies within 2 standard errors, its own rounding (half a digit) added."""
-    reach = DECIDES * (quantity.error or 0.0) + rounding
-    return Verdict.CONFIRMED if abs(quantity.value - published) <= reach else Verdict.REFUTED
+    """Confirmed where a published figure lies within 2 standard errors, its own rounding (half a digit) added.
+
+    An error that could not tell the figure from none at all decides nothing.
+    """
+    margin = reach(quantity.error)
+    if abs(quantity.value - published) > margin + rounding:
+        return Verdict.REFUTED
+    return Verdict.CONFIRMED if margin < abs(published) else Verdict.UNDECIDED
 
 
 def exact(error: float, bound: float) -> Verdict:

@@ -54,11 +54,11 @@ def _dead_row(bench: Bench) -> Row:
     return Row(
         id="S4",
         claim="ReLU: share of dead runs of a single channel",
-        published="not given",
+        published="0.5 (by symmetry)",
         ours=Quantity(share, error),
         verdict=agrees(Quantity(share, error), 0.5, 0.0),
         how=shot.how,
-        note="0.5 by symmetry of the last layer's weights",
+        note="the last layer's weights are as likely the negative of what they are",
     )
 
 

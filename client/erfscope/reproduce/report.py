@@ -40,22 +40,22 @@ class Place:
         return self.folder / "report.json"
 
 
-def write(outcomes: Sequence[Outcome], place: Place, command: str, *, quick: bool) -> None:
-    """Write report.md, report.json and the pictures."""
+def write(outcomes: Sequence[Outcome], place: Place, commands: str, *, quick: bool) -> None:
+    """Write report.md, report.json and the pictures; `commands` has a line for each that made them."""
     place.folder.mkdir(parents=True, exist_ok=True)
     for outcome in outcomes:
         for picture in outcome.finding.pictures:
             (place.folder / f"{picture.name}.png").write_bytes(picture.png)
-    body = as_json(outcomes, command, quick=quick)
+    body = as_json(outcomes, commands, quick=quick)
     place.json.write_text(json.dumps(body, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
-    place.report.write_text(as_markdown(outcomes, place, command, quick=quick), "utf-8")
+    place.report.write_text(as_markdown(outcomes, place, commands, quick=quick), "utf-8")
 
 
-def as_json(outcomes: Sequence[Outcome], command: str, *, quick: bool) -> dict[str, Any]:
+def as_json(outcomes: Sequence[Outcome], commands: str, *, quick: bool) -> dict[str, Any]:
     """The whole report as one JSON object; numbers that do not exist are null."""
     return {
         "schema_version": SCHEMA_VERSION,
-        "command": command,
+        "command": commands,
         "quick": quick,
         "environment": environment(),
         "seconds": {outcome.claim.id: round(outcome.seconds, 1) for outcome in outcomes},
@@ -101,13 +101,13 @@ def _number(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else value
 
 
-def as_markdown(outcomes: Sequence[Outcome], place: Place, command: str, *, quick: bool) -> str:
+def as_markdown(outcomes: Sequence[Outcome], place: Place, commands: str, *, quick: bool) -> str:
     """The report for people."""
-    parts = [_head(outcomes, command, quick=quick), *(_section(outcome, place) for outcome in outcomes)]
+    parts = [_head(outcomes, commands, quick=quick), *(_section(outcome, place) for outcome in outcomes)]
     return "\n".join(parts)
 
 
-def _head(outcomes: Sequence[Outcome], command: str, *, quick: bool) -> str:
+def _head(outcomes: Sequence[Outcome], commands: str, *, quick: bool) -> str:
     counts = Counter(row.verdict for outcome in outcomes for row in outcome.finding.rows)
     told = ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in Verdict if counts[verdict])
     made = environment()
@@ -117,17 +117,18 @@ def _head(outcomes: Sequence[Outcome], command: str, *, quick: bool) -> str:
     lines = [
         "# The article, reproduced",
         "",
-        f"{SOURCE}, claim by claim, with the questions its readers asked. Every number comes from one command:",
+        f"{SOURCE}, claim by claim, with the questions its readers asked. Every number comes from "
+        + ("these commands, the last one that names its claim:" if "\n" in commands else "one command:"),
         "",
         "```bash",
-        command,
+        commands,
         "```",
         "",
         f"{kind}{told.capitalize() if told else 'No rows'}. It took {minutes:.1f} minutes with {about}.",
         "",
         "A row is *confirmed* or *not confirmed* where two standard errors decide, *undecided* where they do not, "
-        "*measured* where nothing was published to hold it against. ± is one standard error; what has none is exact or "
-        "a single case.",
+        "*measured* where there is nothing to hold it against. ± is one standard error; what has none is exact or a "
+        "single case.",
         "",
         "| | claim | answer |",
         "|---|---|---|",

@@ -43,7 +43,7 @@ def run(claims: Sequence[Claim], *, quick: bool, data: Path | None, hear: Hear, 
 
 def _within(hear: Hear, claim: Claim, number: int, total: int) -> Hear:
     def told(stage: str, share: float) -> None:
-        hear(f"{claim.id} {claim.title}", number / total)
+        hear(f"{claim.id} {claim.title}: {stage} {share:.0%}", number / total)  # how many more come is not known
 
     return told
 

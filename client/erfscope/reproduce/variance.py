@@ -88,7 +88,7 @@ def _slope_row(net: str, amounts: Sequence[int], found: Sequence[Quantity]) -> R
         published="−0.5 (theory)",
         ours=Quantity(fit.slope, fit.slope_error),
         unit="log-log slope",
-        verdict=within(Quantity(fit.slope), -0.5, TOLERANCE),
+        verdict=within(Quantity(fit.slope, fit.slope_error), -0.5, TOLERANCE),
         how=f"{net}, statistic=rms, inputs=1, draws={', '.join(map(str, amounts))} against method=analytic",
         note=f"distance {found[0].value:.3f} at N = {amounts[0]}, {found[-1].value:.3f} at N = {amounts[-1]}",
     )

@@ -109,10 +109,8 @@ function metrics(jobs, names) {
   const rows = all
     .filter((name) => columns.some((column) => (column.get(name) ?? null) !== null))
     .map((name) => {
-      const cells = jobs.map(({ result }, i) =>
-        written(name, columns[i].get(name) ?? null, result.stderr[name], result.trf.size.length),
-      );
-      return [described(name, jobs[0].result.trf.size.length).label, ...cells];
+      const cells = jobs.map(({ result }, i) => written(name, columns[i].get(name) ?? null, result.stderr[name]));
+      return [described(name).label, ...cells];
     });
   return table(["Metric", ...names], rows);
 }

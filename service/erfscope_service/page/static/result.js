@@ -32,15 +32,13 @@ function section(title, content, open = false) {
 }
 
 function tiles(found) {
-  const rank = found.trf.size.length;
   const values = Object.fromEntries(flat(found));
   const made = HEADLINE.filter((name) => values[name] !== null).map((name) => {
-    const { label, meaning } = described(name, rank);
-    const value =
-      name === "trf_size" ? `${by(found.trf.size)} px` : written(name, values[name], found.stderr[name], rank);
+    const { label, words } = described(name);
+    const value = name === "trf_size" ? `${by(found.trf.size)} px` : written(name, values[name], found.stderr[name]);
     return h(
       "div",
-      { className: "tile", title: meaning },
+      { className: "tile", title: words },
       h("dt", { textContent: label }),
       h("dd", {}, ...largeAndSmall(value)),
     );
@@ -77,13 +75,13 @@ function metrics(found) {
       "tbody",
       {},
       h("tr", { className: "group" }, h("th", { colSpan: 3, scope: "rowgroup", textContent: group })),
-      ...rows.map(({ label, value, meaning }) =>
+      ...rows.map(({ label, value, words }) =>
         h(
           "tr",
           {},
           h("th", { scope: "row", textContent: label }),
           h("td", { className: "value", textContent: value }),
-          h("td", { className: "meaning", textContent: meaning }),
+          h("td", { className: "meaning", textContent: words }),
         ),
       ),
     ),
