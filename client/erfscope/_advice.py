@@ -3,19 +3,20 @@
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 
 from erfscope import _calls
 from erfscope._errors import from_problem, refuse, refuse_invalid
-from erfscope._models import Model, Prepared, prepare
-from erfscope._transport import Flow, Pause, Settings, exchange
+from erfscope._flows import stored
+from erfscope._models import Model, prepare
+from erfscope._polling import until_ended
+from erfscope._transport import Flow, Settings, exchange
 from erfscope.contract.advice import Advice, AdviceJob, AdviceRequest
 from erfscope.contract.request import ModelRef
 
-LONG_POLL = 20.0  # seconds that one GET may be held by the service
-POLL = (0.1, 1.0)
 Progress = Callable[[str, float], None]
 
 
@@ -30,32 +31,14 @@ def advise(
     clock: Callable[[], float] = time.monotonic,
 ) -> Flow[Advice]:
     """Submit the question and wait for its answer."""
-    prepared = prepare(model)
-    ref = yield from _ref(settings, prepared)
-    request = build(ref, want, fields)
-    end = None if timeout is None else clock() + timeout
-    longest = LONG_POLL if progress is None else POLL[1]
-    job = yield from exchange(_calls.submit_advice(request, uuid.uuid4().hex), settings)
-    pause = POLL[0]
-    while not job.status.is_terminal:
-        if end is not None and clock() >= end:
-            raise refuse("timeout", f"advice {job.id} is still {job.status} after {timeout:g} s; it goes on")
-        left = longest if end is None else max(0.0, end - clock())
-        job = yield from exchange(_calls.advice(job.id, min(longest, left)), settings)
-        if progress is not None:
-            progress(job.stage, job.progress)
-        if not job.status.is_terminal:
-            yield Pause(pause)
-            pause = min(2 * pause, POLL[1])
+    ref = yield from stored(settings, prepare(model))
+    job = yield from exchange(_calls.submit_advice(build(ref, want, fields), uuid.uuid4().hex), settings)
+    watch = None if progress is None else lambda job: progress(job.stage, job.progress)
+    if not job.status.is_terminal:  # an answer that is known already comes at once
+        job = yield from until_ended(settings, partial(_calls.advice, job.id), timeout, watch, clock)
+    if not job.status.is_terminal:
+        raise refuse("timeout", f"advice {job.id} is still {job.status} after {timeout:g} s; it goes on")
     return _answer(job)
-
-
-def _ref(settings: Settings, prepared: Prepared) -> Flow[ModelRef]:
-    if prepared.content is not None:
-        stored = yield from exchange(_calls.upload_model(prepared.content), settings)
-        return ModelRef(sha256=stored.sha256)
-    assert prepared.ref is not None  # a model is bytes or a reference
-    return prepared.ref
 
 
 def build(ref: ModelRef, want: float, fields: Mapping[str, Any]) -> AdviceRequest:

@@ -3,18 +3,17 @@
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from erfscope import _calls
 from erfscope._errors import ResultTimeout, for_ended, from_problem, refuse
 from erfscope._models import File, Model, Prepared, prepare, read_file
+from erfscope._polling import until_ended
 from erfscope._request import build, with_model
-from erfscope._transport import Flow, Pause, Settings, exchange
+from erfscope._transport import Flow, Settings, exchange
 from erfscope.contract.job import Inspection, Job, StoredFile, StoredModel
-from erfscope.contract.request import ErfRequest
-
-LONG_POLL = 20.0  # seconds that one GET may be held by the service
-POLL = (0.1, 1.0)  # first and longest pause between polls that came back early
+from erfscope.contract.request import ErfRequest, ModelRef
 
 
 def submit(
@@ -52,20 +51,11 @@ def wait(
     clock: Callable[[], float] = time.monotonic,
 ) -> Flow[Job]:
     """Look at a job until it has ended; raises ResultTimeout where it has not in time."""
-    end = None if timeout is None else clock() + timeout
-    longest = LONG_POLL if progress is None else POLL[1]  # whoever watches wants to see it move
-    pause = POLL[0]
-    while True:
-        left = longest if end is None else max(0.0, end - clock())
-        job = yield from exchange(_calls.job(id, min(longest, left)), settings)
-        if progress is not None:
-            progress(job.stage, job.progress)
-        if job.status.is_terminal:
-            return job
-        if end is not None and clock() >= end:
-            raise ResultTimeout(job, timeout or 0.0)
-        yield Pause(pause if end is None else min(pause, max(0.0, end - clock())))
-        pause = min(2 * pause, POLL[1])
+    watch = None if progress is None else lambda job: progress(job.stage, job.progress)
+    job = yield from until_ended(settings, partial(_calls.job, id), timeout, watch, clock)
+    if not job.status.is_terminal:
+        raise ResultTimeout(job, timeout or 0.0)
+    return job
 
 
 def finished(
@@ -81,6 +71,15 @@ def finished(
 def upload_file(settings: Settings, file: File) -> Flow[StoredFile]:
     """POST /files."""
     return (yield from exchange(_calls.upload_file(read_file(file)), settings))
+
+
+def stored(settings: Settings, prepared: Prepared) -> Flow[ModelRef]:
+    """How a request names the model: a file is stored first."""
+    if prepared.content is not None:
+        model = yield from exchange(_calls.upload_model(prepared.content), settings)
+        return ModelRef(sha256=model.sha256)
+    assert prepared.ref is not None  # a model is bytes or a reference
+    return prepared.ref
 
 
 def upload_model(settings: Settings, model: Model, input_shape: Sequence[int] | None) -> Flow[StoredModel]:
@@ -101,17 +100,14 @@ def inspect(
     clock: Callable[[], float] = time.monotonic,
 ) -> Flow[Inspection]:
     """Upload, and look until the service has inspected the model."""
-    end = None if timeout is None else clock() + timeout
     stored = yield from upload_model(settings, model, input_shape)
-    pause = POLL[0]
-    while stored.inspection is None:
-        if stored.error is not None:
-            raise from_problem(stored.error)
-        if stored.status.is_terminal:
-            raise refuse("internal", f"the inspection of {stored.name} is {stored.status} and says nothing")
-        if end is not None and clock() >= end:
-            raise refuse("timeout", f"the inspection of {stored.name} is still {stored.status}; ask again")
-        yield Pause(pause)
-        pause = min(2 * pause, POLL[1])
-        stored = yield from exchange(_calls.model(stored.sha256), settings)
-    return stored.inspection
+    if not stored.status.is_terminal:
+        sha256 = stored.sha256
+        stored = yield from until_ended(settings, lambda held: _calls.model(sha256), timeout, clock=clock)
+    if stored.inspection is not None:
+        return stored.inspection
+    if stored.error is not None:
+        raise from_problem(stored.error)
+    if stored.status.is_terminal:
+        raise refuse("internal", f"the inspection of {stored.name} is {stored.status} and says nothing")
+    raise refuse("timeout", f"the inspection of {stored.name} is still {stored.status}; ask again")

@@ -3,21 +3,22 @@
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 
 from erfscope import _calls
 from erfscope._errors import SeriesUnfinished, refuse, refuse_invalid
+from erfscope._flows import stored
 from erfscope._models import Model, prepare
+from erfscope._polling import until_ended
 from erfscope._request import build
-from erfscope._transport import AsyncTransport, Flow, Pause, Settings, Transport, exchange
+from erfscope._transport import AsyncTransport, Flow, Settings, Transport, exchange
 from erfscope.contract.architecture import Architecture
 from erfscope.contract.request import ErfRequest, ModelRef
 from erfscope.contract.series import Member, Series, SeriesRequest, Sweep
 
-LONG_POLL = 20.0  # seconds that one GET may be held by the service
-POLL = (0.1, 1.0)
 Progress = Callable[[str, float], None]
 
 
@@ -44,7 +45,7 @@ def submit(
     if models is not None:
         refs = []
         for model in models:
-            refs.append((yield from _stored(settings, model, asked.input.shape)))
+            refs.append((yield from stored(settings, prepare(model, asked.input.shape))))
         members = _members(refs, x, labels)
     try:
         body = SeriesRequest(models=members, sweep=_sweep(sweep), x_label=x_label, metrics=list(metrics), request=asked)
@@ -73,15 +74,6 @@ def _sweep(sweep: Sweep | Mapping[str, Any] | None) -> Sweep | None:
         raise refuse_invalid(error) from None
 
 
-def _stored(settings: Settings, model: Model, shape: Sequence[int] | None) -> Flow[ModelRef]:
-    prepared = prepare(model, shape)
-    if prepared.content is not None:
-        stored = yield from exchange(_calls.upload_model(prepared.content), settings)
-        return ModelRef(sha256=stored.sha256)
-    assert prepared.ref is not None  # a model is bytes or a reference
-    return prepared.ref
-
-
 def _members(refs: Sequence[ModelRef], x: Sequence[float] | None, labels: Sequence[str] | None) -> list[Member]:
     for name, given in (("x", x), ("labels", labels)):
         if given is not None and len(given) != len(refs):
@@ -105,20 +97,11 @@ def finished(
     clock: Callable[[], float] = time.monotonic,
 ) -> Flow[Series]:
     """Look at a series until every point has ended; raises SeriesUnfinished."""
-    end = None if timeout is None else clock() + timeout
-    longest = LONG_POLL if progress is None else POLL[1]
-    pause = POLL[0]
-    while True:
-        left = longest if end is None else max(0.0, end - clock())
-        series = yield from exchange(_calls.series(id, min(longest, left)), settings)
-        if progress is not None:
-            progress("series", series.progress)
-        if series.status.is_terminal:
-            return _succeeded(series)
-        if end is not None and clock() >= end:
-            raise SeriesUnfinished(series, f"series {id} is still {series.status} after {timeout:g} s; it goes on")
-        yield Pause(pause)
-        pause = min(2 * pause, POLL[1])
+    watch = None if progress is None else lambda series: progress("series", series.progress)
+    series = yield from until_ended(settings, partial(_calls.series, id), timeout, watch, clock)
+    if not series.status.is_terminal:
+        raise SeriesUnfinished(series, f"series {id} is still {series.status} after {timeout:g} s; it goes on")
+    return _succeeded(series)
 
 
 def _succeeded(series: Series) -> Series:
