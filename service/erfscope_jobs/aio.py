@@ -17,7 +17,6 @@ from erfscope_jobs.wire import (
     connection_options,
     knows_no_waitaof,
     needs_settling,
-    outages,
     promptly,
 )
 from erfscope_jobs.workers import WorkerInfo
@@ -64,23 +63,16 @@ class AsyncLedger:
         except NoScriptError:
             return await client.execute_command("EVAL", call.script.text, *call.arguments)
 
-    async def write(self, call: Call[T]) -> T:
-        """Send one call that writes, and wait until it is on disk."""
-        async with promptly(WRITE_SECONDS):
-            written = await self.run(call)
-            if self._durable:
-                await self._settle()
-        return written
-
-    async def _settle(self) -> None:
-        """Wait until what was written is on disk."""
+    async def settle(self) -> None:
+        """Wait until what was written before is on disk."""
+        if not self._durable:
+            return
         write, wait = self.do.settle()
         try:
-            with outages():
-                async with self._brisk.pipeline(transaction=False) as pipe:
-                    pipe.execute_command(*write.arguments)
-                    pipe.execute_command(*wait.arguments)
-                    confirm_settled(wait.parse((await pipe.execute())[1]))
+            async with promptly(WRITE_SECONDS), self._brisk.pipeline(transaction=False) as pipe:
+                pipe.execute_command(*write.arguments)
+                pipe.execute_command(*wait.arguments)
+                confirm_settled(wait.parse((await pipe.execute())[1]))
         except ResponseError as error:
             if not knows_no_waitaof(error):
                 raise
@@ -97,12 +89,12 @@ class AsyncLedger:
     async def __aexit__(self, *error: object) -> None:
         await self.close()
 
-    async def submit(self, job: Submission) -> Submitted:
-        """SUBMIT, and wait until it is on disk."""
+    async def submit(self, job: Submission, *, settle: bool = True) -> Submitted:
+        """SUBMIT, and wait until it is on disk, unless the caller calls `settle` for several."""
         async with promptly(WRITE_SECONDS):
             submitted = await self.run(self.do.submit(job))
-            if self._durable and needs_settling(submitted):
-                await self._settle()
+            if settle and needs_settling(submitted):
+                await self.settle()
         return submitted
 
     async def get(self, id: str, tenant: str) -> Record | None:

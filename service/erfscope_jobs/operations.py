@@ -6,6 +6,7 @@ by Redis' clock. A worker holds a job by lease and attempt; what it writes under
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -34,7 +35,14 @@ from erfscope_jobs.settings import Settings
 from erfscope_jobs.workers import WorkerInfo
 
 MOST_WAIT = 30.0  # seconds that one call of `events` may block
+_EVENT_ID = re.compile(r"([0-9]{1,20})-([0-9]{1,20})")
 SETTLE_MILLISECONDS = 1500  # a submission answers within 3 s in any outage
+
+
+def is_event_id(text: str) -> bool:
+    """Whether Redis can have given that id to an entry of a stream: two numbers of 64 bits."""
+    parts = _EVENT_ID.fullmatch(text)
+    return parts is not None and all(int(part) < 2**64 for part in parts.groups())
 
 
 def milliseconds(seconds: float) -> int:
@@ -60,7 +68,12 @@ class Operations:
             "deadline_problem": problem_json(
                 "deadline", f"The job was not finished within {hours:g} h of its submission; submit it again."
             ),
-            "crash_problem": problem_json(
+            "lapses_problem": problem_json(
+                "worker-crash",
+                "Workers that ran the job stopped or fell silent again and again; submit it again, and tell whoever "
+                "runs this service if that does not help.",
+            ),
+            "crashes_problem": problem_json(
                 "worker-crash",
                 "The process that ran the job died again and again; try a smaller input, fewer samples, "
                 "or look for an operator that crashes.",
@@ -114,7 +127,7 @@ class Operations:
 
     def events(self, id: str, after: str, wait: float) -> Call[list[Event]]:
         """What happened to a job after an event, waiting for it up to `wait` seconds."""
-        if not all(part.isascii() and part.isdigit() and len(part) <= 20 for part in after.split("-", 1)):
+        if not is_event_id(after):
             raise ProblemError("invalid-request", "Last-Event-ID is not one that this service gave out.")
         wait = min(wait, MOST_WAIT)
         block = ("BLOCK", max(1, milliseconds(wait))) if wait > 0 else ()  # BLOCK 0 would be for ever
@@ -136,7 +149,7 @@ class Operations:
 
     def find_upload(self, tenant: str, kind: str, sha256: str) -> Call[Upload | None]:
         """A file that this tenant stored."""
-        named = {"tenant": tenant, "kind": kind, "sha256": sha256}
+        named = {"tenant": tenant, "kind": kind, "sha256": sha256, "ttl": self.ttl}
         return scripted("find_upload", self.space, named, self._upload(tenant, kind, sha256))
 
     def drop_upload(self, tenant: str, kind: str, sha256: str) -> Call[bool]:
@@ -199,6 +212,7 @@ class Operations:
             "arrays": canonical(dict(answer.arrays)).decode(),
             "sha256": hashlib.sha256(answer.result).hexdigest(),
             "timing": timing.model_dump_json(),
+            "stages": stages.known(timing.stages),
             "bounds": stages.BOUNDS,
         }
         return scripted("finish", self.space, named, bool, answer.result, answer.figure)

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def queue_of(settings: Settings, kind: Kind) -> str:
-    """Two queues, so that a short inspection never waits behind long measurements of others."""
+    """A queue per kind, so that a short inspection never waits behind long measurements of others."""
     return f"{settings.namespace}.{kind}"
 
 

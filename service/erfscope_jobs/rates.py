@@ -43,8 +43,8 @@ class Rates:
         )
         self._limiter = SlidingWindowCounterRateLimiter(storage)
 
-    async def admit(self, caller: str) -> None:
-        """Count one call.
+    async def admit(self, caller: str, beyond: int = 0) -> None:
+        """Count one call; or, of one that has been counted, what it is worth `beyond` that, at most the whole limit.
 
         Where Redis does not answer, the call passes: what it is about to do needs Redis too and says so better.
 
@@ -53,7 +53,7 @@ class Rates:
         """
         try:
             async with asyncio.timeout(PATIENCE):
-                full = await self._full(caller)
+                full = await self._full(caller, beyond)
         except (RedisError, OSError, TimeoutError) as error:
             log.warning("calls are not counted: %s", type(error).__name__)
             return
@@ -63,11 +63,13 @@ class Rates:
                 "too-many-requests", f"More than {limit}; come again in {wait} s.", retry_after=wait, limit=str(limit)
             )
 
-    async def _full(self, caller: str) -> tuple[RateLimitItem, int] | None:
+    async def _full(self, caller: str, beyond: int) -> tuple[RateLimitItem, int] | None:
         for limit in self._limits:
-            if not await self._limiter.hit(limit, caller):
+            cost = min(beyond, limit.amount - 1) if beyond else 1
+            if cost and not await self._limiter.hit(limit, caller, cost=cost):
                 stats = await self._limiter.get_window_stats(limit, caller)
-                return limit, max(1, math.ceil(stats.reset_time - time.time()))
+                first = stats.reset_time - time.time()  # when one call has room; the others come at the limit's pace
+                return limit, max(1, math.ceil(first + (cost - 1) * limit.get_expiry() / limit.amount))
         return None
 
     async def close(self) -> None:

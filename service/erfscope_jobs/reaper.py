@@ -2,7 +2,7 @@
 
 import logging
 import threading
-import time
+from collections.abc import Callable
 from itertools import islice
 
 from erfscope.contract.problem import ProblemError
@@ -14,6 +14,7 @@ from erfscope_jobs.settings import Settings
 
 REAP_SECONDS = 1.0
 SWEEP_SECONDS = 600.0
+STOP_SECONDS = 10.0  # both are threads of a process that ends; neither leaves anything half done
 YOUNG_SECONDS = 3600.0  # a file of this age may belong to a submission that is still on its way
 MOST = 500  # jobs per script, files per question: keeps Redis' one thread free for others
 log = logging.getLogger(__name__)
@@ -25,45 +26,60 @@ def reap_once(ledger: Ledger, doorbell: Doorbell) -> int:
     return sum(doorbell.ring(id, kind) for id, kind in overdue)
 
 
-def sweep_once(ledger: Ledger, store: BlobStore, young: float = YOUNG_SECONDS) -> int:
-    """Remove files that nothing alive needs, and what interrupted writers left; how many blobs went."""
+def sweep_once(
+    ledger: Ledger, store: BlobStore, young: float = YOUNG_SECONDS, stop: Callable[[], bool] = lambda: False
+) -> int:
+    """Remove files that nothing alive needs, and what interrupted writers left; how many blobs went until `stop`."""
     store.sweep_temporary(young)
     gone, old = 0, store.older_than(young)
-    while names := list(islice(old, MOST)):
+    while not stop() and (names := list(islice(old, MOST))):
         kept = ledger.kept_blobs(names)
-        gone += sum(store.delete(name) for name, needed in zip(names, kept, strict=True) if not needed)
+        for name, needed in zip(names, kept, strict=True):
+            # Asked again: where the store is far, the last of many is reached minutes after the question.
+            if not needed and not stop() and not ledger.kept_blobs([name])[0]:
+                gone += store.delete(name)
     return gone
 
 
 class Reaper:
-    """Runs both in a thread until stopped; an outage of Redis is waited out."""
+    """Runs both until stopped, in a thread each: a sweep of a far store takes minutes, which overdue jobs have not."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="erfscope-reaper", daemon=True)
+        duties = {"reaper": self._reap, "sweeper": self._sweep}
+        self._threads = [
+            threading.Thread(target=duty, name=f"erfscope-{name}", daemon=True) for name, duty in duties.items()
+        ]
 
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """End, and wait for it."""
+        """End, and wait for it; a list of files that a far store does not finish is left behind."""
         self._stop.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join(STOP_SECONDS)
 
-    def _run(self) -> None:
-        doorbell, store = Doorbell(self._settings), open_store(self._settings)
-        sweep_at = time.monotonic() + SWEEP_SECONDS
+    def _reap(self) -> None:
+        doorbell = Doorbell(self._settings)
         with Ledger(self._settings) as ledger:
-            while not self._stop.wait(REAP_SECONDS):
-                try:
-                    reap_once(ledger, doorbell)
-                    if time.monotonic() >= sweep_at:
-                        sweep_at = time.monotonic() + SWEEP_SECONDS
-                        sweep_once(ledger, store)
-                except ProblemError as error:
-                    log.warning("the reaper waits: %s", error)
-                except Exception:
-                    log.exception("the reaper stumbled and goes on")
+            self._again(REAP_SECONDS, lambda: reap_once(ledger, doorbell))
         doorbell.close()
+
+    def _sweep(self) -> None:
+        store = open_store(self._settings)
+        with Ledger(self._settings) as ledger:
+            self._again(SWEEP_SECONDS, lambda: sweep_once(ledger, store, stop=self._stop.is_set))
+
+    def _again(self, pause: float, duty: Callable[[], int]) -> None:
+        """Do it after every pause; an outage is waited out."""
+        while not self._stop.wait(pause):
+            try:
+                duty()
+            except ProblemError as error:
+                log.warning("the reaper waits: %s", error)
+            except Exception:
+                log.exception("the reaper stumbled and goes on")

@@ -18,13 +18,8 @@ from erfscope_jobs.settings import Settings
 
 # Stores where an object is there whole or not at all; in others it is written aside and moved.
 ATOMIC = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "memory")
-OPTIONS: dict[str, Any] = {
-    "s3": lambda seconds: {
-        "config_kwargs": {"connect_timeout": seconds, "read_timeout": seconds, "retries": {"total_max_attempts": 1}},
-        "use_listings_cache": False,
-        "skip_instance_cache": True,
-    },
-}
+S3 = ("s3", "s3a")
+FRESH = {"use_listings_cache": False, "skip_instance_cache": True}  # what another machine has just written is there
 IN_USE_SECONDS = 120.0  # a file that was asked for so lately may not have been opened yet
 SLOWEST = 4 << 20  # bytes per second that a transfer may not fall below
 ATTEMPTS = 1  # s3fs' own, beside botocore's: an outage is told at once, the caller tries again
@@ -64,8 +59,7 @@ class RemoteStore(BlobStore):
 
         url = settings.blob_url or ""
         self._scheme = fsspec.core.split_protocol(url)[0] or "file"
-        options = OPTIONS.get(self._scheme, lambda seconds: {})(settings.blob_timeout)
-        self._remote, self._base = fsspec.core.url_to_fs(url, **options)
+        self._remote, self._base = fsspec.core.url_to_fs(url, **options_of(self._scheme, settings.blob_timeout))
         if hasattr(self._remote, "retries"):
             self._remote.retries = ATTEMPTS
         if hasattr(self._remote, "set_session"):  # loads its tables for a second or two: not at the first request
@@ -195,6 +189,12 @@ class RemoteStore(BlobStore):
                     self._do("rm_file", key)
                     gone += 1
         return gone
+
+
+def options_of(scheme: str, seconds: float) -> dict[str, Any]:
+    """What a file system of that kind is told; of those that we do not know, nothing."""
+    once = {"connect_timeout": seconds, "read_timeout": seconds, "retries": {"total_max_attempts": 1}}
+    return (FRESH if scheme in ATOMIC else {}) | ({"config_kwargs": once} if scheme in S3 else {})
 
 
 def digest(file: Path) -> str:

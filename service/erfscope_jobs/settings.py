@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     max_lapses: int = Field(10, ge=1, description="Lost leases and hand-backs; then failed, `worker-crash`.")
 
     # how much
-    max_open_jobs: int = Field(10_000, ge=1, description="Queued and running, of all tenants; then 503.")
+    max_open_jobs: int = Field(10_000, ge=1, description="Queued and running, of all tenants, shards too; then 503.")
     max_open_jobs_per_tenant: int = Field(1_000, ge=1, description="Queued and running; then 429.")
     memory_watermark: float = Field(
         0.7, gt=0, le=1, description="Share of Redis' maxmemory above which new work gets 503."

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+NAMES = ("load", "trace", "layers", "measure", "render", "profile", "search", "verify", "shards")
+"""Stages that are counted. Their names come out of children that ran a stranger's model: others would fill Redis."""
+
 BOUNDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
 """Upper ends of the buckets in seconds; finish.lua gets them with each call."""
 
@@ -16,6 +19,11 @@ class Histogram:
     stage: str
     buckets: tuple[tuple[str, int], ...]
     seconds: float
+
+
+def known(seconds: Mapping[str, float]) -> dict[str, float]:
+    """The seconds of those stages that are counted."""
+    return {stage: seconds[stage] for stage in NAMES if stage in seconds}
 
 
 def split(tally: Mapping[str, int]) -> tuple[list[Histogram], dict[str, int]]:

@@ -8,23 +8,19 @@ from typing import Any
 from redis import exceptions
 from redis.backoff import ConstantBackoff
 
-from erfscope.contract.job import Status
 from erfscope.contract.problem import ProblemError
 from erfscope_jobs.records import Submitted
 from erfscope_jobs.settings import Settings
 
-# ResponseErrors that say "not now" rather than "you asked wrongly".
+# ResponseErrors that say "not now" rather than "you asked wrongly": redis-py has classes for some of Redis' codes and
+# takes the code off their words; of the others the words begin with it, except in a pipeline.
 NOT_NOW = (
-    "OOM",
-    "LOADING",
-    "BUSY",
-    "READONLY",
-    "MASTERDOWN",
-    "MISCONF",
-    "NOREPLICAS",
-    "TRYAGAIN",
-    "CLUSTERDOWN",
+    exceptions.OutOfMemoryError,
+    exceptions.ReadOnlyError,
+    exceptions.ClusterDownError,  # MASTERDOWN, too
+    exceptions.TryAgainError,
 )
+NOT_NOW_WORDS = ("OOM ", "BUSY ", "MISCONF ", "NOREPLICAS ", "READONLY ")
 BACKOFF = ConstantBackoff(0.05)  # a pooled connection that Redis closed is opened again, once
 OUTAGES = (exceptions.ConnectionError, exceptions.TimeoutError, OSError)
 
@@ -44,7 +40,7 @@ def outages() -> Iterator[None]:
     except OUTAGES as error:
         raise unavailable(type(error).__name__) from error
     except exceptions.ResponseError as error:
-        if isinstance(error, exceptions.OutOfMemoryError) or str(error).startswith(NOT_NOW) or "OOM" in str(error):
+        if isinstance(error, NOT_NOW) or any(word in str(error) for word in NOT_NOW_WORDS):
             raise unavailable(str(error)) from error
         raise
 
@@ -86,5 +82,7 @@ def connection_options(settings: Settings, patience: float = 0.0) -> dict[str, A
 
 
 def needs_settling(submitted: Submitted) -> bool:
-    """New work must outlive a crash; a cached answer can be had again by asking again."""
-    return submitted.created and submitted.record.status is Status.QUEUED
+    """Work must outlive a crash, and that it was there before does not say that it is on disk (a repeated call may be
+    the answer to a first that the disk did not confirm); an answer can be had again by asking again.
+    """
+    return not submitted.record.status.is_terminal

@@ -45,8 +45,17 @@ class Door:
         key = await self._key(credentials, Scope.JOBS)
         tenant = key.tenant if key else PUBLIC
         log.note(tenant=tenant)
-        await self.rates.admit(f"tenant/{tenant}" if key else f"address/{address}")
+        await self.count(tenant, address)
         return tenant
+
+    async def count(self, tenant: str, address: str, beyond: int = 0) -> None:
+        """Count a call, or what it is worth beyond that, for its tenant, or its address where no keys are needed.
+
+        Raises:
+            ProblemError: `too-many-requests`.
+        """
+        caller = f"tenant/{tenant}" if self.settings.needs_keys else f"address/{address}"
+        await self.rates.admit(caller, beyond)
 
     async def operator(self, credentials: HTTPAuthorizationCredentials | None) -> None:
         """Pass whoever may read the figures of the whole installation; raises `unauthorized` for others."""

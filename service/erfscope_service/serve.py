@@ -1,5 +1,6 @@
 """Run the service: uvicorn with bounds, and a shutdown that long-lived streams hear of at once."""
 
+import math
 import socket
 from contextlib import suppress
 
@@ -38,7 +39,7 @@ def server(settings: ServiceSettings, host: str, port: int) -> Server:
             ws="none",
             h11_max_incomplete_event_size=MAX_HEADER_BYTES,
             timeout_keep_alive=IDLE_SECONDS,
-            timeout_graceful_shutdown=int(settings.shutdown_seconds),
+            timeout_graceful_shutdown=math.ceil(settings.shutdown_seconds),
             server_header=False,
             log_config=None,
             access_log=False,  # edge/telemetry.py has lines of our own

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -15,9 +16,13 @@ from erfscope_jobs.reaper import Reaper
 from erfscope_jobs.remote import open_store
 from erfscope_service.callers import CredentialsDep, Door
 from erfscope_service.doorbell import PromptDoorbell
+from erfscope_service.health.probe import BlobProbe
 from erfscope_service.queries import refuse_unknown
 from erfscope_service.settings import ServiceSettings
 from erfscope_service.watchers import Watchers
+
+THREADS = 64  # of which most wait for files; asyncio's own few are soon taken by uploads to a far store, and all wait
+DRAWN_AT_ONCE = 2  # a picture of 4096² takes a second of a core and 1 GB
 
 
 @dataclass(frozen=True)
@@ -27,25 +32,29 @@ class Services:
     settings: ServiceSettings
     ledger: AsyncLedger
     blobs: BlobStore
+    blobs_probe: BlobProbe
     doorbell: PromptDoorbell
     door: Door
     watchers: Watchers
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    drawing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(DRAWN_AT_ONCE))
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Open the services, run this replica's reaper, close everything."""
     settings: ServiceSettings = app.state.settings
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "erfscope"))
     reaper = Reaper(settings)
-    ledger, rates = AsyncLedger(settings), Rates(settings, settings.rates)
+    ledger, rates, blobs = AsyncLedger(settings), Rates(settings, settings.rates), open_store(settings)
     app.state.services = services = Services(
         settings,
         ledger,
-        open_store(settings),
+        blobs,
+        BlobProbe(blobs),
         PromptDoorbell(settings),
         Door(settings, ledger, rates),
-        Watchers(settings.max_streams),
+        Watchers(settings.max_streams, settings.max_streams_each),
     )
     await services.door.warn()
     reaper.start()
@@ -67,9 +76,18 @@ ServicesDep = Annotated[Services, Depends(_services)]
 
 
 async def _tenant(request: Request, services: ServicesDep, credentials: CredentialsDep) -> str:
-    tenant = await services.door.tenant(credentials, request.client.host if request.client else "")
+    tenant = await services.door.tenant(credentials, _address(request))
     refuse_unknown(request)
     return tenant
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+async def count_beyond(request: Request, services: Services, tenant: str, calls: int) -> None:
+    """Count a request as so many calls beyond the one that it is; raises `too-many-requests`."""
+    await services.door.count(tenant, _address(request), calls)
 
 
 async def _operator(services: ServicesDep, credentials: CredentialsDep) -> None:

@@ -8,6 +8,7 @@ from limits import RateLimitItem
 from pydantic import Field, field_validator
 
 from erfscope_jobs import rates
+from erfscope_jobs.aio import MOST_WATCHERS
 from erfscope_jobs.settings import Settings
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
@@ -29,11 +30,16 @@ class ServiceSettings(Settings):
     )
     rate_limit: str = Field(
         "auto",
-        description="Calls per tenant, or per address where no keys are needed: 600/minute, 20/second; 600/minute, "
-        f"off. auto: none on a loopback address, {USUAL_RATE} on any other.",
+        description="Calls per tenant, or per address where no keys are needed, reads included; each point of a series "
+        "counts (a series never more than the whole limit). 600/minute, 20/second; 600/minute, off. "
+        f"auto: none on a loopback address, {USUAL_RATE} on any other.",
     )
     max_streams: int = Field(
-        500, ge=1, description="Event streams and waiting requests of one replica; each holds a connection to Redis."
+        500,
+        ge=1,
+        le=MOST_WATCHERS,
+        description="Event streams and waiting requests of one replica; each holds a connection to Redis. "
+        "Where keys are needed, a tenant may have half of them.",
     )
     long_poll_seconds: float = Field(60, gt=0, description="The longest that `Prefer: wait` is honoured.")
     keep_alive_seconds: float = Field(15, gt=0, description="Between keep-alive comments of an event stream.")
@@ -54,6 +60,11 @@ class ServiceSettings(Settings):
     def needs_keys(self) -> bool:
         """`keys` with the rule for auto applied."""
         return self.keys == "on" or (self.keys == "auto" and not is_loopback(self.host))
+
+    @property
+    def max_streams_each(self) -> int:
+        """Of `max_streams`, those of one tenant; where no keys are needed all callers are one."""
+        return max(1, self.max_streams // 2) if self.needs_keys else self.max_streams
 
     @property
     def rates(self) -> Sequence[RateLimitItem]:

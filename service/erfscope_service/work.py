@@ -34,9 +34,9 @@ def fields_of(record: Record) -> dict[str, Any]:
 
 async def wait(services: Services, record: Record, seconds: float, look: Look) -> Record:
     """The record once the job has ended, or as it is after `seconds`; at once where too many wait already."""
-    if services.watchers.is_full:
+    if services.watchers.is_full(record.tenant):
         return record
-    with services.watchers.watching():
+    with services.watchers.watching(record.tenant):
         return await _waited(services, record, time.monotonic() + seconds, look)
 
 

@@ -10,6 +10,7 @@ import redis
 
 from erfscope.contract.job import Status, Timing
 from erfscope.contract.problem import ProblemError
+from erfscope_jobs import series
 from erfscope_jobs.aio import AsyncLedger
 from erfscope_jobs.digest import Fingerprint
 from erfscope_jobs.ledger import Ledger
@@ -199,6 +200,7 @@ def test_lost_lease_is_queued_again_until_the_cap(settings: Settings) -> None:
         assert record is not None
         assert record.problem is not None
         assert (record.status, record.problem.kind) == (Status.FAILED, "worker-crash")
+        assert "fell silent" in record.problem.detail
 
 
 def test_crashes_have_their_own_cap(ledger: Ledger) -> None:
@@ -208,6 +210,10 @@ def test_crashes_have_their_own_cap(ledger: Ledger) -> None:
         ledger.claim(id, "w")
         statuses.append(ledger.retry(id, attempt, Failure.CRASH))
     assert statuses == ["queued", "failed"]
+    record = ledger.get(id, A)
+    assert record is not None
+    assert record.problem is not None
+    assert "died again and again" in record.problem.detail
 
 
 def test_overdue_queued_job_is_rung_again_but_not_while_its_message_waits(settings: Settings, ledger: Ledger) -> None:
@@ -378,3 +384,35 @@ def test_asynchronous_face_does_the_same(settings: Settings) -> None:
             return [event.data["status"] for event in events]
 
     assert asyncio.run(story()) == ["canceled"]
+
+
+def test_what_is_looked_at_lives_on(settings: Settings, ledger: Ledger) -> None:
+    id = submit(ledger, blobs=("cd" * 32,), idempotency=Idempotency("k", "body")).id
+    ledger.put_upload(Upload(A, "model", "cd" * 32, 1, "net.onnx"))
+    ledger.claim(id, "w")
+    ledger.finish(id, 1, answer("d"), TIMING)
+    ledger.run(series.remember(settings, A, "s", "{}"))
+    space, client = settings.namespace, ledger._brisk
+    names = [f"{space}:{name}" for name in (f"job:{id}", f"events:{id}", "answer:d", f"series:{A}:s")]
+    names += [f"{space}:upload:{A}:model:{'cd' * 32}", *map(bytes.decode, client.keys(f"{space}:key:*"))]
+    assert [client.pexpire(name, 60_000) for name in names] == [1] * 6
+    client.zadd(f"{space}:blobs", {"cd" * 32: 1, SHA: 1})
+    assert (ledger.get(id, B), ledger.run(series.recall(settings, B, "s"))) == (None, None)
+    assert max(client.pttl(name) for name in names) <= 60_000
+    assert ledger.get(id, A)
+    assert ledger.find_upload(A, "model", "cd" * 32)
+    assert ledger.run(series.recall(settings, A, "s")) == "{}"
+    assert min(client.pttl(name) for name in names) > 990 * settings.result_ttl
+    assert ledger.kept_blobs(["cd" * 32, SHA]) == [True, True]
+
+
+def test_looking_again_costs_no_write(settings: Settings, ledger: Ledger) -> None:
+    id = submit(ledger).id
+    ledger.cancel(id, A)
+
+    def changes() -> int:
+        return int(ledger._brisk.info("persistence")["rdb_changes_since_last_save"])
+
+    before = changes()
+    assert ledger.get(id, A)
+    assert changes() == before

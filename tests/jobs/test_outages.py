@@ -101,6 +101,10 @@ def test_full_refuses_writes_whole_and_serves_reads(victim: Victim, ledger: Ledg
     id = ledger.submit(job()).record.id
     ledger.claim(id, "w")
     before = ledger.get(id, TENANT)
+    ended = ledger.submit(job(idempotency=Idempotency("key", "body"))).record.id
+    ledger.claim(ended, "w")
+    ledger.finish(ended, 1, Answer("e", b"{}", b"png", {"map": "ab" * 32}), Timing())
+    victim.server.client().pexpire(f"erfscope:job:{ended}", 60_000)
     victim.server.client().config_set("maxmemory", 1000)
     answer = Answer("d", b"{}", b"png")
     writes: list[Callable[[], object]] = [
@@ -112,6 +116,7 @@ def test_full_refuses_writes_whole_and_serves_reads(victim: Victim, ledger: Ledg
     assert all(refused(write) for write in writes)
     assert ledger.get(id, TENANT) == before
     assert ledger.figure("d") is None
+    assert ledger.get(ended, TENANT), "that it cannot live on is no reason not to show it"
     victim.server.client().config_set("maxmemory", 0)
     assert ledger.finish(id, 1, answer, Timing())
 
@@ -127,3 +132,24 @@ def test_restarted_empty_forgets_old_ids_and_takes_new_work(victim: Victim, ledg
     assert ledger.get(old, TENANT) is None
     assert ledger.beat(old, 1, "load", 0.5) is Beat.LOST
     assert ledger.submit(job()).record.status is Status.QUEUED
+
+
+def test_read_only_is_an_outage_for_writes_alone(victim: Victim, ledger: Ledger) -> None:
+    id = ledger.submit(job()).record.id
+    client = victim.server.client()
+    client.replicaof("127.0.0.1", 1)  # as after a failover, until somebody tells the workers
+    assert refused(lambda: ledger.submit(job()))
+    assert refused(lambda: ledger.claim(id, "w"))
+    assert ledger.get(id, TENANT)
+    client.replicaof("NO", "ONE")
+    assert ledger.claim(id, "w")
+
+
+def test_what_was_there_before_is_on_disk_too_before_it_is_told(victim: Victim, ledger: Ledger) -> None:
+    def waits() -> int:
+        return int(victim.server.client().info("commandstats").get("cmdstat_waitaof", {"calls": 0})["calls"])
+
+    key = Idempotency("key", "body")
+    for calls in (1, 2):
+        ledger.submit(job(idempotency=key))
+        assert waits() == calls

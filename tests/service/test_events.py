@@ -59,7 +59,7 @@ def test_a_lost_connection_goes_on_after_the_last_event(client: httpx2.Client, w
     assert events[0]["data"]["progress"] == 0.5
 
 
-@pytest.mark.parametrize("last", ["nonsense", "-1", "1-2-3", "9" * 30 + "-0"])
+@pytest.mark.parametrize("last", ["nonsense", "-1", "1-2-3", "9" * 30 + "-0", "9" * 20 + "-0"])
 def test_a_foreign_last_event_id_starts_anew(client: httpx2.Client, last: str) -> None:
     id = submit(client, "anew")["id"]
     client.delete(f"/erf/{id}")

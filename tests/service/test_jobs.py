@@ -88,6 +88,21 @@ def test_purge_removes_only_what_has_ended(client: httpx2.Client) -> None:
     assert id not in [job["id"] for job in client.get("/erf").json()["jobs"]]
 
 
+def test_purge_takes_measurements_alone(client: httpx2.Client) -> None:
+    advice = client.post("/advice", json={**a_spec(name="no measurement"), "want": 9}).json()["id"]
+    client.delete(f"/advice/{advice}")
+    assert_problem(client.delete(f"/erf/{advice}", params={"purge": True}), 404, "not-found")
+    assert client.get(f"/advice/{advice}").json()["status"] == "canceled"
+
+
+def test_who_repeats_a_submission_rings_again(client: httpx2.Client, settings: ServiceSettings) -> None:
+    with redis.Redis.from_url(settings.redis_url) as connection:
+        first = submit(client, "unheard", **{"Idempotency-Key": "unheard"})["id"]
+        connection.delete(f"{settings.namespace}.erf")
+        assert submit(client, "unheard", **{"Idempotency-Key": "unheard"})["id"] == first
+        assert first.encode() in b"".join(connection.lrange(f"{settings.namespace}.erf", 0, -1))
+
+
 def test_an_idempotency_key_makes_one_job(client: httpx2.Client) -> None:
     first = submit(client, "once", **{"Idempotency-Key": "key-1"})
     again = submit(client, "once", **{"Idempotency-Key": "key-1"})

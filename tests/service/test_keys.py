@@ -1,6 +1,7 @@
 """API keys and tenants: who gets in, whose jobs they see, and that nothing crosses over."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,39 @@ def test_another_tenants_job_is_a_404_like_any_other(house: House, one: httpx2.C
     assert one.get(f"/erf/{mine}").json()["status"] == "succeeded"
 
 
+def test_series_advice_and_reports_never_cross_tenants(house: House, one: httpx2.Client, two: httpx2.Client) -> None:
+    again = {"Idempotency-Key": "series-and-advice"}
+    sweep = {"sweep": {**a_spec()["model"], "parameters": ["/layers/0/out_channels"], "values": [1, 2]}}
+    bodies = {"series": sweep, "advice": {**a_spec(), "want": 9}}
+    ids = {route: one.post(f"/{route}", json=body, headers=again).json()["id"] for route, body in bodies.items()}
+    measured = ids["erf"] = submit(one, "reported")["id"]
+    house.worker.measure(house.worker.claim(measured))
+    parts = {"series": ["", "/chart.png"], "advice": [""], "erf": ["/report.html", "/report.md", "/map.npy?unit=1,1"]}
+    for route, id in ids.items():
+        for method, part in [*(("GET", part) for part in parts[route]), ("DELETE", "")]:
+            foreign = assert_problem(two.request(method, f"/{route}/{id}{part}"), 404, "not-found")
+            unknown = assert_problem(two.request(method, f"/{route}/{'x' * len(id)}{part}"), 404, "not-found")
+            assert foreign["detail"].replace(id, "?") == unknown["detail"].replace("x" * len(id), "?")
+    for route, body in bodies.items():
+        assert two.post(f"/{route}", json=body, headers=again).json()["id"] != ids[route]
+        assert one.get(f"/{route}/{ids[route]}").json()["status"] == "queued"
+
+
+def test_no_tenant_takes_every_event_stream(settings: ServiceSettings, tmp_path: Path) -> None:
+    changes = {"keys": "on", "max_streams": 2, "namespace": "shared-streams", "data_dir": tmp_path}
+    few = settings.model_copy(update=changes)
+    with running_service(few) as url, Ledger(few) as ledger, ExitStack() as stack:
+        crowd = House(url, Worker(ledger, BlobStore(few.blobs)))
+        greedy, other = (stack.enter_context(crowd.client(crowd.key(name)[1])) for name in ("greedy", "other"))
+        jobs = {client: submit(client, "watched")["id"] for client in (greedy, other)}
+        first = stack.enter_context(greedy.stream("GET", f"/erf/{jobs[greedy]}/events")).iter_lines()
+        assert next(first) == "event: snapshot"
+        with greedy.stream("GET", f"/erf/{jobs[greedy]}/events") as refused:
+            assert refused.status_code == 503
+        second = stack.enter_context(other.stream("GET", f"/erf/{jobs[other]}/events")).iter_lines()
+        assert next(second) == "event: snapshot"
+
+
 def test_an_answer_never_crosses_tenants(house: House, one: httpx2.Client, two: httpx2.Client) -> None:
     house.worker.advertise()
     first = submit(one, "shared question")
@@ -192,6 +226,7 @@ def test_files_and_models_never_cross_tenants(one: httpx2.Client, two: httpx2.Cl
     images = one.post("/files", content=PNG).json()["sha256"]
     assert_problem(two.get(f"/models/{model}"), 404, "not-found")
     assert_problem(two.delete(f"/models/{model}"), 404, "not-found")
+    assert_problem(two.post("/advice", json={"model": {"sha256": model}, "want": 9}), 422, "invalid-request")
     named: list[dict[str, Any]] = [
         {"model": {"sha256": model}},
         a_spec() | {"input": {"source": "images", "images": images}},

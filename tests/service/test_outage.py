@@ -11,7 +11,14 @@ from pathlib import Path
 import httpx2
 import pytest
 import redis
-from tests.service.conftest import a_spec, assert_problem, eventually, running_service, running_valkey
+from tests.service.conftest import (
+    a_spec,
+    assert_problem,
+    eventually,
+    register_store,
+    running_service,
+    running_valkey,
+)
 
 from erfscope.contract.problem import ProblemError
 from erfscope_jobs import keys
@@ -20,6 +27,7 @@ from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.queue import Doorbell
 from erfscope_service.settings import ServiceSettings
 
+PNG = b"\x89PNG\r\n\x1a\n" + b"x" * 64
 TIMEOUT = 0.25  # of Redis, so that the test is quick; the default is 2 s
 
 
@@ -141,3 +149,30 @@ def test_a_job_that_is_on_disk_is_accepted_although_nobody_can_be_rung(
         released.set()
     assert (response.status_code, was_waiting) == (202, True)
     assert client.get(f"/erf/{response.json()['id']}").json()["status"] == "queued"
+
+
+def test_uploads_to_a_store_that_hangs_hold_up_nobody_else(settings: ServiceSettings, tmp_path: Path) -> None:
+    uploads = 40  # more than asyncio has threads by itself, on any machine
+    hanging, released = [], threading.Event()
+
+    def hang() -> None:
+        hanging.append(1)
+        released.wait(60)
+
+    async def story(url: str) -> int:
+        async with httpx2.AsyncClient(base_url=url, timeout=60, limits=httpx2.Limits(max_connections=100)) as client:
+            job = (await client.post("/erf", json=a_spec(name="meanwhile"))).json()["id"]
+            sent = [asyncio.create_task(client.post("/files", content=PNG + bytes([n]))) for n in range(uploads)]
+            try:
+                async with asyncio.timeout(20):
+                    while len(hanging) < uploads:
+                        await asyncio.sleep(0.01)
+                    return (await client.get(f"/erf/{job}")).status_code
+            finally:
+                released.set()
+                await asyncio.gather(*sent)
+
+    register_store("hanging", hang)
+    far = settings.model_copy(update={"data_dir": tmp_path, "blob_url": f"hanging://{tmp_path}/there"})
+    with running_service(far) as url:
+        assert asyncio.run(story(url)) == 200

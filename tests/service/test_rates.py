@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -117,3 +118,22 @@ def test_the_usual_rate_holds_beyond_this_machine(host: str, setting: str, expec
 def test_a_rate_that_is_none_is_refused_at_the_start() -> None:
     with pytest.raises(ValidationError, match="couldn't parse rate limit string"):
         ServiceSettings(rate_limit="often")
+
+
+def a_series(points: int) -> dict[str, Any]:
+    return {"sweep": {**a_spec()["model"], "parameters": ["/layers/0/out_channels"], "values": [*range(1, points + 1)]}}
+
+
+def test_a_series_counts_as_its_points(limited: ServiceSettings) -> None:
+    with running_service(limited) as url, httpx2.Client(base_url=url, timeout=30) as client:
+        assert client.post("/series", json=a_series(MOST - 1)).status_code == 202
+        refused = client.post("/series", json=a_series(2))
+        assert_problem(refused, 429, "too-many-requests")
+        assert 3600 / MOST <= int(refused.headers["retry-after"]) <= 2 * 3600
+        assert client.get("/erf").status_code == 429
+
+
+def test_a_series_of_more_points_than_the_limit_needs_all_of_it(limited: ServiceSettings) -> None:
+    with running_service(limited) as url, httpx2.Client(base_url=url, timeout=30) as client:
+        assert client.post("/series", json=a_series(2 * MOST)).status_code == 202
+        assert client.get("/erf").status_code == 429

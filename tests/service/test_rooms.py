@@ -1,15 +1,18 @@
 """The rest of the house: health, metrics, schemas, OpenAPI, the page, and what may be imported."""
 
+import asyncio
 import json
 import re
 import subprocess
 import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from fastapi import FastAPI
-from tests.service.conftest import Worker, assert_problem, submit
+from tests.service.conftest import Worker, assert_problem, register_store, running_service, submit
 
 from erfscope.contract.problem import KINDS
 from erfscope.contract.request import ErfRequest
@@ -38,6 +41,24 @@ def test_readiness_counts_workers(client: httpx2.Client, worker: Worker) -> None
     assert client.get("/health/ready").json()["workers"] == 1
 
 
+def test_readiness_asks_the_blob_store_once_for_many(settings: ServiceSettings, tmp_path: Path) -> None:
+    def look() -> None:
+        looks.append(1)
+        time.sleep(0.1)
+
+    async def asked(url: str) -> list[int]:
+        async with httpx2.AsyncClient(base_url=url, timeout=30) as client:
+            answers = await asyncio.gather(*(client.get("/health/ready") for _ in range(20)))
+            return [answer.status_code for answer in answers]
+
+    looks: list[int] = []
+    register_store("counted", look)
+    far = settings.model_copy(update={"data_dir": tmp_path, "blob_url": f"counted://{tmp_path}/there"})
+    with running_service(far) as url:
+        assert asyncio.run(asked(url)) == [200] * 20
+    assert 1 <= len(looks) < 10
+
+
 def test_metrics_count_jobs(client: httpx2.Client) -> None:
     def value(name: str) -> float:
         found = re.search(rf"^{re.escape(name)} (\S+)$", client.get("/metrics").text, re.MULTILINE)
@@ -51,7 +72,7 @@ def test_metrics_count_jobs(client: httpx2.Client) -> None:
     assert client.get("/metrics").headers["content-type"].startswith("text/plain")
 
 
-@pytest.mark.parametrize("name", ["request", "result", "architecture"])
+@pytest.mark.parametrize("name", ["request", "result", "architecture", "series", "advice"])
 def test_schemas(client: httpx2.Client, name: str) -> None:
     response = client.get(f"/schemas/{name}")
     assert response.headers["content-type"] == "application/schema+json"

@@ -1,12 +1,16 @@
 """POST /series: points are jobs, the series is their trend."""
 
+import asyncio
 import json
 from typing import Any
 
 import httpx2
+import pytest
+import redis
 from tests.service.conftest import Worker, a_map, a_result, a_spec, assert_problem
 
 from erfscope_picture import render
+from erfscope_service.settings import ServiceSettings
 
 ARCHITECTURE = {
     "name": "swept",
@@ -93,6 +97,26 @@ def test_a_key_repeats_the_same_series(client: httpx2.Client) -> None:
     assert_problem(other, 422, "idempotency-mismatch")
 
 
+def test_one_key_has_one_series_however_close_the_calls(base_url: str) -> None:
+    async def posted(client: httpx2.AsyncClient, n: int, x_label: str) -> int:
+        headers = {"Idempotency-Key": f"close-{n}"}
+        return (await client.post("/series", json=a_sweep() | {"x_label": x_label}, headers=headers)).status_code
+
+    async def codes() -> list[list[int]]:
+        async with httpx2.AsyncClient(base_url=base_url, timeout=30) as client:
+            return [list(await asyncio.gather(posted(client, n, "a"), posted(client, n, "b"))) for n in range(5)]
+
+    assert [sorted(pair) for pair in asyncio.run(codes())] == [[202, 422]] * 5
+
+
+@pytest.mark.parametrize("average", [{"inputs": "4"}, {"inputs": True}])
+def test_a_series_is_as_strict_as_its_measurements(client: httpx2.Client, average: dict[str, Any]) -> None:
+    refused = assert_problem(
+        client.post("/series", json=a_sweep() | {"request": {"average": average}}), 422, "invalid-request"
+    )
+    assert refused["errors"][0]["pointer"] == "/request/average/inputs"
+
+
 def test_cancel_ends_the_points(client: httpx2.Client) -> None:
     series = client.post("/series", json=a_sweep(architecture=ARCHITECTURE | {"name": "canceled"})).json()
     response = client.delete(f"/series/{series['id']}")
@@ -163,3 +187,25 @@ def test_a_series_of_huge_specs_is_refused_before_it_costs_much(client: httpx2.C
     )
     problem = assert_problem(client.post("/series", json=body), 422, "resource-limit")
     assert "first 3 points" in problem["detail"]
+
+
+def test_a_small_body_cannot_ask_for_a_large_spec(client: httpx2.Client) -> None:
+    layers = [{"type": "repeat", "times": 1, "layers": []} for _ in range(64)]
+    places = [f"/layers/{n}/layers" for n in range(64)]
+    value = [{"type": "relu"}] * 2000
+    body = a_sweep(architecture=ARCHITECTURE | {"layers": layers}, parameters=places, values=[value[:1], value])
+    problem = assert_problem(client.post("/series", json=body), 422, "invalid-request")
+    assert problem["errors"][0]["pointer"] == "/sweep/values/1"
+    assert "written to 64 places" in problem["detail"]
+
+
+def test_all_points_are_on_disk_by_one_wait(client: httpx2.Client, settings: ServiceSettings) -> None:
+    def waits() -> int:
+        with redis.Redis.from_url(settings.redis_url) as connection:
+            return int(connection.info("commandstats").get("cmdstat_waitaof", {"calls": 0})["calls"])
+
+    body, headers = a_sweep(architecture=ARCHITECTURE | {"name": "settled"}), {"Idempotency-Key": "settled"}
+    for _ in range(2):  # what is known may not be on disk either
+        before = waits()
+        assert client.post("/series", json=body, headers=headers).status_code == 202
+        assert waits() == before + 1

@@ -49,6 +49,24 @@ def test_a_request_is_one_line_with_its_ids(client: httpx2.Client, lines: io.Str
     assert "7777777" not in lines.getvalue(), "queries stay out of the log"
 
 
+def test_lines_name_series_and_advice_too(client: httpx2.Client, lines: io.StringIO) -> None:
+    sweep = {"sweep": {**a_spec()["model"], "parameters": ["/layers/0/out_channels"], "values": [1, 2]}}
+    ids = {
+        "series": client.post("/series", json=sweep).json()["id"],
+        "job": client.post("/advice", json={**a_spec(name="logged"), "want": 9}).json()["id"],
+    }
+    assert client.get(f"/series/{ids['series']}").status_code == 200
+    found = eventually(
+        lambda: (
+            (told := [json.loads(text) for text in lines.getvalue().splitlines()])
+            and any(line["message"].startswith("GET /series") for line in told)
+            and told
+        )
+    )
+    named = {line["message"].split("/")[0] + name: line.get(name) for line in found for name in ids if name in line}
+    assert named == {"POST series": ids["series"], "POST job": ids["job"], "GET series": ids["series"]}
+
+
 def test_a_refusal_says_its_kind_in_its_line(client: httpx2.Client, lines: io.StringIO) -> None:
     client.get("/erf/nobody%0d%0aforged%1b[2J%E2%80%AE")
     line = eventually(
@@ -74,21 +92,31 @@ def test_metrics_know_routes_and_refusals(client: httpx2.Client) -> None:
 
 def test_metrics_know_how_long_stages_took(client: httpx2.Client, worker: Worker) -> None:
     def values() -> dict[str, float]:
-        lines = [line for line in client.get("/metrics").text.splitlines() if 'stage="test-' in line]
+        lines = re.findall(r'^.*stage="(?:search|verify)".*$', client.get("/metrics").text, re.MULTILINE)
         return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
-    assert values() == {}
+    assert values() == {}, "no other test has such stages"
     for seconds in (0.02, 0.05, 7.5, 1000.0):
         record = worker.claim(submit(client, f"took {seconds}")["id"])
         answer = Answer(record.question, a_result())
-        timing = Timing(seconds=seconds, stages={"test-a": seconds, "test-b": 0.3})
+        timing = Timing(seconds=seconds, stages={"search": seconds, "verify": 0.3, "of a stranger": 1.0})
         assert worker.ledger.finish(record.id, record.attempt, answer, timing)
     found = values()
     for bound, count in {"0.05": 2, "0.1": 2, "5": 2, "10": 3, "900": 3, "+Inf": 4}.items():
-        assert found[f'erfscope_stage_seconds_bucket{{le="{bound}",stage="test-a"}}'] == count
-    assert found['erfscope_stage_seconds_count{stage="test-a"}'] == 4
-    assert found['erfscope_stage_seconds_sum{stage="test-a"}'] == pytest.approx(1007.57)
-    assert found['erfscope_stage_seconds_sum{stage="test-b"}'] == pytest.approx(1.2)
+        assert found[f'erfscope_stage_seconds_bucket{{le="{bound}",stage="search"}}'] == count
+    assert found['erfscope_stage_seconds_count{stage="search"}'] == 4
+    assert found['erfscope_stage_seconds_sum{stage="search"}'] == pytest.approx(1007.57)
+    assert found['erfscope_stage_seconds_sum{stage="verify"}'] == pytest.approx(1.2)
+    assert "stranger" not in client.get("/metrics").text
+    assert not [name for name in worker.ledger.pulse().tally if "stranger" in name]
+
+
+def test_metrics_do_not_grow_with_what_strangers_ask_for(client: httpx2.Client) -> None:
+    for n in range(3):
+        assert client.request(f"STRANGE{n}", f"/nowhere/{n}").status_code in (404, 405)
+    text = client.get("/metrics").text
+    assert "STRANGE" not in text
+    assert 'method="none"' in text
 
 
 @pytest.mark.parametrize(

@@ -198,6 +198,7 @@ def settings(redis: Redis, tmp_path_factory: pytest.TempPathFactory) -> Settings
         job_seconds=4.0,
         shutdown_grace=1.0,
         job_memory_bytes=512 << 20,
+        max_array_bytes=16 << 20,
         threads=1,
         device="cpu",
         runner="job_runners:run",

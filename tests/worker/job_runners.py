@@ -91,6 +91,14 @@ def flood(task: Task) -> Outputs:
     raise AssertionError("not reached")
 
 
+def invent(task: Task) -> Outputs:
+    """A problem that is no row of the table: it would be an answer's status, and a counter of its own."""
+    problem = {"type": "/problems/invented", "title": "?", "status": 200, "detail": "?"}
+    frames.send(CHANNEL, {"type": "problem", "problem": problem})
+    time.sleep(3600)
+    raise AssertionError("not reached")
+
+
 def wrong_shape(task: Task) -> Outputs:
     return Outputs(b'{"nonsense": 1}')
 
@@ -98,6 +106,10 @@ def wrong_shape(task: Task) -> Outputs:
 def large(task: Task) -> Outputs:
     array = np.arange(3_000_000, dtype=np.float32).reshape(3, 1000, 1000)
     return Outputs(json.dumps(RESULT).encode(), b"", {"map": array, "layer.1": array[0]})
+
+
+def too_much(task: Task) -> Outputs:
+    return Outputs(json.dumps(RESULT).encode(), b"", {"map": np.zeros(3 << 20)})  # 24 MiB
 
 
 RING = ctypes.create_string_buffer(256)  # io_uring_setup writes its parameters here
@@ -110,7 +122,7 @@ def try_doors(task: Task) -> Outputs:
         "read": lambda: Path(canary).read_text(),
         "list": lambda: os.listdir(Path(canary).parent),
         "write": lambda: Path(canary).with_suffix(".new").write_text("x"),
-        "write code": lambda: Path(__file__).with_suffix(".new").write_text("x"),
+        "write code": lambda: written(Path(__file__).with_suffix(".new")),
         "passwd": lambda: Path("/etc/passwd").read_text(),
         "parent's environment": lambda: Path(f"/proc/{os.getppid()}/environ").read_bytes(),
         "connect": lambda: socket.create_connection(("127.0.0.1", port), timeout=1),
@@ -143,6 +155,12 @@ def try_doors(task: Task) -> Outputs:
         opened.append(name)
     Path("scratch").write_text("the child's own folder may be written")
     return outputs(opened=opened, own=Path("scratch").read_text())
+
+
+def written(place: Path) -> None:
+    """Write where nothing may stay."""
+    place.write_text("x")
+    place.unlink()
 
 
 def linked(canary: str, link: Callable[[str, str], None]) -> str:
@@ -184,8 +202,10 @@ ACTS: dict[str, Callable[[Task], Outputs]] = {
         burn,
         babble,
         flood,
+        invent,
         wrong_shape,
         large,
+        too_much,
         try_doors,
         abort,
     )

@@ -1,6 +1,7 @@
 """What a worker writes to fails: nothing is lost, nothing half-written is called an answer, and it recovers unaided."""
 
 import hashlib
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from erfscope.contract.job import Status
 from erfscope_jobs.reaper import Reaper
+from erfscope_jobs.remote import open_store
 from erfscope_jobs.settings import Settings
 
 
@@ -67,6 +69,20 @@ def test_blob_store_down_spends_no_attempts_and_comes_back(shop: Any, worker: An
     for id in ids:
         shop.succeeded(id)
     assert_large_answer(shop, ids[0])
+
+
+def test_a_store_that_takes_longer_than_a_lease_costs_no_attempt(shop: Any, start_worker: Any, tmp_path: Path) -> None:
+    there = shop.settings.model_copy(update={"namespace": "far", "blob_url": f"file://{tmp_path}"})
+    other, reaper = type(shop)(there), Reaper(there)
+    model = open_store(there).put(b"from far away").sha256
+    open_store(there).place(model).unlink()  # the worker must fetch it, and send the map there
+    start_worker("far_store", namespace="far", blob_url=f"far://{tmp_path}")
+    reaper.start()
+    record = other.succeeded(other.submit("read_file", model=model))
+    reaper.stop()
+    other.close()
+    assert json.loads(json.loads(record.result)["notes"][0])["text"] == "from far away"
+    assert (record.attempt, record.lapses) == (1, 0)
 
 
 def test_redis_full_when_the_answer_is_there(shop: Any, redis: Any, worker: Any, reaper: Reaper) -> None:

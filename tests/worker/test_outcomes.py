@@ -65,6 +65,8 @@ FAILURES = {
     "abort": ("worker-crash", 2),
     "babble": ("worker-crash", 2),
     "flood": ("worker-crash", 2),
+    "invent": ("worker-crash", 2),
+    "too_much": ("resource-limit", 1),
     "burn": ("timeout", 1),
     "sleep": ("timeout", 1),
 }

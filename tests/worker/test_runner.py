@@ -2,14 +2,21 @@
 
 import io
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import erfscope_engine
+import erfscope_intake
+import erfscope_worker
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.result import ErfResult
+from erfscope_jobs import stages
 from erfscope_jobs.records import Kind
 from erfscope_worker.runner import run
 from erfscope_worker.task import Task
@@ -55,3 +62,33 @@ def test_what_is_wrong_with_the_request_is_a_problem() -> None:
         run(task([], target={"layer": "nowhere"}))
     assert caught.value.kind == "invalid-target"
     assert "nowhere" in json.dumps(caught.value.problem.model_dump())
+
+
+def test_every_stage_that_is_reported_is_counted() -> None:
+    """Only stages in the table have a histogram: a new one is a row there."""
+    rooms = (Path(str(room.__file__)).parent for room in (erfscope_engine, erfscope_intake, erfscope_worker))
+    source = "".join(file.read_text(encoding="utf-8") for room in rooms for file in room.rglob("*.py"))
+    reported = set(re.findall(r'\b(?:progress|report)\("([a-z]+)", ', source))
+    assert {"load", "measure", "search"} < reported
+    assert reported <= set(stages.NAMES)
+
+
+SHARDS = """
+import resource
+from pathlib import Path
+from erfscope_worker.runner import sampling
+from erfscope_worker.task import Sharding, Task
+
+roles = [f"{n}.{name}" for n in range(8) for name in ("sums", "counts", "plan")]
+task = Task("erf", {}, {role: Path(role) for role in roles}, "cpu", print, Sharding(merge=8))
+resource.setrlimit(resource.RLIMIT_DATA, (128 << 20,) * 2)
+print(sampling(task)[0])
+"""
+
+
+def test_what_shards_found_may_be_larger_than_the_memory_of_a_job(tmp_path: Path) -> None:
+    for n in range(8):
+        for name, dtype, size in (("sums", np.float64, 8 << 20), ("counts", np.int64, 9), ("plan", np.int64, 9)):
+            np.lib.format.open_memmap(tmp_path / f"{n}.{name}", "w+", dtype, (size,)).flush()  # holes: no disk is used
+    done = subprocess.run([sys.executable, "-c", SHARDS], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "Merge" in done.stdout, done.stderr

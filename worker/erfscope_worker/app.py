@@ -100,6 +100,8 @@ class Presence:
                 self._supervisor.ledger.advertise(self._supervisor.about())
             except ProblemError as error:
                 log.warning("cannot report to the registry: %s", error)
+            except Exception:  # a thread that ends would take a worker that works out of the registry
+                log.exception("cannot report to the registry")
             if self._stop.wait(interval):
                 return
 

@@ -35,6 +35,7 @@ class Ending(StrEnum):
     TIMEOUT = "timeout"
     OUT_OF_MEMORY = "out-of-memory"  # the kernel killed it for the container's limit
     STORE_FAILED = "store-failed"
+    TOO_LARGE = "too-large"  # more than may be stored, today and tomorrow
     STOPPED = "stopped"  # the worker is shutting down
     ORPHANED = "orphaned"  # the zygote is gone or ill
     TAKEN = "taken"  # canceled, expired, or another worker's now
@@ -105,7 +106,7 @@ class Attempt:
                 self._kill(Ending.CRASHED)
             except ProblemError as error:
                 log.warning("the answer cannot be stored: %s", error)
-                self._kill(Ending.STORE_FAILED)
+                self._kill(Ending.STORE_FAILED if error.kind == "unavailable" else Ending.TOO_LARGE)
         return bool(data)
 
     def _see(self) -> bool:

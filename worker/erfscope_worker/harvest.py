@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from erfscope.contract.job import Timing
-from erfscope.contract.problem import Problem
+from erfscope.contract.problem import KINDS, Problem
 from erfscope_jobs.blobs import BlobStore, BlobWriter
 from erfscope_jobs.records import Part
 from erfscope_jobs.settings import Settings
@@ -19,6 +19,7 @@ ARRAY = re.compile(r"array:([a-z0-9_.-]{1,64})")
 MOST_ARRAYS = 256
 MOST_STAGE = 64
 MOST_PARTS = 64
+MOST_ERROR = 20_000  # characters of a traceback: what a hostile child says goes to the log
 
 
 class Harvest:
@@ -104,9 +105,11 @@ class Harvest:
             self.problem = Problem.model_validate(frame.header.get("problem"))
         except ValidationError as error:
             raise FrameError("a problem of the wrong shape") from error
+        if self.problem.kind not in KINDS:
+            raise FrameError("a problem of no known type")
 
     def _error(self, frame: Frame) -> None:
-        self.error = str(frame.header.get("text"))
+        self.error = str(frame.header.get("text"))[-MOST_ERROR:]
 
     @property
     def result(self) -> bytes:

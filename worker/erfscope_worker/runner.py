@@ -56,7 +56,10 @@ def sampling(task: Task) -> tuple[Sampler, Report]:
     """How samples are taken: from shards that have ended, with an eye on the time, or simply."""
     sharding = task.sharding
     if sharding.merge:
-        parts = [{name: np.load(task.files[f"{n}.{name}"]) for name in FIELDS} for n in range(sharding.merge)]
+        # Mapped: together they may be larger than the memory of a job, and each number is read once.
+        parts = [
+            {name: np.load(task.files[f"{n}.{name}"], mmap_mode="r") for name in FIELDS} for n in range(sharding.merge)
+        ]
         return Merge(parts).sampler, task.report
     if sharding.most > 1:
         watch = Watch(sharding.most, sharding.seconds)

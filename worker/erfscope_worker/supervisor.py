@@ -28,6 +28,7 @@ from erfscope_jobs.workers import WorkerInfo
 from erfscope_worker.attempt import Attempt, Ending
 from erfscope_worker.harvest import Harvest
 from erfscope_worker.launcher import Launcher
+from erfscope_worker.lease import leased
 from erfscope_worker.task import Orders, Sharding
 
 T = TypeVar("T")
@@ -111,10 +112,10 @@ class Supervisor:
         digest = self._launcher.fingerprint.digest(record.question)
         if record.part is None and self.ledger.recall(record.id, record.attempt, digest):
             return  # the same question was answered while this job waited
-        if not all(self._store.exists(sha256) for part in record.parts for sha256 in part.values()):
-            return self._rejoin(record)
         with Harvest(self.settings, self._store) as harvest:
             try:
+                if not self._has_parts(record):
+                    return self._rejoin(record)
                 ending = self._run(record, harvest)
                 if ending is Ending.ANSWERED:
                     return self._take(record, harvest)
@@ -127,8 +128,9 @@ class Supervisor:
     def _run(self, record: Record, harvest: Harvest) -> Ending:
         """Watch one child to its end."""
         with tempfile.TemporaryDirectory(dir=self._workspace, ignore_cleanup_errors=True) as folder:
-            orders = self._orders(record, folder)
-            child = self._launcher.launch()
+            with leased(self.ledger, record, harvest):
+                orders = self._orders(record, folder)
+                child = self._launcher.launch()
             try:
                 child.order(orders)
                 attempt = Attempt(
@@ -145,6 +147,14 @@ class Supervisor:
                 self._launcher.replace()
         log.info("ended: %s, exit code %s", ending, attempt.code)
         return ending
+
+    def _has_parts(self, record: Record) -> bool:
+        """Whether what the shards of a job found, at most a few arrays each, is still stored."""
+        return all(self._store.exists(sha256) for part in record.parts for sha256 in part.values())
+
+    def _commit(self, record: Record, harvest: Harvest) -> dict[str, str]:
+        with leased(self.ledger, record, harvest):
+            return harvest.commit()
 
     def _orders(self, record: Record, folder: str) -> Orders:
         payload = json.loads(record.payload)
@@ -198,7 +208,7 @@ class Supervisor:
             self._doorbell.ring(shard, Kind.SHARD)
 
     def _finish_part(self, record: Record, harvest: Harvest) -> None:
-        arrays = harvest.commit()
+        arrays = self._commit(record, harvest)
         done = persistently(lambda: self.ledger.finish_part(record.id, record.attempt, arrays))
         log.info("samples %s: %s", record.part, done)
         if done is Sharded.MERGE:
@@ -218,7 +228,7 @@ class Supervisor:
             log.error("the result has the wrong shape: %s", error.error_count())
             return self._fail(record, harvest, internal())
         digest = self._launcher.fingerprint.digest(record.question)
-        answer = Answer(digest, harvest.result, harvest.figure, harvest.commit())
+        answer = Answer(digest, harvest.result, harvest.figure, self._commit(record, harvest))
         timing = harvest.timing(self.name, record.elapsed)
         written = persistently(lambda: self.ledger.finish(record.id, record.attempt, answer, timing))
         log.info("succeeded" if written else "discarded, another attempt holds it")
@@ -234,6 +244,7 @@ class Supervisor:
             Ending.STOPPED: lambda: self._again(record, Failure.HANDBACK),
             Ending.ORPHANED: lambda: self._again(record, Failure.HANDBACK),
             Ending.STORE_FAILED: lambda: self._store_fails(record),
+            Ending.TOO_LARGE: lambda: self._fail(record, harvest, self._too_large()),
             Ending.TAKEN: lambda: None,
         }
         steps[ending]()
@@ -251,6 +262,11 @@ class Supervisor:
         seconds = self.settings.job_seconds
         detail = f"The job ran longer than its {seconds:g} s; try fewer samples or a smaller input."
         return ProblemError("timeout", detail, seconds=seconds).problem
+
+    def _too_large(self) -> Problem:
+        limit = self.settings.max_array_bytes
+        detail = f"An array of the answer is over the limit of {limit} bytes; ask for fewer units or layers at once."
+        return ProblemError("resource-limit", detail, limit=limit).problem
 
     def _again(self, record: Record, failure: Failure, *, ring: bool = True) -> None:
         """Back to the queue. Without a ring the reaper rings after a lease: time for an outage to pass."""

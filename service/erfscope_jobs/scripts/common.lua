@@ -23,6 +23,17 @@ local function keep(name, milliseconds)
   if redis.call('PTTL', name) < milliseconds then redis.call('PEXPIRE', name, whole(milliseconds)) end
 end
 
+-- What is looked at lives on, and `also` what it needs. Rarely told: reading should not cost a write to the disk each
+-- time; and in vain where the store is full or may only be read, for then it must still answer.
+local function use(name, milliseconds, also)
+  local left = redis.call('PTTL', name)
+  if left < 0 or left > 0.9 * milliseconds then return end
+  pcall(function()
+    redis.call('PEXPIRE', name, whole(milliseconds))
+    also()
+  end)
+end
+
 local function mark(set, score, member, milliseconds)
   redis.call('ZADD', set, whole(score), member)
   keep(set, milliseconds)
@@ -128,6 +139,18 @@ local function adopt(id, digest)
   keep(answer, ttl)
 end
 
+-- Someone looks at a job that has ended: its answer lives on with it.
+local function use_job(id)
+  local ttl = number(id, 'ttl')
+  use(key('job', id), ttl, function()
+    local job = redis.call('HMGET', key('job', id), 'answer', 'arrays', 'tenant', 'key')
+    keep(key('events', id), ttl)
+    if job[1] then keep(key('answer', job[1]), ttl) end
+    if job[4] then keep(key('key', job[3], job[4]), ttl) end
+    for _, sha256 in pairs(cjson.decode(job[2] or '{}')) do keep_blob(sha256, ttl) end
+  end)
+end
+
 local function expire(id) close(id, 'expired', 'problem', a.deadline_problem) end
 
 -- A split job has come as far as its shards on average; a shard that is run again does not turn that back.
@@ -152,7 +175,7 @@ end
 local function give_up_or_requeue(id, what, most)
   count(what)
   if redis.call('HINCRBY', key('job', id), what, 1) >= most then
-    close(id, 'failed', 'problem', a.crash_problem)
+    close(id, 'failed', 'problem', a[what .. '_problem'])
     return 'failed'
   end
   enqueue(id, a.lease)

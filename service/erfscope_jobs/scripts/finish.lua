@@ -1,7 +1,7 @@
 -- FINISH: fenced. The first answer to a question is the one that is kept, whatever later workers find.
 -- Seconds by stage as histograms: a counter per stage and bucket (its upper end), and a sum.
 local function observe_stages()
-  for stage, seconds in pairs(cjson.decode(a.timing).stages or {}) do
+  for stage, seconds in pairs(a.stages) do
     local bucket = 'inf'
     for _, bound in ipairs(a.bounds) do
       if seconds <= bound then bucket = tostring(bound); break end

@@ -6,15 +6,15 @@ from fastapi import APIRouter, Header, Path, Request
 from starlette.responses import Response
 
 from erfscope.contract.advice import AdviceJob
-from erfscope.contract.problem import ProblemError
+from erfscope_jobs.log import note
 from erfscope_service.advice import examples, service
+from erfscope_service.bodies import json_body, json_response
 from erfscope_service.preferences import idempotency_key_of, seconds_to_wait
 from erfscope_service.problems import of_submission, of_tenant
 from erfscope_service.services import ServicesDep, TenantDep
 
 router = APIRouter(prefix="/advice", tags=["advice"])
 
-JSON = "application/json"
 AdviceId = Annotated[str, Path(description="The advice's id.", examples=["QGKk9X7yq3zvN1cJ0lBw6A"])]
 
 
@@ -38,13 +38,10 @@ async def submit(
     Changes are found by the analytic method; the best are measured by gradient.
     """
     key = idempotency_key_of(idempotency_key)
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
-        raise ProblemError(
-            "unsupported-media-type", f"POST /advice takes {JSON}; store ONNX files by POST /models first."
-        )
-    wanted = await service.read(await request.body())
+    wanted = await service.read(await json_body(request))
     job = await service.submit(services, tenant, wanted, key)
-    return _response(job, 202, {"Location": f"/advice/{job.id}", "Retry-After": "1"})
+    note(job=job.id)
+    return json_response(job, 202, {"Location": f"/advice/{job.id}", "Retry-After": "1"})
 
 
 @router.get(
@@ -65,7 +62,7 @@ async def look(
     """Its `result` is there when it has succeeded."""
     seconds = seconds_to_wait(prefer, services)
     applied = {} if seconds is None else {"Preference-Applied": f"wait={seconds:g}"}
-    return _response(await service.look(services, tenant, id, seconds or 0.0), 200, applied)
+    return json_response(await service.look(services, tenant, id, seconds or 0.0), 200, applied)
 
 
 @router.delete(
@@ -78,9 +75,4 @@ async def look(
 )
 async def delete(id: AdviceId, services: ServicesDep, tenant: TenantDep) -> Response:
     """Repeating it is safe."""
-    return _response(await service.cancel(services, tenant, id), 202, {})
-
-
-def _response(job: AdviceJob, status: int, headers: dict[str, str]) -> Response:
-    sent = {"Cache-Control": "no-store"} | headers
-    return Response(job.model_dump_json(), status_code=status, media_type=JSON, headers=sent)
+    return json_response(await service.cancel(services, tenant, id), 202, {})

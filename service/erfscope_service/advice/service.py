@@ -5,18 +5,18 @@ import hashlib
 import json
 from typing import Any
 
-from pydantic import ValidationError
-
 from erfscope import __version__
 from erfscope.contract import architecture
 from erfscope.contract.advice import Advice, AdviceJob, AdviceLinks, AdviceRequest
-from erfscope.contract.problem import FieldError, ProblemError
+from erfscope.contract.job import Status
+from erfscope.contract.problem import ProblemError
 from erfscope_jobs.digest import canonical, question
 from erfscope_jobs.records import Idempotency, Kind, Record, Submission
 from erfscope_service import work
+from erfscope_service.bodies import shaped
 from erfscope_service.edge import strict_json
-from erfscope_service.problems import from_validation
 from erfscope_service.services import Services
+from erfscope_service.stored import MODEL, require
 from erfscope_service.work import fields_of
 
 
@@ -26,11 +26,7 @@ async def read(body: bytes) -> AdviceRequest:
 
 
 def _read(body: bytes) -> AdviceRequest:
-    data = strict_json.parse(body)
-    try:
-        request = AdviceRequest.model_validate_json(json.dumps(data), strict=True)
-    except ValidationError as error:
-        raise from_validation(error, data) from None
+    request = shaped(AdviceRequest, strict_json.parse(body))
     if request.model.architecture is not None:
         architecture.check(request.model.architecture, request.input.shape)
     return request
@@ -40,7 +36,8 @@ async def submit(services: Services, tenant: str, request: AdviceRequest, key: s
     """Record the job, unless it is there already, and ring for a worker."""
     sha256, spec = request.model.sha256, request.model.architecture
     asked = request.model_dump(mode="json")
-    name = await _stored_name(services, tenant, sha256) if sha256 else (spec.name if spec else "")
+    stored = await require(services, tenant, MODEL, sha256, "/model/sha256") if sha256 else None
+    name = stored.name if stored else (spec.name if spec else "")
     asks = question(tenant, Kind.ADVICE, sha256 or canonical(asked["model"]).decode(), asked, __version__)
     submitted = await services.ledger.submit(
         Submission(
@@ -53,17 +50,9 @@ async def submit(services: Services, tenant: str, request: AdviceRequest, key: s
             idempotency=Idempotency(key, hashlib.sha256(canonical(asked)).hexdigest()) if key else None,
         )
     )
-    if submitted.created and not submitted.record.status.is_terminal:
+    if submitted.record.status is Status.QUEUED:
         await services.doorbell.ring_async(submitted.record.id, Kind.ADVICE)
     return await asyncio.to_thread(_job, submitted.record)
-
-
-async def _stored_name(services: Services, tenant: str, sha256: str) -> str:
-    upload = await services.ledger.find_upload(tenant, "model", sha256)
-    if upload is None:
-        detail = "There is no stored model of this sha256; send it to POST /models."
-        raise ProblemError("invalid-request", detail, errors=[FieldError(pointer="/model/sha256", detail=detail)])
-    return upload.name
 
 
 async def look(services: Services, tenant: str, id: str, seconds: float = 0.0) -> AdviceJob:

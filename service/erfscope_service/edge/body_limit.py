@@ -15,6 +15,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from erfscope.contract.problem import ProblemError
+from erfscope_service.bodies import media_type_of
 
 SLOWEST = 10 * 1024  # bytes per second, after the patience is used up
 LINGER_SECONDS = 2.0
@@ -39,8 +40,7 @@ class BodyLimitMiddleware:
         await self.app(scope, body.receive, body.send)
 
     def _limit(self, scope: Scope) -> int:
-        media_type = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
-        route = scope["path"]
+        media_type, route = media_type_of(Headers(scope=scope)), scope["path"]
         return self.limits.get((route, media_type), self.limits.get((route, "*"), self.default))
 
 

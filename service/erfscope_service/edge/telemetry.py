@@ -10,8 +10,9 @@ from erfscope_service.meters import Meters
 
 log = logging.getLogger("erfscope_service.access")
 QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})  # asked every few seconds by machines
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNKNOWN = "none"
-"""The route of a request that has none: labels must not grow with what strangers ask for."""
+"""The route or method of a request that has none we know: labels must not grow with what strangers ask for."""
 
 
 class TelemetryMiddleware:
@@ -32,7 +33,7 @@ class TelemetryMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                self.meters.answered(_route(scope), method, status, time.perf_counter() - began)
+                self.meters.answered(_route(scope), _known(method), status, time.perf_counter() - began)
             await send(message)
 
         try:
@@ -42,11 +43,15 @@ class TelemetryMiddleware:
                 self.meters.refused(kind)
             seconds = round(time.perf_counter() - began, 4)
             if id := scope.get("path_params", {}).get("id"):
-                facts.note(job=id[:64])
+                facts.note(**{"series" if _route(scope).startswith("/series/") else "job": id[:64]})
             level = logging.DEBUG if _route(scope) in QUIET and status < 400 else logging.INFO
             # The path without its query; status 0 is a client that went away before there was an answer.
             told = {"status": status, "seconds": seconds}
             log.log(level, "%s %s", method, scope["path"][:300], extra={"facts": told})
+
+
+def _known(method: str) -> str:
+    return method if method in METHODS else UNKNOWN
 
 
 def _route(scope: Scope) -> str:

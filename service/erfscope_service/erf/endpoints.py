@@ -150,7 +150,7 @@ async def _followed(
     if events.has_seen_the_end(record, after):
         response.status_code = 204
         return events.nothing()
-    services.watchers.require_room()
+    services.watchers.require_room(tenant)
     return events.follow(services, tenant, record, after)
 
 

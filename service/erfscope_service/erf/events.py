@@ -8,7 +8,6 @@ Every event carries an id, so that a client that lost the connection goes on whe
 """
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncIterator
 
@@ -16,19 +15,20 @@ from fastapi.sse import ServerSentEvent
 
 from erfscope.contract.job import Status
 from erfscope.contract.problem import ProblemError
+from erfscope_jobs.operations import is_event_id
 from erfscope_jobs.records import Record
 from erfscope_service.erf.service import look
 from erfscope_service.erf.view import json_of
 from erfscope_service.services import Services
 from erfscope_service.work import WAIT_SLICE
 
-_EVENT_ID = re.compile(r"\d{1,20}-\d{1,20}")
 RETRY_MILLISECONDS = 1000
 
 
 def resume_point(last_event_id: str | None) -> str | None:
     """The id to go on after; None for a new stream, or where the header is not one of our ids."""
-    return last_event_id if last_event_id and _EVENT_ID.fullmatch(last_event_id) else None
+    is_ours = last_event_id is not None and is_event_id(last_event_id)
+    return last_event_id if is_ours else None
 
 
 def has_seen_the_end(record: Record, after: str | None) -> bool:
@@ -44,10 +44,10 @@ async def nothing() -> AsyncIterator[ServerSentEvent]:
 
 async def follow(services: Services, tenant: str, record: Record, after: str | None) -> AsyncIterator[ServerSentEvent]:
     """The events of a job until it ends, the server stops, or the store goes away (clients reconnect)."""
-    if after is None:
-        yield await _job_event("snapshot", record)
     try:
-        with services.watchers.watching():
+        with services.watchers.watching(tenant):
+            if after is None:
+                yield await _job_event("snapshot", record)
             async for event in _changes(services, tenant, record, after or record.last_event):
                 yield event
     except ProblemError as problem:

@@ -35,7 +35,6 @@ class Look:
 
 
 DEFAULT_LOOK = Look()
-_ONE_AT_A_TIME = asyncio.Semaphore(2)  # a picture of 4096² takes a second of a core and 1 GB
 
 
 async def heatmap(services: Services, record: Record, part: Part, title: str, look: Look, headers: Headers) -> Response:
@@ -58,7 +57,7 @@ async def picture(services: Services, record: Record, part: Part, title: str, lo
 async def _drawn(services: Services, record: Record, part: Part, title: str, look: Look) -> bytes:
     path = await asyncio.to_thread(_array_path, services, record, part.array)
     below = await asyncio.to_thread(_array_path, services, record, OVERLAY) if look.overlay else None
-    async with _ONE_AT_A_TIME:
+    async with services.drawing:
         return await asyncio.to_thread(_draw, path, below, part, look, title)
 
 

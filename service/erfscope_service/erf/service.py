@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from erfscope import __version__
-from erfscope.contract.job import JobPage
-from erfscope.contract.problem import FieldError, ProblemError
+from erfscope.contract.job import JobPage, Status
+from erfscope.contract.problem import ProblemError
 from erfscope.contract.result import ErfResult
 from erfscope_jobs.digest import canonical, question
 from erfscope_jobs.records import Idempotency, Kind, Purge, Record, Submission, Upload
@@ -15,17 +15,19 @@ from erfscope_service.erf import submission
 from erfscope_service.erf.submission import Asked
 from erfscope_service.erf.view import job_of
 from erfscope_service.services import Services
+from erfscope_service.stored import FILE, MODEL, require
 
 
-async def submit(services: Services, tenant: str, asked: Asked, key: str | None) -> Record:
-    """Record the job, unless it is there already, and ring for a worker.
+async def submit(services: Services, tenant: str, asked: Asked, key: str | None, *, settle: bool = True) -> Record:
+    """Record the job, unless it is there already, and ring for a worker; `settle` as in the ledger's `submit`.
 
     The order matters: what a record refers to exists before it, and a lost ring is made good by the reaper.
     """
     name = await _model_name(services, tenant, asked)
     await _require_images(services, tenant, asked)
-    submitted = await services.ledger.submit(await _submission(services, tenant, asked, name, key))
-    if submitted.created and not submitted.record.status.is_terminal:
+    job = await _submission(services, tenant, asked, name, key)
+    submitted = await services.ledger.submit(job, settle=settle)
+    if submitted.record.status is Status.QUEUED:  # one that was there before may have lost its ring
         await services.doorbell.ring_async(submitted.record.id, Kind.ERF)
     return submitted.record
 
@@ -33,27 +35,19 @@ async def submit(services: Services, tenant: str, asked: Asked, key: str | None)
 async def _model_name(services: Services, tenant: str, asked: Asked) -> str:
     if asked.sha256 is None:
         return asked.name
-    known = await services.ledger.find_upload(tenant, "model", asked.sha256)
-    if asked.blob is not None:
-        name = asked.name or (known.name if known else "") or f"{asked.sha256[:12]}.onnx"
-        if known is None:
-            await services.ledger.put_upload(
-                Upload(tenant, "model", sha256=asked.sha256, size=asked.blob.size, name=name)
-            )
-        return name
+    if asked.blob is None:
+        return (await require(services, tenant, MODEL, asked.sha256, "/model/sha256")).name
+    known = await services.ledger.find_upload(tenant, MODEL, asked.sha256)
+    name = asked.name or (known.name if known else "") or f"{asked.sha256[:12]}.onnx"
     if known is None:
-        raise _missing("/model/sha256", "There is no stored model of this sha256; send it to POST /models.")
-    return known.name
+        await services.ledger.put_upload(Upload(tenant, MODEL, sha256=asked.sha256, size=asked.blob.size, name=name))
+    return name
 
 
 async def _require_images(services: Services, tenant: str, asked: Asked) -> None:
     images = asked.request.input.images
-    if images and await services.ledger.find_upload(tenant, "file", images) is None:
-        raise _missing("/input/images", "There is no stored file of this sha256; send it to POST /files.")
-
-
-def _missing(pointer: str, detail: str) -> ProblemError:
-    return ProblemError("invalid-request", detail, errors=[FieldError(pointer=pointer, detail=detail)])
+    if images:
+        await require(services, tenant, FILE, images, "/input/images")
 
 
 async def _submission(services: Services, tenant: str, asked: Asked, name: str, key: str | None) -> Submission:
@@ -111,6 +105,7 @@ async def cancel(services: Services, tenant: str, id: str) -> tuple[Record, bool
 
 async def purge(services: Services, tenant: str, id: str) -> None:
     """Remove a job that has ended."""
+    await look(services, tenant, id)
     removed = await services.ledger.purge(id, tenant)
     if removed is Purge.OPEN:
         raise ProblemError("conflict", "The job has not ended; cancel it first (DELETE without purge).")

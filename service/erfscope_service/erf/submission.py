@@ -2,26 +2,23 @@
 
 import asyncio
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
-from pydantic import ValidationError
 
 from erfscope.contract import architecture
 from erfscope.contract.problem import FieldError, ProblemError
 from erfscope.contract.request import ErfRequest
 from erfscope_jobs.blobs import Blob
 from erfscope_jobs.digest import canonical
+from erfscope_service.bodies import JSON, media_type_of, shaped
 from erfscope_service.edge import strict_json
-from erfscope_service.problems import from_validation
 from erfscope_service.services import Services
 from erfscope_service.upload.form import Form, read_form
 from erfscope_service.upload.multipart import boundary_of
 
 MULTIPART = "multipart/form-data"
-JSON = "application/json"
 
 
 @dataclass(frozen=True)
@@ -49,21 +46,20 @@ async def read(http: Request, services: Services) -> Asked:
         ProblemError: `unsupported-media-type`, `too-large`, `bad-request`, `invalid-request`,
             `invalid-architecture`.
     """
-    content_type = http.headers.get("content-type", "")
     readers = {MULTIPART: _read_multipart, JSON: _read_json}
-    reader = readers.get(content_type.partition(";")[0].strip().lower())
-    if reader is None:
+    given = media_type_of(http.headers)
+    if given not in readers:
         raise ProblemError(
             "unsupported-media-type",
-            f"POST /erf takes {MULTIPART} (parts model and request) or {JSON}, not {content_type[:100]!r}.",
+            f"POST /erf takes {MULTIPART} (parts model and request) or {JSON}, not {given[:100]!r}.",
         )
-    form = await reader(http, services)
+    form = await readers[given](http, services)
     request = await asyncio.to_thread(_checked, form)  # the largest specs take half a second
     return Asked(request, form.model, form.name or _spec_name(request))
 
 
 def _checked(form: Form) -> ErfRequest:
-    request = _validated(_filled(form))
+    request = shaped(ErfRequest, _filled(form))
     if request.model and request.model.architecture:
         architecture.check(request.model.architecture, request.input.shape)
     return request
@@ -102,14 +98,6 @@ def _filled(form: Form) -> Any:
 def _about_model(what: str) -> ProblemError:
     field = FieldError(pointer="/model", detail=what)
     return ProblemError("invalid-request", f"{field.pointer}: {what}", errors=[field])
-
-
-def _validated(data: dict[str, Any]) -> ErfRequest:
-    try:
-        # From JSON text and strictly: true and "4" are no numbers, while words of an enumeration stay words.
-        return ErfRequest.model_validate_json(json.dumps(data), strict=True)
-    except ValidationError as error:
-        raise from_validation(error, data) from None
 
 
 def _spec_name(request: ErfRequest) -> str:

@@ -6,9 +6,9 @@ from erfscope.contract.job import StoredFile
 from erfscope.contract.problem import ProblemError
 from erfscope_jobs.records import Upload
 from erfscope_service.services import Services
+from erfscope_service.stored import FILE
 from erfscope_service.upload.sink import store
 
-FILE = "file"
 _LONGEST_SIGNATURE = 12
 
 

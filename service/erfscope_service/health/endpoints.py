@@ -25,7 +25,7 @@ async def live(response: Response) -> dict[str, str]:
 async def ready(response: Response, services: ServicesDep) -> Health:
     """200 when jobs can be taken: store and blobs answer. `workers` says how many work on them."""
     response.headers["Cache-Control"] = "no-store"
-    (redis, workers), blobs = await asyncio.gather(_redis(services), _blobs(services))
+    (redis, workers), blobs = await asyncio.gather(_redis(services), services.blobs_probe.is_up())
     if not (redis and blobs):
         parts = (("the job store", redis), ("the blob store", blobs))
         away = " and ".join(name for name, is_up in parts if not is_up)
@@ -38,11 +38,3 @@ async def _redis(services: Services) -> tuple[bool, int]:
         return True, len(await services.ledger.workers())
     except ProblemError:
         return False, 0
-
-
-async def _blobs(services: Services) -> bool:
-    try:
-        await asyncio.to_thread(services.blobs.check)
-    except ProblemError:
-        return False
-    return True

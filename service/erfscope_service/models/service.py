@@ -8,8 +8,7 @@ from erfscope_jobs.blobs import Blob
 from erfscope_jobs.digest import canonical, question
 from erfscope_jobs.records import Kind, Record, Submission, Upload
 from erfscope_service.services import Services
-
-MODEL = "model"
+from erfscope_service.stored import MODEL
 
 
 async def keep(services: Services, tenant: str, blob: Blob, name: str) -> StoredModel:

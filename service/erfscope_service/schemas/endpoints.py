@@ -1,14 +1,18 @@
 """Routes of /schemas."""
 
-from typing import Annotated, Any, Literal
+import json
+from functools import cache
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from erfscope import __version__
+from erfscope.contract.advice import AdviceRequest
 from erfscope.contract.architecture import Architecture
+from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import ErfRequest
 from erfscope.contract.result import ErfResult
 from erfscope.contract.series import SeriesRequest
@@ -22,6 +26,7 @@ _SCHEMAS: dict[str, tuple[type[BaseModel], JsonSchemaMode]] = {
     "result": (ErfResult, "serialization"),
     "architecture": (Architecture, "validation"),
     "series": (SeriesRequest, "validation"),
+    "advice": (AdviceRequest, "validation"),
 }
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -34,14 +39,22 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
     | {200: {"description": "JSON Schema 2020-12.", "content": {"application/schema+json": {}}}},
 )
 async def schema(
-    name: Annotated[Literal["request", "result", "architecture", "series"], Path(description="Which part.")],
+    name: Annotated[str, Path(description="Which part.", json_schema_extra={"enum": list(_SCHEMAS)})],
     request: Request,
 ) -> Response:
     """For editors, generators and validation before sending."""
+    if name not in _SCHEMAS:
+        raise ProblemError("not-found", f"There is no schema {name[:64]!r}; there are {', '.join(_SCHEMAS)}.")
     tag = etag("schema", name, __version__)
     if known := not_modified(request.headers, tag, cache_control="no-cache"):
         return known
+    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    return Response(_document(name), media_type="application/schema+json", headers=headers)
+
+
+@cache
+def _document(name: str) -> str:
+    """Made once: the route is open to everyone, and to make one takes some milliseconds."""
     model, mode = _SCHEMAS[name]
     head = {"$schema": DIALECT, "$id": f"/schemas/{name}"}
-    body: dict[str, Any] = head | model.model_json_schema(mode=mode)
-    return JSONResponse(body, media_type="application/schema+json", headers={"ETag": tag, "Cache-Control": "no-cache"})
+    return json.dumps(head | model.model_json_schema(mode=mode))

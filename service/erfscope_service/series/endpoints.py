@@ -9,15 +9,16 @@ from starlette.responses import Response
 
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.series import Series
+from erfscope_jobs.log import note
 from erfscope_picture import render_trend
+from erfscope_service.bodies import json_body, json_response
 from erfscope_service.preferences import idempotency_key_of, seconds_to_wait
 from erfscope_service.problems import of_submission, of_tenant
 from erfscope_service.series import examples, expand, service
-from erfscope_service.services import ServicesDep, TenantDep
+from erfscope_service.services import ServicesDep, TenantDep, count_beyond
 
 router = APIRouter(prefix="/series", tags=["series"])
 
-JSON = "application/json"
 _METRICS = re.compile(r"[a-z0-9_]{1,64}(,[a-z0-9_]{1,64}){0,5}")
 SeriesId = Annotated[str, Path(description="The series' id.", examples=["QGKk9X7yq3zvN1cJ0lBw6A"])]
 
@@ -39,16 +40,15 @@ async def submit(
 ) -> Response:
     """Checkpoints of a training (`models`), or one spec with a parameter at several values (`sweep`).
 
-    Each point is a job of its own under /erf; the series collects them, with trends and a chart.
+    Each point is a job of its own under /erf, and counts as a call of its own; the series collects them, with trends
+    and a chart.
     """
     key = idempotency_key_of(idempotency_key)
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
-        raise ProblemError(
-            "unsupported-media-type", f"POST /series takes {JSON}; store ONNX files by POST /models first."
-        )
-    wanted, points = await expand.read(await request.body())
+    wanted, points = await expand.read(await json_body(request))
+    await count_beyond(request, services, tenant, len(points) - 1)
     series = await service.submit(services, tenant, wanted, points, key)
-    return _response(series, 202, {"Location": f"/series/{series.id}", "Retry-After": "1"})
+    note(series=series.id)
+    return json_response(series, 202, {"Location": f"/series/{series.id}", "Retry-After": "1"})
 
 
 @router.get(
@@ -69,9 +69,9 @@ async def look(
     """Points with their metrics and standard errors, and the trend of each metric."""
     seconds = seconds_to_wait(prefer, services)
     if seconds is None:
-        return _response(await service.look(services, tenant, id), 200, {})
+        return json_response(await service.look(services, tenant, id), 200, {})
     series = await service.wait(services, tenant, id, seconds)
-    return _response(series, 200, {"Preference-Applied": f"wait={seconds:g}"})
+    return json_response(series, 200, {"Preference-Applied": f"wait={seconds:g}"})
 
 
 @router.get(
@@ -120,9 +120,4 @@ def _metrics(wanted: str, series: Series) -> list[str]:
 )
 async def delete(id: SeriesId, services: ServicesDep, tenant: TenantDep) -> Response:
     """Repeating it is safe."""
-    return _response(await service.cancel(services, tenant, id), 202, {})
-
-
-def _response(series: Series, status: int, headers: dict[str, str]) -> Response:
-    sent = {"Cache-Control": "no-store"} | headers
-    return Response(series.model_dump_json(), status_code=status, media_type=JSON, headers=sent)
+    return json_response(await service.cancel(services, tenant, id), 202, {})

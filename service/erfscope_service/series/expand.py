@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from erfscope.contract import architecture
 from erfscope.contract.architecture import Architecture
@@ -14,11 +14,13 @@ from erfscope.contract.architecture.spec import MAX_LAYERS
 from erfscope.contract.problem import FieldError, ProblemError
 from erfscope.contract.request import ErfRequest, ModelRef
 from erfscope.contract.series import Member, SeriesRequest, Sweep, are_places, label_of, swept
+from erfscope_service.bodies import shaped
 from erfscope_service.edge import strict_json
 from erfscope_service.erf.submission import Asked
 from erfscope_service.problems import from_validation
 
 SWEEP = "/sweep"
+MOST_CHARACTERS = 1 << 20  # of what a value adds to its spec: as long as a whole body may be
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,7 @@ async def read(body: bytes) -> tuple[SeriesRequest, list[Point]]:
 
 
 def _read(body: bytes) -> tuple[SeriesRequest, list[Point]]:
-    data = strict_json.parse(body)
-    try:
-        wanted = SeriesRequest.model_validate(data)
-    except ValidationError as error:
-        raise from_validation(error, data) from None
+    wanted = shaped(SeriesRequest, strict_json.parse(body))
     found = _of_sweep(wanted, wanted.sweep) if wanted.sweep else _of_models(wanted, wanted.models or [])
     points, layers = [], 0
     for n, point in enumerate(found):  # checked one by one, so that too much work is refused before it is done
@@ -67,18 +65,26 @@ def _point(wanted: SeriesRequest, model: ModelRef, label: str, x: float | None, 
 
 
 def _of_sweep(wanted: SeriesRequest, sweep: Sweep) -> Iterator[Point]:
-    try:
-        specs = swept(sweep)
-    except ValueError as error:
-        raise _wrong(f"{SWEEP}/parameters", str(error)) from None
     numbers = are_places(sweep.values)
-    for n, (value, spec) in enumerate(zip(sweep.values, specs, strict=True)):
+    for n, value in enumerate(sweep.values):
         at = f"{SWEEP}/values/{n}"
-        model = ModelRef(architecture=_architecture(spec, at, value))
+        model = ModelRef(architecture=_architecture(_spec(sweep, value, at), at, value))
         request = _with_model(wanted.request, model, at)
         name = f"{model.architecture.name or 'spec'} {label_of(value)}" if model.architecture else ""
         place = float(str(value)) if numbers else float(n)
         yield Point(label_of(value)[:200], place, Asked(request, None, name))
+
+
+def _spec(sweep: Sweep, value: JsonValue, at: str) -> dict[str, Any]:
+    """The spec with that value, one at a time: a small body could ask for gigabytes of them."""
+    size = len(json.dumps(value)) * len(sweep.parameters)
+    if size > MOST_CHARACTERS:
+        raise _wrong(at, f"written to {len(sweep.parameters)} places it is over {MOST_CHARACTERS:,} characters of JSON")
+    try:
+        (spec,) = swept(sweep.model_copy(update={"values": [value]}))
+    except ValueError as error:
+        raise _wrong(f"{SWEEP}/parameters", str(error)) from None
+    return spec
 
 
 def _architecture(spec: dict[str, Any], at: str, value: Any) -> Architecture:

@@ -21,7 +21,7 @@ from erfscope_service.erf import service as erf
 from erfscope_service.series.expand import Point
 from erfscope_service.services import Services
 
-AT_ONCE = 8  # records that are read, or jobs that are submitted, at a time
+AT_ONCE = 8  # records that are read at a time
 
 
 async def submit(
@@ -36,13 +36,7 @@ async def submit(
     body = hashlib.sha256(canonical(wanted.model_dump(mode="json"))).hexdigest()
     known = await _payload(services, tenant, id) if key else None
     if known is None:
-        jobs = []
-        for n, point in enumerate(points):
-            try:
-                job = await erf.submit(services, tenant, point.asked, f"{key}/{n}" if key else None)
-            except ProblemError as error:
-                raise _of_point(error, n) from None
-            jobs.append(job.id)
+        jobs = await _submit_points(services, tenant, points, key)
         payload = {
             "body": body,
             "created": time.time(),
@@ -50,12 +44,26 @@ async def submit(
             "metrics": wanted.metrics,
             "points": [{"label": p.label, "x": p.x, "job": job} for p, job in zip(points, jobs, strict=True)],
         }
-        await services.ledger.write(ledger.remember(services.settings, tenant, id, json.dumps(payload)))
-    elif known["body"] != body:
+        if not await services.ledger.run(ledger.remember(services.settings, tenant, id, json.dumps(payload))):
+            known = await _payload(services, tenant, id)  # another call with this key was faster
+    if known is not None and known["body"] != body:
         raise ProblemError(
             "idempotency-mismatch", "This Idempotency-Key came with another series before; use a new one."
         )
+    await services.ledger.settle()  # once for all points: where the disk syncs every second, each would wait for one
     return await look(services, tenant, id)
+
+
+async def _submit_points(services: Services, tenant: str, points: Sequence[Point], key: str | None) -> list[str]:
+    """The ids of their jobs."""
+    jobs = []
+    for n, point in enumerate(points):
+        try:
+            job = await erf.submit(services, tenant, point.asked, f"{key}/{n}" if key else None, settle=False)
+        except ProblemError as error:
+            raise _of_point(error, n) from None
+        jobs.append(job.id)
+    return jobs
 
 
 def _of_point(error: ProblemError, n: int) -> ProblemError:

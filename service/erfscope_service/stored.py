@@ -1,0 +1,17 @@
+"""Files that a request names by their sha256: the tenant has stored them, or the request is not valid."""
+
+from erfscope.contract.problem import FieldError, ProblemError
+from erfscope_jobs.records import Upload
+from erfscope_service.services import Services
+
+FILE, MODEL = "file", "model"
+_ROUTES = {FILE: "/files", MODEL: "/models"}
+
+
+async def require(services: Services, tenant: str, kind: str, sha256: str, at: str) -> Upload:
+    """The tenant's file of that name; raises `invalid-request` with the pointer `at`, another tenant's file alike."""
+    upload = await services.ledger.find_upload(tenant, kind, sha256)
+    if upload is None:
+        detail = f"There is no stored {kind} of this sha256; send it to POST {_ROUTES[kind]}."
+        raise ProblemError("invalid-request", detail, errors=[FieldError(pointer=at, detail=detail)])
+    return upload
