@@ -5,6 +5,7 @@
 
 import csv
 import io
+from base64 import b64encode
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,9 +19,9 @@ from numpy.typing import NDArray
 
 from erfscope._errors import refuse
 from erfscope.contract.flat import flatten
-from erfscope.contract.meanings import meaning_of
+from erfscope.contract.meanings import meaning_of, unit_of
 from erfscope.contract.result import ErfResult
-from erfscope.numbers import plain
+from erfscope.numbers import MISSING, with_error
 from erfscope.report import content_of, to_html, to_markdown
 
 Map: TypeAlias = NDArray[np.floating[Any]]
@@ -90,10 +91,14 @@ class Measured:
         """The table of metrics, in a notebook."""
         data = self.data
         head = f"<b>{escape(data.layer.name)}</b> · unit {data.unit} · input {data.input_shape}"
-        rows = [("<b>metric</b>", "<b>value</b>", "<b>± standard error</b>")]
-        rows += [(escape(n), plain(v), plain(data.stderr.get(n))) for n, v in self.metrics.items()]
+        rows = [("<b>metric</b>", "<b>value ± standard error</b>", "<b>name</b>")]
+        rows += [(meaning_of(n).label, self._written(n), f"<code>{n}</code>") for n in self.metrics]
         body = "".join("<tr><td>" + "</td><td>".join(row) + "</td></tr>" for row in rows)
         return f"<p>{head}</p><table>{body}</table>"
+
+    def _written(self, name: str) -> str:
+        value = with_error(self.metrics[name], self.data.stderr.get(name))
+        return value if value == MISSING else f"{value} {unit_of(name)}".rstrip()
 
 
 class Result(Measured):
@@ -133,8 +138,12 @@ class Result(Measured):
         return _write(path, content)
 
     def _repr_png_(self) -> bytes:
-        """The picture, in a notebook."""
+        """The picture, where a front end shows no HTML."""
         return self.png()
+
+    def _repr_html_(self) -> str:
+        """The picture above the table of metrics: of several forms a notebook shows the HTML alone."""
+        return f'<img alt="" src="data:image/png;base64,{b64encode(self.png()).decode()}">{super()._repr_html_()}'
 
 
 class AsyncResult(Measured):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from base64 import b64encode
 
 from erfscope import Result
 from erfscope._result import Origin
@@ -24,8 +25,9 @@ def made(**changes: object) -> Result:
 
 def test_the_table_of_a_notebook() -> None:
     html = made()._repr_html_()
-    assert "<td>erf_size</td><td>3.5</td><td>0.125</td>" in html
-    assert "<td>r2</td><td>–</td><td>–</td>" in html
+    assert f'<img alt="" src="data:image/png;base64,{b64encode(PNG).decode()}">' in html  # it shows the HTML alone
+    assert "<td>ERF size (4.55 % of the centre)</td><td>3.50 ± 0.12 px</td><td><code>erf_size</code></td>" in html
+    assert "<td>R² of a Gaussian fit</td><td>–</td><td><code>r2</code></td>" in html
 
 
 def test_a_layer_name_is_text_not_markup() -> None:

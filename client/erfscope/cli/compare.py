@@ -13,7 +13,7 @@ from erfscope._client import Client
 from erfscope._compare import Comparison
 from erfscope._compare import compare as compared
 from erfscope._errors import refuse
-from erfscope._models import prepare
+from erfscope._models import Prepared, prepare
 from erfscope.cli import options, show
 from erfscope.cli.measure import read
 from erfscope.cli.progress import progress_bar
@@ -23,6 +23,7 @@ from erfscope.numbers import plain, with_error
 
 Models = Annotated[list[str], Argument(metavar="MODEL...", help="Two or more: .onnx, .json or preset:NAME.")]
 Picture = Annotated[Path | None, Option("-o", "--output", help="Write the maps side by side (.png).")]
+ONE_DRAW = "The weights of a spec are drawn once here, and ± covers the inputs alone; --draws 16 covers the draws."
 
 
 def compare(
@@ -71,7 +72,14 @@ def compare(
     out = show.console()
     out.print(_table(comparison, everything=everything))
     show.print_lines(out, ["", "* differs from the first by more than 2 standard errors"])
+    if draws in (None, 1) and method != "analytic" and any(_is_drawn(model) for model in prepared):
+        show.print_lines(out, [ONE_DRAW])
     show.print_lines(out, [f"wrote {output}"] if output else [])
+
+
+def _is_drawn(model: Prepared) -> bool:
+    """Whether there are no weights in it."""
+    return model.ref is not None and model.ref.architecture is not None
 
 
 def _json(comparison: Comparison) -> str:
