@@ -10,14 +10,14 @@ from torch import Tensor
 
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import InputOptions
-from erfscope_intake.onnx_layout import SMALL, Extent, Hint, Layout, hint_for, layout_of
+from erfscope_intake.onnx_layout import SMALL, Extent, Hint, Layout, hint_for, is_state, layout_of
 from erfscope_intake.onnx_names import Names
 from erfscope_intake.onnx_tensors import FLOATS, torch_type
 
 SPACE_DEFAULTS = {1: 16_000, 2: 224, 3: 32}
 # Where a free axis is not as free as the file says (a fixed position embedding, a grid of anchors, many halvings).
 SPACE_ALTERNATIVES: dict[int, tuple[int, ...]] = {
-    1: (16_384, 8_192, 1_024, 256, 128, 64, 32),
+    1: (16_384, 8_192, 1_024, 512, 256, 128, 64, 32),
     2: (256, 640, 512, 384, 320, 128, 96, 64, 32, 28),
     3: (64, 96, 128, 16),
 }
@@ -134,15 +134,17 @@ def _likeliest(inputs: list[Declared], names: Names, graph: GraphProto) -> Decla
             "no-gradient",
             f"No input of the model holds real numbers along an axis (inputs: {words}), so no gradient reaches one.",
         )
-    return max(candidates, key=lambda one: _likeness(one, hint_for(graph, one.name)))
+    return max(candidates, key=lambda one: _likeness(one, graph))
 
 
-def _likeness(one: Declared, hint: Hint | None) -> tuple[bool, bool, bool, bool, int]:
+def _likeness(one: Declared, graph: GraphProto) -> tuple[bool, bool, bool, bool, bool, bool, int]:
     """An image before a sequence, what a convolution reads before what none does, colours before hidden states."""
-    rank = len(one.extents)
+    rank, hint = len(one.extents), hint_for(graph, one.name)
     guess = SPACE_DEFAULTS.get(max(rank - 2, 1), 1)
     channels = hint.channels if hint else None
     return (
+        not is_state(graph, one.name),
+        hint is not None or rank > MAX_SPACE,
         3 <= rank <= MAX_SPACE + 2,
         one.element in FLOATS,
         hint is not None,
@@ -191,7 +193,7 @@ def other_inputs(graph: GraphProto, measured: Measured) -> dict[str, tuple[Tenso
     """What every other input is fed, and whether it is repeated along the batch.
 
     Real numbers are drawn normal from a fixed seed, integers are 0, booleans true; a sample's own values do not
-    depend on how many are run together.
+    depend on how many are run together. Free axes of another image are as long as the measured one's, others 1.
     """
     feeds: dict[str, tuple[Tensor, bool]] = {}
     bound = measured.bound()
@@ -201,11 +203,20 @@ def other_inputs(graph: GraphProto, measured: Measured) -> dict[str, tuple[Tenso
             continue
         free = bool(one.extents) and one.extents[0] is None
         batched = free and (one.axes[0] == batch_axis or not one.axes[0] or not bound.get(one.axes[0]))
-        extents = [n or bound.get(axis, 1) for n, axis in zip(one.extents, one.axes, strict=True)]
+        alike = _alike(one, measured)
+        extents = [n or bound.get(one.axes[k]) or alike.get(k, 1) for k, n in enumerate(one.extents)]
         if batched:
             extents[0] = 1
         feeds[one.name] = (_drawn(one.element, extents, number), batched)
     return feeds
+
+
+def _alike(one: Declared, measured: Measured) -> dict[int, int]:
+    """The measured image's extents by axis, where another input is an image (a volume) too."""
+    rank = len(one.extents)
+    if rank != len(measured.declared.extents) or rank <= MAX_SPACE or one.element not in FLOATS:
+        return {}
+    return dict(zip(measured.layout.space, measured.shape[1:], strict=True))
 
 
 def _drawn(element: int, extents: list[int], number: int) -> Tensor:

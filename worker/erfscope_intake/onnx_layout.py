@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from onnx import GraphProto, NodeProto, TensorProto, numpy_helper
 from torch import Tensor
 
+from erfscope_intake.onnx_audit import graphs, subgraphs
+
 Extent = int | None  # None where the file leaves it free
 SMALL = 4
 ROOMY = 8
@@ -21,6 +23,8 @@ CHANNELS_SECOND = {
     "GlobalAveragePool", "GlobalMaxPool", "GroupNormalization", "DepthToSpace", "SpaceToDepth",
     "ConvInteger", "QLinearConv", "FusedConv",
 }  # fmt: skip
+MOVES = {"Identity", "Cast", "Slice", "Split", "Gather", "Squeeze", "Unsqueeze", "Reshape", "Transpose"}
+INITIAL_STATES = {"LSTM": (5, 6), "GRU": (5,), "RNN": (5,), "DynamicQuantizeLSTM": (5, 6)}
 
 
 @dataclass(frozen=True)
@@ -89,11 +93,8 @@ def _is_channels_last(extents: Sequence[Extent]) -> bool:
 
 def hint_for(graph: GraphProto, name: str) -> Hint | None:
     """Follow an input through transposes and element-wise operators to the first operator that knows its channels."""
-    readers: dict[str, list[NodeProto]] = {}
-    for node in graph.node:
-        for read in node.input:
-            readers.setdefault(read, []).append(node)
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    readers = _readers(graph)
+    shapes = {tensor.name: tuple(tensor.dims) for part in graphs(graph) for tensor in part.initializer}
     dims = next(v.type.tensor_type.shape.dim for v in graph.input if v.name == name)
     pending: list[tuple[str, list[int | None]]] = [(name, list(range(len(dims))))]
     for value, axes in pending:  # grows while it is walked; bounded by the number of nodes
@@ -104,9 +105,46 @@ def hint_for(graph: GraphProto, name: str) -> Hint | None:
                 following = _reshaped([d.dim_value or None for d in dims], _numbers(node, "shape", graph))
             else:
                 following = _moved(node, axes, graph)
-            if following is not None and node.output and len(pending) <= len(graph.node):
+            if following is not None and node.output and len(pending) <= len(readers):
                 pending.append((node.output[0], following))
     return None
+
+
+def is_state(graph: GraphProto, name: str) -> bool:
+    """Whether an input is moved into the initial states of recurrent layers, and nothing else reads its values."""
+    readers, ends = _readers(graph), _ends(graph)
+    pending, seen, found = [name], {name}, False
+    for value in pending:  # grows while it is walked; every value comes once
+        following = list(ends.get(value, ()))
+        for node in readers.get(value, ()):
+            places = {k for k, read in enumerate(node.input) if read == value and node.op_type != "Shape"}
+            if places == {0} and node.op_type in MOVES:
+                following += node.output
+            elif not places <= set(INITIAL_STATES.get(node.op_type, ())):
+                return False
+            found = found or bool(places and node.op_type in INITIAL_STATES)
+        pending += [value for value in following if value not in seen]
+        seen.update(following)
+    return found
+
+
+def _readers(graph: GraphProto) -> dict[str, list[NodeProto]]:
+    """The nodes that read each value, in branches too: names are the whole model's own."""
+    readers: dict[str, list[NodeProto]] = {}
+    for node in (node for part in graphs(graph) for node in part.node):
+        for read in dict.fromkeys(node.input):
+            readers.setdefault(read, []).append(node)
+    return readers
+
+
+def _ends(graph: GraphProto) -> dict[str, list[str]]:
+    """What the last value of a branch is called behind its If."""
+    ends: dict[str, list[str]] = {}
+    for node in (node for part in graphs(graph) for node in part.node):
+        for branch in subgraphs(node):
+            for end, made in zip(branch.output, node.output, strict=False):
+                ends.setdefault(end.name, []).append(made)
+    return ends
 
 
 def _reshaped(extents: Sequence[Extent], target: list[int] | None) -> list[int | None] | None:
@@ -166,8 +204,10 @@ def _numbers(node: NodeProto, name: str, graph: GraphProto) -> list[int] | None:
             return list(attribute.ints)
     if len(node.input) < 2:
         return None
-    tensors = [tensor for tensor in graph.initializer if tensor.name == node.input[1]]
-    makers = [other for other in graph.node if other.op_type == "Constant" and node.input[1] in other.output]
+    parts = list(graphs(graph))
+    tensors = [tensor for part in parts for tensor in part.initializer if tensor.name == node.input[1]]
+    nodes = (other for part in parts for other in part.node)
+    makers = [other for other in nodes if other.op_type == "Constant" and node.input[1] in other.output]
     tensors += [a.t for maker in makers for a in maker.attribute if a.HasField("t")]
     if not tensors or tensors[0].data_type != TensorProto.INT64:
         return None

@@ -26,7 +26,10 @@ from erfscope_intake.onnx_shapes import fitting
 from erfscope_intake.onnx_words import unsupported
 
 Edit = Callable[[ModelProto], None]
-QUANTISED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
+QUANTISED = (
+    "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "QGemm",
+    "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Verdicts on operators that cannot be converted, in words that say why and what to do."""
 
 from erfscope.contract.problem import ProblemError
+from erfscope_intake.converters.table import CLASSICAL
 
 RECURRENT = "is recurrent: every output step sees every earlier input, so a receptive field has no extent of its own"
 CONTROL = "is a loop whose steps cannot be followed ahead of time; export the network with the loop unrolled"
@@ -21,7 +22,7 @@ WHY: dict[str, str] = {
 def unsupported(operator: str, domain: str, label: str) -> ProblemError:
     """The verdict on one node."""
     name = f"{domain}::{operator}" if domain else operator
-    if domain == "ai.onnx.ml":
+    if domain == CLASSICAL:
         why = TREES
     elif domain:
         why = "belongs to a domain that is not part of ONNX; replace it by standard operators before the export"

@@ -15,6 +15,7 @@ from erfscope.contract.request import InputOptions
 from erfscope_engine.cone.box import full
 from erfscope_engine.cone.program import Cone
 from erfscope_engine.network import Network
+from erfscope_engine.plan import trace_network
 from erfscope_engine.tape import record
 from erfscope_intake.onnx_model import describe_onnx, load_onnx
 
@@ -189,7 +190,7 @@ def test_a_tape_sees_only_what_follows_the_input(name: str) -> None:
 def test_gradient_reaches_the_input(make: Make, saved: Save) -> None:
     steps = [node("Conv", ["x", "w"], ["c"]), node("Gelu", ["c"], ["y"])]
     network = load(saved(make(steps, {"x": [1, 3, 8, 8]}, ["y"], {"w": _filter(2, 3, 3, 3)}, 20)))
-    x = torch.randn(1, 3, 8, 8, requires_grad=True)
+    x = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0)).requires_grad_()
     run(network, x)[-1][2].sum().backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
     assert x.grad is not None
     assert x.grad.abs().min() > 0
@@ -266,6 +267,37 @@ def test_batch_norm_in_training_mode(make: Make, saved: Save) -> None:
 def test_fixed_batches(make: Make, saved: Save) -> None:
     relu = [node("Relu", ["x"], ["y"])]
     assert load(saved(make(relu, {"x": [4, 3, 8, 8]}, ["y"]))).batch == 4
+
+
+@pytest.mark.parametrize("way", ["resize", "slice"])
+def test_what_is_written_for_one_sample_runs_one_by_one(way: str, make: Make, saved: Save) -> None:
+    """Sizes with the batch in them, or the first sample alone, meet the whole batch by broadcasting."""
+    ways = {
+        "resize": node("Resize", ["p", "", "", "sizes"], ["f"], mode="linear",
+                       coordinate_transformation_mode="align_corners"),
+        "slice": node("Slice", ["p", "zero", "one", "zero"], ["f"]),
+    }  # fmt: skip
+    steps = [node("Conv", ["x", "w"], ["c"]), node("GlobalAveragePool", ["c"], ["p"]), ways[way],
+             node("Add", ["c", "f"], ["y"])]  # fmt: skip
+    constants = {"w": _filter(4, 3, 3, 3), "sizes": np.array([1, 4, 6, 6]), "zero": np.array([0]), "one": np.array([1])}
+    network = load(saved(make(steps, {"x": [1, 3, 8, 8]}, ["y"], constants)))
+    traced, layer = trace_network(network, "auto", samples=4)
+    assert (traced.tape.batch, layer.name) == (1, "y")
+    assert trace_network(network, "c", samples=4)[0].tape.batch == 4
+
+
+def test_names_of_classes_are_left_out(make: Make, saved: Save) -> None:
+    steps = [
+        node("Conv", ["x", "w"], ["c"]), node("GlobalAveragePool", ["c"], ["p"]), node("Flatten", ["p"], ["y"]),
+        node("ArgMax", ["y"], ["best"], axis=1),
+        node("ArrayFeatureExtractor", ["k", "best"], ["z"], domain="ai.onnx.ml"),
+        node("LabelEncoder", ["z"], ["label"], domain="ai.onnx.ml", keys_int64s=[0, 1], values_strings=["cat", "dog"]),
+        node("ZipMap", ["y"], ["scores"], domain="ai.onnx.ml", classlabels_strings=["cat", "dog"]),
+    ]  # fmt: skip
+    constants = {"w": _filter(2, 3, 3, 3), "k": np.array([0, 1])}
+    network = load(saved(make(steps, {"x": [1, 3, 8, 8]}, ["label", "scores"], constants, domains={"ai.onnx.ml": 3})))
+    assert trace_network(network, "auto", samples=1)[1].name == "c"
+    assert [note.split(" (")[0] for note in network.notes] == ["ArrayFeatureExtractor", "ZipMap"]
 
 
 def test_inputs_without_real_numbers(make: Make, saved: Save) -> None:

@@ -69,6 +69,15 @@ def branch(operator: str) -> Any:
     return helper.make_graph([node(operator, ["a"], [operator])], operator, [], [end])
 
 
+def hearing(threshold: float) -> Any:
+    """One side of an If: a convolution of a signal, and a state that no recurrent operator reads."""
+    nodes = [node("Unsqueeze", ["x", "one"], ["u"]), node("Conv", ["u", "wa"], ["a"], strides=[8]),
+             node("Gather", ["state", "zero"], ["h"]), node("ReduceMean", ["h"], ["m"], keepdims=0),
+             node("Constant", [], ["t"], value_float=threshold), node("Add", ["m", "t"], ["s"]),
+             node("Add", ["a", "s"], ["z"])]  # fmt: skip
+    return helper.make_graph(nodes, "hearing", [], [helper.make_tensor_value_info("z", TensorProto.FLOAT, None)])
+
+
 def quantised(source: str, target: str) -> list[Any]:
     """A QuantizeLinear and its inverse."""
     return [
@@ -169,6 +178,33 @@ WILD: dict[str, Wild] = {
          node("LSTM", ["t", "wl", "rl"], ["h"], hidden_size=6, direction="bidirectional", name="lstm"),
          node("Identity", ["h"], ["y"])],
         {**WA, "wl": draw(2, 24, 8), "rl": draw(2, 24, 6)}, "a", [3, 3], notes="LSTM (node 'lstm') is recurrent",
+    ),
+    "a stream of samples and a larger state that only an LSTM reads": Wild(
+        [node("Unsqueeze", ["x", "one"], ["u"]), node("Conv", ["u", "wa"], ["a"], strides=[8]),
+         node("Transpose", ["a"], ["t"], perm=[2, 0, 1]), node("Split", ["state"], ["h", "c"], axis=0),
+         node("LSTM", ["t", "wl", "rl", "", "", "h", "c"], ["y"], hidden_size=6, name="lstm")],
+        {"one": np.array([1]), "wa": draw(8, 1, 16), "wl": draw(1, 24, 8), "rl": draw(1, 24, 6)}, "a", [16],
+        inputs={"state": [2, 1, 6], "x": [1, 96]}, shape=[1, 96], notes="LSTM (node 'lstm') is recurrent",
+    ),
+    "a stream of samples within an If, and a state that looks like a signal": Wild(
+        [node("Equal", ["rate", "fast"], ["c"]),
+         node("If", ["c"], ["y"], then_branch=hearing(1.0), else_branch=hearing(2.0))],
+        {"one": np.array([1]), "zero": np.array(0), "fast": np.array(16_000), "wa": draw(8, 1, 16)}, "z", [16],
+        inputs={"state": [2, "b", 128], "x": ["b", "t"], "rate": []}, types={"rate": TensorProto.INT64},
+        shape=[1, 16_000],
+    ),
+    "windows taken by indices, one group of them for each offset": Wild(
+        [conv("x", "a"), node("Pad", ["a", "pads"], ["p"]), node("Gather", ["p", "rows"], ["r"], axis=2),
+         node("Gather", ["r", "columns"], ["c"], axis=4), node("Transpose", ["c"], ["t"], perm=[0, 1, 3, 5, 2, 4]),
+         node("ReduceSum", ["t", "last"], ["y"], keepdims=0)],
+        {**WA, "pads": np.array([0, 0, 1, 1, 0, 0, 1, 1]), "rows": np.arange(3)[:, None] + np.arange(24),
+         "columns": np.arange(3)[:, None] + np.arange(32), "last": np.array([4, 5])}, "y", [5, 5],
+    ),
+    "two images whose free axes have names of their own": Wild(
+        [conv("x", "a"), node("Conv", ["right", "wa"], ["r"], pads=[1] * 4), node("Concat", ["a", "r"], ["c"], axis=1),
+         conv("c", "y")],
+        {**WA, "wy": draw(4, 16, 3, 3)}, "y", [5, 5], shape=[3, 224, 224],
+        inputs={"x": ["b", 3, "h", "w"], "right": ["n", 3, "i", "j"]},
     ),
     "rows that are no batch": Wild(
         [node("Reshape", ["x", "to"], ["r"]), node("Split", ["r"], ["p", "q"], axis=0),

@@ -1,5 +1,6 @@
 """Region rules of operators that only move elements: views, slices, joins, permutations, resampled indices."""
 
+from math import prod
 from typing import Any
 
 import torch
@@ -292,22 +293,25 @@ def _gathered(item: Any, box: Region, n: int) -> Interval:
     aligned = broadcast(box, tuple(item.shape))
     if len(aligned) == 1:
         return _looked_up(item, aligned[0], n)
-    part = item
-    for axis, i in enumerate(aligned):
-        inside = i.clip(item.shape[axis])
-        part = part.narrow(axis, inside.lo, inside.size)
-    part = torch.where(part < 0, part + n, part)
-    return Interval(int(part.min()), int(part.max()) + 1)
+    return _named(item, aligned, n)
 
 
 def _looked_up(item: Any, i: Interval, n: int) -> Interval:
     if isinstance(item, Ref) or i.wide:
         return whole(n)
-    flat = item.reshape(-1)
-    flat = torch.where(flat < 0, flat + n, flat)
-    inside = i.clip(max(flat.numel(), 1))
-    part = flat[inside.lo : inside.hi]
-    return Interval(int(part.min()), int(part.max()) + 1)
+    extents = [extent for extent, _ in i.parts]
+    if extents and prod(extents) == item.numel():  # windows by index: offsets and places, merged into one axis
+        return _named(item.reshape(extents), tuple(part for _, part in i.parts), n)
+    return _named(item.reshape(-1), (i,), n)
+
+
+def _named(item: Any, box: Region, n: int) -> Interval:
+    """Hull of the positions that a box of an index tensor names, in an axis of `n`."""
+    for axis, i in enumerate(box):
+        inside = i.clip(item.shape[axis])
+        item = item.narrow(axis, inside.lo, inside.size)
+    item = torch.where(item < 0, item + n, item)
+    return Interval(int(item.min()), int(item.max()) + 1)
 
 
 @rule("gather")

@@ -6,7 +6,9 @@ from erfscope_intake.converters import (
     convolution,
     elementwise,
     fill,
+    fused_attention,
     indexing,
+    labels,
     matrix,
     norm,
     pooling,
@@ -22,8 +24,8 @@ from erfscope_intake.converters import (
 from erfscope_intake.converters.table import TABLE, Node, Row
 
 FAMILIES = (
-    activation, attention, convolution, elementwise, fill, indexing, matrix, norm, pooling, quantised, recurrent,
-    reduce, resize, sampling, sequences, shape, signal,
+    activation, attention, convolution, elementwise, fill, fused_attention, indexing, labels, matrix, norm,
+    pooling, quantised, recurrent, reduce, resize, sampling, sequences, shape, signal,
 )  # fmt: skip
 
 __all__ = ["FAMILIES", "TABLE", "Node", "Row"]

@@ -122,6 +122,42 @@ def matmul_integer(
     return y.to(torch.int32) if node.constant else y
 
 
+@converts("QGemm", domain=MICROSOFT, reads=(8,))
+def qgemm(
+    node: Node, a: Tensor, a_scale: Tensor, a_zero: Tensor, b: Tensor, b_scale: Tensor, b_zero: Tensor,
+    bias: Tensor | None = None, y_scale: Tensor | None = None, y_zero: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """alpha · A B + C of what the steps stand for; values, not steps, where no scale of the output is given."""
+    turned = bool(node.int("transB", 0))
+    left, right = _dequantised(node, a, a_scale, a_zero, 1), _dequantised(node, b, b_scale, b_zero, 0 if turned else 1)
+    y = torch.matmul(left.T if node.int("transA", 0) else left, right.T if turned else right)
+    alpha = node.float("alpha", 1.0)
+    y = y if alpha == 1 else y * alpha
+    if bias is not None:
+        y = y + bias.to(y.dtype) * (alpha * a_scale * b_scale).to(y.dtype)
+    return y if y_scale is None else _quantised(node, y, y_scale, y_zero, 1)
+
+
+@converts("MatMulIntegerToFloat", domain=MICROSOFT)
+def matmul_integer_to_float(
+    node: Node, a: Tensor, b: Tensor, a_scale: Tensor, b_scale: Tensor,
+    a_zero: Tensor | None = None, b_zero: Tensor | None = None, bias: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """Matrix product of what the steps stand for, as values."""
+    left, right = _dequantised(node, a, a_scale, a_zero, a.ndim - 2), _dequantised(node, b, b_scale, b_zero, b.ndim - 1)
+    y = torch.matmul(left, right)
+    return y if bias is None else y + bias
+
+
+@converts("DynamicQuantizeMatMul", domain=MICROSOFT)
+def dynamic_quantize_matmul(
+    node: Node, a: Tensor, b: Tensor, b_scale: Tensor, b_zero: Tensor | None = None, bias: Tensor | None = None
+) -> Tensor:
+    """Matrix product with quantised weights; quantising the left side comes to nothing without rounding."""
+    y = torch.matmul(a, _dequantised(node, b, b_scale, b_zero, b.ndim - 1))
+    return y if bias is None else y + bias
+
+
 def _qlinear_binary(operator: str) -> None:
     @converts(operator, domain=MICROSOFT, reads=(7,))
     def binary(

@@ -1,16 +1,16 @@
 """Recurrent layers, unrolled step by step: LSTM, GRU and RNN, in both directions."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from erfscope.contract.problem import ProblemError
-from erfscope_intake.converters.table import Node, converts
+from erfscope_intake.converters.table import MICROSOFT, Node, converts
 
-RECURRENT = ("LSTM", "GRU", "RNN")
+RECURRENT = ("LSTM", "GRU", "RNN", "DynamicQuantizeLSTM")
 MAX_STEPS = 2048
 """Steps that are unrolled: each is a dozen operators on the tape."""
 
@@ -115,6 +115,22 @@ def lstm(
 ) -> tuple[Tensor, ...]:  # fmt: skip
     """(Y, Y_h, Y_c): hidden states of every step, the last, and the last cell."""
     return _recurrent(node, x, w, r, b, lengths, (hidden, cell), peepholes)
+
+
+@converts("DynamicQuantizeLSTM", domain=MICROSOFT, reads=(4,))
+def dynamic_quantize_lstm(
+    node: Node, x: Tensor, w: Tensor, r: Tensor, b: Tensor | None, lengths: Tensor | None, hidden: Tensor | None,
+    cell: Tensor | None, peepholes: Tensor | None, *steps: Tensor,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    """LSTM with quantised weights, which lie transposed; `steps` are scale and zero point of w and of r."""
+    w, r = (_weights(node, q, *steps[n : n + 2]) for q, n in ((w, 0), (r, 2)))
+    return _recurrent(replace(node, operator="LSTM"), x, w, r, b, lengths, (hidden, cell), peepholes)
+
+
+def _weights(node: Node, q: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
+    """(D, features, 4·H) steps as (D, 4·H, features) values; one scale per direction, or one per column."""
+    scale, zero = (v.to(node.dtype).reshape(len(v) if v.ndim else 1, 1, -1) for v in (scale, zero))
+    return ((q.to(node.dtype) - zero) * scale).transpose(1, 2)
 
 
 def _recurrent(

@@ -12,6 +12,7 @@ from erfscope.contract.problem import ProblemError
 
 ONNX = ""
 MICROSOFT = "com.microsoft"
+CLASSICAL = "ai.onnx.ml"
 
 T = TypeVar("T")
 
