@@ -31,7 +31,10 @@ TABLE: dict[str, Meaning] = {
         EFFECTIVE, "ERF / TRF in the input", "", "The same, the theoretical field clipped to the input."
     ),
     "erf_size_1sigma": Meaning(
-        EFFECTIVE, "ERF size, 1 sigma (31.7 % of the centre)", "px", "Side of the area above 31.73 % of the centre's."
+        EFFECTIVE,
+        "ERF size, 1 sigma (31.7 % of the centre)",
+        "px",
+        "Side of the area above 31.73 % of the centre's value (1σ).",
     ),
     "erf_size_peak": Meaning(
         EFFECTIVE,

@@ -16,7 +16,14 @@ const FACTORS = { "%": 100, "°": 180 / Math.PI };
 export const HEADLINE = ["erf_size", "trf_size", "erf_ratio", "mass_50_side", "sigma_1", "r2"];
 
 const axesOf = (rank) => AXES.slice(-rank);
-const geometric = (sides) => (sides.length ? sides.reduce((a, b) => a * b, 1) ** (1 / sides.length) : null);
+
+// Side of the square or cube that has as many pixels as the box of these sides; whole where it is (a cube of 9 has 9).
+export function geometric(sides) {
+  const product = sides.reduce((a, b) => a * b, 1);
+  const root = product ** (1 / sides.length);
+  return Math.round(root) ** sides.length === product ? Math.round(root) : root;
+}
+
 const byAxis = (name, values, rank) => axesOf(rank).map((axis, i) => [`${name}_${axis}`, values?.[i] ?? null]);
 
 // [[flat name, value] …] in the order of the contract's own table.

@@ -2,9 +2,9 @@
 
 import { button, h } from "/page/dom.js";
 import { by, percent, pixels, withError } from "/page/format.js";
+import { geometric } from "/page/metrics.js";
 import { plot } from "/page/plot.js";
 
-const side = (sizes) => sizes.reduce((a, b) => a * b, 1) ** (1 / sizes.length);
 const top = (values) => 1.05 * Math.max(1e-9, ...values.filter((value) => value !== null && Number.isFinite(value)));
 
 // TRF, ERF and half-mass side of each layer, and a table whose rows show the layer's map.
@@ -21,7 +21,7 @@ export function depth({ layers, maps }, show) {
     points: layers.map((layer, i) => [i, value(layer)]),
   });
   const series = [
-    line("theoretical side", ({ trf_size, is_global }) => (is_global ? null : side(trf_size))),
+    line("theoretical side", ({ trf_size, is_global }) => (is_global ? null : geometric(trf_size))),
     line("effective size", ({ erf_size }) => erf_size),
     line("side of the 50 % box", ({ mass_50_side }) => mass_50_side),
   ];

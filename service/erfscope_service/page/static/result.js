@@ -39,7 +39,7 @@ function tiles(found) {
     return h(
       "div",
       { className: "tile", title: words },
-      h("dt", { textContent: label }),
+      h("dt", { textContent: label.replace(/ \(.*\)$/, "") }),
       h("dd", {}, ...largeAndSmall(value)),
     );
   });
