@@ -15,6 +15,7 @@ from erfscope._models import Model, prepare
 from erfscope._polling import until_ended
 from erfscope._transport import Flow, Settings, exchange
 from erfscope.contract.advice import Advice, AdviceJob, AdviceRequest
+from erfscope.contract.duration import lasting
 from erfscope.contract.request import ModelRef
 
 Progress = Callable[[str, float], None]
@@ -37,7 +38,7 @@ def advise(
     if not job.status.is_terminal:  # an answer that is known already comes at once
         job = yield from until_ended(settings, partial(_calls.advice, job.id), timeout, watch, clock)
     if not job.status.is_terminal:
-        raise refuse("timeout", f"advice {job.id} is still {job.status} after {timeout:g} s; it goes on")
+        raise refuse("timeout", f"advice {job.id} is still {job.status} after {lasting(timeout or 0.0)}; it goes on")
     return _answer(job)
 
 

@@ -207,11 +207,13 @@ def error_of(response: httpx2.Response) -> APIError:
 def _stranger(response: httpx2.Response) -> APIError:
     kind = next((kind for kind, row in KINDS.items() if row.status == response.status_code), "internal")
     where = f"{response.request.method} {response.request.url}"
+    key = response.request.headers.get("authorization", "").removeprefix("Bearer ")
+    body = response.text.replace(key, "…") if key else response.text  # some servers echo what they got
     return refuse(
         kind,
         f"{where} was answered {response.status_code} {response.reason_phrase} without erfscope's problem "
         f"details; is there an erfscope service (or only a proxy) at this address? The body begins: "
-        f"{response.text[:200]!r}",
+        f"{body[:200]!r}",
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, Unpack
 
-from erfscope import _advice, _calls, _flows, _series
+from erfscope import _advice, _calls, _flows, _headers, _series
 from erfscope._job import JobHandle, Progress
 from erfscope._models import File, Model
 from erfscope._request import RequestFields
@@ -24,8 +24,8 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 def settings(base_url: str | None, api_key: str | None, timeout: float, retries: int) -> Settings:
     """What both clients take; what is not given comes from ERFSCOPE_URL and ERFSCOPE_API_KEY."""
     url = base_url or os.environ.get("ERFSCOPE_URL") or DEFAULT_URL
-    key = api_key or os.environ.get("ERFSCOPE_API_KEY") or None
-    return Settings(url.rstrip("/"), key, timeout, RetryPolicy(retries))
+    key = _headers.api_key(api_key, os.environ)
+    return Settings(url.strip().rstrip("/"), key, timeout, RetryPolicy(retries))
 
 
 class Client:

@@ -64,7 +64,10 @@ class Comparison:
         return pd.DataFrame(columns, index=[row.metric for row in self.rows])
 
     def png(self) -> bytes:
-        """The maps side by side, each with its maximum at 1 (needs erfscope's pictures, which need pillow)."""
+        """The maps side by side on one scale, each with its maximum at 1; of volumes a plane through the centre.
+
+        Needs erfscope's pictures, which need pillow.
+        """
         try:
             from erfscope_picture.sheet import Panel, render_sheet
         except ModuleNotFoundError as error:
@@ -74,7 +77,7 @@ class Comparison:
             if not isinstance(result, Result):
                 raise refuse("unsupported-feature", "an AsyncResult's map is awaited; give `array()` of it yourself")
             size = with_error(result.metrics.get("erf_size"), result.stderr.get("erf_size"))
-            panels.append(Panel(result.array(), f"{name}: ERF {size} px"))
+            panels.append(Panel(result.array(), name, f"ERF {size} px", result.data.trf.center))
         return render_sheet("Effective receptive fields", panels)
 
     def _repr_html_(self) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from erfscope.contract.duration import lasting
 from erfscope.contract.invalid import field_errors
 from erfscope.contract.job import Job, Status
 from erfscope.contract.problem import KINDS, Problem, ProblemError
@@ -73,7 +74,7 @@ class ResultTimeout(ErfscopeError):  # noqa: N818 – as above
 
     def __init__(self, job: Job, timeout: float) -> None:
         share = f"{job.stage or 'no stage yet'}, {job.progress:.0%}"
-        super().__init__(f"job {job.id} is still {job.status} ({share}) after {timeout:g} s; it goes on")
+        super().__init__(f"job {job.id} is still {job.status} ({share}) after {lasting(timeout)}; it goes on")
         self.job = job
 
 
@@ -109,7 +110,7 @@ def refuse(kind: str, detail: str, **context: Any) -> APIError:
 def refuse_invalid(error: ValidationError, kind: str = "invalid-request", data: object = None) -> APIError:
     """Pydantic's complaint about `data` as the problem the service would have answered."""
     errors = field_errors(error, data)
-    detail = "; ".join(f"{item.pointer}: {item.detail}" for item in errors)
+    detail = "; ".join(f"{item.pointer}: {item.detail}" if item.pointer else f"it {item.detail}" for item in errors)
     return from_problem(ProblemError(kind, detail, errors=errors).problem)
 
 

@@ -1,12 +1,11 @@
 """What takes more than one call: submitting, waiting, uploading, inspecting. Decisions only."""
 
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from erfscope import _calls
+from erfscope import _calls, _headers
 from erfscope._errors import ResultTimeout, for_ended, from_problem, refuse
 from erfscope._models import File, Model, Prepared, prepare, read_file
 from erfscope._polling import until_ended
@@ -26,11 +25,12 @@ def submit(
     fields: Mapping[str, Any],
 ) -> Flow[Job]:
     """Check, upload the images if there are any, POST /erf."""
+    key = _headers.idempotency_key(key)
     stored = (yield from upload_file(settings, images)).sha256 if images is not None else None
     asked = build(request, fields, stored)
     prepared = _model_of(model, asked)
     whole = with_model(asked, prepared.ref)
-    call = _calls.submit(whole, prepared.content, key or uuid.uuid4().hex)
+    call = _calls.submit(whole, prepared.content, key)
     return (yield from exchange(call, settings))
 
 

@@ -76,6 +76,8 @@ def read_spec(path: Path) -> Architecture:
     """An architecture from a JSON file."""
     try:
         return parse_spec(json.loads(path.read_text("utf-8")), path.name)
+    except RecursionError:
+        raise refuse("invalid-architecture", f"{path} has brackets within brackets, too many to read") from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise refuse("invalid-architecture", f"{path} is not JSON: {error}") from None
 

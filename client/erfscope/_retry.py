@@ -11,6 +11,7 @@ import httpx2
 # Busy (429), a proxy without its service (502), and "not now" (503). Every call of this SDK may be repeated:
 # reads and DELETE by nature, uploads because they are content-addressed, submits by their Idempotency-Key.
 RETRIED = frozenset({429, 502, 503})
+HOPELESS = (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError)  # what is asked cannot be sent at all
 PATIENCE = 60.0  # the longest Retry-After that is waited for, seconds
 
 
@@ -28,7 +29,7 @@ class RetryPolicy:
         if attempt >= self.retries:
             return None
         if isinstance(outcome, httpx2.TransportError):
-            return None if isinstance(outcome, httpx2.UnsupportedProtocol) else self.backoff(attempt)
+            return None if isinstance(outcome, HOPELESS) else self.backoff(attempt)
         if outcome.status_code not in RETRIED:
             return None
         asked = retry_after(outcome)

@@ -1,14 +1,13 @@
 """Several measurements as one: submitting a series, and the handle to it. `SeriesHandle` blocks, its twin awaits."""
 
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 
-from erfscope import _calls
+from erfscope import _calls, _headers
 from erfscope._errors import SeriesUnfinished, refuse, refuse_invalid
 from erfscope._flows import stored
 from erfscope._models import Model, prepare
@@ -16,6 +15,7 @@ from erfscope._polling import until_ended
 from erfscope._request import build
 from erfscope._transport import AsyncTransport, Flow, Settings, Transport, exchange
 from erfscope.contract.architecture import Architecture
+from erfscope.contract.duration import lasting
 from erfscope.contract.request import ErfRequest, ModelRef
 from erfscope.contract.series import Member, Series, SeriesRequest, Sweep
 
@@ -36,7 +36,7 @@ def submit(
     fields: Mapping[str, Any],
 ) -> Flow[Series]:
     """Store the models that are files, then POST /series."""
-    asked = build(request, fields)
+    asked, key = build(request, fields), _headers.idempotency_key(key)
     if models is None and (x is not None or labels is not None):
         raise refuse("invalid-request", "x and labels go with models; in a sweep the values are both")
     if isinstance(models, str):
@@ -51,7 +51,7 @@ def submit(
         body = SeriesRequest(models=members, sweep=_sweep(sweep), x_label=x_label, metrics=list(metrics), request=asked)
     except ValidationError as error:
         raise refuse_invalid(error) from None
-    return (yield from exchange(_calls.submit_series(body, key or uuid.uuid4().hex), settings))
+    return (yield from exchange(_calls.submit_series(body, key), settings))
 
 
 def _sweep(sweep: Sweep | Mapping[str, Any] | None) -> Sweep | None:
@@ -100,7 +100,9 @@ def finished(
     watch = None if progress is None else lambda series: progress("series", series.progress)
     series = yield from until_ended(settings, partial(_calls.series, id), timeout, watch, clock)
     if not series.status.is_terminal:
-        raise SeriesUnfinished(series, f"series {id} is still {series.status} after {timeout:g} s; it goes on")
+        raise SeriesUnfinished(
+            series, f"series {id} is still {series.status} after {lasting(timeout or 0.0)}; it goes on"
+        )
     return _succeeded(series)
 
 

@@ -5,6 +5,7 @@ All decisions stand in flows, once; the two transports differ in how they send a
 """
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
@@ -65,9 +66,13 @@ class Settings:
             "trust_env": not is_local,
         }
 
+    def hidden(self, text: str) -> str:
+        """The text without the API key, should it stand there."""
+        return text.replace(self.api_key, "…") if self.api_key else text
+
     def unreachable(self, error: httpx2.TransportError, attempts: int) -> ConnectionFailed:
         """The transport's error in words that help."""
-        reason = str(error) or type(error).__name__
+        reason = re.sub(r"\[Errno -?\d+\] ", "", self.hidden(str(error))) or type(error).__name__
         return ConnectionFailed(
             ProblemError(
                 "connection",

@@ -1,5 +1,7 @@
 """Models and arrays as files named by their sha256: written aside, fsynced, renamed into place."""
 
+import contextlib
+import errno
 import hashlib
 import os
 import secrets
@@ -11,6 +13,15 @@ from typing import BinaryIO, Self
 
 from erfscope.contract.problem import ProblemError
 
+PIECE = 1 << 20
+ROOM = 1 << 19  # bytes: a disk that cannot take so much takes hardly any model and hardly any map
+WORDS = {
+    errno.ENOSPC: "has no room left on its disk",
+    errno.EDQUOT: "has used up its disk quota",
+    errno.EFBIG: "may not write files of that size",
+    errno.EROFS: "is on a disk that may only be read",
+}
+
 
 @dataclass(frozen=True)
 class Blob:
@@ -20,14 +31,33 @@ class Blob:
     size: int
 
 
-def no_space(error: OSError) -> ProblemError:
+def no_space(error: OSError, what: str) -> ProblemError:
     """A disk that is full or gone is an outage, not a fault of the request."""
+    words = WORDS.get(error.errno or 0, "cannot be written")
     return ProblemError(
-        "unavailable",
-        "The file store cannot be written; try again later.",
-        retry_after=30,
-        reason=str(error.strerror),
+        "unavailable", f"The {what} {words}; try again later.", retry_after=30, reason=str(error.strerror)
     )
+
+
+@contextlib.contextmanager
+def on_disk(what: str = "file store") -> Iterator[None]:
+    """Whatever the disk refuses in this block is an outage of `what`."""
+    try:
+        yield
+    except OSError as error:
+        raise no_space(error, what) from error
+
+
+@contextlib.contextmanager
+def from_disk(sha256: str) -> Iterator[None]:
+    """A blob that is not there is not-found; one that the disk cannot read is an outage."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ProblemError("not-found", f"No stored file {sha256}.") from error
+    except OSError as error:
+        detail = "The file store cannot be read; try again later."
+        raise ProblemError("unavailable", detail, retry_after=30, reason=str(error.strerror)) from error
 
 
 class BlobWriter:
@@ -39,10 +69,8 @@ class BlobWriter:
         self._size = 0
         self._hash = hashlib.sha256()
         self._temporary = store.temporary / secrets.token_hex(16)
-        try:
+        with on_disk():
             self._file: BinaryIO = self._temporary.open("xb")
-        except OSError as error:
-            raise no_space(error) from error
 
     def write(self, chunk: bytes | memoryview) -> None:
         """Add bytes; raises too-large, or unavailable when the disk refuses."""
@@ -50,30 +78,31 @@ class BlobWriter:
         if self._limit is not None and self._size > self._limit:
             raise ProblemError("too-large", f"More than {self._limit} bytes; send a smaller file.", limit=self._limit)
         self._hash.update(chunk)
-        try:
+        with on_disk():
             self._file.write(chunk)
-        except OSError as error:
-            raise no_space(error) from error
+
+    def flush(self) -> None:
+        """Hand the disk what was written; raises unavailable when it refuses."""
+        with on_disk():
+            self._file.flush()
 
     def commit(self) -> Blob:
         """Make it durable and visible under its name; an equal file that is there is made young again."""
         blob = Blob(self._hash.hexdigest(), self._size)
-        try:
+        with on_disk():
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
             self._store.publish(self._temporary, blob.sha256)
-        except OSError as error:
-            raise no_space(error) from error
         return blob
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        try:
+        with contextlib.suppress(OSError):  # of what is thrown away a full disk may refuse the rest
             self._file.close()
-        finally:
+        with contextlib.suppress(OSError):  # a sweep takes it later
             self._temporary.unlink(missing_ok=True)
 
 
@@ -99,7 +128,8 @@ class BlobStore:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.temporary = root / "tmp"
-        self.temporary.mkdir(parents=True, exist_ok=True)
+        with on_disk(f"file store in {root}"):
+            self.temporary.mkdir(parents=True, exist_ok=True)
 
     def open_writer(self, limit: int | None = None) -> BlobWriter:
         """A writer for one blob, to be used in a `with`."""
@@ -128,21 +158,18 @@ class BlobStore:
 
     def open(self, sha256: str) -> BinaryIO:
         """The blob for reading; raises not-found."""
-        try:
+        with from_disk(sha256):
             return self.path(sha256).open("rb")
-        except FileNotFoundError as error:
-            raise ProblemError("not-found", f"No stored file {sha256}.") from error
 
     def exists(self, sha256: str) -> bool:
         """Whether that blob is here."""
-        return self.path(sha256).is_file()
+        with from_disk(sha256):
+            return self.path(sha256).is_file()
 
     def size(self, sha256: str) -> int:
         """Bytes of that blob; raises not-found."""
-        try:
+        with from_disk(sha256):
             return self.path(sha256).stat().st_size
-        except FileNotFoundError as error:
-            raise ProblemError("not-found", f"No stored file {sha256}.") from error
 
     def delete(self, sha256: str) -> bool:
         """Remove that blob; whether it was here."""
@@ -150,12 +177,16 @@ class BlobStore:
             self.place(sha256).unlink()
         except FileNotFoundError:
             return False
+        except OSError as error:
+            raise no_space(error, "file store") from error
         return True
 
-    def check(self) -> None:
-        """Raise unavailable when nothing can be written (readiness)."""
+    def check(self, room: int = ROOM) -> None:
+        """Raise unavailable when so many bytes cannot be written."""
         with self.open_writer() as probe:
-            probe.write(b"probe")
+            for begin in range(0, room, PIECE):
+                probe.write(bytes(min(PIECE, room - begin)))
+            probe.flush()
 
     def older_than(self, seconds: float) -> Iterator[str]:
         """Names of blobs that were written so long ago: those that a sweep may look at."""
@@ -167,9 +198,10 @@ class BlobStore:
     def sweep_temporary(self, older_than: float) -> int:
         """Remove what interrupted writers left; how many."""
         horizon = time.time() - older_than
-        stale = [place for place in self.temporary.iterdir() if is_older(place, horizon)]
-        for place in stale:
-            place.unlink(missing_ok=True)
+        with on_disk():
+            stale = [place for place in self.temporary.iterdir() if is_older(place, horizon)]
+            for place in stale:
+                place.unlink(missing_ok=True)
         return len(stale)
 
 

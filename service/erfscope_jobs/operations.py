@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from erfscope.contract.duration import lasting
 from erfscope.contract.job import Timing
 from erfscope.contract.problem import Problem, ProblemError
 from erfscope_jobs import replies, stages
@@ -63,10 +64,13 @@ class Operations:
         self.space = settings.namespace
         self.ttl = milliseconds(settings.result_ttl)
         self.lease = milliseconds(settings.lease_seconds)
-        hours = settings.job_deadline / 3600
+        late = f"The job was not finished within {lasting(settings.job_deadline)} of its submission"
         self.endings = {
-            "deadline_problem": problem_json(
-                "deadline", f"The job was not finished within {hours:g} h of its submission; submit it again."
+            "deadline_problem": problem_json("deadline", f"{late}; submit it again."),
+            "outages_problem": problem_json(
+                "deadline",
+                f"{late}: it ran, but the service's file store could not take the answer. Submit it again once "
+                "the store has room, and tell whoever runs this service if that does not help.",
             ),
             "lapses_problem": problem_json(
                 "worker-crash",

@@ -52,6 +52,7 @@ class Failure(StrEnum):
 
     CRASH = "crash"
     HANDBACK = "handback"
+    OUTAGE = "outage"  # the file store or the disk refuses: nobody's fault, so it counts towards no cap
 
 
 def new_id() -> str:
@@ -111,6 +112,7 @@ class Record:
     part: Part | None = None  # a shard's samples
     parts: tuple[Mapping[str, str], ...] = ()  # what the shards of a job found: arrays in the blob store
     whole: bool = False  # must not be split (again)
+    outages: int = 0  # attempts that ended because the file store failed
     elapsed: float = 0.0  # seconds from the first claim to this one, where it was split in between
 
     @property

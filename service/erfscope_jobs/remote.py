@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from erfscope.contract.problem import ProblemError
-from erfscope_jobs.blobs import BlobStore, named
+from erfscope_jobs.blobs import ROOM, WORDS, BlobStore, named, no_space, on_disk
 from erfscope_jobs.settings import Settings
 
 # Stores where an object is there whole or not at all; in others it is written aside and moved.
@@ -41,6 +41,8 @@ def outages(sha256: str = "") -> Iterator[None]:
     except FileNotFoundError as error:
         raise ProblemError("not-found", f"No stored file {sha256}.") from error
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in WORDS:  # the copy on this machine, or a store that is a disk
+            raise no_space(error, "file store") from error
         log.warning("the blob store fails: %s: %s", type(error).__name__, error)
         raise ProblemError(
             "unavailable",
@@ -124,10 +126,11 @@ class RemoteStore(BlobStore):
     def path(self, sha256: str) -> Path:
         """The blob as a file on this machine, fetched where it is not here yet; raises not-found."""
         place = self.place(sha256)
-        try:
-            os.utime(place)  # used just now
-        except FileNotFoundError:
-            self._fetch(sha256)
+        with on_disk():
+            try:
+                os.utime(place)  # used just now
+            except FileNotFoundError:
+                self._fetch(sha256)
         return place
 
     def _fetch(self, sha256: str) -> None:
@@ -160,10 +163,9 @@ class RemoteStore(BlobStore):
             self._do("rm_file", self._key(sha256))
         return True
 
-    def check(self) -> None:
-        """Raise unavailable when nothing can be written (readiness)."""
-        with self.open_writer() as probe:
-            probe.write(b"probe")
+    def check(self, room: int = ROOM) -> None:
+        """Raise unavailable when so much cannot be written here, or nothing there."""
+        super().check(room)
         with outages():
             if self._scheme not in ATOMIC:
                 self._remote.makedirs(f"{self._base}/tmp", exist_ok=True)

@@ -74,6 +74,7 @@ def record(flat: Flat) -> Record:
         part=(part[0], part[1]) if (part := json.loads(text.get("part", "null"))) else None,
         parts=tuple(json.loads(text.get("parts", "[]"))),
         whole="whole" in text,
+        outages=int(text.get("outages", 0)),
         elapsed=(int(text["now"]) - int(text["started"])) / 1000 if "now" in text else 0.0,
     )
 

@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from redis.connection import parse_url
 
 MIB = 1024 * 1024
 DAY = 24 * 3600.0
@@ -87,6 +88,17 @@ class Settings(BaseSettings):
         False, description="Run jobs where the kernel offers no jail; only for models of one's own."
     )
     runner: str = Field("erfscope_worker.runner:run", description="module:function that a child runs a job with.")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_a_redis(cls, url: str) -> str:
+        try:
+            parse_url(url)  # type: ignore[no-untyped-call]  # redis-py
+        except ValueError:
+            raise ValueError(
+                "must name a Redis: redis://host:6379/0, rediss://host:6379/0 or unix:///path?db=0"
+            ) from None
+        return url
 
     @property
     def blobs(self) -> Path:

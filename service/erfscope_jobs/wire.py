@@ -8,6 +8,7 @@ from typing import Any
 from redis import exceptions
 from redis.backoff import ConstantBackoff
 
+from erfscope.contract.duration import lasting
 from erfscope.contract.problem import ProblemError
 from erfscope_jobs.records import Submitted
 from erfscope_jobs.settings import Settings
@@ -57,7 +58,7 @@ async def promptly(seconds: float) -> AsyncIterator[None]:
             with outages():
                 yield
     except TimeoutError as error:
-        raise unavailable(f"no answer within {seconds:g} s") from error
+        raise unavailable(f"no answer within {lasting(seconds)}") from error
 
 
 def knows_no_waitaof(error: exceptions.ResponseError) -> bool:

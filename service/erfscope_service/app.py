@@ -8,6 +8,7 @@ from starlette.middleware import Middleware
 from erfscope import __version__
 from erfscope_service import openapi, page, problems
 from erfscope_service.advice.endpoints import router as advice
+from erfscope_service.edge.absolute_form import AbsoluteFormMiddleware
 from erfscope_service.edge.body_limit import BodyLimitMiddleware
 from erfscope_service.edge.head import HeadMiddleware
 from erfscope_service.edge.headers import SecurityHeadersMiddleware
@@ -58,6 +59,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
 def edge(settings: ServiceSettings, meters: Meters) -> list[Middleware]:
     """What a request passes on its way in, outermost first."""
     return [
+        Middleware(AbsoluteFormMiddleware),
         Middleware(RequestIdMiddleware),
         Middleware(TelemetryMiddleware, meters=meters),
         Middleware(HeadMiddleware),

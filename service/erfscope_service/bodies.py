@@ -20,8 +20,19 @@ def media_type_of(headers: Mapping[str, str]) -> str:
     return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
+def refuse_encoded(headers: Mapping[str, str]) -> None:
+    """415 for a compressed body: limits count the bytes that come in, and those must be the ones that are read."""
+    given = headers.get("content-encoding", "").strip().lower()
+    if given not in ("", "identity"):
+        raise ProblemError(
+            "unsupported-media-type",
+            f"The body has Content-Encoding {given[:100]!r}; send it as it is, without compression.",
+        )
+
+
 async def json_body(request: Request) -> bytes:
     """The body of a route that takes nothing but JSON; raises `unsupported-media-type`."""
+    refuse_encoded(request.headers)
     if media_type_of(request.headers) != JSON:
         raise ProblemError(
             "unsupported-media-type",

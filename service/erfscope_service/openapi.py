@@ -1,5 +1,7 @@
 """The OpenAPI document: FastAPI's, with our problems instead of its validation errors."""
 
+from functools import cache
+from threading import Lock
 from typing import Any
 
 from fastapi import FastAPI
@@ -47,12 +49,15 @@ def description() -> str:
 
 def install(app: FastAPI) -> None:
     """Have `app.openapi()` answer with the finished document."""
-    generate = app.openapi
+    generate, building = app.openapi, Lock()
+
+    @cache
+    def build() -> dict[str, Any]:
+        return _finished(generate())
 
     def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = _finished(generate())
-        return app.openapi_schema
+        with building:  # a thread begins with it soon after the start
+            return build()
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
 

@@ -1,12 +1,23 @@
 """What request headers ask for beside the body: repeat safely (Idempotency-Key), wait for the end (Prefer)."""
 
 import re
+from typing import Annotated
+
+from fastapi import Header
 
 from erfscope.contract.problem import ProblemError
 from erfscope_service.services import Services
 
 _PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})")
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+IdempotencyHeader = Annotated[
+    str | None,
+    Header(
+        description="Repeat a submission safely: the same key answers with the same job. "
+        "/erf, /series and /advice have keys of their own."
+    ),
+]
 
 
 def idempotency_key_of(header: str | None) -> str | None:

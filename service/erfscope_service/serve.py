@@ -7,7 +7,9 @@ from contextlib import suppress
 import uvicorn
 from fastapi import FastAPI
 
+from erfscope.contract.problem import ProblemError
 from erfscope_jobs import log
+from erfscope_jobs.blobs import BlobStore
 from erfscope_service.app import create_app
 from erfscope_service.edge.punctual import MAX_HEADER_BYTES, punctual
 from erfscope_service.services import Services
@@ -51,5 +53,9 @@ def serve(settings: ServiceSettings, host: str | None = None, port: int | None =
     """Serve until SIGINT or SIGTERM."""
     log.configure(settings.log)
     host, port = host or settings.host, settings.port if port is None else port
+    try:
+        BlobStore(settings.blobs)
+    except ProblemError as error:
+        raise SystemExit(f"the service cannot start: {error.problem.detail}") from None
     with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once everything is closed
         server(settings.model_copy(update={"host": host, "port": port}), host, port).run()

@@ -22,6 +22,7 @@ from erfscope_service.settings import ServiceSettings
 from erfscope_service.watchers import Watchers
 
 THREADS = 64  # of which most wait for files; asyncio's own few are soon taken by uploads to a far store, and all wait
+QUIET_SECONDS = 3.0
 DRAWN_AT_ONCE = 2  # a picture of 4096² takes a second of a core and 1 GB
 
 
@@ -58,6 +59,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     )
     await services.door.warn()
     reaper.start()
+    document = asyncio.create_task(_prepare(app))
     try:
         yield
     finally:
@@ -65,6 +67,13 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(services.doorbell.close)
         await rates.close()
         await ledger.close()
+        document.cancel()
+
+
+async def _prepare(app: FastAPI) -> None:
+    """Have OpenAPI's document ready before somebody asks: it takes up to a second, and not of the first callers."""
+    await asyncio.sleep(QUIET_SECONDS)
+    await asyncio.to_thread(app.openapi)
 
 
 def _services(request: Request) -> Services:

@@ -77,7 +77,13 @@ class ServiceSettings(Settings):
     @classmethod
     def _is_a_rate(cls, text: str) -> str:
         if text not in ("auto", "off"):
-            rates.parse(text)
+            try:
+                rates.parse(text)
+            except ValueError:
+                raise ValueError(
+                    "must be auto, off, or calls per second, minute, hour or day such as 600/minute; several with ; "
+                    "between them"
+                ) from None
         return text
 
 

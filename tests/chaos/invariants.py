@@ -113,7 +113,7 @@ def attempts_capped(evidence: Evidence) -> Iterator[str]:
         if record is None:
             continue
         over = record.crashes > settings.max_crashes or record.lapses > settings.max_lapses
-        if over or record.attempt > record.crashes + record.lapses + 1:
+        if over or record.attempt > record.crashes + record.lapses + record.outages + 1:
             yield f"{record.id}: {record.attempt} attempts, {record.crashes} crashes, {record.lapses} lapses"
 
 

@@ -17,9 +17,13 @@ def test_a_sweep_here_writes_table_chart_and_numbers(run: Run, tmp_path: Path) -
     done = run("series", "spec.json", "--sweep", sweep, *SMALL, "-o", "chart.png", "-o", "series.csv")
     assert done.returncode == 0, done.stderr
     assert "trf_size: goes as x^" in done.stdout
+    assert "wrote chart.png: erf_size, trf_size\n" in done.stdout
     rows = list(csv.DictReader((tmp_path / "series.csv").read_text().splitlines()))
     assert [float(row["trf_size"]) for row in rows] == [5, 9, 13]
-    assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
+    both = (tmp_path / "chart.png").read_bytes()
+    run("series", "spec.json", "--sweep", sweep, "--inputs", "2", "--metrics", "erf_size", "-o", "one.png")
+    assert both.startswith(b"\x89PNG")
+    assert both != (tmp_path / "one.png").read_bytes()
 
 
 def test_models_here_stand_where_x_says(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture

@@ -120,6 +120,7 @@ def test_nobody_there(connect: Callable[..., Any]) -> None:
             connect(url, retries=1).health()
     assert caught.value.kind == "connection"
     assert "2 attempts" in str(caught.value)
+    assert "Errno" not in str(caught.value)
 
 
 def test_key_and_address_from_the_environment(

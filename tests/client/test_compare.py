@@ -89,3 +89,11 @@ def test_grids_and_profiles_are_tables(run: Run, tmp_path: Path) -> None:  # noq
     assert "Along depth" in done.stdout
     assert "<h1>Receptive field of tiny" in (tmp_path / "r.html").read_text()
     assert (tmp_path / "r.md").read_text().startswith("# Receptive field of tiny")
+
+
+def test_volumes_side_by_side(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+    conv = {"type": "conv", "out_channels": 1, "kernel_size": 3, "padding": "same"}
+    (tmp_path / "d3.json").write_text(json.dumps({"input": {"channels": 1, "size": [4, 6, 8]}, "layers": [conv]}))
+    done = run("compare", "d3.json", "d3.json", "--inputs", "1", "-o", "c.png")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")

@@ -52,7 +52,11 @@ def test_a_key_is_made_listed_and_revoked(run: Run, redis_url: str) -> None:
     id = token.split("_")[1]
     assert id in said
     assert token.strip() not in said
-    assert run("keys", "create", "laptop", ERFSCOPE_REDIS_URL=redis_url)[0] == 0
+    code, _, said = run("keys", "create", "laptop", ERFSCOPE_REDIS_URL=redis_url)
+    assert (code, "other keys" in said) == (0, False)
+    _, second, said = run("keys", "create", "laptop")
+    assert "That tenant has other keys, which go on working" in said
+    run("keys", "revoke", second.split("_")[1])
     run("keys", "create", "prometheus", "--metrics")
     rows = json.loads(run("keys", "list", "--json")[1])
     assert [(row["name"], row["tenant"], row["for"]) for row in rows] == [

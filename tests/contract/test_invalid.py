@@ -3,11 +3,13 @@
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from erfscope.contract.advice import AdviceRequest
 from erfscope.contract.architecture import Architecture
-from erfscope.contract.invalid import field_errors, pointer
+from erfscope.contract.invalid import FORMS, field_errors, pointer
 from erfscope.contract.request import ErfRequest
+from erfscope.contract.series import SeriesRequest
 
 CONV = {"type": "conv", "out_channels": 8, "kernel_size": 3}
 REQUESTS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
@@ -47,7 +49,7 @@ def test_a_request_is_complained_about_in_plain_words(case: str) -> None:
 SPECS: dict[str, tuple[list[Any], str, str]] = {
     "unknown type": ([CONV, {"type": "convolution"}], "/layers/1", "there is no type 'convolution'; there are: 'conv'"),
     "no type": ([{}], "/layers/0", "type is required"),
-    "in a union by form": ([CONV | {"kernel_size": [3, "x"]}], "/layers/0/kernel_size/1", "must be a valid integer"),
+    "in a union by form": ([CONV | {"kernel_size": [3, "x"]}], "/layers/0/kernel_size/1", "must be an integer"),
     "a word": ([CONV | {"padding": "full"}], "/layers/0/padding", "must be 'same' or 'valid'"),
     "deep": (
         [{"type": "repeat", "times": 2, "layers": [CONV | {"out_channels": -1}]}],
@@ -76,3 +78,25 @@ def test_pointers_leave_union_branches_out_and_escape() -> None:
     assert pointer(("list", "list"), data) == "/list/list"
     assert pointer(("x/y~z",), data) == "/x~1y~0z"
     assert pointer((), data) == ""
+
+
+def patterns(schema: Any) -> set[str]:
+    if isinstance(schema, dict):
+        own = {schema["pattern"]} if isinstance(schema.get("pattern"), str) else set()
+        return own.union(*map(patterns, schema.values()))
+    return set().union(*map(patterns, schema)) if isinstance(schema, list) else set()
+
+
+@pytest.mark.parametrize("model", [ErfRequest, Architecture, SeriesRequest, AdviceRequest])
+def test_every_pattern_of_the_contract_has_words(model: type[BaseModel]) -> None:
+    found = patterns(model.model_json_schema())
+    assert found
+    assert found <= FORMS.keys()
+
+
+def test_a_pattern_is_told_in_its_words() -> None:
+    data = {"model": {"sha256": "abc"}}
+    with pytest.raises(ValidationError) as caught:
+        ErfRequest.model_validate(data)
+    (field,) = field_errors(caught.value, data)
+    assert field.detail == "must be a sha256: 64 digits 0-9 and a-f"

@@ -8,7 +8,7 @@ import torchvision.models as zoo
 from nets import ChannelsLast, Parallel, SmallUNet, TinyViT, convs
 from torch import nn
 
-from erfscope_engine import receptive_field
+from erfscope_engine import measure, receptive_field
 
 SMALL = [
     ("five 3x3", convs(3, 3, 3, 3, 3), (11, 11)),
@@ -139,3 +139,13 @@ def test_normalisations_over_space_keep_places(norm: nn.Module) -> None:
     assert field.box[0] == (0, 32)
     assert field.stride == (2, 2)
     assert field.center == (16.0, 16.0)
+
+
+@pytest.mark.parametrize(("kernel", "holes"), [(1, True), (2, False), (3, False)])
+def test_holes_of_a_transposed_convolution_are_said(kernel: int, holes: bool) -> None:
+    """Taps 3 apart meet one live position of two, but boxes are intervals: 2 where the support is 1 pixel."""
+    module = nn.Sequential(nn.ConvTranspose1d(1, 1, kernel, stride=2), nn.Conv1d(1, 1, 2, dilation=3))
+    result = measure(module, (1, 21), average={"inputs": 1}, target={"unit": [20]}).result
+    assert any("may be wider than what the unit reads" in note for note in result.provenance.notes) is holes
+    if holes:
+        assert (result.trf.size, result.erf.size_peak) == ([2], 1)

@@ -91,6 +91,10 @@ def test_mistakes_are_told(erf: Callable[..., Erf]) -> None:
         result.assert_metric("erf_size")
     with pytest.raises(TypeError, match="names of the metrics"):
         result.assert_close(result)
+    with pytest.raises(ValueError, match=r"^min 40 is above max 3, so nothing can pass$"):
+        result.assert_metric("erf_size", min=40, max=3)
+    with pytest.raises(ValueError, match=r"^tolerance: give a share such as \"5%\", or a number"):
+        result.assert_close(result, "erf_size", tolerance="x")
     result.assert_close(result, "erf_size", "r90", tolerance=0)
 
 

@@ -181,3 +181,33 @@ def test_all_files_at_once(check: Check, write: Write) -> None:
     assert sorted(path.name for path in Path("r").iterdir()) == ["g.json", "j.xml", "m.md", "r.json"]
     assert json.loads(Path("r/g.json").read_text("utf-8")) == []
     assert json.loads(Path("r/r.json").read_text("utf-8"))["result"] == "pass"
+
+
+@pytest.mark.parametrize(("least", "code"), [(1, 2), (90, 1)])
+def test_a_report_that_cannot_be_written_costs_nothing_else(
+    check: Check, write: Write, folder: Path, monkeypatch: pytest.MonkeyPatch, least: int, code: int
+) -> None:
+    write("a.json", spec())
+    write("erfscope.toml", f'[[check]]\nmodel = "a.json"\ntrf_size = {{ min = {least} }}\n')
+    write("file", "mine")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "/dev/null/summary")
+    done = check("--junit", "file/j.xml", "--markdown", "m.md", "--gitlab", ".")
+    assert done.code == code
+    assert "trf_size" in done.out
+    assert "wrote m.md" in done.out
+    assert (folder / "m.md").exists()
+    assert "Errno" not in done.err
+    for name in ("--junit: ", "--gitlab: ", "GITHUB_STEP_SUMMARY: "):
+        assert f"could not be written. {name}" in done.err
+
+
+def test_a_baseline_that_is_a_folder(check: Check, write: Write, folder: Path) -> None:
+    write("a.json", spec())
+    rules = 'trf_size = { min = 1 }\ndrift = { max = "5%" }\n'
+    write("erfscope.toml", f'baseline = "b.json"\n[[check]]\nmodel = "a.json"\n{rules}')
+    (folder / "b.json").mkdir()
+    for words in ([], ["--update-baseline"]):
+        done = check(*words)
+        assert done.code == 2
+        assert "is a folder" in done.words
+        assert "Errno" not in done.out

@@ -3,6 +3,7 @@
 import io
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -139,3 +140,32 @@ def test_an_erf_over_real_images(tmp_path: Path) -> None:
     found = answer(request, Sources(images=images))
     assert found.result.provenance.source == "images"
     assert found.result.trf.size == [11, 11]
+
+
+@pytest.mark.parametrize(
+    ("average", "channels", "used"),
+    [
+        ({"inputs": 5}, "auto", 2),
+        ({"until": {"relative_error": 1e-6, "at_most": 9}}, "sum", 2),
+        ({"inputs": 2}, "auto", 2),
+        ({"inputs": 5}, "random", 5),
+    ],
+)
+def test_an_image_is_one_sample(tmp_path: Path, average: dict[str, Any], channels: str, used: int) -> None:
+    """The same image has the same gradient: counting it often would claim a standard error that is too small."""
+    archive = tmp_path / "two.zip"
+    with zipfile.ZipFile(archive, "w") as zipped:
+        for n in range(2):
+            zipped.writestr(f"{n}.png", picture((61, 61)))
+    request = ErfRequest.model_validate(
+        {
+            "model": {"architecture": preset("plain-5-relu").model_dump(mode="json")},
+            "input": {"source": "images", "images": "0" * 64},
+            "average": average,
+            "target": {"channels": channels},
+        }
+    )
+    found = answer(request, Sources(images=archive)).result
+    assert found.samples.used == used
+    said = any("more inputs would repeat them" in note for note in found.provenance.notes)
+    assert said is (channels != "random" and average != {"inputs": 2})

@@ -1,9 +1,11 @@
 """Files named by their content: whole or not there, whatever happens."""
 
+import contextlib
 import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -97,14 +99,51 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
     store.put(bytes(100_000))
 except ProblemError as error:
-    print(error.kind)
+    print(error.kind, error.problem.detail)
 """
 
 
 def test_disk_that_refuses_is_an_outage_and_leaves_nothing(store: BlobStore) -> None:
     done = subprocess.run([sys.executable, "-c", FULL, str(store.root)], capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "unavailable", done.stderr
+    assert done.stdout.startswith("unavailable The file store may not write files of that size"), done.stderr
     assert files(store) == []
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with hardly any room, where we may mount one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    if subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("no right to mount a file system")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+@pytest.mark.parametrize("left", [0, 60_000])
+def test_a_disk_with_little_room_is_seen_by_the_check(full_disk: Path, left: int) -> None:
+    store = BlobStore(full_disk / "blobs")
+    store.check()
+    filler = full_disk / "filler"
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    os.truncate(filler, filler.stat().st_size - left)
+    with pytest.raises(ProblemError, match="no room left"):
+        store.check()
+    if not left:
+        with pytest.raises(ProblemError, match="no room left"):
+            store.put(b"x" * 1000)  # so small that the disk refuses when the file is closed
+    assert files(store) == []
+    filler.unlink()
+    store.check()
+
+
+def test_a_store_that_cannot_be_made_is_an_outage_that_names_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "blobs").write_text("not a folder")
+    with pytest.raises(ProblemError, match=f"{tmp_path}/blobs cannot be written"):
+        BlobStore(tmp_path / "blobs")
 
 
 def test_check_sees_a_folder_that_is_gone(store: BlobStore) -> None:

@@ -160,8 +160,16 @@ LATE_WRITES: dict[str, Callable[[Ledger, str], object]] = {
     "fail": lambda ledger, id: ledger.fail(id, 1, INVALID, TIMING),
     "crash": lambda ledger, id: ledger.retry(id, 1, Failure.CRASH),
     "handback": lambda ledger, id: ledger.retry(id, 1, Failure.HANDBACK),
+    "outage": lambda ledger, id: ledger.retry(id, 1, Failure.OUTAGE),
 }
-NOTHING = {"beat": Beat.LOST, "finish": False, "fail": False, "crash": "lost", "handback": "lost"}
+NOTHING = {
+    "beat": Beat.LOST,
+    "finish": False,
+    "fail": False,
+    "crash": "lost",
+    "handback": "lost",
+    "outage": "lost",
+}
 
 
 @pytest.mark.parametrize("write", LATE_WRITES)
@@ -214,6 +222,33 @@ def test_crashes_have_their_own_cap(ledger: Ledger) -> None:
     assert record is not None
     assert record.problem is not None
     assert "died again and again" in record.problem.detail
+
+
+def test_an_outage_of_the_file_store_counts_towards_no_cap(ledger: Ledger) -> None:
+    id = submit(ledger).id
+    for attempt in range(1, ledger.settings.max_lapses + 2):
+        ledger.claim(id, "w")
+        assert ledger.retry(id, attempt, Failure.OUTAGE) == "queued"
+    record = ledger.get(id, A)
+    assert record is not None
+    assert (record.lapses, record.crashes, record.outages) == (0, 0, ledger.settings.max_lapses + 1)
+    ledger.claim(id, "w")
+    assert ledger.finish(id, record.attempt + 1, answer("late"), TIMING)
+
+
+@pytest.mark.parametrize(("failure", "why"), [(Failure.OUTAGE, "file store"), (Failure.HANDBACK, "submit it again")])
+def test_the_deadline_of_a_job_names_the_file_store_that_failed(settings: Settings, failure: Failure, why: str) -> None:
+    with Ledger(settings.model_copy(update={"job_deadline": 0.2})) as ledger:
+        id = submit(ledger).id
+        ledger.claim(id, "w")
+        ledger.retry(id, 1, failure)
+        time.sleep(0.3)
+        ledger.reap(10, [])
+        record = ledger.get(id, A)
+    assert record is not None
+    assert record.problem is not None
+    assert (record.status, record.problem.kind) == (Status.EXPIRED, "deadline")
+    assert why in record.problem.detail
 
 
 def test_overdue_queued_job_is_rung_again_but_not_while_its_message_waits(settings: Settings, ledger: Ledger) -> None:

@@ -47,7 +47,7 @@ class Try:
         """Count a failure; whether it was one too many."""
         if failure is Failure.CRASH:
             self.crashes += 1
-        else:
+        elif failure is Failure.HANDBACK:
             self.lapses += 1
         return self.crashes >= CRASHES or self.lapses >= LAPSES
 

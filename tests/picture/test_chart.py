@@ -95,18 +95,50 @@ def test_names_are_inert():
     render_chart("a\nb\u202e", X, Y, [Series("\x00模型", [1], [1])])
 
 
-def test_a_sheet_shows_every_map_in_its_shape():
-    square, tall, line = np.eye(8), np.ones((20, 10)), np.linspace(0, 1, 50)
-    page = decoded(render_sheet("maps", [Panel(square, "a"), Panel(tall, "b"), Panel(line, "c")], columns=2))
-    assert page.shape[1] == 20 + 2 * 236
-    yellow = np.abs(page - np.array([253, 231, 37])).max(axis=2) < 6
-    assert (
-        yellow[62:278, 256 + 54 + 2 : 256 + 162 - 2].mean() > 0.95
-    )  # the tall one, 108 wide, in the middle of its panel
-    assert not yellow[62:278, 256 : 256 + 50].any()
+YELLOW = np.array([253, 231, 37])
 
 
-@pytest.mark.parametrize("panels", [[], [Panel(np.ones((2, 2, 2)), "cube")], [Panel(np.full((2, 2), np.nan), "nan")]])
+def runs_of(page, color, *, row):
+    """(start, stop) of every run of a colour along a row of the page, the colour bar left out."""
+    hit = np.abs(page[row, :-140] - color).max(axis=1) < 6
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], hit.astype(int), [0]])))
+    return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+def test_a_sheet_has_one_scale_of_pixels():
+    page = decoded(render_sheet("maps", [Panel(np.ones((20, 10)), "a"), Panel(np.ones((40, 40)), "b")]))
+    small, large = runs_of(page, YELLOW, row=62 + 350)
+    assert (small[1] - small[0], large[1] - large[0]) == (90, 360)
+    high = np.abs(page[:, small[0] + 40] - YELLOW).max(axis=1) < 6
+    assert high.sum() == 180
+
+
+def test_a_line_of_any_length_is_a_band_with_a_scale_of_its_own():
+    page = decoded(render_sheet("maps", [Panel(np.ones(6000), "a"), Panel(np.ones((36, 36)), "b")]))
+    assert [stop - start for start, stop in runs_of(page, YELLOW, row=62 + 355)] == [360, 360]
+
+
+@pytest.mark.parametrize(("center", "is_bright"), [((2.0, 0, 0), True), (None, True), ((0.0, 0, 0), False)])
+def test_a_volume_is_cut_through_its_centre(center, is_bright):
+    volume = np.zeros((4, 8, 8))
+    volume[2] = 1.0
+    page = decoded(render_sheet("maps", [Panel(volume, "a", center=center)]))
+    assert bool(runs_of(page, YELLOW, row=300)) is is_bright
+
+
+def test_a_sheet_has_axes_a_colour_bar_and_two_lines_of_words():
+    bare = decoded(render_sheet("maps", [Panel(np.ones((9, 9)), "")]))
+    named = decoded(render_sheet("maps", [Panel(np.ones((9, 9)), "name", "ERF 10.536 ± 0.066 px")]))
+    differs = np.flatnonzero((bare != named).any(axis=(1, 2)))
+    lines = np.split(differs, np.flatnonzero(np.diff(differs) > 2) + 1)
+    assert len(lines) == 2
+    assert (bare[62:500, -130:] != 255).any()  # the bar
+    assert (bare[62:500, 40:60] != 255).any()  # numbers left of the map
+
+
+@pytest.mark.parametrize(
+    "panels", [[], [Panel(np.ones((2, 2, 2, 2)), "four axes")], [Panel(np.full((2, 2), np.nan), "nan")]]
+)
 def test_a_sheet_of_what_is_no_map_is_refused(panels):
     with pytest.raises(ValueError, match="panel"):
         render_sheet("t", panels)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from erfscope_picture.contour import SHARES, chained, mass_level, segments, traced
+from erfscope_picture.scene import contour_lines
 from erfscope_picture.smoothing import block_mean, smoothed
 
 PLANE = (slice(None), slice(None))
@@ -118,3 +119,15 @@ def test_smoothing_widens_by_its_variance():
 def test_block_means_with_a_shorter_last_block():
     values = np.arange(10.0).reshape(2, 5)
     np.testing.assert_allclose(block_mean(values, 2), [[3.0, 5.0, 6.5]])
+
+
+def test_no_line_leaves_the_trf_box():
+    """Smoothing carries mass over the edge of the box, and interpolation half a pixel; nothing is there."""
+    values = np.zeros((61, 61))
+    values[10:51:4, 10:51:4] = 1.0
+    tracing = traced(values, [PLANE], 41)
+    assert tracing.sigma > 0
+    assert min(line.min() for share in SHARES for line in tracing.lines(share, PLANE)) < 9.5
+    lines = [line for line, _ in contour_lines(tracing, PLANE, ((10, 51), (12, 49)))]
+    assert {(line[:, 0].min() >= 9.5, line[:, 0].max() <= 50.5) for line in lines} == {(True, True)}
+    assert {(line[:, 1].min() >= 11.5, line[:, 1].max() <= 48.5) for line in lines} == {(True, True)}

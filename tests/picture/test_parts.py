@@ -143,12 +143,14 @@ def test_marks_in_words(result_of):
     marks = read(result_of((224, 224), size=427), 2)
     assert marks.trf == "TRF 427×427 (clipped)"
     assert marks.unit == "unit (7, 7)"
-    assert marks.metrics == ("ERF 41.2 px · TRF 427 px · ratio 0.10 · 50 % of the mass within 61 px · 32 samples · abs")
+    assert marks.metrics == (
+        "ERF 41.2 px · TRF 427 px · ratio 0.10 · centred box with 50 % of the mass 61 px · 32 samples · abs"
+    )
 
 
 def test_marks_leave_out_what_is_undefined(result_of):
     marks = read(result_of((224, 224), erf=None, is_global=True, layer="\x00"), 2)
-    assert marks.metrics == "TRF global · 50 % of the mass within 61 px · 32 samples · abs"
+    assert marks.metrics == "TRF global · centred box with 50 % of the mass 61 px · 32 samples · abs"
     assert marks.trf == "TRF: global (whole input)"
     assert marks.layer == "(unnamed layer)"
 

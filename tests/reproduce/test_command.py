@@ -45,11 +45,35 @@ def test_a_claim_that_cannot_be_measured_is_told_by_the_exit_code(tmp_path: Path
 
 
 def test_bad_usage(tmp_path: Path) -> None:
-    for words in (["nonsense"], ["s3", "--data", "nowhere"]):
+    for words in (["nonsense"], ["s3", "--data", "nowhere"], ["s3", "-o", "/dev/null/report"]):
         done = reproduce(*words, folder=tmp_path)
         assert done.returncode == 2
         assert words[-1] in done.stderr
         assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_name_it_says_what_there_is_and_measures_nothing(tmp_path: Path) -> None:
+    for words in ([], ["--quick"]):
+        done = reproduce(*words, folder=tmp_path)
+        assert done.returncode == 2
+        assert "half an hour" in done.stdout
+        assert "figure-3" in done.stdout
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_is_none_is_told_before_measuring(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder" / "report.md").mkdir(parents=True)
+    for output, words in (
+        ("file", "file is there already, and is no folder"),
+        ("file/x.md", "below a file"),
+        ("folder", "is a folder"),
+    ):
+        done = reproduce("S1", "--quick", "-o", output, folder=tmp_path)
+        assert done.returncode == 2
+        assert words in " ".join(done.stderr.split()), done.stderr
+        assert done.stdout == ""
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_the_list_measures_nothing(tmp_path: Path) -> None:

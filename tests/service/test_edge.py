@@ -242,6 +242,16 @@ def test_what_is_no_http_is_a_problem_too(base_url: str, line: bytes) -> None:
     assert json.loads(body)["type"] == "/problems/bad-request"
 
 
+@pytest.mark.parametrize(("there", "status"), [("localhost", b"200"), ("elsewhere.example", b"400")])
+def test_a_target_in_absolute_form_is_its_path_at_that_host(base_url: str, there: str, status: bytes) -> None:
+    host = urlsplit(base_url)
+    with socket.create_connection((host.hostname or "", host.port or 0)) as connection:
+        connection.settimeout(30)
+        line = f"GET http://{there}/health/live?a=b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        connection.sendall(line.encode())
+        assert connection.recv(4096).startswith(b"HTTP/1.1 " + status)
+
+
 def test_a_client_that_goes_away_leaves_nothing(
     base_url: str, client: httpx2.Client, settings: ServiceSettings
 ) -> None:

@@ -112,6 +112,26 @@ def test_an_idempotency_key_makes_one_job(client: httpx2.Client) -> None:
     assert_problem(refused, 422, "idempotency-mismatch")
 
 
+def test_each_endpoint_has_keys_of_its_own(client: httpx2.Client) -> None:
+    headers = {"Idempotency-Key": "everywhere"}
+    job = client.post("/erf", json=a_spec(name="kept apart"), headers=headers).json()
+    spec = a_spec(name="kept apart")["model"]["architecture"]
+    sweep = {"sweep": {"architecture": spec, "parameters": ["/layers/0/kernel_size"], "values": [3, 5]}}
+    series = client.post("/series", json=sweep, headers=headers)
+    advice = client.post("/advice", json={"model": {"architecture": spec}, "want": 9}, headers=headers)
+    assert (series.status_code, advice.status_code) == (202, 202), (series.text, advice.text)
+    point = client.post("/erf", json=a_spec(name="no point"), headers={"Idempotency-Key": "everywhere/0"})
+    assert point.json()["id"] not in {job["id"], *(one["job"] for one in series.json()["points"])}
+
+
+def test_a_canceled_job_has_no_result_and_no_error(client: httpx2.Client) -> None:
+    id = submit(client, "canceled before its result")["id"]
+    assert "wait for it" in assert_problem(client.get(f"/erf/{id}/map.npy"), 409, "conflict")["detail"]
+    client.delete(f"/erf/{id}")
+    detail = assert_problem(client.get(f"/erf/{id}/map.npy"), 409, "conflict")["detail"]
+    assert detail == "The job is canceled, it has no result; submit it again to have one."
+
+
 def test_an_idempotency_key_holds_for_uploads_whatever_their_boundary(client: httpx2.Client) -> None:
     def send() -> Any:
         files = {"model": ("n.onnx", b"same model")}

@@ -116,7 +116,7 @@ def test_the_usual_rate_holds_beyond_this_machine(host: str, setting: str, expec
 
 
 def test_a_rate_that_is_none_is_refused_at_the_start() -> None:
-    with pytest.raises(ValidationError, match="couldn't parse rate limit string"):
+    with pytest.raises(ValidationError, match="must be auto, off, or calls per second"):
         ServiceSettings(rate_limit="often")
 
 

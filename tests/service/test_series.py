@@ -87,6 +87,18 @@ def test_one_failed_point_fails_the_series_and_leaves_the_others(client: httpx2.
     assert done["trends"]["erf_size"] == {"power": None, "change": None}
 
 
+def test_a_point_whose_job_was_removed_says_so(client: httpx2.Client, worker: Worker) -> None:
+    body = a_sweep(architecture=ARCHITECTURE | {"name": "one is removed"}, values=[1, 2])
+    series = client.post("/series", json=body).json()
+    first, second = (point["job"] for point in series["points"])
+    for job in (first, second):
+        worker.measure(worker.claim(job))
+    assert client.delete(f"/erf/{first}", params={"purge": 1}).status_code == 204
+    gone, there = client.get(f"/series/{series['id']}").json()["points"]
+    assert (gone["status"], gone["error"]["type"], there["error"]) == ("expired", "/problems/not-found", None)
+    assert "it was removed" in gone["error"]["detail"]
+
+
 def test_a_key_repeats_the_same_series(client: httpx2.Client) -> None:
     body, headers = a_sweep(architecture=ARCHITECTURE | {"name": "keyed"}), {"Idempotency-Key": "series-key"}
     first = client.post("/series", json=body, headers=headers).json()

@@ -1,5 +1,6 @@
 """POST /erf and GET /erf/{id}: the way of a job, from both media types to its result."""
 
+import gzip
 import json
 
 import httpx2
@@ -94,3 +95,18 @@ def test_a_file_name_is_only_a_label(client: httpx2.Client, sent: str, shown: st
     )
     response = client.post("/erf", content=body, headers={"Content-Type": f"multipart/form-data; boundary={boundary}"})
     assert response.json()["model"]["name"] == shown
+
+
+@pytest.mark.parametrize("path", ["/erf", "/series", "/advice", "/models", "/files"])
+def test_a_compressed_body_is_415_that_names_the_encoding(client: httpx2.Client, path: str) -> None:
+    media_type = "application/octet-stream" if path in ("/models", "/files") else "application/json"
+    headers = {"Content-Type": media_type, "Content-Encoding": "gzip"}
+    problem = assert_problem(
+        client.post(path, content=gzip.compress(b"{}"), headers=headers), 415, "unsupported-media-type"
+    )
+    assert "gzip" in problem["detail"]
+
+
+def test_an_empty_model_is_refused_however_it_comes(client: httpx2.Client) -> None:
+    assert "empty" in assert_problem(send_form(client, b""), 400, "bad-request")["detail"]
+    assert "empty" in assert_problem(client.post("/models", content=b""), 400, "bad-request")["detail"]

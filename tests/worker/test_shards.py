@@ -26,7 +26,7 @@ def asked(seed: int = 0) -> dict[str, Any]:
     for n in range(5):
         layers += [{**CONV, "name": f"conv{n}"}, {"type": "relu", "name": f"relu{n}"}]
     model = {"name": "five", "input": {"channels": 3, "size": [96, 96]}, "layers": layers}
-    return {"model": {"architecture": model}, "average": {"inputs": 2500, "seed": seed}}
+    return {"model": {"architecture": model}, "average": {"inputs": 10_000, "seed": seed}}
 
 
 @pytest.fixture(scope="module")

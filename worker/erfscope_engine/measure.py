@@ -22,6 +22,7 @@ from erfscope_engine.layers import Layer, Traced
 from erfscope_engine.network import Network
 from erfscope_engine.plan import trace_network
 from erfscope_engine.receptive import receptive_field_of
+from erfscope_engine.repeats import REPEATED, without_repeats
 from erfscope_engine.report import Measured, build_result, geometry_of
 from erfscope_engine.sampling import Sampled, Sampler, errors_of, new_average, sample
 from erfscope_engine.stack import Stack, fits, stacked
@@ -93,6 +94,7 @@ def measure_network(
 
 
 def _by_gradients(network: Network, order: _Order, at_most: int | None, model_sha256: str | None) -> Measurement:
+    asked = order.request
     order, traced, layer = _planned(network, order, at_most)
     request = order.request
     main, units, dead_units = _units(order, traced, layer)
@@ -100,21 +102,38 @@ def _by_gradients(network: Network, order: _Order, at_most: int | None, model_sh
     units_map, layers_map = stacked(units), stacked(profile)
     kept = KeptMaps(units=units_map is not None, layers=layers_map is not None)
     together = order.ensemble.draws if order.ensemble else 1
-    notes = _left_out("unit", dead_units, len(units)) + _left_out("layer", dead_layers, len(profile))
+    repeated = [] if request is asked else [REPEATED.format(count=len(order.images))]
+    notes = repeated + _left_out("unit", dead_units, len(units)) + _left_out("layer", dead_layers, len(profile))
     result = build_result(request, traced, main, units, profile, model_sha256, kept, together, notes)
     kind = np.float64 if request.dtype == "float64" else np.float32
     return Measurement(result, main.map.astype(kind), units_map, layers_map)
 
 
 def _planned(network: Network, order: _Order, at_most: int | None = None) -> tuple[_Order, Traced, Layer]:
-    """The network recorded for what is asked, with its ensemble where weights are re-drawn."""
+    """The network recorded for what is asked, with its ensemble where weights are re-drawn.
+
+    The order's request is another object where the asked one would take the same samples again.
+    """
     average, wanted = order.request.average, order.request.target.layer
     order.progress("trace", 0.0)
+    fewer = without_repeats(order.request, len(order.images))
+    if fewer is not None:
+        traced, layer = trace_network(network, wanted, samples=len(order.images), at_most=at_most)
+        if not _has_signs(order, traced, layer):
+            return replace(order, request=fewer), traced, layer
     samples = average.until.at_most if average.until else average.inputs
     traced, layer = trace_network(network, wanted, samples=samples, at_most=at_most, draws=average.weights)
     if average.weights == 1:
         return order, traced, layer
     return replace(order, ensemble=ensemble_of(traced, layer, average.weights, samples, at_most)), traced, layer
+
+
+def _has_signs(order: _Order, traced: Traced, layer: Layer) -> bool:
+    """Whether channels that are left to the engine get random signs: then no two samples are the same."""
+    if order.request.target.channels != "auto":
+        return False
+    first = units_of(order.request.target, layer)[0]
+    return _started(order, traced, [(layer, first)])[0].start.probe.channels == "random"
 
 
 def _units(order: _Order, traced: Traced, layer: Layer) -> tuple[Measured, list[Measured], list[Dead]]:

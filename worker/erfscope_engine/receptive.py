@@ -6,7 +6,9 @@ from fractions import Fraction
 from erfscope.contract.problem import ProblemError
 from erfscope_engine.layers import Layer, Traced
 from erfscope_engine.regions.interval import Interval, Region, whole
+from erfscope_engine.regions.table import Call
 from erfscope_engine.regions.walk import Reach, trace
+from erfscope_engine.regions.windows import leaves_holes
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,22 @@ def _who(traced: Traced, reach: Reach) -> tuple[str, ...]:
     """The operators nearest to the unit that made a spatial axis whole."""
     names = [traced.tape.label(entry) for entry, value, axis in reach.widened if traced.follows_space(value, axis)]
     return tuple(dict.fromkeys(names))[:5]
+
+
+def holes_on_the_way(traced: Traced, field: ReceptiveField) -> tuple[str, ...]:
+    """Transposed convolutions on a unit's way that leave holes: the box, a hull of intervals, may be wider than needed.
+
+    The one that the unit itself belongs to leaves none in a single position.
+    """
+    tape, regions = traced.tape, field.reach.regions
+    found = []
+    for entry in tape.entries:
+        out = entry.outputs[0]
+        if out not in regions or not leaves_holes(Call(entry, tape, 0)):
+            continue
+        if any(i.size > 1 for i in regions[out][2:]):
+            found.append(tape.label(entry))
+    return tuple(dict.fromkeys(found))
 
 
 def samples_leak(traced: Traced, layer: Layer) -> bool:

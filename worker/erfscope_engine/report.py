@@ -25,7 +25,7 @@ from erfscope_engine.average import Average
 from erfscope_engine.gradient import Probe
 from erfscope_engine.layers import Traced
 from erfscope_engine.metrics import Geometry, MapMetrics, area_ratio, brief_metrics, measure_map
-from erfscope_engine.receptive import ReceptiveField, receptive_field_of
+from erfscope_engine.receptive import ReceptiveField, holes_on_the_way, receptive_field_of
 
 Errors = dict[str, float | None]
 NO_MAPS = KeptMaps()
@@ -184,6 +184,11 @@ def _provenance(
     said: Sequence[str],
 ) -> Provenance:
     notes = [*traced.network.notes, *said]
+    if holed := holes_on_the_way(traced, main.field):
+        notes.append(
+            f"The TRF box may be wider than what the unit reads: {', '.join(holed)}, transposed with a kernel that "
+            "is narrower than its stride, leaves holes between its outputs, and boxes have none."
+        )
     if traced.tape.stopped:
         notes.append(
             f"Recording ended at operator {traced.tape.stopped}, which reads values that depend on the input; "

@@ -49,7 +49,7 @@ def draw_figure2d(values: Plane, marks: Marks, look: Look) -> Canvas:
 def _drawn(layout: Layout, scene: Scene, entries: list[Entry]) -> Canvas:
     canvas = Canvas(*layout.size)
     draw_heading(canvas, scene.marks, scene.look.title)
-    lines = contour_lines(scene.tracing, _PLANE)
+    lines = contour_lines(scene.tracing, _PLANE, scene.marks.box)
     for window in layout.windows:
         draw_heat(canvas, window, scene.values, scene.look)
         draw_axes(canvas, window)

@@ -59,7 +59,7 @@ def _bars(values: Line, marks: Marks, colormap: str) -> list[_Bar]:
     for share, index in _MASS.items() if values.any() else ():
         span = shortest_span(values, share)
         words = f"{span[1] - span[0]} px"
-        bars.append(_Bar(f"{share * 100:.0f} % of the mass", span, words, color_at(colormap, index)))
+        bars.append(_Bar(f"shortest stretch, {share * 100:.0f} %", span, words, color_at(colormap, index)))
     (start, stop), n = marks.box[0], len(values)
     if start < n and stop > 0:
         bars.append(_Bar(marks.trf, (max(start, 0), min(stop, n)), "", accent(colormap)))

@@ -49,7 +49,7 @@ def _metrics(result: Mapping[str, Any]) -> str:
         f"ERF {number(erf['size'])} px" if erf["size"] is not None else "",
         "TRF global" if trf["global"] else f"TRF {side} px",
         f"ratio {erf['ratio']:.2f}" if erf["ratio"] is not None else "",
-        f"50 % of the mass within {number(mass['side'])} px" if mass and mass["side"] is not None else "",
+        f"centred box with 50 % of the mass {number(mass['side'])} px" if mass and mass["side"] is not None else "",
         f"{used} sample{'' if used == 1 else 's'}",
         inert(str(result["provenance"]["statistic"])),
     ]

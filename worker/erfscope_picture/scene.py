@@ -54,11 +54,16 @@ def draw_heat(canvas: Canvas, window: Window, plane: Array, look: Look) -> None:
     canvas.pixels(window.left, window.top, colours)
 
 
-def contour_lines(tracing: Tracing | None, cut: tuple[int | slice, ...]) -> list[Stroke]:
-    """Lines of all shares of the mass in a plane, in the input's (row, column), with their pens."""
+def contour_lines(tracing: Tracing | None, cut: tuple[int | slice, ...], box: Box) -> list[Stroke]:
+    """Lines of all shares of the mass in a plane, in the input's (row, column), with their pens.
+
+    None leaves `box`, the TRF's in the plane: no mass is beyond it, but smoothing and interpolation would step over it.
+    """
     if tracing is None:
         return []
-    return [(line, pen) for share, pen in legend.CONTOURS.items() for line in tracing.lines(share, cut)]
+    low, high = np.array(box).T - 0.5
+    shares = legend.CONTOURS.items()
+    return [(np.clip(line, low, high), pen) for share, pen in shares for line in tracing.lines(share, cut)]
 
 
 def trf_strokes(window: Window, shape: tuple[int, ...], box: Box, colormap: str) -> list[Stroke]:
@@ -97,7 +102,10 @@ def mass_entries(tracing: Tracing | None, whole: str = "") -> list[Entry]:
     """Legend rows of the lines around the mass, and of their smoothing."""
     if tracing is None:
         return [Entry("the map is zero everywhere")]
-    rows = [Entry(f"{share * 100:.0f} % of the mass{whole}", pen) for share, pen in legend.CONTOURS.items()]
+    rows = [
+        Entry(f"smallest set with {share * 100:.0f} % of the mass{whole}", pen)
+        for share, pen in legend.CONTOURS.items()
+    ]
     if tracing.sigma:
         rows.append(Entry(f"(lines smoothed by {number(tracing.sigma)} px)"))
     return rows

@@ -1,63 +1,143 @@
-"""Several maps side by side, each with a line of words below it."""
+"""Several maps side by side on one scale of pixels and one of colours, each with words below it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from erfscope_picture import scale as scales
-from erfscope_picture.canvas import SUBTLE, Canvas, text_width
-from erfscope_picture.colormap import colorize
+from erfscope_picture.axes import Window, draw_axes, draw_colorbar, draw_column_ticks
+from erfscope_picture.canvas import SUBTLE, TEXT, Canvas, text_width
+from erfscope_picture.layout2d import AXIS_BELOW, AXIS_LEFT, BAR_SPACE, LOW
 from erfscope_picture.picture import encoded, palette
+from erfscope_picture.scene import Look, draw_heat
+from erfscope_picture.slices3d import through
 from erfscope_picture.text import inert, shortened
 
-_SIDE, _GAP, _TOP, _WORDS = 216, 20, 62, 40
-_TITLE, _CAPTION = 20, 13
+Axes = tuple[str, str]
+
+_GAP, _TOP = 22, 62
+_TITLE, _CAPTION, _LINE = 20, 13, 19
+_SIDES = {1: 480, 2: 360, 3: 280}  # of the largest map, by columns; 216 for more
+_BAND, _LEAST, _NARROW = 40, 12, 130  # height of a line, of the thinnest map, width of the narrowest column
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A map [H, W] (or a line [L], drawn as a band) with values in [0, 1], and its words."""
+    """A map with values in [0, 1], its name, and a second line of words.
+
+    [H, W] is drawn as it is, a line [L] as a band, of a volume [D, H, W] the plane through `center` (the voxel of
+    its maximum where that is not given), which its words then name.
+    """
 
     map: NDArray[np.floating]
     caption: str
+    note: str = ""
+    center: Sequence[float] | None = None
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A panel as a plane; a line is a plane of one row."""
+
+    plane: NDArray[np.float64]
+    rank: int
+    words: tuple[str, str]
 
 
 def render_sheet(
-    title: str, panels: Sequence[Panel], *, columns: int = 4, scale: str = "sqrt", colormap: str = "viridis"
+    title: str,
+    panels: Sequence[Panel],
+    *,
+    columns: int = 4,
+    scale: str = "sqrt",
+    colormap: str = "viridis",
+    axes: Axes = ("y (px)", "x (px)"),
 ) -> bytes:
-    """The sheet as PNG bytes, row by row; ValueError where there is no panel or a map is not one."""
+    """The sheet as PNG bytes, row by row; ValueError where there is no panel or a map is not one.
+
+    A pixel of the input is as large in every map of the same number of axes.
+    """
     if not panels:
         raise ValueError("a sheet needs at least one panel")
     columns = min(columns, len(panels))
-    lines = -(-len(panels) // columns)
-    canvas = Canvas(_GAP + columns * (_SIDE + _GAP), _TOP + lines * (_SIDE + _WORDS) + 4)
-    room = canvas.image.width - 2 * _GAP
-    canvas.text(_GAP, 30, shortened(inert(title), lambda text: text_width(text, _TITLE) <= room), _TITLE)
-    for index, panel in enumerate(panels):
-        line, column = divmod(index, columns)
-        _draw_panel(canvas, (_GAP + column * (_SIDE + _GAP), _TOP + line * (_SIDE + _WORDS)), panel, (scale, colormap))
+    rows = [list(map(_drawn, panels[at : at + columns])) for at in range(0, len(panels), columns)]
+    factors = _factors([one for row in rows for one in row], _SIDES.get(columns, 216))
+    windows, lefts = _windows(rows, factors)
+    base = windows[-1][0].top + windows[-1][0].height  # of the last row's maps
+    bar = (lefts[-1] - AXIS_LEFT + 14, _TOP, max(base - _TOP, LOW))
+    canvas = Canvas(bar[0] + BAR_SPACE + _GAP, max(base + AXIS_BELOW + 2 * _LINE, _TOP + bar[2]) + _GAP)
+    _write(canvas, (_GAP, 30), title, _TITLE, canvas.image.width - 2 * _GAP)
+    look = Look(scales.checked(scale), colormap, None, None)
+    for row, places in zip(rows, windows, strict=True):
+        for one, window, after in zip(row, places, lefts[1:], strict=False):  # the last row may be short
+            _draw_panel(canvas, window, one, look, axes)
+            _draw_words(canvas, window, one, after - window.left - _GAP)
+    draw_colorbar(canvas, bar, scale, colormap)
     return encoded(canvas.image, palette(colormap))
 
 
-def _draw_panel(canvas: Canvas, place: tuple[int, int], panel: Panel, look: tuple[str, str]) -> None:
-    values = np.atleast_2d(np.asarray(panel.map, dtype=np.float64))
-    if values.ndim != 2 or values.size == 0 or not np.isfinite(values).all():
-        raise ValueError(f"a panel is a finite map of one or two axes; this one's shape is {values.shape}")
-    colours = Image.fromarray(colorize(scales.placed(values, look[0]), look[1]))
-    height, width = _fitted(values.shape[0], values.shape[1])
-    way = Image.Resampling.BOX if width < values.shape[1] else Image.Resampling.NEAREST
-    shown = np.asarray(colours.resize((width, height), way))
-    left, top = place[0] + (_SIDE - width) // 2, place[1] + (_SIDE - height) // 2
-    canvas.pixels(left, top, shown)
-    canvas.frame(left, top, width, height)
-    words = shortened(inert(panel.caption), lambda text: text_width(text, _CAPTION) <= _SIDE)
-    canvas.text(place[0] + _SIDE / 2, place[1] + _SIDE + 16, words, _CAPTION, color=SUBTLE, align=0.5)
+def _drawn(panel: Panel) -> _Drawn:
+    values = np.asarray(panel.map, dtype=np.float64)
+    if not 1 <= values.ndim <= 3 or values.size == 0 or not np.isfinite(values).all():
+        raise ValueError(f"a panel is a finite map of one to three axes; this one's shape is {values.shape}")
+    if values.ndim < 3:
+        return _Drawn(np.atleast_2d(values), values.ndim, (panel.caption, panel.note))
+    peak = np.unravel_index(int(values.argmax()), values.shape)
+    depth = through(tuple(map(float, peak if panel.center is None else panel.center)), values.shape)[0]
+    note = ", ".join(filter(None, (panel.note, f"plane z = {depth}")))
+    return _Drawn(values[depth], 3, (panel.caption, note))
 
 
-def _fitted(height: int, width: int) -> tuple[int, int]:
-    """The largest size of that shape within a panel; a line becomes a band."""
-    factor = _SIDE / max(height, width)
-    return max(round(height * factor), 12), max(round(width * factor), 12)
+def _factors(drawn: Sequence[_Drawn], side: int) -> dict[int, float]:
+    """Page pixels per pixel of the input, by number of axes: an integer where maps are enlarged."""
+    factors = {}
+    for rank in {one.rank for one in drawn}:
+        largest = max(max(one.plane.shape) for one in drawn if one.rank == rank)
+        factors[rank] = side // largest if side >= largest else side / largest
+    return factors
+
+
+def _windows(rows: list[list[_Drawn]], factors: dict[int, float]) -> tuple[list[list[Window]], list[int]]:
+    """Where each map stands, on one base in each row; and the left of each column, with that of one more."""
+    sizes = [[_size(one, factors[one.rank]) for one in row] for row in rows]
+    lefts = [AXIS_LEFT]
+    for column in zip_longest(*sizes, fillvalue=(0, 0)):
+        lefts.append(lefts[-1] + max(_NARROW, *(wide for _, wide in column)) + _GAP + AXIS_LEFT)
+    windows, base = [], _TOP - AXIS_BELOW - 2 * _LINE - _GAP
+    for row, drawn in zip(rows, sizes, strict=True):
+        base += AXIS_BELOW + 2 * _LINE + _GAP + max(high for high, _ in drawn)
+        windows.append([
+            Window((0, one.plane.shape[0]), (0, one.plane.shape[1]), left, base - high, wide, high)
+            for one, left, (high, wide) in zip(row, lefts, drawn, strict=False)  # lefts are those of a full row
+        ])  # fmt: skip
+    return windows, lefts
+
+
+def _size(one: _Drawn, factor: float) -> tuple[int, int]:
+    """Page (height, width); slivers are widened until they can be seen."""
+    high, wide = (max(round(pixels * factor), _LEAST) for pixels in one.plane.shape)
+    return (_BAND if one.rank == 1 else high), wide
+
+
+def _draw_panel(canvas: Canvas, window: Window, one: _Drawn, look: Look, axes: Axes) -> None:
+    draw_heat(canvas, window, one.plane, look)
+    if one.rank == 1:
+        canvas.frame(*window.area)
+        draw_column_ticks(canvas, window, axes[1])
+    else:
+        draw_axes(canvas, window, axes)
+
+
+def _draw_words(canvas: Canvas, window: Window, one: _Drawn, room: int) -> None:
+    below = window.top + window.height + AXIS_BELOW + 2
+    for n, words in enumerate(one.words):
+        _write(canvas, (window.left, below + n * _LINE), words, _CAPTION, room, color=SUBTLE if n else TEXT)
+
+
+def _write(
+    canvas: Canvas, place: tuple[int, int], words: str, size: int, room: int, color: tuple[int, int, int] = TEXT
+) -> None:
+    canvas.text(*place, shortened(inert(words), lambda text: text_width(text, size) <= room), size, color=color)

@@ -93,7 +93,7 @@ def _draw_slice(canvas: Canvas, windows: list[Window], scene: Scene, voxel: tupl
     down, across = (a for a in range(3) if a != axis)
     cut, shape = _cut(voxel, axis), (scene.values.shape[down], scene.values.shape[across])
     caption = f"{_NAMES[down]}, {_NAMES[across]} plane at {_NAMES[axis]} = {voxel[axis]}"
-    lines = contour_lines(scene.tracing, cut)
+    lines = contour_lines(scene.tracing, cut, (marks.box[down], marks.box[across]))
     for window in windows:
         draw_heat(canvas, window, scene.values[cut], scene.look)
         draw_axes(canvas, window, (f"{_NAMES[down]} (px)", f"{_NAMES[across]} (px)"))

@@ -2,16 +2,23 @@
 
 import sys
 
+from erfscope.contract.problem import ProblemError
 from erfscope_jobs import log
+from erfscope_jobs.blobs import BlobStore
+from erfscope_jobs.environment import read_or_exit
 from erfscope_jobs.settings import Settings
 from erfscope_worker.app import serve
 
 
 def main() -> int:
     """Log to stderr, and serve."""
-    settings = Settings()
+    settings = read_or_exit(Settings)
     log.configure(settings.log)
-    return serve(settings)
+    try:
+        BlobStore(settings.blobs)  # now rather than after the seconds that torch takes
+        return serve(settings)
+    except ProblemError as error:  # a disk that cannot be written
+        raise SystemExit(f"the worker cannot start: {error.problem.detail}") from None
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ class Attempt:
                 log.warning("the child breaks the protocol: %s", error)
                 self._kill(Ending.CRASHED)
             except ProblemError as error:
-                log.warning("the answer cannot be stored: %s", error)
+                log.warning("the answer cannot be stored: %s", error.problem.detail)
                 self._kill(Ending.STORE_FAILED if error.kind == "unavailable" else Ending.TOO_LARGE)
         return bool(data)
 

@@ -35,6 +35,7 @@ class Harvest:
         self._seconds: dict[str, float] = {}
         self.stage = ""
         self.share = 0.0
+        self.room = 0  # bytes that its arrays take, as far as they came
         self.done = False
         self.parts: tuple[Part, ...] = ()  # the child asks for shards of these samples
         self.whole = False  # it asks that the job runs in one piece
@@ -82,6 +83,7 @@ class Harvest:
             if len(part) > self._settings.max_result_bytes:
                 raise FrameError(f"a {name} of more than {self._settings.max_result_bytes} bytes")
         elif array := ARRAY.fullmatch(name):
+            self.room += len(frame.body)
             self._writer(array.group(1)).write(frame.body)
         else:
             raise FrameError("a part of no known name")

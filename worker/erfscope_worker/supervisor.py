@@ -15,9 +15,11 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from erfscope.contract.advice import Advice
+from erfscope.contract.duration import lasting
 from erfscope.contract.job import Inspection
 from erfscope.contract.problem import Problem, ProblemError
 from erfscope.contract.result import ErfResult
+from erfscope_jobs.blobs import ROOM, on_disk
 from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.log import about
 from erfscope_jobs.queue import Doorbell
@@ -35,6 +37,7 @@ T = TypeVar("T")
 FILE_ROLES = ("model", "images")  # fields of a payload that name a blob, and what the child calls it
 SHAPES: dict[Kind, type[BaseModel]] = {Kind.ERF: ErfResult, Kind.INSPECT: Inspection, Kind.ADVICE: Advice}
 PARTS_PER_SLOT = 2
+MOST_TURNED_AWAY = 1000
 PERSISTENCE_SECONDS = 60.0  # an answer is worth waiting out a restart of Redis
 log = logging.getLogger(__name__)
 
@@ -53,12 +56,12 @@ class Supervisor:
         self._sandbox = sandbox
         self._stop_at = float("inf")
         self._busy = 0
-        self._store_failed = False
+        self._turned_away: dict[str, int] = {}  # bytes of answers that the store could not take, by job
         self._lock = threading.Lock()
 
     def look(self, id: str) -> None:
         """Do that job, if it is there to be done."""
-        if not self._can_store():
+        if not self._can_store(id):
             return  # it stays queued, and the reaper rings again
         record = self.ledger.claim(id, self.name, self._launcher.fingerprint)
         if record is None:
@@ -73,20 +76,25 @@ class Supervisor:
                 with self._lock:
                     self._busy -= 1
 
-    def _can_store(self) -> bool:
+    def _can_store(self, id: str) -> bool:
         """After an answer could not be stored: no further job is begun, and none spent, until the store is back."""
-        if self._store_failed:
+        if self._turned_away:
+            room = self._turned_away.get(id, ROOM)
             try:
-                self._store.check()
+                self._store.check(room)
             except ProblemError as error:
-                log.warning("no job is begun: %s", error)
+                log.warning(
+                    "job %s is not begun until %s bytes can be stored: %s", id, f"{room:,}", error.problem.detail
+                )
                 return False
-            self._store_failed = False
+            self._turned_away.pop(id, None)
         return True
 
-    def _store_fails(self, record: Record) -> None:
-        self._store_failed = True
-        self._again(record, Failure.HANDBACK, ring=False)
+    def _store_fails(self, record: Record, harvest: Harvest) -> None:
+        if len(self._turned_away) >= MOST_TURNED_AWAY:
+            self._turned_away.clear()
+        self._turned_away[record.id] = max(harvest.room, ROOM)  # or a long job would run again and again in vain
+        self._again(record, Failure.OUTAGE, ring=False)
 
     def stop(self) -> None:
         """Take nothing new; what runs may end within the grace, then it is handed back."""
@@ -121,13 +129,14 @@ class Supervisor:
                     return self._take(record, harvest)
             except ProblemError as error:
                 if error.kind == "unavailable":
-                    return self._store_fails(record)
+                    log.warning("outage: %s", error.problem.detail)
+                    return self._store_fails(record, harvest)
                 return self._fail(record, harvest, error.problem)
             self._write(record, harvest, ending)
 
     def _run(self, record: Record, harvest: Harvest) -> Ending:
         """Watch one child to its end."""
-        with tempfile.TemporaryDirectory(dir=self._workspace, ignore_cleanup_errors=True) as folder:
+        with self._folder() as folder:
             with leased(self.ledger, record, harvest):
                 orders = self._orders(record, folder)
                 child = self._launcher.launch()
@@ -148,6 +157,11 @@ class Supervisor:
         log.info("ended: %s, exit code %s", ending, attempt.code)
         return ending
 
+    def _folder(self) -> "tempfile.TemporaryDirectory[str]":
+        """Where a child works."""
+        with on_disk("worker's folder for temporary files"):
+            return tempfile.TemporaryDirectory(dir=self._workspace, ignore_cleanup_errors=True)
+
     def _has_parts(self, record: Record) -> bool:
         """Whether what the shards of a job found, at most a few arrays each, is still stored."""
         return all(self._store.exists(sha256) for part in record.parts for sha256 in part.values())
@@ -161,6 +175,7 @@ class Supervisor:
         named = {role: payload[role] for role in FILE_ROLES if payload.get(role)}
         for role, sha256 in named.items():
             if not self._store.exists(sha256):
+                self._store.check()  # a store that is away has no file at all
                 raise ProblemError("not-found", f"The {role} of this job is no longer stored; upload it again.")
         named |= {f"{n}.{name}": sha256 for n, part in enumerate(record.parts) for name, sha256 in part.items()}
         settings = self.settings
@@ -243,7 +258,7 @@ class Supervisor:
             Ending.CRASHED: lambda: self._again(record, Failure.CRASH),
             Ending.STOPPED: lambda: self._again(record, Failure.HANDBACK),
             Ending.ORPHANED: lambda: self._again(record, Failure.HANDBACK),
-            Ending.STORE_FAILED: lambda: self._store_fails(record),
+            Ending.STORE_FAILED: lambda: self._store_fails(record, harvest),
             Ending.TOO_LARGE: lambda: self._fail(record, harvest, self._too_large()),
             Ending.TAKEN: lambda: None,
         }
@@ -260,7 +275,7 @@ class Supervisor:
 
     def _timeout(self) -> Problem:
         seconds = self.settings.job_seconds
-        detail = f"The job ran longer than its {seconds:g} s; try fewer samples or a smaller input."
+        detail = f"The job ran longer than its {lasting(seconds)}; try fewer samples or a smaller input."
         return ProblemError("timeout", detail, seconds=seconds).problem
 
     def _too_large(self) -> Problem:

@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from erfscope_jobs.blobs import on_disk
+
 PREFIX = "erfscope-work-"
 
 
@@ -14,7 +16,9 @@ PREFIX = "erfscope-work-"
 def workspace() -> Iterator[Path]:
     """A fresh folder that is locked while its worker lives."""
     sweep(Path(tempfile.gettempdir()))
-    with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as folder, lock(Path(folder)):
+    with on_disk(f"folder {tempfile.gettempdir()}"):
+        made = tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True)
+    with made as folder, lock(Path(folder)):
         yield Path(folder)
 
 

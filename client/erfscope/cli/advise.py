@@ -74,7 +74,7 @@ def _print(found: Advice) -> None:
     ])  # fmt: skip
     if found.reaches and not found.changes:
         show.print_lines(out, ["Nothing needs to change."])
-    else:
+    elif found.changes:
         out.print(change_table(found.changes))
     show.print_lines(out, ["", *(f"note: {note}" for note in found.notes)])
 

@@ -8,12 +8,14 @@ import typer
 
 from erfscope.cli.advise import advise
 from erfscope.cli.check import check
+from erfscope.cli.command import PlainCommand
 from erfscope.cli.compare import compare
 from erfscope.cli.failure import report
 from erfscope.cli.jobs import jobs
 from erfscope.cli.keys import keys
 from erfscope.cli.layers import layers
 from erfscope.cli.measure import measure
+from erfscope.cli.output import forgiving
 from erfscope.cli.presets import presets
 from erfscope.cli.reproduce import reproduce
 from erfscope.cli.series import series
@@ -52,12 +54,13 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     version,
 )
 for command in COMMANDS:
-    app.command(epilog=EXIT_CODES)(command)
+    app.command(epilog=EXIT_CODES, cls=PlainCommand)(command)
 app.add_typer(keys, epilog=EXIT_CODES)
 
 
 def main() -> None:
     """Run a command; what goes wrong is one readable block on stderr and an exit code."""
+    sys.stdout = forgiving(sys.stdout)
     try:
         app()
     except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ from rich.markup import escape
 from typer import Argument, Option
 
 from erfscope.cli import options, show
+from erfscope.cli.failure import BAD_INPUT
 from erfscope.cli.progress import progress_bar
 
 if TYPE_CHECKING:  # the command line starts without the gate
@@ -69,11 +71,13 @@ def check(
     with progress_bar("checking") as update:
         found = run(asked, lambda model, stage, share: update(escape(f"{model} {stage}"), share))
     written = write(found, Wanted(junit, markdown, gitlab, report, pictures), os.environ)
-    _tell(found, written, as_json=as_json)
-    sys.exit(found.exit_code)
+    _tell(found, written.paths, as_json=as_json)
+    for trouble in written.troubles:
+        print(f"erfscope: a report could not be written. {trouble}", file=sys.stderr)
+    sys.exit(found.exit_code or (BAD_INPUT if written.troubles else 0))
 
 
-def _tell(found: "Report", written: list[Path], *, as_json: bool) -> None:
+def _tell(found: "Report", written: Sequence[Path], *, as_json: bool) -> None:
     """On stdout: JSON and nothing else, or the table, the files, and annotations where GitHub runs this."""
     from erfscope.gate.reports import github, machine, terminal
 

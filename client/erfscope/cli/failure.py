@@ -8,6 +8,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from erfscope._errors import APIError, ConnectionFailed, ErfscopeError, JobCanceled, JobFailed, ResultTimeout
+from erfscope._files import trouble
 from erfscope.contract.problem import KINDS, Problem, ProblemError
 
 BAD_INPUT, BROKEN = 2, 3
@@ -41,6 +42,16 @@ def cannot_start(detail: str) -> APIError:
     return APIError(_problem("unavailable", detail, "erfscope cannot start"))
 
 
+def bad_setting(detail: str) -> APIError:
+    """Why a part cannot be configured as it is asked to be."""
+    return APIError(_problem("bad-request", detail, "A setting cannot be used"))
+
+
+def has_stopped(detail: str) -> APIError:
+    """Why `erfscope up` ends although nobody asked."""
+    return APIError(_problem("unavailable", detail, "erfscope has stopped"))
+
+
 def report(error: Exception) -> int:
     """Print the block; the exit code."""
     problem = problem_of(error)
@@ -68,7 +79,7 @@ def problem_of(error: Exception) -> Problem:
         case ModuleNotFoundError() if not (error.name or "").startswith("erfscope"):
             return _problem("unsupported-feature", missing_extra(error))
         case OSError():
-            return _problem("bad-request", str(error))
+            return _problem("bad-request", trouble(error), "A file or connection cannot be used")
         case ErfscopeError():
             return _problem("internal", str(error))
     return _problem("internal", f"{type(error).__name__}: {error}")

@@ -13,6 +13,7 @@ from erfscope._errors import refuse
 from erfscope.cli import options, show
 from erfscope.cli.embedded import house
 from erfscope.cli.embedded.stack import require
+from erfscope.cli.failure import bad_setting
 
 if TYPE_CHECKING:
     from erfscope_jobs.ledger import Ledger
@@ -44,12 +45,15 @@ def create(
 ) -> None:
     """Make a key and print it: the only time that it is seen."""
     with _ledger(redis_url, data_dir) as ledger:
-        from erfscope_jobs.keys import Scope, add, issue
+        from erfscope_jobs.keys import Scope, add, every, issue
 
         key, text = issue(name, tenant, Scope.METRICS if metrics else Scope.JOBS)
+        others = [other.id for other in ledger.run(every(ledger.settings.namespace)) if other.tenant == key.tenant]
         ledger.run(add(ledger.settings.namespace, key))
     typer.echo(text)
     typer.echo(f"Key {key.id} of tenant {key.tenant}; put it into ERFSCOPE_API_KEY. It is not shown again.", err=True)
+    if others:
+        typer.echo(f"That tenant has other keys, which go on working: {', '.join(others)}.", err=True)
 
 
 @keys.command("list")
@@ -90,6 +94,7 @@ def revoke(
 @contextmanager
 def _ledger(redis_url: str | None, data_dir: Path | None) -> "Iterator[Ledger]":
     require("redis", "pydantic_settings")
+    from erfscope_jobs.environment import BadSettings, read
     from erfscope_jobs.ledger import Ledger
     from erfscope_jobs.settings import Settings
 
@@ -100,5 +105,9 @@ def _ledger(redis_url: str | None, data_dir: Path | None) -> "Iterator[Ledger]":
             "no `erfscope up` is running with that data folder, and ERFSCOPE_REDIS_URL is not set; "
             "name the service's Redis with --redis-url redis://host:6379/0",
         )
-    with Ledger(Settings(redis_url=url)) as ledger:
+    try:
+        settings = read(Settings, redis_url=url)
+    except BadSettings as error:
+        raise bad_setting(str(error)) from None
+    with Ledger(settings) as ledger:
         yield ledger

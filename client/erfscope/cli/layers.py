@@ -49,9 +49,9 @@ def layers(
 def _remote(url: str, api_key: str | None, prepared: Prepared, shape: list[int] | None) -> Inspection:
     kind = "unsupported-feature"
     if shape is not None:
-        raise refuse(kind, "a service inspects at the model's own shape; leave out --shape or --url")
+        raise refuse(kind, "a service inspects at the model's own shape; leave out --shape, or --url and ERFSCOPE_URL")
     if prepared.content is None:
-        raise refuse(kind, "a service inspects ONNX files; leave out --url to inspect a spec here")
+        raise refuse(kind, "a service inspects ONNX files; leave out --url, and ERFSCOPE_URL, to inspect a spec here")
     with Client(url, api_key=api_key) as client:
         return client.models.inspect(prepared.content.source)
 

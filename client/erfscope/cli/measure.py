@@ -110,8 +110,10 @@ def _base(path: Path | None) -> Mapping[str, Any] | None:
         return None
     try:
         body = json.loads(path.read_text("utf-8"))
+    except RecursionError:
+        raise refuse("bad-request", f"--request {path} has brackets within brackets, too many to read") from None
     except ValueError as error:
-        raise refuse("bad-request", f"{path} is not JSON: {error}") from None
+        raise refuse("bad-request", f"--request {path} is not JSON: {error}") from None
     if not isinstance(body, dict) or "model" in body:
         raise refuse("bad-request", f"{path} must be a JSON object without `model`; MODEL is the argument")
     return body

@@ -50,21 +50,27 @@ InputName = Annotated[str | None, Option(help="Which input, where there are seve
 Sources = Annotated[Source | None, Option(help="Distribution of the samples.")]
 Images = Annotated[
     Path | None,
-    Option(help="zip, PNG, JPEG, or npy [N, C, H, W] (or without N) of the input's shape, to use as input."),
+    Option(
+        exists=True,
+        dir_okay=False,
+        help="zip, PNG, JPEG, or npy [N, C, H, W] (or without N) of the input's shape, to use as input.",
+    ),
 ]
 Mean = Annotated[str | None, Option(help="Per channel, subtracted from images: 0.485,0.456,0.406.")]
 Std = Annotated[str | None, Option(help="Per channel, images are divided by it.")]
 Profile = Annotated[bool, Option("--profile", help="All layers: the profile along depth.")]
-Request = Annotated[Path | None, Option(help="An ErfRequest as JSON; the other options are laid over it.")]
+Request = Annotated[
+    Path | None, Option(exists=True, dir_okay=False, help="An ErfRequest as JSON; the other options are laid over it.")
+]
 Scale = Annotated[Literal["linear", "sqrt", "log"] | None, Option(help="Of the picture's colours.")]
 Colormap = Annotated[Literal["viridis", "cividis", "magma", "inferno", "gray"] | None, Option(help="Of the picture.")]
 
 
-def integers(text: str, option: str) -> list[int]:
+def integers(text: str, option: str, wanted: str = "a list of whole numbers such as 3,224,224") -> list[int]:
     """Integers separated by commas or x: `3,224,224`, `3x224x224`."""
     parts = re.split(r"[,x]", text.strip())
     if not all(part.strip().isdecimal() for part in parts):
-        raise refuse("bad-request", f"{option} {text!r} is not a list of whole numbers such as 3,224,224")
+        raise refuse("bad-request", f"{option} {text!r} is not {wanted}")
     return [int(part) for part in parts]
 
 
@@ -73,7 +79,7 @@ def numbers(text: str, option: str) -> list[float]:
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        raise refuse("bad-request", f"{option} {text!r} is not a list of numbers with commas between") from None
+        raise refuse("bad-request", f"{option} {text!r} is not a list of numbers such as 0.485,0.456") from None
 
 
 def check_output(path: Path, forms: Sequence[str]) -> None:
@@ -89,10 +95,13 @@ def unit(text: str) -> Any:
     if text == "center":
         return text
     if text.startswith("grid:"):
-        return {"grid": integers(text.removeprefix("grid:"), "--unit grid:")}
-    return integers(text, "--unit")
+        return {"grid": integers(text.removeprefix("grid:"), "--unit grid:", "rows and columns such as 3x3")}
+    return integers(text, "--unit", "center, an index such as 7,7, or a grid such as grid:3x3")
+
+
+_CHANNELS = "auto, sum, random, or a list of channels such as 0,5"
 
 
 def channels(text: str) -> Any:
     """`auto`, `sum`, `random`, or a list `0,5`."""
-    return text if text in ("auto", "sum", "random") else integers(text, "--channels")
+    return text if text in ("auto", "sum", "random") else integers(text, "--channels", _CHANNELS)

@@ -3,6 +3,7 @@
 import shlex
 import sys
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated
 
 import typer
@@ -10,13 +11,15 @@ from rich.text import Text
 from typer import Argument, Option
 
 from erfscope._errors import refuse
+from erfscope._files import trouble
 from erfscope.cli import show
+from erfscope.cli.failure import BAD_INPUT
 from erfscope.cli.progress import progress_bar
 from erfscope.reproduce.earlier import Earlier
 from erfscope.reproduce.finding import Verdict
 from erfscope.reproduce.report import Place, write
 from erfscope.reproduce.run import Outcome, run
-from erfscope.reproduce.table import CLAIMS, choose
+from erfscope.reproduce.table import ALL, CLAIMS, TRAINING, choose
 
 STYLES = {
     Verdict.CONFIRMED: "green",
@@ -56,9 +59,15 @@ def reproduce(
         return
     if data is not None and not data.is_dir():
         raise refuse("bad-request", f"--data {data} is not a folder")
-    claims = choose(what or ["all"])
+    if not what:
+        show.print_lines(out, _usage())
+        raise typer.Exit(BAD_INPUT)
+    claims = choose(what)
     place = Place.of(output)
     earlier = Earlier.at(place, quick=quick) if keep else None
+    _make_room(place)
+    if len(claims) == len(CLAIMS):
+        show.print_lines(out, [f"{len(claims)} claims: {'some minutes' if quick else 'about half an hour'}"])
     with progress_bar("reproducing") as hear:
         outcomes = run(claims, quick=quick, data=data, hear=hear, tell=_tell)
     if earlier:
@@ -68,6 +77,29 @@ def reproduce(
     show.print_lines(out, ["", f"wrote {place.report} and {place.json}"])
     if any(outcome.crashed for outcome in outcomes):
         raise typer.Exit(CRASHED)
+
+
+def _usage() -> list[str]:
+    """What may be named, and how long it takes."""
+    figures = sorted({claim.figure for claim in CLAIMS} - {""})
+    return [
+        "Name what to reproduce:",
+        f"  {ALL:20} every claim: about half an hour; with --quick, minutes",
+        f"  {f'{CLAIMS[0].id} … {CLAIMS[-1].id}':20} single claims (erfscope reproduce --list says which)",
+        f"  {', '.join((*figures, *TRAINING))}",
+    ]
+
+
+def _make_room(place: Place) -> None:
+    """Before half an hour of work: whether the report can be written."""
+    try:
+        place.folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=place.folder), TemporaryFile(dir=place.report.parent):
+            pass
+    except OSError as error:
+        raise refuse("bad-request", f"-o: {trouble(error)}") from None
+    if place.report.is_dir():
+        raise refuse("bad-request", f"-o: {place.report} is a folder, where the report is to be written")
 
 
 def _figure(figure: str) -> str:

@@ -44,7 +44,10 @@ Swept = Annotated[
     Option(metavar="POINTER=V,V,…", help="Sweep the spec: /layers/0/times=5,10,20; several pointers with + between."),
 ]
 Places = Annotated[str | None, Option("--x", metavar="N,N,…", help="Where the models stand, one number each: 0,5,10.")]
-Metrics = Annotated[str | None, Option(help=f"Flat names with commas between. Default: {','.join(DEFAULT_METRICS)}.")]
+Metrics = Annotated[
+    str | None,
+    Option(help=f"Flat names with commas between; a chart draws them all. Default: {','.join(DEFAULT_METRICS)}."),
+]
 Outputs = Annotated[list[Path] | None, Option("-o", "--output", help="Write .png (chart), .json or .csv.")]
 FORMS = (".png", ".json", ".csv")
 
@@ -96,7 +99,7 @@ def series(
             found = handle.result(progress=progress)
         else:
             found = _here(_subjects(models, changed, places), fields, named, x_label, progress)
-    _give(found, output or [], as_json)
+    _give(found, output or [], as_json, named if metrics else named[:1])
 
 
 def _metrics(text: str) -> list[str]:
@@ -193,25 +196,30 @@ def _known(found: Mapping[str, float | None], name: str) -> float | None:
     return found[name]
 
 
-def _give(found: Series, output: Sequence[Path], as_json: bool) -> None:
+def _give(found: Series, output: Sequence[Path], as_json: bool, drawn: Sequence[str]) -> None:
+    """`drawn` are the metrics of the chart; tables and files have all."""
     for path in output:
-        path.write_bytes(_WRITERS[path.suffix.lower()](found))
+        path.write_bytes(_WRITERS[path.suffix.lower()](found, drawn))
     if as_json:
         print(found.model_dump_json(indent=2))
         return
     out = show.console()
     out.print(_table(found))
     lines = ["", *(_sentence(found, metric) for metric in found.metrics)]
-    show.print_lines(out, lines + [f"wrote {path}" for path in output])
+    show.print_lines(out, lines + [_wrote(path, drawn) for path in output])
 
 
-def _chart(found: Series) -> bytes:
+def _wrote(path: Path, drawn: Sequence[str]) -> str:
+    return f"wrote {path}" + (f": {', '.join(drawn)}" if path.suffix.lower() == ".png" else "")
+
+
+def _chart(found: Series, drawn: Sequence[str]) -> bytes:
     from erfscope_picture import render_trend
 
-    return render_trend(found.model_dump(mode="json"), found.metrics[:1])
+    return render_trend(found.model_dump(mode="json"), drawn)
 
 
-def _csv(found: Series) -> bytes:
+def _csv(found: Series, _: Sequence[str]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["label", "x", *(part for name in found.metrics for part in (name, f"{name}_stderr"))])
@@ -221,10 +229,10 @@ def _csv(found: Series) -> bytes:
     return text.getvalue().encode()
 
 
-_WRITERS: Mapping[str, Callable[[Series], bytes]] = {
+_WRITERS: Mapping[str, Callable[[Series, Sequence[str]], bytes]] = {
     ".png": _chart,
     ".csv": _csv,
-    ".json": lambda found: (found.model_dump_json(indent=2) + "\n").encode(),
+    ".json": lambda found, _: (found.model_dump_json(indent=2) + "\n").encode(),
 }
 
 

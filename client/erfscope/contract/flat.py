@@ -3,10 +3,11 @@
 Axes are named from the last: x, then y, then z. Shares are named by their per cent: mass_50_side.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from erfscope.contract.result import Erf, ErfResult, GaussianFit, MassArea, Number, Radial, Shape
+from erfscope.contract.roots import geometric_mean
 
 SHARES = ("0.20", "0.30", "0.50", "0.99")
 AXES = "zyx"
@@ -75,12 +76,12 @@ def mass_name(share: str) -> str:
 
 
 def _trf(result: ErfResult) -> dict[str, Number]:
-    side = _geometric_mean(result.trf.size)
-    input_side = _geometric_mean(result.input_shape[1:])
+    side = geometric_mean(result.trf.size)
+    input_side = geometric_mean(result.input_shape[1:])
     return {
         "trf_size": side,
         **_by_axis("trf_size", result.trf.size, len(result.trf.size)),
-        "trf_ratio": side / input_side if side is not None and input_side else None,
+        "trf_ratio": side / input_side if input_side else None,
     }
 
 
@@ -103,10 +104,3 @@ def _by_axis(name: str, values: Sequence[Number], rank: int) -> dict[str, Number
 
 def _numbered(name: str, values: Sequence[Number], rank: int) -> dict[str, Number]:
     return {f"{name}_{i}": v for i, v in enumerate(values or [None] * rank, start=1)}
-
-
-def _geometric_mean(sides: Iterable[int]) -> Number:
-    product, count = 1, 0
-    for side in sides:
-        product, count = product * side, count + 1
-    return float(product ** (1 / count)) if count else None

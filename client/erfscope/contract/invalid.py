@@ -12,25 +12,40 @@ from pydantic import ValidationError
 
 from erfscope.contract.problem import FieldError
 
+FORMS: Mapping[str, str] = {
+    r"^[0-9a-f]{64}$": "must be a sha256: 64 digits 0-9 and a-f",
+    r"^[a-z0-9_]{1,64}$": "must be a flat name such as erf_size: small letters, digits and _",
+    r"^(/[^/]{1,200})+$": "must be a JSON pointer such as /layers/0/times",
+    r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$": "must be at most 64 letters, digits, _ and -, and begin with a letter or _",
+    r"^[0-9]{1,9}(,[0-9]{1,9}){0,2}$": "must be one to three whole numbers with commas between, such as 3,4",
+    r"^[a-z0-9-]+$": "must have small letters, digits and - only",
+}
+"""What the patterns of the contract and of the settings ask, in words."""
+
 _PLAIN: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "missing": lambda _: "is required",
     "extra_forbidden": lambda _: "there is no such field",
     "value_error": lambda context: str(context["error"]),
-    "int_type": lambda _: "must be an integer",
-    "int_from_float": lambda _: "must be an integer",
-    "float_type": lambda _: "must be a number",
-    "list_type": lambda _: "must be an array",
-    "model_type": lambda _: "must be an object",
-    "dict_type": lambda _: "must be an object",
+    **dict.fromkeys(("int_type", "int_from_float", "int_parsing", "int_parsing_size"), lambda _: "must be an integer"),
+    **dict.fromkeys(("float_type", "float_parsing"), lambda _: "must be a number"),
+    **dict.fromkeys(("list_type", "tuple_type"), lambda _: "must be an array"),
+    **dict.fromkeys(
+        ("model_type", "model_attributes_type", "dict_type", "mapping_type"), lambda _: "must be an object"
+    ),
+    **dict.fromkeys(("bool_type", "bool_parsing"), lambda _: "must be true or false"),
     "string_type": lambda _: "must be a string",
-    "bool_type": lambda _: "must be true or false",
+    "path_type": lambda _: "must be a path",
+    "none_required": lambda _: "must be null",
+    "json_invalid": lambda context: f"is not JSON: {context['error']}",
+    "string_too_long": lambda context: f"must have at most {context['max_length']} characters",
+    "string_too_short": lambda context: f"must have at least {context['min_length']} characters",
     "union_tag_not_found": lambda context: f"{_discriminator(context)} is required",
     "union_tag_invalid": lambda context: (
         f"there is no {_discriminator(context)} {str(context['tag'])[:100]!r}; there are: {context['expected_tags']}"
     ),
     "too_long": lambda context: f"must have at most {context['max_length']} entries",
     "too_short": lambda context: f"must have at least {context['min_length']} entries",
-    "string_pattern_mismatch": lambda context: f"must match {context['pattern']}",
+    "string_pattern_mismatch": lambda context: FORMS.get(context["pattern"], "does not have the form of such a value"),
 }
 """Words for pydantic's types of error; the others keep its own, after `must be` or as they are."""
 

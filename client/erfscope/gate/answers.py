@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from erfscope._files import trouble
 from erfscope.gate.attempt import tried
 from erfscope.gate.cache import Answer, Cache
 from erfscope.gate.means import Means, Outcome, Progress, share_of, silent
@@ -37,7 +38,7 @@ def _keep(cache: Cache, key: str, answer: Answer) -> None:
     try:
         cache.put(key, answer)
     except OSError as error:
-        print(f"erfscope: the cache {cache.folder} cannot be written: {error}", file=sys.stderr)
+        print(f"erfscope: the cache {cache.folder} cannot be written: {trouble(error)}", file=sys.stderr)
 
 
 def _from_here(questions: Sequence[Question], means: Means, progress: Progress) -> Iterator[tuple[Question, Outcome]]:

@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from erfscope._files import trouble
+from erfscope.contract.invalid import field_errors
 from erfscope.contract.result import Number
 from erfscope.gate.compare import Value
 from erfscope.gate.errors import ConfigurationError
@@ -86,7 +88,10 @@ def read(file: Path) -> Baseline:
     try:
         found = _File.model_validate_json(file.read_bytes())
     except (OSError, ValidationError) as error:
-        first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        told = field_errors(error, None)[0] if isinstance(error, ValidationError) else None
+        first = (
+            trouble(error) if isinstance(error, OSError) else f"{told.pointer} {told.detail}".strip() if told else ""
+        )
         raise ConfigurationError(file, f"is not a baseline ({first}); write it anew with `{UPDATE}`") from None
     if found.schema_version != SCHEMA_VERSION:
         raise ConfigurationError(

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from erfscope._errors import APIError
 from erfscope._request import SHORT, build
+from erfscope.contract.invalid import in_words
 from erfscope.contract.request import ErfRequest
 from erfscope.gate.content import sha256_of
 from erfscope.gate.discovery import Source, find
@@ -139,7 +140,7 @@ def _rule(kind: type[R], key: str, given: Any, complain: _Complaints) -> R:
         at = ".".join((key, *map(str, item["loc"][:1])))
         if item["type"] == "extra_forbidden":
             raise complain(key, f"there is no {at}; {nearest(str(item['loc'][0]), kind.model_fields)}") from None
-        raise complain(key, f"{at}: {item['msg'].removeprefix('Value error, ')}") from None
+        raise complain(key, f"{at}: {in_words(item)}") from None
 
 
 def _request(fields: Mapping[str, Any], images: Path | None, complain: _Complaints) -> ErfRequest:

@@ -84,6 +84,8 @@ def _text(file: Path) -> str:
 def _parse(file: Path, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
+    except RecursionError:
+        raise ConfigurationError(file, "has brackets within brackets, too many to read; flatten it") from None
     except tomllib.TOMLDecodeError as error:
         digits = str(error).rpartition("line ")[2].partition(",")[0]  # or "(at end of document)"
         line = int(digits) if digits.isdecimal() else len(text.splitlines())

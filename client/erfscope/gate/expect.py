@@ -4,12 +4,15 @@ import tempfile
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
 
 from erfscope._errors import from_problem
 from erfscope._models import PRESET, prepare
 from erfscope._request import build
 from erfscope._result import Measured
+from erfscope.contract.invalid import field_errors
 from erfscope.contract.problem import Problem
 from erfscope.gate.answers import ask
 from erfscope.gate.cache import Cache
@@ -21,6 +24,8 @@ from erfscope.gate.names import nearest
 from erfscope.gate.question import Question
 from erfscope.gate.rules import Bound, Drift
 
+R = TypeVar("R", Bound, Drift)
+
 
 class Erf(Measured):
     """A measurement in a test: `metrics`, `stderr`, `data`, and assertions that say what they found."""
@@ -30,7 +35,7 @@ class Erf(Measured):
     ) -> None:
         """Fail unless the metric (by its flat name) lies within its bounds."""
         __tracebackhide__ = True
-        bound = Bound(min=min, max=max, message=message)
+        bound = _rule(Bound, {"min": min, "max": max, "message": message})
         if not bound.is_bounded:
             raise TypeError("assert_metric needs min, max or both")
         found = self._value(name)
@@ -46,7 +51,7 @@ class Erf(Measured):
         __tracebackhide__ = True
         if not names:
             raise TypeError("assert_close needs the names of the metrics to compare")
-        allowed, base = Drift(max=tolerance), values(other.data)
+        allowed, base = _rule(Drift, {"max": tolerance}, {"max": "tolerance"}), values(other.data)
         changes = [Change(name, self._value(name), base.get(name, Value(None, None)), allowed) for name in names]
         if told := [change.told("the other") for change in changes if change.is_drift]:
             raise AssertionError("\n".join(told))
@@ -56,6 +61,17 @@ class Erf(Measured):
         if name not in found:
             raise LookupError(f"there is no metric {name!r}; {nearest(name, found)}")
         return found[name]
+
+
+def _rule(kind: type[R], given: Mapping[str, Any], names: Mapping[str, str] | None = None) -> R:
+    """The rule; raises ValueError in words, with the argument's name where it is not the field's."""
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        field = field_errors(error, given)[0]
+        name = field.pointer.strip("/")
+        at = (names or {}).get(name, name)
+    raise ValueError(f"{at}: {field.detail}" if at else field.detail)
 
 
 def measure(model: Any, fields: Mapping[str, Any], *, root: Path, url: str | None, cache: Cache | None) -> Erf:

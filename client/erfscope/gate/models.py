@@ -45,7 +45,11 @@ def subjects(gate: Gate, check: Check) -> list[Subject]:
     """The models of a check, each once, in the order they are named; raises ConfigurationError where there is none."""
     found: dict[str, Subject] = {}
     for pattern in check.models:
-        matched = list(_matched(gate, pattern))
+        try:
+            matched = list(_matched(gate, pattern))
+        except (OSError, ValueError) as error:  # a name that no file can have
+            words = error.strerror if isinstance(error, OSError) else error
+            raise check.complaint(f"model {pattern[:100]!r} is no path: {words}", "model") from None
         if not matched:
             raise check.complaint(_nothing(gate, pattern), "model")
         found |= {one.label: one for one in matched}
@@ -70,11 +74,22 @@ def _matched(gate: Gate, pattern: str) -> Iterator[Subject]:
         if (gate.root / pattern).is_file():
             yield Subject(Path(pattern).as_posix(), gate.root / pattern)
         return
-    for path in sorted(gate.root.glob(pattern)):
-        inside = path.relative_to(gate.root)
+    named, wild = _split(pattern)
+    folder = gate.root / named  # the same where the pattern is absolute
+    for path in sorted(folder.glob(str(wild))):
+        inside = path.relative_to(folder)
         is_hidden = any(part.startswith(".") for part in inside.parts)  # a cache or a forge's folder
         if path.is_file() and path.suffix.lower() in ENDINGS and path != gate.baseline and not is_hidden:
-            yield Subject(inside.as_posix(), path)
+            yield Subject((named / inside).as_posix(), path)
+
+
+def _split(pattern: str) -> tuple[Path, Path]:
+    """The folder that a pattern names outright (`..`, `/models`), and the rest, which has the wild cards."""
+    parts = Path(pattern).parts
+    first = next(n for n, part in enumerate(parts) if WILD.search(part))
+    if odd := [part for part in parts if "**" in part and part != "**"]:
+        raise ValueError(f"** stands alone between slashes, for any folders; in {odd[0]!r} write a single *")
+    return Path(*parts[:first]), Path(*parts[first:])
 
 
 def _is_stored(gate: Gate, pattern: str) -> bool:
@@ -83,6 +98,6 @@ def _is_stored(gate: Gate, pattern: str) -> bool:
 
 def _nothing(gate: Gate, pattern: str) -> str:
     if WILD.search(pattern):
-        return f"model {pattern!r} matches no {' or '.join(ENDINGS)} file below {gate.root}"
+        return f"model {pattern!r} matches no {' or '.join(ENDINGS)} file; paths are relative to {gate.root}"
     found = "is a directory" if (gate.root / pattern).is_dir() else "does not exist"
     return f"model {pattern!r} {found} in {gate.root}; paths are relative to the configuration"

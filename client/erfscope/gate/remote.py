@@ -24,7 +24,11 @@ def from_service(questions: Sequence[Question], means: Means, progress: Progress
     """Each question with its outcome, in order; jobs that nobody waits for any more are canceled."""
     jobs: dict[str, JobHandle | Problem] = {}
     call = _Caller()
-    with Client(means.url) as client, ExitStack() as at_the_end:
+    opened = tried(partial(Client, means.url))
+    if isinstance(opened, Problem):  # an API key that is none
+        yield from ((question, opened) for question in questions)
+        return
+    with opened as client, ExitStack() as at_the_end:
         at_the_end.callback(_cancel_all, jobs)
         for question in questions:
             jobs[question.digest] = call(partial(_submit, client, question))

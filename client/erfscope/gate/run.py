@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from erfscope._errors import ErfscopeError
+from erfscope._files import trouble
 from erfscope.contract.problem import Problem
 from erfscope.gate import baseline as baselines
 from erfscope.gate.answers import ask
@@ -77,16 +78,25 @@ def run(options: Options, progress: Progress = silent) -> Report:
                 gate.file, "no check has a drift rule, so there is nothing to commit a baseline for"
             )
         committed = Baseline() if options.update_baseline else baselines.read(gate.baseline)
+        if options.update_baseline and gate.baseline.is_dir():
+            raise ConfigurationError(gate.file, f"baseline {gate.baseline} is a folder; name a .json file")
         known, refused = _questions(cases)
         outcomes = {**refused, **ask(list(known.values()), options.means, progress)}
         if options.update_baseline:
             is_whole = not options.paths and not any(isinstance(outcome, Problem) for outcome in outcomes.values())
             committed = Baseline() if is_whole else baselines.read(gate.baseline)
             committed = committed.updated(_entries(cases, outcomes))
-            gate.baseline.write_text(committed.dumps(), "utf-8")
+            _commit(gate, committed)
     except ConfigurationError as error:
         return Report((_misconfigured(error),), error.file)
     return _report(gate, cases, outcomes, committed, gate.baseline if options.update_baseline else None)
+
+
+def _commit(gate: Gate, baseline: Baseline) -> None:
+    try:
+        gate.baseline.write_text(baseline.dumps(), "utf-8")
+    except OSError as error:
+        raise ConfigurationError(gate.file, f"the baseline cannot be written: {trouble(error)}") from None
 
 
 def _cases(gate: Gate, paths: Sequence[Path]) -> list[Case]:

@@ -23,8 +23,11 @@ PRESETS: Mapping[str, Callable[[], Architecture]] = {
 def preset(name: str) -> Architecture:
     """The architecture of that name; raises ProblemError invalid-architecture with the nearest names."""
     if name not in PRESETS:
-        near = difflib.get_close_matches(name, PRESETS, n=3, cutoff=0.4) or sorted(PRESETS)
-        raise ProblemError("invalid-architecture", f"there is no preset {name!r}; did you mean {', '.join(near)}?")
+        near = difflib.get_close_matches(name, PRESETS, n=3, cutoff=0)
+        raise ProblemError(
+            "invalid-architecture",
+            f"there is no preset {name!r}; did you mean {', '.join(near)}? `erfscope presets` lists all.",
+        )
     return PRESETS[name]()
 
 

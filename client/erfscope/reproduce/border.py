@@ -64,7 +64,8 @@ def _grid_picture(bench: Bench) -> Picture:
     shot = bench.measure(NET, unit={"grid": [side, side]}, inputs=1, draws=bench.choose(6, 40))
     sizes = np.array([entry.erf.size or 0.0 for entry in shot.result.units]).reshape(side, side)
     caption = f"ERF {sizes.min():.1f} to {sizes.max():.1f} px"
-    png = sheet(f"ERF size by position, {side}×{side} units", [(sizes / sizes.max(), caption)])
+    axes = ("row of the grid", "column of the grid")
+    png = sheet(f"ERF size by position, {side}×{side} units", [(sizes / sizes.max(), caption)], axes=axes)
     return Picture("s18-grid", png, "Each cell is a unit; its colour is the size of its ERF.")
 
 

@@ -39,8 +39,14 @@ def chart(title: str, x: Axis, y: Axis, series: Sequence[Series]) -> bytes:
     return drawing.render_chart(title, axis(x), axis(y), [drawing.Series(*one) for one in series])
 
 
-def sheet(title: str, panels: Sequence[tuple[Map, str]], *, columns: int = 4) -> bytes:
+def sheet(
+    title: str,
+    panels: Sequence[tuple[Map, str]],
+    *,
+    columns: int = 4,
+    axes: tuple[str, str] = ("y (px)", "x (px)"),
+) -> bytes:
     """Maps side by side, each with its caption, as PNG bytes."""
     from erfscope_picture import sheet as drawing
 
-    return drawing.render_sheet(title, [drawing.Panel(*panel) for panel in panels], columns=columns)
+    return drawing.render_sheet(title, [drawing.Panel(*panel) for panel in panels], columns=columns, axes=axes)

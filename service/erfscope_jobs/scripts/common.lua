@@ -151,7 +151,10 @@ local function use_job(id)
   end)
 end
 
-local function expire(id) close(id, 'expired', 'problem', a.deadline_problem) end
+local function expire(id)
+  local outages = field(field(id, 'parent') or id, 'outages')
+  close(id, 'expired', 'problem', outages and a.outages_problem or a.deadline_problem)
+end
 
 -- A split job has come as far as its shards on average; a shard that is run again does not turn that back.
 local function tell_share(id)

@@ -9,7 +9,7 @@ from erfscope.contract.advice import AdviceJob
 from erfscope_jobs.log import note
 from erfscope_service.advice import examples, service
 from erfscope_service.bodies import json_body, json_response
-from erfscope_service.preferences import idempotency_key_of, seconds_to_wait
+from erfscope_service.preferences import IdempotencyHeader, idempotency_key_of, seconds_to_wait
 from erfscope_service.problems import of_submission, of_tenant
 from erfscope_service.services import ServicesDep, TenantDep
 
@@ -31,7 +31,7 @@ async def submit(
     request: Request,
     services: ServicesDep,
     tenant: TenantDep,
-    idempotency_key: Annotated[str | None, Header(description="Repeat a submission safely.")] = None,
+    idempotency_key: IdempotencyHeader = None,
 ) -> Response:
     """Of a spec or a stored model: the ERF along depth, idle layers, and the smallest changes that reach `want`.
 

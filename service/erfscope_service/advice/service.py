@@ -47,7 +47,7 @@ async def submit(services: Services, tenant: str, request: AdviceRequest, key: s
             question=asks,
             blobs=(sha256,) if sha256 else (),
             candidates=tuple(known.digest(asks) for known in await services.ledger.fingerprints()),
-            idempotency=Idempotency(key, hashlib.sha256(canonical(asked)).hexdigest()) if key else None,
+            idempotency=Idempotency(f"advice {key}", hashlib.sha256(canonical(asked)).hexdigest()) if key else None,
         )
     )
     if submitted.record.status is Status.QUEUED:

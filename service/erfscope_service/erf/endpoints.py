@@ -16,7 +16,7 @@ from erfscope_picture import COLORMAPS
 from erfscope_service.caching import etag, immutable_headers, not_modified
 from erfscope_service.erf import events, examples, figures, service, submission
 from erfscope_service.erf.view import json_of
-from erfscope_service.preferences import idempotency_key_of, seconds_to_wait
+from erfscope_service.preferences import IdempotencyHeader, idempotency_key_of, seconds_to_wait
 from erfscope_service.problems import of_submission, of_tenant
 from erfscope_service.services import ServicesDep, TenantDep
 
@@ -47,9 +47,7 @@ async def submit(
     request: Request,
     services: ServicesDep,
     tenant: TenantDep,
-    idempotency_key: Annotated[
-        str | None, Header(description="Repeat a submission safely: the same key answers with the same job.")
-    ] = None,
+    idempotency_key: IdempotencyHeader = None,
 ) -> Response:
     """Measure an ONNX file (multipart), a stored one, or an architecture spec (JSON).
 

@@ -17,6 +17,12 @@ from erfscope_service.erf.view import job_of
 from erfscope_service.services import Services
 from erfscope_service.stored import FILE, MODEL, require
 
+NO_RESULT = {
+    Status.QUEUED: "wait for it at /erf/{id}",
+    Status.RUNNING: "wait for it at /erf/{id}",
+    Status.CANCELED: "submit it again to have one",
+}
+
 
 async def submit(services: Services, tenant: str, asked: Asked, key: str | None, *, settle: bool = True) -> Record:
     """Record the job, unless it is there already, and ring for a worker; `settle` as in the ledger's `submit`.
@@ -118,6 +124,6 @@ async def succeeded(services: Services, tenant: str, id: str) -> tuple[Record, s
     record = await look(services, tenant, id)
     job = await asyncio.to_thread(job_of, record)
     if job.result is None:
-        hint = "its error is at" if record.status.is_terminal else "wait for it at"
-        raise ProblemError("conflict", f"The job is {record.status}, it has no result; {hint} /erf/{id}.")
+        hint = NO_RESULT.get(record.status, "its error is at /erf/{id}").format(id=id)
+        raise ProblemError("conflict", f"The job is {record.status}, it has no result; {hint}.")
     return record, job.model.name, job.result

@@ -12,7 +12,7 @@ from erfscope.contract.problem import FieldError, ProblemError
 from erfscope.contract.request import ErfRequest
 from erfscope_jobs.blobs import Blob
 from erfscope_jobs.digest import canonical
-from erfscope_service.bodies import JSON, media_type_of, shaped
+from erfscope_service.bodies import JSON, media_type_of, refuse_encoded, shaped
 from erfscope_service.edge import strict_json
 from erfscope_service.services import Services
 from erfscope_service.upload.form import Form, read_form
@@ -47,6 +47,7 @@ async def read(http: Request, services: Services) -> Asked:
             `invalid-architecture`.
     """
     readers = {MULTIPART: _read_multipart, JSON: _read_json}
+    refuse_encoded(http.headers)
     given = media_type_of(http.headers)
     if given not in readers:
         raise ProblemError(

@@ -25,12 +25,11 @@ async def live(response: Response) -> dict[str, str]:
 async def ready(response: Response, services: ServicesDep) -> Health:
     """200 when jobs can be taken: store and blobs answer. `workers` says how many work on them."""
     response.headers["Cache-Control"] = "no-store"
-    (redis, workers), blobs = await asyncio.gather(_redis(services), services.blobs_probe.is_up())
-    if not (redis and blobs):
-        parts = (("the job store", redis), ("the blob store", blobs))
-        away = " and ".join(name for name, is_up in parts if not is_up)
-        raise ProblemError("unavailable", f"Not ready: no answer from {away}.", redis=redis, blobs=blobs)
-    return Health(status="ready", redis=redis, blobs=blobs, workers=workers, version=__version__)
+    (redis, workers), ailment = await asyncio.gather(_redis(services), services.blobs_probe.ailment())
+    if ailment or not redis:
+        why = [*([] if redis else ["no answer from the job store."]), *([ailment] if ailment else [])]
+        raise ProblemError("unavailable", f"Not ready: {' '.join(why)}", redis=redis, blobs=not ailment)
+    return Health(status="ready", redis=redis, blobs=True, workers=workers, version=__version__)
 
 
 async def _redis(services: Services) -> tuple[bool, int]:

@@ -13,17 +13,17 @@ class BlobProbe:
 
     def __init__(self, store: BlobStore) -> None:
         self._store = store
-        self._look: asyncio.Task[bool] | None = None
+        self._look: asyncio.Task[str] | None = None
 
-    async def is_up(self) -> bool:
-        """Whether the store takes a file."""
+    async def ailment(self) -> str:
+        """Why the store takes no file, in words; empty where it does."""
         if self._look is None or self._look.done():
-            self._look = asyncio.create_task(asyncio.to_thread(self._takes_a_file))
+            self._look = asyncio.create_task(asyncio.to_thread(self._ails))
         return await asyncio.shield(self._look)  # one who goes away takes nothing from the others
 
-    def _takes_a_file(self) -> bool:
+    def _ails(self) -> str:
         try:
             self._store.check()
-        except ProblemError:
-            return False
-        return True
+        except ProblemError as error:
+            return error.problem.detail
+        return ""

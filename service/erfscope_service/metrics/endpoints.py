@@ -47,7 +47,8 @@ class _Ledger(Collector):
         events = CounterMetricFamily(
             "erfscope_job_events",
             "What happened to jobs since the store began: submitted, cached (hits), succeeded, failed, canceled, "
-            "expired, crashes (child deaths), lapses (lost leases), rung, …",
+            "expired, crashes (child deaths), lapses (lost leases), "
+            "outages (of the file store), rung, …",
             labels=["event"],
         )
         for event, count in sorted(counters.items()):

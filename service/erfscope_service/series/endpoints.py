@@ -12,7 +12,7 @@ from erfscope.contract.series import Series
 from erfscope_jobs.log import note
 from erfscope_picture import render_trend
 from erfscope_service.bodies import json_body, json_response
-from erfscope_service.preferences import idempotency_key_of, seconds_to_wait
+from erfscope_service.preferences import IdempotencyHeader, idempotency_key_of, seconds_to_wait
 from erfscope_service.problems import of_submission, of_tenant
 from erfscope_service.series import examples, expand, service
 from erfscope_service.services import ServicesDep, TenantDep, count_beyond
@@ -36,7 +36,7 @@ async def submit(
     request: Request,
     services: ServicesDep,
     tenant: TenantDep,
-    idempotency_key: Annotated[str | None, Header(description="Repeat a submission safely.")] = None,
+    idempotency_key: IdempotencyHeader = None,
 ) -> Response:
     """Checkpoints of a training (`models`), or one spec with a parameter at several values (`sweep`).
 

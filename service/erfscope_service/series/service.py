@@ -21,6 +21,7 @@ from erfscope_service.erf import service as erf
 from erfscope_service.series.expand import Point
 from erfscope_service.services import Services
 
+GONE = "This point's job is gone: it was removed, or its time to live has passed. Submit it again to have its numbers."
 AT_ONCE = 8  # records that are read at a time
 
 
@@ -30,7 +31,8 @@ async def submit(
     """Submit every point, then write down that they belong together.
 
     A point that is refused stops the rest; what was submitted before is an ordinary job, and is found again by the
-    same question. A key makes the series repeatable, and each of its jobs.
+    same question. A key makes the series repeatable, and each of its jobs (by a key that no caller can give: it has a
+    space).
     """
     id = _id_of(tenant, key) if key else new_id()
     body = hashlib.sha256(canonical(wanted.model_dump(mode="json"))).hexdigest()
@@ -59,7 +61,7 @@ async def _submit_points(services: Services, tenant: str, points: Sequence[Point
     jobs = []
     for n, point in enumerate(points):
         try:
-            job = await erf.submit(services, tenant, point.asked, f"{key}/{n}" if key else None, settle=False)
+            job = await erf.submit(services, tenant, point.asked, f"series {key}/{n}" if key else None, settle=False)
         except ProblemError as error:
             raise _of_point(error, n) from None
         jobs.append(job.id)
@@ -129,8 +131,10 @@ def _series(id: str, payload: dict[str, Any], records: Sequence[Record | None]) 
 
 def _point(stored: dict[str, Any], record: Record | None, metrics: Sequence[str]) -> SeriesPoint:
     point = SeriesPoint(**stored, status=record.status if record else Status.EXPIRED)
-    if record is None or not record.result:
-        return point if record is None else point.model_copy(update={"error": record.problem})
+    if record is None:
+        return point.model_copy(update={"error": ProblemError("not-found", GONE).problem})
+    if not record.result:
+        return point.model_copy(update={"error": record.problem})
     result = ErfResult.model_validate_json(record.result)
     flat = flatten(result)
     return point.model_copy(

@@ -58,6 +58,8 @@ def _refuse(name: str, sinks: dict[str, BlobSink | Buffer]) -> None:
 
 async def _finish(sinks: dict[str, BlobSink | Buffer], name: str) -> Form:
     model, request = sinks.get("model"), sinks.get("request")
+    if isinstance(model, BlobSink) and not model.size:
+        raise ProblemError("bad-request", "The form's part 'model' is empty; send the ONNX file's bytes.")
     return Form(
         model=await model.commit() if isinstance(model, BlobSink) else None,
         name=name,

@@ -6,7 +6,7 @@ from typing import Any
 from python_multipart.multipart import parse_options_header
 
 from erfscope.contract.problem import ProblemError
-from erfscope_service.bodies import media_type_of
+from erfscope_service.bodies import media_type_of, refuse_encoded
 from erfscope_service.upload.form import clean_name
 
 BINARY = "application/octet-stream"
@@ -14,7 +14,8 @@ ONNX = ("application/onnx", "application/x-onnx", "application/x-protobuf", "app
 
 
 def require_media_type(headers: Mapping[str, str], accepted: Sequence[str]) -> None:
-    """415 for a Content-Type that is not one of `accepted`; none at all is fine."""
+    """415 for a compressed body or a Content-Type that is not one of `accepted`; none at all is fine."""
+    refuse_encoded(headers)
     given = media_type_of(headers)
     if given and given not in accepted:
         raise ProblemError(

@@ -48,8 +48,18 @@ def test_what_never_reaches_gives_its_largest_valid_member() -> None:
     assert found is not None
     assert found.change == 4
     assert smallest(Steps((0, 0)), 100, float) is None
-    assert [trial.change for trial in search([Steps((1, 3)), Steps((2, 9)), Steps((0,))], 100, float, 2)] == [9, 3]
-    assert [trial.change for trial in search([Steps((1, 3)), Steps((2, 9))], 5, float, 2)] == [9]
+    assert [trial.change for trial in search([Steps((1, 3)), Steps((2, 9)), Steps((0,))], 100, 0, float, 2)] == [9, 3]
+    assert [trial.change for trial in search([Steps((1, 3)), Steps((2, 9))], 5, 0, float, 2)] == [9]
+
+
+def test_sizes_that_fall_again_are_searched_to_the_end() -> None:
+    """A wide dilation leaves holes: the largest change is not the one of the largest size."""
+    assert [trial.change for trial in search([Steps((5, 8, 2)), Steps((3, 1))], 7, 4, float, 2)] == [8]
+    assert [trial.change for trial in search([Steps((5, 6, 2)), Steps((3, 1))], 7, 4, float, 2)] == [6]
+
+
+def test_what_is_no_larger_than_without_a_change_is_not_found() -> None:
+    assert search([Steps((1, 3)), Steps((2, 4))], 100, 4, float, 2) == []
 
 
 def test_one_of_each_kind_comes_first() -> None:

@@ -98,15 +98,22 @@ def test_active_dropout_is_an_expectation_too(squares: Any) -> None:
 
 
 def test_statistics_are_those_of_a_gaussian_gradient(squares: Any) -> None:
-    rms, _ = squares(_layers(None), [SIDE])
+    rms, found = squares(_layers(None), [SIDE])
+    assert not any("statistic" in note for note in found.provenance.notes)
     for statistic, factor in (("abs", (2 / np.pi) ** 0.5), ("relu", (2 * np.pi) ** -0.5)):
-        m, _ = squares(_layers(None), [SIDE], average={"statistic": statistic})
+        m, found = squares(_layers(None), [SIDE], average={"statistic": statistic})
+        assert any(f"statistic '{statistic}' is that of a Gaussian" in note for note in found.provenance.notes)
         np.testing.assert_allclose(np.sqrt(m), factor * np.sqrt(rms), rtol=1e-12)
 
 
 @pytest.mark.parametrize(
     ("fields", "words"),
-    [({"average": {"statistic": "signed"}}, "expectation 0"), ({"protocol": "replknet"}, "sampled gradients")],
+    [
+        ({"average": {"statistic": "signed"}}, "expectation 0"),
+        ({"protocol": "replknet"}, "sampled gradients"),
+        ({"average": {"weights": 5}}, r"average.weights > 1 \(draws\) is for sampled gradients"),
+        ({"average": {"until": {}}}, "average.until is for sampled gradients"),
+    ],
 )
 def test_what_has_no_expectation_is_refused(squares: Any, fields: dict[str, Any], words: str) -> None:
     with pytest.raises(ProblemError, match=words) as error:

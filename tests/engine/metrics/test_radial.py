@@ -38,3 +38,32 @@ def test_marginals_say_where_they_start(centered):
     y, x = measure_map(m, centered((6, 8))).radial.marginals
     assert (y.start, y.step, y.share) == (2, 1, [0.25, 0.75])
     assert (x.start, x.step, x.share) == (5, 1, [1.0])
+
+
+def test_a_pixel_is_a_square(centered):
+    """Its mass lies evenly on it: half within the circle of area 1/2, π/4 within the one that touches its sides."""
+    m = np.zeros((9, 9))
+    m[4, 4] = 1
+    radial = measure_map(m, centered((9, 9))).radial
+    assert radial.r50 == pytest.approx(math.sqrt(0.5 / math.pi), abs=0.005)
+    assert radial.r90 == pytest.approx(0.558, abs=0.005)
+    assert (radial.radius, radial.cumulative) == ([0.5], [pytest.approx(math.pi / 4, abs=0.005)])
+
+
+def test_small_fields_have_no_bias(centered):
+    """Five 3×3 boxes convolved, against the same pixels cut into 41 × 41 parts."""
+    line = np.ones(1)
+    for _ in range(5):
+        line = np.convolve(line, np.ones(3))
+    m = np.zeros((21, 21))
+    m[5:16, 5:16] = np.outer(line, line)
+    radial = measure_map(m, centered((21, 21))).radial
+    offset = (np.arange(11 * 41) - (11 * 41 - 1) / 2) / 41
+    fine = np.repeat(line, 41)
+    distance = np.hypot.outer(offset, offset).ravel()
+    order = np.argsort(distance)
+    held = np.cumsum(np.outer(fine, fine).ravel()[order])
+    exact = [distance[order][np.searchsorted(held, share * held[-1])] for share in (0.5, 0.9, 0.99)]
+    assert [radial.r50, radial.r90, radial.r99] == pytest.approx(exact, abs=0.004)
+    within = held[np.searchsorted(distance[order], 0.5)] / held[-1]
+    assert radial.cumulative[0] == pytest.approx(within, abs=0.001)

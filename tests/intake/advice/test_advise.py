@@ -35,7 +35,7 @@ def advice() -> Advice:
 def test_the_profile_says_what_each_layer_adds(advice: Advice) -> None:
     assert [row.trf_size for row in advice.layers] == [[3, 3], [3, 3], [5, 5], [5, 5], [7, 7], [7, 7], [7, 7]]
     convs = [row for row in advice.layers if row.operator == "conv"]
-    assert [row.adds for row in convs[:2]] == [2.0, 2.0]
+    assert [row.adds for row in convs[:2]] == pytest.approx([2.0, 2.0])
     assert advice.layers[-1].adds == pytest.approx(0, abs=1e-9)
     assert not any(row.idle for row in advice.layers), "a 1×1 convolution is not meant to add anything"
     assert advice.erf_analytic == convs[-1].erf_size
@@ -90,6 +90,27 @@ def test_a_layer_that_adds_nothing_is_named() -> None:
     assert found.erf_measured is None
 
 
+def test_equal_layers_of_a_line_add_about_the_same() -> None:
+    """Sizes of a line are whole pixels, so a count of them stays and jumps by 2 in turn."""
+    line = {**SPEC, "input": {"channels": 1, "size": [101]}, "layers": [{**CONV, "out_channels": 1}] * 24}
+    found = advise(AdviceRequest.model_validate({"model": {"architecture": line}, "want": 20, "verify": 0}))
+    adds = [row.adds for row in found.layers if row.adds is not None]
+    assert not any(row.idle for row in found.layers)
+    assert adds[:3] == pytest.approx([2.0] * 3)
+    assert min(adds[12:]) > 0.6 * max(adds[12:])
+
+
+def test_an_input_that_is_made_larger_is_said() -> None:
+    asked = {"model": {"architecture": SPEC}, "want": 12, "verify": 0}
+    large = advise(AdviceRequest.model_validate(asked))
+    assert large.input_shape == [3, 48, 48]
+    assert not any("larger than the spec's own" in note for note in large.notes)
+    small = {**SPEC, "input": {"channels": 3, "size": [21, 21]}}
+    found = advise(AdviceRequest.model_validate({**asked, "model": {"architecture": small}}))
+    assert found.input_shape == [3, 32, 32]
+    assert any("32×32 here, larger than the spec's own 21×21" in note for note in found.notes)
+
+
 def test_what_cannot_be_reached_says_so() -> None:
     asked = {"model": {"architecture": {**SPEC, "layers": [{**CONV, "padding": "valid"}]}}, "want": 400, "verify": 0}
     found = advise(AdviceRequest.model_validate(asked))
@@ -138,6 +159,14 @@ def test_a_model_is_dilated_with_its_own_weights(onnx_file: Path) -> None:
     assert (best.added_macs, best.added_parameters) == (0, 0)
     assert best.erf_measured == pytest.approx(best.erf_analytic, rel=0.3)
     assert all(edit.layer in ("/conv0", "/conv1", "/conv2") for edit in best.edits)
+    assert any("only dilations can change" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("want", [9, 16, 30, 200])
+def test_no_change_is_worse_than_none(onnx_file: Path, want: float) -> None:
+    asked = {"model": {"sha256": "0" * 64}, "want": want, "verify": 0}
+    found = advise(AdviceRequest.model_validate(asked), onnx_file)
+    assert all(change.erf_analytic > found.erf_analytic for change in found.changes)
 
 
 def test_dilating_keeps_sizes_and_weights(onnx_file: Path) -> None:

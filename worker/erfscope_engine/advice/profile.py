@@ -3,12 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
+from numpy.typing import NDArray
 from torch import Tensor
 
 from erfscope.contract.advice import AdviceLayer
 from erfscope.contract.result import LayerProfile
 from erfscope_engine.layers import Layer, Traced
+from erfscope_engine.metrics import Geometry
+from erfscope_engine.metrics.luo import pixels_around, sizes
+from erfscope_engine.metrics.patch import cut
 from erfscope_engine.tape import Entry, Ref, Tape
 
 IDLE = 0.01  # share of its ERF that a layer must add
@@ -60,15 +65,19 @@ def _parameters(entry: Entry) -> int:
     return sum(prod(n for n, stride in zip(t.shape, t.stride(), strict=True) if stride != 0 or n == 1) for t in held)
 
 
-def profile_of(traced: Traced, rows: Sequence[LayerProfile]) -> list[AdviceLayer]:
-    """Each measured layer with what it adds to the largest ERF among the layers that it reads."""
+def profile_of(
+    traced: Traced, rows: Sequence[LayerProfile], maps: Sequence[NDArray[Any]] | NDArray[Any]
+) -> list[AdviceLayer]:
+    """Each measured layer with what it adds to the largest ERF among the layers that it reads; `maps` are the rows'."""
     values = {layer.name: layer.value for layer in traced.layers}
     known = {values[row.name]: row for row in rows if row.name in values}
+    smooth = {values[row.name]: _smooth_size(row, m) for row, m in zip(rows, maps, strict=True) if row.name in values}
     found = []
     for value, row in known.items():
-        before = [known[index] for index in _read_by(traced.tape, value, set(known))]
-        sizes = [one.erf_size for one in before if one.erf_size is not None]
-        adds = None if row.erf_size is None else row.erf_size - max(sizes, default=1.0)
+        readable = _read_by(traced.tape, value, set(known))
+        before, size = [known[index] for index in readable], smooth[value]
+        largest = max((n for index in readable if (n := smooth[index]) is not None), default=1.0)
+        adds = None if size is None else size - largest
         grew = all(prod(row.trf_size) > prod(one.trf_size) for one in before)
         idle = grew and adds is not None and adds < IDLE * (row.erf_size or 0.0)
         found.append(
@@ -77,6 +86,13 @@ def profile_of(traced: Traced, rows: Sequence[LayerProfile]) -> list[AdviceLayer
             )
         )
     return found
+
+
+def _smooth_size(row: LayerProfile, m: NDArray[Any]) -> float | None:
+    """ERF size that grows with every layer: a count of whole pixels would call every second of equal layers idle."""
+    assert row.trf is not None  # every measured row has one
+    geometry = Geometry(tuple(row.trf.center), tuple(row.trf.box), m.shape, tuple(row.trf.stride))
+    return sizes(cut(m, geometry), pixels_around).size
 
 
 def _read_by(tape: Tape, value: int, named: set[int]) -> set[int]:

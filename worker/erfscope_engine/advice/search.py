@@ -1,6 +1,6 @@
 """The search for the smallest change that reaches a wanted size: pure, over families of growing changes."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -64,12 +64,42 @@ def _trial(family: Growing[K], n: int, size_of: Callable[[K], float | None]) -> 
     return None if change is None or size is None else Trial(change, size)
 
 
+def nearest(family: Growing[K], want: float, size_of: Callable[[K], float | None]) -> Trial[K] | None:
+    """The first member that reaches `want`, else the one of the largest size, by looking at all of them.
+
+    Sizes need not grow along a family: a wide dilation leaves holes in the map, and the border cuts it off.
+    """
+    best: Trial[K] | None = None
+    for n in range(family.size):
+        trial = _trial(family, n, size_of)
+        if trial is not None and (best is None or trial.size > best.size):
+            best = trial
+        if best is not None and best.size >= want:
+            break
+    return best
+
+
 def search(
-    families: Iterable[Growing[K]], want: float, size_of: Callable[[K], float | None], enough: int
+    families: Sequence[Growing[K]],
+    want: float,
+    now: float,
+    size_of: Callable[[K], float | None],
+    enough: int,
+    done: Callable[[float], None] = lambda share: None,
 ) -> list[Trial[K]]:
-    """The smallest member of each family that reaches `want`; where no family does, the `enough` nearest."""
-    found = [trial for family in families if (trial := smallest(family, want, size_of)) is not None]
-    reaching = [trial for trial in found if trial.size >= want]
+    """The smallest member of each family that reaches `want`; where none does, the `enough` nearest to it.
+
+    A change that is no larger than `now`, the size without any, is never among them. `done` hears the share looked at.
+    """
+    for look in (smallest, nearest):  # quick; then thorough, where that finds few
+        found = list[Trial[K]]()
+        for n, family in enumerate(families):
+            done(n / len(families))
+            trial = look(family, want, size_of)
+            found += [] if trial is None or trial.size <= now else [trial]
+        reaching = [trial for trial in found if trial.size >= want]
+        if len(reaching) >= enough:
+            break
     return reaching or sorted(found, key=lambda trial: -trial.size)[:enough]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -12,6 +12,7 @@ from erfscope.contract.architecture import Architecture, infer
 from erfscope.contract.problem import ProblemError
 
 Json = dict[str, Any]
+T = TypeVar("T")
 FACTORS = (2, 3, 4, 6, 8, 12, 16, 24, 32)  # of a dilation
 WIDER = (2, 4, 6, 8, 12, 16, 24)  # added to a kernel size
 STRIDES = (2, 4)
@@ -63,15 +64,15 @@ def families(architecture: Architecture, shape: Sequence[int] | None, *, in_plac
     spots = list(_spots(tree["layers"], ("layers",), ""))
     convs = [spot for spot in spots if spot.layer["type"] == "conv" and _widest(spot.layer["kernel_size"]) > 1]
     make = _Maker(tree, shape)
-    alone = [[spot] for spot in _spread(convs, SINGLES)]
+    alone = [[spot] for spot in spread(convs, SINGLES)]
     suffixes = [convs[-n:] for n in _powers(len(convs))]
     found = [make.family("dilation", group, FACTORS, _dilated) for group in [*alone, *suffixes]]
     found += [make.doubling(convs)] if len(convs) > 1 else []
     every = [convs] if len(convs) > 1 else []
     found += [make.family("kernel_size", group, WIDER, _wider) for group in [*alone[: SINGLES // 2], *every]]
-    found += [make.family("stride", [spot], STRIDES, _strided) for spot in _spread(convs, SINGLES // 2)]
+    found += [make.family("stride", [spot], STRIDES, _strided) for spot in spread(convs, SINGLES // 2)]
     blocks = [spot for spot in spots if _can_repeat(spot) and not (in_place and spot.layer["type"] != "repeat")]
-    found += [make.deeper(spot) for spot in _spread(blocks, SINGLES)]
+    found += [make.deeper(spot) for spot in spread(blocks, SINGLES)]
     return found
 
 
@@ -81,11 +82,11 @@ def _powers(count: int) -> list[int]:
     return [*found, count] if count > 1 else []
 
 
-def _spread(spots: list[Spot], most: int) -> list[Spot]:
+def spread(items: list[T], most: int) -> list[T]:
     """At most so many, evenly spread."""
-    if len(spots) <= most:
-        return spots
-    return [spots[i * (len(spots) - 1) // (most - 1)] for i in range(most)]
+    if len(items) <= most:
+        return items
+    return [items[i * (len(items) - 1) // (most - 1)] for i in range(most)]
 
 
 def _spots(layers: list[Json], keys: tuple[str | int, ...], path: str) -> Iterator[Spot]:

@@ -33,6 +33,7 @@ Answer = tuple[ErfResult, NDArray[Any], Stack | None, Stack | None]  # a Measure
 EXPECTED = {"drawn": "the expectation is over weights drawn by their schemes, independently",
             "given": "given weights are squared: the expectation is over independent signs of them"}  # fmt: skip
 SIGNED = "the channel sum is taken as its expectation over random signs of the channels"
+GAUSSIAN = "statistic '{statistic}' is that of a Gaussian gradient of the expected square"
 NORMAL = math.sqrt(2 / math.pi)  # E|g| of a Gaussian of variance 1
 
 # From expected squares (channels first) to a map; a Gaussian gradient is taken for what is no mean square.
@@ -88,6 +89,13 @@ def _refuse(request: ErfRequest) -> None:
             "unsupported-feature",
             "average.statistic 'signed' has the expectation 0 under method 'analytic'; ask for rms or abs.",
         )
+    if request.average.weights > 1 or request.average.until is not None:
+        asked = "until" if request.average.until is not None else "weights > 1 (draws)"
+        raise ProblemError(
+            "unsupported-feature",
+            f"average.{asked} is for sampled gradients, and method 'analytic' samples nothing: its expectation is over "
+            "all draws at once. Leave it out, or use method 'gradient'.",
+        )
     if request.protocol == "replknet":
         raise ProblemError(
             "unsupported-feature",
@@ -112,7 +120,9 @@ def _measured(
         rows = _maps(order, [(one, center_of(one)) for one in traced.layers], briefly=True)
         profile = [row for row in rows if row is not None]
     signed = [SIGNED] if request.target.channels == "sum" else []
-    words = (EXPECTED["drawn" if drawn else "given"], *signed, *order.notes)
+    statistic = request.average.statistic
+    taken = [] if statistic is Statistic.RMS else [GAUSSIAN.format(statistic=statistic.value)]
+    words = (EXPECTED["drawn" if drawn else "given"], *taken, *signed, *order.notes)
     said = (*network.notes, *(f"Analytic: {word}." for word in words))
     traced = replace(traced, network=replace(network, notes=said))
     units_map, layers_map = stacked(units), stacked(profile)

@@ -4,8 +4,9 @@ Coordinates are pixel-centre coordinates: pixel i spans [i - 0.5, i + 0.5], so a
 pixel indices is centred at (lo + hi - 1) / 2 and an input of n pixels spans [-0.5, n - 0.5].
 """
 
-import math
 from dataclasses import dataclass
+
+from erfscope.contract.roots import geometric_mean
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,3 @@ class Geometry:
     def nearest_center(self) -> tuple[float, ...]:
         """The projected centre, clamped to the centres of the input's outermost pixels."""
         return tuple(min(max(c, 0.0), n - 1.0) for c, n in zip(self.center, self.shape, strict=True))
-
-
-def geometric_mean(sides: list[int] | tuple[int, ...]) -> float:
-    """Geometric mean of the sides of a box; exact where they are equal."""
-    if len(set(sides)) == 1:
-        return float(sides[0])
-    return float(math.prod(sides) ** (1 / len(sides)))

@@ -11,10 +11,12 @@ import numpy as np
 from scipy.ndimage import map_coordinates
 
 from erfscope.contract.result import Erf
+from erfscope.contract.roots import root
 from erfscope_engine.metrics.patch import Patch
 
 TWO_SIGMA = 1 - 0.9545
 ONE_SIGMA = 1 - 0.6827
+TINY = 1e-300
 
 Count = Callable[[Patch, float], float]
 
@@ -62,10 +64,19 @@ def pixels_about(patch: Patch, level: float) -> float:
     return float(np.clip((patch.values / level - 0.75) / 0.5, 0.0, 1.0).sum())
 
 
+def pixels_around(patch: Patch, level: float) -> float:
+    """Mean number of pixels above a level, over levels from level / e to level · e (evenly in their logarithm).
+
+    On a smooth map it grows with every layer, where a count of whole pixels stays and jumps in turn.
+    """
+    heights = np.log(np.maximum(patch.values / level, TINY))
+    return float(np.clip((heights + 1) / 2, 0.0, 1.0).sum())
+
+
 def _side(patch: Patch, count: Count, level: float) -> float | None:
     if level <= 0:
         return None
-    return float(count(patch, level) ** (1 / patch.geometry.rank))
+    return root(count(patch, level), patch.geometry.rank)
 
 
 def _ratio(size: float | None, side: float) -> float | None:

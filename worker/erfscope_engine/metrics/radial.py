@@ -1,6 +1,7 @@
 """Mass by distance from the projected centre, and by axis."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,34 +11,56 @@ from erfscope_engine.metrics.patch import Array, Patch
 
 RADII = {"r50": 0.50, "r90": 0.90, "r99": 0.99}
 EMPTY = 1e-9  # pixels in a bin, by rounding alone
-MOST_BINS = 512  # of a curve in the answer; the radii themselves are read from bins of one pixel
+MOST_BINS = 512  # of a curve in the answer; the radii themselves are read from rings of a pixel at most
+FINEST, FINE_PARTS = 16, 1 << 16  # a pixel is cut into so many parts per axis, a map into about so many in all
+
+
+@dataclass(frozen=True)
+class _Rings:
+    """Mass and area by distance from the projected centre, in rings of width 1 / `cut`."""
+
+    mass: Array
+    area: Array
+    cut: int
 
 
 def radial(patch: Patch) -> Radial:
     """Radii that hold 50, 90 and 99 % of the mass, the radial profile and the marginals.
 
-    Bins are [k, k + 1) pixels from the centre; a pixel at distance r is spread over [r - 0.5, r + 0.5], and
-    a radius is interpolated within its bin. Curves longer than 512 entries are binned more coarsely; bins
-    without pixels are left out.
+    The mass of a pixel lies evenly on its square, which is cut into parts where the map is small; a part of side w at
+    distance r is spread over [r - w/2, r + w/2], and a radius is interpolated within its ring of width w. Curves have
+    bins of a pixel, coarser ones where there would be more than 512; bins without pixels are left out.
     """
     if patch.empty:
         return Radial(r50=None, r90=None, r99=None)
-    distance = distances(patch).ravel()
-    mass = _ring_sums(distance, patch.values.ravel())
-    pixels = _ring_sums(distance, np.ones_like(distance))
-    return Radial(**_radii(mass), **_curves(patch, pixels, mass), marginals=_marginals(patch))
+    rings = _rings(patch)
+    return Radial(**_radii(rings), **_curves(patch, rings), marginals=_marginals(patch))
 
 
 def radii(patch: Patch) -> Radial:
     """The radii alone, for resampling."""
     if patch.empty:
         return Radial(r50=None, r90=None, r99=None)
-    return Radial(**_radii(_ring_sums(distances(patch).ravel(), patch.values.ravel())))
+    return Radial(**_radii(_rings(patch)))
 
 
-def distances(patch: Patch) -> Array:
-    """Distance of every pixel centre of the patch from the projected centre, pixels."""
-    squares = [(x - c) ** 2 for x, c in zip(patch.coordinates, patch.geometry.center, strict=True)]
+def _rings(patch: Patch) -> _Rings:
+    rank = patch.geometry.rank
+    cut = int(min(max((FINE_PARTS / patch.values.size) ** (1 / rank), 1), FINEST))
+    distance, mass = cut * _distances(patch, cut).ravel(), patch.values
+    for axis in range(rank):
+        mass = np.repeat(mass, cut, axis=axis)
+    parts = cut**rank
+    return _Rings(_ring_sums(distance, mass.ravel()) / parts, _ring_sums(distance, np.ones_like(distance)) / parts, cut)
+
+
+def _distances(patch: Patch, cut: int) -> Array:
+    """Distance from the projected centre, pixels, of the middles of all pixels' parts, `cut` per pixel and axis."""
+    inside = (np.arange(cut) + 0.5) / cut - 0.5
+    squares = [
+        (np.add.outer(x, inside).ravel() - c) ** 2
+        for x, c in zip(patch.coordinates, patch.geometry.center, strict=True)
+    ]
     total = squares[0]
     for square in squares[1:]:
         total = total[..., None] + square
@@ -45,7 +68,7 @@ def distances(patch: Patch) -> Array:
 
 
 def _ring_sums(distance: Array, weights: Array) -> Array:
-    """Sum of the weights per bin, each spread over one pixel around its distance (none to below 0)."""
+    """Sum of the weights per ring of width 1, each spread over 1 around its distance (none to below 0)."""
     edge = np.floor(distance + 0.5)
     outer = np.where(edge > 0, distance + 0.5 - edge, 1.0) * weights
     ring = edge.astype(np.intp)
@@ -55,28 +78,29 @@ def _ring_sums(distance: Array, weights: Array) -> Array:
     return sums.astype(np.float64, copy=False)
 
 
-def _radii(mass: Array) -> dict[str, float]:
-    cumulative = np.cumsum(mass)
+def _radii(rings: _Rings) -> dict[str, float]:
+    cumulative = np.cumsum(rings.mass)
     found = {}
     for name, share in RADII.items():
         wanted = share * cumulative[-1] * (1 - SLACK)
         last = int(np.searchsorted(cumulative, wanted))
-        found[name] = float(last + 1 - (cumulative[last] - wanted) / mass[last])
+        found[name] = float(last + 1 - (cumulative[last] - wanted) / rings.mass[last]) / rings.cut
     return found
 
 
-def _curves(patch: Patch, pixels: Array, mass: Array) -> dict[str, list[float]]:
+def _curves(patch: Patch, rings: _Rings) -> dict[str, list[float]]:
     """Bin centres, mean of the map (its maximum is 1) and share of the mass within each bin's centre."""
-    width = math.ceil(len(mass) / MOST_BINS)
-    edges = np.arange(0, len(mass), width)
-    area, binned = np.add.reduceat(pixels, edges), np.add.reduceat(mass, edges)
+    width = math.ceil(len(rings.mass) / rings.cut / MOST_BINS)
+    edges = np.arange(0, len(rings.mass), width * rings.cut)
+    area, binned = np.add.reduceat(rings.area, edges), np.add.reduceat(rings.mass, edges)
     seen = area > EMPTY
-    within = (np.cumsum(binned) - binned / 2) / mass.sum()
+    radius = edges[seen] / rings.cut + width / 2
+    held = np.concatenate([[0.0], np.cumsum(rings.mass)])
     profile = binned[seen] / area[seen] / patch.values.max()
     return {
-        "radius": (edges + width / 2)[seen].tolist(),
+        "radius": radius.tolist(),
         "profile": profile.tolist(),
-        "cumulative": within[seen].tolist(),
+        "cumulative": (np.interp(radius * rings.cut, np.arange(len(held)), held) / held[-1]).tolist(),
     }
 
 

@@ -38,6 +38,18 @@ def convolution(call: Call, region: Region) -> Needs:
             yield other, tuple(whole(n) for n in call.shape(other))
 
 
+def leaves_holes(call: Call) -> bool:
+    """Whether a transposed convolution gives outputs that read nothing: its taps do not meet every phase of its stride.
+
+    Regions are intervals: what reads such outputs with gaps of its own may need less than the interval says.
+    """
+    if call.entry.op.overloadpacket.__name__ != "convolution" or not call.arg("transposed"):
+        return False
+    kernel = call.shape(call.arg("weight"))[2:]
+    stride, dilation = (per_axis(call.arg(name), len(kernel)) for name in ("stride", "dilation"))
+    return any(len({d * n % s for n in range(k)}) < s for k, s, d in zip(kernel, stride, dilation, strict=True))
+
+
 def _grouped(channels: Interval, out: int, into: int, groups: int) -> Interval:
     inside = channels.clip(out)
     first, last = inside.lo * groups // out, (inside.hi - 1) * groups // out

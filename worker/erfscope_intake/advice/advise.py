@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -25,6 +26,7 @@ MOST_OF_A_KIND = 3
 GRIDDED = 0.1  # lattice score from which holes in the map are plain
 CONFIDENT = 2.0  # standard errors within which a measured size counts as reaching
 FAILED = "No change reaches the wanted size; those listed come nearest."
+NONE_NEARER = "Of {tried} changes that were looked at, none comes nearer to the wanted size than the network as it is."
 MARGIN = "The expected size is {share:.0%} above the measured one here; changes are chosen for {goal:.1f} expected."
 CLIPPED = "The input is smaller than twice the wanted size: sizes near it are clipped."
 WORDS = {
@@ -106,16 +108,17 @@ def _subject(request: AdviceRequest, model: Path | None) -> Subject:
 def _advice(work: _Work) -> Advice:
     work.progress("profile", 0.0)
     quick = work.subject.network(None, quick=True, place=work.device)
-    base = measure_network(quick, work.analytic.model_copy(update={"layers": "all"})).result
-    rows = profile_of(trace_network(quick, work.request.layer, samples=1)[0], base.layers)
+    profile = measure_network(quick, work.analytic.model_copy(update={"layers": "all"}))
+    base, maps = profile.result, profile.layers_map
+    rows = profile_of(trace_network(quick, work.request.layer, samples=1)[0], base.layers, [] if maps is None else maps)
     now, want, size = _state(work, None), work.request.want, base.erf.size or 0.0
     measured = _measured(work, None) if work.request.verify else _Size(None, None)
     goal = want * max(size / measured.size, 1.0) if measured.size else want
     tried = list[Changed]()
-    found = [] if _reaches(size, measured, want) else _searched(work, goal, tried)
+    found = [] if _reaches(size, measured, want) else _searched(work, goal, size, tried)
     priced = _ranked(((trial.change, _change(work, trial, goal, now)) for trial in found), now)
     looked = _ranked(((changed, _looked_at(work, changed, change)) for changed, change in priced), now)
-    changes = _verified(work, looked)
+    changes = [one for one in _verified(work, looked) if _nearer(one, measured)]
     return Advice(
         layer=base.layer.name,
         want=want,
@@ -131,18 +134,25 @@ def _advice(work: _Work) -> Advice:
         layers=rows,
         changes=changes,
         tried=len(tried),
-        notes=_notes(base, changes, want, goal),
+        notes=[*work.subject.notes, *_notes(base, changes, want, goal, len(tried))],
         engine=__version__,
         torch=torch.__version__,
     )
 
 
-def _notes(base: ErfResult, changes: list[Change], want: float, goal: float) -> list[str]:
+def _nearer(change: Change, now: _Size) -> bool:
+    """Whether a change that was measured does better than none."""
+    return change.reaches or None in (change.erf_measured, now.size) or (change.erf_measured or 0) > (now.size or 0)
+
+
+def _notes(base: ErfResult, changes: list[Change], want: float, goal: float, tried: int) -> list[str]:
     notes = list(base.provenance.notes)
     if changes and goal > want:
         notes.append(MARGIN.format(share=goal / want - 1, goal=goal))
     if changes and not any(change.reaches for change in changes):
         notes.append(FAILED)
+    if tried and not changes:
+        notes.append(NONE_NEARER.format(tried=tried))
     if min(base.input_shape[1:]) < 2 * want:
         notes.append(CLIPPED)
     return notes
@@ -157,18 +167,19 @@ def _ranked(pairs: Iterable[tuple[Changed, Change]], now: _State) -> list[tuple[
     return kept
 
 
-def _searched(work: _Work, goal: float, tried: list[Changed]) -> list[Trial[Changed]]:
+def _searched(work: _Work, goal: float, now: float, tried: list[Changed]) -> list[Trial[Changed]]:
     """The smallest change of each family whose expected size reaches the goal, or the nearest ones.
 
-    The goal is the wanted size, raised by what the expected size of the unchanged network is too large.
+    The goal is the wanted size, raised by what the expected size of the unchanged network, `now`, is too large.
     """
-    families = work.subject.families()
-    found: list[Trial[Changed]] = []
-    for n, family in enumerate(families):
-        work.progress("search", n / len(families))
-        found += search([family], goal, lambda change: _expected(work, change, tried), 1)
-    reaching = [trial for trial in found if trial.size >= goal]
-    return reaching or sorted(found, key=lambda trial: -trial.size)[: work.request.verify or 1]
+    return search(
+        work.subject.families(),
+        goal,
+        now,
+        lambda change: _expected(work, change, tried),
+        max(work.request.verify, MOST_OF_A_KIND),
+        partial(work.progress, "search"),
+    )
 
 
 def _expected(work: _Work, change: Changed, tried: list[Changed]) -> float | None:

@@ -22,9 +22,14 @@ from erfscope_intake.onnx_audit import read_model
 from erfscope_intake.onnx_model import load_onnx
 from erfscope_intake.spec import build_network
 
+LARGER = "The input is {used} here, larger than the spec's own {own}, so that the wanted size has room on it."
+DILATIONS_ONLY = (
+    "Of an ONNX file only dilations can change, for its weights stay what they are; "
+    "kernels, strides and depth can change where advice is asked on a spec."
+)
 ROOM = 2  # an ERF is measured on an input at least so many times as large
 FACTORS = (2, 3, 4, 6, 8, 12, 16)
-ALONE = 4  # convolutions of a file that are tried one by one
+ALONE = 4  # convolutions of a file that are tried one by one, beside the last
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,10 @@ class Subject(Protocol):
     @property
     def drawn(self) -> bool:
         """Whether a scheme draws its weights."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know of the changes and of the input."""
 
     def families(self) -> list[Growing[Changed]]:
         """Changes to try."""
@@ -78,6 +87,7 @@ class SpecSubject:
     architecture: Architecture
     options: InputOptions
     drawn: bool = True
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, request: AdviceRequest, architecture: Architecture) -> "SpecSubject":
@@ -85,12 +95,16 @@ class SpecSubject:
         if request.input.shape is not None:
             return cls(request, architecture, request.input)
         own = infer(architecture).input_shape
-        space = [max(n, 32 * ceil(ROOM * request.want / 32)) for n in own[1:]]
+        room = ROOM * request.want
+        space = [n if n >= room else 32 * ceil(room / 32) for n in own[1:]]
         try:
             infer(architecture, [own[0], *space])
         except ProblemError:
             space = list(own[1:])
-        return cls(request, architecture, request.input.model_copy(update={"shape": [own[0], *space]}))
+        used, was = ("×".join(map(str, sides)) for sides in (space, own[1:]))
+        notes = () if used == was else (LARGER.format(used=used, own=was),)
+        options = request.input.model_copy(update={"shape": [own[0], *space]})
+        return cls(request, architecture, options, notes=notes)
 
     def families(self) -> list[Growing[Changed]]:
         """Dilation, kernel size, stride, depth."""
@@ -150,6 +164,11 @@ class OnnxSubject:
         """Given weights are given."""
         return self.request.weights != "given"
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Why no other kind of change is offered."""
+        return (DILATIONS_ONLY,)
+
     def families(self) -> list[Growing[Changed]]:
         """The last convolutions, more and more of them, and some alone."""
         convs = [conv for conv in convolutions(read_model(self.path)) if conv.label]
@@ -157,7 +176,7 @@ class OnnxSubject:
         convs = [conv for conv in convs if labels.count(conv.label) == 1]
         counts = [n for n in (1, 2, 4, 8, 16, 32) if n < len(convs)]
         groups = [convs[-n:] for n in (*counts, len(convs))] if convs else []
-        alone = [[convs[i * (len(convs) - 1) // ALONE]] for i in range(ALONE)] if len(convs) > ALONE else []
+        alone = [[conv] for conv in spec.spread(convs[:-1], ALONE)]  # the last one is a group of its own already
         doubling = [_Dilations(tuple(convs), doubling=True)] if len(convs) > 1 else []
         return [*(_Dilations(tuple(group)) for group in (*groups, *alone)), *doubling]
 

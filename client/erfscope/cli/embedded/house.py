@@ -1,5 +1,7 @@
 """The data folder of `erfscope up`, held by one `up` at a time, and the short-lived folder of its socket."""
 
+import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -18,6 +20,15 @@ LOCK = "up.lock"
 PREFIX = "erfscope-up-"
 SOCKET = "valkey.sock"
 SOCKET_PATH_LIMIT = 100  # sun_path holds 104 bytes on macOS, 108 on Linux
+ROOM = 1 << 20  # bytes free on the disk: with less, the store ends at one of its first writes
+REFUSALS = {
+    errno.ENOSPC: "its disk has no room left; make some",
+    errno.EDQUOT: "its disk quota is used up; make room",
+    errno.EROFS: "its disk may only be read",
+    errno.EACCES: "this user may not write there",
+    errno.ENOTDIR: "a part of its path is a file",
+}
+ABANDONED = 60.0  # seconds after which a socket folder where nobody listens is nobody's
 DYING = 10.0  # seconds that the parts of a killed `up` may take to let go of the folder
 
 
@@ -51,21 +62,41 @@ class House:
 def occupy(data_dir: Path | None, host: str, port: int) -> Iterator[House]:
     """Hold the folder and find the port; raises where another `up` has either."""
     folder = (data_dir or default_data_dir()).expanduser().resolve()
-    for part in ("logs", "valkey"):
-        (folder / part).mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    with writable(folder):
+        for part in ("logs", "valkey"):
+            (folder / part).mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         _lock(lock, folder)
+        if is_full(folder):
+            raise cannot_start(f"cannot write to {folder}: {REFUSALS[errno.ENOSPC]}, or name another with --data-dir.")
         port = free_port(host, port)
-        run_dir = _fresh_run_dir(lock)
+        with writable(Path(tempfile.gettempdir()), "TMPDIR"):
+            run_dir = _fresh_run_dir(lock)
         try:
             house = House(folder, run_dir / SOCKET, host, port, lock)
-            _remember(lock, {"pid": os.getpid(), "url": house.url, "run_dir": str(run_dir)})
+            with writable(folder):
+                _remember(lock, {"pid": os.getpid(), "url": house.url, "run_dir": str(run_dir)})
             yield house
         finally:
             shutil.rmtree(run_dir, ignore_errors=True)
     finally:
         os.close(lock)
+
+
+@contextmanager
+def writable(folder: Path, other: str = "--data-dir") -> Iterator[None]:
+    """What the disk refuses in this block, in words."""
+    try:
+        yield
+    except OSError as error:
+        why = REFUSALS.get(error.errno or 0, error.strerror)
+        raise cannot_start(f"cannot write to {folder}: {why}, or name another with {other}.") from None
+
+
+def is_full(folder: Path) -> bool:
+    """Whether the disk of that folder has hardly any room."""
+    return shutil.disk_usage(folder).free < ROOM
 
 
 def running(data_dir: Path | None) -> str | None:
@@ -93,12 +124,22 @@ def free_port(host: str, port: int) -> int:
     """The port, or a free one for 0; raises where it is taken or the address is not this machine's."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise cannot_start(
+            f"--host {host}: no address has that name ({error.strerror or error}). Take one of this machine, "
+            "as 127.0.0.1, or 0.0.0.0 for all of them.",
+        ) from None
+    try:
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
             found: int = probe.getsockname()[1]
             return found
     except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise cannot_start(
+                f"--host {host} is no address of this machine; 0.0.0.0 stands for all of them."
+            ) from None
         raise cannot_start(
             f"cannot listen on {host} port {port}: {error.strerror or error}. "
             "Choose another port with --port (0 takes a free one).",
@@ -127,11 +168,31 @@ def _fresh_run_dir(lock: int) -> Path:
     left = _recall(lock).get("run_dir")
     if isinstance(left, str) and Path(left).name.startswith(PREFIX):
         shutil.rmtree(left, ignore_errors=True)
+    sweep(Path(tempfile.gettempdir()))
     run_dir = Path(tempfile.mkdtemp(prefix=PREFIX))
     if len(os.fsencode(run_dir / SOCKET)) > SOCKET_PATH_LIMIT:
         run_dir.rmdir()
         run_dir = Path(tempfile.mkdtemp(prefix=PREFIX, dir="/tmp"))
     return run_dir
+
+
+def sweep(parent: Path) -> None:
+    """Remove the socket folders of killed `up`s with other data folders; a young one may be about to get its socket."""
+    for folder in parent.glob(PREFIX + "*"):
+        with contextlib.suppress(OSError):  # somebody else's, or in use
+            if time.time() - folder.stat().st_mtime > ABANDONED and not _listens(folder / SOCKET):
+                (folder / SOCKET).unlink(missing_ok=True)
+                folder.rmdir()
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+    return True
 
 
 def _remember(lock: int, facts: dict[str, object]) -> None:

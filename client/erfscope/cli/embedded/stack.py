@@ -12,14 +12,15 @@ from types import FrameType, TracebackType
 from typing import Self
 
 from erfscope._client import Client
-from erfscope._errors import ConnectionFailed
-from erfscope.cli.embedded.house import House
+from erfscope._errors import APIError, ConnectionFailed
+from erfscope.cli.embedded.house import House, is_full
 from erfscope.cli.embedded.part import Part
-from erfscope.cli.failure import cannot_start
+from erfscope.cli.failure import cannot_start, has_stopped
 from erfscope.contract.job import Health
 
 STORE_READY, ALL_READY = 30.0, 180.0  # seconds; a first import of torch from a cold disk takes most of them
 TICK = 0.2
+STORE = "store"
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 # What a job in progress gets when `up` stops; it is handed back and goes on at the next `up`.
@@ -48,8 +49,9 @@ class Stack:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for part in reversed(self._parts):
-            part.kill() if self._asked_to_stop > 1 else part.stop()
+        at_once = self._asked_to_stop > 1 or any(part.name == STORE for part in self._ended())
+        for part in reversed(self._parts):  # without the store the others could not end in order
+            part.kill() if at_once else part.stop()
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # as signal() gave it
 
@@ -71,7 +73,11 @@ class Stack:
     def watch(self) -> None:
         """Return when asked to stop; raise when a part dies."""
         while not self._asked_to_stop:
-            self._check()
+            for part in self._ended():
+                raise has_stopped(
+                    f"the {part.name} ended{self._why(part)}. Everything is stopped; jobs are kept and go on at the "
+                    f"next `erfscope up`. The end of {part.log}:\n\n{part.last_words()}"
+                )
             time.sleep(TICK)
 
     def environment(self) -> dict[str, str]:
@@ -105,7 +111,7 @@ class Stack:
         }
         flags = [text for name, value in options.items() for text in (f"--{name}", value)]
         command = [str(get_binary_path()), *flags]
-        self._start("store", command, grace=10, orphaned=signal.SIGTERM, keep=(self.house.lock,))
+        self._start(STORE, command, grace=10, orphaned=signal.SIGTERM, keep=(self.house.lock,))
 
     def _start(
         self,
@@ -133,12 +139,18 @@ class Stack:
             time.sleep(TICK)
 
     def _check(self) -> None:
-        for part in self._parts:
-            if part.ended is not None:
-                raise cannot_start(
-                    f"the {part.name} ended with status {part.ended}; everything is stopped. The end of "
-                    f"{part.log}:\n\n{part.last_words()}",
-                )
+        for part in self._ended():
+            raise cannot_start(
+                f"the {part.name} ended{self._why(part)}; everything is stopped. The end of "
+                f"{part.log}:\n\n{part.last_words()}",
+            )
+
+    def _ended(self) -> list[Part]:
+        return [part for part in self._parts if part.ended is not None]
+
+    def _why(self, part: Part) -> str:
+        room = f", and the disk of {self.house.data_dir} has no room left" if is_full(self.house.data_dir) else ""
+        return f" with status {part.ended}{room}"
 
     def _store_answers(self) -> bool:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
@@ -164,4 +176,6 @@ def _has_worker(client: Client) -> bool:
         health: Health = client.health()
     except ConnectionFailed:
         return False
+    except APIError as error:
+        raise cannot_start(error.problem.detail) from None
     return health.workers >= 1

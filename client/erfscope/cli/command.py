@@ -1,0 +1,26 @@
+"""A command whose complaints about its options are in plain words, not in those of the library that reads them."""
+
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+_WORDS = (
+    ("Value error, ", ""),
+    ("Input should be a valid integer, unable to parse string as an integer", "must be a whole number"),
+    ("Input should be a valid number, unable to parse string as a number", "must be a number"),
+    ("Input should be ", "must be "),
+)
+
+
+class PlainCommand(TyperCommand):
+    """Typer's, but for the words."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line; raises typer.BadParameter."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            for theirs, ours in _WORDS:
+                error.message = error.message.replace(theirs, ours)
+            raise

@@ -1,0 +1,85 @@
+"""`erfscope up` where the disk is full or fills up, and what killed ones have left in the folder for sockets."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.client.test_up import SPEC, up
+
+from erfscope import Client, errors
+from erfscope.cli.embedded import house
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 8 MiB, where we may mount one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)]
+    if subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("no right to mount a file system")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def fill(folder: Path) -> None:
+    with contextlib.suppress(OSError), (folder / "filler").open("wb", buffering=0) as sink:
+        while True:
+            sink.write(bytes(4096))
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_full_disk_is_named_before_anything_is_started(disk: Path, begun: bool) -> None:
+    if begun:
+        with house.occupy(disk / "data", "127.0.0.1", 0):
+            pass
+    fill(disk)
+    with pytest.raises(errors.APIError) as caught, house.occupy(disk / "data", "127.0.0.1", 0):
+        pass
+    assert f"cannot write to {disk}/data: its disk has no room left" in caught.value.problem.detail
+
+
+def test_a_disk_that_fills_up_ends_it_in_words(disk: Path) -> None:
+    with up(disk / "data") as running:
+        fill(disk)
+        with Client(running.url, retries=0) as client, contextlib.suppress(errors.APIError):
+            for n in range(20):  # the store ends when the last page of its log is full
+                client.submit(SPEC, inputs=n + 1)
+        code, said = running.end()
+    words = " ".join(said.replace("│", " ").split())
+    assert code == 3
+    assert "erfscope has stopped" in said
+    assert "the store ended with status 1, and the disk of" in words
+    assert "jobs are kept and go on at the next `erfscope up`" in words
+    assert "Traceback" not in said
+
+
+def test_sockets_of_killed_ones_go_and_those_in_use_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    old, sockets = time.time() - 2 * house.ABANDONED, {}
+    for name in ("dead", "alive", "empty", "young", "strange"):
+        folder = tmp_path / f"{house.PREFIX}{name}"
+        folder.mkdir()
+        if name in ("dead", "alive"):
+            sockets[name] = socket.socket(socket.AF_UNIX)
+            sockets[name].bind(str(folder / house.SOCKET))
+        if name == "strange":
+            (folder / "a file of somebody").touch()
+        if name != "young":
+            os.utime(folder, (old, old))
+    sockets["alive"].listen()
+    sockets["dead"].close()
+    house.sweep(tmp_path)
+    sockets["alive"].close()
+    left = {folder.name.removeprefix(house.PREFIX) for folder in tmp_path.iterdir()}
+    assert left == {"alive", "young", "strange"}
+
+
+def test_a_host_that_has_no_address_is_named() -> None:
+    with pytest.raises(errors.APIError, match=r"--host nohost\.invalid: no address"):
+        house.free_port("nohost.invalid", 0)
