@@ -1,68 +1,70 @@
 """The heap of a measurement: pages that one micro-batch touched are there for the next, and go back at the end."""
 
-import resource
-from pathlib import Path
+import json
+import os
+import subprocess
+import sys
 
-import numpy as np
 import pytest
 from torch import nn
 
 from erfscope_engine import heap, measure
-from erfscope_engine.heap import kept_heap
-
-LARGE = 64 << 20  # bytes, above what glibc keeps by itself
-RUNS = 4
 
 pytestmark = pytest.mark.skipif(heap._glibc() is None, reason="the C library is not glibc")
 
+# In a process of its own: what other tests have left on the heap is not in the way.
+WATCH = """
+import json, resource
+import numpy as np
+from erfscope_engine.heap import kept_heap
 
-def touch() -> None:
-    """Take a large block, write to each page, free it."""
+LARGE = 64 << 20  # bytes, above what glibc keeps by itself
+
+def touch():
     np.empty(LARGE, np.uint8).fill(1)
 
-
-def faults_of_large_blocks() -> int:
-    """Pages that the kernel had to give while large blocks came and went."""
+def faults():
     touch()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(RUNS):
+    for _ in range(4):
         touch()
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
+def resident():
+    line = next(one for one in open("/proc/self/status") if one.startswith("VmRSS"))
+    return int(line.split()[1]) * 1024 / LARGE
 
-def resident() -> int:
-    line = next(one for one in Path("/proc/self/status").read_text("ascii").splitlines() if one.startswith("VmRSS"))
-    return int(line.split()[1]) * 1024
-
-
-@pytest.fixture(autouse=True)
-def no_wishes(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in heap.OWN_WISHES:
-        monkeypatch.delenv(name, raising=False)
-
-
-def test_freed_blocks_wait_for_the_next() -> None:
-    usual = faults_of_large_blocks()
+found = {"usual": faults(), "before": resident()}
+with kept_heap():
+    found["kept"] = faults()
     with kept_heap():
-        kept = faults_of_large_blocks()
-    assert kept * 10 < usual
-    assert faults_of_large_blocks() > kept * 10
+        touch()
+    found["inside"] = resident()
+found |= {"after": resident(), "again": faults()}
+print(json.dumps(found))
+"""
 
 
-def test_memory_goes_back_when_the_last_is_through() -> None:
-    before = resident()
-    with kept_heap():
-        with kept_heap():
-            touch()
-        assert resident() > before + LARGE // 2
-    assert resident() < before + LARGE // 2
+def watched(**variables: str) -> dict[str, float]:
+    kept = {name: value for name, value in os.environ.items() if name not in heap.OWN_WISHES}
+    done = subprocess.run(
+        [sys.executable, "-c", WATCH], env={**kept, **variables}, capture_output=True, text=True, check=True
+    )
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
 
 
-def test_the_environment_has_the_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
-    usual = faults_of_large_blocks()
-    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "131072")
-    with kept_heap():
-        assert faults_of_large_blocks() * 2 > usual
+def test_freed_blocks_wait_for_the_next_and_go_back_at_the_end() -> None:
+    found = watched()
+    assert found["kept"] * 10 < found["usual"]
+    assert found["inside"] > found["before"] + 0.5
+    assert found["after"] < found["before"] + 0.5
+    assert found["again"] > found["kept"] * 10
+
+
+def test_the_environment_has_the_last_word() -> None:
+    found = watched(MALLOC_TRIM_THRESHOLD_="131072")
+    assert found["kept"] * 2 > found["usual"]
 
 
 def test_a_measurement_keeps_it() -> None:

@@ -187,7 +187,6 @@ BOMBS = ("ConstantOfShape", "Expand", "Tile", "Range", "Pad", "Resize", "OneHot"
 EXPONENTIAL = {f"F{i}": [f"F{i + 1}"] * 2 for i in range(60)} | {"F60": ["Relu"]}
 
 FILES: dict[str, Hostile] = {
-    "empty": Hostile(bytes, INVALID),
     "random": Hostile(lambda: np.random.default_rng(0).bytes(10_000), INVALID),
     "pickle": Hostile(lambda: pickle.dumps({"state_dict": [1.0] * 100}), INVALID),
     "zip (.pt)": Hostile(lambda: b"PK\x03\x04" + bytes(500), INVALID),

@@ -22,4 +22,9 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', OPEN, '-inf', whole(now), 'LIMIT
     end
   end
 end
-return ring
+-- A shard that lapsed once too often ends its job, and with it shards that were to be rung before.
+local open = {}
+for _, one in ipairs(ring) do
+  if redis.call('ZSCORE', OPEN, one[1]) then open[#open + 1] = one end
+end
+return open
