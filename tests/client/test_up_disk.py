@@ -3,13 +3,13 @@
 import contextlib
 import os
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.client.test_up import SPEC, up
+from tests.disks import fill, mounted
 
 from erfscope import Client, errors
 from erfscope.cli.embedded import house
@@ -18,19 +18,8 @@ from erfscope.cli.embedded import house
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 8 MiB, where we may mount one."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)]
-    if subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("no right to mount a file system")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
-
-
-def fill(folder: Path) -> None:
-    with contextlib.suppress(OSError), (folder / "filler").open("wb", buffering=0) as sink:
-        while True:
-            sink.write(bytes(4096))
+    with mounted(tmp_path / "disk", "8m") as place:
+        yield place
 
 
 @pytest.mark.parametrize("begun", [False, True])
@@ -38,7 +27,7 @@ def test_a_full_disk_is_named_before_anything_is_started(disk: Path, begun: bool
     if begun:
         with house.occupy(disk / "data", "127.0.0.1", 0):
             pass
-    fill(disk)
+    fill(disk / "filler")
     with pytest.raises(errors.APIError) as caught, house.occupy(disk / "data", "127.0.0.1", 0):
         pass
     assert f"cannot write to {disk}/data: its disk has no room left" in caught.value.problem.detail
@@ -46,7 +35,7 @@ def test_a_full_disk_is_named_before_anything_is_started(disk: Path, begun: bool
 
 def test_a_disk_that_fills_up_ends_it_in_words(disk: Path) -> None:
     with up(disk / "data") as running:
-        fill(disk)
+        fill(disk / "filler")
         with Client(running.url, retries=0) as client:
             for n in range(500):  # the store ends when the last page of its log is full
                 with contextlib.suppress(errors.ErfscopeError):

@@ -1,6 +1,5 @@
 """Files named by their content: whole or not there, whatever happens."""
 
-import contextlib
 import hashlib
 import os
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.disks import fill, mounted
 
 from erfscope.contract.problem import ProblemError
 from erfscope_jobs.blobs import BlobStore
@@ -112,13 +112,8 @@ def test_disk_that_refuses_is_an_outage_and_leaves_nothing(store: BlobStore) -> 
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system with hardly any room, where we may mount one."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
-    if subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("no right to mount a file system")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    with mounted(tmp_path / "disk", "1m") as place:
+        yield place
 
 
 @pytest.mark.parametrize("left", [0, 60_000])
@@ -126,9 +121,7 @@ def test_a_disk_with_little_room_is_seen_by_the_check(full_disk: Path, left: int
     store = BlobStore(full_disk / "blobs")
     store.check()
     filler = full_disk / "filler"
-    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
+    fill(filler)
     os.truncate(filler, filler.stat().st_size - left)
     with pytest.raises(ProblemError, match="no room left"):
         store.check()

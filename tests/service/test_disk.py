@@ -1,6 +1,5 @@
 """The disk of the file store is full: words and 503, never a 500, and well again once there is room."""
 
-import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from tests.disks import fill, mounted
 from tests.service.conftest import assert_problem, running_service, send_form
 
 from erfscope_service.settings import ServiceSettings
@@ -16,19 +16,8 @@ from erfscope_service.settings import ServiceSettings
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 1 MiB, where we may mount one."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
-    if subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("no right to mount a file system")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
-
-
-def fill(file: Path) -> None:
-    with contextlib.suppress(OSError), file.open("wb", buffering=0) as sink:
-        while True:
-            sink.write(bytes(4096))
+    with mounted(tmp_path / "disk", "1m") as place:
+        yield place
 
 
 def test_a_full_disk_is_a_503_in_words_until_there_is_room(settings: ServiceSettings, disk: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.disks import mounted
 
 from erfscope.contract.job import Status
 from erfscope_jobs.reaper import Reaper
@@ -102,13 +103,8 @@ def test_redis_full_when_the_answer_is_there(shop: Any, redis: Any, worker: Any,
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 2 MiB, where we may mount one."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
-    if subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("no right to mount a file system")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    with mounted(tmp_path / "disk", "2m") as place:
+        yield place
 
 
 def test_disk_full_then_not(shop: Any, start_worker: Any, small_disk: Path) -> None:
