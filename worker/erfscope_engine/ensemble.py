@@ -10,17 +10,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_flatten, tree_map_only
+from torch.utils._pytree import tree_map_only
 
 from erfscope.contract.problem import ProblemError
-from erfscope_engine.layers import Layer, Traced, survey
+from erfscope_engine.layers import Traced, survey
 from erfscope_engine.network import Network
-from erfscope_engine.plan import draws_at_once, trace_network
+from erfscope_engine.operators.table import is_pointwise
+from erfscope_engine.plan import MISFITS, Plan, draws_at_once, plan_for
 from erfscope_engine.prologue import Prologue
-from erfscope_engine.regions.interval import Interval, whole
-from erfscope_engine.regions.table import is_pointwise
-from erfscope_engine.regions.walk import trace
-from erfscope_engine.tape import Drawn, Entry, Ref, Tape, record
+from erfscope_engine.recording.recorder import record
+from erfscope_engine.recording.tape import Call, Drawn, Ref, Tape
 
 Values = Sequence[Sequence[Tensor]]  # draw → slot → tensor
 
@@ -48,21 +47,21 @@ class Ensemble:
         if self.prologue is None or network.weights is None:
             network.redraw(first)
             rows = self.traced.tape.batch
-            return trace_network(network, self.traced.layers[-1].name, samples=rows, at_most=rows, draws=2)[0]
+            return plan_for(network, self.traced.layers[-1].name, samples=rows, at_most=rows, draws=2).traced
         values = []
         for draw in range(first, first + self.draws):
             network.redraw(draw)
             values.append([weight.clone() for weight in network.weights()])
         bound = _bound(self.traced.tape, self.prologue, [self.prologue.replay(weights) for weights in values])
-        return replace(self.traced, tape=bound)
+        return replace(self.traced, tape=bound, geometry=replace(self.traced.geometry, tape=bound))
 
 
-def ensemble_of(traced: Traced, target: Layer, draws: int, samples: int, at_most: int | None) -> Ensemble:
+def ensemble_of(plan: Plan, draws: int, samples: int, at_most: int | None) -> Ensemble:
     """Plan `draws` draws of a network's weights, with `samples` each: as many at once as pays and can be.
 
     Raises ProblemError("unsupported-feature") where weights cannot be re-drawn.
     """
-    network = traced.network
+    traced, target, network = plan.traced, plan.layer, plan.traced.network
     if network.redraw is None:
         raise ProblemError(
             "unsupported-feature", "average.weights > 1 needs weights that can be re-drawn; set `weights`."
@@ -70,31 +69,31 @@ def ensemble_of(traced: Traced, target: Layer, draws: int, samples: int, at_most
     for together, rows in dict.fromkeys(
         (draws_at_once(traced, target, draws, samples, at_most), (1, traced.tape.batch))
     ):
-        found = _recorded(network, traced, target, rows * together)
+        found = _recorded(network, plan, rows * together)
         if found is not None and (together == 1 or _may_stack(*found)):
             return Ensemble(found[0], together, found[1])
     return Ensemble(traced, 1, None)
 
 
-def _recorded(network: Network, like: Traced, target: Layer, batch: int) -> tuple[Traced, Prologue] | None:
+def _recorded(network: Network, plan: Plan, batch: int) -> tuple[Traced, Prologue] | None:
     """Recorded at `batch` rows with the present weights; None where that cannot be."""
-    if network.weights is None:
+    if network.weights is None or plan.traced.eager:
         return None
     prologue = Prologue(network.weights())
     try:
-        traced = survey(network, record(network, batch, like.layers[-1].name, prologue.do))
-        traced.tape.stopped = like.tape.stopped
-        found = traced.layer(target.name)
-    except (ProblemError, RuntimeError, ValueError, IndexError):
+        traced = survey(network, record(network, batch, plan.traced.layers[-1].name, prologue.do))
+        traced.tape.stopped = plan.traced.tape.stopped
+        found = traced.layer(plan.layer.name)
+    except MISFITS:
         return None  # the network said no to this batch size
-    same = found.shape[1:] == target.shape[1:] and found.grid == target.grid and traced.tape.batch == batch
+    same = found.own_shape == plan.layer.own_shape and found.grid == plan.layer.grid and traced.tape.batch == batch
     return (traced, prologue) if same and not prologue.broken else None
 
 
 def _bound(tape: Tape, prologue: Prologue, values: Values) -> Tape:
     """The tape with every constant that comes from weights bound to these draws."""
 
-    def bind(entry: Entry) -> Entry:
+    def bind(entry: Call) -> Call:
         if all(prologue.slot(leaf) is None for leaf in _constants(entry)):
             return entry
         way = _single if len(values) == 1 else WAYS[_kind(entry)]
@@ -107,12 +106,11 @@ def _bound(tape: Tape, prologue: Prologue, values: Values) -> Tape:
         args, kwargs = tree_map_only(Tensor, put, (entry.args, entry.kwargs))
         return replace(entry, args=args, kwargs=kwargs)
 
-    return replace(tape, entries=[bind(entry) for entry in tape.entries])
+    return replace(tape, calls=[bind(entry) for entry in tape.calls])
 
 
-def _constants(entry: Entry) -> list[Tensor]:
-    flat, _ = tree_flatten((entry.args, entry.kwargs))
-    return [leaf for leaf in flat if isinstance(leaf, Tensor)]
+def _constants(entry: Call) -> list[Tensor]:
+    return [leaf for leaf in entry.constants if isinstance(leaf, Tensor)]
 
 
 def _single(tensors: Sequence[Tensor], out: tuple[int, ...]) -> Tensor:
@@ -134,35 +132,31 @@ def _per_row(tensors: Sequence[Tensor], out: tuple[int, ...]) -> Tensor:
 WAYS: dict[str, Callable[[Sequence[Tensor], tuple[int, ...]], Any]] = {"convolution": _grouped, "pointwise": _per_row}
 
 
-def _kind(entry: Entry) -> str:
-    return "pointwise" if is_pointwise(entry) else str(entry.op.overloadpacket.__name__)
+def _kind(entry: Call) -> str:
+    return "pointwise" if is_pointwise(entry.op) else entry.name
 
 
 def _may_stack(traced: Traced, prologue: Prologue) -> bool:
     """Whether every operator that meets weights has a way to take those of many draws."""
     return all(
-        _fits(entry, traced.tape, prologue)
-        for entry in traced.tape.entries
+        _fits(entry, traced, prologue)
+        for entry in traced.tape.calls
         if any(prologue.slot(leaf) is not None for leaf in _constants(entry))
     )
 
 
-def _fits(entry: Entry, tape: Tape, prologue: Prologue) -> bool:
+def _fits(entry: Call, traced: Traced, prologue: Prologue) -> bool:
     kind = _kind(entry)
-    if kind not in WAYS or not all(_rows_apart(tape, ref) for ref in entry.refs):
+    if kind not in WAYS or not all(_rows_apart(traced, ref) for ref in entry.refs):
         return False
-    rank = max(len(tape.values[ref.index].shape) for ref in entry.refs)
+    rank = max(len(traced.tape.values[ref.index].shape) for ref in entry.refs)
     drawn = [leaf for leaf in _constants(entry) if prologue.slot(leaf) is not None]
     if kind == "convolution":
         return isinstance(entry.args[0], Ref) and prologue.slot(entry.args[1]) is not None and drawn[0].dim() == rank
     return all(leaf.dim() < rank or (leaf.dim() == rank and leaf.shape[0] == 1) for leaf in drawn)
 
 
-def _rows_apart(tape: Tape, ref: Ref) -> bool:
-    """Whether the first axis of a value is the batch: its last place reads the last row, and no other."""
-    shape = tape.values[ref.index].shape
-    if not shape or shape[0] != tape.batch:
-        return False
-    last = Interval(tape.batch - 1, tape.batch)
-    read = trace(tape, ref.index, (last, *map(whole, shape[1:]))).regions.get(0)
-    return read is not None and read[0] == last
+def _rows_apart(traced: Traced, ref: Ref) -> bool:
+    """Whether the first axis of a value is the batch."""
+    axes = traced.geometry.frames[ref.index].axes
+    return bool(axes) and axes[0] == traced.geometry.frames[0].axes[0]

@@ -1,6 +1,5 @@
 """The library's face: any torch.nn.Module in, receptive fields out."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,43 +9,80 @@ from torch import nn
 from erfscope.contract.problem import FieldError, ProblemError
 from erfscope.contract.request import ErfRequest
 from erfscope_engine.arithmetic import torch_dtype
+from erfscope_engine.layers import Layer, Place
 from erfscope_engine.measure import Measurement, measure_network
-from erfscope_engine.module import network_of
-from erfscope_engine.plan import trace_network
+from erfscope_engine.module import Shapes, network_of
+from erfscope_engine.network import Network
+from erfscope_engine.plan import plan_for
 from erfscope_engine.receptive import ReceptiveField, receptive_field_of
-from erfscope_engine.units import center_of
+from erfscope_engine.taking import Progress
+from erfscope_engine.units import no_coordinates
+
+# Short names of fields, as the SDK has them: where they belong in an ErfRequest.
+SHORT = {
+    "layer": "target", "unit": "target", "channels": "target",
+    "inputs": "average", "seed": "average", "statistic": "average", "until": "average", "weights_draws": "average",
+    "source": "input",
+}  # fmt: skip
 
 
 def measure(
     module: nn.Module,
-    input_shape: tuple[int, ...],
+    input_shape: Shapes,
     *,
+    input_name: str | None = None,
     device: torch.device | str = "cpu",
-    progress: Callable[[str, float], None] = lambda stage, share: None,
+    progress: Progress = lambda stage, share: None,
     **fields: Any,
 ) -> Measurement:
     """Measure the ERF of a unit of `module` for inputs of `input_shape` ([C, H, W], no batch).
 
-    `fields` are those of ErfRequest: target={"layer": "layer4", "unit": [3, 3]}, average={"inputs": 64}.
-    Layers are named as in `module.named_modules()`. Raises ProblemError.
+    `fields` are those of ErfRequest, target={"layer": "layer4", "unit": [3, 3]}, or their short names as in the SDK,
+    layer="layer4", unit=[3, 3], inputs=64. Layers are named as in `module.named_modules()`. For a module with several
+    inputs, `input_shape` has a shape by name and `input_name` is the one to measure. Raises ProblemError.
     """
+    request = _request(fields)
+    network = network_of(module, input_shape, dtype=torch_dtype(request.dtype), device=device, input_name=input_name)
+    return measure_network(network, request, progress=progress)
+
+
+def _request(fields: dict[str, Any]) -> ErfRequest:
+    nested: dict[str, Any] = {}
+    for name, value in fields.items():
+        group = SHORT.get(name)
+        if group is None:
+            nested[name] = {**nested.get(name, {}), **value} if isinstance(value, dict) else value
+        else:
+            nested[group] = {**nested.get(group, {}), name: list(value) if isinstance(value, tuple) else value}
     try:
-        request = ErfRequest.model_validate(fields)
+        return ErfRequest.model_validate(nested)
     except ValidationError as error:
-        found = [FieldError(pointer="/" + "/".join(map(str, e["loc"])), detail=e["msg"]) for e in error.errors()]
-        words = "; ".join(f"{one.pointer}: {one.detail}" for one in found)
-        raise ProblemError("invalid-request", f"{words}. Fields are those of ErfRequest.", errors=found) from None
-    dtype = torch_dtype(request.dtype)
-    return measure_network(network_of(module, input_shape, dtype=dtype, device=device), request, progress=progress)
+        errors = [FieldError(pointer="/" + "/".join(map(str, e["loc"])), detail=e["msg"]) for e in error.errors()]
+        words = "; ".join(f"{each.pointer}: {each.detail}" for each in errors)
+        raise ProblemError("invalid-request", f"{words}. Fields are those of ErfRequest.", errors=errors) from None
 
 
 def receptive_field(
     module: nn.Module,
-    input_shape: tuple[int, ...],
+    input_shape: Shapes,
     *,
     layer: str = "auto",
     unit: tuple[int, ...] | None = None,
+    input_name: str | None = None,
 ) -> ReceptiveField:
-    """The exact theoretical receptive field of a unit (the centre by default), from one forward run."""
-    traced, found = trace_network(network_of(module, input_shape), layer, samples=1)
-    return receptive_field_of(traced, found, center_of(found) if unit is None else unit)
+    """The exact theoretical receptive field of a unit (the centre by default), from one recording."""
+    plan = plan_for(network_of(module, input_shape, input_name=input_name), layer, samples=1)
+    if not plan.layer.coordinates:
+        raise ProblemError("invalid-target", no_coordinates(plan.layer), layer=plan.layer.name)
+    return receptive_field_of(plan.traced, Place(plan.layer, plan.layer.center if unit is None else tuple(unit)))
+
+
+def layers_of(module: nn.Module | Network, input_shape: Shapes | None = None) -> tuple[Layer, ...]:
+    """The layers of a module (for inputs of `input_shape`) or a network whose units have coordinates, in order."""
+    if not isinstance(module, Network):
+        if input_shape is None:
+            raise ProblemError(
+                "invalid-request", "layers_of(module) needs the shape of its input: layers_of(module, shape)."
+            )
+        module = network_of(module, input_shape)
+    return plan_for(module, "auto", samples=1).traced.layers

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,11 @@ from torch import Tensor
 
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import Source
-from erfscope_engine.cone.box import Box, lengths
-from erfscope_engine.cone.program import Cone, Run
-from erfscope_engine.layers import Layer, Traced
+from erfscope_engine.eager import Executor, WholeNetwork
+from erfscope_engine.execution.box import Box, lengths
+from erfscope_engine.execution.program import Program
+from erfscope_engine.layers import Layer, Place, Traced
+from erfscope_engine.plan import program_for
 from erfscope_engine.samples import draw, signs
 
 Numbers = Sequence[int]  # of samples, row by row
@@ -21,24 +24,34 @@ Channels = str | tuple[int, ...]  # "sum", "random", or a list
 VANISHING = 1e-5  # rms gradient of the channel sum over that of random signs (behind a LayerNorm: 1e-8)
 
 
+def executor_for(traced: Traced, places: Sequence[Place]) -> Executor:
+    """What computes the gradients of these units: a program on parts, or the whole network by autograd."""
+    if not traced.eager:
+        return program_for(traced, places)
+    return WholeNetwork(traced.network, tuple((place.layer.name, place.box) for place in places))
+
+
 class Forward:
-    """Forward runs of a cone on seeded samples; the latest is kept, so that units that share it go back from one run.
+    """Forward runs on seeded samples; the latest is kept, so that units that share it go back from one run.
 
     Sample k is always the same, whatever the batch; `numbers` say which samples the rows of a batch are.
     """
 
-    def __init__(self, traced: Traced, cone: Cone, seed: int, source: Source, images: Sequence[NDArray[Any]]) -> None:
-        self.traced, self.cone, self.seed, self.source, self.images = traced, cone, seed, source, images
-        self._latest: tuple[Numbers, Run] | None = None
+    def __init__(
+        self, traced: Traced, executor: Executor, seed: int, source: Source, images: Sequence[NDArray[Any]]
+    ) -> None:
+        self.traced, self.executor, self.seed, self.source, self.images = traced, executor, seed, source, images
+        self._latest: tuple[Numbers, Any] | None = None
 
-    def run(self, numbers: Numbers) -> Run:
+    def run(self, numbers: Numbers) -> Any:
         """The run on these samples, as many as the batch has rows."""
         if self._latest is None or self._latest[0] != numbers:
             self._latest = None  # the old run's memory goes before the new one's is taken
-            self._latest = (numbers, self.cone.run(self._inputs(numbers)))
+            self._latest = (numbers, self.executor.run(self.inputs(numbers)))
         return self._latest[1]
 
-    def _inputs(self, numbers: Numbers) -> Tensor:
+    def inputs(self, numbers: Numbers) -> Tensor:
+        """The samples as a batch."""
         network = self.traced.network
         rows = [draw(self.source, network.input_shape, self.seed, k, self.images) for k in numbers]
         return torch.from_numpy(np.stack(rows)).to(device=network.device, dtype=network.dtype)
@@ -46,18 +59,27 @@ class Forward:
 
 @dataclass(frozen=True)
 class Probe:
-    """One unit of a traced network and how it is excited: target number `target` of the cone that `forward` runs.
+    """One unit of a traced network and how it is excited: target number `target` of what `forward` runs.
 
     `scale` seeds the gradient with 2**scale; `rectified` puts a ReLU on the outputs, as the RepLKNet script does.
     """
 
     forward: Forward
     target: int
-    layer: Layer
-    unit: tuple[int, ...]
+    place: Place
     channels: Channels
     scale: int = 0
     rectified: bool = False
+
+    @property
+    def layer(self) -> Layer:
+        """The unit's layer."""
+        return self.place.layer
+
+    @property
+    def unit(self) -> tuple[int, ...]:
+        """The unit's coordinates, or its full index."""
+        return self.place.unit
 
     @property
     def traced(self) -> Traced:
@@ -67,12 +89,12 @@ class Probe:
     @property
     def batch(self) -> int:
         """Samples per run."""
-        return self.traced.tape.batch
+        return 1 if self.traced.eager else self.traced.tape.batch
 
     @property
     def box(self) -> Box:
         """The part of the input that the gradient lives on, batch included."""
-        return self.forward.cone.boxes[0]
+        return self.forward.executor.boxes[0]  # type: ignore[no-any-return]
 
 
 def sample_gradients(probe: Probe, numbers: Numbers) -> NDArray[np.float64]:
@@ -83,19 +105,23 @@ def sample_gradients(probe: Probe, numbers: Numbers) -> NDArray[np.float64]:
     run = probe.forward.run(numbers)
     _check_output(probe, run)
     output = run.outputs[probe.target]
-    # In double: the powers of two of a float64 network are beyond float32.
-    seed = (_channel_weights(probe, output, numbers).double() * 2.0**probe.scale).to(output.dtype)
-    g = run.back(probe.target, seed)
+    g = run.back(probe.target, seed_of(probe, output, numbers))
     return np.zeros(lengths(probe.box)) if g is None else g.double().cpu().numpy()
 
 
-def _check_output(probe: Probe, run: Run) -> None:
+def seed_of(probe: Probe, output: Tensor, numbers: Numbers) -> Tensor:
+    """What is put on the unit's box of the output, in double: the powers of two of a float64 network are large."""
+    weights = _channel_weights(probe, output, numbers).double() * 2.0**probe.scale
+    return weights.to(output.dtype)
+
+
+def _check_output(probe: Probe, run: Any) -> None:
     name = probe.layer.name
     if not run.is_differentiable(probe.target):
         raise ProblemError(
             "no-gradient",
             f"Layer {name!r} is computed from the input only through operators without a gradient "
-            "(comparison, rounding, search). Name an earlier layer.",
+            "(comparison, rounding, search, detach). Name an earlier layer.",
             layer=name,
         )
     if not torch.isfinite(run.outputs[probe.target]).all():
@@ -109,19 +135,22 @@ def _check_output(probe: Probe, run: Run) -> None:
 
 def _channel_weights(probe: Probe, y: Tensor, numbers: Numbers) -> Tensor:
     """What is put on the unit's channels, per sample."""
+    batch = probe.layer.batch
     if isinstance(probe.channels, tuple):
-        weights = _listed(probe.channels, probe.layer, y)
-    elif probe.channels == "random":
-        rows = [signs(tuple(y.shape[1:]), probe.forward.seed, k) for k in numbers]
-        weights = torch.from_numpy(np.stack(rows)).to(y.device)
+        weights = listed(probe.channels, probe.layer, y)
+    elif probe.channels == "random" and not probe.place.by_index:
+        shape = tuple(n for k, n in enumerate(y.shape) if k != batch)
+        rows = [signs(shape, probe.forward.seed, k) for k in numbers]
+        weights = torch.from_numpy(np.stack(rows, batch)).to(y.device)
     else:
         weights = torch.ones(y.shape, device=y.device)
     return weights * (y.detach() > 0) if probe.rectified else weights
 
 
-def _listed(channels: tuple[int, ...], layer: Layer, y: Tensor) -> Tensor:
-    """Ones on the listed channels: the first axis that is neither batch nor space."""
-    count = y.shape[1] if y.dim() > 1 else 1
+def listed(channels: tuple[int, ...], layer: Layer, y: Tensor) -> Tensor:
+    """Ones on the listed channels: along the axes that are neither batch nor the unit's coordinates."""
+    axes = layer.channel_axes
+    count = prod(layer.shape[k] for k in axes)
     wrong = [c for c in channels if c >= count]
     if wrong:
         raise ProblemError(
@@ -129,9 +158,9 @@ def _listed(channels: tuple[int, ...], layer: Layer, y: Tensor) -> Tensor:
             f"target.channels names channel {wrong[0]}, but layer {layer.name!r} has {count}, counted from 0.",
             layer=layer.name,
         )
-    weights = torch.zeros(y.shape, device=y.device)
-    weights[:, list(channels)] = 1
-    return weights
+    flat = torch.zeros(count, device=y.device)
+    flat[list(channels)] = 1
+    return flat.reshape([layer.shape[k] if k in axes else 1 for k in range(y.dim())]).expand(y.shape)
 
 
 @dataclass(frozen=True)
@@ -148,12 +177,19 @@ class Started:
         return -np.inf if mean_square == 0 else 0.5 * float(np.log2(mean_square)) - self.probe.scale
 
 
-def started(probe: Probe) -> Started:
-    """`probe` with `auto` channels decided: their sum, or random signs where the sum's gradient vanishes."""
-    if probe.channels != "auto":
-        return _scaled(probe)
-    plain, signed = _scaled(replace(probe, channels="sum")), _scaled(replace(probe, channels="random"))
-    return signed if plain.log_rms < signed.log_rms + np.log2(VANISHING) else plain
+def started(probe: Probe, exact: "Probe | None" = None) -> Started:
+    """`probe` with `auto` channels decided: their sum, or random signs where the sum's gradient vanishes.
+
+    `exact` is the same unit in float64: it decides where rounding could hide that the sum vanishes.
+    """
+    if probe.channels != "auto" or probe.place.by_index:
+        return _scaled(replace(probe, channels="sum") if probe.channels == "auto" else probe)
+    judge = exact or probe
+    plain, signed = _scaled(replace(judge, channels="sum")), _scaled(replace(judge, channels="random"))
+    vanishes = plain.log_rms < signed.log_rms + np.log2(VANISHING)
+    if exact is None:
+        return signed if vanishes else plain
+    return _scaled(replace(probe, channels="random" if vanishes else "sum"))
 
 
 def _scaled(probe: Probe) -> Started:
@@ -167,10 +203,17 @@ def _scaled(probe: Probe) -> Started:
     for scale in (0, top // 2, top, -top // 2):
         at = replace(probe, scale=scale)
         g = plain.first if scale == 0 else sample_gradients(at, first)
-        peak = float(np.abs(g).max())
+        peak = float(np.abs(g).max()) if g.size else 0.0
         if peak > 0 and np.isfinite(peak):
             if scale == 0 and abs(np.log2(peak)) < top // 4:
                 return plain
             at = replace(probe, scale=int(np.clip(scale - round(float(np.log2(peak))), -top, top)))
             return Started(at, sample_gradients(at, first))
     return plain
+
+
+def steps_by_autograd(executor: Executor) -> list[tuple[str, str]]:
+    """Operators that autograd ran on whole tensors, and why; the whole network where nothing else could."""
+    if not isinstance(executor, Program):
+        return [("the whole network", "it could not be recorded")]
+    return [(name, step.autograd) for step in executor.steps if step.autograd for name in [step.operator]]

@@ -1,169 +1,310 @@
-"""The layers a person can point at: named tensors with axes that follow the input's space."""
+"""The layers a person can point at: named tensors whose units have coordinates along the input's space."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fractions import Fraction
 
 from erfscope.contract.problem import ProblemError
-from erfscope_engine.layout import Axis, Digit, Layout, layouts
+from erfscope_engine.fields import Map
+from erfscope_engine.geometry.digits import Run, follows_of, size
+from erfscope_engine.geometry.frame import Frame, flat
+from erfscope_engine.geometry.regions import Region
+from erfscope_engine.geometry.spans import Span, split
 from erfscope_engine.network import Network
-from erfscope_engine.regions.table import is_pointwise, moves_only
-from erfscope_engine.tape import Entry, Ref, Tape
+from erfscope_engine.operators.table import OPERATORS, is_pointwise
+from erfscope_engine.recording.tape import Call, Tape
 
-WINDOWS = ("convolution", "max_pool", "avg_pool", "upsample", "_adaptive", "adaptive", "unfold")
+Unit = tuple[int, ...]
+SLIDES = ("conv", "max_pool", "avg_pool", "upsample", "_upsample", "_adaptive", "adaptive", "unfold", "im2col",
+          "grid_sampler", "deform_conv")  # fmt: skip
+DENSE = ("mm", "addmm", "bmm", "baddbmm", "mv", "addmv")
 
 
 @dataclass(frozen=True)
-class UnitAxis:
-    """One coordinate of a unit: `extent` positions along input axis `follows`, on `axis` of the tensor.
+class Coordinate:
+    """One coordinate of a unit: `extent` indices of tensor axis `axis`, `pitch` apart, from `lead` on.
 
-    Index i along it is tensor index lead + i·pitch; its middle lies at base + i·pace on the input.
+    An axis of its own has pitch 1 and lead 0; of a token grid the columns have pitch 1, the rows that of a row, and a
+    class token in front is the lead. `digits` are those that it counts.
     """
 
     axis: int
     extent: int
     pitch: int
-    follows: int
-    pace: Fraction
-    base: Fraction
+    lead: int
+    digits: Run
+
+    @property
+    def follows(self) -> frozenset[int]:
+        """The input axes that it runs along."""
+        return follows_of(self.digits)
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A named tensor with spatial axes; `shape` includes the batch."""
+    """A named tensor; `shape` includes the batch, on axis `batch`. Without coordinates it is measured by full index.
+
+    `value` is its number on the tape; `frame` None says that it is behind what could be recorded.
+    """
 
     name: str
     operator: str
     value: int
     shape: tuple[int, ...]
-    units: tuple[UnitAxis, ...]
-    leads: dict[int, int]
+    coordinates: tuple[Coordinate, ...]
+    frame: Frame | None
+    batch: int = 0
+
+    @property
+    def own_shape(self) -> list[int]:
+        """The shape without the batch."""
+        return [n for k, n in enumerate(self.shape) if k != self.batch]
+
+    @property
+    def own_axes(self) -> list[int]:
+        """The axes without that of the batch."""
+        return [k for k in range(len(self.shape)) if k != self.batch]
 
     @property
     def spatial_axes(self) -> list[int]:
-        """Axes of the shape without the batch that carry the unit's coordinates."""
-        return sorted({u.axis - 1 for u in self.units})
-
-    @property
-    def rank(self) -> int:
-        """Along how many axes of the input its units differ."""
-        return sum(u.extent > 1 for u in self.units)
+        """Positions in `own_shape` of the axes that carry the unit's coordinates."""
+        return sorted({self.own_axes.index(c.axis) for c in self.coordinates})
 
     @property
     def grid(self) -> tuple[int, ...]:
         """Extents of the unit's coordinates."""
-        return tuple(u.extent for u in self.units)
+        return tuple(c.extent for c in self.coordinates)
 
-    def place(self, unit: tuple[int, ...]) -> dict[int, int]:
+    @property
+    def center(self) -> Unit:
+        """The unit at shape // 2 on every coordinate."""
+        return tuple(n // 2 for n in self.grid)
+
+    @property
+    def channel_axes(self) -> tuple[int, ...]:
+        """Axes of the shape that are neither batch nor coordinates."""
+        taken = {c.axis for c in self.coordinates}
+        return tuple(k for k in self.own_axes if k not in taken)
+
+    def place(self, unit: Unit) -> dict[int, int]:
         """Tensor axis → index of a unit."""
-        at = dict(self.leads)
-        for u, i in zip(self.units, unit, strict=True):
-            at[u.axis] = at.get(u.axis, 0) + i * u.pitch
+        at = {c.axis: c.lead for c in self.coordinates}
+        for coordinate, i in zip(self.coordinates, unit, strict=True):
+            at[coordinate.axis] += i * coordinate.pitch
         return at
 
-    def position(self, unit: tuple[int, ...]) -> dict[int, Fraction]:
-        """Input axis → where the unit sits, following the shortest way; pixel-centre coordinates."""
-        return {u.follows: u.base + i * u.pace for u, i in zip(self.units, unit, strict=True)}
+    def stride(self, axis: int) -> Fraction | None:
+        """Pixels along an input axis from one unit to the next; None where they do not move evenly along it."""
+        along = [c for c in self.coordinates if axis in c.follows]
+        if len(along) != 1 or self.frame is None:
+            return None
+        digit, _ = flat(along[0].digits, self.frame.seats)
+        return digit.stride if digit.axis == axis else None
+
+
+@dataclass(frozen=True)
+class Place:
+    """A unit of a layer: by its coordinates, or (`by_index`) by its full index without the batch."""
+
+    layer: Layer
+    unit: Unit
+    by_index: bool = False
+
+    @property
+    def at(self) -> dict[int, int]:
+        """Tensor axis → index."""
+        if self.by_index:
+            return dict(zip(self.layer.own_axes, self.unit, strict=True))
+        return self.layer.place(self.unit)
+
+    @property
+    def region(self) -> Region:
+        """What of the layer's tensor it is, for the first sample."""
+        return region_at(self.layer, self.at)
+
+    @property
+    def box(self) -> tuple[tuple[int, int], ...]:
+        """What of the layer's tensor it is, for all samples of a batch."""
+        at = self.at
+        return tuple((at[k], at[k] + 1) if k in at else (0, n) for k, n in enumerate(self.layer.shape))
+
+
+def region_at(layer: Layer, at: dict[int, int], sample: int = 0) -> Region:
+    """The region of a unit: indices on some tensor axes, all of the others, one sample."""
+    assert layer.frame is not None  # only recorded layers have regions
+    region: Region = {}
+    for k, run in enumerate(layer.frame.axes):
+        index = sample if k == layer.batch else at.get(k)
+        if index is None:
+            region |= {(digit,): Span(0, digit.extent) for digit in run}
+        elif run and len({digit.axis for digit in run}) == 1:
+            region[run] = Span(index, index + 1)
+        else:
+            region |= {(d,): s for d, s in zip(run, split(run, Span(index, index + 1)), strict=True)}
+    return region
+
+
+def layer_of(geometry: Map, index: int, name: str | None = None) -> Layer | None:
+    """The layer that a value is; None where no axis of it is the batch alone."""
+    value, frame = geometry.tape.values[index], geometry.frames[index]
+    batch = next((k for k, run in enumerate(frame.axes) if run == geometry.frames[0].axes[0]), None)
+    if batch is None:
+        return None
+    coordinates = _coordinates(frame, value.shape, geometry.space, batch)
+    return Layer(name or value.name or "", value.operator, index, value.shape, coordinates, frame, batch)
+
+
+def _coordinates(frame: Frame, shape: tuple[int, ...], space: Sequence[int], batch: int) -> tuple[Coordinate, ...]:
+    axes = {k for axis in space if (k := _main_axis(frame, axis)) not in (None, batch)}
+    return tuple(c for k in sorted(axes) for c in _along(k, frame.axes[k], shape[k]))
+
+
+def _main_axis(frame: Frame, axis: int) -> int | None:
+    """The tensor axis that holds the coarsest digit of an input axis."""
+    best: tuple[Fraction, int] | None = None
+    for k, run in enumerate(frame.axes):
+        for digit in run:
+            if axis in digit.follows:
+                reach = abs(digit.stride) * digit.extent if digit.axis == axis else Fraction(10**9)
+                if best is None or reach > best[0]:
+                    best = (reach, k)
+    return None if best is None else best[1]
+
+
+def _along(axis: int, run: Run, extent: int) -> list[Coordinate]:
+    """The coordinates that one tensor axis carries: one, or those of a token grid."""
+    lead = 0
+    if len(run) == 1 and run[0].axis is None and run[0].pieces:
+        piece = max((p for p in run[0].pieces if follows_of(p.digits)), key=lambda p: size(p.digits))
+        run, lead = piece.digits, piece.start
+    groups = _groups(run)
+    if groups is None:
+        return [] if _counts_channels(run) else [Coordinate(axis, extent, 1, 0, run)]
+    pitch, found = size(run), list[Coordinate]()
+    for group in groups:
+        pitch //= size(group)
+        found.append(Coordinate(axis, size(group), pitch, lead, group))
+    return found
+
+
+def _counts_channels(run: Run) -> bool:
+    """Whether channels are counted on the same axis as space (a flattened map)."""
+    outermost = next((digit for digit in run if digit.extent > 1), None)
+    return outermost is not None and not outermost.follows and not outermost.copies
+
+
+def _groups(run: Run) -> list[Run] | None:
+    """A token grid's digits by input axis; None where the row counts one axis, or is not such a grid."""
+    groups = list[list]()  # type: ignore[type-arg]
+    for digit in run:
+        if digit.axis is None and digit.extent > 1:
+            return None
+        if groups and (digit.axis is None or groups[-1][-1].axis in (None, digit.axis)):
+            groups[-1].append(digit)
+        else:
+            groups.append([digit])
+    axes = [next((d.axis for d in group if d.axis is not None), None) for group in groups]
+    return [tuple(group) for group in groups] if len(groups) > 1 and len(set(axes)) == len(axes) else None
 
 
 @dataclass(frozen=True)
 class Traced:
-    """A network on tape, with its input's spatial axes and its layers in the order they are computed."""
+    """A network on tape with its geometry, and its layers in the order they are computed.
+
+    `eager`: the layer that is asked for is behind what could be recorded; the whole network runs by plain autograd.
+    """
 
     network: Network
     tape: Tape
-    space: tuple[int, ...]
+    geometry: Map
     layers: tuple[Layer, ...]
-    layouts: dict[int, Layout]
+    eager: bool = False
 
-    def follows_space(self, value: int, axis: int) -> bool:
-        """Whether an axis of a recorded tensor runs along the input's space (tokens included)."""
-        return any(_spatial(digit, self.space) for digit in self.layouts[value].axes[axis].digits)
+    @property
+    def space(self) -> tuple[int, ...]:
+        """The input's spatial axes."""
+        return self.geometry.space
 
     @property
     def spatial_shape(self) -> tuple[int, ...]:
         """Extents of the input's spatial axes."""
-        return tuple(self.tape.values[0].shape[k] for k in self.space)
+        return self.geometry.spatial_shape
 
     def layer(self, name: str) -> Layer:
-        """The layer called `name`, an alias of it, or the last one for "auto"."""
-        if not self.layers:
-            raise ProblemError("no-spatial-layer", self._no_layers())
-        if name == "auto":
-            maps = [layer for layer in self.layers if not self._spreads(layer)] or list(self.layers)
-            most = max(layer.rank for layer in maps)
-            return [layer for layer in maps if layer.rank == most][-1]
+        """The layer called `name`, or an alias of it."""
         wanted = self.network.aliases.get(name, name)
         value = self.tape.names.get(wanted)
-        for layer in self.layers:
-            if layer.value == value:
-                return layer
-        raise ProblemError("invalid-target", self._unknown(name, value), layer=name)
-
-    def _spreads(self, layer: Layer) -> bool:
-        """Whether a layer is a softmax over space: weights of an attention, no feature map."""
-        made = self.tape.values[layer.value].entry
-        entry = None if made is None else self.tape.entries[made]
-        if entry is None or "softmax" not in entry.op.overloadpacket.__name__:
-            return False
-        return int(entry.args[1]) % len(layer.shape) in {u.axis for u in layer.units}
-
-    def _no_layers(self) -> str:
-        ended = f" Recording ended at {self.tape.stopped}." if self.tape.stopped else ""
-        return (
-            "No tensor of this network keeps an axis of the input's space, so there is no unit whose field "
-            f"could be drawn (input {list(self.tape.values[0].shape[1:])}).{ended}"
-        )
+        behind = next((layer for layer in self.layers if layer.frame is None and layer.name == wanted), None)
+        known = behind or next((layer for layer in self.layers if layer.value == value), None)
+        found = known or (layer_of(self.geometry, value, name) if value is not None else None)
+        if found is None:
+            raise ProblemError("invalid-target", self._unknown(name, value), layer=name)
+        return found
 
     def _unknown(self, name: str, value: int | None) -> str:
         names = [layer.name for layer in self.layers]
         if value is not None:
-            shape = list(self.tape.values[value].shape[1:])
-            return f"Layer {name!r} has shape {shape}: none of its axes follows the input's space. Try {names[-1]!r}."
+            return (
+                f"Layer {name!r} has shape {list(self.tape.values[value].shape)}: none of its axes counts samples "
+                "alone, so no unit of one sample can be named."
+            )
         known = dict.fromkeys([*names, *(alias for alias in self.network.aliases if f"/{alias}" not in names)])
         holding = [one for one in known if name.lower() in one.lower()]
         close = holding[-3:] or get_close_matches(name, list(known), n=3, cutoff=0.4) or names[-3:]
+        if not close:
+            return f"There is no layer {name!r}."
         return f"There is no layer {name!r}. Did you mean {', '.join(map(repr, close))}?"
 
 
 def survey(network: Network, tape: Tape) -> Traced:
     """Find the input's spatial axes and every layer of a recorded network."""
-    space, slid = spatial_axes(tape)
-    known = layouts(tape, space)
+    geometry, slid = _followed(tape)
     layers = []
     for index, value in enumerate(tape.values):
-        if value.name is not None and index > 0 and value.dtype.is_floating_point:
-            layer = _layer(index, tape, known[index], space)
-            if layer is not None:
+        if value.name is not None and index > 0 and (value.dtype.is_floating_point or value.dtype.is_complex):
+            layer = layer_of(geometry, index)
+            if layer is not None and any(n > 1 for n in layer.grid):
                 layers.append(layer)
-    extended = sum(tape.values[0].shape[k] > 1 for k in space)
-    if not slid and extended < 2 and layers and not _computes(tape, layers[-1]):
+    extended = sum(tape.values[0].shape[k] > 1 for k in geometry.space)
+    if not slid and extended < 2 and layers and _takes_a_vector(tape, layers[-1]):
         layers = []  # a plain vector that a dense layer takes as a whole: its first axis is no space
-    return Traced(network, tape, space, tuple(layers), known)
+    return Traced(network, tape, geometry, tuple(layers))
 
 
-def _computes(tape: Tape, layer: Layer) -> bool:
-    """Whether anything but element-wise work and moving about leads to a layer."""
-    return any(not is_pointwise(e) and not moves_only(e) for e in tape.ancestors([layer.value]))
+def _takes_a_vector(tape: Tape, layer: Layer) -> bool:
+    """Whether nothing but dense layers, element-wise work and moving about leads to a layer."""
+    calls = tape.ancestors([layer.value])
+    return all(is_pointwise(call.op) or _moves(call) or call.name in DENSE for call in calls)
 
 
-def spatial_axes(tape: Tape) -> tuple[tuple[int, ...], bool]:
-    """The input axes that the first sliding window slides along, and True; by rank and size, and False, without one."""
-    known = layouts(tape, range(1, len(tape.values[0].shape)))
-    for entry in tape.entries:
-        if entry.op.overloadpacket.__name__.startswith(WINDOWS):
-            found = _slid(entry, tape, known)
-            if found:
-                return found, True
-    return _by_size(tape.values[0].shape), False
+def is_rearranged_input(tape: Tape, layer: Layer) -> bool:
+    """Whether nothing but element-wise work and moving about leads to a layer."""
+    return all(is_pointwise(call.op) or _moves(call) for call in tape.ancestors([layer.value]))
 
 
-def _slid(entry: Entry, tape: Tape, known: dict[int, Layout]) -> tuple[int, ...]:
-    data = entry.args[0] if isinstance(entry.args[0], Ref) else entry.refs[0]
-    axes = known[data.index].axes[2:] if len(tape.values[data.index].shape) > 2 else known[data.index].axes[1:]
-    followed = {d.follows for axis in axes for d in axis.digits if d.follows}
-    shape = tape.values[0].shape
-    # an input axis of one position has no digit; it is spatial when it stands among spatial ones (1 × L signals)
+def _moves(call: Call) -> bool:
+    record = OPERATORS.get(call.name)
+    return record is not None and (record.moves or call.name in ("clone", "contiguous", "detach", "alias"))
+
+
+def _followed(tape: Tape) -> tuple[Map, bool]:
+    """The geometry along the input axes that the first sliding window slides along; else by rank and size."""
+    rank = len(tape.values[0].shape)
+    sliding = (call for call in tape.geometric if call.name.lstrip("_").startswith(SLIDES) and call.refs)
+    for call in sliding:
+        slid = _slid(Map.of(tape, range(1, rank), before=call), call)
+        if slid:
+            return Map.of(tape, slid), True
+    return Map.of(tape, _by_size(tape.values[0].shape)), False
+
+
+def _slid(geometry: Map, call: Call) -> tuple[int, ...]:
+    frame = geometry.frames[call.refs[0].index]
+    axes = frame.axes[2:] if len(frame.axes) > 2 else frame.axes[1:]
+    followed = {axis for run in axes for digit in run for axis in digit.follows if digit.extent > 1}
+    shape = geometry.tape.values[0].shape
+    # an input axis of one position is spatial when it stands among spatial ones (1 × L signals)
     return tuple(sorted(followed | {k for k in range(2, len(shape)) if followed and shape[k] == 1 and len(shape) > 3}))
 
 
@@ -175,46 +316,3 @@ def _by_size(shape: tuple[int, ...]) -> tuple[int, ...]:
         return (1,) if shape[1] > shape[2] else (2,)
     channels_last = shape[-1] <= 4 and min(shape[1:-1]) > 8
     return tuple(range(1, rank - 1)) if channels_last else tuple(range(2, rank))
-
-
-def _layer(index: int, tape: Tape, layout: Layout, space: tuple[int, ...]) -> Layer | None:
-    value = tape.values[index]
-    if not value.shape or value.shape[0] != tape.batch:
-        return None
-    units = [u for k, axis in enumerate(layout.axes) if k > 0 for u in _unit_axes(k, axis, layout, space)]
-    units = _outermost(units)
-    if not any(u.extent > 1 for u in units):
-        return None
-    leads = {k: axis.lead for k, axis in enumerate(layout.axes) if axis.lead and _is_grid(axis, space)}
-    units.sort(key=lambda u: u.follows)
-    return Layer(value.name or "", value.operator, index, value.shape, tuple(units), leads)
-
-
-def _outermost(units: list[UnitAxis]) -> list[UnitAxis]:
-    """Where several axes follow one axis of the input (space to depth), the one that spans most of it."""
-    widest: dict[int, UnitAxis] = {}
-    for u in units:
-        known = widest.get(u.follows)
-        if known is None or u.extent * abs(u.pace) > known.extent * abs(known.pace):
-            widest[u.follows] = u
-    return list(widest.values())
-
-
-def _spatial(digit: Digit, space: tuple[int, ...]) -> bool:
-    return digit.follows in space or (digit.grid is not None and any(_spatial(d, space) for d in digit.grid.digits))
-
-
-def _is_grid(axis: Axis, space: tuple[int, ...]) -> bool:
-    return bool(axis.digits) and all(d.follows in space for d in axis.digits)
-
-
-def _unit_axes(k: int, axis: Axis, layout: Layout, space: tuple[int, ...]) -> list[UnitAxis]:
-    if not _is_grid(axis, space):
-        return []
-    pitch, found = axis.count, []
-    for digit in axis.digits:
-        pitch //= digit.size
-        assert digit.follows is not None  # _is_grid
-        base = layout.base.get(digit.follows, Fraction(0))
-        found.append(UnitAxis(k, digit.size, pitch, digit.follows, digit.pace, base))
-    return found

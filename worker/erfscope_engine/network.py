@@ -30,7 +30,7 @@ class Network:
     a new value, the draw-th of a counter-based stream; `spread()` puts the standard deviation of its draws in every
     weight's place (both None where weights are given). `weights()` lists the tensors that differ between draws, as
     they are now, in one order (without it every draw is recorded anew). `aliases` maps other names
-    people use (ONNX node names) to tensor names.
+    people use (ONNX node names) to tensor names. `at(dtype)` is the same network in another number type.
     """
 
     name: str
@@ -45,3 +45,4 @@ class Network:
     spread: Spread | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    at: "Callable[[torch.dtype], Network] | None" = None

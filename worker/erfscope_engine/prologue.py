@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map, tree_map_only
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from erfscope_engine.tape import Entry, Ref, reads_values
+from erfscope_engine.recording.recorder import reads_values
+from erfscope_engine.recording.tape import Call, Ref
 
 Constant = Any  # a leaf of an operator's arguments
 
@@ -25,7 +26,7 @@ class Prologue:
 
     def __init__(self, weights: Sequence[Tensor]) -> None:
         self.broken = False
-        self._entries: list[Entry] = []
+        self._entries: list[Call] = []
         self._slots: Any = WeakTensorKeyDictionary()
         self._count = 0
         for weight in weights:
@@ -45,7 +46,7 @@ class Prologue:
             self.broken |= func._schema.is_mutable or reads_values(func)
             outs = out if isinstance(out, (tuple, list)) else (out,)
             slots = tuple(self._track(item) if isinstance(item, Tensor) else None for item in outs)
-            self._entries.append(Entry(func, marked_args, marked_kwargs, slots))
+            self._entries.append(Call(func, marked_args, marked_kwargs, slots))
         return out
 
     def replay(self, weights: Sequence[Tensor]) -> list[Tensor]:

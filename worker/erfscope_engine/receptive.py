@@ -1,27 +1,41 @@
-"""The theoretical receptive field: exact box, stride and projected centre of any unit, by the region algebra."""
+"""The theoretical receptive field of a unit, with everything that is said of it."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from erfscope.contract.problem import ProblemError
-from erfscope_engine.layers import Layer, Traced
-from erfscope_engine.regions.interval import Interval, Region, whole
-from erfscope_engine.regions.table import Call
-from erfscope_engine.regions.walk import Reach, trace
-from erfscope_engine.regions.windows import leaves_holes
+from erfscope_engine.fields import Boxes, Field, Map, field_of, labelled, reach_of, seen_of
+from erfscope_engine.layers import Coordinate, Layer, Place, Traced, layer_of
+from erfscope_engine.operators.convolution import has_dead_rim
+from erfscope_engine.operators.table import OPERATORS
+from erfscope_engine.recording.tape import Call
 
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """TRF of one unit on the input's spatial axes; the box is unclipped, and the whole input where global."""
+    """TRF of one unit on the input's spatial axes; the box is unclipped, and the whole input where global.
 
-    box: tuple[tuple[int, int], ...]
+    `seen`: what of the box is read on this image. `alignment`: tiles start at its multiples. `reach`: pixels (before,
+    behind) the centre, the largest over the phases. `local`: of a field that is global through statistics alone, the
+    box without the operators `local_without`. `holed`: operators that leave holes in the box. `masked`: the box without
+    taps that are 0, and the kernels that have such.
+    """
+
+    box: Boxes
+    seen: Boxes | None
     stride: tuple[Fraction | None, ...]
     center: tuple[float, ...]
     shape: tuple[int, ...]
     is_global: bool
     widened_by: tuple[str, ...]
-    reach: Reach
+    alignment: tuple[int, ...] | None = None
+    reach: tuple[tuple[float, float], ...] | None = None
+    causal: bool = False
+    local: Boxes | None = None
+    local_without: tuple[str, ...] = ()
+    holed: tuple[str, ...] = ()
+    masked: tuple[Boxes, tuple[str, ...]] | None = None
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -34,63 +48,143 @@ class ReceptiveField:
         return any(lo < 0 or hi > n for (lo, hi), n in zip(self.box, self.shape, strict=True))
 
 
-def receptive_field_of(traced: Traced, layer: Layer, unit: tuple[int, ...]) -> ReceptiveField:
-    """The TRF of `unit` of `layer` (Araujo et al., Distill 2019, gives the closed form for plain chains)."""
-    reach = trace(traced.tape, layer.value, unit_region(layer, unit))
-    region = reach.regions.get(0)
-    if region is None:
-        raise ProblemError("no-gradient", f"Layer {layer.name!r} does not depend on the input.", layer=layer.name)
-    space = [region[k] for k in traced.space]
-    paces = {u.follows: u.pace for u in layer.units}
-    seats = layer.position(unit)
+def receptive_field_of(traced: Traced, place: Place) -> ReceptiveField:
+    """The TRF of a unit (Araujo et al., Distill 2019, gives the closed form for plain chains)."""
+    layer = place.layer
+    if layer.frame is None:
+        return _unknown(traced, place)
+    geometry = traced.geometry
+    field = field_of(geometry, layer.value, place.region)
+    if field is None:
+        raise ProblemError(
+            "no-gradient",
+            f"Layer {layer.name!r} at unit {list(place.unit)} has no gradient with respect to the input: what it reads "
+            "does not depend on the input, or only through operators without a gradient (comparison, rounding, "
+            "detach). Name another layer or unit.",
+            layer=layer.name,
+        )
+    own = _own_place(traced, place)
+    causal = own is not None and _is_one_sided(field.box, own)
+    local, without = _local(traced, place, field)
     return ReceptiveField(
-        box=tuple((i.lo, i.hi) for i in space),
-        stride=tuple(paces.get(k) for k in traced.space),
-        center=tuple(
-            float(seats[k]) if i.wide and k in seats else (i.lo + i.hi - 1) / 2
-            for k, i in zip(traced.space, space, strict=True)
-        ),
+        box=field.box,
+        seen=seen_of(geometry, layer.value, place.region),
+        stride=tuple(layer.stride(axis) for axis in geometry.space),
+        center=own if causal and own is not None else field.center,
         shape=traced.spatial_shape,
-        is_global=any(i.wide for i in space),
-        widened_by=_who(traced, reach),
-        reach=reach,
+        is_global=field.is_global,
+        widened_by=labelled(geometry, field.labels, field.regions),
+        alignment=None if field.is_global else geometry.alignment(field.regions),
+        reach=_reach(traced, layer, field),
+        causal=causal,
+        local=local,
+        local_without=without,
+        holed=_holed(traced, field),
+        masked=_masked(traced, place, field),
     )
 
 
-def unit_region(layer: Layer, unit: tuple[int, ...], sample: int = 0) -> Region:
-    """The region of a unit: a point in space, all channels, one sample."""
-    at = {0: sample, **layer.place(unit)}
-    return tuple(Interval(at[k], at[k] + 1) if k in at else whole(n) for k, n in enumerate(layer.shape))
+def _own_place(traced: Traced, place: Place) -> tuple[float, ...] | None:
+    """Where the unit's index lies on the input by strides alone, without offsets; None where it has none."""
+    if place.by_index:
+        return None
+    where = []
+    for axis in traced.space:
+        stride = place.layer.stride(axis)
+        index = _index_along(place, axis)
+        if stride is None or stride <= 0 or index is None:
+            return None
+        where.append(float(stride * index))
+    return tuple(where)
 
 
-def _who(traced: Traced, reach: Reach) -> tuple[str, ...]:
-    """The operators nearest to the unit that made a spatial axis whole."""
-    names = [traced.tape.label(entry) for entry, value, axis in reach.widened if traced.follows_space(value, axis)]
-    return tuple(dict.fromkeys(names))[:5]
+def _index_along(place: Place, axis: int) -> int | None:
+    pairs: list[tuple[Coordinate, int]] = list(zip(place.layer.coordinates, place.unit, strict=True))
+    return next((i for coordinate, i in pairs if axis in coordinate.follows), None)
 
 
-def holes_on_the_way(traced: Traced, field: ReceptiveField) -> tuple[str, ...]:
+def _is_one_sided(box: Boxes, own: Sequence[float]) -> bool:
+    """Whether a field ends at the unit's own place along some axis, and nowhere goes behind it by more than before.
+
+    A causal network pads in front; one that pads nothing starts at the unit's place and is not causal.
+    """
+    ends = [hi - 1 == at and lo < at for (lo, hi), at in zip(box, own, strict=True)]
+    middle = [(lo + hi - 1) / 2 == at for (lo, hi), at in zip(box, own, strict=True)]
+    return any(ends) and all(e or m for e, m in zip(ends, middle, strict=True))
+
+
+def _reach(traced: Traced, layer: Layer, field: Field) -> tuple[tuple[float, float], ...] | None:
+    """The largest over the phases, by the seats; by the unit itself where they are wider or an axis is mixed."""
+    if field.is_global:
+        return None
+    assert layer.frame is not None
+    reaches = []
+    for axis, (lo, hi), at in zip(traced.space, field.box, field.center, strict=True):
+        told = reach_of(layer.frame.seats[axis])
+        before, behind = at - lo, hi - 1 - at
+        reaches.append((max(before, float(told[0])), max(behind, float(told[1]))) if told else (before, behind))
+    return tuple(reaches)
+
+
+def _local(traced: Traced, place: Place, field: Field) -> tuple[Boxes | None, tuple[str, ...]]:
+    """The box without the ways that carry statistics only, and their operators; None where that is global too."""
+    if not field.is_global or not field.labels <= {name for name, record in OPERATORS.items() if record.statistics}:
+        return None, ()
+    local = field_of(traced.geometry, place.layer.value, place.region, local=True)
+    if local is None or local.is_global:
+        return None, ()
+    return local.box, labelled(traced.geometry, field.labels, field.regions)
+
+
+def _holed(traced: Traced, field: Field) -> tuple[str, ...]:
     """Transposed convolutions on a unit's way that leave holes: the box, a hull of intervals, may be wider than needed.
 
     The one that the unit itself belongs to leaves none in a single position.
     """
-    tape, regions = traced.tape, field.reach.regions
-    found = []
-    for entry in tape.entries:
-        out = entry.outputs[0]
-        if out not in regions or not leaves_holes(Call(entry, tape, 0)):
-            continue
-        if any(i.size > 1 for i in regions[out][2:]):
-            found.append(tape.label(entry))
-    return tuple(dict.fromkeys(found))
+    tape, regions = traced.tape, field.regions
+    names = []
+    for call in tape.calls:
+        output = call.outputs[0]
+        if (
+            output is not None
+            and output in regions
+            and _leaves_holes(call)
+            and any(s.hi - s.lo > 1 for r, s in regions[output].items() if r[0].follows)
+        ):
+            names.append(tape.label(call))
+    return tuple(dict.fromkeys(names))
 
 
-def samples_leak(traced: Traced, layer: Layer) -> bool:
-    """Whether a unit reads other samples (the first one's may stand in for all): then they must run one by one."""
-    unit = tuple(n // 2 for n in layer.grid)
-    return any(_leaks(traced, layer, unit, sample) for sample in {0, layer.shape[0] - 1})
+def _leaves_holes(call: Call) -> bool:
+    if call.name != "convolution" or not call.arg("transposed"):
+        return False
+    kernel = call.arg("weight")
+    extents = kernel.shape[2:] if hasattr(kernel, "shape") else ()
+    strides = call.arg("stride")
+    return any(k < s for k, s in zip(extents, strides if len(strides) > 1 else strides * len(extents), strict=True))
 
 
-def _leaks(traced: Traced, layer: Layer, unit: tuple[int, ...], sample: int) -> bool:
-    region = trace(traced.tape, layer.value, unit_region(layer, unit, sample)).regions.get(0)
-    return region is not None and region[0] != Interval(sample, sample + 1)
+def _masked(traced: Traced, place: Place, field: Field) -> tuple[Boxes, tuple[str, ...]] | None:
+    """The box without taps that are 0 (masked convolutions), with the layers that have such; None without any."""
+    geometry = traced.geometry
+    calls = [geometry.made[index][0] for index in field.regions if index in geometry.made]
+    names = [geometry.tape.label(call) for call in calls if call.name == "convolution" and has_dead_rim(call)]
+    if not names:
+        return None
+    without = Map.of(geometry.tape, geometry.space, masked=True)
+    layer = layer_of(without, place.layer.value, place.layer.name)
+    narrow = None if layer is None else field_of(without, layer.value, replace(place, layer=layer).region)
+    return None if narrow is None or narrow.box == field.box else (narrow.box, tuple(dict.fromkeys(names))[:5])
+
+
+def _unknown(traced: Traced, place: Place) -> ReceptiveField:
+    """Behind what could be recorded: the whole input, in the name of what could not."""
+    shape = traced.spatial_shape
+    extents = () if place.by_index else place.layer.grid
+    center = tuple(
+        (i + 0.5) * n / extent - 0.5 for i, n, extent in zip(place.unit, shape, extents, strict=True)
+    ) if len(extents) == len(shape) else tuple((n - 1) / 2 for n in shape)  # fmt: skip
+    box = tuple((0, n) for n in shape)
+    return ReceptiveField(
+        box, box, (None,) * len(shape), center, shape, is_global=True, widened_by=(traced.tape.stopped or "",)
+    )

@@ -10,24 +10,24 @@ import torch
 from numpy.typing import NDArray
 
 from erfscope._version import __version__
-from erfscope.contract.request import ErfRequest
 from erfscope.contract.result import (
+    AutogradRun,
     ErfResult,
     KeptMaps,
     LayerInfo,
     LayerProfile,
     Provenance,
-    Samples,
+    Reach,
+    Shape,
     Trf,
     UnitEntry,
+    Verify,
 )
-from erfscope_engine.average import Average
-from erfscope_engine.gradient import Probe
 from erfscope_engine.layers import Traced
-from erfscope_engine.metrics import Geometry, MapMetrics, area_ratio, brief_metrics, measure_map
-from erfscope_engine.receptive import ReceptiveField, holes_on_the_way, receptive_field_of
+from erfscope_engine.metrics import MapMetrics, area_ratio, brief_metrics, measure_map
+from erfscope_engine.receptive import ReceptiveField
+from erfscope_engine.taking import Errors, Order, Taken
 
-Errors = dict[str, float | None]
 NO_MAPS = KeptMaps()
 UNIT_ERRORS = ("erf_size", "erf_ratio", "mass_50_side")  # of the thousands that a grid may have
 
@@ -39,35 +39,45 @@ class Measured:
     One of many units is measured `briefly`: without fits, and its map is float32, or empty where it is not kept.
     """
 
-    probe: Probe
-    field: ReceptiveField
+    taken: Taken
     map: NDArray[Any]
     peak_log2: float
-    samples: Samples
     errors: Errors
     metrics: MapMetrics
 
     @classmethod
-    def of(cls, probe: Probe, average: Average, errors: Errors, *, briefly: bool = False) -> Self:
-        """Normalise and measure an average."""
-        field = receptive_field_of(probe.traced, probe.layer, probe.unit)
-        raw = average.map()
-        peak = float(raw.max())
-        m = raw / peak
-        return cls(
-            probe,
-            field,
-            m,
-            float(np.log2(peak)) - probe.scale,
-            Samples(used=average.used, dead=average.dead),
-            errors,
-            (brief_metrics if briefly else measure_map)(m, geometry_of(field)),
-        )
+    def of(cls, taken: Taken, *, briefly: bool = False) -> Self:
+        """Normalise and measure a raw map."""
+        peak = float(taken.raw.max())
+        m = taken.raw / peak
+        metrics = (brief_metrics if briefly else measure_map)(m, taken.geometry)
+        return cls(taken, m, float(np.log2(peak)) - taken.scale, taken.errors(briefly), metrics)
+
+    @property
+    def field(self) -> ReceptiveField:
+        """The unit's TRF."""
+        return self.taken.field
 
 
-def geometry_of(field: ReceptiveField) -> Geometry:
-    """A receptive field as the metrics take it."""
-    return Geometry(field.center, field.box, field.shape, tuple(_number(s) for s in field.stride))
+@dataclass(frozen=True)
+class Rows:
+    """All that was measured: the main unit, the rows of a grid, the profile, and which maps are kept."""
+
+    main: Measured
+    units: Sequence[Measured] = ()
+    profile: Sequence[Measured] = ()
+    kept: KeptMaps = NO_MAPS
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a result says beside its numbers."""
+
+    model_sha256: str | None = None
+    draws_together: int = 1
+    notes: Sequence[str] = ()
+    autograd: Sequence[tuple[str, str]] = ()
+    verify: Verify | None = None
 
 
 def _number(value: Fraction | None) -> float | None:
@@ -76,6 +86,7 @@ def _number(value: Fraction | None) -> float | None:
 
 def trf_of(field: ReceptiveField) -> Trf:
     """A receptive field as the contract says it."""
+    reach = field.reach
     return Trf(
         size=list(field.size),
         stride=[_number(s) for s in field.stride],
@@ -84,45 +95,44 @@ def trf_of(field: ReceptiveField) -> Trf:
         clipped=field.clipped,
         is_global=field.is_global,
         widened_by=list(field.widened_by),
+        seen=None if field.seen is None else list(field.seen),
+        alignment=None if field.alignment is None else list(field.alignment),
+        reach=None if reach is None else Reach(before=[b for b, _ in reach], after=[a for _, a in reach]),
+        causal=field.causal,
+        local_box=None if field.local is None else list(field.local),
+        local_without=list(field.local_without),
     )
 
 
-def build_result(
-    request: ErfRequest,
-    traced: Traced,
-    main: Measured,
-    units: Sequence[Measured],
-    profile: Sequence[Measured],
-    model_sha256: str | None,
-    maps: KeptMaps = NO_MAPS,
-    draws_together: int = 1,
-    notes: Sequence[str] = (),
-) -> ErfResult:
-    """The whole answer around the main unit; `notes` are what the measuring has to say, beside the network's own."""
-    layer = main.probe.layer
+def build_result(order: Order, rows: Rows, said: Said) -> ErfResult:
+    """The whole answer around the main unit."""
+    main, traced, request = rows.main, order.plan.traced, order.request
+    layer = main.taken.layer
     return ErfResult(
         layer=LayerInfo(
             name=layer.name,
             operator=layer.operator,
-            shape=list(layer.shape[1:]),
+            shape=layer.own_shape,
             spatial_axes=layer.spatial_axes,
+            passed_over=list(order.plan.passed_over),
         ),
-        unit=list(main.probe.unit),
+        unit=list(main.taken.place.unit),
         input_shape=_channels_first(traced),
         trf=trf_of(main.field),
         erf=main.metrics.erf,
         mass=dict(main.metrics.mass),
         gaussian=main.metrics.gaussian,
         radial=main.metrics.radial,
-        shape=main.metrics.shape,
-        stderr=main.errors,
-        samples=main.samples,
-        layers=[_profile_row(row) for row in profile],
-        units=[_unit_entry(unit) for unit in units],
-        maps=maps,
+        shape=_shape(main),
+        stderr=dict(main.errors),
+        samples=main.taken.samples,
+        layers=[_profile_row(row) for row in rows.profile],
+        units=[_unit_entry(unit) for unit in rows.units],
+        maps=rows.kept,
         replknet=_replknet(main, traced) if request.protocol == "replknet" else None,
         scale_log2=main.peak_log2,
-        provenance=_provenance(request, traced, main, model_sha256, draws_together, notes),
+        verify=said.verify,
+        provenance=_provenance(order, main, said),
     )
 
 
@@ -132,12 +142,23 @@ def _channels_first(traced: Traced) -> list[int]:
     return [n for k, n in enumerate(shape) if k not in space] + [shape[k] for k in space]
 
 
+def _shape(main: Measured) -> Shape:
+    """With the share of the mass at or before a causal unit's own place."""
+    if not main.field.causal:
+        return main.metrics.shape
+    before = main.map
+    for axis, at in enumerate(main.field.center):
+        if main.field.box[axis][1] - 1 == at:
+            before = before.take(range(min(int(at) + 1, before.shape[axis])), axis)
+    return main.metrics.shape.model_copy(update={"mass_before": float(before.sum() / main.map.sum())})
+
+
 def _profile_row(row: Measured) -> LayerProfile:
-    layer, metrics = row.probe.layer, row.metrics
+    layer, metrics = row.taken.layer, row.metrics
     return LayerProfile(
         name=layer.name,
         operator=layer.operator,
-        shape=list(layer.shape[1:]),
+        shape=layer.own_shape,
         trf_size=list(row.field.size),
         trf_stride=[_number(s) for s in row.field.stride],
         is_global=row.field.is_global,
@@ -145,24 +166,24 @@ def _profile_row(row: Measured) -> LayerProfile:
         erf_ratio=metrics.erf.ratio,
         sigma=metrics.gaussian.sigma,
         mass_50_side=metrics.mass["0.50"].side,
-        unit=list(row.probe.unit),
+        unit=list(row.taken.place.unit),
         trf=trf_of(row.field),
         erf=metrics.erf,
         mass=dict(metrics.mass),
-        stderr=row.errors,
-        samples=row.samples,
+        stderr=dict(row.errors),
+        samples=row.taken.samples,
         scale_log2=row.peak_log2,
     )
 
 
 def _unit_entry(unit: Measured) -> UnitEntry:
     return UnitEntry(
-        unit=list(unit.probe.unit),
+        unit=list(unit.taken.place.unit),
         trf=trf_of(unit.field),
         erf=unit.metrics.erf,
         mass=dict(unit.metrics.mass),
         stderr={name: error for name, error in unit.errors.items() if name in UNIT_ERRORS},
-        samples=unit.samples,
+        samples=unit.taken.samples,
         scale_log2=unit.peak_log2,
     )
 
@@ -175,46 +196,52 @@ def _replknet(main: Measured, traced: Traced) -> dict[str, float | None] | None:
     return area_ratio(main.map * 2.0**main.peak_log2 * channels)
 
 
-def _provenance(
-    request: ErfRequest,
-    traced: Traced,
-    main: Measured,
-    model_sha256: str | None,
-    draws_together: int,
-    said: Sequence[str],
-) -> Provenance:
-    notes = [*traced.network.notes, *said]
-    if holed := holes_on_the_way(traced, main.field):
-        notes.append(
-            f"The TRF box may be wider than what the unit reads: {', '.join(holed)}, transposed with a kernel that "
-            "is narrower than its stride, leaves holes between its outputs, and boxes have none."
-        )
-    if traced.tape.stopped:
-        notes.append(
-            f"Recording ended at operator {traced.tape.stopped}, which reads values that depend on the input; "
-            "layers behind it are not measured."
-        )
-    if main.metrics.erf.size is None:
-        notes.append("The map is 0 at the projected centre, which Luo's ERF size refers to; see erf_size_peak.")
-    if main.samples.dead:
-        notes.append(f"{main.samples.dead} of {main.samples.used} samples are dead: their gradient is exactly zero.")
+def _provenance(order: Order, main: Measured, said: Said) -> Provenance:
+    request, traced = order.request, order.plan.traced
     return Provenance(
         engine=__version__,
         torch=torch.__version__,
         device=traced.network.device.type,
         dtype=request.dtype.value,
         threads=torch.get_num_threads(),
-        micro_batch=traced.tape.batch,
-        draws_together=draws_together,
+        micro_batch=1 if traced.eager else traced.tape.batch,
+        draws_together=said.draws_together,
         seed=request.average.seed,
-        model_sha256=model_sha256,
-        layer=main.probe.layer.name,
+        model_sha256=said.model_sha256,
+        layer=main.taken.layer.name,
         statistic="relu" if request.protocol == "replknet" else request.average.statistic.value,
-        channels=main.probe.channels if isinstance(main.probe.channels, str) else "list",
+        channels=main.taken.channels,
         source=request.input.source.value,
         weights=request.weights.value,
         method=request.method,
-        samples=main.samples.used,
+        samples=main.taken.samples.used,
         input_shape=list(traced.network.input_shape),
-        notes=notes,
+        notes=_notes(order, main, said),
+        autograd=[AutogradRun(operator=operator, why=why) for operator, why in said.autograd],
     )
+
+
+def _notes(order: Order, main: Measured, said: Said) -> list[str]:
+    traced = order.plan.traced
+    notes = [*traced.network.notes, *order.notes, *said.notes]
+    if main.field.holed:
+        notes.append(
+            f"The TRF box may be wider than what the unit reads: {', '.join(main.field.holed)}, transposed with a "
+            "kernel that is narrower than its stride, leaves holes between its outputs, and boxes have none."
+        )
+    if main.field.masked is not None:
+        box, names = main.field.masked
+        notes.append(
+            f"Kernels of {', '.join(names)} are masked (taps that are 0); the box without those taps is {box}."
+        )
+    if traced.tape.stopped and traced.eager:
+        notes.append(
+            f"The network runs whole, by plain autograd: its recording ended at {traced.tape.stopped}. The TRF is "
+            "therefore given as the whole input."
+        )
+    if main.metrics.erf.size is None:
+        notes.append("The map is 0 at the projected centre, which Luo's ERF size refers to; see erf_size_peak.")
+    samples = main.taken.samples
+    if samples.dead:
+        notes.append(f"{samples.dead} of {samples.used} samples are dead: their gradient is exactly zero.")
+    return notes

@@ -4,12 +4,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from erfscope.contract.request import Source
 
 Array = NDArray[Any]
-INPUT_STREAM, CHANNEL_STREAM = 0, 1
+INPUT_STREAM, CHANNEL_STREAM, OTHER_STREAM = 0, 1, 2
 
 
 def stream(seed: int, k: int, kind: int) -> np.random.Generator:
@@ -43,3 +45,8 @@ def draw(source: Source, shape: tuple[int, ...], seed: int, k: int, images: Sequ
 def signs(shape: tuple[int, ...], seed: int, k: int) -> Array:
     """Random signs of sample `k` for the output channels."""
     return stream(seed, k, CHANNEL_STREAM).integers(0, 2, shape).astype(np.float32) * 2 - 1
+
+
+def other_input(shape: tuple[int, ...], k: int) -> Tensor:
+    """What input number `k` of a network with several is fed while another one is measured: normal numbers."""
+    return torch.from_numpy(stream(0, k, OTHER_STREAM).standard_normal(shape, np.float32))

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import ErfRequest, Statistic, Until
 from erfscope_engine.average import Average
-from erfscope_engine.cone.unit import cone_of
 from erfscope_engine.ensemble import Ensemble
-from erfscope_engine.gradient import Forward, Probe, Started, sample_gradients
-from erfscope_engine.layers import Traced
+from erfscope_engine.gradient import Forward, Probe, Started, executor_for, sample_gradients
+from erfscope_engine.layers import Place, Traced
 from erfscope_engine.metrics import Geometry, flat_scalars, standard_errors
+from erfscope_engine.receptive import ReceptiveField
 
 Done = Callable[[float], None]
 Errors = dict[str, float | None]
@@ -27,6 +27,7 @@ class Sampled:
     """A unit on its way: how it is excited, where it sits, the average so far, and over which draws of the weights."""
 
     start: Started
+    field: ReceptiveField
     geometry: Geometry
     average: Average
     ensemble: Ensemble | None = None
@@ -36,7 +37,7 @@ Sampler = Callable[[Sequence[Sampled], ErfRequest, Done], None]  # takes a reque
 
 
 def sample(units: Sequence[Sampled], request: ErfRequest, done: Done) -> None:
-    """Take the samples that `request.average` asks for into every unit's average; the units share one cone."""
+    """Take the samples that `request.average` asks for into every unit's average; the units share one program."""
     until, total = request.average.until, request.average.weights * request.average.inputs
     total = min(total, until.at_most) if until else total
     sample_part(units, request, (0, total), partial(_report, done, total))
@@ -119,13 +120,9 @@ def _take(average: Average, probe: Probe, g: Gradients, counted: Sequence[tuple[
 def _bound(probes: Sequence[Probe], traced: Traced) -> list[Probe]:
     """The same units of the network with other weights."""
     old = probes[0].forward
-    layers = [traced.layer(probe.layer.name) for probe in probes]
-    cone = cone_of(traced, [(layer, probe.unit) for layer, probe in zip(layers, probes, strict=True)])
-    forward = Forward(traced, cone, old.seed, old.source, old.images)
-    return [
-        replace(probe, forward=forward, target=n, layer=layer)
-        for n, (probe, layer) in enumerate(zip(probes, layers, strict=True))
-    ]
+    places = [Place(traced.layer(p.layer.name), p.unit, p.place.by_index) for p in probes]
+    forward = Forward(traced, executor_for(traced, places), old.seed, old.source, old.images)
+    return [replace(p, forward=forward, target=n, place=places[n]) for n, p in enumerate(probes)]
 
 
 def errors_of(average: Average, geometry: Geometry, *, briefly: bool = False) -> Errors:

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from erfscope_engine.report import Measured
 
 LARGEST = 256 << 20  # bytes
 
@@ -18,8 +17,8 @@ def fits(count: int, shape: Sequence[int]) -> bool:
     return count * prod(shape) * 4 <= LARGEST
 
 
-def stacked(rows: Sequence[Measured]) -> Stack | None:
-    """The maps of `rows` (maximum 1 each), shape [n, *spatial]; None where there are none or they were not kept."""
-    if not rows or any(row.map.size == 0 for row in rows):
+def stacked(maps: Sequence[NDArray[Any]]) -> Stack | None:
+    """Maps (maximum 1 each) as one array [n, *spatial]; None where there are none or they were not kept."""
+    if not maps or any(m.size == 0 for m in maps):
         return None
-    return np.stack([row.map.astype(np.float32) for row in rows])
+    return np.stack([m.astype(np.float32) for m in maps])

@@ -1,29 +1,30 @@
-"""Which units a request means: the centre, one index, or a grid."""
+"""Which units a request means: the centre, one index, a grid, or one element by its full index."""
 
 from collections.abc import Sequence
 from itertools import product
 
 from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import GridUnits, TargetOptions
-from erfscope_engine.layers import Layer
-
-Unit = tuple[int, ...]
+from erfscope.contract.request import GridUnits, IndexUnit, TargetOptions
+from erfscope_engine.layers import Layer, Place, Unit
 
 
-def center_of(layer: Layer) -> Unit:
-    """The unit at shape // 2 on every axis."""
-    return tuple(n // 2 for n in layer.grid)
-
-
-def units_of(target: TargetOptions, layer: Layer) -> list[Unit]:
+def places_of(target: TargetOptions, layer: Layer) -> list[Place]:
     """The units of `layer` that target.unit names, row by row. Raises ProblemError("invalid-target")."""
+    if isinstance(target.unit, IndexUnit):
+        return [_element(target.unit, layer)]
+    if not layer.coordinates:
+        raise ProblemError("invalid-target", no_coordinates(layer), layer=layer.name)
+    return [Place(layer, unit) for unit in _units(target, layer)]
+
+
+def _units(target: TargetOptions, layer: Layer) -> list[Unit]:
     wanted = target.unit
     if wanted == "center":
-        return [center_of(layer)]
+        return [layer.center]
     if isinstance(wanted, GridUnits):
         _same_rank(wanted.grid, layer)
         return list(product(*(_spread(count, n) for count, n in zip(wanted.grid, layer.grid, strict=True))))
-    assert not isinstance(wanted, str)
+    assert not isinstance(wanted, str | IndexUnit)
     _same_rank(wanted, layer)
     if any(i >= n for i, n in zip(wanted, layer.grid, strict=True)):
         raise ProblemError(
@@ -32,6 +33,27 @@ def units_of(target: TargetOptions, layer: Layer) -> list[Unit]:
             layer=layer.name,
         )
     return [tuple(wanted)]
+
+
+def _element(wanted: IndexUnit, layer: Layer) -> Place:
+    shape = layer.own_shape
+    if len(wanted.index) != len(shape) or any(i >= n for i, n in zip(wanted.index, shape, strict=True)):
+        raise ProblemError(
+            "invalid-target",
+            f"target.unit.index is {list(wanted.index)}, but layer {layer.name!r} has shape {shape} without the batch: "
+            f"give {len(shape)} indices below it, counted from 0.",
+            layer=layer.name,
+        )
+    return Place(layer, tuple(wanted.index), by_index=True)
+
+
+def no_coordinates(layer: Layer) -> str:
+    """What to do about a layer without coordinates."""
+    middle = [n // 2 for n in layer.own_shape]
+    return (
+        f"Layer {layer.name!r} has shape {layer.own_shape}: none of its axes follows the input's space alone. Name one "
+        f'element by its full index, for example target.unit {{"index": {middle}}}.'
+    )
 
 
 def _spread(count: int, extent: int) -> list[int]:

@@ -17,14 +17,13 @@ from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import ErfRequest, InputOptions, Source, Weights
 from erfscope.contract.result import ErfResult
 from erfscope_engine.arithmetic import torch_dtype
+from erfscope_engine.fields import field_of
 from erfscope_engine.layers import Layer, Traced
 from erfscope_engine.measure import measure_network, sample_network
 from erfscope_engine.network import Network
-from erfscope_engine.plan import trace_network
-from erfscope_engine.receptive import receptive_field_of
+from erfscope_engine.plan import Plan, center_place, plan_for
 from erfscope_engine.sampling import Sampler, sample
 from erfscope_engine.shards import Part, Range, Unlike
-from erfscope_engine.units import center_of
 from erfscope_intake.images import load_images
 from erfscope_intake.memory import is_out_of_memory, memory_errors_explained, with_less_memory
 from erfscope_intake.onnx_model import describe_onnx, load_onnx
@@ -132,7 +131,7 @@ def _named_target(
     if not asked_other_shape or request.target.layer != "auto" or sources.model is None:
         return None
     own = request.model_copy(update={"input": request.input.model_copy(update={"shape": None})})
-    _, layer = trace_network(_load(own, sources, device), "auto", samples=1)
+    layer = plan_for(_load(own, sources, device), "auto", samples=1).layer
     return request.model_copy(update={"target": request.target.model_copy(update={"layer": layer.name})})
 
 
@@ -186,12 +185,12 @@ def inspect_model(
     with memory_errors_explained():
         network = _network_to_inspect(model, options, place)
         progress("trace", 0.2)
-        traced, default = trace_network(network, "auto", samples=1)
-        rows = []
-        for n, layer in enumerate(traced.layers):
-            rows.append(_layer_row(traced, layer))
-            progress("layers", (n + 1) / len(traced.layers))
-    return _inspection(model, network, traced, default, rows)
+        plan = plan_for(network, "auto", samples=1)
+        layers, rows = plan.traced.layers, list[LayerRow]()
+        for n, layer in enumerate(layers):
+            rows += _layer_row(plan.traced, layer)
+            progress("layers", (n + 1) / len(layers))
+    return _inspection(model, network, plan, rows)
 
 
 def _network_to_inspect(model: Path | Architecture, options: InputOptions, device: torch.device) -> Network:
@@ -200,28 +199,36 @@ def _network_to_inspect(model: Path | Architecture, options: InputOptions, devic
     return load_onnx(model, options, dtype=torch.float32, device=device)
 
 
-def _layer_row(traced: Traced, layer: Layer) -> LayerRow:
-    field = receptive_field_of(traced, layer, center_of(layer))
+def _layer_row(traced: Traced, layer: Layer) -> list[LayerRow]:
+    """A layer with the field of its centre unit; no row where it has no gradient with respect to the input."""
+    if layer.frame is None:
+        return [_row(layer, traced.spatial_shape, 1.0, traced, is_global=True)]
+    field = field_of(traced.geometry, layer.value, center_place(layer).region)
+    if field is None:
+        return []
     covered = 1.0
-    for (lo, hi), n in zip(field.box, field.shape, strict=True):
+    for (lo, hi), n in zip(field.box, traced.spatial_shape, strict=True):
         covered *= max(min(hi, n) - max(lo, 0), 0) / n
+    return [_row(layer, [hi - lo for lo, hi in field.box], covered, traced, is_global=field.is_global)]
+
+
+def _row(layer: Layer, size: Sequence[int], covered: float, traced: Traced, *, is_global: bool) -> LayerRow:
+    strides = [layer.stride(axis) for axis in traced.space]
     return LayerRow(
         name=layer.name,
         operator=layer.operator,
-        shape=list(layer.shape[1:]),
-        trf_size=list(field.size),
-        trf_stride=[None if s is None else float(s) for s in field.stride],
+        shape=layer.own_shape,
+        trf_size=list(size),
+        trf_stride=[None if s is None else float(s) for s in strides],
         coverage=covered,
-        is_global=field.is_global,
+        is_global=is_global,
     )
 
 
-def _inspection(
-    model: Path | Architecture, network: Network, traced: Traced, default: Layer, rows: list[LayerRow]
-) -> Inspection:
+def _inspection(model: Path | Architecture, network: Network, plan: Plan, rows: list[LayerRow]) -> Inspection:
     notes = list(network.notes)
-    if traced.tape.stopped:
-        notes.append(f"Layers behind operator {traced.tape.stopped} depend on the input's values and are not measured.")
+    if plan.traced.tape.stopped:
+        notes.append(f"Recording ended at {plan.traced.tape.stopped}; layers behind it run by plain autograd.")
     found = None if isinstance(model, Architecture) else describe_onnx(model)
     return Inspection(
         name=network.name,
@@ -233,7 +240,7 @@ def _inspection(
         outputs=found.outputs if found else [rows[-1].name],
         operators=found.operators if found else dict(Counter(row.operator for row in rows)),
         unsupported=found.unsupported if found else [],
-        default_layer=default.name,
+        default_layer=plan.layer.name,
         layers=rows,
         notes=notes,
     )

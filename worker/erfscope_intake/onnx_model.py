@@ -81,12 +81,17 @@ def load_onnx(
     resource-limit, shape-mismatch, data-dependent, no-gradient.
     """
     opened = open_onnx(path, options, dtype=dtype, device=device, edit=edit)
+
+    def at(other: torch.dtype) -> Network:
+        return load_onnx(path, options, dtype=other, device=device, weights=weights, seed=seed, edit=edit)
+
     if weights is Weights.GIVEN:
-        return opened.network
+        return replace(opened.network, at=at)
     redraw = redraw_of(opened.program, weights, seed)
     redraw(0)
     return replace(
         opened.network,
+        at=at,
         redraw=redraw,
         weights=weights_of(opened.program, weights),
         spread=spread_of(opened.program, weights),

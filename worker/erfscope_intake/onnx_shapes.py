@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from erfscope.contract.problem import ProblemError
 from erfscope_engine.network import Network
-from erfscope_engine.tape import record
+from erfscope_engine.recording.recorder import record
 
 At = Callable[[Sequence[int]], Network]
 

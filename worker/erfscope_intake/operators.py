@@ -19,8 +19,9 @@ from onnx2torch.node_converters.registry import _CONVERTER_REGISTRY as REGISTRY
 
 from erfscope.contract.problem import ProblemError
 from erfscope_engine.network import Mark, Network
-from erfscope_engine.regions.table import is_known, is_pointwise, moves_only
-from erfscope_engine.tape import Entry, record
+from erfscope_engine.operators.table import OPERATORS, is_pointwise
+from erfscope_engine.recording.recorder import record
+from erfscope_engine.recording.tape import Call
 from erfscope_intake.converters import TABLE, Row
 from erfscope_intake.onnx_audit import OLDEST_OPSET, audited
 from erfscope_intake.onnx_behind import Behind, registered
@@ -33,7 +34,6 @@ from erfscope_intake.onnx_words import WHY
 
 CPU = torch.device("cpu")
 CASES_PER_OPERATOR = 8
-UNTAGGED = {"hardswish"}  # element by element, though torch does not say so
 LIKE = {
     "BiasGelu": "Gelu",
     "FastGelu": "Gelu",
@@ -91,27 +91,24 @@ class Found:
     """What the standard's tests of one operator came down to, over `runs` of them."""
 
     runs: int = 0
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[Call] = field(default_factory=list)
 
     def field(self) -> str:
         """The widest of RULES among the recorded operators; who is to blame for "whole extent"."""
         if not self.runs:
             return ""
         widest = max((_rule_of(entry) for entry in self.entries), key=RULES.index, default=RULES[0])
-        unknown = sorted({_name(entry) for entry in self.entries if _rule_of(entry) == RULES[-1]})
+        unknown = sorted({entry.name for entry in self.entries if _rule_of(entry) == RULES[-1]})
         return f"{widest} ({', '.join(unknown)})" if unknown else widest
 
 
-def _name(entry: Entry) -> str:
-    return str(entry.op.overloadpacket.__name__)
-
-
-def _rule_of(entry: Entry) -> str:
-    if is_pointwise(entry) or _name(entry) in UNTAGGED:
-        return RULES[1]
-    if moves_only(entry):
+def _rule_of(call: Call) -> str:
+    record = OPERATORS.get(call.name)
+    if record is not None and record.moves:
         return RULES[0]
-    return RULES[2] if is_known(entry) else RULES[3]
+    if is_pointwise(call.op) or (record is not None and record.part == "broadcast"):
+        return RULES[1]
+    return RULES[2] if record is not None else RULES[3]
 
 
 def page() -> str:
@@ -208,7 +205,7 @@ def _survey(model: ModelProto, feeds: dict[str, Any], found: Found) -> None:
     if chosen is None:
         return
     try:
-        entries = record(_network(model, feeds, chosen), feeds[chosen].shape[0]).entries
+        entries = record(_network(model, feeds, chosen), feeds[chosen].shape[0]).calls
     except (ProblemError, RuntimeError, ValueError, IndexError):
         return
     found.runs += 1

@@ -36,7 +36,9 @@ def read(result: Mapping[str, Any], rank: int) -> Marks:
 
 def _trf(trf: Mapping[str, Any]) -> str:
     if trf["global"]:
-        return "TRF: global (whole input)"
+        local = trf.get("local_box")  # results of older versions have none
+        sizes = [stop - start for start, stop in local or ()]
+        return f"TRF: global ({product(sizes)} without statistics)" if local else "TRF: global (whole input)"
     return f"TRF {product(trf['size'])}{' (clipped)' if trf['clipped'] else ''}"
 
 

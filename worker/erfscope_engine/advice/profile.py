@@ -14,7 +14,7 @@ from erfscope_engine.layers import Layer, Traced
 from erfscope_engine.metrics import Geometry
 from erfscope_engine.metrics.luo import pixels_around, sizes
 from erfscope_engine.metrics.patch import cut
-from erfscope_engine.tape import Entry, Ref, Tape
+from erfscope_engine.recording.tape import Call, Ref, Tape
 
 IDLE = 0.01  # share of its ERF that a layer must add
 
@@ -34,8 +34,8 @@ def cost_of(traced: Traced, layer: Layer) -> Cost:
     return Cost(sum(_macs(tape, entry) for entry in entries) // tape.batch, sum(map(_parameters, entries)))
 
 
-def _macs(tape: Tape, entry: Entry) -> int:
-    name = entry.op.overloadpacket.__name__
+def _macs(tape: Tape, entry: Call) -> int:
+    name = entry.name
     made = entry.outputs[0]
     if made is None:
         return 0
@@ -55,9 +55,9 @@ def _shape(tape: Tape, item: Ref | Tensor) -> tuple[int, ...]:
     return tape.values[item.index].shape if isinstance(item, Ref) else tuple(item.shape)
 
 
-def _parameters(entry: Entry) -> int:
+def _parameters(entry: Call) -> int:
     """Weights of layers and of normalisations (statistics are none); a repeated matrix counts once."""
-    name = entry.op.overloadpacket.__name__
+    name = entry.name
     if name not in ("convolution", "mm", "bmm", "addmm", "baddbmm") and "norm" not in name:
         return 0
     given = entry.args[1:3] if name == "convolution" or "norm" in name else entry.args
@@ -101,8 +101,8 @@ def _read_by(tape: Tape, value: int, named: set[int]) -> set[int]:
     seen: set[int] = {value}
     stack = [value]
     while stack:
-        made = tape.values[stack.pop()].entry
-        for ref in [] if made is None else tape.entries[made].refs:
+        made = tape.values[stack.pop()].made
+        for ref in [] if made is None else tape.calls[made].refs:
             if ref.index in seen:
                 continue
             seen.add(ref.index)

@@ -14,10 +14,10 @@ from erfscope.contract.request import AverageOptions, ErfRequest, TargetOptions,
 from erfscope.contract.result import ErfResult
 from erfscope_engine.advice.profile import Cost, cost_of, profile_of
 from erfscope_engine.advice.search import Trial, one_of_each, search
-from erfscope_engine.analytic import expected_size
+from erfscope_engine.by_expectation import expected_size
 from erfscope_engine.layers import Layer
 from erfscope_engine.measure import measure_network
-from erfscope_engine.plan import trace_network
+from erfscope_engine.plan import plan_for
 from erfscope_intake.advice.subjects import Changed, OnnxSubject, SpecSubject, Subject
 from erfscope_intake.memory import memory_errors_explained
 
@@ -110,7 +110,8 @@ def _advice(work: _Work) -> Advice:
     quick = work.subject.network(None, quick=True, place=work.device)
     profile = measure_network(quick, work.analytic.model_copy(update={"layers": "all"}))
     base, maps = profile.result, profile.layers_map
-    rows = profile_of(trace_network(quick, work.request.layer, samples=1)[0], base.layers, [] if maps is None else maps)
+    traced = plan_for(quick, work.request.layer, samples=1).traced
+    rows = profile_of(traced, base.layers, [] if maps is None else maps)
     now, want, size = _state(work, None), work.request.want, base.erf.size or 0.0
     measured = _measured(work, None) if work.request.verify else _Size(None, None)
     goal = want * max(size / measured.size, 1.0) if measured.size else want
@@ -123,7 +124,7 @@ def _advice(work: _Work) -> Advice:
         layer=base.layer.name,
         want=want,
         input_shape=base.input_shape,
-        layer_shape=list(now.layer.shape[1:]),
+        layer_shape=now.layer.own_shape,
         trf_size=base.trf.size,
         erf_analytic=size,
         erf_measured=measured.size,
@@ -196,8 +197,8 @@ def _expected(work: _Work, change: Changed, tried: list[Changed]) -> float | Non
 def _state(work: _Work, change: Changed | None) -> _State:
     """Cost and layer at full width."""
     network = work.subject.network(change, place=work.device)
-    traced, layer = trace_network(network, work.request.layer, samples=1)
-    return _State(cost_of(traced, layer), layer)
+    plan = plan_for(network, work.request.layer, samples=1)
+    return _State(cost_of(plan.traced, plan.layer), plan.layer)
 
 
 def _looked_at(work: _Work, changed: Changed, change: Change) -> Change:
@@ -216,7 +217,7 @@ def _change(work: _Work, trial: Trial[Changed], goal: float, now: _State) -> Cha
         erf_analytic=trial.size,
         trf_size=[],
         reaches=trial.size >= goal,
-        layer_shape=list(after.layer.shape[1:]),
+        layer_shape=after.layer.own_shape,
         added_macs=after.cost.macs - now.cost.macs,
         added_parameters=after.cost.parameters - now.cost.parameters,
         architecture=trial.change.architecture,
@@ -233,7 +234,7 @@ def _text(change: Changed) -> str:
 
 def _order(change: Change, now: _State) -> tuple[object, ...]:
     """Cheapest first: what keeps the layer's grid, then arithmetic, weights, holes in the map, layers touched."""
-    other_grid = change.layer_shape[1:] != list(now.layer.shape[2:])
+    other_grid = change.layer_shape[1:] != now.layer.own_shape[1:]
     added = max(change.added_macs, 0), max(change.added_parameters, 0)
     return other_grid, *added, (change.lattice or 0.0) > GRIDDED, len(change.edits), change.erf_analytic
 

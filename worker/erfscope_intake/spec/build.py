@@ -58,6 +58,7 @@ def build_network(
         spread=drawing.spread,
         aliases=checked.plan.aliases,
         notes=drawing.notes,
+        at=lambda other: build_network(architecture, options, dtype=other, device=device, weights=weights, seed=seed),
     )
 
 

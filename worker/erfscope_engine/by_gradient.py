@@ -1,0 +1,165 @@
+"""The method by gradients: units are started, sampled in teams that share their runs, and averaged."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import torch
+
+from erfscope.contract.problem import ProblemError
+from erfscope.contract.result import Samples, Verify
+from erfscope_engine.average import most_units
+from erfscope_engine.ensemble import Ensemble
+from erfscope_engine.gradient import (
+    Forward,
+    Probe,
+    Started,
+    executor_for,
+    sample_gradients,
+    started,
+    steps_by_autograd,
+)
+from erfscope_engine.layers import Layer, Place
+from erfscope_engine.plan import MISFITS, Plan, plan_for, sharing
+from erfscope_engine.receptive import receptive_field_of
+from erfscope_engine.sampling import Sampled, Sampler, errors_of, new_average
+from erfscope_engine.taking import Errors, Order, Taken, geometry_of
+from erfscope_engine.units import places_of
+from erfscope_engine.verify import verified
+
+Key = tuple[str, tuple[int, ...]]  # a layer's name and a unit
+MIXES_CHANNELS = ("softmax", "norm", "var_mean", "mean", "logsumexp", "sum")
+
+
+@dataclass(frozen=True)
+class ByGradient:
+    """Sampled gradients; `sampler` takes the samples, `ensemble` binds draws of the weights."""
+
+    sampler: Sampler
+    ensemble: Ensemble | None = None
+    begun: dict[Key, Started] = field(default_factory=dict)  # what was looked at before it was decided to measure it
+
+    def take(self, order: Order, places: Sequence[Place]) -> Iterator[tuple[int, Taken]]:
+        """Every place's average; those that see much of the same share their forward runs."""
+        adaptive = order.request.average.until is not None
+        teams = [[n] for n in range(len(places))] if adaptive else _teams(order.plan, places)
+        for number, team in enumerate(teams):
+            units = self._begun(order, [places[n] for n in team])
+            self.sampler(units, order.request, partial(_report, order, number, len(teams)))
+            for n, unit in zip(team, units, strict=True):
+                yield n, _taken(places[n], unit)
+
+    def is_dead(self, order: Order, place: Place) -> str:
+        """Why a unit has no gradient, judged by the first samples; "" where it has one."""
+        start = self._starts(order, [place])[0]
+        self.begun[place.layer.name, place.unit] = start
+        if not start.first.any():
+            return "its gradient is exactly zero (dead, or saturated)"
+        if _is_noise(order, start):
+            return "its gradient is lost in rounding (saturated)"
+        return ""
+
+    def autograd(self, order: Order) -> list[tuple[str, str]]:
+        """Operators that autograd ran on whole tensors, and why."""
+        main = places_of(order.request.target, order.plan.layer)[:1]
+        return list(dict.fromkeys(steps_by_autograd(executor_for(order.plan.traced, main))))
+
+    def channels(self, order: Order, place: Place) -> str | tuple[int, ...]:
+        """What is put on a unit's channels, once `auto` is decided."""
+        return self._starts(order, [place])[0].probe.channels
+
+    def verified(self, order: Order, place: Place) -> Verify | None:
+        """One sample by plain autograd on the whole network."""
+        return verified(order, place) if order.request.verify else None
+
+    def _starts(self, order: Order, places: Sequence[Place]) -> list[Started]:
+        request, wanted, traced = order.request, order.request.target.channels, order.plan.traced
+        key = (places[0].layer.name, places[0].unit)
+        if len(places) == 1 and key in self.begun:
+            return [self.begun.pop(key)]
+        channels = wanted if isinstance(wanted, str) else tuple(wanted)
+        executor = executor_for(traced, places)
+        forward = Forward(traced, executor, request.average.seed, request.input.source, order.images)
+        rectified = request.protocol == "replknet"
+        probes = [Probe(forward, n, place, channels, rectified=rectified) for n, place in enumerate(places)]
+        exact = _in_float64(order, places) if channels == "auto" and _mixes(order.plan, places[0].layer) else None
+        return [started(p, None if exact is None else exact[n]) for n, p in enumerate(probes)]
+
+    def _begun(self, order: Order, places: Sequence[Place]) -> list[Sampled]:
+        units = []
+        for start, place in zip(self._starts(order, places), places, strict=True):
+            field = receptive_field_of(order.plan.traced, place)
+            geometry = geometry_of(field)
+            average = new_average(start.probe, order.request, geometry, len(places))
+            units.append(Sampled(start, field, geometry, average, self.ensemble))
+        return units
+
+
+def _report(order: Order, number: int, teams: int, share: float) -> None:
+    order.progress("measure", (number + share) / teams)
+
+
+def _teams(plan: Plan, places: Sequence[Place]) -> list[list[int]]:
+    """Which units run together; no more at once than their sums have room for."""
+    most = most_units(plan.traced.spatial_shape)
+    return [team[n : n + most] for team in sharing(plan.traced, places) for n in range(0, len(team), most)]
+
+
+def _taken(place: Place, unit: Sampled) -> Taken:
+    probe, average = unit.start.probe, unit.average
+
+    def errors(briefly: bool) -> Errors:
+        return errors_of(average, unit.geometry, briefly=briefly)
+
+    return Taken(
+        place, unit.field, unit.geometry, average.map(), probe.scale,
+        Samples(used=average.used, dead=average.dead),
+        probe.channels if isinstance(probe.channels, str) else "list", errors,
+    )  # fmt: skip
+
+
+def _mixes(plan: Plan, layer: Layer) -> bool:
+    """Whether what leads to a layer mixes channels such that their sum may vanish but for rounding."""
+    if plan.traced.eager:
+        return False
+    tape, value, seen = plan.traced.tape, layer.value, 0
+    while seen < 12 and tape.values[value].made is not None:  # the calls right before it
+        call = tape.calls[tape.values[value].made or 0]
+        if any(name in call.name for name in MIXES_CHANNELS):
+            return True
+        if not call.refs:
+            return False
+        value, seen = call.refs[0].index, seen + 1
+    return False
+
+
+def _in_float64(order: Order, places: Sequence[Place]) -> list[Probe] | None:
+    """The same units of the same network in float64, where that can be had; None where it is in float64 already."""
+    network = order.plan.traced.network
+    if network.dtype == torch.float64 or network.at is None:
+        return None
+    try:
+        plan = plan_for(network.at(torch.float64), places[0].layer.name, samples=1, at_most=1)
+    except MISFITS:
+        return None
+    same = [Place(plan.traced.layer(p.layer.name), p.unit, p.by_index) for p in places]
+    request = order.request
+    executor = executor_for(plan.traced, same)
+    forward = Forward(plan.traced, executor, request.average.seed, request.input.source, order.images)
+    return [Probe(forward, n, p, "auto", rectified=request.protocol == "replknet") for n, p in enumerate(same)]
+
+
+def _is_noise(order: Order, start: Started) -> bool:
+    """Whether a gradient in the request's number type has nothing in common with that in float64."""
+    if not _mixes(order.plan, start.probe.layer):
+        return False
+    exact = _in_float64(order, [start.probe.place])
+    if exact is None:
+        return False
+    judge = replace(exact[0], channels=start.probe.channels, scale=start.probe.scale)
+    try:
+        truth = sample_gradients(judge, range(1))[0]
+    except ProblemError:
+        return False
+    error = abs(truth - start.first[0]).max()
+    return bool(error > 0.5 * abs(truth).max())

@@ -1,0 +1,72 @@
+"""Which layer `auto` means: the tensor nearest to the output that has axes in the input's space and a gradient."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from erfscope.contract.problem import ProblemError
+from erfscope.contract.result import PassedOver
+from erfscope_engine.layers import Layer, Traced, is_rearranged_input
+
+NO_GRADIENT = "it is computed from the input only through operators without a gradient"
+MOST_TOLD = 8
+
+
+def chosen(traced: Traced, refused: Mapping[str, str]) -> tuple[Layer, list[PassedOver]]:
+    """The layer that `auto` takes, and what it passed over, nearest to the output first.
+
+    `refused` are layers by name that turned out to have no gradient, with the reason.
+    Raises ProblemError: no-spatial-layer, no-gradient.
+    """
+    passed: list[PassedOver] = []
+    for layer in reversed(traced.layers):
+        why = refused.get(layer.name) or _objection(traced, layer)
+        if not why:
+            return layer, _told(passed)
+        passed.append(PassedOver(name=layer.name, why=why))
+    if not traced.layers:
+        raise ProblemError("no-spatial-layer", _no_layers(traced))
+    left = [layer for layer in traced.layers if layer.frame is None or traced.tape.values[layer.value].live]
+    if left:  # the nearest of them, so that measuring it tells what is wrong
+        return left[-1], _told([each for each in passed if each.name != left[-1].name])
+    raise ProblemError(
+        "no-gradient",
+        f"No layer of this network has a gradient with respect to its input: {_sentence(passed)} Name a layer, a unit "
+        "or channels, or give other inputs (input.source).",
+        layer=traced.layers[-1].name,
+    )
+
+
+def _told(passed: Sequence[PassedOver]) -> list[PassedOver]:
+    return list(passed[:MOST_TOLD])
+
+
+def _sentence(passed: Iterable[PassedOver]) -> str:
+    return " ".join(f"{each.name!r}: {each.why}." for each in list(passed)[:3])
+
+
+def _objection(traced: Traced, layer: Layer) -> str:
+    if layer.frame is None:
+        return ""
+    if not traced.tape.values[layer.value].live:
+        return NO_GRADIENT
+    if is_rearranged_input(traced.tape, layer):
+        return "it is the input itself, moved or scaled"
+    if _spreads(traced, layer):
+        return "it is a softmax over space, the weights of an attention"
+    return ""
+
+
+def _spreads(traced: Traced, layer: Layer) -> bool:
+    made = traced.tape.values[layer.value].made
+    call = None if made is None else traced.tape.calls[made]
+    if call is None or "softmax" not in call.name or not call.has("dim"):
+        return False
+    return call.arg("dim") % len(layer.shape) in {c.axis for c in layer.coordinates}
+
+
+def _no_layers(traced: Traced) -> str:
+    ended = f" Recording ended at {traced.tape.stopped}." if traced.tape.stopped else ""
+    return (
+        "No tensor of this network keeps an axis of the input's space, so there is no unit whose field could be drawn "
+        f"(input {list(traced.network.input_shape)}). An element of any layer can be measured by its full index: "
+        f'target.unit {{"index": [...]}} with target.layer.{ended}'
+    )

@@ -1,1 +1,0 @@
-"""Cone execution: forward and backward only on what a unit needs."""

@@ -1,0 +1,1 @@
+"""Execution: forward and backward on the positions that a unit needs, for numbers and for moments alike."""

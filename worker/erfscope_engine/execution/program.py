@@ -1,0 +1,191 @@
+"""The program of some units: which part of every tensor they need, and the steps that compute just that, and back.
+
+Planned backward from the units' boxes: an operator is asked for the step that fills the part that its readers need;
+where none can work on a part, it runs on whole tensors. So a wrong number is never the price of speed. The same program
+runs on numbers (gradients) and on moments (expected squared gradients): only the makers of steps differ.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from erfscope_engine.execution.box import Box, cut, full, hull, layout_of
+from erfscope_engine.execution.step import Step
+from erfscope_engine.recording.tape import Call
+
+if TYPE_CHECKING:
+    from erfscope_engine.fields import Map
+
+aten = torch.ops.aten
+Target = tuple[int, Box]  # a value, and the box of it that is wanted
+Maker = Callable[[Call, dict[int, Box]], Sequence[Step]]  # a call, the boxes wanted so far → its steps
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A gradient of a part of a value; `owned` says that nobody else holds its memory: it may be overwritten."""
+
+    box: Box
+    grad: Tensor
+    owned: bool
+
+
+@dataclass(frozen=True)
+class Program:
+    """Steps in order, the box that is kept of every value, and the targets (one unit, or several that share a run)."""
+
+    geometry: "Map"
+    steps: tuple[Step, ...]
+    boxes: dict[int, Box]
+    targets: tuple[Target, ...]
+
+    @classmethod
+    def of(cls, geometry: "Map", calls: Sequence[Any], make: Any, targets: Sequence[Target]) -> "Program":
+        """Plan the program that holds all targets; `make(call, boxes)` gives the steps of one of `calls`."""
+        boxes: dict[int, Box] = {}
+        for value, box in targets:
+            boxes[value] = hull(boxes.get(value), box)
+        steps: list[Step] = []
+        for call in reversed(calls):
+            for step in make(call, boxes):
+                steps.append(step)
+                for index, produced in step.writes:
+                    if index is not None:
+                        boxes[index] = produced
+                for index, read in step.reads:
+                    boxes[index] = hull(boxes.get(index), read)
+        return cls(geometry, tuple(reversed(steps)), boxes, tuple(targets))
+
+    @property
+    def notes(self) -> list[str]:
+        """What is approximate, in words."""
+        return list(dict.fromkeys(step.note for step in self.steps if step.note))
+
+    def run(self, x: Any) -> "Run":
+        """Forward, without autograd; `x` is the whole input (numbers, or moments)."""
+        store: dict[int, Any] = {}
+        if 0 in self.boxes:
+            store[0] = _part(x, full(x.shape), self.boxes[0])
+        last = {index: n for n, step in enumerate(self.steps) for index, _ in step.reads}
+        wanted = {value for value, _ in self.targets}
+        kept: list[Any] = []
+        live = {0}
+        with torch.no_grad():
+            for n, step in enumerate(self.steps):
+                inputs = [self._input(store, step, index, read) for index, read in step.reads]
+                outs, keeps = _forward(step, inputs)
+                useful = keeps is not None and any(index in live for index, _ in step.reads)
+                kept.append(keeps if useful else None)
+                for (index, _), result in zip(step.writes, outs, strict=False):
+                    if index is not None:
+                        store[index] = result
+                        live |= {index} if useful else set()
+                for index, _ in step.reads:
+                    if last[index] == n and index not in wanted:
+                        store.pop(index, None)
+        outputs = tuple(_part(store[value], self.boxes[value], box) for value, box in self.targets)
+        return Run(self, outputs, kept, live)
+
+    def _input(self, store: dict[int, Any], step: Step, index: int, read: Box) -> Any:
+        part = _part(store[index], self.boxes[index], read)
+        return part if step.any_format else _ordered(part, self.geometry.tape.values[index].order)
+
+
+def _part(x: Any, own: Box, wanted: Box) -> Any:
+    return cut(x, own, wanted) if isinstance(x, Tensor) else x.cut(own, wanted)
+
+
+def _ordered(x: Any, order: tuple[int, ...]) -> Any:
+    """A tensor with its axes in memory as they were when the network was recorded."""
+    if not isinstance(x, Tensor) or x.dim() < 2:
+        return x
+    if order == tuple(range(len(order))):
+        return x.contiguous()
+    seen = x.permute(order)
+    return x if seen.is_contiguous() else seen.contiguous().permute([order.index(k) for k in range(len(order))])
+
+
+@dataclass(frozen=True)
+class Run:
+    """One forward run: the targets' boxes, and what going back needs."""
+
+    program: Program
+    outputs: tuple[Any, ...]
+    kept: list[Any]
+    live: set[int]
+
+    def is_differentiable(self, target: int) -> bool:
+        """Whether a gradient can go back from a target at all."""
+        return self.program.targets[target][0] in self.live
+
+    def back(self, target: int, seed: Tensor) -> Tensor | None:
+        """The gradient of `seed` · output of a target with respect to the input's box; None where nothing arrives."""
+        value, box = self.program.targets[target]
+        pending: dict[int, list[Piece]] = {value: [Piece(box, seed, False)]}
+        with torch.no_grad():
+            for step, keeps in zip(reversed(self.program.steps), reversed(self.kept), strict=True):
+                pieces = [pending.pop(index, []) if index is not None else [] for index, _ in step.writes]
+                if keeps is None or not any(pieces):
+                    continue
+                grads = [_gathered(each, box) for each, (_, box) in zip(pieces, step.writes, strict=True)]
+                for index, piece in _backward(step, keeps, grads):
+                    pending.setdefault(index, []).append(piece)
+        total = _gathered(pending.get(0, []), self.program.boxes.get(0, ()))
+        return None if total is None else total.grad
+
+
+def _forward(step: Step, inputs: Sequence[Any]) -> tuple[Sequence[Any], Any]:
+    outs, kept = step.forward(inputs)
+    if not step.relu:
+        return outs, kept
+    rectified = outs[0].relu_() if step.fresh else torch.relu(outs[0])
+    return [rectified], None if kept is None else (kept, rectified)
+
+
+def _backward(step: Step, kept: Any, grads: Sequence[Piece | None]) -> Iterator[tuple[int, Piece]]:
+    """Gradients of what a step read; a ReLU's mask is its own output."""
+    seeds = [None if piece is None else piece.grad for piece in grads]
+    if step.relu:
+        (piece,), (kept, mask) = grads, kept
+        assert piece is not None
+        seeds = [_masked(piece, mask)]
+    back = step.backward(kept, seeds)
+    owners = Counter(_memory(g) for g in (*back, *seeds) if g is not None)
+    for (index, read), g in zip(step.reads, back, strict=False):
+        if g is not None:
+            yield index, Piece(read, g, owners[_memory(g)] == 1)
+
+
+def _masked(piece: Piece, mask: Tensor) -> Tensor:
+    if piece.owned and piece.grad.stride() == mask.stride():
+        aten.threshold_backward.grad_input(piece.grad, mask, 0, grad_input=piece.grad)
+        return piece.grad
+    masked: Tensor = aten.threshold_backward(piece.grad, mask, 0)
+    return masked
+
+
+def _memory(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _gathered(pieces: Sequence[Piece], box: Box) -> Piece | None:
+    """The sum of gradients of parts of a box; the widest one that nobody else holds is the ground for the others."""
+    if not pieces:
+        return None
+    if len(pieces) == 1 and pieces[0].box == box:
+        return pieces[0]
+    ground = next((piece for piece in pieces if piece.box == box and piece.owned), None)
+    if ground is None:
+        like = pieces[0].grad
+        shape = [hi - lo for lo, hi in box]
+        total = torch.zeros(shape, dtype=like.dtype, device=like.device).contiguous(memory_format=layout_of(like))
+    else:
+        total = ground.grad
+    for piece in pieces:
+        if piece is not ground:
+            cut(total, box, piece.box).add_(piece.grad)
+    return Piece(box, total, True)

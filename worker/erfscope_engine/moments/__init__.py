@@ -1,0 +1,1 @@
+"""Moments: what the analytic method carries through a network instead of numbers."""

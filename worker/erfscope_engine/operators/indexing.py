@@ -1,0 +1,203 @@
+"""Operators that take elements by a table of indices."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from erfscope_engine.geometry.digits import Digit, Run
+from erfscope_engine.geometry.frame import Frame, Link, Window, everything, fixed, flat, starting, windowed
+from erfscope_engine.geometry.seats import Seat
+from erfscope_engine.geometry.spans import Span
+from erfscope_engine.moments.rule import joined, moved
+from erfscope_engine.operators.joins import pointwise
+from erfscope_engine.operators.mixing import staying
+from erfscope_engine.operators.site import Out, Site, out, unknown
+from erfscope_engine.operators.table import operator, varied
+from erfscope_engine.recording.tape import Ref
+
+
+@dataclass(frozen=True)
+class Table:
+    """The constant indices of one axis: `places` has an axis for each of `dims`, axes of the index' own shape."""
+
+    axis: int
+    places: Tensor
+    dims: tuple[int, ...]
+
+
+@operator("index", "_unsafe_index", "index_select")
+def index(site: Site) -> Out:
+    """Elements at constant indices: a table per axis; evenly spaced ones keep the axis."""
+    x, tables = site.arg("self"), _tables(site)
+    if tables is None or not isinstance(x, Ref):
+        return unknown(site)[0]  # type: ignore[return-value]
+    indexed = [table.axis for table in tables]
+    shape = _joint_shape([table for _, table in _raw(site)])
+    together = indexed == list(range(indexed[0], indexed[-1] + 1))
+    first = indexed[0] if together else 0
+    frame = site.frame(x)
+    new, seats = [Digit(n) for n in shape], dict(frame.seats)
+    for table in tables:
+        seats = _taken(frame.axes[table.axis], seats, table, new)
+    links = [
+        Link(frame.axes[table.axis], tuple((new[k],) for k in table.dims), _looked_up(table.places))
+        for table in tables
+        if frame.axes[table.axis]
+    ]
+    rest = [run for k, run in enumerate(frame.axes) if k not in indexed]
+    axes = (*rest[:first], *((digit,) if digit.extent > 1 else () for digit in new), *rest[first:])
+    return out(Frame(axes, seats), (x, links))
+
+
+def _joint_shape(tables: list[Tensor]) -> tuple[int, ...]:
+    return tuple(torch.broadcast_shapes(*(table.shape for table in tables)))  # type: ignore[no-untyped-call]
+
+
+def _raw(site: Site) -> list[tuple[int, Tensor]]:
+    """The given indices by axis; a mask along one axis is a list of places."""
+    if site.name == "index_select":
+        return [(site.arg("dim") % len(site.shape(site.arg("self"))), site.arg("index").reshape(-1))]
+    given = [(k, table) for k, table in enumerate(site.arg("indices")) if table is not None]
+    return [(k, t.nonzero()[:, 0] if t.dtype == torch.bool else t) for k, t in given]
+
+
+def _tables(site: Site) -> list[Table] | None:
+    """The constant tables; None where one depends on the input, or is a mask of several axes."""
+    given: list[Any] = [site.arg("index")] if site.name == "index_select" else site.arg("indices")
+    if any(isinstance(t, Ref) or (isinstance(t, Tensor) and t.dtype == torch.bool and t.dim() > 1) for t in given):
+        return None
+    raw = _raw(site)
+    rank = len(_joint_shape([table for _, table in raw]))
+    return [_table(site, axis, table.cpu(), rank) for axis, table in raw]
+
+
+def _table(site: Site, axis: int, given: Tensor, rank: int) -> Table:
+    extent = site.shape(site.arg("self"))[axis]
+    places = torch.where(given < 0, given + extent, given)
+    moving = [k for k in range(places.dim()) if places.shape[k] > 1]
+    dims = tuple(rank - places.dim() + k for k in moving)
+    return Table(axis, places.reshape([places.shape[k] for k in moving] or [1]), dims)
+
+
+def _taken(run: Run, seats: dict[int, Seat], table: Table, new: list[Digit]) -> dict[int, Seat]:
+    """Seats of what a table takes of one axis; evenly spaced places (but for borders) run along the axis still."""
+    digit, flattened = flat(run, seats)
+    if digit.axis is None:
+        return seats
+    if len(table.dims) == 1 and (window := _even_window(table.places)) is not None:
+        (k,) = table.dims
+        new[k], moved_seats, _ = windowed((digit,), flattened, new[k].extent, window)
+        return moved_seats
+    steps = _steps(table.places) if table.dims else None
+    if steps is None:
+        return fixed(seats, (digit,), [Span(int(table.places.min()), int(table.places.max()) + 1)])
+    for k, step in zip(table.dims, steps, strict=True):
+        new[k] = Digit(new[k].extent, digit.axis, digit.stride * step)
+    middle = [n // 2 for n in table.places.shape]
+    zero = int(table.places[tuple(middle)]) - sum(m * step for m, step in zip(middle, steps, strict=True))
+    return starting(flattened, digit, zero)
+
+
+def _even_window(places: Tensor) -> Window | None:
+    """A table of one axis as a window that slides evenly but for borders, every few places; None where it does not.
+
+    Upsampling by indices takes each place several times: 0, 0, 1, 1, 2, 2.
+    """
+    count = len(places)
+    for lag in range(1, min(9, count)):
+        moves = places[lag:] - places[:-lag]
+        step = int(moves.mode().values)
+        if step and (moves == step).float().mean() > 0.5:
+            break
+    else:
+        return None
+    start = next(i for i in range(count // 2, -1, -1) if i + 2 * lag > count or int(moves[i]) == step)
+    period = [int(places[min(start + k, count - 1)]) for k in range(lag)]
+
+    def place(q: int) -> int:
+        return period[(q - start) % lag] + (q - start) // lag * step
+
+    scale = Fraction(step, lag)
+    middle = sum(place(q) - scale * q for q in range(lag)) / lag
+    return Window(scale, middle, lambda span: Span(place(span.lo), place(span.lo) + 1))
+
+
+def _steps(places: Tensor) -> list[int] | None:
+    """The step along each axis of a table that is even for the most part; None where it is not."""
+    steps = [int(places.diff(dim=k).flatten().mode().values) for k in range(places.dim())]
+    even = all((places.diff(dim=k) == s).float().mean() > 0.5 and s for k, s in enumerate(steps))
+    return steps if even else None
+
+
+def _looked_up(places: Tensor) -> Any:
+    def look(*spans: Span) -> Span:
+        part = places
+        for k, span in enumerate(spans):
+            lo = min(max(span.lo, 0), part.shape[k] - 1)
+            part = part.narrow(k, lo, max(min(span.hi, part.shape[k]) - lo, 1))
+        why = frozenset().union(*(span.why for span in spans))
+        return Span(int(part.min()), int(part.max()) + 1, why)
+
+    return look
+
+
+@operator("gather", "take_along_dim")
+def gather(site: Site) -> Out:
+    """Elements along one axis at places that a tensor says: all of that axis."""
+    x, places = site.arg("self"), site.arg("index")
+    rank = len(site.shape(x))
+    dim = site.arg("dim") % rank
+    if not isinstance(x, Ref) or any(site.shape(x)[k] != site.out_shape()[k] for k in range(rank) if k != dim):
+        return unknown(site)[0]  # type: ignore[return-value]
+    made = staying(site, x, [dim])
+    if site.out_shape()[dim] == site.shape(x)[dim] and not isinstance(places, Ref):
+        return made
+    frame = site.frame(x)
+    chosen = site.frame(places).axes[dim] if isinstance(places, Ref) else (Digit(site.out_shape()[dim]),)
+    axes = (*frame.axes[:dim], chosen, *frame.axes[dim + 1 :])
+    reads = [(x, everything(frame.axes[dim], site.name))]
+    if isinstance(places, Ref):
+        shared = {digit for run in axes for digit in run}
+        rest = [digit for digit in site.frame(places).digits if digit not in shared]
+        reads.append((places, everything(rest, site.name)))
+    return out(Frame(axes, made.frame.seats), *reads)
+
+
+@operator("index_put", "_unsafe_index_put", "index_add", "index_copy", "index_fill", "scatter", "scatter_add",
+          "scatter_reduce", "masked_scatter", "diagonal_scatter", "select_scatter", "index_reduce")  # fmt: skip
+def written(site: Site) -> Out:
+    """Elements written at places: each place keeps its own, and may read any of what is written."""
+    base = site.arg("self")
+    if not isinstance(base, Ref):
+        return unknown(site)[0]  # type: ignore[return-value]
+    frame = site.frame(base)
+    reads = [(base, list[Link]())]
+    shared = set(frame.axes[0]) if frame.axes else set()
+    for other in site.refs:
+        if other != base:
+            digits = [digit for digit in site.frame(other).digits if digit not in shared]
+            reads.append((other, everything(digits, site.name)))
+    return out(frame, *reads)
+
+
+@operator("embedding")
+def embedding(site: Site) -> Out:
+    """A constant table read at places that depend on the input: place by place, without a gradient."""
+    places = site.arg("indices")
+    if not isinstance(places, Ref) or isinstance(site.arg("weight"), Ref):
+        return unknown(site)[0]  # type: ignore[return-value]
+    frame = site.frame(places)
+    return out(Frame((*frame.axes, (Digit(site.out_shape()[-1]),)), frame.seats), (places, []))
+
+
+@operator("bucketize", "searchsorted", "nan_to_num")
+def looked(site: Site) -> Out:
+    """Place by place."""
+    return pointwise(site)
+
+
+varied("index", "_unsafe_index", "index_select", "gather")(moved)
+varied("select_scatter")(joined)

@@ -1,0 +1,341 @@
+"""Operators that take some positions of an axis, or take them in another order."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from erfscope_engine.execution.box import lengths
+from erfscope_engine.execution.part import Part
+from erfscope_engine.execution.step import Step, linear
+from erfscope_engine.geometry.digits import Digit, Piece, Run, along_one, size
+from erfscope_engine.geometry.frame import Frame, Link, Look, Window, at_index, fixed, flat, windowed
+from erfscope_engine.geometry.seats import Seats, meet
+from erfscope_engine.geometry.spans import Span, fuse, split
+from erfscope_engine.moments.rule import joined
+from erfscope_engine.moments.rule import moved as moved_variance
+from erfscope_engine.operators.joins import aligned, broadcast, going_along
+from erfscope_engine.operators.site import Out, Site, out, unknown
+from erfscope_engine.operators.table import operator, stepped, varied
+from erfscope_engine.operators.views import moved
+from erfscope_engine.recording.tape import Ref
+
+
+def one_axis(site: Site, ref: Ref, dim: int, run: Run | None, seats: Seats, links: Sequence[Link]) -> Out:
+    """An operator that changes one axis only; None takes it away."""
+    axes = site.frame(ref).axes
+    middle = [] if run is None else [run]
+    return out(Frame((*axes[:dim], *middle, *axes[dim + 1 :]), seats), (ref, links))
+
+
+def picked(site: Site, ref: Ref, dim: int, index: int) -> Out:
+    """One position of an axis, which goes."""
+    run, seats = site.frame(ref).axes[dim], site.frame(ref).seats
+    if not run:
+        return one_axis(site, ref, dim, None, seats, ())
+    moved_seats = at_index(seats, run, index)
+    for piece in run[0].pieces:
+        if piece.start <= index < piece.stop:
+            moved_seats = {**moved_seats, **at_index(_followed(piece), piece.digits, index - piece.start)}
+    link = Link(run, (), lambda: Span(index, index + 1))
+    return one_axis(site, ref, dim, None, moved_seats, [link])
+
+
+def _followed(piece: Piece) -> Seats:
+    """The seats of a piece along the input axes that it runs along."""
+    return {a: piece.seats[a] for digit in piece.digits for a in digit.follows}
+
+
+@operator("select", "select_copy", moves=True)
+def select(site: Site) -> Out:
+    """One position of an axis."""
+    (ref,) = site.refs
+    shape = site.shape(ref)
+    dim = site.arg("dim") % len(shape)
+    return picked(site, ref, dim, site.arg("index") % shape[dim])
+
+
+@operator("unbind", "unbind_copy", moves=True)
+def unbind(site: Site) -> list[Out | None]:
+    """Each position of an axis."""
+    (ref,) = site.refs
+    dim = site.arg("dim") % len(site.shape(ref))
+    return [picked(site, ref, dim, k) for k in range(len(site.call.outputs))]
+
+
+def sliced(site: Site, ref: Ref, dim: int, start: int, stop: int, step: int = 1) -> Out:
+    """Every step-th index from start on: a followed digit gets another stride and origin.
+
+    Cut where real elements are left out; open where what is left out is padding.
+    """
+    frame, run, n = site.frame(ref), site.frame(ref).axes[dim], site.shape(ref)[dim]
+    extent = max(0, -(-(stop - start) // step))
+    if extent == n or not run:
+        return one_axis(site, ref, dim, run, frame.seats, ())
+    for piece in run[0].pieces if len(run) == 1 else ():
+        if (start, stop, step) == (piece.start, piece.stop, 1):
+            return _piece(site, ref, dim, piece)
+    inner = size(run[1:])
+    if len(run) > 1 and step == 1 and start % inner == stop % inner == 0:  # whole steps of the outermost digit
+        first, count = start // inner, extent // inner
+        cut = Window(1, first, cut_look(site, run[0], frame.seats, first, count, 1))
+        outer, seats, link = windowed(run[:1], frame.seats, count, cut)
+        return one_axis(site, ref, dim, (outer, *run[1:]), seats, [link])
+    digit, seats = flat(run, frame.seats)
+    if digit.axis is None:
+        seats = fixed(frame.seats, run, split(run, Span(start, start + (extent - 1) * step + 1)))
+    look = cut_look(site, digit, seats, start, extent, step)
+    base = seats if digit.axis is None else frame.seats
+    out_digit, seats, link = windowed(run, base, extent, Window(step, start, look))
+    return one_axis(site, ref, dim, (out_digit,), seats, [link])
+
+
+def _piece(site: Site, ref: Ref, dim: int, piece: Piece) -> Out:
+    """Just what was one operand of a join: its digits again."""
+    digits, run = piece.digits, site.frame(ref).axes[dim]
+
+    def look(*spans: Span) -> Span:
+        inside = fuse(digits, spans) or Span(0, 0)
+        return Span(inside.lo + piece.start, inside.hi + piece.start, inside.why, (piece.start, spans))
+
+    seats = {**site.frame(ref).seats, **_followed(piece)}
+    return one_axis(site, ref, dim, digits, seats, [Link(run, tuple((digit,) for digit in digits), look)])
+
+
+def cut_look(site: Site, digit: Digit, seats: Seats, start: int, extent: int, step: int) -> Look:
+    """What an index of the slice reads; cut at an end where a real element is left out."""
+
+    def real(index: int) -> bool:
+        return digit.axis is None or site.is_image_index(digit.axis, seats[digit.axis].at + digit.stride * index)
+
+    behind = start + extent * step
+    low = start > 0 and real(start - 1)
+    high = behind <= digit.extent - step and real(behind)
+
+    def look(span: Span) -> Span | None:
+        lo, hi = max(span.lo, 0) if low else span.lo, min(span.hi, extent) if high else span.hi
+        return Span(lo * step + start, (hi - 1) * step + start + 1, span.why) if lo < hi else None
+
+    return look
+
+
+@operator("slice", "slice_copy", moves=True)
+def slicing(site: Site) -> Out:
+    """Every step-th position of an axis."""
+    (ref,) = site.refs
+    shape = site.shape(ref)
+    dim, step = site.arg("dim") % len(shape), site.arg("step") or 1
+    start, stop, _ = slice(site.arg("start"), site.arg("end"), step).indices(shape[dim])
+    return sliced(site, ref, dim, start, max(stop, start), step)
+
+
+@operator("split", "split_with_sizes", "chunk", "unsafe_split", "unsafe_chunk", "unsafe_split_with_sizes",
+          "split_copy", "split_with_sizes_copy", moves=True)  # fmt: skip
+def splitting(site: Site) -> list[Out | None]:
+    """An axis in parts."""
+    (ref,) = site.refs
+    dim = site.arg("dim") % len(site.shape(ref))
+    outs, start = list[Out | None](), 0
+    for k in range(len(site.call.outputs)):
+        stop = start + site.out_shape(k)[dim]
+        outs.append(sliced(site, ref, dim, start, stop))
+        start = stop
+    return outs
+
+
+@operator("slice_scatter", moves=True)
+def slice_scatter(site: Site) -> Out:
+    """Every step-th position of an axis replaced: each position reads either what stays or what is new."""
+    base, part = site.arg("self"), site.arg("src")
+    shape = site.out_shape()
+    dim, step = site.arg("dim") % len(shape), site.arg("step")
+    start = slice(site.arg("start"), site.arg("end"), step).indices(shape[dim])[0]
+    if not isinstance(base, Ref):
+        return _scattered_on_constant(site, part, dim, start, step)
+    frame = site.frame(base)
+    reads = [(base, list[Link]())]
+    operands = [going_along(frame, (), frame.axes)]
+    if isinstance(part, Ref):
+        _, _, links = broadcast(site, [base, part], shape, skip=dim)
+        run = site.frame(part).axes[dim]
+        own = [*links[1], *_every(run, frame.axes[dim], start, step)]
+        reads.append((part, own))
+        operands.append(going_along(site.frame(part), own, frame.axes))
+    return out(Frame(frame.axes, meet(operands)), *reads)
+
+
+def _every(run: Run, onto: Run, start: int, step: int) -> list[Link]:
+    """Links of a row of digits that lies at every step-th index of another."""
+    extent = size(run)
+
+    def look(span: Span) -> Span | None:
+        lo, hi = -((start - span.lo) // step), (span.hi - 1 - start) // step + 1
+        return Span(lo, hi, span.why).within(extent) if lo < hi else None
+
+    condition = Link((), (onto,), lambda span: span if look(span) else None)
+    if not run:
+        return [condition]
+    if along_one(run):
+        return [condition, Link(run, (onto,), look)]
+
+    def one(k: int) -> Link:
+        def of(span: Span) -> Span | None:
+            inside = look(span)
+            return None if inside is None else split(run, inside)[k]
+
+        return Link((run[k],), (onto,), of)
+
+    return [condition, *map(one, range(len(run)))]
+
+
+def _scattered_on_constant(site: Site, part: Ref, dim: int, start: int, step: int) -> Out:
+    """Positions between constants: an axis with a finer stride."""
+    frame, shape = site.frame(part), site.out_shape()
+    digit, seats = flat(frame.axes[dim], frame.seats)
+    fine = Digit(shape[dim], digit.axis, digit.stride / step)
+    if digit.axis is not None and digit.stride:
+        seats = fixed(seats, (Digit(1, digit.axis, -fine.stride),), [Span(start, start + 1)])
+    links = _every(frame.axes[dim], (fine,), start, step)
+    return one_axis(site, part, dim, (fine,), seats, links)
+
+
+@operator("flip", moves=True)
+def flip(site: Site) -> Out:
+    """Axes in the other direction."""
+    (ref,) = site.refs
+    axes, seats, shape, links = list(site.frame(ref).axes), site.frame(ref).seats, site.shape(ref), list[Link]()
+    for k in {k % len(shape) for k in site.arg("dims")}:
+        if axes[k]:
+            digit, seats, link = windowed(axes[k], seats, shape[k], _mirror(shape[k]))
+            axes[k] = (digit,)
+            links.append(link)
+    return out(Frame(tuple(axes), seats), (ref, links))
+
+
+def _mirror(n: int) -> Window:
+    return Window(-1, n - 1, lambda span: Span(n - span.hi, n - span.lo, span.why))
+
+
+@operator("roll", moves=True)
+def roll(site: Site) -> Out:
+    """A cyclic shift; what crosses the seam reads both ends, so the whole, labelled."""
+    (ref,) = site.refs
+    if not site.arg("dims"):
+        return unknown(site)[0]  # type: ignore[return-value]
+    frame = site.frame(ref)
+    axes, seats, links = list(frame.axes), frame.seats, list[Link]()
+    for shift, dim in zip(site.arg("shifts"), site.arg("dims"), strict=True):
+        k = dim % len(axes)
+        n = site.shape(ref)[k]
+        if not axes[k] or shift % n == 0:
+            continue
+        turn = shift % n - n if shift % n > n // 2 else shift % n
+        digit, seats, _ = windowed(axes[k], seats, n, Window(1, -turn, lambda span, t=turn: span.moved(-t)))
+        links.append(Link(axes[k], ((digit,),), _cyclic(n, shift % n)))
+        axes[k] = (digit,)
+    return out(Frame(tuple(axes), seats), (ref, links)) if links else moved(site, axes)
+
+
+def _cyclic(n: int, shift: int) -> Look:
+    def look(span: Span) -> Span | None:
+        inside = span.within(n)
+        if inside is None:
+            return None
+        lo = (inside.lo - shift) % n
+        hi = lo + inside.hi - inside.lo
+        return Span(lo, hi, inside.why) if hi <= n else Span(0, n, inside.why | {"roll"})
+
+    return look
+
+
+@operator("glu")
+def glu(site: Site) -> Out:
+    """Two halves of one axis, multiplied."""
+    (ref,) = site.refs
+    shape = site.out_shape()
+    dim = site.arg("dim") % len(shape)
+    first, second = sliced(site, ref, dim, 0, shape[dim]), sliced(site, ref, dim, shape[dim], 2 * shape[dim])
+    under = _renamed(first.frame.axes[dim], second.frame.axes[dim])
+    links = tuple(
+        Link(link.to, tuple(tuple(under.get(d, d) for d in run) for run in link.of), link.look)
+        for link in second.reads[0][1]
+    )
+    seats = meet([(half.frame.seats, half.frame.follows) for half in (first, second)])
+    return Out(Frame(first.frame.axes, seats), (*first.reads, (ref.index, links)))
+
+
+def _renamed(main: Run, other: Run) -> dict[Digit, Digit]:
+    """The second half's digits, as the first's."""
+    return {d: e for link in aligned(main, other) for d, e in zip(link.to, link.of[0], strict=False)}
+
+
+@stepped("slice", "slice_copy", "split", "split_with_sizes", "unsafe_split", "chunk", "unsafe_chunk",
+         "unsafe_split_with_sizes")  # fmt: skip
+def sliced_step(part: Part) -> Step | None:
+    """A part of an axis is nothing but the box; with a step, every step-th position of one."""
+    (ref,) = part.site.refs
+    dim, (start, step) = part.arg("dim") % len(part.out_shape), _start_and_step(part, ref)
+    lo, hi = part.box[dim]
+    read = (*part.box[:dim], (start + lo * step, start + (hi - 1) * step + 1), *part.box[dim + 1 :])
+    if step == 1:
+        return linear(part, ref, read, lambda x: x, lambda g: g)
+    every, size = (slice(None),) * dim + (slice(None, None, step),), lengths(read)
+
+    def back(g: Tensor) -> Tensor:
+        spread = g.new_zeros(size)
+        spread[every] = g
+        return spread
+
+    return linear(part, ref, read, lambda x: x[every], back)
+
+
+def _start_and_step(part: Part, ref: Ref) -> tuple[int, int]:
+    dim, n = part.arg("dim") % len(part.out_shape), part.shape(ref)
+    if part.call.has("step"):
+        start, _, step = slice(part.arg("start"), part.arg("end"), part.arg("step")).indices(n[dim])
+        return start, step
+    return sum(part.site.out_shape(k)[dim] for k in range(part.out)), 1
+
+
+@stepped("select", "select_copy", "unbind")
+def picked_step(part: Part) -> Step | None:
+    """One position of an axis."""
+    (ref,) = part.site.refs
+    shape = part.shape(ref)
+    dim = part.arg("dim") % len(shape)
+    index = part.arg("index") % shape[dim] if part.call.has("index") else part.out
+    read = (*part.box[:dim], (index, index + 1), *part.box[dim:])
+    return linear(part, ref, read, lambda x: x.squeeze(dim), lambda g: g.unsqueeze(dim))
+
+
+@stepped("flip")
+def flip_step(part: Part) -> Step | None:
+    """The box, mirrored."""
+    (ref,) = part.site.refs
+    shape = part.shape(ref)
+    dims = sorted({d % len(shape) for d in part.arg("dims")})
+    read = tuple((shape[k] - hi, shape[k] - lo) if k in dims else (lo, hi) for k, (lo, hi) in enumerate(part.box))
+    return linear(part, ref, read, lambda x: x.flip(dims), lambda g: g.flip(dims))
+
+
+@stepped("roll")
+def roll_step(part: Part) -> Step | None:
+    """A box that does not cross the seam is nothing but another box."""
+    (ref,) = part.site.refs
+    if not part.arg("dims"):
+        return None
+    box = list(part.box)
+    for shift, dim in zip(part.arg("shifts"), part.arg("dims"), strict=True):
+        k = dim % len(box)
+        (lo, hi), n = box[k], part.out_shape[k]
+        first = (lo - shift) % n
+        if first + hi - lo > n:
+            return None
+        box[k] = (first, first + hi - lo)
+    return linear(part, ref, tuple(box), lambda x: x, lambda g: g)
+
+
+varied(
+    "slice", "slice_copy", "select", "select_copy", "split", "split_with_sizes", "unsafe_split", "chunk",
+    "unsafe_chunk", "unbind", "unbind_copy", "flip", "roll",
+)(moved_variance)  # fmt: skip
+varied("slice_scatter")(joined)

@@ -1,0 +1,224 @@
+"""Operators that deal the digits of an index out anew: views, permutations, repeats, pixel shuffles."""
+
+from collections.abc import Iterator, Sequence
+from math import prod
+
+from erfscope_engine.execution.box import Box, lengths
+from erfscope_engine.execution.part import Part
+from erfscope_engine.execution.step import Step, linear
+from erfscope_engine.geometry.digits import Digit, Run, deal
+from erfscope_engine.geometry.frame import Frame, Link, first_of, same
+from erfscope_engine.moments.rule import moved as moved_variance
+from erfscope_engine.operators.joins import pointwise
+from erfscope_engine.operators.site import Out, Site, out, unknown
+from erfscope_engine.operators.table import operator, stepped, varied
+from erfscope_engine.recording.tape import Ref
+
+
+def dealt(digits: Run, shape: Sequence[int]) -> tuple[list[Run], list[Link]]:
+    """Digits dealt out to axes of these extents, and the links of those that had to be cut."""
+    axes, cuts = deal(digits, tuple(shape))
+    return axes, [Link(old, (new,), same) for old, new in cuts]
+
+
+def moved(site: Site, axes: Sequence[Run], links: Sequence[Link] = ()) -> Out:
+    """The only operand with other axes."""
+    (ref,) = site.refs
+    return out(Frame(tuple(axes), site.frame(ref).seats), (ref, links))
+
+
+@operator("view", "_unsafe_view", "reshape", "_reshape_alias", "view_copy", "_reshape_copy", moves=True)
+def view(site: Site) -> Out:
+    """Axes regrouped: digits stay what they are, one that straddles two axes is cut."""
+    (ref,) = site.refs
+    if site.call.has("dtype"):  # other number types of the same bytes
+        return unknown(site)[0]  # type: ignore[return-value]
+    if site.shape(ref) == site.out_shape():
+        return pointwise(site)
+    return moved(site, *dealt(site.frame(ref).digits, site.out_shape()))
+
+
+@operator("permute", "permute_copy", moves=True, part="permute")
+def permute(site: Site) -> Out:
+    """Axes in another order."""
+    axes = site.frame(site.refs[0]).axes
+    return moved(site, [axes[k] for k in site.arg("dims")])
+
+
+@operator("transpose", "t", "transpose_copy", "t_copy", moves=True, part="permute")
+def transpose(site: Site) -> Out:
+    """Two axes change places."""
+    axes = list(site.frame(site.refs[0]).axes)
+    if len(axes) < 2:
+        return moved(site, axes)
+    a, b = (site.arg("dim0"), site.arg("dim1")) if site.call.has("dim0") else (0, 1)
+    axes[a], axes[b] = axes[b], axes[a]
+    return moved(site, axes)
+
+
+@operator("unsqueeze", "unsqueeze_copy", moves=True)
+def unsqueeze(site: Site) -> Out:
+    """An axis of one position more."""
+    axes = list(site.frame(site.refs[0]).axes)
+    axes.insert(site.arg("dim") % (len(axes) + 1), ())
+    return moved(site, axes)
+
+
+@operator("squeeze", "squeeze_copy", moves=True)
+def squeeze(site: Site) -> Out:
+    """Axes of one position go."""
+    (ref,) = site.refs
+    shape, dims = site.shape(ref), site.option("dim")
+    dims = range(len(shape)) if dims is None else [dims] if isinstance(dims, int) else dims
+    gone = {d % len(shape) for d in dims if shape[d] == 1}
+    axes = site.frame(ref).axes
+    lost = [digit for k in sorted(gone) for digit in axes[k]]
+    return moved(site, [run for k, run in enumerate(axes) if k not in gone], first_of(tuple(lost)))
+
+
+@operator("expand", "expand_copy", moves=True)
+def expand(site: Site) -> Out:
+    """An axis of one position seen as many."""
+    return pointwise(site)
+
+
+@operator("repeat", moves=True)
+def repeat(site: Site) -> Out:
+    """Copies side by side: an outer digit that says which copy."""
+    (ref,) = site.refs
+    times = site.arg("repeats")
+    axes = [()] * (len(times) - len(site.frame(ref).axes)) + list(site.frame(ref).axes)
+    return moved(site, [((Digit(n, copies=True),) if n > 1 else ()) + run for n, run in zip(times, axes, strict=True)])
+
+
+@operator("pixel_shuffle", moves=True)
+def pixel_shuffle(site: Site) -> Out:
+    """Channels become phases of space."""
+    (ref,) = site.refs
+    run, factor = site.frame(ref).axes, site.arg("upscale_factor")
+    (channels, rows, columns), links = dealt(run[-3], (site.out_shape()[-3], factor, factor))
+    return moved(site, (*run[:-3], channels, (*run[-2], *rows), (*run[-1], *columns)), links)
+
+
+@operator("pixel_unshuffle", moves=True)
+def pixel_unshuffle(site: Site) -> Out:
+    """Phases of space become channels."""
+    (ref,) = site.refs
+    run, factor = site.frame(ref).axes, site.arg("downscale_factor")
+    height, width = site.out_shape()[-2:]
+    (rows, row_phase), first = dealt(run[-2], (height, factor))
+    (columns, column_phase), second = dealt(run[-1], (width, factor))
+    return moved(site, (*run[:-3], (*run[-3], *row_phase, *column_phase), rows, columns), first + second)
+
+
+@operator("channel_shuffle", "native_channel_shuffle", moves=True)
+def channel_shuffle(site: Site) -> Out:
+    """Groups of channels interleaved."""
+    (ref,) = site.refs
+    axes, groups = site.frame(ref).axes, site.arg("groups")
+    (outer, inner), links = dealt(axes[1], (groups, site.shape(ref)[1] // groups))
+    return moved(site, (axes[0], inner + outer, *axes[2:]), links)
+
+
+@operator("as_strided", "as_strided_copy")
+def as_strided(site: Site) -> Out:
+    """Windows as strides over a tensor whose memory is in order (what a short-time Fourier transform does)."""
+    (ref,) = site.refs
+    places = _places(site, ref)
+    if places is None:
+        return unknown(site)[0]  # type: ignore[return-value]
+    from erfscope_engine.operators.columns import taken_by_strides
+
+    return taken_by_strides(site, ref, places)
+
+
+def _places(site: Site, ref: Ref) -> list[list[tuple[int, int]]] | None:
+    """By axis of the operand: (output axis, step in elements of that axis); None where strides do not tell."""
+    shape, order = site.shape(ref), site.tape.values[ref.index].order
+    if order != tuple(range(len(shape))) or site.arg("storage_offset"):
+        return None
+    pitches = [1] * len(shape)
+    for k in range(len(shape) - 2, -1, -1):
+        pitches[k] = pitches[k + 1] * shape[k + 1]
+    places: list[list[tuple[int, int]]] = [[] for _ in shape]
+    for k, (extent, stride) in enumerate(zip(site.out_shape(), site.arg("stride"), strict=True)):
+        if extent == 1:
+            continue
+        axis = next(
+            (a for a, n in enumerate(shape) if n > 1 and pitches[a] <= stride and stride % pitches[a] == 0), None
+        )
+        if axis is None:
+            return None
+        places[axis].append((k, stride // pitches[axis]))
+    inside = all(
+        sum((site.out_shape()[k] - 1) * step for k, step in taken) < n for taken, n in zip(places, shape, strict=True)
+    )
+    return places if inside else None
+
+
+@stepped("view", "_unsafe_view", "reshape", "_reshape_alias", "view_copy", "squeeze", "unsqueeze")
+def regrouped(part: Part) -> Step | None:
+    """The same elements in another shape, where the box is a box of the operand too."""
+    (ref,) = part.site.refs
+    read = part.read(ref)
+    if read is None or part.call.has("dtype"):
+        return None
+    size, before = lengths(part.box), lengths(read)
+    if prod(size) != prod(before) or not _in_order(part, ref, read):
+        return None
+    return linear(part, ref, read, lambda x: x.reshape(size), lambda g: g.reshape(before))
+
+
+def _in_order(part: Part, ref: Ref, read: Box) -> bool:
+    """Whether elements come in the same order: every block of axes that is regrouped is whole, or cut outermost."""
+    shape, size, before = part.out_shape, lengths(part.box), lengths(read)
+    return all(
+        _is_plain(shape[new], size[new], part.shape(ref)[old], before[old])
+        for new, old in axis_blocks(shape, part.shape(ref))
+    )
+
+
+def _is_plain(new: tuple[int, ...], size: tuple[int, ...], old: tuple[int, ...], before: tuple[int, ...]) -> bool:
+    if len(new) == len(old) == 1:
+        return size == before
+    return _outermost_only(new, size) and _outermost_only(old, before) and prod(size) == prod(before)
+
+
+def _outermost_only(shape: tuple[int, ...], size: tuple[int, ...]) -> bool:
+    """Whether only the outermost axis that counts is cut."""
+    counting = [(n, m) for n, m in zip(shape, size, strict=True) if n > 1]
+    return all(n == m for n, m in counting[1:])
+
+
+def axis_blocks(new: Sequence[int], old: Sequence[int]) -> Iterator[tuple[slice, slice]]:
+    """The smallest groups of axes that hold the same elements on both sides of a view."""
+    i = j = 0
+    while i < len(new) or j < len(old):
+        first, start = i, j
+        left = right = 1
+        while i < len(new) or j < len(old):
+            if (left <= right and i < len(new)) or j == len(old):
+                left, i = left * new[i], i + 1
+            else:
+                right, j = right * old[j], j + 1
+            if left == right and i > first and j > start:
+                break
+        yield slice(first, i), slice(start, j)
+
+
+@stepped("expand")
+def expanded(part: Part) -> Step | None:
+    """One position seen as many."""
+    (ref,) = part.site.refs
+    read = part.read(ref)
+    if read is None:
+        return None
+    size, before = lengths(part.box), lengths(read)
+    return linear(part, ref, read, lambda x: x.expand(size), lambda g: g.sum_to_size(before))
+
+
+varied(
+    "view", "_unsafe_view", "reshape", "_reshape_alias", "view_copy", "squeeze", "squeeze_copy", "unsqueeze",
+    "unsqueeze_copy", "permute", "permute_copy", "transpose", "transpose_copy", "t", "expand", "expand_copy", "repeat",
+    "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "native_channel_shuffle",
+)(moved_variance)  # fmt: skip
