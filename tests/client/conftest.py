@@ -52,6 +52,31 @@ def result_json() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def modern_result_json() -> dict[str, Any]:
+    """An ErfResult with every field that only some measurements have: causal, global through statistics, verified."""
+    body = result_json()
+    layer = {"passed_over": [
+        {"name": "logits", "why": "none of its axes follows the input."},
+        {"name": "<i>gate</i>", "why": "its gradient is 0"},
+        {"name": "pool", "why": "its axes have one position"},
+        {"name": "stem", "why": "never told: the fourth"},
+    ]}  # fmt: skip
+    trf = {
+        "global": True, "widened_by": ["norm_1", "norm_2"], "box": [[-1, 9], [0, 8]], "center": [4.5, 7.0],
+        "stride": [2, None], "seen": [[0, 8], [0, 8]], "alignment": [2, 2], "causal": True,
+        "reach": {"before": [5.5, 7.0], "after": [4.5, 0.0]},
+        "local_box": [[2, 7], [3, 8]], "local_without": ["norm_1", "norm_2"],
+    }  # fmt: skip
+    autograd = [{"operator": "aten.stft", "why": "windows of a complex tensor"}]
+    return body | {
+        "layer": body["layer"] | layer,
+        "trf": body["trf"] | trf,
+        "shape": body["shape"] | {"mass_before": 0.75},
+        "verify": {"relative_difference": 3.1e-7},
+        "provenance": body["provenance"] | {"autograd": autograd},
+    }
+
+
 def job_json(id: str = "job-1", status: str = "queued", **changes: Any) -> dict[str, Any]:
     """A whole Job."""
     return {

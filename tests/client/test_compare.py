@@ -7,7 +7,7 @@ import pytest
 
 from erfscope import Result, compare, errors
 from erfscope._result import Origin
-from erfscope.contract.result import ErfResult
+from erfscope.contract.result import ErfResult, Verify
 
 from .conftest import MAP, PNG, result_json
 from .test_cli import SPEC, Run, run  # noqa: F401 – `run` is a fixture
@@ -20,6 +20,12 @@ def made(size: float, error: float, name: str = "net.onnx") -> Result:
     return Result(ErfResult.model_validate(body), Origin(lambda unit, layer: MAP, lambda scale, colors: PNG), name=name)
 
 
+def verified(result: Result, difference: float) -> Result:
+    """The same with a verification."""
+    data = result.data.model_copy(update={"verify": Verify(relative_difference=difference)})
+    return Result(data, result._origin, name=result.name)
+
+
 def test_a_difference_counts_where_it_is_more_than_its_error() -> None:
     rows = {row.metric: row for row in compare(made(10.0, 0.3), made(11.0, 0.4), made(12.0, 0.4)).rows}
     size = rows["erf_size"]
@@ -28,6 +34,16 @@ def test_a_difference_counts_where_it_is_more_than_its_error() -> None:
     assert not size.differs(1)
     assert size.differs(2)
     assert not rows["trf_size"].differs(1)  # exact and equal
+
+
+def test_verification_is_rounding_and_is_never_a_difference() -> None:
+    results = [verified(made(10, 0.1, name), difference) for name, difference in (("a", 1e-7), ("b", 9e-7))]
+    rows = {row.metric: row for row in compare(*results).rows}
+    assert rows["verify_difference"].difference(1) == pytest.approx(8e-7)
+    assert not rows["verify_difference"].differs(1)
+    assert "<td>difference to plain autograd</td><td>1e-07</td><td>9e-07</td>" in compare(*results)._repr_html_()
+    assert "plain autograd" in compare(results[0], made(10, 0.1))._repr_html_()
+    assert "plain autograd" not in compare(made(10, 0.1), made(10, 0.1))._repr_html_()
 
 
 def test_names_tell_results_apart() -> None:

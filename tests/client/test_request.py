@@ -34,6 +34,15 @@ def test_images_become_the_source() -> None:
     assert dumped(request)["input"] == {"mean": [0.5], "source": "images", "images": "0" * 64}
 
 
+def test_an_element_and_verification_are_fields_like_others() -> None:
+    request = build({"verify": False}, {"unit": {"index": (3, 7, 7)}, "verify": True})
+    assert dumped(request) == {"target": {"unit": {"index": [3, 7, 7]}}, "verify": True}
+    with pytest.raises(errors.InvalidRequest, match="leave channels out"):
+        build(None, {"unit": {"index": [3, 7, 7]}, "channels": [3]})
+    with pytest.raises(errors.InvalidRequest, match="draws no samples"):
+        build(None, {"verify": True, "method": "analytic"})
+
+
 def test_every_short_name_exists_in_the_contract() -> None:
     for section, field in SHORT.values():
         assert field in type(getattr(ErfRequest(), section)).model_fields

@@ -30,6 +30,12 @@ def test_the_table_of_a_notebook() -> None:
     assert "<td>R² of a Gaussian fit</td><td>–</td><td><code>r2</code></td>" in html
 
 
+def test_a_notebook_shows_a_verification_where_there_is_one() -> None:
+    assert "plain autograd" not in made()._repr_html_()
+    html = made(verify={"relative_difference": 3.1e-7})._repr_html_()
+    assert "<td>difference to plain autograd</td><td>3.1e-07</td><td><code>verify_difference</code></td>" in html
+
+
 def test_a_layer_name_is_text_not_markup() -> None:
     layer = {"name": "<script>x</script>", "operator": "Conv", "shape": [1], "spatial_axes": []}
     html = made(layer=layer)._repr_html_()

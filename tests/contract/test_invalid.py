@@ -22,7 +22,10 @@ REQUESTS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
         {"/target/unit/grid/1": "greater than or equal to 1"},
     ),
     "inside another": ({"target": {"unit": [1, -1]}}, {"/target/unit/1": "greater than or equal to 0"}),
-    "a branch without its field": ({"target": {"unit": {}}}, {"/target/unit/grid": "is required"}),
+    "an object of no branch": (
+        {"target": {"unit": {}}},
+        {"/target/unit": 'such as {"grid": [3, 3]} or {"index": [3, 7, 7]}'},
+    ),
     "too short": ({"input": {"shape": []}}, {"/input/shape": "must have at least 1 entries"}),
     "a fraction": ({"average": {"inputs": 4.5}}, {"/average/inputs": "must be an integer"}),
     "unknown field": ({"lawyer": 1}, {"/lawyer": "there is no such field"}),

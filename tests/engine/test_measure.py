@@ -115,8 +115,11 @@ def test_dead_samples_are_counted_and_a_dead_unit_is_said() -> None:
     assert any("dead" in note for note in found.result.provenance.notes)
     nn.init.constant_(net[0].bias, -1e6)
     with pytest.raises(ProblemError, match="exactly zero in all 8 samples") as caught:
-        measure(net, (1, 9, 9), average={"inputs": 8})
+        measure(net, (1, 9, 9), average={"inputs": 8}, target={"layer": "1"})
     assert caught.value.kind == "no-gradient"
+    taken = measure(net, (1, 9, 9), average={"inputs": 8}).result.layer
+    assert taken.name == "0"
+    assert [(each.name, "exactly zero" in each.why) for each in taken.passed_over] == [("output", True)]
 
 
 def test_nan_weights_are_said() -> None:
@@ -248,7 +251,7 @@ def test_a_unit_of_padding_is_not_called_dead() -> None:
 
 @pytest.mark.parametrize(
     ("shape", "fields", "kind"),
-    [((4, 16, 16), {}, "shape-mismatch"), ((3, 16, 16), {"inputs": 4}, "invalid-request")],
+    [((4, 16, 16), {}, "shape-mismatch"), ((3, 16, 16), {"samples": 4}, "invalid-request")],
 )
 def test_the_library_speaks_in_problems(shape: tuple[int, ...], fields: dict[str, int], kind: str) -> None:
     with pytest.raises(ProblemError) as caught:

@@ -93,7 +93,7 @@ def test_samples_that_see_each_other_are_run_one_by_one() -> None:
     assert found.result.provenance.micro_batch == 1
 
 
-def test_value_dependent_control_flow_ends_the_recording_and_is_said() -> None:
+def test_value_dependent_control_flow_runs_by_autograd_and_is_said() -> None:
     class Decides(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -101,10 +101,15 @@ def test_value_dependent_control_flow_ends_the_recording_and_is_said() -> None:
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             y = self.first(x)
-            return self.second(y) if y.sum().item() > 0 else y
+            return self.second(y) * 2 if y.sum().item() > -1e9 else y
 
-    found = measure(Decides(), (2, 16, 16), average={"inputs": 2})
-    assert found.result.layer.name == "first"
-    assert any("_local_scalar_dense" in note for note in found.result.provenance.notes)
-    with pytest.raises(ProblemError, match="no layer 'second'"):
-        measure(Decides(), (2, 16, 16), target={"layer": "second"})
+    torch.manual_seed(0)
+    net = Decides()
+    found = measure(net, (2, 16, 16), average={"inputs": 2}).result
+    assert (found.layer.name, found.layer.shape) == ("output", [2, 12, 12])
+    assert any("_local_scalar_dense" in note for note in found.provenance.notes)
+    assert found.trf.is_global
+    assert found.erf.size is not None
+    assert found.erf.size <= 5
+    recorded = measure(net, (2, 16, 16), average={"inputs": 2}, target={"layer": "first"}).result
+    assert (recorded.trf.size, recorded.provenance.autograd) == ([3, 3], [])

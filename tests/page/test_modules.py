@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Page
+from tests.client.conftest import modern_result_json, result_json
 from tests.house.conftest import House
 from tests.page.test_page import submit
 
@@ -106,6 +107,58 @@ def test_the_flat_table_is_the_contracts(blank: Page, house: House) -> None:
         flat = blank.evaluate("async (result) => (await import('/page/metrics.js')).flat(result)", result)
         assert dict(flat) == pytest.approx(flatten(ErfResult.model_validate(result)), nan_ok=False)
         assert [name for name, _ in flat] == list(flatten(ErfResult.model_validate(result)))
+
+
+@pytest.mark.parametrize("body", [modern_result_json(), result_json()], ids=["modern", "older"])
+def test_the_flat_table_of_what_only_some_results_have(blank: Page, body: dict[str, Any]) -> None:
+    body |= {"stderr": {}}
+    flat = blank.evaluate("async (result) => (await import('/page/metrics.js')).flat(result)", body)
+    expected = flatten(ErfResult.model_validate(body))
+    assert dict(flat) == expected
+    shown = blank.evaluate("async (result) => (await import('/page/metrics.js')).grouped(result)", body)
+    names = {row["name"]: row["value"] for group in shown for row in group["rows"]}
+    assert ("verify_difference" in names) == ("verify" in body)
+    if "verify" in body:
+        assert names["verify_difference"] == "3.1 × 10⁻⁷"
+        assert names["mass_before"] == "75\u202f%"
+
+
+def test_place_and_reach_as_facts(blank: Page) -> None:
+    script = """async (result) => {
+        const { byAutograd, fieldFacts, globalWords, passedOver } = await import("/page/place.js");
+        return [fieldFacts(result), globalWords(result.trf), passedOver(result), byAutograd(result)];
+    }"""
+    facts, words, passed, autograd = blank.evaluate(script, modern_result_json())
+    assert {name: said.replace("−", "-") for name, said in facts} == {
+        "unit": "(4, 4)",
+        "projected centre": "4.5, 7 px",
+        "theoretical box": "-1 … 9, 0 … 8 px",
+        "read on this image": "0 … 8, 0 … 8 px",
+        "stride": "2 × varies px",
+        "tiles start at multiples of": "2 × 2 px",
+        "needed before the centre": "5.5 × 7 px",
+        "needed after the centre": "4.5 × 0 px",
+        "causal": "the unit reads nothing behind its own place",
+        "local field": "5 × 5 px without norm_1, norm_2",
+    }
+    assert words == (
+        "The unit sees the whole input, through norm_1, norm_2; it sees 5 × 5 px without norm_1, norm_2, which take "
+        "statistics only."
+    )
+    assert passed[0] == ["logits", "none of its axes follows the input."]
+    assert len(passed) == 4
+    assert autograd == [["aten.stft", "windows of a complex tensor"]]
+    facts, _, passed, autograd = blank.evaluate(script, result_json())
+    assert [name for name, _ in facts] == ["unit", "projected centre", "theoretical box", "stride"]
+    assert passed == autograd == []
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(3.1e-7, "3.1 × 10⁻⁷"), (0, "0"), (-2e-16, "−2.0 × 10⁻¹⁶"), (12, "1.2 × 10¹"), (None, "–")]
+)
+def test_orders_of_magnitude(blank: Page, value: float | None, words: str) -> None:
+    script = "async (value) => (await import('/page/format.js')).scientific(value)"
+    assert blank.evaluate(script, value) == words
 
 
 @pytest.mark.parametrize("dtype", ["<f4", "<f8"])

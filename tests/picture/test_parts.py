@@ -155,6 +155,17 @@ def test_marks_leave_out_what_is_undefined(result_of):
     assert marks.layer == "(unnamed layer)"
 
 
+@pytest.mark.parametrize(
+    ("local", "words"),
+    [([[2, 7], [3, 10]], "TRF: global (5×7 without statistics)"), (None, "TRF: global (whole input)")],
+)
+def test_a_field_that_is_global_through_statistics_has_its_local_size(result_of, local, words):
+    result = result_of((224, 224), is_global=True)
+    assert read({**result, "trf": {**result["trf"], "local_box": local}}, 2).trf == words
+    older = {name: value for name, value in result["trf"].items() if name != "local_box"}
+    assert read({**result, "trf": older}, 2).trf == "TRF: global (whole input)"
+
+
 def test_the_trf_box_is_drawn_on_its_outer_edges():
     window = Window((0, 10), (0, 10), 0, 0, 100, 100)
     ((points, _),) = trf_strokes(window, (10, 10), ((2, 5), (3, 40)), "viridis")

@@ -107,10 +107,19 @@ def test_what_was_not_measured_is_a_404_that_names_what_was(client: httpx2.Clien
     assert problem["context"]["available"] == ["conv", *LAYERS]
 
 
-@pytest.mark.parametrize("unit", ["x", "1,2,3,4", "-1", "", "1,", "٣", "1\n"])
+@pytest.mark.parametrize("unit", ["x", "1,2,3,4,5,6,7,8,9", "-1", "", "1,", "٣", "1\n"])
 def test_a_unit_that_is_none_is_refused(client: httpx2.Client, done: str, unit: str) -> None:
     problem = assert_problem(client.get(f"{done}/map.npy", params={"unit": unit}), 422, "invalid-request")
     assert problem["errors"][0]["pointer"] == "/query/unit"
+
+
+def test_an_element_is_had_by_its_full_index(client: httpx2.Client, worker: Worker) -> None:
+    id = submit(client, "element")["id"]
+    result = json.loads(a_result()) | {"unit": [3, 7, 7, 1]}
+    worker.succeed(worker.claim(id), json.dumps(result).encode(), b"", {"map": store(worker, a_map())})
+    np.testing.assert_array_equal(load(client.get(f"/erf/{id}/map.npy", params={"unit": "3,7,7,1"})), a_map())
+    problem = assert_problem(client.get(f"/erf/{id}/map.npy", params={"unit": "3,7,7"}), 404, "not-found")
+    assert problem["context"]["available"] == ["3,7,7,1"]
 
 
 def test_unit_and_layer_exclude_each_other(client: httpx2.Client, done: str) -> None:

@@ -79,6 +79,34 @@ def test_markdown_has_the_same_and_no_markup_of_the_model(client: httpx2.Client,
             assert len(re.findall(r"(?<!\\)\|", line)) in (5, 7), line
 
 
+def test_both_forms_say_what_was_verified_passed_over_and_run_by_autograd(
+    client: httpx2.Client, worker: Worker
+) -> None:
+    id = submit(client, "modern")["id"]
+    result = json.loads(a_result())
+    result["layer"]["passed_over"] = [{"name": HOSTILE, "why": "none of its axes follows the input"}]
+    result["trf"] |= {"alignment": [4, 4], "reach": {"before": [10, 10], "after": [10, 10]}, "seen": [[6, 20], [6, 26]]}
+    result["trf"] |= {"global": True, "local_box": [[6, 27], [6, 27]], "local_without": ["norm_1"]}
+    result["verify"] = {"relative_difference": 3.1e-7}
+    result["provenance"]["autograd"] = [{"operator": "aten.stft", "why": "complex windows"}]
+    worker.succeed(worker.claim(id), json.dumps(result).encode(), render(a_map(), result))
+    page = Words()
+    page.feed(client.get(f"/erf/{id}/report.html").text)
+    markdown = client.get(f"/erf/{id}/report.md").text
+    assert HOSTILE in page.text
+    assert "<script>" not in markdown
+    for words in (
+        "start at multiples of 4×4 px; need 10×10 px before and 10×10 px after the centre",
+        "6 … 20, 6 … 26 px",
+        "only through statistics",
+        "none of its axes follows the input",
+        "relative difference to plain autograd 3.1e-07",
+        "complex windows",
+    ):
+        assert words in page.text, words
+        assert words in markdown, words
+
+
 def test_every_metric_has_a_meaning() -> None:
     result = ErfResult.model_validate_json(a_result())
     for name in flatten(result):

@@ -16,6 +16,12 @@ WRONG_FIELDS: dict[str, tuple[dict[str, Any], str]] = {
     "item of a list": ({"input": {"shape": [3, 0, 8]}}, "/input/shape/1"),
     "no branch of a union": ({"target": {"unit": "middle"}}, "/target/unit"),
     "inside a branch of a union": ({"target": {"unit": {"grid": [3, 0]}}}, "/target/unit/grid/1"),
+    "index of no element": ({"target": {"unit": {"index": [3, -7]}}}, "/target/unit/index/1"),
+    "index with nine numbers": ({"target": {"unit": {"index": [0] * 9}}}, "/target/unit/index"),
+    "index beside a grid": ({"target": {"unit": {"index": [3], "grid": [3, 3]}}}, "/target/unit/grid"),
+    "index and channels": ({"target": {"unit": {"index": [3, 7, 7]}, "channels": [3]}}, "/target"),
+    "verification without samples": ({"verify": True, "method": "analytic"}, ""),
+    "verification in words": ({"verify": "yes"}, "/verify"),
     "rule over fields": ({"input": {"source": "images"}}, "/input"),
     "key with a slash and a tilde": ({"a/b~c": 1}, "/a~1b~0c"),
     "true for a number": ({"average": {"inputs": True}}, "/average/inputs"),
@@ -29,7 +35,17 @@ WRONG_FIELDS: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-TRACES = ("literal[", "function-", "constrained", "GridUnits", "Value error", "Input should", "discriminator")
+TRACES = (
+    "literal[",
+    "function-",
+    "constrained",
+    "GridUnits",
+    "IndexUnit",
+    "unit_object",
+    "Value error",
+    "Input should",
+    "discriminator",
+)
 
 
 @pytest.mark.parametrize("case", WRONG_FIELDS)

@@ -42,6 +42,27 @@ def test_a_worker_takes_the_job_to_its_result(client: httpx2.Client, worker: Wor
     assert done["timing"]["seconds"] == 0.5
 
 
+def test_a_verified_question_is_another_question(client: httpx2.Client, worker: Worker) -> None:
+    worker.advertise()
+    asked = a_spec(name="verified")
+    plain, verified = (client.post("/erf", json=asked | {"verify": verify}).json() for verify in (False, True))
+    assert plain["id"] != verified["id"]
+    assert (plain["request"]["verify"], verified["request"]["verify"]) == (False, True)
+    worker.measure(worker.claim(verified["id"]))
+    assert client.post("/erf", json=asked | {"verify": True}).json()["cached"]
+    assert not client.post("/erf", json=asked).json()["cached"]
+    payload = json.loads(worker.claim(plain["id"]).payload)
+    assert payload["request"]["verify"] is False
+
+
+def test_an_element_is_another_question_than_a_unit(client: httpx2.Client, worker: Worker) -> None:
+    units = ([7, 7], {"index": [7, 7]}, {"index": [0, 7, 7]})
+    jobs = [client.post("/erf", json=a_spec(name="element") | {"target": {"unit": unit}}).json() for unit in units]
+    assert len({job["id"] for job in jobs}) == 3
+    assert [job["request"]["target"]["unit"] for job in jobs] == list(units)
+    assert json.loads(worker.claim(jobs[2]["id"]).payload)["request"]["target"]["unit"] == {"index": [0, 7, 7]}
+
+
 def test_a_failed_job_is_a_200_with_its_problem(client: httpx2.Client, worker: Worker) -> None:
     id = submit(client, "failed")["id"]
     worker.fail(worker.claim(id), "invalid-target", "There is no layer 'x'.")

@@ -100,7 +100,7 @@ class Layer:
         if len(along) != 1 or self.frame is None:
             return None
         digit, _ = flat(along[0].digits, self.frame.seats)
-        return digit.stride if digit.axis == axis else None
+        return digit.stride or None if digit.axis == axis else None
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,8 @@ def layer_of(geometry: Map, index: int, name: str | None = None) -> Layer | None
     """The layer that a value is; None where no axis of it is the batch alone."""
     value, frame = geometry.tape.values[index], geometry.frames[index]
     batch = next((k for k, run in enumerate(frame.axes) if run == geometry.frames[0].axes[0]), None)
+    if batch is None and geometry.tape.batch == 1 and value.shape and value.shape[0] == 1:
+        batch = 0  # a single sample may ride with any neighbour
     if batch is None:
         return None
     coordinates = _coordinates(frame, value.shape, geometry.space, batch)
@@ -191,7 +193,7 @@ def _along(axis: int, run: Run, extent: int) -> list[Coordinate]:
 def _counts_channels(run: Run) -> bool:
     """Whether channels are counted on the same axis as space (a flattened map)."""
     outermost = next((digit for digit in run if digit.extent > 1), None)
-    return outermost is not None and not outermost.follows and not outermost.copies
+    return outermost is not None and not outermost.follows
 
 
 def _groups(run: Run) -> list[Run] | None:
@@ -291,8 +293,8 @@ def _moves(call: Call) -> bool:
 def _followed(tape: Tape) -> tuple[Map, bool]:
     """The geometry along the input axes that the first sliding window slides along; else by rank and size."""
     rank = len(tape.values[0].shape)
-    sliding = (call for call in tape.geometric if call.name.lstrip("_").startswith(SLIDES) and call.refs)
-    for call in sliding:
+    sliding = [call for call in tape.geometric if call.name.lstrip("_").startswith(SLIDES) and call.refs]
+    for call in sorted(sliding, key=lambda call: "pool" in call.name):  # pools slide along channels as well
         slid = _slid(Map.of(tape, range(1, rank), before=call), call)
         if slid:
             return Map.of(tape, slid), True

@@ -51,7 +51,10 @@ def network_of(
         others_now = {n: value.expand(len(x), *value.shape) for n, value in others.items()}
         with _marked(fresh, mark):
             try:
-                return fresh(**{name: x}, **others_now) if named else fresh(x)
+                result = fresh(**{name: x}, **others_now) if named else fresh(x)
+                for key, item in _tensors(result):
+                    mark(f"output.{key}" if key else "output", type(module).__name__, item)
+                return result
             except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
                 words = str(error).strip().split("\n", 1)[0] or type(error).__name__
                 raise ProblemError(
@@ -134,8 +137,9 @@ def _marked(module: nn.Module, mark: Mark) -> Iterator[None]:
     calls: Counter[str] = Counter()
     with ExitStack() as stack:
         for name, child in module.named_modules():
-            handle = child.register_forward_hook(partial(_name_output, mark, calls, name or "output"))
-            stack.callback(handle.remove)
+            if name and not isinstance(child, torch.jit.ScriptModule):  # a scripted one takes no hooks
+                handle = child.register_forward_hook(partial(_name_output, mark, calls, name))
+                stack.callback(handle.remove)
         yield
 
 

@@ -70,7 +70,7 @@ def receptive_field_of(traced: Traced, place: Place) -> ReceptiveField:
         box=field.box,
         seen=seen_of(geometry, layer.value, place.region),
         stride=tuple(layer.stride(axis) for axis in geometry.space),
-        center=own if causal and own is not None else field.center,
+        center=own if causal and own is not None else _center(traced, layer, field),
         shape=traced.spatial_shape,
         is_global=field.is_global,
         widened_by=labelled(geometry, field.labels, field.regions),
@@ -82,6 +82,14 @@ def receptive_field_of(traced: Traced, place: Place) -> ReceptiveField:
         holed=_holed(traced, field),
         masked=_masked(traced, place, field),
     )
+
+
+def _center(traced: Traced, layer: Layer, field: Field) -> tuple[float, ...]:
+    """Where the unit sits; along an axis whose places are no even row, in the middle of its box."""
+    uneven = {axis for c in layer.coordinates for d in c.digits if d.extent > 1 and not d.stride for axis in d.follows}
+    middles = [(lo + hi - 1) / 2 for lo, hi in field.box]
+    pairs = zip(traced.space, middles, field.center, strict=True)
+    return tuple(middle if axis in uneven else at for axis, middle, at in pairs)
 
 
 def _own_place(traced: Traced, place: Place) -> tuple[float, ...] | None:

@@ -49,7 +49,8 @@ def test_names_of_a_plane(gaussian, centered):
         *(f"mass_{t}_{what}" for t in (20, 30, 50, 99) for what in ("side", "ratio", "pixels")),
         "sigma_1", "sigma_2", "sigma_y", "sigma_x", "theta", "r2", "kurtosis_y", "kurtosis_x",
         "r50", "r90", "r99", "offset_y", "offset_x",
-        "anisotropy", "border_mass", "participation", "entropy", "lattice", "dead_fraction",
+        "anisotropy", "border_mass", "participation", "entropy", "lattice", "mass_before", "dead_fraction",
+        "verify_difference",
     ]  # fmt: skip
     assert flat["trf_size"] == pytest.approx(12)
     assert (flat["trf_size_y"], flat["trf_size_x"]) == (9, 16)
@@ -70,7 +71,8 @@ def test_engine_and_client_agree_in_names_and_values(gaussian, centered):
     m, geometry = gaussian((20, 45), (2, 3)), centered((20, 45))
     flat, scalars = flatten(result_of(m, geometry)), flat_scalars(m, geometry)
     assert {name: flat[name] for name in scalars} == scalars
-    assert set(flat) - set(scalars) == {"trf_size", "trf_size_y", "trf_size_x", "trf_ratio", "dead_fraction"}
+    beyond_the_map = {"trf_size", "trf_size_y", "trf_size_x", "trf_ratio", "mass_before", "dead_fraction"}
+    assert set(flat) - set(scalars) == {*beyond_the_map, "verify_difference"}
 
 
 def test_an_empty_map_has_the_same_names(centered):

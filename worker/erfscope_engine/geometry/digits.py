@@ -35,9 +35,9 @@ class Piece:
 class Digit:
     """One digit of an index: `extent` values; two tensors that share the object agree on what each value means.
 
-    `axis` is the input axis that it runs along, by `stride` input pixels per step (exact, may be negative); None: a
-    plain one (batch, channels, heads, phases). `pieces` are the operands of a join along space. `origin` are the digits
-    that a half spectrum is of. `copies`: a plain one that says which of several copies side by side.
+    `axis` is the input axis that it runs along, by `stride` input pixels per step (exact, may be negative; 0 where its
+    places are no even row); None: a plain one (batch, channels, heads, phases). `pieces` are the operands of a join
+    along space. `origin` are the digits that a half spectrum is of.
     """
 
     extent: int
@@ -45,7 +45,6 @@ class Digit:
     stride: Fraction = NONE
     pieces: tuple[Piece, ...] = ()
     origin: "Run" = ()
-    copies: bool = False
 
     @cached_property
     def follows(self) -> frozenset[int]:
@@ -92,8 +91,8 @@ def deal(digits: Run, shape: tuple[int, ...]) -> tuple[list[Run], list[tuple[Run
             i, j = i + 1, j + 1
         elif j < len(shape) and shape[j] == 1:
             j += 1
-        elif i < len(digits) and digits[i].extent == 1:  # a position of one rides with its neighbour
-            at = max(j - 1, 0)
+        elif i < len(digits) and digits[i].extent == 1:  # a position of one rides with what comes next
+            at = j if j < len(shape) else max(j - 1, 0)
             axes[at] = (*axes[at], digits[i])
             i += 1
         else:

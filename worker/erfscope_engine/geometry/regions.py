@@ -66,10 +66,12 @@ def restrict(region: Region, digit: Digit, index: int) -> Region | None:
     return {**others, run[:-1]: Span(lo, hi, span.why), (digit,): Span(index, index + 1)}
 
 
-def pull(region: Region, links: Sequence[Link], operand: Frame, *, inside: bool = False) -> Region | None:
+def pull(
+    region: Region, links: Sequence[Link], operand: Frame, *, inside: bool = False, padded: bool = False
+) -> Region | None:
     """The region of `operand` that gives `region` of the output; None where it is not read.
 
-    `inside`: only what is really there, cut to the tensor.
+    `inside`: only what is really there, cut to the tensor. `padded`: with what sticks out of plain axes as well.
     """
     for link in links:
         if link.only is not None:
@@ -80,7 +82,7 @@ def pull(region: Region, links: Sequence[Link], operand: Frame, *, inside: bool 
     back: Region = {}
     for link in links:
         if link.only is None:
-            span = _looked(region, link, inside=inside)
+            span = _looked(region, link, inside=inside, padded=padded)
             if span is None:
                 return None
             if link.to:
@@ -88,10 +90,10 @@ def pull(region: Region, links: Sequence[Link], operand: Frame, *, inside: bool 
     return _passed(region, links, operand, back)
 
 
-def _looked(region: Region, link: Link, *, inside: bool) -> Span | None:
+def _looked(region: Region, link: Link, *, inside: bool, padded: bool) -> Span | None:
     spans = [gather(region, run) for run in link.of]
     span = None if None in spans else link.look(*spans)
-    if span is not None and link.to and (inside or not link.to[0].follows):
+    if span is not None and link.to and (inside or not (padded or link.to[0].follows)):
         span = span.within(size(link.to))  # what sticks out of a plain axis is padding
     return span
 

@@ -54,6 +54,7 @@ class Seat:
     ) -> "Seat":
         """The seat of a tensor whose unit i reads the units `reads(i)` of this one, its middle moved by `shift`."""
         step = step or self.step
+        period = max(period, 1)  # an axis of no positions
         if period > LONGEST_PERIOD:
             return replace(self, windows=((self.lo - EVERYTHING, self.hi + EVERYTHING),), step=step)
         windows = []
@@ -64,6 +65,8 @@ class Seat:
 
     def fixed(self, digit: Digit, lo: int, hi: int) -> "Seat":
         """With a digit set to [lo, hi): all of it is read, and the middle is its middle."""
+        if hi <= lo:  # an axis of no positions
+            return self
         fine = self.finer(digit.stride)
         pitch = int(digit.stride / fine.step)
         middle = digit.stride * Fraction(lo + hi - 1, 2)
@@ -94,6 +97,8 @@ class Seat:
 
     def mixing(self, digit: Digit) -> "Seat":
         """Of units that stay where they are and read all of a digit."""
+        if not digit.stride or not digit.extent:
+            return self
         return replace(self.fixed(digit, 0, digit.extent).resting(digit), at=self.at)
 
     def because(self, operator: str) -> "Seat":

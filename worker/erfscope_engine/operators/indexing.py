@@ -92,8 +92,10 @@ def _taken(run: Run, seats: dict[int, Seat], table: Table, new: list[Digit]) -> 
         new[k], moved_seats, _ = windowed((digit,), flattened, new[k].extent, window)
         return moved_seats
     steps = _steps(table.places) if table.dims else None
-    if steps is None:
-        return fixed(seats, (digit,), [Span(int(table.places.min()), int(table.places.max()) + 1)])
+    if steps is None:  # places in no even row: along the axis still, all of them one window
+        for k in table.dims:
+            new[k] = Digit(new[k].extent, digit.axis)
+        return fixed(flattened, (digit,), [Span(int(table.places.min()), int(table.places.max()) + 1)])
     for k, step in zip(table.dims, steps, strict=True):
         new[k] = Digit(new[k].extent, digit.axis, digit.stride * step)
     middle = [n // 2 for n in table.places.shape]

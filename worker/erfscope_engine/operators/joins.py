@@ -1,5 +1,6 @@
 """Operands that meet: broadcasting, element-wise work, cat and stack."""
 
+from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
@@ -16,7 +17,8 @@ from erfscope_engine.geometry.digits import Digit, Piece, Run, along_one, blocks
 from erfscope_engine.geometry.frame import Frame, Link, first_of, flat, resting, same, starting
 from erfscope_engine.geometry.seats import Seat, Seats, meet
 from erfscope_engine.geometry.spans import ONE, Span, split
-from erfscope_engine.moments.rule import Case, argument, blanked, has_constants, joined, linear, moved, only_refs
+from erfscope_engine.moments.rule import Case, argument, blanked, has_constants, linear, moved, only_refs
+from erfscope_engine.moments.rule import joined as joined_variance
 from erfscope_engine.operators.site import Out, Site, out
 from erfscope_engine.operators.table import operator, stepped, varied
 from erfscope_engine.recording.tape import Ref
@@ -106,17 +108,15 @@ def cat(site: Site) -> Out:
     live = [(part, start) for part, start in zip(parts, starts, strict=True) if isinstance(part, Ref)]
     axes, seats, links = broadcast(site, [part for part, _ in live], shape, skip=dim)
     pieces = tuple(Piece(start, site.frame(part).axes[dim], site.frame(part).seats) for part, start in live)
-    digit, seats = _joined(pieces, shape[dim], seats, len(parts))
+    digit, seats = joined(pieces, shape[dim], seats, len(parts))
     axes[dim] = (digit,)
     for n, (part, start) in enumerate(live):
         seams = _seams(start, live, site.shape(part)[dim])
-        links[n] += _piece_links(site.frame(part).axes[dim], digit, start, seams)
+        links[n] += piece_links(site.frame(part).axes[dim], digit, start, seams)
     return out(Frame(tuple(axes), seats), *((part, each) for (part, _), each in zip(live, links, strict=True)))
 
 
-def _joined(
-    pieces: tuple[Piece, ...], extent: int, seats: dict[int, Seat], parts: int
-) -> tuple[Digit, dict[int, Seat]]:
+def joined(pieces: tuple[Piece, ...], extent: int, seats: dict[int, Seat], parts: int) -> tuple[Digit, dict[int, Seat]]:
     """The digit of a joined axis, and the seats with it."""
     along = [piece for piece in pieces if any(digit.follows for digit in piece.digits)]
     if along:
@@ -128,25 +128,25 @@ def _joined(
         return Digit(extent, one.axis, one.stride, pieces), seats | {one.axis: moved[one.axis]}
     if all(size(piece.digits) == 1 for piece in pieces) and len(pieces) == parts == extent:
         for axis in seats:  # single rows side by side
-            if step := pace_of([piece.seats[axis] for piece in pieces]):
-                return Digit(extent, axis, step), {**seats, axis: pieces[0].seats[axis]}
+            if row := row_of([piece.seats[axis] for piece in pieces], axis, extent):
+                return row[0], {**seats, axis: row[1]}
     return Digit(extent), seats
 
 
-def pace_of(rows: Sequence[Seat]) -> Fraction:
-    """By how much single rows move along an axis, one to the next; 0 where they do not move evenly.
+def row_of(seats: Sequence[Seat], axis: int, extent: int) -> tuple[Digit, Seat] | None:
+    """Single rows side by side as a digit along an input axis, and its seat; None where they do not move along it.
 
-    The outputs of a recurrent layer sit where the sample is that each was the first to read: at the last edge of what
-    they read (at the first edge, where time runs backward).
+    Most of them must move evenly (a border may wrap). The outputs of a recurrent layer sit where the sample is that
+    each was the first to read: at the last edge of what they read (at the first edge, where time runs backward).
     """
-    edges = ([seat.at for seat in rows], [seat.hi for seat in rows], [seat.lo for seat in rows])
-    return next((step for each in edges if (step := progression(each))), Fraction(0))
-
-
-def progression(values: Sequence[Fraction]) -> Fraction:
-    """The common step of numbers, 0 without one."""
-    steps = {b - a for a, b in pairwise(values)}
-    return steps.pop() if len(steps) == 1 else Fraction(0)
+    for places in ([seat.at for seat in seats], [seat.hi for seat in seats], [seat.lo for seat in seats]):
+        steps = Counter(b - a for a, b in pairwise(places))
+        step, count = steps.most_common(1)[0] if steps else (Fraction(0), 0)
+        if step and 2 * count > len(places) - 1:
+            k = next(n for n, (a, b) in enumerate(pairwise(places)) if b - a == step)
+            digit = Digit(extent, axis, step)
+            return digit, seats[k].fixed(digit, -k, -k + 1)
+    return None
 
 
 Seams = tuple[int | None, int | None]
@@ -157,7 +157,8 @@ def _seams(start: int, live: Sequence[tuple[Ref, int]], extent: int) -> Seams:
     return start if start > live[0][1] else None, start + extent if start < live[-1][1] else None
 
 
-def _piece_links(run: Run, digit: Digit, start: int, seams: Seams) -> list[Link]:
+def piece_links(run: Run, digit: Digit, start: int, seams: Seams) -> list[Link]:
+    """The links of one operand of a join, which starts at an index of the joined axis."""
     extent = size(run)
 
     def share(span: Span) -> Span | None:
@@ -204,9 +205,9 @@ def stack(site: Site) -> Out:
     digit = Digit(shape[dim])
     if len(live) == len(parts):
         for axis in seats:
-            if step := pace_of([site.frame(part).seats[axis] for _, part in live]):
-                digit = Digit(shape[dim], axis, step)
-                seats = {**seats, axis: site.frame(live[0][1]).seats[axis]}
+            if row := row_of([site.frame(part).seats[axis] for _, part in live], axis, shape[dim]):
+                digit, seats = row[0], {**seats, axis: row[1]}
+                break
     for (k, _), each in zip(live, links, strict=True):
         each.append(Link((), (), only=(digit, k)))
     frame = Frame((*axes[:dim], (digit,), *axes[dim:]), seats)
@@ -267,7 +268,7 @@ def stack_step(part: Part) -> Step | None:
 
 
 varied("clone", "alias", "contiguous", "lift_fresh", "detach")(moved)
-varied("cat", "stack")(joined)
+varied("cat", "stack")(joined_variance)
 
 
 @varied("_to_copy")

@@ -33,7 +33,9 @@ def _reflected(span: Span, n: int) -> Span | None:
 
 
 def _replicated(span: Span, n: int) -> Span | None:
-    return span if span.hi > 0 and span.lo < n else Span(min(span.lo, n - 1), max(span.hi, 1), span.why)
+    if span.hi <= 0 or span.lo >= n:  # beyond the border: the outermost place alone
+        return Span(0, 1, span.why) if span.hi <= 0 else Span(n - 1, n, span.why)
+    return span
 
 
 MIRRORS: dict[str, Callable[[Span, int], Span | None]] = {

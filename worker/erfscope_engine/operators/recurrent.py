@@ -12,7 +12,7 @@ from erfscope_engine.recording.tape import Ref
 def layer(site: Site) -> list[Out | None]:
     """One direction of one LSTM layer over (time, batch, features)."""
     x = site.arg("input")
-    if not isinstance(x, Ref) or site.arg("batch_first"):
+    if not isinstance(x, Ref):  # time comes first here, whatever `batch_first` was for the layer
         return unknown(site)
     frame = site.frame(x)
     time, batch, features = frame.axes
@@ -30,7 +30,9 @@ def _last(site: Site, k: int, last: Out) -> Out:
     """A state at the end; the workspace is nobody's."""
     if len(site.out_shape(k)) == len(last.frame.axes):
         return last
-    return Out(Frame(tuple((Digit(n),) if n > 1 else () for n in site.out_shape(k)), last.frame.seats), last.reads)
+    axes = tuple((Digit(n),) for n in site.out_shape(k))
+    every = [(ref, everything(site.frame(ref).digits, site.name)) for ref in site.refs]
+    return out(Frame(axes, last.frame.seats), *every)
 
 
 def _steps(time: Run, *, reverse: bool) -> list[Link]:

@@ -119,7 +119,7 @@ def reads_of(made: Out, box: Box, frames: Mapping[int, Frame]) -> list[tuple[int
     region = region_of(made.frame, [Span(lo, hi) for lo, hi in box])
     needs: list[tuple[int, Box | None]] = []
     for index, links in made.reads:
-        back = pull(region, links, frames[index])
+        back = pull(region, links, frames[index], padded=True)
         spans = None if back is None else [gather(back, run) for run in frames[index].axes]
         empty = spans is None or None in spans
         needs.append((index, None if empty else tuple((s.lo, s.hi) for s in spans or () if s is not None)))

@@ -108,7 +108,7 @@ def cut_look(site: Site, digit: Digit, seats: Seats, start: int, extent: int, st
         return digit.axis is None or site.is_image_index(digit.axis, seats[digit.axis].at + digit.stride * index)
 
     behind = start + extent * step
-    low = start > 0 and real(start - 1)
+    low = start >= step and real(start - step)
     high = behind <= digit.extent - step and real(behind)
 
     def look(span: Span) -> Span | None:

@@ -6,10 +6,11 @@ from math import prod
 from erfscope_engine.execution.box import Box, lengths
 from erfscope_engine.execution.part import Part
 from erfscope_engine.execution.step import Step, linear
-from erfscope_engine.geometry.digits import Digit, Run, deal
-from erfscope_engine.geometry.frame import Frame, Link, first_of, same
+from erfscope_engine.geometry.digits import Digit, Piece, Run, deal, follows_of, size
+from erfscope_engine.geometry.frame import Frame, Link, first_of, fixed, same
+from erfscope_engine.geometry.spans import Span
 from erfscope_engine.moments.rule import moved as moved_variance
-from erfscope_engine.operators.joins import pointwise
+from erfscope_engine.operators.joins import joined, piece_links, pointwise
 from erfscope_engine.operators.site import Out, Site, out, unknown
 from erfscope_engine.operators.table import operator, stepped, varied
 from erfscope_engine.recording.tape import Ref
@@ -35,7 +36,13 @@ def view(site: Site) -> Out:
         return unknown(site)[0]  # type: ignore[return-value]
     if site.shape(ref) == site.out_shape():
         return pointwise(site)
-    return moved(site, *dealt(site.frame(ref).digits, site.out_shape()))
+    frame = site.frame(ref)
+    axes, links = dealt(frame.digits, site.out_shape())
+    seats = frame.seats
+    for link in links:
+        if follows_of(link.to) and not follows_of(link.of[0]):  # renumbered: places became channels
+            seats = fixed(seats, link.to, [Span(0, digit.extent) for digit in link.to])
+    return out(Frame(tuple(axes), seats), (ref, links))
 
 
 @operator("permute", "permute_copy", moves=True, part="permute")
@@ -84,11 +91,22 @@ def expand(site: Site) -> Out:
 
 @operator("repeat", moves=True)
 def repeat(site: Site) -> Out:
-    """Copies side by side: an outer digit that says which copy."""
+    """Copies side by side: along space a join of the tensor with itself, elsewhere an outer digit that counts them."""
     (ref,) = site.refs
-    times = site.arg("repeats")
-    axes = [()] * (len(times) - len(site.frame(ref).axes)) + list(site.frame(ref).axes)
-    return moved(site, [((Digit(n, copies=True),) if n > 1 else ()) + run for n, run in zip(times, axes, strict=True)])
+    times, frame = site.arg("repeats"), site.frame(ref)
+    rows = [()] * (len(times) - len(frame.axes)) + list(frame.axes)
+    axes, seats, ways = list[Run](), dict(frame.seats), [list[Link]()]
+    for count, run in zip(times, rows, strict=True):
+        if count > 1 and follows_of(run):
+            pieces = tuple(Piece(k * size(run), run, frame.seats) for k in range(count))
+            digit, seats = joined(pieces, count * size(run), seats, count)
+            seams = [(p.start if k else None, p.stop if k < count - 1 else None) for k, p in enumerate(pieces)]
+            each = [piece_links(run, digit, p.start, seam) for p, seam in zip(pieces, seams, strict=True)]
+            ways = [[*way, *links] for way in ways for links in each]
+            axes.append((digit,))
+        else:
+            axes.append(((Digit(count),) if count > 1 else ()) + run)
+    return out(Frame(tuple(axes), seats), *((ref, way) for way in ways))
 
 
 @operator("pixel_shuffle", moves=True)

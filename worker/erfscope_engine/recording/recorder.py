@@ -247,7 +247,8 @@ def _pure(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
         return args[1].to(args[0].dtype).expand(args[0].shape).clone()  # type: ignore[no-any-return]
     packet = getattr(aten, name.removesuffix("_"), None) if func.namespace == "aten" else None
     wanted = [a.name for a in func._schema.arguments]
-    for overload in [] if packet is None else map(partial(getattr, packet), packet.overloads()):
+    names = [] if packet is None else sorted(packet.overloads(), key=lambda n: n != func._overloadname)
+    for overload in map(partial(getattr, packet), names):
         if [a.name for a in overload._schema.arguments] == wanted and not overload._schema.is_mutable:
             result: Tensor = overload(*args, **kwargs)
             return result

@@ -1,0 +1,128 @@
+"""What reports and the terminal say of a result beside its metrics; only what there is to say."""
+
+import pytest
+from tests.client.conftest import modern_result_json, result_json
+
+from erfscope._result import Measured
+from erfscope.cli import show
+from erfscope.contract.result import ErfResult
+from erfscope.report import content_of, to_html, to_markdown
+from erfscope.report.remarks import remarks_of
+
+MODERN = ErfResult.model_validate(modern_result_json())
+OLDER = ErfResult.model_validate(result_json())
+
+
+def facts(result: ErfResult) -> dict[str, str]:
+    return dict(content_of(result, "net").facts)
+
+
+def tables(result: ErfResult) -> dict[str, list[list[str]]]:
+    return {table.title: [list(row) for row in table.rows] for table in content_of(result, "net").tables}
+
+
+def changed(trf: dict[str, object]) -> ErfResult:
+    body = result_json()
+    return ErfResult.model_validate(body | {"trf": body["trf"] | trf})
+
+
+def test_a_report_says_where_the_unit_sits_and_what_it_reads() -> None:
+    told = facts(MODERN)
+    assert told["projected centre"] == "4.5, 7 px"
+    assert told["TRF box"] == "-1 … 9, 0 … 8 px"
+    assert told["read on this image"] == "0 … 8, 0 … 8 px"
+    assert told["TRF stride"] == "2×varies px"
+    assert told["tiles"] == "start at multiples of 2×2 px; need 5.5×7 px before and 4.5×0 px after the centre"
+    assert told["causal"] == "the unit reads nothing behind its own place"
+    assert told["global"] == (
+        "through norm_1, norm_2; without norm_1, norm_2, which take statistics only, 2 … 7, 3 … 8 px"
+    )
+
+
+def test_a_report_says_how_it_was_measured() -> None:
+    told = facts(MODERN)
+    assert told["verified"] == "relative difference to plain autograd 3.1e-07"
+    assert told["autograd"] == "1 operator ran on whole tensors"
+    assert told["layer"].endswith("; auto took it and passed over 4 tensors")
+
+
+def test_reasons_stand_in_tables_of_their_own() -> None:
+    told = tables(MODERN)
+    assert [row[0] for row in told["Passed over by auto, nearest to the output first"]] == [
+        "logits", "<i>gate</i>", "pool", "stem",
+    ]  # fmt: skip
+    assert told["Run by autograd on whole tensors"] == [["aten.stft", "windows of a complex tensor"]]
+
+
+def test_an_older_result_has_no_empty_rows() -> None:
+    assert list(facts(OLDER)) == [
+        "layer", "unit", "input", "projected centre", "TRF box", "TRF stride", "average", "method", "made by",
+    ]  # fmt: skip
+    assert facts(OLDER)["layer"] == "/last/Conv (Conv, shape [4, 8, 8])"
+    names = {row[2] for rows in tables(OLDER).values() for row in rows}
+    assert "erf_size" in names
+    assert not names & {"mass_before", "verify_difference"}
+    assert "Passed over by auto, nearest to the output first" not in tables(OLDER)
+
+
+@pytest.mark.parametrize(
+    ("trf", "name", "words"),
+    [
+        ({"alignment": [8, 8]}, "tiles", "start at multiples of 8×8 px"),
+        ({"seen": [[2, 7], [2, 7]]}, "read on this image", None),  # all of the box: nothing to say
+        ({"seen": [[2, 6], [2, 7]]}, "read on this image", "2 … 6, 2 … 7 px"),
+        ({"stride": [None, None]}, "TRF stride", None),
+        ({"global": True, "widened_by": ["attention"]}, "global", "through attention"),
+        ({"global": True, "widened_by": list("abcde")}, "global", "through a, b, c and 2 more"),
+        ({"global": True}, "global", "the whole input"),
+        ({"widened_by": ["pad"]}, "global", None),
+    ],
+)
+def test_a_fact_is_told_where_there_is_one(trf: dict[str, object], name: str, words: str | None) -> None:
+    assert facts(changed(trf)).get(name) == words
+
+
+def test_the_headline_tells_attention_from_statistics() -> None:
+    assert "by an operator that sees all of it" in content_of(changed({"global": True}), "net").headline
+    statistics = content_of(MODERN, "net").headline
+    assert statistics.endswith("but only through statistics (norm_1, norm_2); without them 5×5 px.")
+
+
+def test_a_profile_has_the_local_size_beside_global() -> None:
+    trf = modern_result_json()["trf"]
+    row = {"name": "a", "operator": "Conv", "shape": [2, 8, 8], "trf_size": [8, 8], "trf_stride": [1, 1]}
+    rows = [row | {"is_global": True, "trf": trf}, row | {"is_global": True}, row]
+    found = tables(ErfResult.model_validate(result_json() | {"layers": rows}))["Along depth, centre units"]
+    assert [cells[1] for cells in found] == ["8×8 (all; 5×5 without statistics)", "8×8 (all)", "8×8"]
+
+
+def test_names_and_reasons_are_text_in_both_forms() -> None:
+    content = content_of(MODERN, "net")
+    assert "<i>gate" not in to_html(content)
+    assert "&lt;i&gt;gate" in to_html(content)
+    assert "\\<i\\>gate" in to_markdown(content)
+    assert "difference to plain autograd" in to_markdown(content)
+
+
+def test_the_terminal_says_it_in_sentences() -> None:
+    assert remarks_of(MODERN) == [
+        "The unit sits at (4.5, 7) px. Tiles start at multiples of 2×2 px; need 5.5×7 px before and 4.5×0 px after the "
+        "centre.",
+        "Read on this image: 0 … 8, 0 … 8 px.",
+        "Causal: the unit reads nothing behind its own place.",
+        "Global through norm_1, norm_2.",
+        "Without norm_1, norm_2, which take statistics only: 5×5 px.",
+        "auto took /last/Conv; it passed over logits (none of its axes follows the input); <i>gate</i> (its gradient "
+        "is 0); pool (its axes have one position) and 1 more.",
+        "Run by autograd on whole tensors: aten.stft (windows of a complex tensor).",
+    ]
+    assert remarks_of(OLDER) == ["The unit sits at (4, 4) px."]
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_the_terminal_table_has_what_was_asked_alone(everything: bool) -> None:
+    names = {"mass_before", "verify_difference"}
+    labels = {"mass at or before the unit's place", "difference to plain autograd"}
+    for result, expected in ((MODERN, names if everything else labels), (OLDER, set())):
+        table = show.result_table(Measured(result, None), everything=everything)
+        assert set(table.columns[0]._cells) & (names | labels) == expected
