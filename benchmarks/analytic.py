@@ -19,11 +19,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from erfscope.contract.request import ErfRequest, InputOptions, Weights
 from erfscope.contract.result import ErfResult
 from erfscope.presets import preset
-from erfscope_engine.analytic.moments import Moments
-from erfscope_engine.analytic.program import Program
-from erfscope_engine.cone.unit import cone_of
-from erfscope_engine.plan import trace_network
-from erfscope_engine.units import center_of
+from erfscope_engine.moments.program import moment_program
+from erfscope_engine.moments.state import Moments
+from erfscope_engine.plan import center_place, plan_for, program_for
 from erfscope_intake.answer import Sources, answer
 from erfscope_intake.spec import build_network
 
@@ -58,9 +56,9 @@ def gigaflops(name: str) -> tuple[float, float]:
     """Arithmetic of the analytic pass, and of one run by gradient."""
     options = InputOptions()
     network = build_network(preset(name), options, dtype=FLOAT, device=CPU, weights=Weights.GIVEN, seed=0)
-    traced, layer = trace_network(network, "auto", samples=1)
-    cone = cone_of(traced, [(layer, center_of(layer))])
-    program = Program.of(traced.tape, cone.targets, FLOAT, drawn=True)
+    plan = plan_for(network, "auto", samples=1)
+    cone = program_for(plan.traced, [center_place(plan.layer)])
+    program = moment_program(plan.traced.geometry, cone.targets, FLOAT, drawn=True)
     x = torch.ones(1, *network.input_shape)
     with FlopCounterMode(display=False) as analytic, torch.no_grad():
         passed = program.run(Moments(None, x))

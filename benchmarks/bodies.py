@@ -1,4 +1,4 @@
-"""The networks that are measured: name → module, input shape, layer."""
+"""The networks that are measured: name → module, input shape, and where a crop of the input may begin."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -8,13 +8,16 @@ import torch
 import torchvision.models as zoo
 from torch import Tensor, nn
 
+from benchmarks.modern import MODERN
+
 
 class Row(NamedTuple):
-    """One row of the benchmark."""
+    """One row of the benchmark; a crop of the input at multiples of `multiple` pixels gives the same features."""
 
     name: str
     build: Callable[[], nn.Module]
     shape: tuple[int, ...]
+    multiple: int = 32
 
 
 class UNet(nn.Module):
@@ -83,8 +86,9 @@ ROWS = (
     Row("ResNet-50 224", lambda: resnet(zoo.resnet50), (3, 224, 224)),
     Row("ResNet-101 1024", lambda: resnet(zoo.resnet101), (3, 1024, 1024)),
     Row("VGG-16 512", lambda: zoo.vgg16().features, (3, 512, 512)),
-    Row("plain-40 256", lambda: plain(40), (3, 256, 256)),
-    Row("U-Net 512", UNet, (3, 512, 512)),
-    Row("3-D CNN 64", volume, (1, 64, 64, 64)),
+    Row("plain-40 256", lambda: plain(40), (3, 256, 256), 1),
+    Row("U-Net 512", UNet, (3, 512, 512), 8),
+    Row("3-D CNN 64", volume, (1, 64, 64, 64), 4),
     Row("ViT-B/16 224", ViT, (3, 224, 224)),
+    *(Row(*fields) for fields in MODERN),
 )

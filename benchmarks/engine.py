@@ -1,223 +1,168 @@
-"""Ours against the script's way (full image, batch 1, autograd of the centre) on the same module, inputs and threads.
+"""Ours against two baselines on the same module, inputs and threads: a research script, and a careful engineer.
 
-Runs are interleaved and medians are taken, so that the ratios stand even where the machine is noisy. For each row:
-seconds per image, their ratio, the cone's arithmetic as a share of the machine's convolution peak, peak memory.
+Script: whole image, batch 1, autograd of the centre. Expert: what `benchmarks.ways` says. Ours is a whole measurement,
+all that a sample costs; beside it stands the bare cone, its arithmetic alone. Rounds are interleaved and medians are
+taken, so that the ratios stand even where the machine is noisy. The limit is the cone's arithmetic over the peaks that
+this machine reaches in the same run (`benchmarks.limit`); shares are of it.
 
-`--device cuda` does the same on a GPU, both ways in float32 without TF32.
+`--device cuda` does the same on a GPU, all ways in float32 without TF32.
 """
 
 import argparse
 import json
 import statistics
-import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.bodies import ROWS, Row
-from benchmarks.memory import peak_resident
+from benchmarks.limit import arithmetic_of, limit, peaks
+from benchmarks.peak_memory import MEMORY_WAYS, gpu_memory, peak_memory
+from benchmarks.ways import Cone, Expert, Ours, Script, Way
 from erfscope.contract.request import Dtype
+from erfscope_engine import measure
 from erfscope_engine.arithmetic import arithmetic
-from erfscope_engine.cone.unit import cone_of
-from erfscope_engine.heap import kept_heap
-from erfscope_engine.module import network_of
-from erfscope_engine.plan import trace_network
-from erfscope_engine.units import center_of
 
-IMAGES = 20  # what the script averages over
+WAYS = ("script", "expert", "ours", "cone")
+INPUTS = 32  # of a measurement, as it is by default
+Figures = dict[str, float | str | int]
 
 
-def script_way(body: nn.Module, x: Tensor) -> Tensor:
-    """One image: forward, the ReLU of the centre's channels summed, backward."""
-    x = x.clone().requires_grad_()
-    out = body(x)
-    center = tuple(n // 2 for n in out.shape[2:])
-    (g,) = torch.autograd.grad(nn.functional.relu(out[(slice(None), slice(None), *center)]).sum(), x)
-    return g
-
-
-class Ours:
-    """The engine on one body, planned for many samples."""
-
-    def __init__(self, body: nn.Module, shape: tuple[int, ...], device: str = "cpu") -> None:
-        started = time.perf_counter()
-        traced, layer = trace_network(network_of(body, shape, device=device), "auto", samples=IMAGES)
-        self.cone = cone_of(traced, [(layer, center_of(layer))])
-        self.batch = traced.tape.batch
-        self.x = torch.randn(traced.tape.values[0].shape, device=device)
-        self.planning = time.perf_counter() - started
-        self.runs = -(-IMAGES // self.batch)
-
-    def __call__(self) -> None:
-        """All images."""
-        for _ in range(self.runs):
-            self.run()
-
-    def run(self) -> Tensor | None:
-        """One micro-batch."""
-        run = self.cone.run(self.x)
-        return run.back(0, torch.ones_like(run.outputs[0]))
-
-    def flops(self) -> int:
-        """Arithmetic of one image, forward and backward."""
-        with FlopCounterMode(display=False) as counter:
-            self.run()
-        return int(counter.get_total_flops()) // self.batch
-
-
-def convolution_peak(device: str = "cpu") -> float:
-    """FLOP/s of a large convolution, the best of several."""
-    batch = 4 if device == "cpu" else 64
-    conv = nn.Conv2d(256, 256, 3, padding=1).to(device).to(memory_format=torch.channels_last)
-    x = torch.randn(batch, 256, 56, 56).to(device, memory_format=torch.channels_last)
-    with torch.no_grad():
-        seconds = min(_timed(lambda: conv(x), device) for _ in range(12))
-    return 2 * 256 * 256 * 9 * 56 * 56 * batch / seconds
-
-
-def _timed(run: Callable[[], object], device: str) -> float:
-    """Seconds until it is done, on a GPU too."""
-    _wait(device)
-    start = time.perf_counter()
-    run()
-    _wait(device)
-    return time.perf_counter() - start
-
-
-def _wait(device: str) -> None:
-    if device != "cpu":
-        torch.cuda.synchronize()
-
-
-def measure_row(row: Row, rounds: int, device: str = "cpu") -> dict[str, float | str | int]:
-    """Medians over interleaved rounds, after one warm-up."""
+def measure_row(row: Row, options: argparse.Namespace) -> Figures:
+    """Medians over interleaved rounds."""
     torch.manual_seed(0)
+    device = options.device
     body = row.build().eval().requires_grad_(False).to(device)
-    ours = Ours(body, row.shape, device)
-    images = torch.randn(1, *row.shape, device=device)
-    script_way(body, images)
-    ours.run()
-    theirs_s, ours_s, peaks = [], [], []
-    for _ in range(rounds):
-        theirs_s.append(_timed(lambda: script_way(body, images), device))
-        with kept_heap():  # as in a measurement, behind its first micro-batch; the script's heap is warm as well
-            ours.run()
-            ours_s.append(_timed(ours, device) / (ours.runs * ours.batch))
-        peaks.append(convolution_peak(device))
-    flops, mine = ours.flops(), statistics.median(ours_s)
-    return {
-        "row": row.name,
-        "batch": ours.batch,
-        "script_s": statistics.median(theirs_s),
-        "ours_s": mine,
-        "ratio": statistics.median(a / b for a, b in zip(theirs_s, ours_s, strict=True)),
-        "ratio_20_images": IMAGES * statistics.median(theirs_s) / (ours.planning + IMAGES * mine),
-        "gflop": flops / 1e9,
-        "share_of_peak": flops / mine / statistics.median(peaks),
-        "planning_s": ours.planning,
+    cone = Cone(body, row.shape, device, options.inputs)
+    ways: dict[str, Way] = {"cone": cone}
+    if "script" in options.ways:
+        ways["script"] = Script(body, row.shape, device)
+    if "expert" in options.ways:
+        ways["expert"] = Expert(body, row.shape, device, row.multiple)
+    if "ours" in options.ways:
+        ways["ours"] = Ours(body, row.shape, device, options.inputs)
+    rounds = [{name: way.seconds() for name, way in ways.items()} for _ in range(options.rounds)]
+    work = arithmetic_of(cone)
+    shortest = limit(work, peaks(device)) / cone.cone.batch
+    figures: Figures = {"row": row.name, "batch": cone.cone.batch, "gflop": work.total() / cone.cone.batch / 1e9,
+                        "limit_s": shortest, **figures_of(rounds, shortest)}  # fmt: skip
+    if isinstance(expert := ways.get("expert"), Expert):
+        figures |= {"expert_batch": expert.batch, "expert_crop": "×".join(map(str, expert.shape[1:]))}
+    if isinstance(ours := ways.get("ours"), Ours):
+        figures["planning_s"] = statistics.median(ours.plannings)
+    if options.verify:
+        figures["verify"] = _verified(row, device)
+    return figures
+
+
+def figures_of(rounds: list[dict[str, float]], shortest: float) -> dict[str, float]:
+    """Medians of seconds, of the ratios in each round, and the shares of the limit."""
+    names = rounds[0].keys()
+    medians = {name: statistics.median(one[name] for one in rounds) for name in names}
+    ratios = {
+        f"{theirs}/ours": statistics.median(one[theirs] / one["ours"] for one in rounds)
+        for theirs in ("script", "expert")
+        if theirs in names and "ours" in names
     }
+    shares = {f"{name}_share": shortest / medians[name] for name in names if name != "script"}
+    return {**{f"{name}_s": seconds for name, seconds in medians.items()}, **ratios, **shares}
 
 
-def peak_memory(row: Row, side: str) -> int:
-    """Peak resident bytes of one way in a process of its own, less the process before it starts."""
-    code = f"from benchmarks.engine import memory_of; memory_of({row.name!r}, {side!r})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return int(done.stdout)
-
-
-def gpu_memory(row: Row, side: str) -> int:
-    """Peak bytes of one way on the GPU, the network's weights included."""
-    body = row.build().eval().requires_grad_(False).to("cuda")
-    torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats()
-    if side == "ours":
-        Ours(body, row.shape, "cuda")()
-    else:
-        script_way(body, torch.randn(1, *row.shape, device="cuda"))
-    return torch.cuda.max_memory_allocated()
-
-
-def memory_of(name: str, side: str) -> None:
-    """Print the growth of this process' peak memory while one way runs twice."""
-    row = next(row for row in ROWS if row.name == name)
-    body = row.build().eval().requires_grad_(False)
-    before = peak_resident()
-    if side == "ours":
-        with kept_heap():
-            Ours(body, row.shape)()
-    else:
-        script_way(body, torch.randn(1, *row.shape))
-        script_way(body, torch.randn(1, *row.shape))
-    print(peak_resident() - before)
+def _verified(row: Row, device: str) -> float:
+    """The relative difference of one sample from plain autograd on the whole network."""
+    torch.manual_seed(0)
+    verify = measure(row.build().eval(), row.shape, device=device, average={"inputs": 1}, verify=True).result.verify
+    if verify is None:
+        raise ValueError(f"{row.name}: the result has no verify, though the request asks for it")
+    return verify.relative_difference
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", help="rows whose name contains this")
+    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5)")
+    parser.add_argument("--inputs", type=int, default=INPUTS, help=f"samples of a measurement (default {INPUTS})")
+    parser.add_argument("--only", help="rows whose name contains this (default: all)")
+    parser.add_argument(
+        "--ways", nargs="+", choices=WAYS, default=list(WAYS), help="default: all; the cone always runs"
+    )
+    parser.add_argument("--verify", action="store_true", help="compare a sample of each row with plain autograd too")
     parser.add_argument("--memory", action="store_true", help="measure peak memory too (processes of their own)")
-    parser.add_argument("--json", type=Path, help="write the figures here")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE, row by row")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default cpu")
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: torch sees no GPU here")
     with arithmetic(Dtype.FLOAT32, torch.device(options.device)):
-        rows = _measured(options)
-    _show(rows, options.device)
-    if options.json:
-        machine = {
-            "device": _device_name(options.device),
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-        }
-        options.json.write_text(json.dumps({"machine": machine, "rows": rows}, indent=2) + "\n")
+        _show(_measured(options), options.device)
 
 
 def _device_name(device: str) -> str:
     return device if device == "cpu" else torch.cuda.get_device_name()
 
 
-def _measured(options: argparse.Namespace) -> list[dict[str, float | str | int]]:
-    rows = []
+def _measured(options: argparse.Namespace) -> list[Figures]:
+    rows: list[Figures] = []
     peak = peak_memory if options.device == "cpu" else gpu_memory
     for row in ROWS:
         if options.only and options.only not in row.name:
             continue
-        found = measure_row(row, options.rounds, options.device)
+        figures = measure_row(row, options)
         if options.memory:
-            found["ours_mib"] = peak(row, "ours") / 2**20
-            found["script_mib"] = peak(row, "script") / 2**20
-        rows.append(found)
-        print(f"{row.name}: {found['ratio']:.1f}x", file=sys.stderr)
+            figures |= {f"{way}_mib": peak(row, way) / 2**20 for way in MEMORY_WAYS if way in options.ways}
+        rows.append(figures)
+        _write(rows, options)
+        print(_told(figures), file=sys.stderr, flush=True)
     return rows
 
 
-def _show(rows: list[dict[str, float | str | int]], device: str) -> None:
+def _write(rows: list[Figures], options: argparse.Namespace) -> None:
+    if options.json:
+        machine = {
+            "device": _device_name(options.device),
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "inputs": options.inputs,
+            "rounds": options.rounds,
+        }
+        options.json.write_text(json.dumps({"machine": machine, "rows": rows}, indent=2) + "\n")
+
+
+def _told(figures: Mapping[str, float | str | int]) -> str:
+    ratios = (f"{key} {figures[key]:.2f}" for key in ("script/ours", "expert/ours") if key in figures)
+    return f"{figures['row']}: {', '.join(ratios)} cone {figures['cone_s']:.4f} s"
+
+
+HEADS = {
+    "row": "network", "batch": "batch", "script_s": "script", "expert_s": "expert", "ours_s": "ours",
+    "cone_s": "cone", "limit_s": "limit", "script/ours": "script / ours", "expert/ours": "expert / ours",
+    "expert_share": "expert of limit", "ours_share": "ours of limit", "cone_share": "cone of limit",
+    "planning_s": "planning", "verify": "verify", "ours_mib": "MiB ours",
+    "script_mib": "MiB script",
+}  # fmt: skip
+
+
+def _show(rows: list[Figures], device: str) -> None:
     where = f"{torch.get_num_threads()} threads" if device == "cpu" else _device_name(device)
-    table = Table(title=f"ERF of the centre unit, seconds per image ({where})")
-    heads = {"row": "network", "batch": "batch", "script_s": "script", "ours_s": "ours", "ratio": "ratio",
-             "ratio_20_images": "20 images", "gflop": "GFLOP", "share_of_peak": "of conv peak",
-             "ours_mib": "MiB ours", "script_mib": "MiB script"}  # fmt: skip
-    shown = [key for key in heads if any(key in row for row in rows)]
+    table = Table(title=f"ERF of the centre unit, seconds per sample ({where})")
+    shown = [key for key in HEADS if any(key in row for row in rows)]
     for key in shown:
-        table.add_column(heads[key], justify="left" if key == "row" else "right")
+        table.add_column(HEADS[key], justify="left" if key == "row" else "right")
     for row in rows:
-        table.add_row(*(_cell(key, row[key]) for key in shown))
-    Console().print(table)
+        table.add_row(*(_cell(key, row.get(key, "")) for key in shown))
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def _cell(key: str, value: float | str | int) -> str:
     if not isinstance(value, float):
         return str(value)
-    return f"{value:.0f}" if key.endswith("mib") else f"{value:.3f}" if key.endswith("_s") else f"{value:.2f}"
+    if key == "verify":
+        return f"{value:.0e}"
+    return f"{value:.0f}" if key.endswith("mib") else f"{value:.4f}" if key.endswith("_s") else f"{value:.2f}"
 
 
 if __name__ == "__main__":

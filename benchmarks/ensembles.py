@@ -18,15 +18,13 @@ from rich.table import Table
 
 from erfscope.contract.request import ErfRequest, InputOptions, Weights
 from erfscope.presets import preset
-from erfscope_engine.cone.unit import cone_of
 from erfscope_engine.ensemble import Ensemble, ensemble_of
-from erfscope_engine.gradient import Forward, Probe, started
+from erfscope_engine.gradient import Forward, Probe, executor_for, started
 from erfscope_engine.network import Network
-from erfscope_engine.plan import trace_network
+from erfscope_engine.plan import center_place, plan_for
 from erfscope_engine.receptive import receptive_field_of
-from erfscope_engine.report import geometry_of
 from erfscope_engine.sampling import Sampled, new_average, sample
-from erfscope_engine.units import center_of
+from erfscope_engine.taking import geometry_of
 from erfscope_intake.spec import build_network
 
 
@@ -66,14 +64,14 @@ def seconds(ensemble: Ensemble, unit: Sampled, request: ErfRequest) -> float:
 def measure_row(row: Row, draws: int, rounds: int) -> dict[str, float | str]:
     """Draws per second of the three ways."""
     request = ErfRequest.model_validate({"average": {"weights": draws, "inputs": row.inputs}})
-    traced, layer = trace_network(network_of(row.name), "auto", samples=row.inputs, draws=draws)
-    together = ensemble_of(traced, layer, draws, row.inputs, None)
-    single = ensemble_of(traced, layer, draws, row.inputs, 1)
-    place = (layer, center_of(layer))
-    forward = Forward(traced, cone_of(traced, [place]), 0, request.input.source, ())
-    geometry = geometry_of(receptive_field_of(traced, *place))
-    start = started(Probe(forward, 0, *place, "sum"))
-    unit = Sampled(start, geometry, new_average(start.probe, request, geometry))
+    plan = plan_for(network_of(row.name), "auto", samples=row.inputs, draws=draws)
+    traced, place = plan.traced, center_place(plan.layer)
+    together, single = (ensemble_of(plan, draws, row.inputs, most) for most in (None, 1))
+    forward = Forward(traced, executor_for(traced, [place]), 0, request.input.source, ())
+    field = receptive_field_of(traced, place)
+    geometry = geometry_of(field)
+    start = started(Probe(forward, 0, place, "sum"))
+    unit = Sampled(start, field, geometry, new_average(start.probe, request, geometry))
     ways = {"recorded": Ensemble(traced, 1, None), "one by one": single, "at once": together}
     few = request.model_copy(update={"average": request.average.model_copy(update={"weights": max(draws // 8, 2)})})
     taken: dict[str, list[float]] = {way: [] for way in ways}

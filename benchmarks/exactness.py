@@ -17,50 +17,39 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.bodies import ROWS, Row
-from erfscope.contract.request import Source
-from erfscope_engine.cone.box import cut, full
-from erfscope_engine.cone.program import Cone
-from erfscope_engine.cone.unit import cone_of
-from erfscope_engine.module import network_of
-from erfscope_engine.plan import trace_network
-from erfscope_engine.samples import draw, signs
-from erfscope_engine.units import center_of
+from benchmarks.cone import bare_cone
 
 FEWEST = 4  # float32 samples
 
 
-def plain_gradient(body: nn.Module, x: Tensor, weights: Tensor) -> Tensor:
+def plain_gradient(body: nn.Module, x: Tensor, signs: Tensor) -> Tensor:
     """Of the weighted sum of the centre's channels, through the whole image."""
     x = x.clone().requires_grad_()
     out = body(x)
     center = tuple(n // 2 for n in out.shape[2:])
-    (g,) = torch.autograd.grad((out[(slice(None), slice(None), *center)] * weights).sum(), x)
+    (g,) = torch.autograd.grad((out[(slice(None), slice(None), *center)] * signs).sum(), x)
     return g
-
-
-def cone_gradient(cone: Cone, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The same by the cone, on the part of the image that it reads; and the weights of the channels, sample k's."""
-    run = cone.run(x)
-    weights = torch.from_numpy(signs(tuple(run.outputs[0].shape[1:]), 0, k)).to(x.dtype)[None]
-    g = run.back(0, weights)
-    assert g is not None
-    return g, weights.flatten(1)
 
 
 def distance(row: Row, dtype: torch.dtype, samples: int, seconds: float) -> tuple[float, int]:
     """Relative L2 distance of the averaged absolute gradients, and of how many samples."""
     torch.manual_seed(0)
     body = row.build().eval().requires_grad_(False).to(dtype)
-    traced, layer = trace_network(network_of(body, row.shape, dtype=dtype), "auto", samples=1)
-    cone = cone_of(traced, [(layer, center_of(layer))])
+    cone = bare_cone(body, row.shape, samples=1, dtype=dtype)
+    inside = tuple(slice(lo, hi) for lo, hi in cone.box)
     ours = torch.zeros(1, *row.shape, dtype=torch.float64)
     theirs = torch.zeros_like(ours)
     begun, taken = time.monotonic(), 0
     while taken < samples and (taken < FEWEST or time.monotonic() - begun < seconds):
-        x = torch.from_numpy(draw(Source.NORMAL, row.shape, 0, taken, ())).to(dtype)[None]
-        g, weights = cone_gradient(cone, x, taken)
-        cut(ours, full(ours.shape), cone.boxes[0]).add_(g.double().abs())
-        theirs += plain_gradient(body, x, weights).double().abs()
+        x = torch.randn(1, *row.shape, dtype=dtype)
+        used: list[Tensor] = []
+
+        def seed(out: Tensor, used: list[Tensor] = used) -> Tensor:
+            used.append(torch.randint(0, 2, out.shape).to(out) * 2 - 1)
+            return used[0]
+
+        ours[inside] += cone.gradient(x, seed).double().abs()
+        theirs += plain_gradient(body, x, used[0].flatten(1)).double().abs()
         taken += 1
     return float((ours - theirs).norm() / theirs.norm()), taken
 

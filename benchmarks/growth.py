@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.bodies import plain
-from benchmarks.engine import script_way
 from benchmarks.memory import peak_resident
+from benchmarks.ways import center_gradient
 from erfscope_engine import measure
 
 
@@ -59,7 +59,7 @@ def _job(way: str, body: torch.nn.Module, point: Point) -> None:
         return
     total = torch.zeros(1, *shape, dtype=torch.float64)
     for _ in range(point.samples):
-        total += script_way(body, torch.randn(1, *shape))
+        total += center_gradient(body, torch.randn(1, *shape))
 
 
 def in_process(way: str, point: Point) -> dict[str, float]:

@@ -11,11 +11,9 @@ import torch
 
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import ErfRequest, InputOptions
-from erfscope_engine.layers import Layer, Traced
-from erfscope_engine.measure import Measurement, measure_network
-from erfscope_engine.plan import trace_network
+from erfscope_engine import Measurement, measure_network
+from erfscope_engine.plan import Plan, center_place, plan_for
 from erfscope_engine.samples import draw, signs
-from erfscope_engine.units import center_of
 from erfscope_intake.answer import Answer, Sources, answer
 from erfscope_intake.onnx_model import Opened, load_onnx, open_onnx
 
@@ -160,28 +158,29 @@ def _gradient(path: Path, outcome: Outcome) -> None:
         "target": {"layer": outcome.layer, "channels": outcome.channels},
     })  # fmt: skip
     measured: Measurement = measure_network(network, request)
-    traced, layer = trace_network(network, outcome.layer, samples=1)
-    outcome.layers = len(traced.layers)
+    plan = plan_for(network, outcome.layer, samples=1)
+    outcome.layers = len(plan.traced.layers)
     width = network.batch or 1
-    total = sum(_by_autograd(traced, layer, outcome, first)[: outcome.samples - first].sum(0)
+    total = sum(_by_autograd(plan, outcome, first)[: outcome.samples - first].sum(0)
                 for first in range(0, outcome.samples, width))  # fmt: skip
     outcome.gradient = relative(measured.map, total / total.max())
 
 
-def _by_autograd(traced: Traced, layer: Layer, outcome: Outcome, first: int) -> Any:
+def _by_autograd(plan: Plan, outcome: Outcome, first: int) -> Any:
     """|gradient| of one batch, channels summed: (batch, spatial …)."""
-    network = traced.network
+    network, layer = plan.traced.network, plan.layer
     numbers = range(first, first + (network.batch or 1))
     rows = [draw(ErfRequest().input.source, network.input_shape, SEED, n, ()) for n in numbers]
     x = torch.from_numpy(np.stack(rows)).to(network.dtype).requires_grad_()
     found: dict[str, torch.Tensor] = {}
     network.run(x, lambda name, _operator, value: found.setdefault(name, value))
-    place = layer.place(center_of(layer))
+    place = center_place(layer).at
     cut = (slice(place[k], place[k] + 1) if k in place else slice(None) for k in range(len(layer.shape)))
     y = found[layer.name][tuple(cut)]
-    seeds = [_seed(tuple(y.shape[1:]), outcome.channels, n) for n in numbers]
-    (g,) = torch.autograd.grad(y, x, torch.stack(seeds).to(y.dtype))
-    others = tuple(k for k in range(1, x.dim()) if k not in traced.space)
+    shape = tuple(n for k, n in enumerate(y.shape) if k != layer.batch)
+    seeds = [_seed(shape, outcome.channels, n) for n in numbers]
+    (g,) = torch.autograd.grad(y, x, torch.stack(seeds, layer.batch).to(y.dtype))
+    others = tuple(k for k in range(1, x.dim()) if k not in plan.traced.space)
     return (g.abs().sum(others) if others else g.abs()).numpy()
 
 

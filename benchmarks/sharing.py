@@ -14,27 +14,27 @@ from rich.console import Console
 from rich.table import Table
 
 from erfscope.contract.request import ErfRequest
-from erfscope_engine.cone.unit import Place, cone_of, sharing
-from erfscope_engine.gradient import Forward, Probe, started
-from erfscope_engine.layers import Traced
-from erfscope_engine.module import network_of
-from erfscope_engine.plan import trace_network
+from erfscope_engine import network_of
+from erfscope_engine.gradient import Forward, Probe, executor_for, started
+from erfscope_engine.layers import Place, Traced
+from erfscope_engine.plan import center_place, plan_for, sharing
 from erfscope_engine.receptive import receptive_field_of
-from erfscope_engine.report import geometry_of
 from erfscope_engine.sampling import Sampled, new_average, sample
-from erfscope_engine.units import center_of, units_of
+from erfscope_engine.taking import geometry_of
+from erfscope_engine.units import places_of
 
 
 def seconds(traced: Traced, teams: list[list[Place]], request: ErfRequest) -> float:
     """Time to sample all units, team by team."""
     begun = time.perf_counter()
     for team in teams:
-        forward = Forward(traced, cone_of(traced, team), 0, request.input.source, ())
+        forward = Forward(traced, executor_for(traced, team), 0, request.input.source, ())
         units = []
-        for n, (layer, unit) in enumerate(team):
-            geometry = geometry_of(receptive_field_of(traced, layer, unit))
-            start = started(Probe(forward, n, layer, unit, "sum"))
-            units.append(Sampled(start, geometry, new_average(start.probe, request, geometry, len(team))))
+        for n, place in enumerate(team):
+            field = receptive_field_of(traced, place)
+            geometry = geometry_of(field)
+            start = started(Probe(forward, n, place, "sum"))
+            units.append(Sampled(start, field, geometry, new_average(start.probe, request, geometry, len(team))))
         sample(units, request, lambda share: None)
     return time.perf_counter() - begun
 
@@ -62,10 +62,11 @@ def main() -> None:
     request = ErfRequest.model_validate({"average": {"inputs": options.inputs}})
     grid_target = ErfRequest.model_validate({"target": {"unit": {"grid": [5, 5]}}}).target
     network = network_of(zoo.resnet50(), (3, 224, 224))
-    traced, last = trace_network(network, "layer4", samples=options.inputs)
+    plan = plan_for(network, "layer4", samples=options.inputs)
+    traced = plan.traced
     cases: dict[str, list[Place]] = {
-        "grid 5x5 of layer4": [(last, unit) for unit in units_of(grid_target, last)],
-        "layers: all": [(layer, center_of(layer)) for layer in traced.layers],
+        "grid 5x5 of layer4": places_of(grid_target, plan.layer),
+        "layers: all": [center_place(layer) for layer in traced.layers],
     }
     found = {name: ratio(traced, places, request, options.rounds) for name, places in cases.items()}
     title = f"shared forward runs, ResNet-50 224², {options.inputs} inputs"

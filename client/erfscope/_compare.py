@@ -8,10 +8,10 @@ from typing import Any
 
 from erfscope._errors import refuse
 from erfscope._result import Measured, Result
-from erfscope.contract.meanings import meaning_of
+from erfscope.contract.meanings import is_shown, meaning_of
 from erfscope.contract.result import Number
 from erfscope.numbers import plain, with_error
-from erfscope.significance import reach
+from erfscope.significance import ROUNDING, reach
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,11 @@ class Row:
     metric: str
     values: Sequence[Number]
     errors: Sequence[Number]
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether a table for people has this row."""
+        return any(is_shown(self.metric, value) for value in self.values)
 
     def difference(self, n: int) -> Number:
         """Of measurement `n` to the first; None where one is undefined."""
@@ -33,7 +38,9 @@ class Row:
         return None if first is None and other is None else hypot(first or 0.0, other or 0.0)
 
     def differs(self, n: int) -> bool:
-        """Whether the difference is more than its error explains."""
+        """Whether the difference is more than its error explains; a difference of rounding says nothing."""
+        if self.metric in ROUNDING:
+            return False
         difference = self.difference(n)
         return bool(difference) and abs(difference or 0.0) > reach(self.errors[0], self.errors[n])
 
@@ -83,7 +90,7 @@ class Comparison:
     def _repr_html_(self) -> str:
         """The table, in a notebook; differences that are more than their errors are bold."""
         heads = "".join(f"<th>{escape(name)}</th>" for name in ("metric", *self.names))
-        body = "".join(self._html_row(row) for row in self.rows)
+        body = "".join(self._html_row(row) for row in self.rows if row.is_shown)
         return f"<table><tr>{heads}</tr>{body}</table>"
 
     def _html_row(self, row: Row) -> str:

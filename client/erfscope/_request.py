@@ -37,6 +37,7 @@ class RequestFields(TypedDict, total=False):
     method: str
     protocol: str
     layers: str
+    verify: bool
 
     layer: str
     unit: str | Sequence[int] | Mapping[str, Any]

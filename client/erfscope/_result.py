@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from erfscope._errors import refuse
 from erfscope.contract.flat import flatten
-from erfscope.contract.meanings import meaning_of, unit_of
+from erfscope.contract.meanings import is_shown, meaning_of, unit_of
 from erfscope.contract.result import ErfResult
 from erfscope.numbers import MISSING, with_error
 from erfscope.report import content_of, to_html, to_markdown
@@ -92,7 +92,8 @@ class Measured:
         data = self.data
         head = f"<b>{escape(data.layer.name)}</b> · unit {data.unit} · input {data.input_shape}"
         rows = [("<b>metric</b>", "<b>value ± standard error</b>", "<b>name</b>")]
-        rows += [(meaning_of(n).label, self._written(n), f"<code>{n}</code>") for n in self.metrics]
+        shown = [name for name, value in self.metrics.items() if is_shown(name, value)]
+        rows += [(meaning_of(n).label, self._written(n), f"<code>{n}</code>") for n in shown]
         body = "".join("<tr><td>" + "</td><td>".join(row) + "</td></tr>" for row in rows)
         return f"<p>{head}</p><table>{body}</table>"
 

@@ -3,6 +3,8 @@
 from math import hypot
 
 DECIDES = 2.0  # (combined) standard errors
+ROUNDING = frozenset({"verify_difference"})
+"""Metrics that are rounding errors: a bound on them means something, a change of them does not."""
 
 
 def reach(*errors: float | None) -> float:

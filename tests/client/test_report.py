@@ -34,9 +34,7 @@ def test_a_report_says_where_the_unit_sits_and_what_it_reads() -> None:
     assert told["TRF stride"] == "2×varies px"
     assert told["tiles"] == "start at multiples of 2×2 px; need 5.5×7 px before and 4.5×0 px after the centre"
     assert told["causal"] == "the unit reads nothing behind its own place"
-    assert told["global"] == (
-        "through norm_1, norm_2; without norm_1, norm_2, which take statistics only, 2 … 7, 3 … 8 px"
-    )
+    assert told["global"] == "through norm_1, norm_2; without the statistics of norm_1, norm_2: 2 … 7, 3 … 8 px"
 
 
 def test_a_report_says_how_it_was_measured() -> None:
@@ -111,7 +109,7 @@ def test_the_terminal_says_it_in_sentences() -> None:
         "Read on this image: 0 … 8, 0 … 8 px.",
         "Causal: the unit reads nothing behind its own place.",
         "Global through norm_1, norm_2.",
-        "Without norm_1, norm_2, which take statistics only: 5×5 px.",
+        "Without the statistics of norm_1, norm_2: 5×5 px.",
         "auto took /last/Conv; it passed over logits (none of its axes follows the input); <i>gate</i> (its gradient "
         "is 0); pool (its axes have one position) and 1 more.",
         "Run by autograd on whole tensors: aten.stft (windows of a complex tensor).",

@@ -5,10 +5,9 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
+from tests.engine.oracle import gradient, sample
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
-
-from tests.engine.oracle import gradient, sample
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks", "_state_dict_hooks")
 MOST_DEEP = 4

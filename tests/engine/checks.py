@@ -8,17 +8,17 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from torch import nn
-
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import ErfRequest
-from erfscope_engine import Measurement, Network, measure, measure_network, network_of
-from tests.engine.afterwards import answer, changes, evaluating, snapshot
+from tests.engine.afterwards import answer, changes, snapshot
 from tests.engine.field_checks import Way, field_of, fields, way_of
 from tests.engine.oracle import difference, sample_maps
 from tests.engine.programs import Program
 from tests.engine.steps.step import COUPLES, EDGES, GLOBAL, HOLES
 from tests.engine.verdicts import Tally, Wrong, refused
+from torch import nn
+
+from erfscope.contract.problem import ProblemError
+from erfscope.contract.request import ErfRequest
+from erfscope_engine import Measurement, Network, measure, measure_network, network_of
 
 TOLERANCE = 1e-9  # relative L2, float64
 VANISHING = 1e-9  # of the channels' own gradients: below it a sum of channels is rounding

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from enum import Enum
 from random import Random
 
-from erfscope.contract.problem import ProblemError
-from erfscope_engine import layers_of, measure, receptive_field
 from tests.engine.oracle import Box, Pick, box_on_canvas, hull, support, unit_of
 from tests.engine.programs import Program
 from tests.engine.steps.step import EDGES, FIXED, GLOBAL, HOLES, LOPSIDED, SIZED
 from tests.engine.verdicts import Tally, Wrong, refused
+
+from erfscope.contract.problem import ProblemError
+from erfscope_engine import layers_of, measure, receptive_field
 
 
 class Way(Enum):

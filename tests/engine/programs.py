@@ -6,20 +6,30 @@ from fractions import Fraction
 from math import lcm, prod
 from random import Random
 
-import torch
-from hypothesis import strategies as st
-from torch import Tensor, nn
-
 # The files of steps add their rows to the table.
 import tests.engine.steps.mixing
 import tests.engine.steps.moves
 import tests.engine.steps.norms
 import tests.engine.steps.windows
 import tests.engine.steps.writes  # noqa: F401
+import torch
+from hypothesis import strategies as st
 from tests.engine.oracle import Pick, unit_of
 from tests.engine.steps.step import (
-    CHANNELS, EDGES, FIXED, GLOBAL, HOLES, SIZED, TABLE, Place, Step, alike, same_conv, step,
+    CHANNELS,
+    EDGES,
+    FIXED,
+    GLOBAL,
+    HOLES,
+    SIZED,
+    TABLE,
+    Place,
+    Step,
+    alike,
+    same_conv,
+    step,
 )  # fmt: skip
+from torch import Tensor, nn
 
 SIDES = {1: (20, 40), 2: (14, 24), 3: (8, 10)}
 LARGEST = {1: 90, 2: 48, 3: 16}

@@ -12,7 +12,6 @@ from collections import Counter
 from random import Random
 
 import torch
-
 from tests.engine.checks import everything
 from tests.engine.programs import program
 from tests.engine.verdicts import Tally, Wrong

@@ -6,10 +6,8 @@ from nets import convs
 
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import Dtype
-from erfscope_engine import measure
+from erfscope_engine import layers_of, measure, network_of
 from erfscope_engine.arithmetic import arithmetic, torch_dtype
-from erfscope_engine.module import network_of
-from erfscope_engine.tape import record
 
 
 def switches() -> tuple[bool, bool]:
@@ -66,6 +64,5 @@ def test_half_precision_has_the_shape_of_the_map(dtype: str) -> None:
 
 def test_a_network_is_recorded_on_the_meta_device() -> None:
     """What recording needs of a device that is not there: types and shapes alone."""
-    tape = record(network_of(convs(3, 3), (3, 30, 30), device="meta", dtype=torch.bfloat16), 2)
-    assert tape.values[-1].shape == (2, 3, 30, 30)
-    assert tape.values[-1].dtype == torch.bfloat16
+    network = network_of(convs(3, 3), (3, 30, 30), device="meta", dtype=torch.bfloat16)
+    assert [layer.own_shape for layer in layers_of(network)] == [[3, 30, 30]] * 2

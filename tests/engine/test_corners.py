@@ -1,7 +1,5 @@
 """Networks that once went wrong: each equals plain autograd now."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -10,7 +8,6 @@ from torch.nn import functional as F
 
 from erfscope.contract.request import Source
 from erfscope_engine import measure, receptive_field
-from erfscope_engine.rewritten import Rewritten
 from erfscope_engine.samples import draw
 
 
@@ -139,20 +136,3 @@ def test_a_convolution_written_as_columns_keeps_its_field() -> None:
     assert [float(s) for s in field.stride if s is not None] == [2, 2]
     assert receptive_field(nn.Sequential(nn.Conv2d(3, 12, 2, 2), nn.Flatten(2), nn.Fold((20, 20), 2, stride=2)),
                            (3, 20, 20), unit=(7, 4)).box == ((6, 8), (4, 6))  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "windows",
-    [
-        {"kernel_size": (3, 2), "dilation": (1, 2), "padding": (1, 0), "stride": (2, 1)},
-        {"kernel_size": 2, "stride": 2},
-        {"kernel_size": [3, 5], "padding": [1, 2], "stride": 3},
-    ],
-)
-def test_columns_are_torchs_own(windows: dict[str, Any]) -> None:
-    x = torch.randn(2, 3, 20, 19, dtype=torch.float64)
-    columns = F.unfold(x, **windows)
-    image = F.fold(columns, (20, 19), **windows)
-    with Rewritten():
-        assert torch.equal(F.unfold(x, **windows), columns)
-        assert torch.allclose(F.fold(columns, (20, 19), **windows), image, rtol=1e-14, atol=1e-14)

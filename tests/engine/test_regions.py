@@ -1,14 +1,12 @@
 """The region algebra against brute force: the unclipped box is the hull of what a linearised copy really reads."""
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from random_nets import CHANNELS, linearised, networks, weighed
 from torch import nn
 
-from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import Source
 from erfscope_engine import measure, receptive_field
 from erfscope_engine.samples import draw

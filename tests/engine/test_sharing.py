@@ -1,5 +1,7 @@
 """Parts of a measurement put together: units that share a run, samples that were taken in shards, fused chains."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -7,16 +9,8 @@ from nets import SmallUNet, TinyViT
 from torch import nn
 
 from erfscope.contract.request import ErfRequest
-from erfscope_engine import measure
-from erfscope_engine.cone.unit import cone_of, sharing
-from erfscope_engine.gradient import Forward, Probe, started
-from erfscope_engine.layers import Layer, Traced
-from erfscope_engine.measure import measure_network
-from erfscope_engine.module import network_of
-from erfscope_engine.plan import trace_network
-from erfscope_engine.receptive import receptive_field_of
-from erfscope_engine.report import geometry_of
-from erfscope_engine.sampling import Sampled, new_average, sample_part
+from erfscope_engine import measure, measure_network, network_of, sample_network
+from erfscope_engine.sampling import Sampled, sample_part
 
 
 class Residual(nn.Module):
@@ -71,22 +65,6 @@ def test_a_grid_gives_what_its_units_give_alone() -> None:
         assert entry.trf == alone.result.trf
 
 
-def test_small_cones_are_not_dragged_into_a_large_one() -> None:
-    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1))
-    traced, layer = trace_network(network_of(net, (3, 64, 64)), "auto", samples=4)
-    corners = [(layer, unit) for unit in ((1, 1), (1, 62), (62, 1), (62, 62))]
-    assert sharing(traced, corners) == [[0], [1], [2], [3]]
-    assert sharing(traced, [(layer, (30, 30)), (layer, (31, 31))]) == [[0, 1]]
-
-
-def unit_of(traced: Traced, layer: Layer, request: ErfRequest) -> Sampled:
-    place = (layer, tuple(n // 2 for n in layer.grid))
-    forward = Forward(traced, cone_of(traced, [place]), request.average.seed, request.input.source, ())
-    geometry = geometry_of(receptive_field_of(traced, *place))
-    start = started(Probe(forward, 0, *place, "sum"))
-    return Sampled(start, geometry, new_average(start.probe, request, geometry))
-
-
 @pytest.mark.parametrize("statistic", ["abs", "rms"])
 def test_shards_cut_at_micro_batches_merge_to_the_same_bytes(statistic: str) -> None:
     torch.manual_seed(3)
@@ -94,12 +72,14 @@ def test_shards_cut_at_micro_batches_merge_to_the_same_bytes(statistic: str) -> 
     request = ErfRequest.model_validate({"average": {"inputs": 200, "statistic": statistic}})
     network = network_of(net, (3, 24, 24))
     whole = measure_network(network, request)
-    traced, layer = trace_network(network, "auto", samples=200)
     parts = []
     for part in ((0, 64), (64, 128), (128, 200)):
-        unit = unit_of(traced, layer, request)
-        sample_part([unit], request, part, lambda used: None)
-        parts.append(unit.average)
+
+        def sampler(units: Sequence[Sampled], request: ErfRequest, done: object, part: tuple[int, int] = part) -> None:
+            sample_part(units, request, part, lambda used: None)
+            parts.append(units[0].average)
+
+        sample_network(network, request, sampler)
     merged = parts[2]
     merged.take(parts[0])
     merged.take(parts[1])

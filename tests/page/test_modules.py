@@ -139,11 +139,11 @@ def test_place_and_reach_as_facts(blank: Page) -> None:
         "needed before the centre": "5.5 × 7 px",
         "needed after the centre": "4.5 × 0 px",
         "causal": "the unit reads nothing behind its own place",
-        "local field": "5 × 5 px without norm_1, norm_2",
+        "local field": "5 × 5 px without the statistics of norm_1, norm_2",
     }
     assert words == (
-        "The unit sees the whole input, through norm_1, norm_2; it sees 5 × 5 px without norm_1, norm_2, which take "
-        "statistics only."
+        "The unit sees the whole input, through norm_1, norm_2; it sees 5 × 5 px without the statistics of norm_1, "
+        "norm_2."
     )
     assert passed[0] == ["logits", "none of its axes follows the input."]
     assert len(passed) == 4

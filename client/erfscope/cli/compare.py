@@ -33,6 +33,7 @@ def compare(
     everything: options.Everything = False,
     layer: options.Layer = None,
     unit: options.Unit = None,
+    index: options.Index = None,
     channels: options.Channels = None,
     inputs: options.Inputs = None,
     draws: options.Draws = None,
@@ -43,6 +44,7 @@ def compare(
     dtype: options.Arithmetic = None,
     method: options.Method = None,
     shape: options.Shape = None,
+    verify: options.Verify = False,
     source: options.Sources = None,
     url: options.Url = None,
     api_key: options.ApiKey = None,
@@ -53,9 +55,9 @@ def compare(
     if output is not None:
         options.check_output(output, (".png",))
     fields = read({
-        "layer": layer, "unit": unit, "channels": channels, "inputs": inputs, "draws": draws, "until": until,
-        "seed": seed, "statistic": statistic, "weights": weights, "dtype": dtype, "method": method,
-        "input_shape": shape, "source": source,
+        "layer": layer, "unit": unit, "index": index, "channels": channels, "inputs": inputs, "draws": draws,
+        "until": until, "seed": seed, "statistic": statistic, "weights": weights, "dtype": dtype, "method": method,
+        "input_shape": shape, "source": source, "verify": verify or None,
     })  # fmt: skip
     prepared = [prepare(model) for model in models]
     with (
@@ -93,7 +95,7 @@ def _table(comparison: Comparison, *, everything: bool) -> Table:
     for name in comparison.names:
         table.add_column(Text(name, overflow="fold"), justify="right")
     for row in comparison.rows:
-        if not everything and row.metric not in show.HEADLINE:
+        if not (everything or row.metric in show.HEADLINE) or not row.is_shown:
             continue
         row_of = meaning_of(row.metric)
         label = row.metric if everything else row_of.label

@@ -13,10 +13,12 @@ from erfscope._request import build
 from erfscope._result import FORMS, Result
 from erfscope.cli import local, options, show
 from erfscope.cli.progress import progress_bar
+from erfscope.report.remarks import remarks_of
 
 # How the text of an option becomes a field's value; the others are taken as they are.
 READERS: Mapping[str, Callable[[Any], Any]] = {
     "unit": options.unit,
+    "index": options.index,
     "channels": options.channels,
     "input_shape": lambda text: options.integers(text, "--shape"),
     "mean": lambda text: options.numbers(text, "--mean"),
@@ -31,6 +33,7 @@ def measure(
     as_json: options.AsJson = False,
     layer: options.Layer = None,
     unit: options.Unit = None,
+    index: options.Index = None,
     channels: options.Channels = None,
     inputs: options.Inputs = None,
     draws: options.Draws = None,
@@ -48,6 +51,7 @@ def measure(
     mean: options.Mean = None,
     std: options.Std = None,
     profile: options.Profile = False,
+    verify: options.Verify = False,
     request: options.Request = None,
     scale: options.Scale = None,
     colormap: options.Colormap = None,
@@ -62,10 +66,10 @@ def measure(
     for path in output or ():
         options.check_output(path, FORMS)
     given = {
-        "layer": layer, "unit": unit, "channels": channels, "inputs": inputs, "draws": draws, "until": until,
-        "seed": seed, "statistic": statistic, "weights": weights, "dtype": dtype, "method": method,
+        "layer": layer, "unit": unit, "index": index, "channels": channels, "inputs": inputs, "draws": draws,
+        "until": until, "seed": seed, "statistic": statistic, "weights": weights, "dtype": dtype, "method": method,
         "protocol": protocol, "input_shape": shape, "input_name": input_name, "source": source, "mean": mean,
-        "std": std, "layers": "all" if profile else None,
+        "std": std, "layers": "all" if profile else None, "verify": verify or None,
     }  # fmt: skip
     fields, base = read(given), _base(request)
     prepared = prepare(model)
@@ -88,9 +92,14 @@ def measure(
 
 def read(given: Mapping[str, Any]) -> dict[str, Any]:
     """The options that were given, as fields of the request."""
-    return {
+    fields = {
         name: READERS[name](value) if name in READERS else value for name, value in given.items() if value is not None
     }
+    if "index" not in fields:
+        return fields
+    if "unit" in fields:
+        raise refuse("bad-request", "--index and --unit both name the unit; give one of them")
+    return {"unit": fields.pop("index"), **fields}
 
 
 def _remote(
@@ -125,7 +134,7 @@ def _print(result: Result, name: str, written: list[Path], everything: bool) -> 
     for table in show.parts_of(result):
         show.print_lines(out, [""])
         out.print(table)
-    lines = ["", show.summary(result, name)]
+    lines = ["", show.summary(result, name), *remarks_of(result.data)]
     lines += [f"note: {note}" for note in result.data.provenance.notes]
     lines += [f"wrote {path}" for path in written]
     show.print_lines(out, lines)

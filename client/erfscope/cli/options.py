@@ -31,7 +31,23 @@ Output = Annotated[
 Everything = Annotated[bool, Option("--all", help="Show every metric, by its flat name.")]
 
 Layer = Annotated[str | None, Option(help="ONNX tensor or node, or a spec's layer; `erfscope layers` lists them.")]
-Unit = Annotated[str | None, Option(help="center, an index such as 7,7, or grid:3x3.")]
+Unit = Annotated[str | None, Option(help="center, an index such as 7,7, or grid:3x3 (default center).")]
+Index = Annotated[
+    str | None,
+    Option(
+        metavar="I,I,…",
+        help="One element of the layer's tensor by its full index without the batch, such as 3,7,7; takes the place "
+        "of --unit, and is for any layer (default: none).",
+    ),
+]
+Verify = Annotated[
+    bool,
+    Option(
+        "--verify",
+        help="Also compute one sample by plain autograd on the whole network, and show the relative difference "
+        "(default: off).",
+    ),
+]
 Channels = Annotated[str | None, Option(help="auto, sum, random, or a list such as 0,5.")]
 Inputs = Annotated[int | None, Option(help="Input samples.")]
 Draws = Annotated[int | None, Option(help="Draws of the weights; above 1 each run re-draws them (see --weights).")]
@@ -97,6 +113,11 @@ def unit(text: str) -> Any:
     if text.startswith("grid:"):
         return {"grid": integers(text.removeprefix("grid:"), "--unit grid:", "rows and columns such as 3x3")}
     return integers(text, "--unit", "center, an index such as 7,7, or a grid such as grid:3x3")
+
+
+def index(text: str) -> Any:
+    """A full index `3,7,7`."""
+    return {"index": integers(text, "--index", "a full index such as 3,7,7")}
 
 
 _CHANNELS = "auto, sum, random, or a list of channels such as 0,5"

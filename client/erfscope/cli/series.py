@@ -62,6 +62,7 @@ def series(
     metrics: Metrics = None,
     layer: options.Layer = None,
     unit: options.Unit = None,
+    index: options.Index = None,
     inputs: options.Inputs = None,
     draws: options.Draws = None,
     seed: options.Seed = None,
@@ -70,6 +71,7 @@ def series(
     dtype: options.Arithmetic = None,
     method: options.Method = None,
     shape: options.Shape = None,
+    verify: options.Verify = False,
     url: options.Url = None,
     api_key: options.ApiKey = None,
 ) -> None:
@@ -79,8 +81,9 @@ def series(
     if sweep and x:
         raise refuse("bad-request", "--x goes with several models; with --sweep the values are the places")
     fields = read({
-        "layer": layer, "unit": unit, "inputs": inputs, "draws": draws, "seed": seed, "statistic": statistic,
-        "weights": weights, "dtype": dtype, "method": method, "input_shape": shape,
+        "layer": layer, "unit": unit, "index": index, "inputs": inputs, "draws": draws, "seed": seed,
+        "statistic": statistic, "weights": weights, "dtype": dtype, "method": method, "input_shape": shape,
+        "verify": verify or None,
     })  # fmt: skip
     named = _metrics(metrics) if metrics else list(DEFAULT_METRICS)
     changed = _sweep(models, sweep) if sweep else None

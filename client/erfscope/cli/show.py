@@ -8,7 +8,7 @@ from rich.text import Text
 
 from erfscope._result import Measured
 from erfscope.contract.job import Job
-from erfscope.contract.meanings import meaning_of, unit_of
+from erfscope.contract.meanings import is_shown, meaning_of, unit_of
 from erfscope.numbers import plain
 from erfscope.report import content
 
@@ -31,6 +31,8 @@ HEADLINE = (  # the rows of `measure`, by flat name; `--all` shows every metric
     "anisotropy",
     "border_mass",
     "lattice",
+    "mass_before",
+    "verify_difference",
 )
 
 
@@ -51,7 +53,7 @@ def result_table(result: Measured, *, everything: bool = False) -> Table:
     ):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # a literal out of the line above
     for name, value in result.metrics.items():
-        if everything or name in HEADLINE:
+        if (everything or name in HEADLINE) and is_shown(name, value):
             label = name if everything else meaning_of(name).label
             table.add_row(label, plain(value), unit_of(name), plain(result.stderr.get(name), missing=""))
     return table

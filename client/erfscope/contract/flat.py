@@ -39,7 +39,13 @@ class Measured(Protocol):
 
 def flatten(result: ErfResult) -> dict[str, Number]:
     """Every scalar of a result by its flat name, in one order; undefined ones are None."""
-    return {**_trf(result), **flatten_map(result), "dead_fraction": _dead_fraction(result)}
+    return {
+        **_trf(result),
+        **flatten_map(result),
+        "mass_before": result.shape.mass_before,
+        "dead_fraction": _dead_fraction(result),
+        "verify_difference": result.verify.relative_difference if result.verify else None,
+    }
 
 
 def flatten_map(measured: Measured) -> dict[str, Number]:

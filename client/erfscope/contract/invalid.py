@@ -17,7 +17,7 @@ FORMS: Mapping[str, str] = {
     r"^[a-z0-9_]{1,64}$": "must be a flat name such as erf_size: small letters, digits and _",
     r"^(/[^/]{1,200})+$": "must be a JSON pointer such as /layers/0/times",
     r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$": "must be at most 64 letters, digits, _ and -, and begin with a letter or _",
-    r"^[0-9]{1,9}(,[0-9]{1,9}){0,2}$": "must be one to three whole numbers with commas between, such as 3,4",
+    r"^[0-9]{1,9}(,[0-9]{1,9}){0,7}$": "must be one to eight whole numbers with commas between, such as 3,4",
     r"^[a-z0-9-]+$": "must have small letters, digits and - only",
 }
 """What the patterns of the contract and of the settings ask, in words."""

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from functools import cache
 from typing import NamedTuple
 
+from erfscope.contract.result import Number
+
 
 class Meaning(NamedTuple):
     """One scalar, in words."""
@@ -84,10 +86,23 @@ TABLE: dict[str, Meaning] = {
     "lattice": Meaning(
         SHAPE, "gridding (spectral energy at the stride)", "", "The same at the periods of dilations; 0 is even."
     ),
+    "mass_before": Meaning(
+        MASS,
+        "mass at or before the unit's place",
+        "",
+        "Share of the mass that a causal unit has in its past and present; undefined where a field is not causal.",
+    ),
     "dead_fraction": Meaning(
         SAMPLES, "dead samples", "", "Share of samples whose gradient is exactly zero; they count in the average."
     ),
+    "verify_difference": Meaning(
+        SAMPLES,
+        "difference to plain autograd",
+        "",
+        "Of one sample's gradient, relative (L2); undefined unless verify is true.",
+    ),
 }
+_WHERE_MEASURED = frozenset({"mass_before", "verify_difference"})
 _PATTERNS = [(re.compile(name.replace("{}", r"([a-z]|\d+)")), row) for name, row in TABLE.items() if "{}" in name]
 
 
@@ -100,6 +115,11 @@ def meaning_of(name: str) -> Meaning:
         if found := pattern.fullmatch(name):
             return row._replace(label=row.label.format(found[1]))
     raise KeyError(name)
+
+
+def is_shown(name: str, value: Number) -> bool:
+    """Whether a table for people has a row of this metric: not where it is undefined because few results have it."""
+    return value is not None or name not in _WHERE_MEASURED
 
 
 def unit_of(name: str) -> str:

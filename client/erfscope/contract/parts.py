@@ -43,7 +43,8 @@ def _of_unit(result: ErfResult, unit: list[int]) -> Part:
         if row.unit == unit:
             _require_kept("unit", result.maps.units)
             said = {"unit": row.unit, "trf": row.trf, "erf": row.erf, "mass": row.mass, "samples": row.samples}
-            return Part(UNITS, index, result.model_copy(update={**said, "scale_log2": row.scale_log2}))
+            more = {"scale_log2": row.scale_log2, "verify": None}  # the main unit alone was verified
+            return Part(UNITS, index, result.model_copy(update={**said, **more}))
     names = [",".join(map(str, one)) for one in [result.unit, *(row.unit for row in rows)]]
     raise _unknown("unit", ",".join(map(str, unit)), names, "a grid (target.unit) measures more")
 
@@ -55,10 +56,11 @@ def _of_layer(result: ErfResult, layer: str) -> Part:
     for index, row in enumerate(rows):
         if row.name == layer:
             _require_kept("layer", result.maps.layers and row.trf is not None)
-            named = result.layer.model_copy(update={"name": row.name, "operator": row.operator, "shape": row.shape})
+            target = {"name": row.name, "operator": row.operator, "shape": row.shape, "passed_over": []}
             said = {"unit": row.unit, "trf": row.trf, "erf": row.erf, "mass": row.mass, "scale_log2": row.scale_log2}
-            samples = row.samples or result.samples
-            return Part(LAYERS, index, result.model_copy(update={**said, "layer": named, "samples": samples}))
+            more = {"samples": row.samples or result.samples, "verify": None}  # the main unit alone was verified
+            layer_info = result.layer.model_copy(update=target)
+            return Part(LAYERS, index, result.model_copy(update={**said, **more, "layer": layer_info}))
     names = [result.layer.name, *(row.name for row in rows)]
     raise _unknown("layer", layer, names, "layers='all' measures more")
 

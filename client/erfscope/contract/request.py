@@ -2,9 +2,9 @@
 
 from enum import StrEnum
 from math import prod
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from erfscope.contract.architecture import Architecture
 
@@ -118,6 +118,35 @@ class GridUnits(Strict):
         return self
 
 
+class IndexUnit(Strict):
+    """One element of the layer's tensor, by its full index: also where its axes do not follow the input."""
+
+    index: list[Annotated[int, Field(ge=0)]] = Field(
+        min_length=1,
+        max_length=8,
+        examples=[[3, 7, 7]],
+        description="One index per axis of the layer's tensor, without the batch; counted from 0.",
+    )
+
+
+_UNIT_TAGS = {"index": "IndexUnit", "grid": "GridUnits"}  # a tag must not be a key: it is part of an error's location
+
+
+def _form_of_unit(value: Any) -> str | None:
+    """Which of the two objects is meant, so that an error is about that one alone."""
+    if isinstance(value, GridUnits | IndexUnit):
+        return type(value).__name__
+    return next((tag for key, tag in _UNIT_TAGS.items() if key in value), None) if isinstance(value, dict) else None
+
+
+UnitObject = Annotated[
+    Annotated[GridUnits, Tag("GridUnits")] | Annotated[IndexUnit, Tag("IndexUnit")],
+    Discriminator(
+        _form_of_unit,
+        custom_error_type="unit_object",
+        custom_error_message='must be an object such as {"grid": [3, 3]} or {"index": [3, 7, 7]}',
+    ),
+]
 UnitIndex = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=3)]
 ChannelList = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=65_536)]
 
@@ -129,16 +158,28 @@ class TargetOptions(Strict):
         "auto",
         min_length=1,
         max_length=4096,
-        description="ONNX tensor or node name, or a spec's layer name; auto is the last spatial feature map.",
+        description="ONNX tensor or node name, or a spec's layer name; auto is the tensor nearest to the output "
+        "that has axes in the input's space and a gradient. The result says which, and what was passed over.",
     )
-    unit: Literal["center"] | UnitIndex | GridUnits = Field(
-        "center", description="center (shape // 2 on each axis), an index per spatial axis, or a grid."
+    unit: Literal["center"] | UnitIndex | UnitObject = Field(
+        "center",
+        description="center (shape // 2 on each axis), an index per spatial axis, a grid, or one element by its "
+        "full index.",
     )
     channels: Literal["auto", "sum", "random"] | ChannelList = Field(
         "auto",
         description="Output channels: their sum, random signs per sample, or a list; auto is the sum, "
         "or random where the sum's gradient vanishes.",
     )
+
+    @model_validator(mode="after")
+    def _an_index_names_its_channel(self) -> Self:
+        if isinstance(self.unit, IndexUnit) and self.channels not in ("auto", "sum"):
+            raise ValueError(
+                "unit.index already names one element with its channel, so channels must be 'auto'; "
+                "leave channels out, or give unit without a channel, such as [7, 7]"
+            )
+        return self
 
 
 class Until(Strict):
@@ -176,6 +217,12 @@ class ErfRequest(Strict):
     method: Literal["gradient", "analytic"] = "gradient"
     protocol: Literal["erfscope", "replknet"] = "erfscope"
     layers: Literal["target", "all"] = Field("target", description="all adds the profile along depth.")
+    verify: bool = Field(
+        False,
+        strict=True,
+        description="Also compute one sample by plain autograd on the whole network; its relative difference is in "
+        "the result. It costs the time and memory of one full run.",
+    )
 
     @model_validator(mode="after")
     def _redraws_need_a_scheme(self) -> Self:
@@ -184,5 +231,14 @@ class ErfRequest(Strict):
             raise ValueError(
                 "average.weights > 1 re-draws every weight, but weights is 'given' and the model is ONNX; "
                 "name a scheme, for example weights='kaiming_normal'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _verify_needs_samples(self) -> Self:
+        if self.verify and self.method == "analytic":
+            raise ValueError(
+                "verify compares one sample with autograd, and method='analytic' draws no samples; "
+                "leave verify out, or give method='gradient'"
             )
         return self

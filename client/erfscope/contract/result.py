@@ -14,6 +14,13 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class PassedOver(Frozen):
+    """A tensor that `auto` did not take."""
+
+    name: str
+    why: str = Field(description="The reason, in words.")
+
+
 class LayerInfo(Frozen):
     """The tensor that holds the unit."""
 
@@ -21,18 +28,49 @@ class LayerInfo(Frozen):
     operator: str
     shape: list[int] = Field(description="Without the batch axis.")
     spatial_axes: list[int] = Field(description="Positions in `shape` of the axes that follow the input's space.")
+    passed_over: list[PassedOver] = Field(
+        default_factory=list,
+        description="What layer=auto passed over before it took this tensor, nearest to the output first.",
+    )
+
+
+class Reach(Frozen):
+    """How far the box extends from the projected centre: pixels per axis, the largest over the phases."""
+
+    before: list[float] = Field(description="Towards the start of each axis.")
+    after: list[float] = Field(description="Towards the end of each axis.")
 
 
 class Trf(Frozen):
     """Theoretical receptive field of the unit; exact, unclipped."""
 
     size: list[int] = Field(description="Pixels per input axis.")
-    stride: list[Number] = Field(description="Pixels the box moves per unit; null where it is not constant.")
+    stride: list[Number] = Field(
+        description="Pixels that the projected centre moves per unit; null where neighbours do not move by it."
+    )
     box: Box
     center: list[float] = Field(description="Projected centre of the unit, in pixel-centre coordinates.")
     clipped: bool = Field(description="The box sticks out of the input.")
     is_global: bool = Field(alias="global", description="An operator on the way sees its whole input.")
     widened_by: list[str] = Field(description="Operators that made it global, by layer name.")
+    seen: Box | None = Field(
+        None, description="The part of the box that is really read on this image; null where nothing of it is."
+    )
+    alignment: list[int] | None = Field(
+        None,
+        description="Tiles must start at multiples of this to give the same values, pixels per axis; null where it "
+        "is not constant.",
+    )
+    reach: Reach | None = Field(None, description="Pixels needed before and after the projected centre.")
+    causal: bool = Field(False, description="One-sided: the unit reads nothing behind its own place.")
+    local_box: Box | None = Field(
+        None,
+        description="Where the field is global only through statistics (InstanceNorm, GroupNorm, LayerNorm over "
+        "space, squeeze-and-excite): the box without those paths. Null elsewhere.",
+    )
+    local_without: list[str] = Field(
+        default_factory=list, description="The operators whose paths local_box leaves out, by layer name."
+    )
 
     model_config = ConfigDict(
         frozen=True, extra="ignore", validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
@@ -111,6 +149,9 @@ class Shape(Frozen):
         "periods of strides and dilations, relative to the peak's."
     )
     lattice_frequency: list[float] | None = Field(None, description="Where it is, cycles per pixel and axis.")
+    mass_before: Number = Field(
+        None, description="Share of the mass at or before the unit's own place, for causal fields; null for others."
+    )
 
 
 class Samples(Frozen):
@@ -118,6 +159,21 @@ class Samples(Frozen):
 
     used: int
     dead: int = Field(description="Samples whose gradient is exactly zero; counted in the average.")
+
+
+class Verify(Frozen):
+    """One sample by plain autograd on the whole network, beside the same sample as it was measured."""
+
+    relative_difference: float = Field(
+        description="L2 norm of the difference of the two gradients over the norm of autograd's; 0 is the same."
+    )
+
+
+class AutogradRun(Frozen):
+    """An operator that autograd ran on whole tensors, because it could not be computed on a part of them."""
+
+    operator: str
+    why: str = Field(description="The reason, in words.")
 
 
 class Provenance(Frozen):
@@ -142,6 +198,9 @@ class Provenance(Frozen):
     samples: int
     input_shape: list[int]
     notes: list[str] = Field(default_factory=list, description="What a reader must know, in words.")
+    autograd: list[AutogradRun] = Field(
+        default_factory=list, description="Operators that autograd ran on whole tensors, and why."
+    )
 
 
 class LayerProfile(Frozen):
@@ -191,7 +250,9 @@ class ErfResult(Frozen):
     """The measurement: theoretical and effective receptive field of one unit, with errors and provenance."""
 
     layer: LayerInfo
-    unit: list[int]
+    unit: list[int] = Field(
+        description="Indices along the layer's spatial axes; the full index where the request gave one."
+    )
     input_shape: list[int] = Field(description="[C, spatial …] without the batch.")
     trf: Trf
     erf: Erf
@@ -205,5 +266,6 @@ class ErfResult(Frozen):
     units: list[UnitEntry] = Field(default_factory=list)
     maps: KeptMaps = KeptMaps()
     replknet: dict[str, Number] | None = Field(None, description="Area ratio r by t, protocol=replknet.")
+    verify: Verify | None = Field(None, description="Where the request asked for it (verify=true).")
     scale_log2: float = Field(description="Stored map (maximum 1) times 2**scale_log2 is the raw one.")
     provenance: Provenance

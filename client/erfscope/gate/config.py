@@ -17,8 +17,10 @@ from erfscope.gate.errors import ConfigurationError
 from erfscope.gate.lines import line_of
 from erfscope.gate.names import CHECK_KEYS, REQUEST_KEYS, metric_names, nearest
 from erfscope.gate.rules import Bound, Drift, Level
+from erfscope.significance import ROUNDING
 
 BASELINE = "erfscope-baseline.json"
+VERIFY_METRIC = "verify_difference"
 TOP_KEYS = ("check", "defaults", "baseline")
 R = TypeVar("R", Bound, Drift)
 
@@ -91,6 +93,7 @@ def _check(source: Source, index: int, given: Any, defaults: Mapping[str, Any]) 
     images = _images(source, table.get("images"), complain)
     fields = {key: value for key, value in table.items() if key in REQUEST_KEYS}
     request = _request({**defaults, **fields}, images, complain)
+    _verifies_what_it_bounds(bounds, request, complain)
     return Check(index, name, _models(table, complain), request, images, bounds, drift, source)
 
 
@@ -113,8 +116,23 @@ def _asserts_something(bounds: Mapping[str, Bound], drift: Drift | None, complai
             "drift" if drift else None, "bounds no metric; give at least one, for example erf_size = { min = 96 }"
         )
     for name, bound in bounds.items():
-        if not bound.is_bounded and drift is None and bound.level is not Level.OFF:
+        if bound.is_bounded or bound.level is Level.OFF:
+            continue
+        if name in ROUNDING:
+            raise complain(
+                name, f"{name} is rounding, which is not judged by drift; give max, such as {{ max = 1e-5 }}"
+            )
+        if drift is None:
             raise complain(name, f"{name} has neither min nor max, and the check has no drift; it asserts nothing")
+
+
+def _verifies_what_it_bounds(bounds: Mapping[str, Bound], request: ErfRequest, complain: _Complaints) -> None:
+    bound = bounds.get(VERIFY_METRIC)
+    if bound is not None and bound.level is not Level.OFF and not request.verify:
+        raise complain(
+            VERIFY_METRIC,
+            f"{VERIFY_METRIC} is computed only with verify = true; add it to this check or to the defaults",
+        )
 
 
 def _models(table: Mapping[str, Any], complain: _Complaints) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from erfscope.gate.config import Check
 from erfscope.gate.findings import ASSERTION, CONFIGURATION, PASSED, Finding, Rule, Verdict
 from erfscope.gate.mend import mend_bound, mend_drift, mend_missing
 from erfscope.gate.rules import Bound, Drift, Level
+from erfscope.significance import ROUNDING
 
 VERDICTS = {None: Verdict.PASS, Level.WARN: Verdict.WARN, Level.ERROR: Verdict.FAIL}
 NOTHING = Value(None, None)
@@ -30,7 +31,7 @@ def judge(check: Check, model: str, result: ErfResult, baseline: Mapping[str, Va
             continue
         if bound.is_bounded:
             yield rule.bound(bound, found[name])
-        if drift and baseline is not None:
+        if drift and baseline is not None and name not in ROUNDING:
             base = baseline.get(name)
             yield rule.drift(Change(name, found[name], base, drift)) if base else rule.without_baseline(drift)
 

@@ -31,6 +31,10 @@ MENDS: Sequence[tuple[str, str, str]] = (
      "or an activation that does not die."),
     ("border_mass", "max", "The field reaches beyond the input: a larger input_shape, or a unit nearer to the centre."),
     ("offset", "", "The field lies beside its unit: look for uneven padding or a shifted resize."),
+    ("mass_before", "undefined", "Only a causal field has it, one that reads nothing behind its own place."),
+    ("verify_difference", "undefined", "It is computed only with verify = true."),
+    ("verify_difference", "max", "The measured gradient is not plain autograd's. Allow more only where rounding "
+     "explains it (in float32 a ReLU near 0 may flip); otherwise the measurement is wrong, and worth a report."),
     ("anisotropy", "max", "The field is longer one way: look for kernels, strides or pools that are not square."),
 )  # fmt: skip
 OTHERWISE = "Change the network, or this bound where the new value is meant."
@@ -40,12 +44,11 @@ UPDATE = "erfscope check --update-baseline"
 
 def mend_bound(metric: str, end: str) -> str:
     """What to do about a metric that is under its `min`, over its `max`, or `undefined`."""
+    ends = (end,) if end == "undefined" else ("", end)
+    text = next((text for start, which, text in MENDS if metric.startswith(start) and which in ends), None)
     if end == "undefined":
-        return UNDEFINED
-    for start, which, text in MENDS:
-        if metric.startswith(start) and which in ("", end):
-            return f"{text} Where the value is meant, change the bound."
-    return OTHERWISE
+        return text or UNDEFINED
+    return f"{text} Where the value is meant, change the bound." if text else OTHERWISE
 
 
 def mend_drift(metric: str) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -13,8 +14,9 @@ from erfscope._version import __version__
 from erfscope.contract.request import ErfRequest
 from erfscope.gate.models import Subject
 
-# How often is measured, and from which seed, decides how precise an answer is, not what is asked.
-SAMPLING = {"average": {"inputs": True, "seed": True, "until": True}}
+# How often is measured, from which seed, and whether a sample is verified, decides how sure an answer is, not what is
+# asked.
+SAMPLING: Mapping[str, Any] = {"average": {"inputs": True, "seed": True, "until": True}, "verify": True}
 
 
 @dataclass(frozen=True)

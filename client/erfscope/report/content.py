@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from erfscope.contract.flat import flatten
-from erfscope.contract.meanings import grouped, meaning_of
+from erfscope.contract.meanings import grouped, is_shown, meaning_of
 from erfscope.contract.result import ErfResult, LayerProfile, UnitEntry
 from erfscope.numbers import MISSING, plain, with_error
+from erfscope.report.facts import box_sides, facts_of, index_text, named
 
 MOST_ROWS = 400  # of a grid or a profile; the whole of it stands in the JSON
 _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -39,8 +40,15 @@ def content_of(result: ErfResult, name: str) -> Content:
     return Content(
         title=f"Receptive field of {name}",
         headline=_headline(result),
-        facts=_facts(result),
-        tables=[*_metrics(result), *_ranking(result), *profile(result.layers), *grid(result.units)],
+        facts=facts_of(result),
+        tables=[
+            *_metrics(result),
+            *_ranking(result),
+            *profile(result.layers),
+            *grid(result.units),
+            *_passed_over(result),
+            *_autograd(result),
+        ],
         notes=result.provenance.notes,
     )
 
@@ -49,31 +57,18 @@ def _headline(result: ErfResult) -> str:
     size = with_error(result.erf.size, result.stderr.get("erf_size"))
     trf = "×".join(str(side) for side in result.trf.size)
     share = f" ({100 * result.erf.ratio:.3g} %)" if result.erf.ratio is not None else ""
-    seen = " The whole input, by an operator that sees all of it." if result.trf.is_global else ""
-    return f"The unit can see {trf} px and listens to {size} px of it{share}.{seen}"
+    return f"The unit can see {trf} px and listens to {size} px of it{share}.{_whole_input(result)}"
 
 
-def _facts(result: ErfResult) -> list[tuple[str, str]]:
-    box = ", ".join(f"{start} … {stop}" for start, stop in result.trf.box)
-    made = result.provenance
-    return [
-        ("layer", f"{result.layer.name} ({result.layer.operator}, shape {_shape(result.layer.shape)})"),
-        ("unit", _shape(result.unit)),
-        ("input", f"{_shape(result.input_shape)}, {made.source}"),
-        ("TRF box", f"{box} px{', clipped by the border' if result.trf.clipped else ''}"),
-        ("TRF stride", "×".join(plain(stride, "varies") for stride in result.trf.stride) + " px"),
-        (
-            "average",
-            f"{made.samples} samples, {result.samples.dead} dead, statistic {made.statistic}, seed {made.seed}",
-        ),
-        ("method", f"{made.method}, channels {made.channels}, weights {made.weights}"),
-        ("made by", f"erfscope {made.engine}, torch {made.torch}, {made.device}, {made.dtype}, {made.threads} threads"),
-        *([("model sha256", made.model_sha256)] if made.model_sha256 else []),
-    ]
-
-
-def _shape(sizes: Sequence[int]) -> str:
-    return "[" + ", ".join(str(size) for size in sizes) + "]"
+def _whole_input(result: ErfResult) -> str:
+    """The sentence about a field that is global; empty for others."""
+    field = result.trf
+    if not field.is_global:
+        return ""
+    if field.local_box is None:
+        return " The whole input, by an operator that sees all of it."
+    without = named(field.local_without)
+    return f" The whole input, but only through statistics ({without}); without them {box_sides(field.local_box)} px."
 
 
 def _metrics(result: ErfResult) -> list[Table]:
@@ -81,7 +76,7 @@ def _metrics(result: ErfResult) -> list[Table]:
     tables = []
     for group, names in grouped(flat).items():
         rows = []
-        for name in names:
+        for name in (one for one in names if is_shown(one, flat[one])):
             row = meaning_of(name)
             value = with_error(flat[name], result.stderr.get(name))
             unit = row.unit if value != MISSING else ""
@@ -106,7 +101,7 @@ def profile(layers: Sequence[LayerProfile]) -> list[Table]:
     rows = [
         (
             layer.name,
-            "×".join(map(str, layer.trf_size)) + (" (all)" if layer.is_global else ""),
+            "×".join(map(str, layer.trf_size)) + _how_global(layer),
             with_error(layer.erf_size, layer.stderr.get("erf_size")),
             plain(layer.erf_ratio),
             with_error(layer.mass_50_side, layer.stderr.get("mass_50_side")),
@@ -117,6 +112,23 @@ def profile(layers: Sequence[LayerProfile]) -> list[Table]:
     return [Table("Along depth, centre units", heads, rows, left=5)]
 
 
+def _how_global(layer: LayerProfile) -> str:
+    if not layer.is_global:
+        return ""
+    local = layer.trf.local_box if layer.trf else None
+    return " (all)" if local is None else f" (all; {box_sides(local)} without statistics)"
+
+
+def _passed_over(result: ErfResult) -> list[Table]:
+    rows = [(one.name, one.why) for one in result.layer.passed_over[:MOST_ROWS]]
+    return [Table("Passed over by auto, nearest to the output first", ("tensor", "why"), rows)] if rows else []
+
+
+def _autograd(result: ErfResult) -> list[Table]:
+    rows = [(one.operator, one.why) for one in result.provenance.autograd[:MOST_ROWS]]
+    return [Table("Run by autograd on whole tensors", ("operator", "why"), rows)] if rows else []
+
+
 def grid(units: Sequence[UnitEntry]) -> list[Table]:
     """One table of the units of a grid; none for a single unit."""
     if len(units) < 2:
@@ -124,7 +136,7 @@ def grid(units: Sequence[UnitEntry]) -> list[Table]:
     heads = ("unit", "ERF size / px", "ERF / TRF", "dead samples")
     rows = [
         (
-            _shape(entry.unit),
+            index_text(entry.unit),
             with_error(entry.erf.size, entry.stderr.get("erf_size")),
             plain(entry.erf.ratio),
             str(entry.samples.dead),

@@ -27,7 +27,11 @@ Colormap = Literal["viridis", "cividis", "magma", "inferno", "gray"]
 assert get_args(Colormap) == COLORMAPS, "the colour maps of the picture, spelt out for OpenAPI"
 
 UnitQuery = Annotated[
-    str | None, Query(pattern=r"^[0-9]{1,9}(,[0-9]{1,9}){0,2}$", description="One unit of a grid, e.g. 3,4.")
+    str | None,
+    Query(
+        pattern=r"^[0-9]{1,9}(,[0-9]{1,9}){0,7}$",
+        description="One unit of a grid, e.g. 3,4, or the full index that was measured.",
+    ),
 ]
 LayerQuery = Annotated[
     str | None, Query(max_length=4096, description="One layer of a profile, by the name that the result gives it.")

@@ -68,6 +68,14 @@ REQUEST_BODY: dict[str, Any] = {
                         "weights": "kaiming_normal",
                     },
                 },
+                "element": {
+                    "summary": "One element of a layer by its full index, one sample verified by autograd",
+                    "value": {
+                        "model": {"sha256": "0" * 64},
+                        "target": {"layer": "/head/MatMul_output_0", "unit": {"index": [3, 7, 7]}},
+                        "verify": True,
+                    },
+                },
             },
         },
     },

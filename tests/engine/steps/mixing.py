@@ -4,13 +4,25 @@ from random import Random
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-
 from tests.engine.steps.moves import merged, partitioned
 from tests.engine.steps.step import (
-    CHANNELS, EDGES, FIXED, GLOBAL, HOLES, LOPSIDED, NOT_ONNX, TABLE, Fn, Place, Step, same_conv, spatial, step,
+    CHANNELS,
+    EDGES,
+    FIXED,
+    GLOBAL,
+    HOLES,
+    LOPSIDED,
+    NOT_ONNX,
+    TABLE,
+    Fn,
+    Place,
+    Step,
+    same_conv,
+    spatial,
+    step,
 )  # fmt: skip
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 def _few(at: Place) -> bool:

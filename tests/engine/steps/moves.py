@@ -5,11 +5,22 @@ from random import Random
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-
 from tests.engine.steps.step import (
-    CHANNELS, EDGES, FIXED, HOLES, LOPSIDED, SIZED, TABLE, Fn, Place, Step, along, same_conv, step,
+    CHANNELS,
+    EDGES,
+    FIXED,
+    HOLES,
+    LOPSIDED,
+    SIZED,
+    TABLE,
+    Fn,
+    Place,
+    Step,
+    along,
+    same_conv,
+    step,
 )  # fmt: skip
+from torch import Tensor, nn
 
 
 def _cut(rank: int, axis: int, part: slice | int | Tensor) -> tuple[Any, ...]:

@@ -5,13 +5,26 @@ from random import Random
 from typing import Any
 
 import torch
+from tests.engine.steps.step import (
+    CHANNELS,
+    COUPLES,
+    FIXED,
+    GLOBAL,
+    NOT_ONNX,
+    TABLE,
+    Fn,
+    Place,
+    Step,
+    Weights,
+    conv_of,
+    same_conv,
+    spatial,
+    step,
+    to_first,
+    to_last,
+)  # fmt: skip
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-from tests.engine.steps.step import (
-    CHANNELS, COUPLES, FIXED, GLOBAL, NOT_ONNX, TABLE, Fn, Place, Step, Weights, conv_of, same_conv, spatial, step,
-    to_first, to_last,
-)  # fmt: skip
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 INSTANCE_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)

@@ -6,12 +6,25 @@ from random import Random
 from typing import Any
 
 import torch
+from tests.engine.steps.step import (
+    CHANNELS,
+    EDGES,
+    HOLES,
+    LOPSIDED,
+    SIZED,
+    TABLE,
+    Fn,
+    Place,
+    Step,
+    alike,
+    along,
+    conv_of,
+    same_conv,
+    spatial,
+    step,
+)  # fmt: skip
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-from tests.engine.steps.step import (
-    CHANNELS, EDGES, HOLES, LOPSIDED, SIZED, TABLE, Fn, Place, Step, alike, along, conv_of, same_conv, spatial, step,
-)  # fmt: skip
 
 POOLS = {
     "max": (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d),

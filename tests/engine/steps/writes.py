@@ -5,13 +5,24 @@ from random import Random
 from typing import Any
 
 import torch
+from tests.engine.steps.step import (
+    CHANNELS,
+    EDGES,
+    FIXED,
+    GLOBAL,
+    HOLES,
+    LOPSIDED,
+    NOT_ONNX,
+    TABLE,
+    Fn,
+    Place,
+    Step,
+    same_conv,
+    step,
+)  # fmt: skip
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
-
-from tests.engine.steps.step import (
-    CHANNELS, EDGES, FIXED, GLOBAL, HOLES, LOPSIDED, NOT_ONNX, TABLE, Fn, Place, Step, same_conv, step,
-)  # fmt: skip
 
 
 @TABLE.add("writes")
@@ -202,8 +213,6 @@ def checkpointed(random: Random, at: Place) -> Step:
     """A block whose forward runs again on the way back, and the block."""
     block = nn.Sequential(same_conv(at.rank, at.channels, CHANNELS, 3), nn.SiLU())
     return step(Fn(lambda b, x: checkpoint(b, x, use_reentrant=False), block), block, NOT_ONNX)
-
-
 
 
 class Scripted(nn.Module):

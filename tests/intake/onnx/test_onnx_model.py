@@ -12,11 +12,12 @@ from onnx import ModelProto, TensorProto, helper
 
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import InputOptions
-from erfscope_engine.cone.box import full
-from erfscope_engine.cone.program import Cone
+from erfscope_engine.execution.box import full
+from erfscope_engine.execution.numbers import program_of
+from erfscope_engine.fields import Map
 from erfscope_engine.network import Network
-from erfscope_engine.plan import trace_network
-from erfscope_engine.tape import record
+from erfscope_engine.plan import plan_for
+from erfscope_engine.recording.recorder import record
 from erfscope_intake.onnx_model import describe_onnx, load_onnx
 
 Make = Callable[..., ModelProto]
@@ -171,7 +172,7 @@ def test_shared_weights_stay_shared(make: Make, saved: Save) -> None:
     steps = [node("Conv", [f"t{i}" if i else "x", "w"], [f"t{i + 1}"], pads=[1, 1, 1, 1]) for i in range(5)]
     network = load(saved(make(steps, {"x": [1, 3, 8, 8]}, ["t5"], {"w": _filter(3, 3, 3, 3)})))
     tape = record(network, 1)
-    assert len({entry.args[1].data_ptr() for entry in tape.entries}) == 1
+    assert len({call.args[1].data_ptr() for call in tape.calls}) == 1
 
 
 @pytest.mark.parametrize("name", ["squeezenet", "shufflenet"])
@@ -182,7 +183,8 @@ def test_a_tape_sees_only_what_follows_the_input(name: str) -> None:
     marked = run(network, x)
     middle, _, value = marked[len(marked) // 2]
     wanted = tape.names[middle]
-    (computed,) = Cone.of(tape, [(wanted, full(tape.values[wanted].shape))]).run(x).outputs
+    geometry = Map.of(tape, (2, 3))
+    (computed,) = program_of(geometry, [(wanted, full(tape.values[wanted].shape))]).run(x).outputs
     torch.testing.assert_close(computed, value, rtol=1e-5, atol=1e-4)  # another layout, other rounding
     assert {name for name, _, _ in marked} <= set(tape.names)
 
@@ -281,9 +283,9 @@ def test_what_is_written_for_one_sample_runs_one_by_one(way: str, make: Make, sa
              node("Add", ["c", "f"], ["y"])]  # fmt: skip
     constants = {"w": _filter(4, 3, 3, 3), "sizes": np.array([1, 4, 6, 6]), "zero": np.array([0]), "one": np.array([1])}
     network = load(saved(make(steps, {"x": [1, 3, 8, 8]}, ["y"], constants)))
-    traced, layer = trace_network(network, "auto", samples=4)
-    assert (traced.tape.batch, layer.name) == (1, "y")
-    assert trace_network(network, "c", samples=4)[0].tape.batch == 4
+    plan = plan_for(network, "auto", samples=4)
+    assert (plan.traced.tape.batch, plan.layer.name) == (1, "y")
+    assert plan_for(network, "c", samples=4).traced.tape.batch == 4
 
 
 def test_names_of_classes_are_left_out(make: Make, saved: Save) -> None:
@@ -296,7 +298,7 @@ def test_names_of_classes_are_left_out(make: Make, saved: Save) -> None:
     ]  # fmt: skip
     constants = {"w": _filter(2, 3, 3, 3), "k": np.array([0, 1])}
     network = load(saved(make(steps, {"x": [1, 3, 8, 8]}, ["label", "scores"], constants, domains={"ai.onnx.ml": 3})))
-    assert trace_network(network, "auto", samples=1)[1].name == "c"
+    assert plan_for(network, "auto", samples=1).layer.name == "c"
     assert [note.split(" (")[0] for note in network.notes] == ["ArrayFeatureExtractor", "ZipMap"]
 
 

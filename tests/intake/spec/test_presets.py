@@ -10,9 +10,8 @@ from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import InputOptions, Weights
 from erfscope.presets import PRESETS, preset
 from erfscope.presets.article import spiral
-from erfscope_engine.layers import survey
+from erfscope_engine.plan import center_place, plan_for
 from erfscope_engine.receptive import receptive_field_of
-from erfscope_engine.tape import record
 from erfscope_intake.spec import build_network
 
 META = torch.device("meta")
@@ -98,6 +97,5 @@ def test_a_preset_has_the_receptive_field_it_says(name: str, size: int) -> None:
     network = build_network(
         preset(name), InputOptions(), dtype=torch.float32, device=META, weights=Weights.GIVEN, seed=0
     )
-    traced = survey(network, record(network, 1))
-    layer = traced.layer("auto")
-    assert receptive_field_of(traced, layer, tuple(n // 2 for n in layer.grid)).size == (size, size)
+    plan = plan_for(network, "auto", samples=1)
+    assert receptive_field_of(plan.traced, center_place(plan.layer)).size == (size, size)

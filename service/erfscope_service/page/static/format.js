@@ -17,6 +17,16 @@ export function fixed(value, decimals) {
   return text.replace("-", "−");
 }
 
+const RAISED = Object.fromEntries([..."-0123456789"].map((sign, i) => [sign, [..."⁻⁰¹²³⁴⁵⁶⁷⁸⁹"][i]]));
+
+// "3.1 × 10⁻⁷", for numbers whose order of magnitude is what matters.
+export function scientific(value) {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  if (value === 0) return "0";
+  const [digits, power] = value.toExponential(1).split("e");
+  return `${digits.replace("-", "−")} × 10${[...power.replace("+", "")].map((sign) => RAISED[sign]).join("")}`;
+}
+
 // The value with as many decimals as its standard error has two digits of, and that error.
 export function withError(value, error, unit = "") {
   const tail = unit ? SPACE + unit : "";
@@ -25,6 +35,9 @@ export function withError(value, error, unit = "") {
   const decimals = Math.min(6, Math.max(0, 1 - Math.floor(Math.log10(error))));
   return `${fixed(value, decimals)} ± ${fixed(error, decimals)}${tail}`;
 }
+
+// A place or a distance on the pixel grid: no zeros behind the last digit that says something.
+export const place = (value) => number(value).replace(/\.0+$|(\.\d*?)0+$/, "$1");
 
 export const by = (values) => values.map((value) => number(value)).join(" × ");
 export const pixels = (value, digits) =>
@@ -62,6 +75,11 @@ export function duration(seconds) {
 
 // What a request asks of the target, in a few words.
 export function targetWords({ layer, unit }) {
-  const where = unit === "center" ? "centre" : Array.isArray(unit) ? unitName(unit) : `grid ${unit.grid.join(" × ")}`;
-  return `${layer === "auto" ? "last layer" : layer} · ${where}`;
+  return `${layer === "auto" ? "last layer" : layer} · ${unitWords(unit)}`;
+}
+
+function unitWords(unit) {
+  if (unit === "center") return "centre";
+  if (Array.isArray(unit)) return unitName(unit);
+  return unit.index ? `element ${unitName(unit.index)}` : `grid ${unit.grid.join(" × ")}`;
 }

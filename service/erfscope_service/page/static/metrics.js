@@ -1,6 +1,6 @@
 // Every scalar of a result by its flat name: what it is called, its unit, what it means. Pure.
 
-import { percent, withError } from "/page/format.js";
+import { percent, scientific, withError } from "/page/format.js";
 import { TABLE } from "/page/meanings.js";
 
 const AXES = ["z", "y", "x"];
@@ -10,7 +10,7 @@ const PATTERNS = Object.entries(TABLE)
   .map(([name, row]) => [new RegExp(`^${name.replace("{}", "([a-z]|\\d+)")}$`), row]);
 
 // Shares are shown in per cent and angles in degrees; files keep the contract's units.
-const SHARES = /^(erf|trf)_ratio|^mass_\d+_ratio$|^border_mass$|^lattice$|^dead_fraction$/;
+const SHARES = /^(erf|trf)_ratio|^mass_\d+_ratio$|^border_mass$|^lattice$|^dead_fraction$|^mass_before$/;
 const FACTORS = { "%": 100, "°": 180 / Math.PI };
 
 export const HEADLINE = ["erf_size", "trf_size", "erf_ratio", "mass_50_side", "sigma_1", "r2"];
@@ -57,7 +57,9 @@ export function flat(result) {
     ["participation", shape.participation],
     ["entropy", shape.entropy],
     ["lattice", shape.lattice],
+    ["mass_before", shape.mass_before ?? null],
     ["dead_fraction", samples.used ? samples.dead / samples.used : null],
+    ["verify_difference", result.verify?.relative_difference ?? null],
   ];
 }
 
@@ -80,6 +82,7 @@ export function written(name, value, error) {
   const factor = FACTORS[unit] ?? 1;
   if (unit === "%" && !error) return percent(value, 3);
   if (value === null || value === undefined) return "–";
+  if (name === "verify_difference") return scientific(value); // rounding, far below what plain digits show
   return withError(factor * value, error ? factor * error : null, unit);
 }
 

@@ -13,8 +13,9 @@ const FIELDS = [
   ["/input/name", "input-name"],
   ["/input", "source"],
   ["/target/layer", "layer-name"],
+  ["/target/unit/index", "unit-element"],
   ["/target/unit", "unit-index"],
-  ["/target/channels", "channels"],
+  ["/target", "channels"],
   ["/average/inputs", "inputs"],
   ["/average/weights", "draws"],
   ["/average/seed", "seed"],
@@ -23,6 +24,7 @@ const FIELDS = [
   ["/weights", "weights"],
   ["/method", "method"],
   ["/layers", "all-layers"],
+  ["/verify", "verify"],
 ];
 
 const fieldOf = (pointer) => FIELDS.find(([start]) => pointer.startsWith(start))?.[1];

@@ -3,6 +3,7 @@
 import { button, h } from "/page/dom.js";
 import { by, percent, pixels, withError } from "/page/format.js";
 import { geometric } from "/page/metrics.js";
+import { localWords } from "/page/place.js";
 import { plot } from "/page/plot.js";
 
 const top = (values) => 1.05 * Math.max(1e-9, ...values.filter((value) => value !== null && Number.isFinite(value)));
@@ -47,7 +48,7 @@ function table(layers, show) {
     const cells = [
       layer.operator,
       by(layer.shape),
-      layer.is_global ? "global" : `${by(layer.trf_size)} px`,
+      layer.is_global ? globalWords(layer) : `${by(layer.trf_size)} px`,
       withError(layer.erf_size, error.erf_size, "px"),
       percent(layer.erf_ratio),
       withError(layer.mass_50_side, error.mass_50_side, "px"),
@@ -67,6 +68,11 @@ function table(layers, show) {
     { className: "scroll tall", tabIndex: 0, aria: { role: "region", label: "Layers along depth" } },
     h("table", {}, head, h("tbody", {}, ...rows)),
   );
+}
+
+function globalWords({ trf }) {
+  const local = trf ? localWords(trf) : "";
+  return local ? `global; ${local}` : "global";
 }
 
 // Mean of the map and cumulative mass by radius, each to its own maximum.

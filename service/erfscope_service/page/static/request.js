@@ -54,6 +54,7 @@ const FIELDS = [
   [null, "method", "gradient", () => $("method").value],
   [null, "protocol", "erfscope", () => $("protocol").value],
   [null, "layers", "target", () => ($("all-layers").checked ? "all" : "target")],
+  [null, "verify", false, () => $("verify").checked],
 ];
 
 function channels() {
@@ -101,6 +102,7 @@ export function write({ input, target, average, ...rest }) {
   };
   for (const [id, value] of Object.entries(values)) $(id).value = value;
   $("all-layers").checked = rest.layers === "all";
+  $("verify").checked = rest.verify === true;
   layers.pick(target.layer);
   unit.set(target.unit);
 }

@@ -1,9 +1,10 @@
 // A finished measurement: what matters at a glance, the map, and everything else below it.
 
 import { h } from "/page/dom.js";
-import { by, number, percent, unitName } from "/page/format.js";
+import { by, number, percent } from "/page/format.js";
 import { maps } from "/page/maps.js";
 import { HEADLINE, described, flat, grouped, written } from "/page/metrics.js";
+import { byAutograd, fieldFacts, globalWords, passedOver } from "/page/place.js";
 import { depth, radial } from "/page/profile.js";
 import { units } from "/page/units.js";
 
@@ -20,6 +21,9 @@ export function result(job) {
     found.units.length ? section("Units", units(found, show), true) : null,
     found.layers.length ? section("Along depth", depth(found, show), true) : null,
     section("Metrics", metrics(found), true),
+    section("Place and reach of the unit", facts(fieldFacts(found)), true),
+    reasons("Passed over by auto, nearest to the output first", "Tensor", passedOver(found)),
+    reasons("Run by autograd on whole tensors", "Operator", byAutograd(found)),
     found.radial.radius.length ? section("By distance from the centre", radial(found)) : null,
     found.gaussian.ranking.length ? section("Fitted shapes", ranking(found)) : null,
     found.replknet ? section("RepLKNet script", replknet(found)) : null,
@@ -29,6 +33,11 @@ export function result(job) {
 
 function section(title, content, open = false) {
   return h("details", { className: "section", open }, h("summary", {}, h("h3", { textContent: title })), content);
+}
+
+// A table of names and why, in a section of its own; nothing without rows.
+function reasons(title, head, rows) {
+  return rows.length ? section(title, table([head, "Why"], rows, "reason")) : null;
 }
 
 function tiles(found) {
@@ -52,16 +61,16 @@ function largeAndSmall(value) {
   return main ? [`${main}${unit}`, h("small", { textContent: `± ${error}` })] : [value];
 }
 
-// The operators that made a field global, the first few of them.
-function through(names) {
-  if (!names.length) return "";
-  return `, through ${names.slice(0, 3).join(", ")}${names.length > 3 ? ` and ${names.length - 3} more` : ""}`;
-}
-
 // What a reader must know before the numbers.
-function notes({ trf, samples, provenance: { notes: said } }) {
-  const words = [...said];
-  if (trf.global) words.unshift(`The unit sees the whole input${through(trf.widened_by)}.`);
+function notes(found) {
+  const { trf, samples, layer, provenance } = found;
+  const words = [...provenance.notes];
+  const passed = passedOver(found).length;
+  if (passed)
+    words.unshift(
+      `auto took ${layer.name}; a table below says why it passed over ${passed} tensor${passed > 1 ? "s" : ""}.`,
+    );
+  if (trf.global) words.unshift(globalWords(trf));
   else if (trf.clipped)
     words.unshift("The theoretical field sticks out of the input; a larger input shape shows all of it.");
   if (samples.dead)
@@ -143,29 +152,31 @@ function replknet({ replknet: shares }) {
   );
 }
 
-export function table(heads, rows) {
+// `kind` is the class of the cells behind the first of a row.
+export function table(heads, rows, kind = "value") {
   const head = h("thead", {}, h("tr", {}, ...heads.map((words) => h("th", { scope: "col", textContent: words }))));
   const body = rows.map(([first, ...rest]) =>
     h(
       "tr",
       {},
       h("th", { scope: "row", textContent: first }),
-      ...rest.map((cell) => h("td", { className: "value", textContent: cell })),
+      ...rest.map((cell) => h("td", { className: kind, textContent: cell })),
     ),
   );
   return h("div", { className: "scroll" }, h("table", {}, head, h("tbody", {}, ...body)));
 }
 
 function provenance({ id, result: found, timing }) {
-  const { notes: _, ...facts } = found.provenance;
-  const rows = { job: id, unit: unitName(found.unit), ...facts, worker: timing.worker ?? "" };
+  const { notes: _, autograd: __, ...rest } = found.provenance; // shown above
+  const rows = { job: id, ...rest, worker: timing.worker ?? "" };
   const words = (value) => (Array.isArray(value) ? value.join(" × ") : String(value ?? "–"));
+  return facts(Object.entries(rows).map(([name, value]) => [name.replaceAll("_", " "), words(value)]));
+}
+
+function facts(rows) {
   return h(
     "dl",
     { className: "facts" },
-    ...Object.entries(rows).flatMap(([name, value]) => [
-      h("dt", { textContent: name.replaceAll("_", " ") }),
-      h("dd", { textContent: words(value) }),
-    ]),
+    ...rows.flatMap(([name, words]) => [h("dt", { textContent: name }), h("dd", { textContent: words })]),
   );
 }

@@ -1,10 +1,16 @@
-// Which unit: the centre, an index, or a grid; clicked on a picture of the layer or typed.
+// Which unit: the centre, an index, a grid, or one element by its full index; clicked on a picture or typed.
 
 import { Problem } from "/page/api.js";
 import { $ } from "/page/dom.js";
 import { palette } from "/page/axes.js";
 
 let extents = null; // of the layer's spatial axes, where they are known
+// What is typed for each kind, and an example of it.
+const INPUTS = {
+  index: ["unit-index", "Type one number per spatial axis, for example 3, 4."],
+  grid: ["unit-grid", "Type one number per spatial axis, for example 3, 4."],
+  element: ["unit-element", "Type one number per axis of the layer's tensor, without the batch, for example 3, 7, 7."],
+};
 
 const numbers = (text) =>
   text
@@ -12,11 +18,11 @@ const numbers = (text) =>
     .filter(Boolean)
     .map(Number);
 const kind = () => $("form").elements.unit.value;
-const drawable = () => extents?.length === 2;
+const drawable = () => extents?.length === 2 && kind() !== "element";
 
 export function setUp(changed) {
   for (const radio of $("form").elements.unit) radio.addEventListener("change", () => (draw(), changed()));
-  for (const id of ["unit-index", "unit-grid"]) $(id).addEventListener("input", draw);
+  for (const [id] of Object.values(INPUTS)) $(id).addEventListener("input", draw);
   $("unit-map").addEventListener("click", (event) => {
     const unit = unitAt(event);
     if (!unit) return;
@@ -36,24 +42,24 @@ export function fit(shape) {
 }
 
 export function set(unit) {
-  $("form").elements.unit.value = unit === "center" ? "center" : Array.isArray(unit) ? "index" : "grid";
-  if (Array.isArray(unit)) $("unit-index").value = unit.join(", ");
-  if (unit.grid) $("unit-grid").value = unit.grid.join(", ");
+  const named = unit === "center" ? "center" : Array.isArray(unit) ? "index" : unit.index ? "element" : "grid";
+  $("form").elements.unit.value = named;
+  if (named !== "center") $(INPUTS[named][0]).value = (unit.index ?? unit.grid ?? unit).join(", ");
   draw();
 }
 
 // As the request has it; throws a Problem where nothing was typed.
 export function asked() {
   if (kind() === "center") return "center";
-  const id = kind() === "index" ? "unit-index" : "unit-grid";
+  const [id, example] = INPUTS[kind()];
   const typed = numbers($(id).value);
   if (!typed.length)
     throw new Problem({
       title: "Which unit?",
-      detail: "Type one number per spatial axis, for example 3, 4.",
+      detail: example,
       errors: [{ pointer: "/target/unit", detail: "" }],
     });
-  return kind() === "index" ? typed : { grid: typed };
+  return { index: typed, grid: { grid: typed }, element: { index: typed } }[kind()];
 }
 
 function unitAt(event) {
@@ -64,7 +70,7 @@ function unitAt(event) {
 }
 
 function hint(unit) {
-  const size = extents ? `${extents.join(" × ")} units` : "";
+  const size = extents && kind() !== "element" ? `${extents.join(" × ")} units` : "";
   $("unit-hint").textContent = unit
     ? `unit ${unit.join(", ")} of ${size}`
     : size && `${size}${drawable() ? "; click one" : ""}`;
@@ -84,8 +90,7 @@ function marked() {
 }
 
 function draw() {
-  $("unit-index").hidden = kind() !== "index";
-  $("unit-grid").hidden = kind() !== "grid";
+  for (const [name, [id]] of Object.entries(INPUTS)) $(id).hidden = kind() !== name;
   const canvas = $("unit-map");
   canvas.hidden = !drawable();
   if (!drawable()) return;

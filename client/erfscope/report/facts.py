@@ -1,0 +1,106 @@
+"""What a report says beside the metrics: layer, place of the unit, what it reads, how it was measured. Pure."""
+
+from collections.abc import Iterable, Sequence
+
+from erfscope.contract.result import Box, ErfResult, Trf
+from erfscope.numbers import plain
+
+MOST_NAMED = 3  # operators in a sentence; tables and the JSON have all
+Fact = tuple[str, str]
+
+
+def facts_of(result: ErfResult) -> list[Fact]:
+    """Name and words of each fact; only those that have something to say."""
+    return [*_target(result), *field_facts(result.trf), *_measuring(result)]
+
+
+def field_facts(trf: Trf) -> list[Fact]:
+    """Where the unit sits and what it reads."""
+    facts = [
+        ("projected centre", f"{', '.join(plain(at) for at in trf.center)} px"),
+        ("TRF box", f"{box_text(trf.box)}{', clipped by the border' if trf.clipped else ''}"),
+        ("read on this image", box_text(trf.seen) if trf.seen is not None and trf.seen != trf.box else ""),
+        ("TRF stride", f"{sides(trf.stride, 'varies')} px" if any(trf.stride) else ""),
+        ("tiles", tiles_text(trf)),
+        ("causal", "the unit reads nothing behind its own place" if trf.causal else ""),
+        ("global", global_text(trf) if trf.is_global else ""),
+    ]
+    return [(name, words) for name, words in facts if words]
+
+
+def _target(result: ErfResult) -> list[Fact]:
+    layer = result.layer
+    passed = f"; auto took it and passed over {_count(layer.passed_over, 'tensor')}" if layer.passed_over else ""
+    return [
+        ("layer", f"{layer.name} ({layer.operator}, shape {index_text(layer.shape)}){passed}"),
+        ("unit", index_text(result.unit)),
+        ("input", f"{index_text(result.input_shape)}, {result.provenance.source}"),
+    ]
+
+
+def _measuring(result: ErfResult) -> list[Fact]:
+    origin, verify = result.provenance, result.verify
+    facts = [
+        (
+            "average",
+            f"{origin.samples} samples, {result.samples.dead} dead, statistic {origin.statistic}, seed {origin.seed}",
+        ),
+        ("method", f"{origin.method}, channels {origin.channels}, weights {origin.weights}"),
+        ("verified", f"relative difference to plain autograd {plain(verify.relative_difference)}" if verify else ""),
+        ("autograd", f"{_count(origin.autograd, 'operator')} ran on whole tensors" if origin.autograd else ""),
+        (
+            "made by",
+            f"erfscope {origin.engine}, torch {origin.torch}, {origin.device}, {origin.dtype}, "
+            f"{origin.threads} threads",
+        ),
+        ("model sha256", origin.model_sha256 or ""),
+    ]
+    return [(name, words) for name, words in facts if words]
+
+
+def tiles_text(trf: Trf) -> str:
+    """Where tiles may start and how much they need around the centre; empty where neither is known."""
+    parts = []
+    if trf.alignment is not None:
+        parts.append(f"start at multiples of {sides(trf.alignment)} px")
+    if trf.reach is not None:
+        parts.append(f"need {sides(trf.reach.before)} px before and {sides(trf.reach.after)} px after the centre")
+    return "; ".join(parts)
+
+
+def global_text(trf: Trf) -> str:
+    """Through which operators a field is global, and its box without those that only take statistics."""
+    through = f"through {named(trf.widened_by)}" if trf.widened_by else "the whole input"
+    if trf.local_box is None:
+        return through
+    return f"{through}; without the statistics of {named(trf.local_without)}: {box_text(trf.local_box)}"
+
+
+def box_text(box: Box) -> str:
+    """`12 … 55, 12 … 55 px`."""
+    return ", ".join(f"{start} … {stop}" for start, stop in box) + " px"
+
+
+def box_sides(box: Box) -> str:
+    """`43×43`."""
+    return sides([stop - start for start, stop in box])
+
+
+def sides(lengths: Sequence[float | None], missing: str = "–") -> str:
+    """`43×43`."""
+    return "×".join(plain(length, missing) for length in lengths)
+
+
+def index_text(index: Iterable[int]) -> str:
+    """`[3, 7, 7]`."""
+    return f"[{', '.join(map(str, index))}]"
+
+
+def named(names: Sequence[str]) -> str:
+    """The first names of a list, and how many more there are."""
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
+
+
+def _count(rows: Sequence[object], noun: str) -> str:
+    return f"{len(rows)} {noun}{'s' * (len(rows) != 1)}"

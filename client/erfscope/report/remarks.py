@@ -1,0 +1,48 @@
+"""What the terminal says of a result below its table, in sentences; only those that have something to say. Pure."""
+
+from collections.abc import Iterator, Sequence
+
+from erfscope.contract.result import ErfResult, PassedOver, Trf
+from erfscope.numbers import plain
+from erfscope.report.facts import MOST_NAMED, box_sides, box_text, named, tiles_text
+
+
+def remarks_of(result: ErfResult) -> list[str]:
+    """Place and reach of the unit, what it reads, what `auto` took, what autograd ran."""
+    return [*_field(result.trf), *_choice(result), *_autograd(result)]
+
+
+def _field(trf: Trf) -> Iterator[str]:
+    place = f"The unit sits at ({', '.join(plain(at) for at in trf.center)}) px."
+    tiles = tiles_text(trf)
+    yield f"{place} Tiles {tiles}." if tiles else place
+    if trf.seen is not None and trf.seen != trf.box:
+        yield f"Read on this image: {box_text(trf.seen)}."
+    if trf.causal:
+        yield "Causal: the unit reads nothing behind its own place."
+    if trf.is_global and trf.widened_by:
+        yield f"Global through {named(trf.widened_by)}."
+    if trf.local_box is not None:
+        yield f"Without the statistics of {named(trf.local_without)}: {box_sides(trf.local_box)} px."
+
+
+def _choice(result: ErfResult) -> Iterator[str]:
+    passed = result.layer.passed_over
+    if passed:
+        yield f"auto took {result.layer.name}; it passed over {_reasons([_pair(one) for one in passed])}."
+
+
+def _autograd(result: ErfResult) -> Iterator[str]:
+    runs = result.provenance.autograd
+    if runs:
+        yield f"Run by autograd on whole tensors: {_reasons([(run.operator, run.why) for run in runs])}."
+
+
+def _pair(passed: PassedOver) -> tuple[str, str]:
+    return passed.name, passed.why
+
+
+def _reasons(rows: Sequence[tuple[str, str]]) -> str:
+    """`head (no axis follows the input); pool (…) and 4 more`."""
+    more = f" and {len(rows) - MOST_NAMED} more" if len(rows) > MOST_NAMED else ""
+    return "; ".join(f"{name} ({why.rstrip('.')})" for name, why in rows[:MOST_NAMED]) + more

@@ -1,0 +1,49 @@
+// Where the unit sits and what it reads, which layer was taken, and what autograd ran: facts beside the metrics. Pure.
+
+import { by, place, unitName } from "/page/format.js";
+
+const MOST = 3; // names in a sentence
+
+// "a, b, c and 4 more".
+export function named(names) {
+  return names.slice(0, MOST).join(", ") + (names.length > MOST ? ` and ${names.length - MOST} more` : "");
+}
+
+const boxWords = (box) => `${box.map(([start, stop]) => `${place(start)} … ${place(stop)}`).join(", ")} px`;
+const sides = (box) => by(box.map(([start, stop]) => stop - start));
+
+// "20 × 20 px without the statistics of norm_1", for a field that is global through statistics only; else nothing.
+export function localWords({ local_box: box, local_without: operators }) {
+  return box ? `${sides(box)} px without the statistics of ${named(operators)}` : "";
+}
+
+// The sentence about a field that is global.
+export function globalWords(trf) {
+  const through = trf.widened_by.length ? `, through ${named(trf.widened_by)}` : "";
+  const local = trf.local_box ? `; it sees ${localWords(trf)}` : "";
+  return `The unit sees the whole input${through}${local}.`;
+}
+
+// [[name, words] …] of the field; what says nothing is left out.
+export function fieldFacts({ unit, trf }) {
+  const stride = trf.stride.map((one) => (one === null ? "varies" : place(one))).join(" × ");
+  const isSeenElsewhere = trf.seen && String(trf.seen) !== String(trf.box);
+  return [
+    ["unit", unitName(unit)],
+    ["projected centre", `${trf.center.map(place).join(", ")} px`],
+    ["theoretical box", boxWords(trf.box)],
+    ["read on this image", isSeenElsewhere ? boxWords(trf.seen) : ""],
+    ["stride", trf.stride.some(Boolean) ? `${stride} px` : ""],
+    ["tiles start at multiples of", trf.alignment ? `${by(trf.alignment)} px` : ""],
+    ["needed before the centre", trf.reach ? `${trf.reach.before.map(place).join(" × ")} px` : ""],
+    ["needed after the centre", trf.reach ? `${trf.reach.after.map(place).join(" × ")} px` : ""],
+    ["causal", trf.causal ? "the unit reads nothing behind its own place" : ""],
+    ["local field", localWords(trf)],
+  ].filter(([, words]) => words);
+}
+
+// [[tensor, why] …] that auto passed over, nearest to the output first.
+export const passedOver = ({ layer }) => (layer.passed_over ?? []).map(({ name, why }) => [name, why]);
+
+// [[operator, why] …] that autograd ran on whole tensors.
+export const byAutograd = ({ provenance }) => (provenance.autograd ?? []).map(({ operator, why }) => [operator, why]);

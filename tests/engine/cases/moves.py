@@ -1,0 +1,113 @@
+"""Slices, joins, indices, rolls, pads and writes."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tests.engine.cases.case import Case, Net, around, conv
+from tests.engine.steps.step import to_last
+
+CENTER = (12, 10)
+
+
+def _halves(first: Any, second: Any, x: Tensor) -> Tensor:
+    return torch.cat([second(part) for part in first(x).split([10, 14], 2)], 2)
+
+
+def _index(part: Any) -> nn.Module:
+    """Channels by a constant index between two convolutions."""
+    return Net(lambda a, b, x: b(a(x)[:, part]), conv(3, 4), conv(len(part) if isinstance(part, list) else 4, 2))
+
+
+def _circular(a: Any, b: Any, x: Tensor) -> Tensor:
+    """Circular padding by copies into an empty tensor, as old libraries do it."""
+    y = a(x)
+    z = torch.empty(len(y), 4, y.shape[2] + 2, y.shape[3], dtype=y.dtype)
+    z[:, :, 1:-1] = y
+    z[:, :, :1].copy_(y[:, :, -1:])
+    z[:, :, -1:].copy_(y[:, :, :1])
+    return b(z)
+
+
+def _accumulated(a: Any, b: Any, x: Tensor) -> Tensor:
+    y = a(x)
+    y[:, :, 1:] += 2 * y[:, :, :-1]
+    y[:, :, :, :-1] -= y[:, :, :, 1:] / 2
+    return b(y.relu_())
+
+
+def _into_zeros(a: Any, x: Tensor) -> Tensor:
+    y = x.new_zeros(len(x), 4, 28, 24)
+    y[:, :, 2:-2, 2:-2] = a(x)
+    return y
+
+
+def _scattered(a: Any, b: Any, x: Tensor) -> Tensor:
+    """Rows written one by one."""
+    y = a(x)
+    out = torch.zeros_like(y)
+    for k in range(y.shape[2]):
+        out[:, :, k] = y[:, :, k] * (k % 3 + 1)
+    return b(out)
+
+
+def _index_put(a: Any, b: Any, x: Tensor) -> Tensor:
+    y = a(x).clone()
+    rows = torch.tensor([3, 9, 10])
+    y[:, :, rows] = torch.tanh(y[:, :, rows])
+    return b(y)
+
+
+CASES = {
+    "view of channels into rows, chunk": Case(lambda: Net(lambda a, x: a(x).view(len(x), 4, 24, 20).chunk(2, 1)[0] * 2,
+        conv(3, 4)), (9, 4), exact=True),
+    "constant permutation of channels": Case(lambda: Net(lambda a, b, x: b(a(x)[:, torch.tensor([2, 0, 3, 1])]),
+        conv(3, 4), conv(4, 2)), (9, 4), exact=True, box=around((9, 4), 2)),
+    "every second channel": Case(lambda: Net(lambda a, b, x: b(a(x)[:, torch.arange(0, 4, 2)]), conv(3, 4),
+        conv(2, 2)), (9, 4), exact=True, box=around((9, 4), 2)),
+    "channels by a boolean mask": Case(lambda: Net(lambda a, b, x: b(a(x)[:, torch.tensor([True, False, True, True])]),
+        conv(3, 4), conv(3, 2)), (9, 4), exact=True, box=around((9, 4), 2)),
+    "channels by a list": Case(lambda: _index([3, 1]), (9, 4), exact=True, box=around((9, 4), 2)),
+    "channels of an NHWC map": Case(lambda: Net(lambda a, b, x: b(to_last(a(x))), conv(3, 4), nn.Linear(4, 6)), (9, 4),
+        axes=(0, 1), channels=(5,), exact=True, box=around((9, 4), 1)),
+    "halves joined, unit 0": Case(lambda: Net(_halves, conv(3, 4), conv(4, 4)), (0, 0), box=around((0, 0), 2),
+        exact=True),
+    "halves joined, at the seam": Case(lambda: Net(_halves, conv(3, 4), conv(4, 4)), (10, 9),
+        box=[(9, 13), (7, 12)], exact=True),
+    "circular pad as last layer, unit 0": Case(lambda: nn.Sequential(conv(3, 4), nn.CircularPad2d((0, 0, 3, 3))),
+        (0, 0), layer="output", box=[(20, 23), (-1, 2)], exact=True),
+    "zero pad as last layer, unit 2": Case(lambda: nn.Sequential(conv(3, 4), nn.ZeroPad2d((1, 0, 2, 0))), (2, 3),
+        layer="output", box=[(-1, 2), (1, 4)], exact=True, center=(0, 2)),
+    "circular padding by copies": Case(lambda: Net(_circular, conv(3, 4), nn.Conv2d(4, 2, 3, padding=(0, 1))), (12, 4),
+        box=around((12, 4), 2), exact=True),
+    "circular padding by copies, unit 0": Case(lambda: Net(_circular, conv(3, 4), nn.Conv2d(4, 2, 3, padding=(0, 1))),
+        (0, 4)),
+    "grey image repeated to three channels": Case(lambda: Net(lambda a, x: a(x.repeat(1, 3, 1, 1)),
+        nn.Sequential(conv(3, 4), conv(4, 4))), (0, 0), (1, 24, 20), box=around((0, 0), 2), exact=True),
+    "grey image expanded to three channels": Case(lambda: Net(lambda a, x: a(x.expand(-1, 3, -1, -1)),
+        nn.Sequential(conv(3, 4), conv(4, 4))), (0, 0), (1, 24, 20), box=around((0, 0), 2), exact=True),
+    "one tensor joined with itself": Case(lambda: Net(lambda a, x: a(torch.cat([x, x, x], 1)),
+        nn.Sequential(conv(3, 4), conv(4, 4))), (0, 0), (1, 24, 20), box=around((0, 0), 2), exact=True),
+    "slice of channels that never met the 7×7": Case(lambda: Net(lambda a, b, x: torch.cat([a(x), b(x)], 1)[:, :4],
+        conv(3, 4, 1), conv(3, 4, 7)), CENTER, box=around(CENTER, 0), exact=True),
+    "chunk that never met the 7×7": Case(lambda: Net(lambda a, b, x: torch.relu(torch.cat([a(x), b(x)], 1)).chunk(2, 1)[0],
+        conv(3, 4, 1), conv(3, 4, 7)), CENTER, box=around(CENTER, 0), exact=False),
+    "in-place sums of slices": Case(lambda: Net(_accumulated, conv(3, 4), conv(4, 2)), (9, 4)),
+    "written into zeros": Case(lambda: Net(_into_zeros, conv(3, 4)), (2, 5), box=[(-1, 2), (2, 5)], exact=True),
+    "rows written one by one": Case(lambda: Net(_scattered, conv(3, 4), conv(4, 2)), (9, 4), box=around((9, 4), 2),
+        exact=True),
+    "rows by index_put": Case(lambda: Net(_index_put, conv(3, 4), conv(4, 2)), (9, 4)),
+    "roll": Case(lambda: Net(lambda a, x: a(x.roll(3, 2)), conv(3, 4)), (9, 4), box=[(5, 8), (3, 6)], exact=True,
+        center=(6, 4)),
+    "shifted by four rolls": Case(lambda: Net(lambda a, x: torch.cat([part.roll(by, axis) for part, by, axis in
+        zip(a(x).chunk(4, 1), (1, -1, 1, -1), (2, 2, 3, 3), strict=True)], 1), conv(3, 4)), (9, 4),
+        box=[(7, 12), (2, 7)], exact=True),
+    "flip": Case(lambda: Net(lambda a, x: a(x.flip(3)), conv(3, 4)), (9, 4), box=[(8, 11), (14, 17)], exact=True,
+        center=(9, 15)),
+    "transposed image": Case(lambda: Net(lambda a, x: a(x.transpose(2, 3)), nn.Conv2d(3, 4, (3, 5), padding=(1, 2))),
+        (4, 9), box=[(7, 12), (3, 6)], exact=True),
+    "reflect pad and crop": Case(lambda: Net(lambda a, x: a(F.pad(x, (4, 4, 4, 4), mode="reflect"))[:, :, 3:-3, 3:-3],
+        nn.Conv2d(3, 4, 3)), (9, 4), box=around((9, 4), 1), exact=True),
+}  # fmt: skip
