@@ -1,9 +1,9 @@
 """The place of a unit by hand rules: stride × index + offset along the shallowest chain of windows.
 
 It shares no code with the engine. The windows come from autograd's graph of one forward run, whose nodes remember
-kernel, stride, padding and the extents that they read. Of several paths the one with the smallest window decides;
-paths of one size at different offsets (patch merging by slices) give the middle of their hull. A map that has become
-an r-th of its extent without a window (patches cut by views, shuffles) is in r × r patches.
+kernel, stride, padding and the extents that they read. Where paths join the one with the smallest field decides; fields
+of one size at different places (patch merging by slices) give the middle between them. A map that has become an r-th of
+its extent without a window (patches cut by views, shuffles) is in r × r patches.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,41 +21,43 @@ MIXERS = ("ScaledDotProduct", "Softmax", "Bmm", "FftR2C")
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of a map: its extent, and stride, window and place of its units in input pixels.
-
-    Unit i lies at first + stride·i; `first` is the middle of [low, high], which differ behind a join.
-    """
+    """One axis of a map: its extent, and in input pixels its stride, and of unit 0 the place and the field's ends."""
 
     extent: int
-    window: Fraction = Fraction(1)
     stride: Fraction = Fraction(1)
-    low: Fraction = Fraction(0)
-    high: Fraction = Fraction(0)
+    place: Fraction = Fraction(0)
+    first: Fraction = Fraction(0)
+    last: Fraction = Fraction(0)
+
+    @property
+    def field(self) -> Fraction:
+        """From the first pixel of a unit's field to the last."""
+        return self.last - self.first
 
     def at(self, index: int) -> Fraction:
         """The place of a unit, pixels."""
-        return (self.low + self.high) / 2 + self.stride * index
+        return self.place + self.stride * index
 
-    def moved(self, pixels: Fraction) -> "Axis":
-        return replace(self, low=self.low + pixels, high=self.high + pixels)
+    def moved(self, place: Fraction, first: Fraction, last: Fraction) -> "Axis":
+        """With the place and the ends of the field moved by pixels."""
+        return replace(self, place=self.place + place, first=self.first + first, last=self.last + last)
 
     def read(self, kernel: int, stride: int, padding: int, dilation: int, outputs: int) -> "Axis":
         """Behind a window of `kernel` taps."""
-        width = (kernel - 1) * dilation
-        center = self.moved(self.stride * (Fraction(width, 2) - padding))
-        return replace(center, extent=outputs, window=self.window + width * self.stride, stride=self.stride * stride)
+        first, last = -padding * self.stride, ((kernel - 1) * dilation - padding) * self.stride
+        return replace(self.moved((first + last) / 2, first, last), extent=outputs, stride=self.stride * stride)
 
     def spread(self, kernel: int, stride: int, padding: int, dilation: int, outputs: int) -> "Axis":
-        """Behind a transposed window: output o is the middle tap of input (o + padding − width / 2) / stride."""
-        width, pace = (kernel - 1) * dilation, self.stride / stride
-        center = self.moved(pace * (padding - Fraction(width, 2)))
-        return replace(center, extent=outputs, window=self.window + width * pace, stride=pace)
+        """Behind a transposed window: output o has tap k of input (o + padding − k · dilation) / stride."""
+        pace = self.stride / stride
+        first, last = (padding - (kernel - 1) * dilation) * pace, padding * pace
+        return replace(self.moved((first + last) / 2, first, last), extent=outputs, stride=pace)
 
     def resized(self, extent: int) -> "Axis":
         """Resampled with pixel areas aligned."""
         pace = self.stride * Fraction(self.extent, extent)
-        center = self.moved((pace - self.stride) / 2)
-        return replace(center, extent=extent, window=self.window + abs(self.stride), stride=pace)
+        shift, half = (pace - self.stride) / 2, self.stride / 2
+        return replace(self.moved(shift, shift - half, shift + half), extent=extent, stride=pace)
 
     def regrouped(self, extent: int) -> "Axis | None":
         """With `extent` units by views alone; None where that is not a matter of whole patches."""
@@ -63,6 +65,11 @@ class Axis:
             patch = self.extent // extent
             return self.read(patch, patch, 0, 1, extent)
         return None
+
+    @property
+    def size(self) -> int | None:
+        """Pixels of a unit's field; None where positions were mixed on the way."""
+        return int(self.field) + 1 if self.field < MIXING else None
 
 
 Place = tuple[Axis, Axis]  # height and width
@@ -118,19 +125,18 @@ def _in_order(last: Any) -> Iterator[Any]:
 
 
 def _shallowest(paths: Sequence[Place]) -> Place | None:
-    """The path with the smallest window; of those with one the coarsest, with the hull of their offsets."""
+    """The map behind a join: placed by the smallest field, of equal ones by the coarsest stride; fields united."""
     if not paths:
         return None
-    best = min(paths, key=lambda path: (path[0].window + path[1].window, -path[0].stride))
-    same = [path for path in paths if all(_alike(a, b) for a, b in zip(path, best, strict=True))]
-    return _both([
-        replace(best[k], low=min(path[k].low for path in same), high=max(path[k].high for path in same))
-        for k in range(2)
-    ])  # fmt: skip
+    best = min(paths, key=lambda path: (path[0].field + path[1].field, -path[0].stride))
+    return _both([_joined(best[k], [path[k] for path in paths]) for k in range(2)])
 
 
-def _alike(one: Axis, other: Axis) -> bool:
-    return (one.window, one.stride, one.extent) == (other.window, other.stride, other.extent)
+def _joined(best: Axis, others: Sequence[Axis]) -> Axis:
+    alike = [axis for axis in others if (axis.extent, axis.stride) == (best.extent, best.stride)]
+    places = [axis.place for axis in alike if axis.field == best.field]
+    middle = (min(places) + max(places)) / 2
+    return replace(best, place=middle, first=min(a.first for a in alike), last=max(a.last for a in alike))
 
 
 def _behind(place: Place, node: Any) -> Place | None:
@@ -140,7 +146,7 @@ def _behind(place: Place, node: Any) -> Place | None:
 
 
 def _mixed(place: Place) -> Place | None:
-    return _both([replace(axis, window=axis.window + MIXING) for axis in place])
+    return _both([replace(axis, last=axis.last + MIXING) for axis in place])
 
 
 def _both(axes: Sequence[Axis | None]) -> Place | None:
@@ -151,6 +157,11 @@ def _both(axes: Sequence[Axis | None]) -> Place | None:
 def _read_at(place: Place, extents: Sequence[int]) -> Place | None:
     """The axes as a node finds them, regrouped where views have changed their extents."""
     return _both([axis.regrouped(extent) for axis, extent in zip(place, extents, strict=True)])
+
+
+def _signed(number: int) -> int:
+    """A node gives its negative numbers as if they had no sign."""
+    return number - 2**64 if number >= 2**63 else number
 
 
 def _shape(node: Any) -> tuple[int, ...]:
@@ -183,13 +194,13 @@ def _pooling(place: Place, node: Any) -> Place | None:
 @rule("ConstantPadNd", "ReflectionPad2D", "ReplicationPad2D")
 def _padding(place: Place, node: Any) -> Place | None:
     """Of height and width, as the extents behind it tell; of tokens or channels none."""
-    pad = list(node._saved_pad if hasattr(node, "_saved_pad") else node._saved_padding)
+    pad = list(map(_signed, node._saved_pad if hasattr(node, "_saved_pad") else node._saved_padding))
     shape = _shape(node)
     pairs = [(0, 0)] * (len(shape) - len(pad) // 2) + [(pad[k], pad[k + 1]) for k in range(len(pad) - 2, -1, -2)]
     for first in (2, 1):
         before = [shape[first + k] - sum(pairs[first + k]) for k in range(2)] if len(shape) == 4 else []
         if before == [axis.extent for axis in place]:
-            return _both([replace(axis.moved(-axis.stride * pairs[first + k][0]), extent=shape[first + k])
+            return _both([_cut(axis, -pairs[first + k][0], 1, shape[first + k])
                           for k, axis in enumerate(place)])  # fmt: skip
     return place
 
@@ -211,7 +222,7 @@ def _adaptive(place: Place, node: Any) -> Place | None:
 def _mean(place: Place, node: Any) -> Place | None:
     """A mean over space leaves no place; one over channels does."""
     sizes = node._saved_self_sym_sizes
-    dims = {dim - 2**64 if dim >= 2**63 else dim for dim in getattr(node, "_saved_dim", range(len(sizes)))}
+    dims = {_signed(dim) for dim in getattr(node, "_saved_dim", range(len(sizes)))}
     if len(sizes) == 4:
         over = {dim % 4 for dim in dims}
         return None if len(over) > 1 else place
@@ -222,11 +233,17 @@ def _mean(place: Place, node: Any) -> Place | None:
 def _slice(place: Place, node: Any) -> Place | None:
     sizes, step, dim = tuple(node._saved_self_sym_sizes), node._saved_step, node._saved_dim
     axis = next((dim - first for first in (2, 1) if sizes[first : first + 2] == (place[0].extent, place[1].extent)), 9)
-    if step == 1 or len(sizes) != 4 or axis not in (0, 1):
+    if len(sizes) != 4 or axis not in (0, 1):
         return place
-    cut = replace(place[axis].moved(place[axis].stride * node._saved_start), stride=place[axis].stride * step,
-                  extent=len(range(node._saved_start, sizes[dim], step)))  # fmt: skip
+    start = node._saved_start
+    cut = _cut(place[axis], start, step, len(range(start, sizes[dim], step)))
     return (cut, place[1]) if axis == 0 else (place[0], cut)
+
+
+def _cut(axis: Axis, start: int, step: int, extent: int) -> Axis:
+    """Units from `start` on, which may lie before the first one."""
+    shift = axis.stride * start
+    return replace(axis.moved(shift, shift, shift), stride=axis.stride * step, extent=extent)
 
 
 def run_with_graph(module: torch.nn.Module, shape: Sequence[int]) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,8 @@ Usage: python -m benchmarks.timm_matrix [--json FILE] [--only NAME] [--count N] 
        python -m benchmarks.timm_matrix --table FILE > docs/timm.md
 
 A row holds when the route measures the network, `verify` is below 1e-5, its TRF and centre are those of the route in
-process, and the centre lies within 0.5 px of the strided chain (`benchmarks.strided_chain`). Each row has a process of
+process, the centre lies within 0.5 px of the strided chain, and a TRF that is not global is the chain's
+(`benchmarks.strided_chain`). Each row has a process of
 its own with a time limit, and is in FILE as soon as it is known; a run goes on where FILE ends. Exit code 1 when a row
 does not hold.
 """

@@ -12,7 +12,8 @@ COLUMNS = {
     "stride": "pixels from one unit to the next; – where neighbours do not move by it",
     "centre": "the unit's projected centre, pixels",
     "by the chain": "the same by hand rules: stride × index along the shallowest chain of windows in autograd's graph, "
-    f"in code that shares nothing with the engine; at most {NEAR} px from the centre",
+    f"in code that shares nothing with the engine; at most {NEAR} px from the centre. "
+    "The same rules give the TRF where it is not global: it is equal",
     "ERF": "Luo's effective size, pixels, in process: the mean of a few samples, weights not trained",
     "verify": "relative difference of one sample's gradient from plain autograd's on the whole network, the worst of "
     f"the routes; below {VERIFIED:.0e}",

@@ -26,7 +26,8 @@ ROUTES = ("module", "dynamo", "script")
 class Row:
     """What one route gave; `refused` says in words why it gave nothing.
 
-    Pixels: trf, center, stride, erf, chain (the centre by hand rules; None where they do not reach the layer).
+    Pixels: trf, center, stride, erf; chain and chain_trf, centre and TRF by hand rules (None where they do not reach the
+    layer, chain_trf also where positions are mixed).
     """
 
     family: str
@@ -44,6 +45,7 @@ class Row:
     center: tuple[float, ...] = ()
     stride: tuple[float | None, ...] = ()
     chain: tuple[float, ...] | None = None
+    chain_trf: tuple[int, ...] | None = None
     erf: float | None = None
     verify: float | None = None
     autograd: tuple[str, ...] = ()
@@ -122,3 +124,5 @@ def _fill(row: Row, result: ErfResult, chain: Place | None) -> None:
     at = on_grid(chain, row.grid) if chain else None
     if at is not None and len(row.unit) == len(at):
         row.chain = tuple(float(axis.at(index)) for axis, index in zip(at, row.unit, strict=True))
+        sizes = [axis.size for axis in at]
+        row.chain_trf = tuple(size for size in sizes if size is not None) if None not in sizes else None

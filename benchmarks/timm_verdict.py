@@ -20,6 +20,8 @@ def _of_its_own(row: Row) -> Iterator[str]:
         yield f"verify is {row.verify:.1e}"
     if row.chain and _apart(row.center, row.chain) > NEAR:
         yield f"centre {_list(row.center)}, {_list(row.chain)} by the strided chain"
+    if row.chain_trf and not row.is_global and row.trf != row.chain_trf:
+        yield f"TRF {_list(row.trf)}, {_list(row.chain_trf)} by the strided chain"
 
 
 def _beside(row: Row, first: Row | None) -> Iterator[str]:

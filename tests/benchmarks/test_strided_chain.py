@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def middle_of_support(net: nn.Module, shape: tuple[int, ...], unit: tuple[int, int]) -> tuple[float, float]:
-    """Per axis, the middle of the pixels with a gradient.
+def support(net: nn.Module, shape: tuple[int, ...], unit: tuple[int, int]) -> list[tuple[int, int]]:
+    """Per axis, the first and the last pixel with a gradient.
 
     Weights are made positive, so that nothing cancels; a maximum reads one of its inputs, so means stand in for it.
     """
@@ -25,7 +25,7 @@ def middle_of_support(net: nn.Module, shape: tuple[int, ...], unit: tuple[int, i
     x = torch.rand(1, *shape, requires_grad=True)
     (g,) = torch.autograd.grad(net(x)[0, :, unit[0], unit[1]].sum(), x)
     rows, columns = np.nonzero(g[0].sum(0).numpy())
-    return (rows.min() + rows.max()) / 2, (columns.min() + columns.max()) / 2
+    return [(int(along.min()), int(along.max())) for along in (rows, columns)]
 
 
 CHAINS = {
@@ -45,7 +45,9 @@ def test_a_chain_of_windows_has_its_units_in_the_middle_of_what_they_read(name: 
     chain = chain_of(output, image)
     assert chain is not None
     assert [axis.extent for axis in chain] == list(output.shape[2:])
-    assert tuple(float(a.at(i)) for a, i in zip(chain, unit, strict=True)) == middle_of_support(net, shape, unit)
+    read = support(net, shape, unit)
+    assert [axis.size for axis in chain] == [hi - lo + 1 for lo, hi in read]
+    assert [float(axis.at(i)) for axis, i in zip(chain, unit, strict=True)] == [(lo + hi) / 2 for lo, hi in read]
 
 
 class Net(nn.Module):
@@ -99,6 +101,10 @@ PLACES = {  # network, unit → where it is, by hand
             conv(3, 4, 3, 2), nn.Conv2d(4, 4, 1)), 4, 8.0),
     "a pooled shortcut beside a wider path": (
         Net(lambda m, x: m[0](F.avg_pool2d(x, 2)) + m[1](x), nn.Conv2d(3, 4, 1), conv(3, 4, 3, 2)), 4, 8.5),
+    "a cut border": (
+        Net(lambda m, x: m[1](F.pad(m[0](x), (1, 0, 1, 0)))[:, :, 1:, 1:], conv(3, 4), conv(4, 4, 3, 2)), 3, 7.0),
+    "a shifted half beside the other": (
+        Net(lambda m, x: torch.cat([F.avg_pool2d(x, 1, 2), F.avg_pool2d(F.pad(x, (-1, 1, -1, 1)), 1, 2)], 1)), 3, 6.5),
     "upsampling": (Net(lambda m, x: F.interpolate(m[0](x), scale_factor=2), nn.Conv2d(3, 4, 4, 4)), 5, 10.5),
     "a transposed convolution": (
         Net(lambda m, x: m[1](m[0](x)), conv(3, 4, 3, 2), nn.ConvTranspose2d(4, 4, 3, 2, 1)), 6, 6.0),
@@ -123,6 +129,19 @@ def test_a_row_of_tokens_is_a_square_with_others_in_front() -> None:
     at = on_grid(chain, [17])
     assert at is not None
     assert [float(axis.at(2)) for axis in at] == [19.5, 19.5]
+
+
+RESIDUAL = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.Conv2d(4, 4, 5, padding=2), nn.Conv2d(4, 4, 3, padding=1))
+
+
+def test_joins_unite_fields_and_mixing_leaves_none() -> None:
+    net = Net(lambda m, x: (y := m[0][0](x)) + m[0][2](m[0][1](y)), RESIDUAL)
+    chain = chain_of(*run_with_graph(net, (3, 32, 32)))
+    assert chain is not None
+    assert [axis.size for axis in chain] == [3 + 2 * (4 + 2)] * 2
+    mixed = chain_of(*run_with_graph(PLACES["attention beside a shortcut"][0], (3, 32, 32)))
+    assert mixed is not None
+    assert [axis.size for axis in mixed] == [None, None]
 
 
 def test_global_pooling_leaves_no_place() -> None:

@@ -71,6 +71,10 @@ FAULTS = {
     "another gradient": (replace(GOOD, verify=2e-5), "verify is 2.0e-05"),
     "not a number": (replace(GOOD, verify=float("nan")), "verify is nan"),
     "beside the chain": (replace(GOOD, center=(46.0, 46.6)), "centre (46, 46.6), (46, 46) by the strided chain"),
+    "another TRF than the chain's": (
+        replace(GOOD, chain_trf=(199, 207)),
+        "TRF (199, 199), (199, 207) by the strided chain",
+    ),
     "another TRF": (replace(GOOD, route="script", trf=(199, 200)), "TRF (199, 200), (199, 199) in process"),
     "another centre": (
         replace(GOOD, route="script", center=(46.0, 45.9)),
@@ -94,6 +98,8 @@ def test_a_row_that_holds_has_no_faults() -> None:
     assert [faults(row, rows) for row in rows.values()] == [[], []]
     near = replace(GOOD, center=(46.0, 46.5))
     assert faults(near, {"module": near}) == []
+    everywhere = replace(GOOD, chain_trf=(199, 207), trf=(64, 64), is_global=True)  # through an excitation
+    assert faults(everywhere, {"module": everywhere}) == []
 
 
 def test_summary_and_page_count_what_holds() -> None:

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
-from tests.engine.oracle import gradient, sample
+from tests.engine.oracle import sample
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
@@ -60,9 +60,9 @@ def _described(value: Any, depth: int = 0) -> Any:
 
 
 def _tensor(value: Tensor) -> tuple[Any, ...]:
-    numbers = value.detach().cpu().contiguous()
-    content = numbers.view(torch.uint8).numpy().tobytes() if numbers.dim() else repr(numbers.item()).encode()
-    return id(value), type(value), value.dtype, tuple(value.stride()), value.requires_grad, value.grad is None, content
+    numbers = value.detach().clone(memory_format=torch.contiguous_format).flatten().view(torch.uint8)
+    gathered = value.is_leaf and value.grad is not None
+    return id(value), type(value), value.dtype, value.stride(), value.requires_grad, gathered, numbers.numpy().tobytes()
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
@@ -70,11 +70,15 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
 
 
-def answer(module: nn.Module, shape: Sequence[int]) -> tuple[bytes, bytes]:
-    """What a module gives for one input, and its gradient, to the byte."""
-    with evaluating(module):
-        x = sample(shape, 0)
-        with torch.no_grad():
-            y = module(x[None])
-        g = gradient(module, x, lambda y: y)
-    return y.contiguous().numpy().tobytes(), g.contiguous().numpy().tobytes()
+def output_of(module: nn.Module, shape: Sequence[int]) -> list[bytes]:
+    """What a module gives for one input in evaluation mode, to the byte, tensor by tensor."""
+    with evaluating(module), torch.no_grad():
+        return [value.contiguous().numpy().tobytes() for value in _tensors(module(sample(shape, 0)[None]))]
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    """All tensors of an output."""
+    if isinstance(value, Tensor):
+        return [value]
+    items = value.values() if isinstance(value, Mapping) else value
+    return [tensor for item in items for tensor in _tensors(item)]

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from tests.engine.afterwards import answer, changes, snapshot
+from tests.engine.afterwards import changes, output_of, snapshot
 from tests.engine.field_checks import Way, field_of, fields, way_of
 from tests.engine.oracle import difference, sample_maps
 from tests.engine.programs import Program
 from tests.engine.steps.step import COUPLES, EDGES, GLOBAL, HOLES
-from tests.engine.verdicts import Tally, Wrong, refused
+from tests.engine.verdicts import CheckError, Tally, refused
 from torch import nn
 
 from erfscope.contract.problem import ProblemError
@@ -44,9 +44,9 @@ class Question:
         return {"layer": "output", "unit": list(self.unit), "channels": self.channels or "sum"}
 
 
-def everything(program: Program, random: Random) -> Tally:
-    """Every check of a program; raises Wrong."""
-    tally = Tally()
+def everything(program: Program) -> Tally:
+    """Every check of a program; raises CheckError."""
+    tally, random = Tally(), Random(program.seed)
     way = way_of(program)
     question = asked(program, way, random)
     program.module.train(random.random() < 0.5)
@@ -75,13 +75,13 @@ def asked(program: Program, way: Way, random: Random) -> Question | None:
 
 def unchanged(program: Program, run: Callable[[], None]) -> None:
     """What runs leaves the module as it was: weights, mode, hooks, caches; it gives the same again, to the byte."""
-    module, first = program.module, answer(program.module, program.shape)
+    module, first = program.module, output_of(program.module, program.shape)
     before = snapshot(module)
     run()
     if differences := changes(before, snapshot(module)):
-        raise Wrong("changed", f"the module came back with other {', '.join(differences[:5])}")
-    if answer(module, program.shape) != first:
-        raise Wrong("changed", "the module gives something else than before")
+        raise CheckError("changed", f"the module came back with other {', '.join(differences[:5])}")
+    if output_of(module, program.shape) != first:
+        raise CheckError("changed", "the module gives something else than before")
 
 
 def maps(program: Program, question: Question | None, tally: Tally) -> None:
@@ -93,16 +93,16 @@ def maps(program: Program, question: Question | None, tally: Tally) -> None:
     network = network_of(program.module, program.shape, dtype=torch.float64)
     limited = _equal(question, 2, partial(_limited, network, question, 1))
     if limited is not None and limited.result.provenance.micro_batch > 1:
-        raise Wrong("map", f"micro-batch {limited.result.provenance.micro_batch} where 1 is the limit")
+        raise CheckError("map", f"micro-batch {limited.result.provenance.micro_batch} where 1 is the limit")
     again = _equal(question, 2, partial(_limited, network, question, 2))
     first, last = runs[2], runs[INPUTS]
     if first is not None and again is not None and first.map.tobytes() != again.map.tobytes():
-        raise Wrong("map", "the same plan gives other bytes")
+        raise CheckError("map", "the same plan gives other bytes")
     if last is not None and program.has(COUPLES) and last.result.provenance.micro_batch != 1:
-        raise Wrong("map", f"samples see each other in a micro-batch of {last.result.provenance.micro_batch}")
+        raise CheckError("map", f"samples see each other in a micro-batch of {last.result.provenance.micro_batch}")
     trfs = {run.result.trf.model_dump_json(exclude=WORDS) for run in runs.values() if run is not None}
     if len(trfs) > 1:
-        raise Wrong("narrow", f"the TRF depends on the micro-batch: {trfs}")
+        raise CheckError("narrow", f"the TRF depends on the micro-batch: {trfs}")
 
 
 def _measured(module: nn.Module, program: Program, question: Question, inputs: int) -> Measurement:
@@ -126,9 +126,9 @@ def _equal(question: Question, inputs: int, run: Callable[[], Measurement]) -> M
     except Exception as error:
         raise refused(error) from error
     if not truth.any():
-        raise Wrong("map", f"a map where autograd has none, {inputs} samples")
+        raise CheckError("map", f"a map where autograd has none, {inputs} samples")
     if (far := difference(measured, truth)) > TOLERANCE:
-        raise Wrong("map", f"differs by {far:.1e} at {inputs} samples, {question.target}")
+        raise CheckError("map", f"differs by {far:.1e} at {inputs} samples, {question.target}")
     return measured
 
 
@@ -146,8 +146,8 @@ def twins(program: Program, question: Question) -> None:
 def _alike(program: Program, module: nn.Module, question: Question, name: str, *, exact: bool) -> None:
     try:
         measured = _equal(question, 1, partial(_measured, module, program, question, 1))
-    except Wrong as wrong:
-        raise Wrong("twin", f"{name}: {wrong}") from wrong
+    except CheckError as wrong:
+        raise CheckError("twin", f"{name}: {wrong}") from wrong
     if measured is None or not exact:
         return
     first = field_of(program, question.way, question.unit)
@@ -155,7 +155,7 @@ def _alike(program: Program, module: nn.Module, question: Question, name: str, *
     if first is None or (program.has(EDGES) and _at_border([*box, *first.box], program)):
         return  # what a unit at the border reads lies elsewhere, and its box holds that too or not
     if box != first.box:
-        raise Wrong("twin", f"{name}: TRF {box}, and {first.box} as it was written first, unit {question.unit}")
+        raise CheckError("twin", f"{name}: TRF {box}, and {first.box} as it was written first, unit {question.unit}")
 
 
 def _at_border(sides: list[Any], program: Program) -> bool:

@@ -7,7 +7,7 @@ from random import Random
 from tests.engine.oracle import Box, Pick, box_on_canvas, hull, support, unit_of
 from tests.engine.programs import Program
 from tests.engine.steps.step import EDGES, FIXED, GLOBAL, HOLES, LOPSIDED, SIZED
-from tests.engine.verdicts import Tally, Wrong, refused
+from tests.engine.verdicts import CheckError, Tally, refused
 
 from erfscope.contract.problem import ProblemError
 from erfscope_engine import layers_of, measure, receptive_field
@@ -45,11 +45,11 @@ def way_of(program: Program) -> Way:
         return Way.UNIT
     if program.has(GLOBAL, HOLES, SIZED, FIXED):
         return Way.INDEX
-    raise Wrong("refused", f"the output's grid is {grid}, and its axes of space are {program.grid}")
+    raise CheckError("refused", f"the output's grid is {grid}, and its axes of space are {program.grid}")
 
 
 def fields(program: Program, way: Way, random: Random, tally: Tally) -> None:
-    """Check units at the centre, at borders and elsewhere, on the image and on a larger one; raises Wrong."""
+    """Check units at the centre, at borders and elsewhere, on the image and on a larger one; raises CheckError."""
     for unit in program.units(random):
         _unit(program, way, unit, tally)
     if not program.has(FIXED):
@@ -85,12 +85,12 @@ def _unit(program: Program, way: Way, unit: tuple[int, ...], tally: Tally) -> No
     known = field_of(program, way, unit)
     if known is None:
         if reached is not None and way is Way.UNIT:
-            raise Wrong("refused", f"no gradient, where the support is {reached}, unit {unit} on {program.shape}")
+            raise CheckError("refused", f"no gradient, where the support is {reached}, unit {unit} on {program.shape}")
         return
     where = f"unit {unit} on {program.shape}"
     _holds_support(known, reached, where)
     if not program.has(GLOBAL, HOLES) and known.seen != reached:
-        raise Wrong("wide", f"seen {known.seen}, support {reached}, {where}")
+        raise CheckError("wide", f"seen {known.seen}, support {reached}, {where}")
     tally.exact += known.seen == reached
     tally.wide += known.seen != reached
     if way is Way.UNIT and not program.has(GLOBAL, SIZED, FIXED):
@@ -101,7 +101,7 @@ def _holds_support(known: Known, reached: Box | None, where: str) -> None:
     if reached is None:
         return
     if known.seen is None or not _inside(reached, known.seen) or not _inside(reached, known.box):
-        raise Wrong("narrow", f"seen {known.seen}, box {known.box}, support {reached}, {where}")
+        raise CheckError("narrow", f"seen {known.seen}, box {known.box}, support {reached}, {where}")
 
 
 def _on_canvas(program: Program, unit: tuple[int, ...], known: Known, reached: Box | None, tally: Tally) -> None:
@@ -113,14 +113,14 @@ def _on_canvas(program: Program, unit: tuple[int, ...], known: Known, reached: B
     tally.canvases += 1
     where = f"unit {unit} on {program.shape}"
     if not _inside(truth, known.box):
-        raise Wrong("narrow", f"box {known.box}, support on a larger canvas {truth}, {where}")
+        raise CheckError("narrow", f"box {known.box}, support on a larger canvas {truth}, {where}")
     if program.leaves_holes:
         return
     if known.box != truth:
-        raise Wrong("wide", f"box {known.box}, support on a larger canvas {truth}, {where}")
+        raise CheckError("wide", f"box {known.box}, support on a larger canvas {truth}, {where}")
     middle = [(lo + hi - 1) / 2 for lo, hi in truth]
     if not program.has(LOPSIDED) and not known.causal and known.center != middle:
-        raise Wrong("center", f"centre {known.center}, the middle of what is read is {middle}, {where}")
+        raise CheckError("center", f"centre {known.center}, the middle of what is read is {middle}, {where}")
 
 
 def _inside(inner: Box, outer: Box) -> bool:

@@ -164,7 +164,7 @@ def _swing(x: Tensor) -> Tensor:
 
 def _mean_of_windows(rank: int) -> Callable[..., Tensor]:
     def pool(x: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, *rest: Any, **options: Any) -> Tensor:
-        """Average pooling where max pooling was, with the same windows; dilated ones by strided slices are not drawn."""
+        """Average pooling where max pooling was, with the same windows (not for dilated ones, which none has)."""
         ceil = rest[1] if len(rest) > 1 else options.get("ceil_mode", False)
         average = (nn.functional.avg_pool1d, nn.functional.avg_pool2d, nn.functional.avg_pool3d)[rank - 1]
         return average(x, kernel_size, stride, padding, ceil)
@@ -210,7 +210,7 @@ WITHOUT_KINKS: dict[str, Callable[..., Any]] = {
     "amax": _mean_along,
     "maximum": lambda a, b: (a + b) / 2,
     "minimum": lambda a, b: (a + 2 * b) / 3,
-    "abs": _first(_rise),
+    "abs": lambda x: torch.abs(x) if x.is_complex() else _rise(x),
 }
 
 

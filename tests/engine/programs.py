@@ -1,4 +1,4 @@
-"""Random programs: small torch modules put together from every kind of step, with all that a check must know of them."""
+"""Random programs: small modules put together from every kind of step, with all that a check must know of them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -63,9 +63,11 @@ class Program:
     """A module in float64 with what is known of it.
 
     `shape`: of the input, without the batch; `grid`: extents of the output behind (batch, channels). `twin` computes
-    the same in another way; None where no step has one. `names` are the kinds of its steps.
+    the same in another way; None where no step has one. `names` are the kinds of its steps. The same `seed` gives the
+    same program.
     """
 
+    seed: int
     module: nn.Module
     twin: nn.Module | None
     shape: tuple[int, ...]
@@ -159,8 +161,9 @@ def _next(random: Random, place: Place, without: frozenset[str]) -> tuple[str, S
     raise AssertionError(f"no step fits {place}")
 
 
-def program(random: Random, *, rank: int | None = None, most: int = 5) -> Program:
-    """A program of up to `most` steps behind a first convolution (most have one)."""
+def program(seed: int, *, rank: int | None = None, most: int = 5) -> Program:
+    """The program of a seed: up to `most` steps behind a first convolution (most have one), on `rank` axes of space."""
+    random = Random(seed)
     rank = rank or random.choice([1, 2, 2, 2, 3])
     shape = (random.choice([1, 3]), *(2 * random.randint(*(n // 2 for n in SIDES[rank])) for _ in range(rank)))
     place, position = Place(shape[0], shape[1:]), Position(tuple(range(rank)), alike(1, rank))
@@ -175,17 +178,11 @@ def program(random: Random, *, rank: int | None = None, most: int = 5) -> Progra
         names.append(name)
         pieces.append(piece)
         position = position.behind(piece)
-    return _assembled(shape, place, position, names, pieces)
-
-
-def _assembled(
-    shape: tuple[int, ...], place: Place, position: Position, names: Sequence[str], pieces: Sequence[Step]
-) -> Program:
-    twins = any(piece.twin is not None for piece in pieces)
-    written = [piece.twin.double().eval() if piece.twin is not None else piece.module for piece in pieces]
+    twins = [piece.module if piece.twin is None else piece.twin.double().eval() for piece in pieces]
     return Program(
+        seed=seed,
         module=nn.Sequential(*(piece.module for piece in pieces)),
-        twin=nn.Sequential(*written) if twins else None,
+        twin=nn.Sequential(*twins) if any(piece.twin is not None for piece in pieces) else None,
         shape=shape,
         channels=place.channels,
         grid=place.extents,
@@ -200,4 +197,6 @@ def _all(sets: Iterable[frozenset[str]]) -> frozenset[str]:
     return frozenset().union(*sets)
 
 
-programs = st.randoms(use_true_random=False).map(program)
+def programs(rank: int) -> st.SearchStrategy[Program]:
+    """Programs on `rank` axes of space, drawn by their seeds."""
+    return st.integers(0, 2**32 - 1).map(lambda seed: program(seed, rank=rank))

@@ -1,6 +1,7 @@
 """Many random programs, counted: `python -m tests.engine.programs_run --count 2000`.
 
-Each line of a failure has the seed of its program: `--first SEED --count 1` runs it again.
+Each line of a failure has the seed of its program: `--first SEED --count 1` runs it again. Programs of the suite are
+drawn on a given number of axes: `--rank` with their seed.
 """
 
 import argparse
@@ -9,24 +10,22 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from random import Random
 
 import torch
 from tests.engine.checks import everything
 from tests.engine.programs import program
-from tests.engine.verdicts import Tally, Wrong
+from tests.engine.verdicts import CheckError, Tally
 
 
-def one(seed: int, verbose: bool) -> tuple[Tally, str | None]:
+def one(seed: int, rank: int | None, verbose: bool) -> tuple[Tally, str | None]:
     """The program of a seed: its counts, and what is wrong with it."""
-    random = Random(seed)
-    drawn = program(random)
+    drawn = program(seed, rank=rank)
     words = f"seed {seed}, {list(drawn.shape)}: {', '.join(drawn.names)}"
     if verbose:
         print(words, sorted(drawn.traits), flush=True)
     try:
-        return everything(drawn, random), None
-    except Wrong as wrong:
+        return everything(drawn), None
+    except CheckError as wrong:
         print(f"{wrong.kind.upper()} {words} | {wrong}", flush=True)
         if verbose:
             traceback.print_exc()
@@ -38,13 +37,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=2000, help="how many programs (default 2000)")
     parser.add_argument("--first", type=int, default=0, help="seed of the first program (default 0)")
+    parser.add_argument("--rank", type=int, choices=(1, 2, 3), help="axes of space (default: drawn by the seed)")
     parser.add_argument("--verbose", action="store_true", help="name each program, and trace its failure")
     asked = parser.parse_args(arguments)
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     start, failures, total = time.perf_counter(), Counter[str](), Tally()
     for seed in range(asked.first, asked.first + asked.count):
-        tally, kind = one(seed, asked.verbose)
+        tally, kind = one(seed, asked.rank, asked.verbose)
         failures[kind or "none"] += 1
         total.add(tally)
     seconds = time.perf_counter() - start

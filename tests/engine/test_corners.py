@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from tests.engine.oracle import difference, gradient_map, unit_of
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from erfscope.contract.request import Source
 from erfscope_engine import measure, receptive_field
-from erfscope_engine.samples import draw
 
 
 class Base(nn.Module):
@@ -91,12 +90,9 @@ NETS = [
 def test_equals_plain_autograd(build: type[nn.Module], unit: tuple[int, int]) -> None:
     torch.manual_seed(4)
     net = build().double()
-    x = torch.from_numpy(draw(Source.NORMAL, (3, 20, 20), 0, 0, ())).double()[None].requires_grad_()
-    (g,) = torch.autograd.grad(net(x)[0, :, unit[0], unit[1]].sum(), x)
-    expected = g[0].abs().mean(0).numpy()
+    expected = gradient_map(net, (3, 20, 20), unit_of(unit), 1)
     found = measure(net, (3, 20, 20), dtype="float64", average={"inputs": 1}, target={"unit": unit, "channels": "sum"})
-    raw = found.map * 2.0**found.result.scale_log2
-    assert np.linalg.norm(raw - expected) < 1e-9 * np.linalg.norm(expected)
+    assert difference(found, expected) < 1e-9
     inside = np.zeros((20, 20), bool)
     (y0, y1), (x0, x1) = found.result.trf.box
     inside[max(y0, 0) : y1, max(x0, 0) : x1] = True

@@ -9,15 +9,13 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from tests.engine.oracle import difference, sample
 
 from erfscope.contract.architecture import Architecture
 from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import ErfRequest, InputOptions, Source, Weights
-from erfscope_engine.measure import Measurement, measure_network, sample_network
-from erfscope_engine.module import network_of
-from erfscope_engine.network import Network
-from erfscope_engine.samples import draw
-from erfscope_engine.sampling import sample_part
+from erfscope.contract.request import ErfRequest, InputOptions, Weights
+from erfscope_engine import Measurement, Network, measure_network, network_of, sample_network
+from erfscope_engine.shards import Merge, Part
 from erfscope_intake.onnx_model import load_onnx
 from erfscope_intake.spec import build_network
 
@@ -74,7 +72,7 @@ def one_by_one(network: Network, found: Measurement, draws: int, inputs: int) ->
     kept: dict[str, torch.Tensor] = {}
     for k in range(draws * inputs):
         network.redraw(k // inputs)
-        x = torch.from_numpy(draw(Source.NORMAL, network.input_shape, 0, k, ())).double()[None].requires_grad_()
+        x = sample(network.input_shape, k)[None].requires_grad_()
         network.run(x, lambda name, operator, value: kept.__setitem__(name, value))
         unit = kept[found.result.layer.name][0][(slice(None), *found.result.unit)]
         (g,) = torch.autograd.grad(unit.sum(), x)
@@ -83,8 +81,7 @@ def one_by_one(network: Network, found: Measurement, draws: int, inputs: int) ->
 
 
 def same(found: Measurement, expected: np.ndarray) -> bool:
-    raw = found.map * 2.0**found.result.scale_log2
-    return bool(np.linalg.norm(raw - expected) < 1e-12 * np.linalg.norm(expected))
+    return difference(found, expected) < 1e-12
 
 
 @pytest.mark.parametrize("layers", STACKED.values(), ids=STACKED)
@@ -193,20 +190,16 @@ def test_same_request_same_bytes_and_parts_are_those_of_the_whole() -> None:
     asked = request(weights=40, inputs=3)
     whole, again = (measure_network(spec(STACKED["norms and skips"]), asked) for _ in range(2))
     assert whole.map.tobytes() == again.map.tobytes()
-    parts: list[Any] = []
-    for part in ((0, 24), (24, 72), (72, 120)):  # cut where a group of the average ends, not where draws together do
-        assert whole.result.provenance.draws_together == 14
-
-        def sampler(units: Any, request: ErfRequest, done: Any, part: tuple[int, int] = part) -> None:
-            sample_part(units, request, part, lambda used: None)
-            parts.append(units[0].average)
-
-        sample_network(spec(STACKED["norms and skips"]), asked, sampler)
-    merged = parts[1]
-    merged.take(parts[0])
-    merged.take(parts[2])
-    assert merged.used == 120
-    assert (merged.map() / merged.map().max()).tobytes() == whole.map.tobytes()
+    assert whole.result.provenance.draws_together == 14
+    parts: list[dict[str, Any]] = []
+    for samples in ((0, 24), (24, 72), (72, 120)):  # cut where a group of the average ends, not where draws together do
+        part = Part(samples)
+        sample_network(spec(STACKED["norms and skips"]), asked, part.sampler)
+        parts.append(part.arrays)
+    merge = Merge([parts[1], parts[0], parts[2]])
+    merged = measure_network(spec(STACKED["norms and skips"]), asked, sampler=merge.sampler)
+    assert merged.result.samples.used == 120
+    assert merged.map.tobytes() == whole.map.tobytes()
 
 
 def test_dead_samples_of_every_draw_are_counted() -> None:
@@ -216,7 +209,7 @@ def test_dead_samples_of_every_draw_are_counted() -> None:
     kept: dict[str, torch.Tensor] = {}
     for k in range(48):
         network.redraw(k // 2)
-        x = torch.from_numpy(draw(Source.NORMAL, network.input_shape, 0, k, ())).double()[None]
+        x = sample(network.input_shape, k)[None]
         network.run(x, lambda name, operator, value: kept.__setitem__(name, value))
         dead += int(kept[found.result.layer.name][0, 0, 12, 10] <= 0)
     assert 0 < dead < 48

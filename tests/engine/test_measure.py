@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from nets import ChannelsLast, TinyViT, convs
+from tests.engine.oracle import gradient_map, unit_of
 from torch import nn
 
 from erfscope.contract.problem import ProblemError
@@ -58,19 +59,8 @@ def test_statistics_differ_as_they_should() -> None:
         raw[statistic] = found.map * 2.0**found.result.scale_log2
     assert (raw["rms"] >= raw["abs"] * (1 - 1e-6)).all()
     assert (raw["signed"] <= raw["abs"] * (1 + 1e-6)).all()
-    assert np.allclose(2 * raw["relu"] - raw["abs"], _signed_mean(net), atol=1e-6)
-
-
-def _signed_mean(net: nn.Module) -> np.ndarray:
-    from erfscope.contract.request import Source
-    from erfscope_engine.samples import draw
-
-    total = np.zeros((24, 24))
-    for k in range(16):
-        x = torch.from_numpy(draw(Source.NORMAL, (3, 24, 24), 0, k, ()))[None].requires_grad_()
-        (g,) = torch.autograd.grad(net(x)[0, :, 12, 12].sum(), x)
-        total += g[0].mean(0).numpy() / 16
-    return total
+    signed = gradient_map(net.double(), (3, 24, 24), unit_of((12, 12)), 16, reduce=lambda g: g)
+    assert np.allclose(2 * raw["relu"] - raw["abs"], signed, atol=1e-6)
 
 
 def test_one_channel_of_many() -> None:

@@ -5,11 +5,10 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from random_nets import CHANNELS, linearised, networks, weighed
+from tests.engine.oracle import difference, gradient_map, unit_of
 from torch import nn
 
-from erfscope.contract.request import Source
 from erfscope_engine import measure, receptive_field
-from erfscope_engine.samples import draw
 
 SIDE = 48
 QUIET = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -59,18 +58,12 @@ def test_map_equals_plain_autograd_and_vanishes_outside_the_trf(net: nn.Module) 
     net = weighed(net)
     shape = output_shape(net)
     assume(shape is not None)
-    unit = [n // 2 for n in shape]
-    expected = np.zeros((SIDE, SIDE))
-    for k in range(3):
-        x = torch.from_numpy(draw(Source.NORMAL, (CHANNELS, SIDE, SIDE), 7, k, ())).double()[None].requires_grad_()
-        (g,) = torch.autograd.grad(net(x)[0, :, unit[0], unit[1]].sum(), x)
-        expected += g[0].abs().mean(0).numpy() / 3
+    expected = gradient_map(net, (CHANNELS, SIDE, SIDE), unit_of([n // 2 for n in shape]), 3, seed=7)
     assume(expected.max() > 1e-12)
     found = measure(
         net, (CHANNELS, SIDE, SIDE), dtype="float64", average={"inputs": 3, "seed": 7}, target={"channels": "sum"}
     )
-    raw = found.map * 2.0**found.result.scale_log2
-    assert np.linalg.norm(raw - expected) < 1e-9 * np.linalg.norm(expected)
+    assert difference(found, expected) < 1e-9
     (y0, y1), (x0, x1) = found.result.trf.box
     outside = found.map.copy()
     outside[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)] = 0

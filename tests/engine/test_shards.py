@@ -13,9 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from erfscope.contract.request import ErfRequest
-from erfscope_engine.measure import Measurement, measure_network, sample_network
-from erfscope_engine.module import network_of
-from erfscope_engine.network import Network
+from erfscope_engine import Measurement, Network, measure_network, network_of, sample_network
 from erfscope_engine.shards import Merge, Part, Range, Split, Unlike, Watch, cuts
 
 Request = dict[str, Any]

@@ -1,16 +1,14 @@
 """Parts of a measurement put together: units that share a run, samples that were taken in shards, fused chains."""
 
-from collections.abc import Sequence
-
-import numpy as np
 import pytest
 import torch
 from nets import SmallUNet, TinyViT
+from tests.engine.oracle import difference, gradient_map, unit_of
 from torch import nn
 
 from erfscope.contract.request import ErfRequest
 from erfscope_engine import measure, measure_network, network_of, sample_network
-from erfscope_engine.sampling import Sampled, sample_part
+from erfscope_engine.shards import Merge, Part
 
 
 class Residual(nn.Module):
@@ -38,20 +36,9 @@ def test_fused_float64_equals_plain_autograd(build: type[nn.Module]) -> None:
     torch.manual_seed(1)
     net = build().double().eval()
     found = measure(net, (3, 32, 24), dtype="float64", average={"inputs": 3}, target={"channels": "random"})
-    expected = np.zeros((32, 24))
-    from erfscope.contract.request import Source
-    from erfscope_engine.samples import draw, signs
-
-    for k in range(3):
-        x = torch.from_numpy(draw(Source.NORMAL, (3, 32, 24), 0, k, ())).double()[None].requires_grad_()
-        y = net(x)
-        i, j = found.result.unit
-        unit = y[0, 1 + i * 6 + j] if y.dim() == 3 else y[0, :, i, j]
-        sign = torch.from_numpy(signs(tuple(unit.shape), 0, k)).double()
-        (g,) = torch.autograd.grad((unit * sign).sum(), x)
-        expected += g[0].abs().mean(0).numpy() / 3
-    raw = found.map * 2.0**found.result.scale_log2
-    assert np.linalg.norm(raw - expected) < 1e-9 * np.linalg.norm(expected)
+    i, j = found.result.unit
+    pick = (lambda y: y[0, 1 + i * 6 + j]) if build is TinyViT else unit_of((i, j))
+    assert difference(found, gradient_map(net, (3, 32, 24), pick, 3, random_signs=True)) < 1e-9
 
 
 def test_a_grid_gives_what_its_units_give_alone() -> None:
@@ -73,17 +60,9 @@ def test_shards_cut_at_micro_batches_merge_to_the_same_bytes(statistic: str) -> 
     network = network_of(net, (3, 24, 24))
     whole = measure_network(network, request)
     parts = []
-    for part in ((0, 64), (64, 128), (128, 200)):
-
-        def sampler(units: Sequence[Sampled], request: ErfRequest, done: object, part: tuple[int, int] = part) -> None:
-            sample_part(units, request, part, lambda used: None)
-            parts.append(units[0].average)
-
-        sample_network(network, request, sampler)
-    merged = parts[2]
-    merged.take(parts[0])
-    merged.take(parts[1])
-    peak = merged.map().max()
-    assert (merged.map() / peak).astype(np.float32).tobytes() == whole.map.tobytes()
-    with pytest.raises(ValueError, match="cut where a group ends"):
-        merged.take(parts[0])
+    for samples in ((0, 64), (64, 128), (128, 200)):
+        part = Part(samples)
+        sample_network(network, request, part.sampler)
+        parts.append(part.arrays)
+    merge = Merge([parts[2], parts[0], parts[1]])
+    assert measure_network(network, request, sampler=merge.sampler).map.tobytes() == whole.map.tobytes()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from erfscope.contract.problem import ProblemError
 
 
-class Wrong(AssertionError):
+class CheckError(AssertionError):
     """A program that fails: `kind` is map, twin, narrow, wide, center, changed or refused."""
 
     def __init__(self, kind: str, words: str) -> None:
@@ -13,10 +13,10 @@ class Wrong(AssertionError):
         self.kind = kind
 
 
-def refused(error: Exception) -> Wrong:
+def refused(error: Exception) -> CheckError:
     """Something that the engine does not do, though autograd can."""
     name = error.kind if isinstance(error, ProblemError) else type(error).__name__
-    return Wrong("refused", f"{name}: {' '.join(str(error).split())}")
+    return CheckError("refused", f"{name}: {' '.join(str(error).split())}")
 
 
 @dataclass

@@ -7,6 +7,7 @@ from erfscope.contract.result import PassedOver
 from erfscope_engine.layers import Layer, Traced, is_rearranged_input
 
 NO_GRADIENT = "it is computed from the input only through operators without a gradient"
+NO_AXES = "none of its axes follows the input's space, or has more than one position"
 MOST_TOLD = 8
 
 
@@ -17,14 +18,21 @@ def chosen(traced: Traced, refused: Mapping[str, str]) -> tuple[Layer, list[Pass
     Raises ProblemError: no-spatial-layer, no-gradient.
     """
     passed: list[PassedOver] = []
-    for layer in reversed(traced.layers):
-        why = refused.get(layer.name) or _objection(traced, layer)
+    most = max((layer.rank for layer in traced.layers if layer.frame is None or _is_live(traced, layer)), default=0)
+    by_value = {layer.value: layer for layer in traced.layers if layer.frame is not None}
+    behind = [layer for layer in reversed(traced.layers) if layer.frame is None]
+    recorded = [by_value.get(index, value.name) for index, value in reversed(list(enumerate(traced.tape.values)))]
+    for each in [*behind, *(item for item in recorded if item)]:
+        if isinstance(each, str):
+            passed.append(PassedOver(name=each, why=NO_AXES))
+            continue
+        why = refused.get(each.name) or _objection(traced, each, most)
         if not why:
-            return layer, _told(passed)
-        passed.append(PassedOver(name=layer.name, why=why))
+            return each, _told(passed)
+        passed.append(PassedOver(name=each.name, why=why))
     if not traced.layers:
         raise ProblemError("no-spatial-layer", _no_layers(traced))
-    left = [layer for layer in traced.layers if layer.frame is None or traced.tape.values[layer.value].live]
+    left = [layer for layer in traced.layers if layer.frame is None or _is_live(traced, layer)]
     if left:  # the nearest of them, so that measuring it tells what is wrong
         return left[-1], _told([each for each in passed if each.name != left[-1].name])
     raise ProblemError(
@@ -43,10 +51,16 @@ def _sentence(passed: Iterable[PassedOver]) -> str:
     return " ".join(f"{each.name!r}: {each.why}." for each in list(passed)[:3])
 
 
-def _objection(traced: Traced, layer: Layer) -> str:
+def _is_live(traced: Traced, layer: Layer) -> bool:
+    return traced.tape.values[layer.value].live
+
+
+def _objection(traced: Traced, layer: Layer, most: int) -> str:
+    if layer.rank < most:
+        return "its units lie along fewer axes of the input than those of an earlier layer"
     if layer.frame is None:
         return ""
-    if not traced.tape.values[layer.value].live:
+    if not _is_live(traced, layer):
         return NO_GRADIENT
     if is_rearranged_input(traced.tape, layer):
         return "it is the input itself, moved or scaled"

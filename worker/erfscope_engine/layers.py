@@ -77,6 +77,11 @@ class Layer:
         return tuple(c.extent for c in self.coordinates)
 
     @property
+    def rank(self) -> int:
+        """Along how many axes of the input its units differ, each by a coordinate of its own."""
+        return sum(c.extent > 1 and (self.frame is None or len(c.follows) == 1) for c in self.coordinates)
+
+    @property
     def center(self) -> Unit:
         """The unit at shape // 2 on every coordinate."""
         return tuple(n // 2 for n in self.grid)
@@ -269,6 +274,8 @@ def survey(network: Network, tape: Tape) -> Traced:
             if layer is not None and any(n > 1 for n in layer.grid):
                 layers.append(layer)
     extended = sum(tape.values[0].shape[k] > 1 for k in geometry.space)
+    if not extended:
+        layers = []  # an image of one pixel
     if not slid and extended < 2 and layers and _takes_a_vector(tape, layers[-1]):
         layers = []  # a plain vector that a dense layer takes as a whole: its first axis is no space
     return Traced(network, tape, geometry, tuple(layers))

@@ -65,17 +65,18 @@ def receptive_field_of(traced: Traced, place: Place) -> ReceptiveField:
         )
     own = _own_place(traced, place)
     causal = own is not None and _is_one_sided(field.box, own)
+    center = own if causal and own is not None else _center(traced, layer, field)
     local, without = _local(traced, place, field)
     return ReceptiveField(
         box=field.box,
         seen=seen_of(geometry, layer.value, place.region),
         stride=tuple(layer.stride(axis) for axis in geometry.space),
-        center=own if causal and own is not None else _center(traced, layer, field),
+        center=center,
         shape=traced.spatial_shape,
         is_global=field.is_global,
         widened_by=labelled(geometry, field.labels, field.regions),
         alignment=None if field.is_global else geometry.alignment(field.regions),
-        reach=_reach(traced, layer, field),
+        reach=_reach(traced, layer, field, center),
         causal=causal,
         local=local,
         local_without=without,
@@ -121,16 +122,20 @@ def _is_one_sided(box: Boxes, own: Sequence[float]) -> bool:
     return any(ends) and all(e or m for e, m in zip(ends, middle, strict=True))
 
 
-def _reach(traced: Traced, layer: Layer, field: Field) -> tuple[tuple[float, float], ...] | None:
+def _reach(
+    traced: Traced, layer: Layer, field: Field, center: tuple[float, ...]
+) -> tuple[tuple[float, float], ...] | None:
     """The largest over the phases, by the seats; by the unit itself where they are wider or an axis is mixed."""
     if field.is_global:
         return None
     assert layer.frame is not None
     reaches = []
-    for axis, (lo, hi), at in zip(traced.space, field.box, field.center, strict=True):
+    for axis, (lo, hi), at, seat in zip(traced.space, field.box, center, field.center, strict=True):
         told = reach_of(layer.frame.seats[axis])
-        before, behind = at - lo, hi - 1 - at
-        reaches.append((max(before, float(told[0])), max(behind, float(told[1]))) if told else (before, behind))
+        before, behind, moved = at - lo, hi - 1 - at, at - seat
+        if told:
+            before, behind = max(before, float(told[0]) + moved), max(behind, float(told[1]) - moved)
+        reaches.append((before, behind))
     return tuple(reaches)
 
 

@@ -4,12 +4,11 @@ from typing import Any
 
 import torch
 import torchvision.models as zoo
-from torch import Tensor, nn
-from torch.nn import functional as F
-
 from tests.engine.cases.case import Case, Net, conv
 from tests.engine.steps.moves import merged, partitioned
 from tests.engine.steps.step import to_first, to_last
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class ViT(nn.Module):
@@ -45,7 +44,7 @@ class SwinBlock(nn.Module):
         self.bias = nn.Parameter(torch.zeros(2, 16, 16))
 
     def forward(self, x: Tensor) -> Tensor:
-        n, h, w, c = x.shape
+        h, w = x.shape[1:3]
         y = F.pad(self.norm(x), (0, 0, 0, -w % 4, 0, -h % 4))
         y = to_first(y.roll((-self.shift, -self.shift), (1, 2)))
         windows = partitioned(y, 4).flatten(2).transpose(1, 2)

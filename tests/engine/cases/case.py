@@ -34,7 +34,7 @@ class Case:
     axes: tuple[int, ...] | None = None
     channels: tuple[int, ...] | None = None
     tensor: Callable[[nn.Module, Tensor], Any] = whole
-    inputs: tuple[int, ...] = (1, 8)
+    inputs: tuple[int, ...] = (1, 3)
     box: Box | None = None
     center: tuple[float, ...] | None = None
     exact: bool = False

@@ -79,7 +79,7 @@ class DeepLab(nn.Module):
 
 
 class Yolo(nn.Module):
-    """A focus stem, split blocks (C2f), pooling in a row (SPPF), a path up, and heads whose levels are joined as rows."""
+    """A focus stem, split blocks (C2f), pooling in a row (SPPF), a path up, two heads joined."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class Generator(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        norm = lambda c: nn.InstanceNorm2d(c)  # noqa: E731
+        norm = nn.InstanceNorm2d
         self.first = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(3, 4, 7), norm(4), nn.ReLU(True))
         self.down = nn.Sequential(conv(4, 8, stride=2), norm(8), nn.ReLU(True))
         self.block = nn.Sequential(
@@ -185,6 +185,23 @@ class Dense(nn.Module):
         return self.transition(torch.cat(features, 1))
 
 
+class _Gate(nn.Module):
+    """A causal, dilated convolution with a gate and a residual."""
+
+    def __init__(self, dilation: int) -> None:
+        super().__init__()
+        self.conv, self.back, self.dilation = nn.Conv1d(4, 8, 2, dilation=dilation), nn.Conv1d(4, 4, 1), dilation
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, b = self.conv(F.pad(x, (self.dilation, 0))).chunk(2, 1)
+        return x + self.back(torch.tanh(a) * torch.sigmoid(b))
+
+
+def wavenet() -> nn.Module:
+    """Four dilated, gated layers, padded in front."""
+    return nn.Sequential(nn.Conv1d(1, 4, 1), *(_Gate(d) for d in (1, 2, 4, 8)))
+
+
 def _circular_along_width(one: nn.Module, two: nn.Module, x: Tensor) -> Tensor:
     wrapped = lambda t: F.pad(t, (1, 1, 0, 0), mode="circular")  # noqa: E731
     return two(wrapped(torch.relu(one(wrapped(x)))))
@@ -235,7 +252,7 @@ CASES = {
     "3-D U-Net level": Case(lambda: nn.Sequential(nn.Conv3d(1, 3, 3, padding=1), nn.InstanceNorm3d(3),
         nn.MaxPool3d(2), nn.Conv3d(3, 2, 3, padding=1), nn.Upsample(scale_factor=2, mode="trilinear")),
         (4, 5, 3), (1, 8, 10, 8)),
-    "dilated WaveNet with gates": Case(lambda: _wavenet(), (30,), (1, 48), box=[(15, 31)], exact=False),
+    "dilated WaveNet with gates": Case(wavenet, (30,), (1, 48), box=[(15, 31)], exact=False),
     "1-D strided codec": Case(lambda: nn.Sequential(nn.Conv1d(1, 4, 7, padding=3), nn.ELU(), nn.Conv1d(4, 4, 4, 2, 1),
         nn.ELU(), nn.ConvTranspose1d(4, 4, 4, 2, 1), nn.ELU(), nn.Conv1d(4, 1, 7, padding=3)), (23,), (1, 48),
         exact=True),
@@ -251,19 +268,3 @@ def _captured(net: nn.Module, part: nn.Module, x: Tensor) -> Tensor:
     finally:
         handle.remove()
     return outputs[0]
-
-
-class _Gate(nn.Module):
-    """A causal, dilated convolution with a gate and a residual."""
-
-    def __init__(self, dilation: int) -> None:
-        super().__init__()
-        self.conv, self.back, self.dilation = nn.Conv1d(4, 8, 2, dilation=dilation), nn.Conv1d(4, 4, 1), dilation
-
-    def forward(self, x: Tensor) -> Tensor:
-        a, b = self.conv(F.pad(x, (self.dilation, 0))).chunk(2, 1)
-        return x + self.back(torch.tanh(a) * torch.sigmoid(b))
-
-
-def _wavenet() -> nn.Module:
-    return nn.Sequential(nn.Conv1d(1, 4, 1), *(_Gate(d) for d in (1, 2, 4, 8)))

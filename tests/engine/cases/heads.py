@@ -3,10 +3,9 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-
 from tests.engine.cases.case import Case, Net, around, conv
 from tests.engine.steps.writes import Cached, Watched
+from torch import Tensor, nn
 
 
 class ValueHead(nn.Module):

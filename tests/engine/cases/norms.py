@@ -4,13 +4,12 @@ import warnings
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.nn.utils import parametrizations, parametrize
-
 from tests.engine.cases.case import Case, Net, around, conv
 from tests.engine.steps.step import to_first, to_last
 from tests.engine.steps.writes import Scaled, StraightThrough, Swish
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrizations, parametrize
 
 
 class SqueezeNorm(nn.Module):
@@ -97,6 +96,13 @@ def _between(function: Any) -> nn.Module:
     return Net(_through(function), conv(3, 4), conv(4, 2))
 
 
+def symmetric() -> nn.Module:
+    """Kernels that are their own mirror images."""
+    first = conv(3, 4)
+    parametrize.register_parametrization(first, "weight", Symmetric())
+    return nn.Sequential(first, nn.Tanh(), conv(4, 2))
+
+
 CASES = {
     "squeeze and excite behind InstanceNorm": Case(SqueezeNorm, (11, 9)),
     "InstanceNorm with affine": Case(lambda: nn.Sequential(conv(3, 4), nn.InstanceNorm2d(4, affine=True), nn.ReLU(),
@@ -117,7 +123,7 @@ CASES = {
         conv(4, 2)), (9, 4), exact=True, box=around((9, 4), 2)),
     "spectral norm": Case(lambda: nn.Sequential(parametrizations.spectral_norm(conv(3, 4)), nn.Tanh(), conv(4, 2)),
         (9, 4), exact=True),
-    "a parametrisation of one's own": Case(lambda: _symmetric(), (9, 4), exact=True, box=around((9, 4), 2)),
+    "a parametrisation of one's own": Case(symmetric, (9, 4), exact=True, box=around((9, 4), 2)),
     "weights standardised on every call": Case(lambda: nn.Sequential(Standardised(3, 4, 3, padding=1), nn.ReLU(),
         Standardised(4, 2, 3, padding=1)), (9, 4), exact=False, box=around((9, 4), 2)),
     "kernels made from the input": Case(Dynamic, (9, 4), inputs=(1, 2, 8)),
@@ -145,9 +151,3 @@ CASES = {
     "half of the channels stopped": Case(lambda: _between(lambda y: torch.cat([y[:, :2].detach(), y[:, 2:]], 1)),
         (9, 4), exact=True),
 }  # fmt: skip
-
-
-def _symmetric() -> nn.Module:
-    first = conv(3, 4)
-    parametrize.register_parametrization(first, "weight", Symmetric())
-    return nn.Sequential(first, nn.Tanh(), conv(4, 2))

@@ -16,7 +16,7 @@ SIZED = "sized"  # where a unit lies depends on the image's size
 FIXED = "fixed"  # runs at this size only
 COUPLES = "couples"  # samples of a batch see each other
 LOPSIDED = "lopsided"  # the unit does not lie in the middle of what it reads
-NOT_ONNX = "not onnx"  # no exporter writes it
+NOT_ONNX = "not onnx"  # an exporter refuses it, or writes something else (stopped gradients, writes in place)
 CHANNELS = 4
 
 

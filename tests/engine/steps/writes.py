@@ -39,21 +39,21 @@ def added_to_a_slice(random: Random, at: Place) -> Step:
         before = x.narrow(axis, 0, x.shape[axis] - 1)
         return x + 2 * torch.cat([torch.zeros_like(x.narrow(axis, 0, 1)), before], axis)
 
-    return step(written, joined, LOPSIDED, EDGES)
+    return step(written, joined, LOPSIDED, EDGES, NOT_ONNX)
 
 
 @TABLE.add("writes")
 def activated_in_place(random: Random, at: Place) -> Step:
     """An activation in place, of all channels or of the first two through a view."""
     if random.random() < 0.5:
-        return step(lambda x: (x * 1.5).relu_(), lambda x: torch.relu(x * 1.5))
+        return step(lambda x: (x * 1.5).relu_(), lambda x: torch.relu(x * 1.5), NOT_ONNX)
 
     def viewed(x: Tensor) -> Tensor:
         y = x * 1.5
         y[:, :2].relu_()
         return y
 
-    return step(viewed, lambda x: torch.cat([torch.relu(x[:, :2] * 1.5), x[:, 2:] * 1.5], 1))
+    return step(viewed, lambda x: torch.cat([torch.relu(x[:, :2] * 1.5), x[:, 2:] * 1.5], 1), NOT_ONNX)
 
 
 @TABLE.add("writes")
@@ -77,7 +77,7 @@ def interleaved(random: Random, at: Place) -> Step | None:
         y[every] *= 2
         return y
 
-    return step(written, lambda x: x * factor.to(x), FIXED)
+    return step(written, lambda x: x * factor.to(x), FIXED, NOT_ONNX)
 
 
 @TABLE.add("writes")
@@ -99,7 +99,7 @@ def erased(random: Random, at: Place) -> Step:
         y = x.masked_fill(mask, 0)
         return torch.cat([torch.full_like(y[:, :1], 0.5), y[:, 1:]], 1)
 
-    return step(written, filled, HOLES, FIXED)
+    return step(written, filled, HOLES, FIXED, NOT_ONNX)
 
 
 @TABLE.add("writes")
@@ -113,7 +113,7 @@ def collected(random: Random, at: Place) -> Step:
             y[:, 2 * k : 2 * k + 2] = conv(x) * (k + 1)
         return y
 
-    return step(Fn(buffered, conv), Fn(lambda conv, x: torch.cat([conv(x), conv(x) * 2], 1), conv))
+    return step(Fn(buffered, conv), Fn(lambda conv, x: torch.cat([conv(x), conv(x) * 2], 1), conv), NOT_ONNX)
 
 
 @TABLE.add("stops")
@@ -132,7 +132,7 @@ def stopped(random: Random, at: Place) -> Step:
         Fn(lambda conv, x: x * torch.sigmoid(conv(x.data)), conv),
         Fn(lambda conv, x: x * torch.sigmoid(conv(x.detach())).data, conv),
     ]
-    return step(*random.sample(forms, 2))
+    return step(*random.sample(forms, 2), NOT_ONNX)
 
 
 @TABLE.add("stops")
@@ -141,7 +141,7 @@ def half_stopped(random: Random, at: Place) -> Step | None:
     if at.channels < 4:
         return None
     half = at.channels // 2
-    return step(lambda x: torch.cat([x[:, :half].detach(), x[:, half:]], 1))
+    return step(lambda x: torch.cat([x[:, :half].detach(), x[:, half:]], 1), None, NOT_ONNX)
 
 
 class Swish(torch.autograd.Function):
@@ -201,10 +201,10 @@ def custom_function(random: Random, at: Place) -> Step:
     """Gradients of one's own, and the formula where there is one."""
     by = random.choice([-1.0, 0.5])
     return random.choice([
-        step(lambda x: Swish.apply(x), nn.SiLU(), NOT_ONNX),
+        step(Swish.apply, nn.SiLU(), NOT_ONNX),
         step(lambda x: Scaled.apply(x, by), lambda x: by * x + ((1 - by) * x).detach(), NOT_ONNX),
-        step(lambda x: StraightThrough.apply(x), lambda x: x + (torch.round(x * 4) / 4 - x).detach(), NOT_ONNX),
-        step(lambda x: Blurred.apply(x), None, GLOBAL, LOPSIDED, NOT_ONNX),
+        step(StraightThrough.apply, lambda x: x + (torch.round(x * 4) / 4 - x).detach(), NOT_ONNX),
+        step(Blurred.apply, None, GLOBAL, LOPSIDED, NOT_ONNX),
     ])  # fmt: skip
 
 

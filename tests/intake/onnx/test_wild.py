@@ -183,7 +183,7 @@ WILD: dict[str, Wild] = {
         [node("Unsqueeze", ["x", "one"], ["u"]), node("Conv", ["u", "wa"], ["a"], strides=[8]),
          node("Transpose", ["a"], ["t"], perm=[2, 0, 1]), node("Split", ["state"], ["h", "c"], axis=0),
          node("LSTM", ["t", "wl", "rl", "", "", "h", "c"], ["y"], hidden_size=6, name="lstm")],
-        {"one": np.array([1]), "wa": draw(8, 1, 16), "wl": draw(1, 24, 8), "rl": draw(1, 24, 6)}, "a", [16],
+        {"one": np.array([1]), "wa": draw(8, 1, 16), "wl": draw(1, 24, 8), "rl": draw(1, 24, 6)}, "t", [16],
         inputs={"state": [2, 1, 6], "x": [1, 96]}, shape=[1, 96], notes="LSTM (node 'lstm') is recurrent",
     ),
     "a stream of samples within an If, and a state that looks like a signal": Wild(

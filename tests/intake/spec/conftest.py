@@ -9,7 +9,7 @@ from torch import Tensor
 
 from erfscope.contract.architecture import Architecture
 from erfscope.contract.request import InputOptions, Weights
-from erfscope_engine.network import Network
+from erfscope_engine import Network
 from erfscope_intake.spec import build_network
 
 Build = Callable[..., Network]

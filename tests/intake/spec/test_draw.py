@@ -9,7 +9,7 @@ from torch import Tensor
 
 from erfscope.contract.architecture import Init
 from erfscope.contract.request import Weights
-from erfscope_engine.network import Network
+from erfscope_engine import Network
 
 WIDE: dict[str, Any] = {"type": "conv", "name": "c", "out_channels": 64, "kernel_size": 3}
 FAN_IN, FAN_OUT = 32 * 9, 64 * 9

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from erfscope_engine.geometry.digits import Digit, Run
-from erfscope_engine.geometry.frame import Frame, Link, everything, reduced
+from erfscope_engine.geometry.digits import Digit, Run, size
+from erfscope_engine.geometry.frame import Frame, Link, everything, first_of, reduced
 from erfscope_engine.geometry.seats import meet
 from erfscope_engine.operators.joins import aligned, going_along, telling
 from erfscope_engine.operators.site import Out, Site, out
@@ -63,4 +63,9 @@ def _summed(frame: Frame, n: str) -> Run:
 def _attended(site: Site, n: str, x: Ref, lead: Sequence[Run]) -> list[Link]:
     frame = site.frame(x)
     links = everything(_summed(frame, n), site.name)
-    return links + aligned(lead[0], frame.axes[0]) + aligned(lead[1], frame.axes[1])
+    return links + _led(lead[0], frame.axes[0]) + _led(lead[1], frame.axes[1])
+
+
+def _led(lead: Run, run: Run) -> list[Link]:
+    """Batch and heads of an operand beside those of the result; one head may serve all queries."""
+    return aligned(lead, run) if size(run) == size(lead) else first_of(run)

@@ -54,7 +54,7 @@ def convolution(site: Site) -> Out:
 def has_dead_rim(call: Call) -> bool:
     """Whether outer rows or columns of a constant kernel are all 0, as in masked convolutions."""
     weight = call.arg("weight")
-    if not isinstance(weight, Tensor) or weight.numel() == 0 or not bool(weight.any()):
+    if not isinstance(weight, Tensor) or weight.is_meta or weight.numel() == 0 or not bool(weight.any()):
         return False
     return any((lo, hi) != (0, n) for (lo, hi), n in zip(_living(weight), weight.shape[2:], strict=True))
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from erfscope_engine.geometry.digits import Digit, Run
+from erfscope_engine.geometry.digits import Digit, Run, size
 from erfscope_engine.geometry.frame import Frame, Link, Window, everything, fixed, flat, starting, windowed
 from erfscope_engine.geometry.seats import Seat
 from erfscope_engine.geometry.spans import Span
@@ -26,6 +26,19 @@ class Table:
     axis: int
     places: Tensor
     dims: tuple[int, ...]
+    grouped: bool = False  # one axis whose places come in equal groups: its digits are group and place in it
+
+    def digits(self, new: list[Run]) -> Run:
+        """The digits of the result that count its places."""
+        return new[self.dims[0]] if self.grouped else tuple(digit for k in self.dims for digit in new[k])
+
+    def renew(self, new: list[Run], digits: Run) -> None:
+        """Put other digits in their place."""
+        if self.grouped:
+            new[self.dims[0]] = digits
+        else:
+            new_runs = dict(zip(self.dims, digits, strict=True))
+            new[:] = [(new_runs[k],) if k in new_runs else run for k, run in enumerate(new)]
 
 
 @operator("index", "_unsafe_index", "index_select")
@@ -39,16 +52,20 @@ def index(site: Site) -> Out:
     together = indexed == list(range(indexed[0], indexed[-1] + 1))
     first = indexed[0] if together else 0
     frame = site.frame(x)
-    new, seats = [Digit(n) for n in shape], dict(frame.seats)
+    new: list[Run] = [(Digit(n),) for n in shape]
+    seats = dict(frame.seats)
+    for table in tables:
+        if table.grouped:
+            new[table.dims[0]] = tuple(Digit(n) for n in table.places.shape)
     for table in tables:
         seats = _taken(frame.axes[table.axis], seats, table, new)
     links = [
-        Link(frame.axes[table.axis], tuple((new[k],) for k in table.dims), _looked_up(table.places))
+        Link(frame.axes[table.axis], tuple((digit,) for digit in table.digits(new)), _looked_up(table.places))
         for table in tables
         if frame.axes[table.axis]
     ]
     rest = [run for k, run in enumerate(frame.axes) if k not in indexed]
-    axes = (*rest[:first], *((digit,) if digit.extent > 1 else () for digit in new), *rest[first:])
+    axes = (*rest[:first], *(run if size(run) > 1 else () for run in new), *rest[first:])
     return out(Frame(axes, seats), (x, links))
 
 
@@ -79,25 +96,38 @@ def _table(site: Site, axis: int, given: Tensor, rank: int) -> Table:
     places = torch.where(given < 0, given + extent, given)
     moving = [k for k in range(places.dim()) if places.shape[k] > 1]
     dims = tuple(rank - places.dim() + k for k in moving)
+    if places.dim() == 1 and (groups := _in_groups(places)) is not None:
+        return Table(axis, groups, dims, grouped=True)
     return Table(axis, places.reshape([places.shape[k] for k in moving] or [1]), dims)
 
 
-def _taken(run: Run, seats: dict[int, Seat], table: Table, new: list[Digit]) -> dict[int, Seat]:
+def _in_groups(places: Tensor) -> Tensor | None:
+    """A row of places as equal groups, each moved on evenly from the one before; None where it is not such."""
+    moves = places.diff()
+    jumps = (moves != moves.mode().values).nonzero()[:, 0] if len(moves) else moves
+    if not len(jumps) or len(places) % (int(jumps[0]) + 1) or len(places) == int(jumps[0]) + 1 or not int(jumps[0]):
+        return None
+    groups = places.reshape(-1, int(jumps[0]) + 1)
+    steps = groups.diff(dim=0)
+    even = bool((steps == steps[0, 0]).all()) and bool((groups.diff(dim=1) == moves.mode().values).all())
+    return groups if even and int(steps[0, 0]) and int(moves.mode().values) else None
+
+
+def _taken(run: Run, seats: dict[int, Seat], table: Table, new: list[Run]) -> dict[int, Seat]:
     """Seats of what a table takes of one axis; evenly spaced places (but for borders) run along the axis still."""
     digit, flattened = flat(run, seats)
     if digit.axis is None:
         return seats
-    if len(table.dims) == 1 and (window := _even_window(table.places)) is not None:
-        (k,) = table.dims
-        new[k], moved_seats, _ = windowed((digit,), flattened, new[k].extent, window)
+    if table.places.dim() == len(table.dims) == 1 and (window := _even_window(table.places)) is not None:
+        slid, moved_seats, _ = windowed((digit,), flattened, size(table.digits(new)), window)
+        table.renew(new, (slid,))
         return moved_seats
     steps = _steps(table.places) if table.dims else None
     if steps is None:  # places in no even row: along the axis still, all of them one window
-        for k in table.dims:
-            new[k] = Digit(new[k].extent, digit.axis)
+        table.renew(new, tuple(Digit(each.extent, digit.axis) for each in table.digits(new)))
         return fixed(flattened, (digit,), [Span(int(table.places.min()), int(table.places.max()) + 1)])
-    for k, step in zip(table.dims, steps, strict=True):
-        new[k] = Digit(new[k].extent, digit.axis, digit.stride * step)
+    pairs = zip(table.digits(new), steps, strict=True)
+    table.renew(new, tuple(Digit(each.extent, digit.axis, digit.stride * step) for each, step in pairs))
     middle = [n // 2 for n in table.places.shape]
     zero = int(table.places[tuple(middle)]) - sum(m * step for m, step in zip(middle, steps, strict=True))
     return starting(flattened, digit, zero)
@@ -116,14 +146,14 @@ def _even_window(places: Tensor) -> Window | None:
             break
     else:
         return None
-    start = next(i for i in range(count // 2, -1, -1) if i + 2 * lag > count or int(moves[i]) == step)
+    start = next((i for i in range(min(count // 2, len(moves) - 1), -1, -1) if int(moves[i]) == step), 0)
     period = [int(places[min(start + k, count - 1)]) for k in range(lag)]
 
     def place(q: int) -> int:
         return period[(q - start) % lag] + (q - start) // lag * step
 
     scale = Fraction(step, lag)
-    middle = sum(place(q) - scale * q for q in range(lag)) / lag
+    middle = sum((place(q) - scale * q for q in range(lag)), Fraction(0)) / lag
     return Window(scale, middle, lambda span: Span(place(span.lo), place(span.lo) + 1))
 
 

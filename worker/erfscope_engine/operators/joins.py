@@ -96,7 +96,7 @@ def pointwise(site: Site) -> Out:
     return out(Frame(tuple(axes), seats), *zip(site.refs, links, strict=True))
 
 
-@operator("cat")
+@operator("cat", moves=True)
 def cat(site: Site) -> Out:
     """Operands one behind another along an axis; along space, each is a piece with digits of its own."""
     shape = site.out_shape()
@@ -195,7 +195,7 @@ def _share(span: Span, start: int, extent: int, seams: Seams) -> Span | None:
     return Span(lo - start, hi - start, span.why)
 
 
-@operator("stack")
+@operator("stack", moves=True)
 def stack(site: Site) -> Out:
     """Operands side by side on an axis of their own; rows that were taken apart find their axis again."""
     shape, parts = site.out_shape(), site.arg("tensors")

@@ -1,0 +1,77 @@
+"""One element by its full index, verified: how the form asks for it, and what a result says of its place and origin."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from playwright.sync_api import Page, Route, expect
+from tests.client.conftest import modern_result_json
+from tests.house.conftest import House
+from tests.page.conftest import serious
+from tests.page.test_page import finished, submit
+
+Visit = Callable[..., Page]
+
+
+def asked(page: Page) -> dict[str, Any]:
+    """The request as the page would send it."""
+    body: dict[str, Any] = json.loads(page.locator("#request-json").inner_text())
+    return body
+
+
+def test_an_element_and_a_verification_are_asked_for(visit: Visit) -> None:
+    page = visit()
+    page.get_by_text("Layer spec", exact=True).click()
+    page.get_by_text("This request as JSON").click()
+    page.get_by_text("More options").click()
+    assert "verify" not in asked(page)
+    page.get_by_text("Element", exact=True).click()
+    expect(page.locator("#request-json")).to_contain_text("Type one number per axis of the layer's tensor")
+    page.get_by_label("Full index of the element").fill("3, 7, 7")
+    page.get_by_label("Verify one sample by plain autograd").check()
+    expect(page.locator("#request-json")).to_contain_text("verify")
+    assert (asked(page)["target"], asked(page)["verify"]) == ({"unit": {"index": [3, 7, 7]}}, True)
+    page.get_by_text("Grid", exact=True).click()
+    assert asked(page)["target"] == {"unit": {"grid": [3, 3]}}
+    expect(page.get_by_label("Full index of the element")).to_be_hidden()
+
+
+def told(page: Page, house: House, request: dict[str, Any], result: dict[str, Any]) -> Page:
+    """The page of a real job whose answer has these fields as well, as another engine would have found them."""
+    id = submit(house)
+
+    def answered(route: Route) -> None:
+        job = route.fetch().json()
+        job["request"] |= request
+        for name, part in result.items():
+            job["result"][name] = {**(job["result"].get(name) or {}), **part}
+        route.fulfill(json=job)
+
+    page.route(f"**/erf/{id}", answered)
+    page.goto(f"{house.url}/#/job/{id}")
+    finished(page)
+    return page
+
+
+def test_a_result_says_where_its_unit_sits_and_how_it_was_found(visit: Visit, house: House) -> None:
+    request = {"target": {"layer": "auto", "unit": {"index": [3, 7, 7]}, "channels": "auto"}, "verify": True}
+    modern = {name: modern_result_json()[name] for name in ("verify",)}
+    trf = {name: modern_result_json()["trf"][name] for name in ("global", "widened_by", "local_box", "local_without")}
+    layer = {"passed_over": [{"name": "<b>head</b>", "why": "none of its axes follows the input"}]}
+    autograd = {"autograd": [{"operator": "aten.stft", "why": "complex windows"}]}
+    page = told(visit(), house, request, {**modern, "trf": trf, "layer": layer, "provenance": autograd})
+    page.locator("summary").evaluate_all("(all) => all.forEach((one) => (one.parentElement.open = true))")
+    view = page.locator("#view")
+    expect(view.locator(".notes")).to_contain_text(
+        "through norm_1, norm_2; it sees 5 × 5 px without the statistics of norm_1"
+    )
+    expect(view.locator(".notes")).to_contain_text("a table below says why it passed over 1 tensor.")
+    expect(view.get_by_role("row", name="Difference to plain autograd")).to_contain_text("3.1 × 10⁻⁷")
+    expect(view.get_by_role("row", name="<b>head</b>")).to_contain_text("none of its axes follows the input")
+    expect(view.get_by_role("row", name="aten.stft")).to_contain_text("complex windows")
+    expect(view.locator(".facts", has_text="projected centre")).to_contain_text("local field")
+    assert "[object" not in view.inner_text()
+    assert serious(page) == []
+    page.get_by_role("button", name="Edit and repeat").click()
+    expect(page.get_by_label("Full index of the element")).to_have_value("3, 7, 7")
+    expect(page.get_by_label("Verify one sample by plain autograd")).to_be_checked()
