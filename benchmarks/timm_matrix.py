@@ -99,7 +99,8 @@ def run(options: argparse.Namespace) -> dict[str, dict[str, Row]]:
 
 
 def _tell(row: Row, known: Mapping[str, Row]) -> None:
-    verdict = "; ".join(faults(row, known)) or "holds" if row.network else f"not part: {row.refused}"
+    verdict = "; ".join(faults(row, known)) or ("holds" if not row.not_exported else "torch does not export it")
+    verdict = verdict if row.network else f"not part: {row.refused}"
     print(
         f"{row.family:28} {row.network:34} {row.route:7} {row.seconds:6.1f} s  {verdict}", file=sys.stderr, flush=True
     )

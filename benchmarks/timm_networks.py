@@ -100,8 +100,12 @@ def smallest_shape(name: str) -> tuple[int, int, int]:
     return alone
 
 
-def plain(name: str, size: int) -> Any:
-    """The architecture for images of `size` pixels, in evaluation mode, with the random weights of SEED."""
+def plain(name: str, size: int, *, fused: bool = True) -> Any:
+    """The architecture for images of `size` pixels, in evaluation mode, with the random weights of SEED.
+
+    `fused`: attention by torch's fused operator; else, where timm lets one choose, by products and a softmax.
+    """
+    timm.layers.set_fused_attn(fused)
     torch.manual_seed(SEED)
     try:
         network = timm.create_model(name, pretrained=False, img_size=size)

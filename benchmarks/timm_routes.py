@@ -24,10 +24,10 @@ ROUTES = ("module", "dynamo", "script")
 
 @dataclass
 class Row:
-    """What one route gave; `refused` says in words why it gave nothing.
+    """What one route gave; `refused` says in words why it gave nothing, `not_exported` why torch wrote no file for it.
 
-    Pixels: trf, center, stride, erf; chain and chain_trf, centre and TRF by hand rules (None where they do not reach the
-    layer, chain_trf also where positions are mixed).
+    Pixels: trf, center, stride, erf; chain and chain_trf, the centre and the TRF by hand rules (None where they do not
+    reach the layer, chain_trf also where positions are mixed).
     """
 
     family: str
@@ -37,6 +37,8 @@ class Row:
     parameters: int = 0
     redrawn: int = 0
     refused: str = ""
+    not_exported: str = ""
+    unfused: bool = False  # exported with timm's plain attention, since the exporter fails on the fused one
     layer: str = ""
     grid: tuple[int, ...] = ()
     unit: tuple[int, ...] = ()
@@ -59,6 +61,10 @@ class Row:
                 setattr(self, name, tuple(value))
 
 
+class NotExportedError(Exception):
+    """Torch's exporter fails on the network; its words are the exporter's."""
+
+
 def measured(row: dict[str, Any], inputs: int) -> dict[str, Any]:
     """The row of `network` on `route`, filled; it is the function of a child process."""
     torch.set_num_threads(1)
@@ -68,12 +74,14 @@ def measured(row: dict[str, Any], inputs: int) -> dict[str, Any]:
         _fill(filled, *WAYS[filled.route](filled, inputs))
     except ProblemError as problem:
         filled.refused = f"{problem.kind}: {problem.problem.detail}"
+    except NotExportedError as error:
+        filled.not_exported = str(error)
     filled.seconds = round(time.monotonic() - begun, 1)
     return asdict(filled)
 
 
 def _features(row: Row) -> Features:
-    network = plain(row.network, row.shape[1])
+    network = plain(row.network, row.shape[1], fused=not row.unfused)
     row.redrawn = opened(network)
     return Features(network).eval()
 
@@ -89,15 +97,24 @@ def _by_file(dynamo: bool) -> Callable[[Row, int], tuple[ErfResult, None]]:
     def way(row: Row, inputs: int) -> tuple[ErfResult, None]:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "network.onnx"
-            try:
-                export(_features(row), row.shape, path, dynamo)
-            except Exception as error:  # exporters raise whatever they like
-                words = " ".join(str(error).split())[:200]
-                raise ProblemError("unsupported-model", f"torch does not export it: {words}") from error
+            _exported(row, path, dynamo)
             request = ErfRequest.model_validate({"average": {"inputs": 1}, "verify": True})
             return answer(request, Sources(model=path), device="cpu").result, None
 
     return way
+
+
+def _exported(row: Row, path: Path, dynamo: bool) -> None:
+    """Write the network's file, with plain attention where the exporter fails on the fused one."""
+    words = ""
+    for row.unfused in (False, True):
+        try:
+            export(_features(row), row.shape, path, dynamo)
+        except Exception as error:  # exporters raise whatever they like
+            words = " ".join(str(error.__cause__ or error).split())[:200]
+        else:
+            return
+    raise NotExportedError(words)
 
 
 def export(module: nn.Module, shape: Sequence[int], path: Path, dynamo: bool) -> None:

@@ -9,7 +9,12 @@ NEAR = 0.5  # pixels
 
 
 def faults(row: Row, routes: Mapping[str, Row]) -> list[str]:
-    """What is wrong with a row, in words; nothing where it holds. `routes` has the network's rows by route."""
+    """What is wrong with a row, in words; nothing where it holds, or where torch writes no file that could be measured.
+
+    `routes` has the network's rows by route.
+    """
+    if row.not_exported:
+        return []
     return [f"refused: {row.refused}"] if row.refused else [*_of_its_own(row), *_beside(row, routes.get(ROUTES[0]))]
 
 
@@ -49,7 +54,7 @@ def _list(numbers: tuple[float, ...]) -> str:
 def summary(rows: Mapping[str, Mapping[str, Row]]) -> str:
     """How many of what, in sentences, and every row that does not hold."""
     part = {family: known for family, known in rows.items() if any(row.network for row in known.values())}
-    every = [(row, known) for known in part.values() for row in known.values()]
+    every = [(row, known) for known in part.values() for row in known.values() if not row.not_exported]
     wrong = [(row, why) for row, known in every if (why := faults(row, known))]
     worst = max((row.verify for row, _ in every if row.verify is not None), default=0.0)
     chained = sum(row.chain is not None for row, _ in every)
@@ -59,6 +64,8 @@ def summary(rows: Mapping[str, Mapping[str, Row]]) -> str:
         f"Worst relative difference from plain autograd {worst:.1e}; the strided chain gave {chained} centres.",
     ]
     lines += [f"{row.network} ({row.route}): {'; '.join(why)}" for row, why in wrong]
+    lines += [f"torch does not export {row.network} ({row.route}): {row.not_exported}" for known in part.values()
+              for row in known.values() if row.not_exported]  # fmt: skip
     lines += [f"not part: {row.family}: {row.refused}" for known in rows.values() for row in known.values()
               if not row.network]  # fmt: skip
     return "\n".join(lines)

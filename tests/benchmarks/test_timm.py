@@ -104,11 +104,13 @@ def test_a_row_that_holds_has_no_faults() -> None:
 
 def test_summary_and_page_count_what_holds() -> None:
     wrong = replace(GOOD, route="script", verify=0.5, chain=None)
+    unwritten = replace(GOOD, route="dynamo", not_exported="no shape", center=(), trf=(), chain=None, verify=None)
     none = Row("large", "", "module", refused="large runs at none of 64 to 224 px: too large")
-    rows = {"resnet": {"module": GOOD, "script": wrong}, "large": {"module": none}}
+    rows = {"resnet": {"module": GOOD, "script": wrong, "dynamo": unwritten}, "large": {"module": none}}
     told = summary(rows)
     assert told.startswith("1 networks on 2 routes in 4 s: 1 rows hold, 1 do not.")
     assert "resnet10t (script): verify is 5.0e-01" in told
+    assert "torch does not export resnet10t (dynamo): no shape" in told
     assert "not part: large: large runs at none of 64 to 224 px: too large" in told
     (line,) = [line for line in page(rows).splitlines() if line.startswith("| resnet")]
     cells = [cell.strip() for cell in line.strip("|").split("|")]

@@ -42,8 +42,8 @@ def snapshot(module: nn.Module) -> dict[str, Any]:
 
 def _attributes(part: nn.Module) -> dict[str, Any]:
     """Parameters, buffers and all that somebody put on a module."""
-    own = {key: value for key, value in vars(part).items() if not key.startswith("_") and key != "training"}
-    return {**dict(part.named_parameters(recurse=False)), **dict(part.named_buffers(recurse=False)), **own}
+    plain = {key: value for key, value in vars(part).items() if not key.startswith("_") and key != "training"}
+    return {**dict(part.named_parameters(recurse=False)), **dict(part.named_buffers(recurse=False)), **plain}
 
 
 def _described(value: Any, depth: int = 0) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.engine.cases import heads
+from tests.engine.cases import heads, recurrent
 from tests.engine.cases.attention import ViT
 from tests.engine.cases.case import Net, around, conv
 from tests.engine.cases.convolutional import DeepLab, Pyramid, UNet, wavenet
@@ -160,8 +160,8 @@ def test_operators_that_autograd_ran_are_named() -> None:
     torch.manual_seed(0)
     plain = measure(nn.Sequential(conv(3, 4), nn.ReLU(), conv(4, 2)), SHAPE, inputs=1, unit=(9, 4))
     assert plain.result.provenance.autograd == []
-    own = Net(lambda a, b, x: b(Blurred.apply(a(x))), conv(3, 4), conv(4, 2))
-    runs = measure(own, SHAPE, inputs=1, unit=(9, 4), layer="output").result.provenance.autograd
+    custom = Net(lambda a, b, x: b(Blurred.apply(a(x))), conv(3, 4), conv(4, 2))
+    runs = measure(custom, SHAPE, inputs=1, unit=(9, 4), layer="output").result.provenance.autograd
     assert [run.operator for run in runs] == ["Blurred"]
     assert "autograd.Function" in runs[0].why
     distances = Net(lambda a, b, x: b(torch.cdist(a(x), a(x))), conv(3, 4), conv(4, 2))
@@ -174,6 +174,9 @@ def test_auto_says_what_it_passed_over() -> None:
     assert layer.name == "logits"
     assert [each.name for each in layer.passed_over] == ["output"]
     assert "gradient" in layer.passed_over[0].why
+    layer = measure(recurrent.CRNN(), (1, 16, 24), inputs=1).result.layer
+    assert layer.name == "body"  # an image is not measured as a line
+    assert "output" in [each.name for each in layer.passed_over]
     direct = measure(nn.Sequential(conv(3, 4), conv(4, 2)), SHAPE, inputs=1).result.layer
     assert (direct.name, direct.passed_over) == ("output", [])
 

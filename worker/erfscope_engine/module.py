@@ -2,6 +2,7 @@
 
 import copy
 import types
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -79,14 +80,17 @@ def _converted(module: nn.Module, dtype: torch.dtype, device: torch.device) -> n
         wanted = COMPLEX.get(dtype, torch.complex64) if tensor.is_complex() else dtype
         return tensor.to(device, wanted if tensor.is_complex() or tensor.is_floating_point() else None)
 
-    module._apply(convert)  # type: ignore[no-untyped-call]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The .grad attribute")
+        module._apply(convert)  # type: ignore[no-untyped-call]
     return module.eval().requires_grad_(False)
 
 
 def _copied(module: nn.Module, *, shared: bool = False) -> nn.Module:
     """A copy that shares nothing that a run may change: parameters are shared where `shared`, buffers never."""
     memo: dict[int, Any] = {id(p): p for p in module.parameters()} if shared else {}
-    with _detached_copies():
+    with _detached_copies(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The .grad attribute")  # scripted modules look at what has none
         fresh: nn.Module = copy.deepcopy(module, memo)
     for child in fresh.modules():
         for hooks in HOOKS:

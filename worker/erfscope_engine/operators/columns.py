@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 from erfscope_engine.geometry.digits import Digit, Run
-from erfscope_engine.geometry.frame import Frame, Link, Window, fixed, flat, starting, windowed
+from erfscope_engine.geometry.frame import Frame, Link, Window, everything, fixed, flat, starting, windowed
 from erfscope_engine.geometry.seats import Seats
 from erfscope_engine.geometry.spans import Span
 from erfscope_engine.moments.rule import moved
@@ -122,7 +122,9 @@ def unpooling(site: Site) -> Out:
     if isinstance(indices, Ref):
         _, _, other = spatial(site, indices, windows)
         renamed = [Link(link.to, mine.of, link.look) for link, mine in zip(other, links, strict=True)]
-        reads.append((indices, renamed))
+        answered = {d for link in renamed for d in link.to} | {d for run in axes for d in run}
+        rest = [digit for digit in site.frame(indices).digits if digit not in answered]
+        reads.append((indices, [*renamed, *everything(rest, site.name)]))
     return out(Frame(tuple(axes), seats), *reads)
 
 

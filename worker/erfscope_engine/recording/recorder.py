@@ -150,7 +150,8 @@ class Recorder(TorchDispatchMode):
 
     def _track(self, tensor: Tensor, live: bool) -> int:
         """A new value; its call is the next one of the tape, or the custom Function that is being recorded."""
-        differentiable = tensor.dtype.is_floating_point or tensor.dtype.is_complex
+        # inside a custom Function, what its forward reads is what its own gradient may reach
+        differentiable = tensor.dtype.is_floating_point or tensor.dtype.is_complex or bool(self.inside)
         self.tape.values.append(value_of(tensor, len(self.tape.calls), live and differentiable))
         self.index[id(tensor)] = len(self.tape.values) - 1
         self.fakes.append(tensor)
