@@ -24,7 +24,7 @@ from erfscope_intake.onnx_model import load_onnx
 
 pytestmark = pytest.mark.xfail(
     strict=False,
-    reason="boxes of twins at the rim and some kinds are not exact yet: python -m tests.engine.programs_run counts them",
+    reason="rims of twins and some kinds are not exact yet: python -m tests.engine.programs_run counts them",
 )
 
 
