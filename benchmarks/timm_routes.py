@@ -1,5 +1,6 @@
 """One network of timm measured on one route: in process, or as a file of one of torch's two exporters."""
 
+import logging
 import tempfile
 import time
 import warnings
@@ -8,9 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import onnx
 import torch
 from torch import nn
 
+from benchmarks.children import in_child
 from benchmarks.strided_chain import Place, chain_of, on_grid, run_with_graph
 from benchmarks.timm_networks import Features, opened, plain
 from erfscope.contract.problem import ProblemError
@@ -20,6 +23,7 @@ from erfscope_engine import measure
 from erfscope_intake.answer import Sources, answer
 
 ROUTES = ("module", "dynamo", "script")
+EXPORT_LIMIT = 600.0  # seconds
 
 
 @dataclass
@@ -68,7 +72,8 @@ class NotExportedError(Exception):
 def measured(row: dict[str, Any], inputs: int) -> dict[str, Any]:
     """The row of `network` on `route`, filled; it is the function of a child process."""
     torch.set_num_threads(1)
-    warnings.simplefilter("ignore")  # of timm's deprecations and the exporters' remarks
+    warnings.simplefilter("ignore")  # timm's deprecations, the exporters' remarks
+    logging.disable(logging.WARNING)
     begun, filled = time.monotonic(), Row(**row)
     try:
         _fill(filled, *WAYS[filled.route](filled, inputs))
@@ -97,30 +102,45 @@ def _by_file(dynamo: bool) -> Callable[[Row, int], tuple[ErfResult, None]]:
     def way(row: Row, inputs: int) -> tuple[ErfResult, None]:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "network.onnx"
-            _exported(row, path, dynamo)
+            _write(row, path, dynamo)
             request = ErfRequest.model_validate({"average": {"inputs": 1}, "verify": True})
             return answer(request, Sources(model=path), device="cpu").result, None
 
     return way
 
 
-def _exported(row: Row, path: Path, dynamo: bool) -> None:
-    """Write the network's file, with plain attention where the exporter fails on the fused one."""
+def _write(row: Row, path: Path, dynamo: bool) -> None:
+    """Write the network's file, with plain attention where the exporter fails on the fused one.
+
+    In processes of their own, which take the exporter's memory with them and may crash. Raises NotExportedError.
+    """
     words = ""
     for row.unfused in (False, True):
-        try:
-            export(_features(row), row.shape, path, dynamo)
-        except Exception as error:  # exporters raise whatever they like
-            words = " ".join(str(error.__cause__ or error).split())[:200]
-        else:
+        ending = in_child(_exported, asdict(row), path, dynamo, limit=EXPORT_LIMIT)
+        if not ending.failure and not ending.value["words"]:
+            row.redrawn = ending.value["redrawn"]
             return
+        words = ending.words or ending.value["words"]
     raise NotExportedError(words)
+
+
+def _exported(row: dict[str, Any], path: Path, dynamo: bool) -> dict[str, Any]:
+    """What the exporter said of a row's network, nothing where it wrote the file, and how much was re-drawn."""
+    filled = Row(**row)
+    module = _features(filled)
+    try:
+        export(module, filled.shape, path, dynamo)
+    except Exception as error:  # exporters raise whatever they like
+        return {"words": " ".join(str(error.__cause__ or error).split())[:200] or type(error).__name__, "redrawn": 0}
+    return {"words": "", "redrawn": filled.redrawn}
 
 
 def export(module: nn.Module, shape: Sequence[int], path: Path, dynamo: bool) -> None:
     """Write `module` for one image of `shape` [C, H, W] as ONNX, by either exporter with its usual options."""
     options: dict[str, Any] = {"external_data": False} if dynamo else {}
     torch.onnx.export(module, (torch.randn(1, *shape),), path, dynamo=dynamo, verbose=False, **options)
+    if len(list(path.parent.iterdir())) > 1:  # weights above 1.5 GB lie beside the file, whatever the options say
+        onnx.save(onnx.load(path), path)
 
 
 WAYS: dict[str, Callable[[Row, int], tuple[ErfResult, Place | None]]] = {

@@ -168,7 +168,7 @@ def program(seed: int, *, rank: int | None = None, most: int = 5) -> Program:
     shape = (random.choice([1, 3]), *(2 * random.randint(*(n // 2 for n in SIDES[rank])) for _ in range(rank)))
     place, position = Place(shape[0], shape[1:]), Position(tuple(range(rank)), alike(1, rank))
     names, pieces = list[str](), list[Step]()
-    if random.random() < 0.9:
+    if random.random() < 0.9 or rank == 1:  # a vector that nothing slides along has no space
         pieces.append(_stem(random, place))
         weighed(pieces[0].module, random)
         place = Place(CHANNELS, place.extents)

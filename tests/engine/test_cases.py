@@ -16,10 +16,33 @@ FAMILIES = (convolutional, attention, norms, moves, recurrent, heads)
 CASES: dict[str, Case] = {name: case for family in FAMILIES for name, case in family.CASES.items()}
 LIVELY = 1e-12  # below it a map is rounding, and nothing can be compared
 
-pytestmark = pytest.mark.xfail(
-    strict=False,
-    reason="custom Functions, TorchScript, complex weights and rows written one by one are not followed yet",
-)
+# What the engine does not follow yet. A row that has come to hold fails (xfail_strict): take it away.
+CAPTURED = "an autograd.Function's apply that was taken from its class before is not followed"
+SCRIPTS = "TorchScript modules cannot be copied"
+RIM = "the box ends at the image's border where the move is an index or a stack"
+LABELLED = "a label of columns makes a box that covers the image global"
+OPEN_MAPS = {
+    "custom Function": CAPTURED,
+    "straight-through rounding": CAPTURED,
+    "binarised activations": CAPTURED,
+    "rows written one by one": "axes are lost in writes one by one",
+    "complex convolution": "no axis is followed through a complex convolution",
+    "TorchScript, whole": SCRIPTS,
+    "TorchScript, a block": SCRIPTS,
+    "traced by TorchScript": SCRIPTS,
+}
+OPEN_FIELDS = OPEN_MAPS | {
+    "codes, straight through": "a constant table indexed behind detach counts as read",
+    "channels by a boolean mask": "a constant boolean mask counts as one that depends on the input",
+    "every second row by index_select": RIM,
+    "backwards by index_select": RIM,
+    "unbound and stacked": RIM,
+    "windows at the border": RIM,
+    "mirrored pad of 2, corner": "what is mirrored and the place itself are read as one interval",
+    "windows by Tensor.unfold before a large kernel": LABELLED,
+    "columns behind a large kernel": LABELLED,
+    "local response norm of volumes": "its pooling joins two axes of space",
+}
 
 
 def built(case: Case) -> nn.Module:
@@ -32,7 +55,14 @@ def built(case: Case) -> nn.Module:
     return net.double().eval()
 
 
-@pytest.mark.parametrize("name", CASES)
+def cases(open_rows: dict[str, str]) -> list[Any]:
+    """All names, those that do not hold yet marked."""
+    assert open_rows.keys() <= CASES.keys()
+    marks = {name: pytest.mark.xfail(reason=why, strict=True) for name, why in open_rows.items()}
+    return [pytest.param(name, marks=marks.get(name, ())) for name in CASES]
+
+
+@pytest.mark.parametrize("name", cases(OPEN_MAPS))
 def test_the_map_is_autograds_and_the_module_comes_back_as_it_was(name: str) -> None:
     case = CASES[name]
     net = built(case)
@@ -56,7 +86,7 @@ def fields_of(measured: Measurement) -> tuple[Any, ...]:
     return tuple(trf.box), tuple(trf.seen or ()), tuple(trf.center), tuple(trf.stride)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", cases(OPEN_FIELDS))
 def test_the_field_holds_what_is_read(name: str) -> None:
     case = CASES[name]
     net = built(case)
@@ -68,6 +98,8 @@ def test_the_field_holds_what_is_read(name: str) -> None:
     assert inside(list(field.seen), list(field.box))
     if case.exact:
         assert list(field.seen) == reached
+    if case.holds is not None:
+        assert inside(case.holds, list(field.box))
     if case.box is not None:
         assert list(field.box) == case.box
     if case.center is not None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
-from tests.engine.checks import TOLERANCE, everything
+from tests.engine.checks import everything
 from tests.engine.oracle import difference, gradient_map
 from tests.engine.programs import Program, program, programs
 from tests.engine.steps.step import COUPLES, NOT_ONNX, SIZED
@@ -22,10 +22,12 @@ from erfscope_engine import measure, measure_network, network_of, sample_network
 from erfscope_engine.shards import Merge, Part, cuts
 from erfscope_intake.onnx_model import load_onnx
 
-pytestmark = pytest.mark.xfail(
-    strict=False,
-    reason="rims of twins and some kinds are not exact yet: python -m tests.engine.programs_run counts them",
-)
+SINGLE = 1e-6  # relative L2: attributes of ONNX nodes (epsilons, slopes) are float32
+# Kinds of steps that are not followed in every form yet, each with its case in OPEN_FIELDS of test_cases.py.
+OPEN_KINDS = {
+    "as_columns", "channel_slice", "custom_function", "flip", "in_windows", "joined_again", "mirrored", "other_norms",
+    "pooling_of_windows", "strided",
+}  # fmt: skip
 
 
 def suite(examples: int) -> Any:
@@ -41,20 +43,25 @@ def _holds(drawn: Program) -> None:
     everything(drawn)
 
 
+def followed(rank: int) -> st.SearchStrategy[Program]:
+    """Programs of the kinds that hold."""
+    return programs(rank).filter(lambda drawn: not OPEN_KINDS & set(drawn.names))
+
+
 @suite(20)
-@given(programs(1))
+@given(followed(1))
 def test_programs_over_signals(drawn: Program) -> None:
     _holds(drawn)
 
 
 @suite(60)
-@given(programs(2))
+@given(followed(2))
 def test_programs_over_images(drawn: Program) -> None:
     _holds(drawn)
 
 
 @suite(20)
-@given(programs(3))
+@given(followed(3))
 def test_programs_over_volumes(drawn: Program) -> None:
     _holds(drawn)
 
@@ -83,8 +90,9 @@ def test_parts_of_a_programs_samples_are_the_bytes_of_the_whole(seed: int) -> No
 def exportable(most: int) -> list[int]:
     """Seeds of the first programs that both exporters write as they are."""
     refused = (NOT_ONNX, COUPLES, SIZED)
-    seeds = (seed for seed in count() if not (drawn := program(seed, rank=2)).has(*refused) and len(drawn.names) > 1)
-    return list(islice(seeds, most))
+    drawn = (program(seed, rank=2) for seed in count())
+    able = (each for each in drawn if not each.has(*refused) and not OPEN_KINDS & set(each.names))
+    return list(islice((each.seed for each in able if len(each.names) > 1), most))
 
 
 @pytest.mark.parametrize("dynamo", [False, True], ids=["TorchScript exporter", "torch.export"])
@@ -105,7 +113,7 @@ def test_programs_through_both_exporters(seed: int, dynamo: bool, tmp_path: Path
         "dtype": "float64",
     }
     measured = measure_network(network, ErfRequest.model_validate(request))
-    assert difference(measured, truth) < TOLERANCE
+    assert difference(measured, truth) < SINGLE
     direct = measure(drawn.module, drawn.shape, **request)  # type: ignore[arg-type]
     if not drawn.has_global and not drawn.leaves_holes:
         assert measured.result.trf.size == direct.result.trf.size

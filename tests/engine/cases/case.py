@@ -23,7 +23,8 @@ class Case:
 
     `shape`: of the input, without the batch. `axes`: those of the layer's tensor (without the batch) that are space;
     default: the last ones. `tensor(net, x)` gives the layer's tensor where it is not the output. `channels`: None for
-    their sum. `box`: the TRF by hand. `exact`: what is read on the image is the support of the gradient, to the pixel.
+    their sum. `box`: the TRF by hand; `holds`: what it holds at
+    least. `exact`: what is read on the image is the support of the gradient, to the pixel.
     """
 
     build: Callable[[], nn.Module]
@@ -36,6 +37,7 @@ class Case:
     tensor: Callable[[nn.Module, Tensor], Any] = whole
     inputs: tuple[int, ...] = (1, 3)
     box: Box | None = None
+    holds: Box | None = None
     center: tuple[float, ...] | None = None
     exact: bool = False
     tolerance: float = 1e-9

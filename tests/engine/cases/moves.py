@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from tests.engine.cases.case import Case, Net, around, conv
+from tests.engine.steps.moves import merged, partitioned
 from tests.engine.steps.step import to_last
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -63,7 +64,49 @@ def _first_of_two(a: Any, b: Any, x: Tensor) -> Tensor:
     return torch.tanh(torch.cat([a(x), b(x)], 1)).chunk(2, 1)[0]
 
 
-CASES = {
+def _behind(move: Any, kernel: int = 5) -> nn.Module:
+    """A move between two convolutions, the second one larger, so that it is read across the border."""
+    return Net(lambda a, b, x: b(move(a(x))), conv(3, 4), conv(4, 2, kernel))
+
+
+def _by_windows(x: Tensor) -> Tensor:
+    """Max pooling of 2×2 windows, cut out by Tensor.unfold."""
+    return x.unfold(2, 2, 1).unfold(3, 2, 1).amax((-1, -2))
+
+
+def _in_windows(a: Any, b: Any, x: Tensor) -> Tensor:
+    """A convolution in windows of 4, then one over all."""
+    windows = a(partitioned(x, 4))
+    return b(merged(windows, (24, 20), 4))
+
+
+def _columns(a: Any, b: Any, x: Tensor) -> Tensor:
+    """A 3×3 convolution by unfold and a product, behind another one."""
+    return (b.weight.flatten(1) @ F.unfold(a(x), 3, padding=1)).view(len(x), -1, *x.shape[2:])
+
+
+# The border of the image, where a move by index, by view or by window must read on as the plain one does.
+BORDERS = {
+    "every second row by a slice": Case(lambda: _behind(lambda y: y[:, :, ::2]), (11, 4), box=[(17, 28), (1, 8)]),
+    "every second row by index_select": Case(lambda: _behind(lambda y: y.index_select(2, torch.arange(0, 24, 2))),
+        (11, 4), box=[(17, 28), (1, 8)]),
+    "backwards by index_select": Case(lambda: _behind(lambda y: y.index_select(2, torch.arange(23, -1, -1))), (0, 4),
+        box=[(20, 27), (1, 8)]),
+    "unbound and stacked": Case(lambda: _behind(lambda y: torch.stack(y.unbind(2), 2)), (0, 4), box=[(-3, 4), (1, 8)]),
+    "mirrored pad of 2, corner": Case(lambda: nn.Sequential(conv(3, 4), nn.ReflectionPad2d(2)), (0, 0),
+        layer="output", exact=True),
+    "windows by Tensor.unfold before a large kernel": Case(lambda: _behind(_by_windows, 31), (11, 9), (3, 24, 20),
+        box=[(-5, 29), (-7, 27)]),
+    "columns behind a large kernel": Case(lambda: Net(_columns, conv(3, 4, 31), conv(4, 2)), (11, 9),
+        box=[(-5, 28), (-7, 26)]),
+    "local response norm first": Case(lambda: nn.Sequential(nn.LocalResponseNorm(3), conv(3, 4)), (9, 4), exact=True,
+        box=around((9, 4), 1)),
+    "local response norm of volumes": Case(lambda: nn.Sequential(nn.Conv3d(3, 4, 3, padding=1),
+        nn.LocalResponseNorm(3), nn.Conv3d(4, 2, 3, padding=1)), (4, 4, 5), (3, 8, 8, 10), exact=True,
+        box=around((4, 4, 5), 2)),
+    "windows at the border": Case(lambda: Net(_in_windows, conv(3, 4), conv(4, 2)), (0, 4), holds=[(-2, 3), (2, 7)]),
+}  # fmt: skip
+CASES = BORDERS | {
     "view of channels into rows, chunk": Case(lambda: Net(lambda a, x: a(x).view(len(x), 4, 24, 20).chunk(2, 1)[0] * 2,
         conv(3, 4)), (9, 4), exact=True),
     "constant permutation of channels": Case(lambda: Net(lambda a, b, x: b(a(x)[:, torch.tensor([2, 0, 3, 1])]),

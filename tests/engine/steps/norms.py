@@ -89,8 +89,10 @@ def group_norm(random: Random, at: Place) -> Step:
 
 
 @TABLE.add("normalisation")
-def layer_norm_of_channels(random: Random, at: Place) -> Step:
+def layer_norm_of_channels(random: Random, at: Place) -> Step | None:
     """LayerNorm with the channels last, and by hand with the channels first."""
+    if at.channels == 1:
+        return None  # it is constant
     norm = nn.LayerNorm(at.channels)
 
     def by_hand(norm: Any, x: Tensor) -> Tensor:
@@ -122,8 +124,10 @@ def rms_norm(random: Random, at: Place) -> Step:
 
 
 @TABLE.add("normalisation")
-def other_norms(random: Random, at: Place) -> Step:
+def other_norms(random: Random, at: Place) -> Step | None:
     """Local response normalisation, unit vectors, global response normalisation (ConvNeXt V2)."""
+    if at.channels == 1:
+        return None  # some are constant
 
     def response(x: Tensor) -> Tensor:
         size = torch.linalg.vector_norm(x, dim=spatial(x), keepdim=True)
