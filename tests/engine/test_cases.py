@@ -17,14 +17,10 @@ CASES: dict[str, Case] = {name: case for family in FAMILIES for name, case in fa
 LIVELY = 1e-12  # below it a map is rounding, and nothing can be compared
 
 # What the engine does not follow yet. A row that has come to hold fails (xfail_strict): take it away.
-CAPTURED = "an autograd.Function's apply that was taken from its class before is not followed"
 SCRIPTS = "TorchScript modules cannot be copied"
 RIM = "the box ends at the image's border where the move is an index or a stack"
 LABELLED = "a label of columns makes a box that covers the image global"
 OPEN_MAPS = {
-    "custom Function": CAPTURED,
-    "straight-through rounding": CAPTURED,
-    "binarised activations": CAPTURED,
     "rows written one by one": "axes are lost in writes one by one",
     "complex convolution": "no axis is followed through a complex convolution",
     "TorchScript, whole": SCRIPTS,

@@ -112,6 +112,7 @@ def _saved(path: Path, data: bytes) -> Path:
         (picture((64, 64))[:100], "invalid-image"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "invalid-image"),
     ],
+    ids=["nothing", "GIF", "cut short", "PostScript"],
 )
 def test_what_is_no_image_is_said(tmp_path: Path, data: bytes, kind: str) -> None:
     options = InputOptions.model_validate({"source": "images", "images": "0" * 64})

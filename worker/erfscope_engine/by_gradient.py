@@ -4,8 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-import torch
-
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.result import Samples, Verify
 from erfscope_engine.average import most_units
@@ -135,11 +133,11 @@ def _mixes(plan: Plan, layer: Layer) -> bool:
 
 def _in_float64(order: Order, places: Sequence[Place]) -> list[Probe] | None:
     """The same units of the same network in float64, where that can be had; None where it is in float64 already."""
-    network = order.plan.traced.network
-    if network.dtype == torch.float64 or network.at is None:
+    wide = order.plan.traced.network.wide()
+    if wide is None:
         return None
     try:
-        plan = plan_for(network.at(torch.float64), places[0].layer.name, samples=1, at_most=1)
+        plan = plan_for(wide, places[0].layer.name, samples=1, at_most=1)
     except MISFITS:
         return None
     same = [Place(plan.traced.layer(p.layer.name), p.unit, p.by_index) for p in places]

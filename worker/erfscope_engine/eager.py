@@ -13,6 +13,7 @@ from torch import Tensor
 
 from erfscope.contract.problem import ProblemError
 from erfscope_engine.execution.box import Box, cut, full
+from erfscope_engine.execution.by_autograd import OrderedNorms
 from erfscope_engine.network import Network
 from erfscope_engine.recording.recorder import open_attention
 
@@ -82,9 +83,9 @@ class WholeRun:
 
     def back(self, target: int, seed: Tensor) -> Tensor | None:
         """The gradient of `seed` · output of a target with respect to the input; None where nothing arrives."""
-        (g,) = torch.autograd.grad(
-            self.graphs[target], self.leaf, seed.to(self.graphs[target].dtype), retain_graph=True, allow_unused=True
-        )
+        output = self.graphs[target]
+        with OrderedNorms():
+            (g,) = torch.autograd.grad(output, self.leaf, seed.to(output.dtype), retain_graph=True, allow_unused=True)
         return g
 
 

@@ -1,7 +1,7 @@
 """What intake hands to the engine: a runnable network and what is known about its input."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
@@ -46,3 +46,9 @@ class Network:
     aliases: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     at: "Callable[[torch.dtype], Network] | None" = None
+
+    def wide(self) -> "Network | None":
+        """The same in float64; None where it is in float64 already, or cannot be had so."""
+        if self.at is None or self.dtype == torch.float64:
+            return None
+        return replace(self.at(torch.float64), input_shape=self.input_shape)

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
 from erfscope_engine.execution.box import Box, cut, full, lengths
@@ -13,6 +14,19 @@ from erfscope_engine.execution.part import Part
 from erfscope_engine.execution.step import Step
 from erfscope_engine.operators.table import OPERATORS, is_pointwise
 from erfscope_engine.recording.tape import Call, Custom, Ref, Tape
+
+
+class OrderedNorms(TorchDispatchMode):
+    """Batch normalisations that go back get gradients in plain order, while open.
+
+    Torch 2.14's kernel for CPUs reads the gradient of one sample as if in plain order where its strides only look so
+    (channels last, with any stride of the batch), as behind a normalisation whose places become tokens.
+    """
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.native_batch_norm_backward.default:
+            args = (args[0].contiguous(), *args[1:])
+        return func(*args, **(kwargs or {}))
 
 
 def whole_step(part: Part) -> Step:
@@ -113,5 +127,6 @@ def _differentiate(kept: Any, grads: Sequence[Tensor | None]) -> Sequence[Tensor
     if not pairs:
         return [None] * len(leaves)
     through, seeds = [o for o, _ in pairs], [g for _, g in pairs]
-    back = iter(torch.autograd.grad(through, wanted, seeds, allow_unused=True, retain_graph=True))
+    with OrderedNorms():
+        back = iter(torch.autograd.grad(through, wanted, seeds, allow_unused=True, retain_graph=True))
     return [next(back) if leaf.requires_grad else None for leaf in leaves]

@@ -7,7 +7,7 @@ from typing import Any
 from erfscope_engine.geometry.digits import Digit, Run
 from erfscope_engine.geometry.frame import Frame, Link, Window, everything, fixed, flat, starting, windowed
 from erfscope_engine.geometry.seats import Seats
-from erfscope_engine.geometry.spans import Span
+from erfscope_engine.geometry.spans import Span, fuse
 from erfscope_engine.moments.rule import moved
 from erfscope_engine.operators.site import Out, Site, out, unknown
 from erfscope_engine.operators.table import operator, varied
@@ -89,11 +89,13 @@ def col2im(site: Site) -> Out:
     frame = site.frame(ref)
     (channels, *taps), tap_cuts = dealt(frame.axes[-2], (site.out_shape()[-3], *kernel))
     places, place_cuts = dealt(frame.axes[-1], counts)
-    if tap_cuts or place_cuts:
+    if place_cuts:
         return unknown(site)[0]  # type: ignore[return-value]
     every = tuple(digit for tap in taps for digit in tap)
     seats: Seats = fixed(frame.seats, every, [Span(0, digit.extent) for digit in every])
-    links, outs = [_all_taps(digit) for digit in every], list[Run]()
+    links = [_all_taps(digit) for digit in every if digit in frame.digits]
+    links += [_without(cut, every) for cut in tap_cuts]
+    outs = list[Run]()
     for run, n, *window in zip(places, size, kernel, stride, padding, dilation, strict=True):
         digit, seats, link = windowed(run, seats, n, scattering(*window))
         outs.append((digit,))
@@ -104,6 +106,18 @@ def col2im(site: Site) -> Out:
 def _all_taps(digit: Digit) -> Link:
     """All taps of a window: a window, not the whole extent of space, so without a label."""
     return Link((digit,), (), lambda: Span(0, digit.extent))
+
+
+def _without(cut: Link, taps: Run) -> Link:
+    """A cut of columns into channels and taps, of which all taps are taken."""
+    (new,) = cut.of
+    kept = tuple(digit for digit in new if digit not in taps)
+
+    def look(*spans: Span) -> Span | None:
+        given = dict(zip(kept, spans, strict=True))
+        return fuse(new, [given.get(digit) or Span(0, digit.extent) for digit in new])
+
+    return Link(cut.to, tuple((digit,) for digit in kept), look)
 
 
 @operator("max_unpool2d", "max_unpool3d")

@@ -24,7 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 
 from erfscope_engine.network import Network
-from erfscope_engine.recording.functions import functions_seen
+from erfscope_engine.recording.functions import Run, functions_seen
 from erfscope_engine.recording.memory import Memory, NotFollowedError
 from erfscope_engine.recording.tape import Call, Constant, Custom, Ref, Tape, Value, execute
 
@@ -181,20 +181,19 @@ class Recorder(TorchDispatchMode):
         self.memory.replace(target, value)
         return target
 
-    def custom(self, function: Any, original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def custom(self, function: Any, forward: Run, args: tuple[Any, ...], stops: bool) -> Any:
         """A custom Function as one call, with the calls of its forward inside."""
         now = tree_map_only(Tensor, self._current, args)
         marked = tree_map_only(Tensor, self._mark, now)
-        if kwargs or self.inside or not any(isinstance(leaf, Ref) for leaf in tree_flatten(marked)[0]):
-            return original(*args, **kwargs)
+        if self.inside or not any(isinstance(leaf, Ref) for leaf in tree_flatten(marked)[0]):
+            return forward(args)
         outer, inner = self.calls, list[Call]()
         self.calls, self.inside = inner, 1
         try:
-            out = original(*now)
+            out = forward(now)
         finally:
             self.calls, self.inside = outer, 0
         outs = out if isinstance(out, tuple | list) else (out,)
-        stops = not torch.is_grad_enabled()
         outputs = tuple(self._own_output(item, inner, stops) for item in outs)
         self.calls.append(Call(Custom(function, tuple(inner)), tuple(marked), {}, outputs, stops))
         return out
