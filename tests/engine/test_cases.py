@@ -19,7 +19,6 @@ LIVELY = 1e-12  # below it a map is rounding, and nothing can be compared
 # What the engine does not follow yet. A row that has come to hold fails (xfail_strict): take it away.
 SCRIPTS = "TorchScript modules cannot be copied"
 RIM = "the box ends at the image's border where the move is an index or a stack"
-LABELLED = "a label of columns makes a box that covers the image global"
 OPEN_MAPS = {
     "rows written one by one": "axes are lost in writes one by one",
     "complex convolution": "no axis is followed through a complex convolution",
@@ -29,14 +28,8 @@ OPEN_MAPS = {
 }
 OPEN_FIELDS = OPEN_MAPS | {
     "codes, straight through": "a constant table indexed behind detach counts as read",
-    "channels by a boolean mask": "a constant boolean mask counts as one that depends on the input",
-    "every second row by index_select": RIM,
-    "backwards by index_select": RIM,
     "unbound and stacked": RIM,
     "windows at the border": RIM,
-    "mirrored pad of 2, corner": "what is mirrored and the place itself are read as one interval",
-    "windows by Tensor.unfold before a large kernel": LABELLED,
-    "columns behind a large kernel": LABELLED,
     "local response norm of volumes": "its pooling joins two axes of space",
 }
 

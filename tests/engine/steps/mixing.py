@@ -102,7 +102,10 @@ def window_attention(random: Random, at: Place) -> Step | None:
 
     fused = lambda qkv, x: windowed(F.scaled_dot_product_attention, qkv, x)  # noqa: E731
     by_hand = lambda qkv, x: windowed(_written_attention, qkv, x)  # noqa: E731
-    return step(Fn(fused, qkv), Fn(by_hand, qkv), LOPSIDED, *([EDGES] if shift else []), grain=4)
+    return step(
+        Fn(fused, qkv), Fn(by_hand, qkv), LOPSIDED, *([EDGES] if shift else []),
+        *([GLOBAL] if 4 in at.extents else []), grain=4,  # a map of one window
+    )  # fmt: skip
 
 
 @TABLE.add("attention")

@@ -7,7 +7,7 @@ from typing import Any
 from erfscope_engine.geometry.digits import Digit, Run
 from erfscope_engine.geometry.frame import Frame, Link, Window, everything, fixed, flat, starting, windowed
 from erfscope_engine.geometry.seats import Seats
-from erfscope_engine.geometry.spans import Span, fuse
+from erfscope_engine.geometry.spans import UNLABELLED, Span, fuse
 from erfscope_engine.moments.rule import moved
 from erfscope_engine.operators.site import Out, Site, out, unknown
 from erfscope_engine.operators.table import operator, varied
@@ -24,18 +24,22 @@ def unfold(site: Site) -> Out:
     dim = site.arg("dimension") % len(axes)
     digit, seats = flat(axes[dim], site.frame(ref).seats)
     places, taps = Digit(site.out_shape()[dim], digit.axis, digit.stride * step), Digit(size, digit.axis, digit.stride)
-    link = Link(axes[dim], ((places,), (taps,)), _combined((step, 1)))
+    link = Link(axes[dim], ((places,), (taps,)), _combined((places, taps), (step, 1)))
     axes[dim] = (places,)
     return out(Frame((*axes, (taps,)), seats), (ref, [link]))
 
 
-def _combined(steps: Sequence[int], start: int = 0) -> Any:
-    """Index start + Σ step · digit over several digits of the output."""
+def _combined(digits: Run, steps: Sequence[int], start: int = 0) -> Any:
+    """Index start + Σ step · digit over several digits of the output, the outermost first.
+
+    Labels are those of the outermost one that counts: the taps of a window are not the whole axis.
+    """
+    outermost = next((n for n, digit in enumerate(digits) if digit.extent > 1), 0)
 
     def look(*spans: Span) -> Span:
         lo = start + sum(s * span.lo for s, span in zip(steps, spans, strict=True))
         hi = start + sum(s * (span.hi - 1) for s, span in zip(steps, spans, strict=True)) + 1
-        return Span(lo, hi, frozenset().union(*(span.why for span in spans)))
+        return Span(lo, hi, spans[outermost].why if spans else UNLABELLED)
 
     return look
 
@@ -49,7 +53,9 @@ def taken_by_strides(site: Site, ref: Ref, places: Sequence[Sequence[tuple[int, 
         for k, step in taken:
             axes[k] = (Digit(site.out_shape()[k], digit.axis, digit.stride * step),)
         if run:
-            links.append(Link(run, tuple(axes[k] for k, _ in taken), _combined([step for _, step in taken])))
+            outer = sorted(taken, key=lambda each: -each[1])
+            looked = _combined(tuple(axes[k][0] for k, _ in outer), [step for _, step in outer])
+            links.append(Link(run, tuple(axes[k] for k, _ in outer), looked))
     return out(Frame(tuple(axes), seats), (ref, links))
 
 
@@ -72,7 +78,7 @@ def im2col(site: Site) -> Out:
         tap = Digit(kernel, digit.axis, digit.stride * dilation)
         if digit.axis is not None:
             seats = starting(seats, digit, -padding)
-        links.append(Link(run, ((place,), (tap,)), _combined((stride, dilation), -padding)))
+        links.append(Link(run, ((place,), (tap,)), _combined((place, tap), (stride, dilation), -padding)))
         taps.append(tap)
         places.append(place)
     return out(Frame((*axes[:-3], (*axes[-3], *taps), tuple(places)), seats), (ref, links))

@@ -15,6 +15,7 @@ from erfscope_engine.moments.rule import joined, moved
 from erfscope_engine.operators.joins import pointwise
 from erfscope_engine.operators.mixing import staying
 from erfscope_engine.operators.site import Out, Site, out, unknown
+from erfscope_engine.operators.slices import flipped, sliced
 from erfscope_engine.operators.table import operator, varied
 from erfscope_engine.recording.tape import Ref
 
@@ -47,6 +48,8 @@ def index(site: Site) -> Out:
     x, tables = site.arg("self"), _tables(site)
     if tables is None or not isinstance(x, Ref):
         return unknown(site)[0]  # type: ignore[return-value]
+    if len(tables) == 1 and (even := _as_slice(site, x, tables[0])) is not None:
+        return even
     indexed = [table.axis for table in tables]
     shape = _joint_shape([table for _, table in _raw(site)])
     together = indexed == list(range(indexed[0], indexed[-1] + 1))
@@ -67,6 +70,18 @@ def index(site: Site) -> Out:
     rest = [run for k, run in enumerate(frame.axes) if k not in indexed]
     axes = (*rest[:first], *(run if size(run) > 1 else () for run in new), *rest[first:])
     return out(Frame(axes, seats), (x, links))
+
+
+def _as_slice(site: Site, x: Ref, table: Table) -> Out | None:
+    """A row of evenly spaced places is a slice, or a whole axis backward; None where it is neither."""
+    steps = {int(step) for step in table.places.diff()} if table.places.dim() == len(table.dims) == 1 else set[int]()
+    start, stop, n = int(table.places.flatten()[0]), int(table.places.flatten()[-1]), site.shape(x)[table.axis]
+    if len(steps) != 1 or table.grouped:
+        return None
+    (step,) = steps
+    if step > 0:
+        return sliced(site, x, table.axis, start, stop + 1, step)
+    return flipped(site, x, [table.axis]) if (step, start, stop) == (-1, n - 1, 0) else None
 
 
 def _joint_shape(tables: list[Tensor]) -> tuple[int, ...]:

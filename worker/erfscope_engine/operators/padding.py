@@ -25,6 +25,9 @@ def _open(span: Span, n: int) -> Span | None:
 
 def _reflected(span: Span, n: int) -> Span | None:
     lo, hi = span.lo, span.hi
+    if hi <= 0 or lo >= n:  # beyond the border: what is mirrored there alone
+        there = (1 - hi, 1 - lo) if hi <= 0 else (2 * n - 1 - hi, 2 * n - 1 - lo)
+        return Span(max(there[0], 0), min(there[1], n), span.why)
     if span.lo < 0:
         hi = max(hi, min(1 - span.lo, n))
     if span.hi > n:

@@ -202,8 +202,13 @@ def _scattered_on_constant(site: Site, part: Ref, dim: int, start: int, step: in
 def flip(site: Site) -> Out:
     """Axes in the other direction."""
     (ref,) = site.refs
+    return flipped(site, ref, site.arg("dims"))
+
+
+def flipped(site: Site, ref: Ref, dims: Sequence[int]) -> Out:
+    """An operand with these axes backward."""
     axes, seats, shape, links = list(site.frame(ref).axes), site.frame(ref).seats, site.shape(ref), list[Link]()
-    for k in {k % len(shape) for k in site.arg("dims")}:
+    for k in {k % len(shape) for k in dims}:
         if axes[k]:
             digit, seats, link = windowed(axes[k], seats, shape[k], _mirror(shape[k]))
             axes[k] = (digit,)

@@ -33,7 +33,7 @@ SHAPE_ONLY = {"zeros_like", "ones_like", "full_like", "empty_like", "rand_like",
               "new_zeros", "new_ones", "new_full", "new_empty", "new_empty_strided"}  # fmt: skip
 QUESTIONS = {"sym_size", "sym_numel", "sym_stride", "sym_storage_offset", "device", "is_contiguous", "dim", "layout",
              "is_strides_like_format", "is_non_overlapping_and_dense", "size", "stride", "numel"}  # fmt: skip
-
+INDEXED = {"index", "_unsafe_index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index_put"}
 
 COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 
@@ -70,6 +70,7 @@ class Recorder(TorchDispatchMode):
         if _is_composite(func):  # our own calls come from below autograd, where torch leaves them whole
             with self:
                 return func.decompose(*args, **kwargs)
+        args = self._by_places(func, args)
         now, now_kwargs = tree_map_only(Tensor, self._current, (args, kwargs))
         marked, marked_kwargs = tree_map_only(Tensor, self._mark, (now, now_kwargs))
         depends = any(isinstance(leaf, Ref) for leaf in tree_flatten((marked, marked_kwargs))[0])
@@ -88,6 +89,17 @@ class Recorder(TorchDispatchMode):
         if func.is_view:
             self.memory.note(func, args, kwargs, out)
         return out
+
+    def _by_places(self, func: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Constant masks that index as the places that they choose."""
+        if func.overloadpacket.__name__ not in INDEXED or not isinstance(args[1], list | tuple):
+            return args
+        places = list[Any]()
+        for index in args[1]:
+            is_mask = isinstance(index, Tensor) and index.dtype in (torch.bool, torch.uint8)
+            constant = is_mask and not isinstance(self._mark(self._current(index)), Ref)
+            places += self._current(index).nonzero(as_tuple=True) if constant else [index]
+        return (args[0], places, *args[2:])
 
     def _current(self, tensor: Tensor) -> Tensor:
         alias = self.memory.aliases.get(tensor)

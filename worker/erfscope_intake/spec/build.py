@@ -1,5 +1,7 @@
 """Builds the runnable network of a spec: modules, drawn weights and the order in which they run."""
 
+import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -38,17 +40,28 @@ def build_network(
         )
     checked = infer(architecture, options.shape)
     modules = [_place_module(step, checked, dtype, device) for step in checked.plan.steps]
-    drawing = Drawing(
-        tuple(
-            (step.name, module, _scheme(step.init, weights))
-            for step, module in zip(checked.plan.steps, modules, strict=True)
-        ),
-        seed,
-    )
-    drawing.draw(0)
+    schemes = [_scheme(step.init, weights) for step in checked.plan.steps]
+    made = _network(architecture.name, checked, modules, schemes, seed, dtype, device)
+    assert made.redraw is not None
+    made.redraw(0)
+    return made
+
+
+def _network(
+    name: str, checked: Checked, modules: Sequence[nn.Module], schemes: Sequence[InitOptions], seed: int,
+    dtype: torch.dtype, device: torch.device,
+) -> Network:  # fmt: skip
+    steps = checked.plan.steps
+    drawing = Drawing(tuple((step.name, *rest) for step, *rest in zip(steps, modules, schemes, strict=True)), seed)
+
+    def at(other: torch.dtype) -> Network:
+        """With the weights as they are now: they may have been drawn anew, or trained."""
+        copies = [copy.deepcopy(module).to(other) for module in modules]
+        return _network(name, checked, copies, schemes, seed, other, device)
+
     return Network(
-        name=architecture.name,
-        run=Execution(checked.plan.steps, tuple(modules), _last_uses(checked.plan.steps)),
+        name=name,
+        run=Execution(steps, tuple(modules), _last_uses(steps)),
         input_name=INPUT_NAME,
         input_shape=checked.input_shape,
         dtype=dtype,
@@ -58,7 +71,7 @@ def build_network(
         spread=drawing.spread,
         aliases=checked.plan.aliases,
         notes=drawing.notes,
-        at=lambda other: build_network(architecture, options, dtype=other, device=device, weights=weights, seed=seed),
+        at=at,
     )
 
 
