@@ -16,12 +16,15 @@ from erfscope_engine.operators.table import OPERATORS, is_pointwise
 from erfscope_engine.recording.tape import Call, Custom, Ref, Tape
 
 
-class OrderedNorms(TorchDispatchMode):
+class OrderedNorms(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Batch normalisations that go back get gradients in plain order, while open.
 
     Torch 2.14's kernel for CPUs reads the gradient of one sample as if in plain order where its strides only look so
     (channels last, with any stride of the batch), as behind a normalisation whose places become tokens.
     """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten.native_batch_norm_backward.default:

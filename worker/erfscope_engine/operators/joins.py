@@ -1,7 +1,7 @@
 """Operands that meet: broadcasting, element-wise work, cat and stack."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from math import prod
@@ -149,6 +149,34 @@ def row_of(seats: Sequence[Seat], axis: int, extent: int) -> tuple[Digit, Seat] 
     return None
 
 
+def _rows(seats: Sequence[Seats]) -> Iterator[tuple[Run, dict[int, Seat]]]:
+    """Parts side by side as digits along input axes, with their seats: phases along several, or a row along one."""
+    places = {axis: [each[axis].at for each in seats] for axis in seats[0]}
+    lags = {
+        axis: next(i for i, at in enumerate(row) if at != row[0]) for axis, row in places.items() if len({*row}) > 1
+    }
+    outer, run, moved = len(seats), list[Digit](), dict[int, Seat]()
+    for axis, lag in sorted(lags.items(), key=lambda each: -each[1]):
+        row, extent = places[axis], outer // lag
+        step = row[lag] - row[0]
+        if outer % lag or row != [row[0] + step * (i // lag % extent) for i in range(len(row))]:
+            break
+        run.append(Digit(extent, axis, step))
+        moved[axis] = seats[0][axis].fixed(run[-1], 0, 1)
+        outer = lag
+    if outer == 1:
+        yield tuple(run), moved
+    for axis in places:
+        if found := row_of([each[axis] for each in seats], axis, len(seats)):
+            yield (found[0],), {axis: found[1]}
+
+
+def _between(row: Digit, others: Sequence[Digit]) -> bool:
+    """Whether all of a row lies between two positions of the digits that run along its axis already (phases)."""
+    along = [abs(digit.stride) for digit in others if digit.axis == row.axis and digit.extent > 1]
+    return all(abs(row.stride) * row.extent <= stride for stride in along)
+
+
 Seams = tuple[int | None, int | None]
 
 
@@ -202,15 +230,18 @@ def stack(site: Site) -> Out:
     dim = site.arg("dim") % len(shape)
     live = [(k, part) for k, part in enumerate(parts) if isinstance(part, Ref)]
     axes, seats, links = broadcast(site, [part for _, part in live], (*shape[:dim], *shape[dim + 1 :]))
-    digit = Digit(shape[dim])
+    run: Run = (Digit(shape[dim]),)
     if len(live) == len(parts):
-        for axis in seats:
-            if row := row_of([site.frame(part).seats[axis] for _, part in live], axis, shape[dim]):
-                digit, seats = row[0], {**seats, axis: row[1]}
+        others = [digit for run in axes for digit in run]
+        for found, moved in _rows([site.frame(part).seats for _, part in live]):
+            if all(_between(digit, others) for digit in found):
+                run, seats = found, seats | moved
                 break
     for (k, _), each in zip(live, links, strict=True):
-        each.append(Link((), (), only=(digit, k)))
-    frame = Frame((*axes[:dim], (digit,), *axes[dim:]), seats)
+        each += [
+            Link((), (), only=(digit, span.lo)) for digit, span in zip(run, split(run, Span(k, k + 1)), strict=True)
+        ]
+    frame = Frame((*axes[:dim], run, *axes[dim:]), seats)
     return out(frame, *((part, each) for (_, part), each in zip(live, links, strict=True)))
 
 

@@ -20,6 +20,7 @@ from erfscope_engine.operators.site import Out, Site, out
 from erfscope_engine.operators.table import operator, stepped, varied
 from erfscope_engine.operators.windows import spatial
 
+aten = torch.ops.aten
 HALF = Fraction(1, 2)
 NEAREST = [f"upsample_nearest{k}d" for k in (1, 2, 3)] + [f"_upsample_nearest_exact{k}d" for k in (1, 2, 3)]
 SMOOTH = ["upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d", "upsample_bicubic2d"]
@@ -33,7 +34,7 @@ def resize(site: Site) -> Out:
     windows = []
     for k, (n, m) in enumerate(zip(site.shape(ref)[-rank:], site.out_shape()[-rank:], strict=True)):
         scale = _scale(site, k, rank, n, m)
-        windows.append(_resized(site, scale, n) if scale else None)
+        windows.append(_resized(site, scale, _factor(site, k, rank), n, m) if scale else None)
     axes, seats, links = spatial(site, ref, windows)
     return out(Frame(tuple(axes), seats), (ref, links))
 
@@ -42,29 +43,43 @@ def _scale(site: Site, k: int, rank: int, n: int, m: int) -> Fraction:
     """Input samples per output sample along one axis."""
     if site.option("align_corners", False):
         return Fraction(n - 1, m - 1) if m > 1 else Fraction(0)
-    names = ["scales"] if rank == 1 else ["scales_d", "scales_h", "scales_w"][-rank:]
-    factors = site.option("scale_factors")
-    factor = factors[k] if factors else site.option(names[k])
+    factor = _factor(site, k, rank)
     return 1 / Fraction(factor).limit_denominator(10**6) if factor else Fraction(n, m)
 
 
-def _resized(site: Site, scale: Fraction, n: int) -> Window:
+def _factor(site: Site, k: int, rank: int) -> float | None:
+    """The factor that was given along one axis."""
+    names = ["scales"] if rank == 1 else ["scales_d", "scales_h", "scales_w"][-rank:]
+    factors = site.option("scale_factors")
+    found: float | None = factors[k] if factors else site.option(names[k])
+    return found
+
+
+def _resized(site: Site, scale: Fraction, factor: float | None, n: int, m: int) -> Window:
     align = bool(site.option("align_corners", False))
     if "nearest" in site.name:
         shift = HALF if "exact" in site.name else Fraction(0)
         middle = (scale - 1) / 2
-        return Window(scale, middle, _nearest(scale, shift))
+        return Window(scale, middle, _nearest(scale, shift, _places(site.name, factor, n, m)))
     taps = 2 if "cubic" in site.name else 1
     return Window(
         scale, Fraction(0) if align else (scale - 1) / 2, _around(scale, taps, Fraction(0) if align else HALF)
     )
 
 
-def _nearest(scale: Fraction, shift: Fraction) -> Look:
-    def look(span: Span) -> Span:
-        return Span(floor((span.lo + shift) * scale), floor((span.hi - 1 + shift) * scale) + 1, span.why)
+def _places(name: str, factor: float | None, n: int, m: int) -> list[int]:
+    """Which sample torch takes for each output: it multiplies in float32, and 11 · 24 / 22 may come out below 12."""
+    one = aten._upsample_nearest_exact1d if "exact" in name else aten.upsample_nearest1d
+    with torch.no_grad():
+        taken = one(torch.arange(n, dtype=torch.float32)[None, None], [m], factor)
+    return [int(place) for place in taken.flatten()]
 
-    return look
+
+def _nearest(scale: Fraction, shift: Fraction, places: Sequence[int]) -> Look:
+    def place(o: int) -> int:
+        return places[o] if 0 <= o < len(places) else floor((o + shift) * scale)
+
+    return lambda span: Span(place(span.lo), place(span.hi - 1) + 1, span.why)
 
 
 def _around(scale: Fraction, taps: int, shift: Fraction) -> Look:

@@ -30,7 +30,7 @@ def functions_seen(seen: Seen) -> Iterator[None]:
         stops = entered.pop(cls)
         return lambda *args: _started(seen, cls, found, args, stops)
 
-    FunctionMeta.__getattribute__ = look_up
+    FunctionMeta.__getattribute__ = look_up  # type: ignore[method-assign,assignment]
     try:
         yield
     finally:

@@ -52,7 +52,9 @@ def _network(
     dtype: torch.dtype, device: torch.device,
 ) -> Network:  # fmt: skip
     steps = checked.plan.steps
-    drawing = Drawing(tuple((step.name, *rest) for step, *rest in zip(steps, modules, schemes, strict=True)), seed)
+    drawing = Drawing(
+        tuple((step.name, module, scheme) for step, module, scheme in zip(steps, modules, schemes, strict=True)), seed
+    )
 
     def at(other: torch.dtype) -> Network:
         """With the weights as they are now: they may have been drawn anew, or trained."""
