@@ -68,6 +68,7 @@ class BlobWriter:
         self._limit = limit
         self._size = 0
         self._hash = hashlib.sha256()
+        self._sealed = False
         self._temporary = store.temporary / secrets.token_hex(16)
         with on_disk():
             self._file: BinaryIO = self._temporary.open("xb")
@@ -86,13 +87,21 @@ class BlobWriter:
         with on_disk():
             self._file.flush()
 
-    def commit(self) -> Blob:
-        """Make it durable and visible under its name; an equal file that is there is made young again."""
-        blob = Blob(self._hash.hexdigest(), self._size)
+    def seal(self) -> None:
+        """All is written: make it durable and close it, so that many may wait for `commit`."""
+        if self._sealed:
+            return
         with on_disk():
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
+        self._sealed = True
+
+    def commit(self) -> Blob:
+        """Make it durable and visible under its name; an equal file that is there is made young again."""
+        blob = Blob(self._hash.hexdigest(), self._size)
+        self.seal()
+        with on_disk():
             self._store.publish(self._temporary, blob.sha256)
         return blob
 
