@@ -14,12 +14,14 @@ torch.nn.Module                        exported to ONNX here (needs torch and `i
 import io
 import json
 import re
+import shutil
 import sys
+import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import Any, BinaryIO, TypeAlias
 
 from pydantic import ValidationError
@@ -46,14 +48,12 @@ class Prepared:
     """A model ready to travel: as bytes beside the request, or as a reference inside it.
 
     `data` are the files beside it that hold its weights, each under the name by which the model names it.
-    `folder` is a temporary one that lives as long as this, where an export has written both.
     """
 
     content: Content | None
     ref: ModelRef | None
     name: str
     data: tuple[Content, ...] = ()
-    folder: "TemporaryDirectory[str] | None" = None
 
     @property
     def sha256(self) -> str:
@@ -126,16 +126,21 @@ def _data(source: bytes | Path) -> tuple[Content, ...]:
 
 
 def _from_module(module: Any, input_shape: Sequence[int] | None) -> Prepared:
-    """A large one is written to a temporary folder, its weights beside it."""
+    """A large one is written to a temporary folder, its weights beside it, which goes with what is returned."""
     from erfscope._export import export, export_to, is_large
 
     name = f"{type(module).__name__}.onnx"
     if not is_large(module):
         return _sent(Content(export(module, input_shape), name))
-    folder = TemporaryDirectory(prefix="erfscope-")
-    path = Path(folder.name) / "model.onnx"
-    export_to(module, input_shape, path)
-    return replace(_sent(Content(path, name)), folder=folder)
+    folder = Path(mkdtemp(prefix="erfscope-"))
+    try:
+        export_to(module, input_shape, folder / "model.onnx")
+        prepared = _sent(Content(folder / "model.onnx", name))
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+    weakref.finalize(prepared, shutil.rmtree, folder, ignore_errors=True)
+    return prepared
 
 
 def _from_spec(architecture: Architecture, name: str = "architecture") -> Prepared:
