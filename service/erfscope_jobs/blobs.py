@@ -122,6 +122,19 @@ def named(sha256: str) -> str:
     return f"{sha256[:2]}/{sha256}"
 
 
+def renewed(place: Path, written: Path) -> bool:
+    """Whether a file of that name is there: it is young again then, and the new one is removed.
+
+    It is not replaced: a jailed child may read the file that it was given, not another one under the same name.
+    """
+    try:
+        os.utime(place)
+    except FileNotFoundError:
+        return False
+    written.unlink()
+    return True
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename durable."""
     descriptor = os.open(folder, os.O_RDONLY)
@@ -151,9 +164,11 @@ class BlobStore:
             return writer.commit()
 
     def publish(self, written: Path, sha256: str) -> None:
-        """Give a file that is written and fsynced its name, durably."""
+        """Give a file that is written and fsynced its name, durably; one that is there stays, and is young again."""
         place = self.place(sha256)
         place.parent.mkdir(exist_ok=True)
+        if renewed(place, written):
+            return
         written.replace(place)
         sync_folder(place.parent)
 

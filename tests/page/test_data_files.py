@@ -1,16 +1,19 @@
 """A model with its weights in other files, on the page: dropped together, one after the other, and as a folder."""
 
 import base64
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
 from playwright.sync_api import Page, expect
 from tests.house.conftest import House
 from tests.page.test_page import finished, job_of
+from torch import nn
 
 import erfscope
 
@@ -48,9 +51,9 @@ def weights(folder: Path) -> list[Path]:
     return sorted(file for file in folder.iterdir() if file.is_file() and file.suffix != ".onnx")
 
 
-def measure(page: Page) -> str:
+def measure(page: Page, layers: int = 8) -> str:
     """The id of the job, once its map is drawn."""
-    expect(page.locator("#file-hint")).to_contain_text("8 layers, input 3 × 32 × 32")
+    expect(page.locator("#file-hint")).to_contain_text(f"{layers} layers, input 3 × 32 × 32")
     page.get_by_label("Samples", exact=True).fill("3")
     page.get_by_role("button", name="Measure").click()
     finished(page)
@@ -67,6 +70,22 @@ def test_a_model_dropped_with_its_weights_is_measured(visit: Visit, house: House
         alone = client.run(folder / "one.onnx", inputs=3)
         assert dropped.array().tobytes() == alone.array().tobytes()
         assert dropped.data.provenance.model_sha256 != alone.data.provenance.model_sha256
+
+
+def test_the_two_files_of_today_s_exporter(visit: Visit, house: House, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    layers = nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 4, 3, padding=1), nn.ReLU()
+    network, image = nn.Sequential(*layers).eval(), torch.zeros(1, 3, 32, 32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own
+        torch.onnx.export(network, (image,), str(tmp_path / "net.onnx"), verbose=False)
+        torch.onnx.export(network, (image,), str(tmp_path / "one.onnx"), verbose=False, external_data=False)
+    page = visit()
+    drop(page, [tmp_path / "net.onnx", tmp_path / "net.onnx.data"])
+    job = measure(page, layers=4)
+    with erfscope.Client(house.url) as client:
+        alone = client.run(tmp_path / "one.onnx", inputs=3)
+        assert client.job(job).result().array().tobytes() == alone.array().tobytes()
 
 
 def test_missing_weights_are_named_and_may_follow(visit: Visit, folder: Path) -> None:
