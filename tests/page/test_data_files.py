@@ -24,6 +24,7 @@ Visit = Callable[..., Page]
 def folder(tmp_path: Path, onnx_file: Path) -> Path:
     """`net.onnx` with each weight in a file of its own, and `one.onnx` with the same weights inside."""
     model = onnx.load(onnx_file)
+    model.producer_name = "beside"  # another file: a stored one keeps the name that it first came under
     onnx.save(model, tmp_path / "one.onnx")
     onnx.save_model(
         model, tmp_path / "net.onnx", save_as_external_data=True, all_tensors_to_one_file=False, size_threshold=0
