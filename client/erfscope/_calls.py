@@ -1,6 +1,8 @@
 """Each call of the service as data: what is sent, and how the answer is read. No network here."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import hashlib
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from erfscope._errors import APIError, from_problem, refuse
 from erfscope.contract.advice import AdviceJob, AdviceRequest
+from erfscope.contract.data_files import sha256_of
 from erfscope.contract.job import Health, Job, JobPage, StoredFile, StoredModel
 from erfscope.contract.problem import KINDS, Problem
 from erfscope.contract.request import ErfRequest
@@ -36,6 +39,11 @@ class Content:
         """Bytes."""
         return self.source.stat().st_size if isinstance(self.source, Path) else len(self.source)
 
+    @property
+    def sha256(self) -> str:
+        """Of the bytes."""
+        return sha256_of(self.source) if isinstance(self.source, Path) else hashlib.sha256(self.source).hexdigest()
+
     def chunks(self) -> Iterator[bytes]:
         """The bytes, a megabyte at a time."""
         with self.source.open("rb") if isinstance(self.source, Path) else BytesIO(self.source) as file:
@@ -56,32 +64,17 @@ class Call(Generic[T]):
     patience: float = 0.0  # seconds by which the answer may be late on purpose (long polls)
 
 
-def submit(request: ErfRequest, model: Content | None, key: str) -> Call[Job]:
-    """POST /erf: JSON, or multipart where the model's bytes travel along."""
+def submit(request: ErfRequest, model: Content | None, key: str, data: Sequence[Content] = ()) -> Call[Job]:
+    """POST /erf: JSON, or multipart where the model's bytes travel along, and those of the files beside it."""
     text = request.model_dump_json(exclude_unset=True, by_alias=True).encode()
     headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
     if model is None:
         return Call("POST", "/erf", _model(Job), headers=headers, body=text)
     # The boundary follows the key, so that a repeated submit has the same bytes as the first.
     boundary = f"erfscope-{key}"
-    head = b"".join(
-        (
-            _part(boundary, 'name="request"', "application/json"),
-            text,
-            b"\r\n",
-            _part(boundary, f'name="model"; filename="{_token(model.name)}"', "application/octet-stream"),
-        )
-    )
-    tail = f"\r\n--{boundary}--\r\n".encode()
-
-    def body() -> Iterator[bytes]:
-        yield head
-        yield from model.chunks()
-        yield tail
-
-    headers["Content-Type"] = f"multipart/form-data; boundary={boundary}"
-    headers["Content-Length"] = str(len(head) + model.size + len(tail))
-    return Call("POST", "/erf", _model(Job), headers=headers, body=body)
+    request_part = _part(boundary, 'name="request"', "application/json") + text + b"\r\n"
+    form = _form(boundary, [request_part, *_file_parts(boundary, model, data)])
+    return Call("POST", "/erf", _model(Job), headers=headers | form["headers"], body=form["body"])
 
 
 def job(id: str, wait: float = 0.0) -> Call[Job]:
@@ -164,9 +157,11 @@ def cancel_series(id: str) -> Call[Series]:
     return Call("DELETE", _series_path(id), _model(Series))
 
 
-def upload_model(model: Content) -> Call[StoredModel]:
-    """POST /models."""
-    return Call("POST", "/models", _model(StoredModel), **_upload(model))
+def upload_model(model: Content, data: Sequence[Content] = ()) -> Call[StoredModel]:
+    """POST /models: the file as it is, or multipart where files lie beside it."""
+    boundary = f"erfscope-{uuid.uuid4().hex}"
+    form = _form(boundary, _file_parts(boundary, model, data)) if data else _upload(model)
+    return Call("POST", "/models", _model(StoredModel), **form)
 
 
 def model(sha256: str) -> Call[StoredModel]:
@@ -240,6 +235,26 @@ def _upload(content: Content) -> dict[str, Any]:
         "Content-Disposition": f'attachment; filename="{name}"',
     }
     return {"headers": headers, "body": content.chunks}
+
+
+def _file_parts(boundary: str, model: Content, data: Sequence[Content]) -> Iterator[bytes | Content]:
+    """A model and the files beside it as parts of a form."""
+    for field_name, content in (("model", model), *(("data", one) for one in data)):
+        named = f'name="{field_name}"; filename="{_token(content.name)}"'
+        yield from (_part(boundary, named, "application/octet-stream"), content, b"\r\n")
+
+
+def _form(boundary: str, parts: Iterable[bytes | Content]) -> dict[str, Any]:
+    """Headers and body of a form, streamed; `parts` are what stands between the boundary's last line and the begin."""
+    pieces = [*parts, f"--{boundary}--\r\n".encode()]
+    size = sum(piece.size if isinstance(piece, Content) else len(piece) for piece in pieces)
+
+    def body() -> Iterator[bytes]:
+        for piece in pieces:
+            yield from piece.chunks() if isinstance(piece, Content) else [piece]
+
+    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}", "Content-Length": str(size)}
+    return {"headers": headers, "body": body}
 
 
 def _part(boundary: str, disposition: str, media_type: str) -> bytes:

@@ -1,19 +1,48 @@
-"""torch.nn.Module → ONNX bytes; the only place of the SDK that needs torch (the caller has it)."""
+"""torch.nn.Module → ONNX, in memory or in files; the only place of the SDK that needs torch (the caller has it)."""
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from erfscope._errors import refuse
+from erfscope._split import split
 
 if TYPE_CHECKING:
     import torch
 
 
+Target = Callable[[], io.BytesIO | str]  # where the next attempt writes to
+LARGE = 256 << 20  # bytes of weights above which they are written beside the model: a message holds 2 GiB at most
+
+
+def is_large(module: "torch.nn.Module") -> bool:
+    """Whether the weights of a module are to be written beside the model."""
+    tensors = (*module.parameters(), *module.buffers())
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors) > LARGE
+
+
 def export(module: "torch.nn.Module", input_shape: Sequence[int] | None) -> bytes:
     """The module in evaluation mode, traced at [1, *input_shape]; its own mode is restored afterwards."""
+    buffers: list[io.BytesIO] = []
+
+    def target() -> io.BytesIO:
+        buffers.append(io.BytesIO())
+        return buffers[-1]
+
+    _export(module, input_shape, target)
+    return buffers[-1].getvalue()
+
+
+def export_to(module: "torch.nn.Module", input_shape: Sequence[int] | None, path: Path) -> None:
+    """Like `export`, into a file, with the weights in files beside it."""
+    _export(module, input_shape, lambda: str(path))
+    split(path)
+
+
+def _export(module: "torch.nn.Module", input_shape: Sequence[int] | None, target: Target) -> None:
     import torch
 
     if not input_shape:
@@ -26,7 +55,7 @@ def export(module: "torch.nn.Module", input_shape: Sequence[int] | None) -> byte
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
-        return _write(torch, module, sample)
+        _write(torch, module, sample, target)
     except Exception as error:  # the exporters raise whatever the user's forward raises
         raise refuse(
             "unsupported-model",
@@ -38,23 +67,23 @@ def export(module: "torch.nn.Module", input_shape: Sequence[int] | None) -> byte
             part.training = mode
 
 
-def _write(torch: Any, module: "torch.nn.Module", sample: "torch.Tensor") -> bytes:
+def _write(torch: Any, module: "torch.nn.Module", sample: "torch.Tensor", target: Target) -> None:
     # The tracing exporter comes first: it names nodes by module path (/layer4/Add), which is what people ask
     # for, and needs no further package. The dynamo one (onnxscript) is for modules that cannot be traced.
     try:
-        return _export_once(torch, module, sample, dynamo=False)
+        _export_once(torch, module, sample, target(), dynamo=False)
     except Exception as first:
         if find_spec("onnxscript") is None:
             raise
         try:
-            return _export_once(torch, module, sample, dynamo=True)
+            _export_once(torch, module, sample, target(), dynamo=True)
         except Exception:
             raise first from None  # it speaks of the module's own code, the other of the exporter's
 
 
-def _export_once(torch: Any, module: "torch.nn.Module", sample: "torch.Tensor", *, dynamo: bool) -> bytes:
-    buffer = io.BytesIO()
+def _export_once(
+    torch: Any, module: "torch.nn.Module", sample: "torch.Tensor", file: io.BytesIO | str, *, dynamo: bool
+) -> None:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the exporter's own deprecations are not the caller's
-        torch.onnx.export(module, (sample,), buffer, dynamo=dynamo, input_names=["input"], verbose=False)
-    return buffer.getvalue()
+        torch.onnx.export(module, (sample,), file, dynamo=dynamo, input_names=["input"], verbose=False)

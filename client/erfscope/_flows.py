@@ -30,7 +30,7 @@ def submit(
     asked = build(request, fields, stored)
     prepared = _model_of(model, asked)
     whole = with_model(asked, prepared.ref)
-    call = _calls.submit(whole, prepared.content, key)
+    call = _calls.submit(whole, prepared.content, key, prepared.data)
     return (yield from exchange(call, settings))
 
 
@@ -76,7 +76,7 @@ def upload_file(settings: Settings, file: File) -> Flow[StoredFile]:
 def stored(settings: Settings, prepared: Prepared) -> Flow[ModelRef]:
     """How a request names the model: a file is stored first."""
     if prepared.content is not None:
-        model = yield from exchange(_calls.upload_model(prepared.content), settings)
+        model = yield from exchange(_calls.upload_model(prepared.content, prepared.data), settings)
         return ModelRef(sha256=model.sha256)
     assert prepared.ref is not None  # a model is bytes or a reference
     return prepared.ref
@@ -86,7 +86,7 @@ def upload_model(settings: Settings, model: Model, input_shape: Sequence[int] | 
     """POST /models; a model that the service has already is looked up instead."""
     prepared = prepare(model, input_shape)
     if prepared.content is not None:
-        return (yield from exchange(_calls.upload_model(prepared.content), settings))
+        return (yield from exchange(_calls.upload_model(prepared.content, prepared.data), settings))
     if prepared.ref is not None and prepared.ref.sha256 is not None:
         return (yield from exchange(_calls.model(prepared.ref.sha256), settings))
     raise refuse("unsupported-media-type", "the service stores ONNX models; a spec is sent with each request")

@@ -1,7 +1,8 @@
 """What may be submitted as a model, and how each kind travels.
 
 =====================================  =================================================
-`"net.onnx"`, Path, bytes, open file   ONNX; sent with the request
+`"net.onnx"`, Path, bytes, open file   ONNX; sent with the request, and so are files beside a path that
+                                       hold its weights (`net.onnx.data`)
 `"spec.json"`, dict, Architecture      an architecture spec; sent inside the request
 `"preset:NAME"`                        a spec that ships with erfscope
 64 hexadecimal digits, ModelRef,       a model that the service already has
@@ -13,11 +14,14 @@ torch.nn.Module                        exported to ONNX here (needs torch and `i
 import io
 import json
 import re
+import shutil
 import sys
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, BinaryIO, TypeAlias
 
 from pydantic import ValidationError
@@ -25,7 +29,9 @@ from pydantic import ValidationError
 from erfscope._calls import Content
 from erfscope._errors import from_problem, refuse, refuse_invalid
 from erfscope.contract.architecture import Architecture
+from erfscope.contract.data_files import identity, missing
 from erfscope.contract.job import StoredModel
+from erfscope.contract.named_files import data_beside, names_in
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import ModelRef
 
@@ -39,20 +45,32 @@ PRESET = "preset:"
 
 @dataclass(frozen=True)
 class Prepared:
-    """A model ready to travel: as bytes beside the request, or as a reference inside it."""
+    """A model ready to travel: as bytes beside the request, or as a reference inside it.
+
+    `data` are the files beside it that hold its weights, each under the name by which the model names it.
+    """
 
     content: Content | None
     ref: ModelRef | None
     name: str
+    data: tuple[Content, ...] = ()
+
+    @property
+    def sha256(self) -> str:
+        """Of the bytes that travel, those of `data` with them: the name that a service gives them."""
+        assert self.content is not None  # what is a reference has a name already
+        return identity(self.content.sha256, {one.name: one.sha256 for one in self.data})
+
+    @property
+    def data_paths(self) -> dict[str, Path]:
+        """The files beside a model that is a file, by name."""
+        return {one.name: one.source for one in self.data if isinstance(one.source, Path)}
 
 
 def prepare(model: Model, input_shape: Sequence[int] | None = None) -> Prepared:
     """Look at what was given; raises an `erfscope.ErfscopeError` that says what would do."""
     if (torch := sys.modules.get("torch")) is not None and isinstance(model, torch.nn.Module):
-        from erfscope._export import export
-
-        name = type(model).__name__
-        return _sent(Content(export(model, input_shape), f"{name}.onnx"))
+        return _from_module(model, input_shape)
     for kinds, reader in _READERS:
         if isinstance(model, kinds):
             return reader(model)
@@ -91,7 +109,38 @@ def parse_spec(spec: Any, name: str = "the spec") -> Architecture:
 
 
 def _sent(content: Content) -> Prepared:
-    return Prepared(content, None, content.name)
+    """An ONNX file, with the files that it names."""
+    try:
+        data = _data(content.source)
+    except ProblemError as error:
+        raise from_problem(error.problem) from None
+    return Prepared(content, None, content.name, data)
+
+
+def _data(source: bytes | Path) -> tuple[Content, ...]:
+    if isinstance(source, Path):
+        return tuple(Content(path, name) for name, path in data_beside(source).items())
+    if names := names_in(source):
+        raise missing(names, "at hand where the model is given as bytes", "give the path of its file")
+    return ()
+
+
+def _from_module(module: Any, input_shape: Sequence[int] | None) -> Prepared:
+    """A large one is written to a temporary folder, its weights beside it, which goes with what is returned."""
+    from erfscope._export import export, export_to, is_large
+
+    name = f"{type(module).__name__}.onnx"
+    if not is_large(module):
+        return _sent(Content(export(module, input_shape), name))
+    folder = Path(mkdtemp(prefix="erfscope-"))
+    try:
+        export_to(module, input_shape, folder / "model.onnx")
+        prepared = _sent(Content(folder / "model.onnx", name))
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+    weakref.finalize(prepared, shutil.rmtree, folder, ignore_errors=True)
+    return prepared
 
 
 def _from_spec(architecture: Architecture, name: str = "architecture") -> Prepared:

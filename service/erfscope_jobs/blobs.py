@@ -68,6 +68,7 @@ class BlobWriter:
         self._limit = limit
         self._size = 0
         self._hash = hashlib.sha256()
+        self._sealed = False
         self._temporary = store.temporary / secrets.token_hex(16)
         with on_disk():
             self._file: BinaryIO = self._temporary.open("xb")
@@ -86,13 +87,21 @@ class BlobWriter:
         with on_disk():
             self._file.flush()
 
-    def commit(self) -> Blob:
-        """Make it durable and visible under its name; an equal file that is there is made young again."""
-        blob = Blob(self._hash.hexdigest(), self._size)
+    def seal(self) -> None:
+        """All is written: make it durable and close it, so that many may wait for `commit`."""
+        if self._sealed:
+            return
         with on_disk():
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
+        self._sealed = True
+
+    def commit(self) -> Blob:
+        """Make it durable and visible under its name; an equal file that is there is made young again."""
+        blob = Blob(self._hash.hexdigest(), self._size)
+        self.seal()
+        with on_disk():
             self._store.publish(self._temporary, blob.sha256)
         return blob
 
@@ -111,6 +120,19 @@ def named(sha256: str) -> str:
     if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
         raise ProblemError("not-found", "No file has that name; names are 64 lower-case hexadecimal digits.")
     return f"{sha256[:2]}/{sha256}"
+
+
+def renewed(place: Path, written: Path) -> bool:
+    """Whether a file of that name is there: it is young again then, and the new one is removed.
+
+    It is not replaced: a jailed child may read the file that it was given, not another one under the same name.
+    """
+    try:
+        os.utime(place)
+    except FileNotFoundError:
+        return False
+    written.unlink()
+    return True
 
 
 def sync_folder(folder: Path) -> None:
@@ -142,9 +164,11 @@ class BlobStore:
             return writer.commit()
 
     def publish(self, written: Path, sha256: str) -> None:
-        """Give a file that is written and fsynced its name, durably."""
+        """Give a file that is written and fsynced its name, durably; one that is there stays, and is young again."""
         place = self.place(sha256)
         place.parent.mkdir(exist_ok=True)
+        if renewed(place, written):
+            return
         written.replace(place)
         sync_folder(place.parent)
 

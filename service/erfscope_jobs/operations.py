@@ -147,6 +147,8 @@ class Operations:
             "size": upload.size,
             "name": upload.name,
             "job": upload.job,
+            "blobs": list(upload.blobs),
+            "parts": canonical(upload.parts["parts"]).decode() if upload.parts else None,
             "ttl": self.ttl,
         }
         return scripted("put_upload", self.space, named, self._upload(upload.tenant, upload.kind, upload.sha256))

@@ -147,7 +147,11 @@ class Event:
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that a tenant stored; `job` inspects it."""
+    """A file that a tenant stored; `job` inspects it.
+
+    A model with files beside it is one upload: `sha256` is the name of all of them together, `onnx` that of the ONNX
+    file's bytes, and `data` has those of the files beside it by the name that the model gives them.
+    """
 
     tenant: str
     kind: str
@@ -156,6 +160,23 @@ class Upload:
     name: str
     job: str | None = None
     created_at: datetime | None = None
+    onnx: str | None = None
+    data: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def blobs(self) -> tuple[str, ...]:
+        """What it is stored as."""
+        return (self.onnx or self.sha256, *self.data.values())
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """For a job's payload: the blobs of a model with files beside it; empty for one file."""
+        return {"parts": {"model": self.onnx, "data": dict(self.data)}} if self.data else {}
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """What a job that reads it must keep: its blobs, and the upload itself."""
+        return tuple(dict.fromkeys((*self.blobs, self.sha256)))
 
 
 @dataclass(frozen=True)

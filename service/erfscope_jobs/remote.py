@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from erfscope.contract.problem import ProblemError
-from erfscope_jobs.blobs import ROOM, WORDS, BlobStore, named, no_space, on_disk
+from erfscope_jobs.blobs import ROOM, WORDS, BlobStore, named, no_space, on_disk, renewed
 from erfscope_jobs.settings import Settings
 
 # Stores where an object is there whole or not at all; in others it is written aside and moved.
@@ -106,7 +106,8 @@ class RemoteStore(BlobStore):
         """Into the cache; the least lately used go when it is full."""
         place = self.place(sha256)
         place.parent.mkdir(exist_ok=True)
-        written.replace(place)
+        if not renewed(place, written):
+            written.replace(place)
         self._evict()
 
     def _evict(self) -> None:

@@ -105,6 +105,7 @@ def upload(tenant: str, kind: str, sha256: str, flat: Flat) -> Upload | None:
     if not field:
         return None
     job = field.get("job")
+    parts = json.loads(field.get("parts") or "{}")
     return Upload(
         tenant=tenant,
         kind=kind,
@@ -113,6 +114,8 @@ def upload(tenant: str, kind: str, sha256: str, flat: Flat) -> Upload | None:
         name=field["name"].decode(),
         job=job.decode() if job else None,
         created_at=moment(field["created"]),
+        onnx=parts.get("model"),
+        data=parts.get("data", {}),
     )
 
 

@@ -66,6 +66,9 @@ class Settings(BaseSettings):
         0.7, gt=0, le=1, description="Share of Redis' maxmemory above which new work gets 503."
     )
     max_model_bytes: int = Field(512 * MIB, ge=1, description="Of an uploaded ONNX file.")
+    max_data_bytes: int = Field(
+        4096 * MIB, ge=0, description="Of the files beside an uploaded ONNX file, all together; 0 takes none."
+    )
     max_file_bytes: int = Field(256 * MIB, ge=1, description="Of an uploaded image file or archive.")
     max_json_bytes: int = Field(MIB, ge=1, description="Of a JSON body or part.")
     max_result_bytes: int = Field(4 * MIB, ge=1, description="Of a result's JSON, and of its default picture.")

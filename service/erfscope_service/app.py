@@ -28,8 +28,9 @@ from erfscope_service.schemas.endpoints import router as schemas
 from erfscope_service.series.endpoints import router as series
 from erfscope_service.services import lifespan
 from erfscope_service.settings import ServiceSettings
+from erfscope_service.upload.multipart import MAX_PARTS, MULTIPART
 
-MULTIPART_OVERHEAD = 64 * 1024  # boundaries and part headers around the two parts
+MULTIPART_OVERHEAD = MAX_PARTS * 1024  # boundaries and part headers
 
 
 def create_app(settings: ServiceSettings) -> FastAPI:
@@ -78,9 +79,10 @@ def edge(settings: ServiceSettings, meters: Meters) -> list[Middleware]:
 
 def body_limits(settings: ServiceSettings) -> Mapping[tuple[str, str], int]:
     """Bytes by (path, media type); everything else has the limit of JSON."""
-    form = settings.max_model_bytes + settings.max_json_bytes + MULTIPART_OVERHEAD
+    files = settings.max_model_bytes + settings.max_data_bytes + MULTIPART_OVERHEAD
     return {
-        ("/erf", "multipart/form-data"): form,
+        ("/erf", MULTIPART): files + settings.max_json_bytes,
+        ("/models", MULTIPART): files,
         ("/models", "*"): settings.max_model_bytes,
         ("/files", "*"): settings.max_file_bytes,
     }

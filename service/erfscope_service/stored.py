@@ -3,9 +3,16 @@
 from erfscope.contract.problem import FieldError, ProblemError
 from erfscope_jobs.records import Upload
 from erfscope_service.services import Services
+from erfscope_service.upload.form import StoredFiles
 
 FILE, MODEL = "file", "model"
 _ROUTES = {FILE: "/files", MODEL: "/models"}
+
+
+def uploaded(tenant: str, stored: StoredFiles, name: str) -> Upload:
+    """A model that has just come in as the tenant's; without a name it is called by its sha256."""
+    label = name or f"{stored.sha256[:12]}.onnx"
+    return Upload(tenant, MODEL, stored.sha256, stored.size, label, onnx=stored.onnx.sha256, data=stored.hashes)
 
 
 async def require(services: Services, tenant: str, kind: str, sha256: str, at: str) -> Upload:

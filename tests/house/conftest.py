@@ -88,8 +88,9 @@ class House:
 
     def children(self) -> set[int]:
         """The processes that run a job now: what the zygote has forked."""
-        zygotes = {pid for pid in self.family() if b"erfscope_worker.zygote" in command_of(pid)}
-        return {pid for pid, parent in processes().items() if parent in zygotes and pid not in zygotes}
+        tree = processes()
+        alike = {pid for pid in self.family() if b"erfscope_worker.zygote" in command_of(pid)}  # a fork's is the same
+        return {pid for pid, parent in tree.items() if parent in alike}
 
 
 def command_of(pid: int) -> bytes:

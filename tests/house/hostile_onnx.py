@@ -191,7 +191,7 @@ FILES: dict[str, Hostile] = {
     "pickle": Hostile(lambda: pickle.dumps({"state_dict": [1.0] * 100}), INVALID),
     "zip (.pt)": Hostile(lambda: b"PK\x03\x04" + bytes(500), INVALID),
     "truncated": Hostile(lambda: convolution().SerializeToString()[:-40], INVALID),
-    "external, relative": Hostile(lambda: external("weights.bin"), ("external-data",), ("'w'",)),
+    "external, relative": Hostile(lambda: external("weights.bin"), ("external-data",), ("'weights.bin'",)),
     "external, absolute": Hostile(lambda: external("/etc/hostname"), ("external-data",)),
     "external, above": Hostile(lambda: external("../../etc/hostname"), ("external-data",)),
     "function calls itself": Hostile(lambda: functions({"F": ["F"]}), ("unsupported-model",), seconds=2),

@@ -138,7 +138,7 @@ def test_nginx_waits_longer_and_takes_more_than_the_service() -> None:
     assert seconds["client_header_timeout"] <= 30
     assert int(nginx_value("client_body_timeout").removesuffix("s")) <= 30
     body = int(nginx_value("client_max_body_size").removesuffix("m")) << 20
-    assert body > settings.max_model_bytes + settings.max_json_bytes
+    assert body > settings.max_model_bytes + settings.max_data_bytes + settings.max_json_bytes
     assert nginx_value("proxy_buffering") == nginx_value("proxy_request_buffering") == "off"
     assert "non_idempotent" not in NGINX
 

@@ -1,5 +1,6 @@
 """Files named by their content: whole or not there, whatever happens."""
 
+import contextlib
 import hashlib
 import os
 import subprocess
@@ -63,6 +64,27 @@ def test_same_content_twice_is_one_file_and_young_again(store: BlobStore) -> Non
     assert store.put(b"same") == first
     assert list(store.older_than(60)) == []
     assert len(files(store)) == 1
+
+
+def test_a_file_that_is_there_is_not_replaced(store: BlobStore) -> None:
+    """A jailed child that reads it may read that file, by its inode, and no other of the same name."""
+    before = store.path(store.put(b"read meanwhile").sha256).stat()
+    after = store.path(store.put(b"read meanwhile").sha256).stat()
+    assert (after.st_ino, after.st_dev) == (before.st_ino, before.st_dev)
+    assert list(store.temporary.iterdir()) == []
+
+
+def test_many_written_files_wait_without_a_descriptor(store: BlobStore) -> None:
+    with contextlib.ExitStack() as stack:
+        writers = [stack.enter_context(store.open_writer()) for _ in range(5)]
+        open_before = len(os.listdir("/proc/self/fd"))
+        for number, writer in enumerate(writers):
+            writer.write(b"%d" % number)
+            writer.seal()
+        assert len(os.listdir("/proc/self/fd")) == open_before - len(writers)
+        assert list(store.older_than(-1)) == []
+        blobs = [writer.commit() for writer in writers]
+    assert [store.path(blob.sha256).read_bytes() for blob in blobs] == [b"%d" % n for n in range(5)]
 
 
 def test_delete_and_missing(store: BlobStore) -> None:

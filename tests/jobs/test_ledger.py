@@ -1,6 +1,7 @@
 """Each operation of the ledger against a real server."""
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import Callable
 from typing import Any
@@ -238,6 +239,24 @@ def test_uploads_belong_to_a_tenant(ledger: Ledger) -> None:
     assert again is not None
     assert (again.name, again.job) == ("net.onnx", "j")
     assert [ledger.drop_upload(A, "model", SHA) for _ in range(2)] == [True, False]
+
+
+def test_a_model_of_several_files_lives_on_as_a_whole(settings: Settings, ledger: Ledger) -> None:
+    data = {"a.bin": "aa" * 32, "below/é.bin": "bb" * 32}
+    upload = Upload(A, "model", SHA, 12, "net.onnx", onnx="cc" * 32, data=data)
+    stored = ledger.put_upload(upload)
+    assert stored is not None
+    assert (stored.onnx, stored.data, stored.blobs) == ("cc" * 32, data, ("cc" * 32, "aa" * 32, "bb" * 32))
+    again = ledger.put_upload(dataclasses.replace(stored, job="j"))
+    assert again == ledger.find_upload(A, "model", SHA)
+    assert again == dataclasses.replace(stored, job="j")
+    blobs = list(stored.blobs)
+    assert ledger.kept_blobs(blobs) == [True] * 3
+    client, space = ledger._brisk, settings.namespace
+    client.zadd(f"{space}:blobs", dict.fromkeys(blobs, 1))
+    client.pexpire(f"{space}:upload:{A}:model:{SHA}", 60_000)
+    assert ledger.find_upload(A, "model", SHA) == again
+    assert ledger.kept_blobs(blobs) == [True] * 3
 
 
 def test_workers_live_as_long_as_they_say_so(ledger: Ledger) -> None:

@@ -111,6 +111,7 @@ def settings(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Servic
         redis_url=redis_url,
         data_dir=tmp_path_factory.mktemp("data"),
         max_model_bytes=3 * 2**20,
+        max_data_bytes=2 * 2**20,
         max_file_bytes=2**20,
         max_json_bytes=2**18,
         keep_alive_seconds=0.5,

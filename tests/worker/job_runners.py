@@ -15,7 +15,7 @@ import numpy as np
 from erfscope.contract.problem import ProblemError
 from erfscope_worker import frames
 from erfscope_worker.child import CHANNEL
-from erfscope_worker.task import Outputs, Task
+from erfscope_worker.task import Outputs, Task, data_roles
 
 RESULT: dict[str, Any] = {
     "name": "test",
@@ -40,6 +40,25 @@ def succeed(task: Task) -> Outputs:
 
 def read_file(task: Task) -> Outputs:
     return outputs(text=task.files["model"].read_text())
+
+
+def read_parts(task: Task) -> Outputs:
+    """What the child finds of a model with files beside it, and what of other files in the same store."""
+    roles = data_roles(task.payload)
+    found = {name: task.files[role].read_text() for name, role in roles.items()}
+    seen = [str(place) for place in task.files.values()]
+    opened = []
+    for name, act in {
+        "another blob": lambda: Path(task.payload["other"]).read_text(),
+        "the store": lambda: os.listdir(Path(task.payload["other"]).parents[1]),
+        "a folder of it": lambda: os.listdir(Path(task.payload["other"]).parent),
+    }.items():
+        try:
+            act()
+            opened.append(name)
+        except OSError:
+            continue
+    return outputs(model=task.files["model"].read_text(), data=found, places=seen, opened=opened)
 
 
 def sleep(task: Task) -> Outputs:
@@ -193,6 +212,7 @@ ACTS: dict[str, Callable[[Task], Outputs]] = {
     for act in (
         succeed,
         read_file,
+        read_parts,
         sleep,
         slow_progress,
         crash,

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,7 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from erfscope.contract.architecture import Architecture
+from erfscope.contract.data_files import identity_of
 from erfscope.contract.job import InputInfo, Inspection, LayerRow
+from erfscope.contract.named_files import data_beside
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import ErfRequest, InputOptions, Source, Weights
 from erfscope.contract.result import ErfResult
@@ -26,7 +27,8 @@ from erfscope_engine.sampling import Sampler, sample
 from erfscope_engine.shards import Part, Range, Unlike
 from erfscope_intake.images import load_images
 from erfscope_intake.memory import is_out_of_memory, memory_errors_explained, with_less_memory
-from erfscope_intake.onnx_model import describe_onnx, load_onnx
+from erfscope_intake.onnx_external import Sent
+from erfscope_intake.onnx_model import OnnxSummary, describe_onnx, load_onnx
 from erfscope_intake.spec import build_network
 
 T = TypeVar("T")
@@ -37,10 +39,15 @@ Run = Callable[[Network, ErfRequest, Images], T]
 
 @dataclass(frozen=True)
 class Sources:
-    """The files that belong to a request: the ONNX model (none for a spec), the images (none for noise)."""
+    """The files that belong to a request: the ONNX model (none for a spec), the images (none for noise).
+
+    `data` are the files that came with the model, by the names under which they came; None means those that lie beside
+    it, in its own folder.
+    """
 
     model: Path | None = None
     images: Path | None = None
+    data: Sent | None = None
 
 
 @dataclass(frozen=True)
@@ -72,8 +79,7 @@ def answer(
     `sampler` takes the samples (`erfscope_engine.shards` has others). Raises ProblemError for everything that is the
     request's or the model's fault.
     """
-    digest = sha256(sources.model.read_bytes()).hexdigest() if sources.model else None
-    options: dict[str, Any] = {"model_sha256": digest, "progress": progress, "sampler": sampler}
+    options: dict[str, Any] = {"model_sha256": _sha256(request, sources), "progress": progress, "sampler": sampler}
 
     def run(network: Network, request: ErfRequest, images: Images) -> Answer:
         done = with_less_memory(partial(measure_network, network, request, images=images, **options))
@@ -81,6 +87,13 @@ def answer(
         return Answer(done.result, done.map, {name: stack for name, stack in maps.items() if stack is not None})
 
     return _on_network(run, request, sources, progress, device)
+
+
+def _sha256(request: ErfRequest, sources: Sources) -> str | None:
+    """The name of the model with the files beside it: the request's, for whoever made that has read them all."""
+    if sources.model is None or (request.model and request.model.sha256):
+        return request.model.sha256 if request.model else None
+    return identity_of(sources.model, data_beside(sources.model) if sources.data is None else sources.data)
 
 
 def answer_part(
@@ -165,6 +178,7 @@ def _load(request: ErfRequest, sources: Sources, device: torch.device) -> Networ
         device=device,
         weights=request.weights,
         seed=request.average.seed,
+        data=sources.data,
     )
 
 
@@ -177,26 +191,37 @@ def _images(request: ErfRequest, sources: Sources, network: Network) -> list[NDA
 
 
 def inspect_model(
-    model: Path | Architecture, options: InputOptions, progress: Progress = silent, *, device: str = "cpu"
+    model: Path | Architecture,
+    options: InputOptions,
+    progress: Progress = silent,
+    *,
+    device: str = "cpu",
+    data: Sent | None = None,
 ) -> Inspection:
-    """What is inside a model: inputs, outputs, operators, and every spatial layer with its TRF (centre unit)."""
+    """What is inside a model: inputs, outputs, operators, and every spatial layer with its TRF (centre unit).
+
+    `data` as in Sources.
+    """
     progress("load", 0.0)
     place = pick_device(device)
     with memory_errors_explained():
-        network = _network_to_inspect(model, options, place)
+        network = _network_to_inspect(model, options, place, data)
         progress("trace", 0.2)
         plan = plan_for(network, "auto", samples=1)
         layers, rows = plan.traced.layers, list[LayerRow]()
         for n, layer in enumerate(layers):
             rows += _layer_row(plan.traced, layer)
             progress("layers", (n + 1) / len(layers))
-    return _inspection(model, network, plan, rows)
+    described = None if isinstance(model, Architecture) else describe_onnx(model, data)
+    return _inspection(described, network, plan, rows)
 
 
-def _network_to_inspect(model: Path | Architecture, options: InputOptions, device: torch.device) -> Network:
+def _network_to_inspect(
+    model: Path | Architecture, options: InputOptions, device: torch.device, data: Sent | None
+) -> Network:
     if isinstance(model, Architecture):
         return build_network(model, options, dtype=torch.float32, device=device, weights=Weights.GIVEN, seed=0)
-    return load_onnx(model, options, dtype=torch.float32, device=device)
+    return load_onnx(model, options, dtype=torch.float32, device=device, data=data)
 
 
 def _layer_row(traced: Traced, layer: Layer) -> list[LayerRow]:
@@ -225,11 +250,10 @@ def _row(layer: Layer, size: Sequence[int], covered: float, traced: Traced, *, i
     )
 
 
-def _inspection(model: Path | Architecture, network: Network, plan: Plan, rows: list[LayerRow]) -> Inspection:
+def _inspection(found: OnnxSummary | None, network: Network, plan: Plan, rows: list[LayerRow]) -> Inspection:
     notes = list(network.notes)
     if plan.traced.tape.stopped:
         notes.append(f"Recording ended at {plan.traced.tape.stopped}; layers behind it run by plain autograd.")
-    found = None if isinstance(model, Architecture) else describe_onnx(model)
     return Inspection(
         name=network.name,
         inputs=[InputInfo(name=one.name, dtype=one.type, shape=list(one.shape)) for one in found.inputs]

@@ -1,13 +1,15 @@
 """The audit: is this parsed file something that may be converted? Iterative and bounded, before any ONNX pass."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto
+from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from erfscope.contract.problem import ProblemError
+from erfscope_intake.onnx_external import DataFiles, Sent, attach, of_graph, of_node, words_for
 from erfscope_intake.onnx_functions import inline
 from erfscope_intake.onnx_scan import MAX_NODES, scan
 from erfscope_intake.onnx_tensors import check_tensor
@@ -19,8 +21,20 @@ OLDEST_OPSET = 6
 POSITIVE = {"strides", "dilations", "kernel_shape", "group", "blocksize", "num_groups", "num_outputs"}
 
 
-def read_model(path: Path) -> ModelProto:
-    """The audited model in `path`, local functions inlined; ProblemError otherwise."""
+@dataclass(frozen=True)
+class OnnxFile:
+    """An audited model, and the files beside it that large tensors have their data in."""
+
+    proto: ModelProto
+    data: DataFiles
+
+
+def read_model(path: Path, sent: Sent | None = None) -> OnnxFile:
+    """The audited model in `path`, local functions inlined.
+
+    `sent` are the files that came with it, by name; without it, its folder is where the files lie that it names.
+    Raises ProblemError: invalid-model, external-data, unsupported-model, unsupported-op, model-too-complex.
+    """
     data = path.read_bytes()
     if not data:
         raise ProblemError("invalid-model", "The file is empty.")
@@ -29,11 +43,12 @@ def read_model(path: Path) -> ModelProto:
         model = ModelProto.FromString(data)
     except DecodeError as error:
         raise ProblemError("invalid-model", "The file is not ONNX, or it is cut short.") from error
-    return audited(model)
+    beside = attach(_tensors(model), path, sent)
+    return OnnxFile(audited(model), beside)
 
 
 def audited(model: ModelProto) -> ModelProto:
-    """`model` after all checks, local functions inlined."""
+    """`model` after all checks, local functions inlined; data beside it were attached before."""
     if not model.HasField("graph") or not model.opset_import:
         raise ProblemError("invalid-model", "The file holds no ONNX graph.")
     _check_text(model.graph.name, *(entry.domain for entry in model.opset_import))
@@ -52,6 +67,18 @@ def audited(model: ModelProto) -> ModelProto:
             _check_graph(graph)
     check_names(model.graph)
     return model
+
+
+def _tensors(model: ModelProto) -> Iterator[tuple[str, TensorProto]]:
+    """Every tensor that can be computed with, each with words for where it is."""
+    for graph in graphs(model.graph):
+        yield from of_graph(graph)
+    for function in model.functions:
+        for node in function.node:
+            yield from of_node(node)
+            for sub in subgraphs(node):
+                for graph in graphs(sub):
+                    yield from of_graph(graph)
 
 
 def check_opset(model: ModelProto) -> None:
@@ -134,7 +161,7 @@ def _check_attributes(node: NodeProto) -> None:
     names = (attribute.name for attribute in node.attribute)
     _check_text(node.op_type, node.domain, node.name, node.overload, *node.input, *node.output, *names)
     for attribute in node.attribute:
-        where = f"Attribute {attribute.name[:80]!r} of {node.op_type[:80]} {node.name[:80]!r}"
+        where = words_for(attribute, node)
         for tensor in (*([attribute.t] if attribute.HasField("t") else []), *attribute.tensors):
             check_tensor(tensor, where)
         _check_numbers(attribute, where)

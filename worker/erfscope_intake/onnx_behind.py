@@ -19,6 +19,7 @@ from torch import Tensor
 
 from erfscope.contract.problem import ProblemError
 from erfscope_intake.converters.table import Node, Row
+from erfscope_intake.onnx_external import DataFiles, is_outside
 
 # Its answers are wrong (1.5.15) or read values where ours need not; never fall back to these.
 DISTRUSTED = {"NonMaxSuppression"}
@@ -39,8 +40,10 @@ def registered(operator: str, domain: str, version: int) -> int | None:
 class Behind:
     """The registry as seen from one (renamed) graph."""
 
-    def __init__(self, graph: GraphProto) -> None:
+    def __init__(self, graph: GraphProto, data: DataFiles) -> None:
         self._proto = graph
+        self._data = data
+        self._outside = {tensor.name: tensor for tensor in graph.initializer if is_outside(tensor)}
 
     @cached_property
     def _graph(self) -> Any:
@@ -51,6 +54,9 @@ class Behind:
         known = registered(proto.op_type, domain, version)
         if known is None:
             return None
+        for name in proto.input:  # its converters know of no other file
+            if name in self._outside:
+                self._data.embed(self._outside.pop(name))
         convert = REGISTRY[OperationDescription(domain, proto.op_type, known)]
         try:
             module, mapping = convert(OnnxNode(proto, unique_name=proto.name), self._graph)

@@ -16,7 +16,7 @@ from erfscope.contract.problem import ProblemError
 from erfscope_intake.converters import TABLE, Node, Row
 from erfscope_intake.onnx_behind import Behind
 from erfscope_intake.onnx_names import Names
-from erfscope_intake.onnx_tensors import to_torch
+from erfscope_intake.onnx_tensors import Outside, not_outside, to_torch
 from erfscope_intake.onnx_words import unsupported
 
 
@@ -63,19 +63,20 @@ class Build:
     lost: set[str] = field(default_factory=set)
     root_lost: list[Step] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    outside: Outside = not_outside  # reads data that lie beside the model
 
 
-def attributes_of(proto: NodeProto) -> dict[str, Any]:
+def attributes_of(proto: NodeProto, outside: Outside = not_outside) -> dict[str, Any]:
     """Attributes as plain values; tensors as torch tensors, graphs left out."""
-    return {attribute.name: _value(attribute) for attribute in proto.attribute}
+    return {attribute.name: _value(attribute, outside) for attribute in proto.attribute}
 
 
-def _value(attribute: AttributeProto) -> Any:
+def _value(attribute: AttributeProto, outside: Outside) -> Any:
     kinds: dict[int, Any] = {
         AttributeProto.FLOAT: lambda a: a.f,
         AttributeProto.INT: lambda a: a.i,
         AttributeProto.STRING: lambda a: a.s.decode("utf-8", "replace"),
-        AttributeProto.TENSOR: lambda a: to_torch(a.t),
+        AttributeProto.TENSOR: lambda a: to_torch(a.t, outside),
         AttributeProto.FLOATS: lambda a: list(a.floats),
         AttributeProto.INTS: lambda a: list(a.ints),
         AttributeProto.STRINGS: lambda a: [s.decode("utf-8", "replace") for s in a.strings],
@@ -104,7 +105,7 @@ def build(graph: GraphProto, state: Build) -> Program:
     """The program of `graph`; values that its steps make are entered into `state` on the way."""
     program = Program(constants=state.constants)
     for tensor in graph.initializer:
-        state.constants[tensor.name] = to_torch(tensor)
+        state.constants[tensor.name] = to_torch(tensor, state.outside)
     for proto in graph.node:
         _add(proto, program, state)
     program.outputs = [value.name for value in graph.output]
@@ -125,7 +126,7 @@ def _step(proto: NodeProto, row: Row, label: str, state: Build) -> Step:
     wanted = max((i + 1 for i, name in enumerate(proto.output) if name), default=1)
     follows = not row.shape_only and any(name in state.follows for name in proto.input)
     node = Node(
-        proto.op_type, state.versions.get(domain, 1), attributes_of(proto), wanted,
+        proto.op_type, state.versions.get(domain, 1), attributes_of(proto, state.outside), wanted,
         state.dtype if follows else torch.float32, not follows, domain,
     )  # fmt: skip
     return Step(node, row, tuple(proto.input), tuple(proto.output), label)

@@ -7,6 +7,7 @@ from onnx import GraphProto, NodeProto, TensorProto, numpy_helper
 from torch import Tensor
 
 from erfscope_intake.onnx_audit import graphs, subgraphs
+from erfscope_intake.onnx_external import is_outside
 
 Extent = int | None  # None where the file leaves it free
 SMALL = 4
@@ -209,6 +210,6 @@ def _numbers(node: NodeProto, name: str, graph: GraphProto) -> list[int] | None:
     nodes = (other for part in parts for other in part.node)
     makers = [other for other in nodes if other.op_type == "Constant" and node.input[1] in other.output]
     tensors += [a.t for maker in makers for a in maker.attribute if a.HasField("t")]
-    if not tensors or tensors[0].data_type != TensorProto.INT64:
+    if not tensors or tensors[0].data_type != TensorProto.INT64 or is_outside(tensors[0]):  # axes are few
         return None
     return [int(place) for place in numpy_helper.to_array(tensors[0]).reshape(-1)]

@@ -14,9 +14,10 @@ from erfscope.contract.request import InputOptions, Weights
 from erfscope_engine.network import Mark, Network, Run
 from erfscope_intake.converters import TABLE
 from erfscope_intake.converters.recurrent import RECURRENT
-from erfscope_intake.onnx_audit import graphs, read_model
+from erfscope_intake.onnx_audit import OnnxFile, graphs, read_model
 from erfscope_intake.onnx_behind import Behind, registered
 from erfscope_intake.onnx_draw import redraw_of, spread_of, weights_of
+from erfscope_intake.onnx_external import Sent
 from erfscope_intake.onnx_graph import Build, Program, all_steps, build, domain_of, finish
 from erfscope_intake.onnx_inputs import Measured, declared_inputs, measured_input, other_inputs
 from erfscope_intake.onnx_layout import CHANNELS_SECOND
@@ -71,19 +72,21 @@ def load_onnx(
     weights: Weights = Weights.GIVEN,
     seed: int = 0,
     edit: Edit | None = None,
+    data: Sent | None = None,
 ) -> Network:
     """The network in `path`, to be measured on one input of shape (batch, channels, *space).
 
     With a scheme for `weights` every layer's weights are drawn anew (draw 0 of `seed`); Network.redraw draws others.
-    `edit` may change the model that was read, in place, before it is built.
+    `edit` may change the model that was read, in place, before it is built. `data` are the files that came with the
+    model, by name; without it, the files that it names are looked for in its folder.
 
     Raises ProblemError: invalid-model, external-data, unsupported-model, unsupported-op, model-too-complex,
     resource-limit, shape-mismatch, data-dependent, no-gradient.
     """
-    opened = open_onnx(path, options, dtype=dtype, device=device, edit=edit)
+    opened = open_onnx(path, options, dtype=dtype, device=device, edit=edit, data=data)
 
     def at(other: torch.dtype) -> Network:
-        return load_onnx(path, options, dtype=other, device=device, weights=weights, seed=seed, edit=edit)
+        return load_onnx(path, options, dtype=other, device=device, weights=weights, seed=seed, edit=edit, data=data)
 
     if weights is Weights.GIVEN:
         return replace(opened.network, at=at)
@@ -99,35 +102,42 @@ def load_onnx(
 
 
 def open_onnx(
-    path: Path, options: InputOptions, *, dtype: torch.dtype, device: torch.device, edit: Edit | None = None
+    path: Path,
+    options: InputOptions,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    edit: Edit | None = None,
+    data: Sent | None = None,
 ) -> Opened:
     """Like load_onnx, with the model's own view of its inputs."""
-    model = read_model(path)
+    file = read_model(path, data)
     if edit is not None:
-        edit(model)
-    check_operators(model)
-    name = model.graph.name or path.stem
-    opened = _opened(model, name, options, dtype, device)
+        edit(file.proto)
+    check_operators(file.proto)
+    name = file.proto.graph.name or path.stem
+    opened = _opened(file, name, options, dtype, device)
     if options.shape is not None or not opened.measured.free:
         return opened
 
     def at(shape: Sequence[int]) -> Network:
         if opened.others:  # what they are fed may hang on the shape
-            return _opened(model, name, options.model_copy(update={"shape": list(shape)}), dtype, device).network
+            return _opened(file, name, options.model_copy(update={"shape": list(shape)}), dtype, device).network
         return replace(opened.network, input_shape=tuple(shape))
 
     return replace(opened, network=fitting(opened.network, opened.measured.alternatives(), at))
 
 
-def _opened(model: ModelProto, name: str, options: InputOptions, dtype: torch.dtype, device: torch.device) -> Opened:
-    graph, names = renamed(model.graph)
+def _opened(file: OnnxFile, name: str, options: InputOptions, dtype: torch.dtype, device: torch.device) -> Opened:
+    graph, names = renamed(file.proto.graph)
     measured = measured_input(graph, names, options)
     feeds = other_inputs(graph, measured)
     state = Build(
-        names, versions_of(model), Behind(graph), dtype,
+        names, versions_of(file.proto), Behind(graph, file.data), dtype,
         constants={name: value for name, (value, batched) in feeds.items() if not batched},
         follows={measured.declared.name},
         shaped={name for name, (_, batched) in feeds.items() if batched},
+        outside=file.data.array,
     )  # fmt: skip
     program = build(graph, state)
     finish(program, state, device)
@@ -234,9 +244,9 @@ def _notes(program: Program) -> list[str]:
     return notes
 
 
-def describe_onnx(path: Path) -> OnnxSummary:
+def describe_onnx(path: Path, data: Sent | None = None) -> OnnxSummary:
     """What is in the file, converted or not; raises ProblemError where the audit refuses it."""
-    model = read_model(path)
+    model = read_model(path, data).proto
     versions = versions_of(model)
     nodes = [node for graph in graphs(model.graph) for node in graph.node]
     operators = Counter(_qualified(node) for node in nodes)

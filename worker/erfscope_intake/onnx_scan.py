@@ -6,6 +6,7 @@
 from dataclasses import dataclass
 
 from erfscope.contract.problem import ProblemError
+from erfscope.contract.protobuf import BrokenError, read_field
 
 MAX_NODES = 20_000
 MAX_FIELDS = 3_000_000
@@ -32,7 +33,6 @@ _SCHEMA: dict[str, dict[int, str]] = {
     "tensor": {13: "flat"},
     "flat": {},
 }
-_LENGTH_DELIMITED, _VARINT, _FIXED64, _FIXED32 = 2, 0, 1, 5
 
 
 @dataclass
@@ -43,12 +43,19 @@ class _Count:
 
 def scan(data: bytes) -> None:
     """Walk the message structure; ProblemError("invalid-model") if it is none, "model-too-complex" if too much."""
-    view, count = memoryview(data), _Count()
-    stack = [("model", 0, len(data), 0)]
+    try:
+        _walk(memoryview(data))
+    except BrokenError as error:
+        raise ProblemError("invalid-model", "The file is not ONNX, or it is cut short.") from error
+
+
+def _walk(view: memoryview) -> None:
+    count = _Count()
+    stack = [("model", 0, len(view), 0)]
     while stack:
         kind, position, end, depth = stack.pop()
         while position < end:
-            inner, position, start = _field(view, position, end)
+            inner, position, start = read_field(view, position, end)
             count.fields += 1
             child = _SCHEMA[kind].get(inner) if start is not None else None
             if child is None or start is None:
@@ -66,38 +73,3 @@ def _check(count: _Count) -> None:
         raise ProblemError("model-too-complex", f"The model has more than {MAX_NODES} nodes.", limit=MAX_NODES)
     if count.fields > MAX_FIELDS:
         raise ProblemError("model-too-complex", f"The model has more than {MAX_FIELDS} fields.", limit=MAX_FIELDS)
-
-
-def _field(view: memoryview, position: int, end: int) -> tuple[int, int, int | None]:
-    """One field: its number, where the next one begins, and where its content begins if it has a length."""
-    key, position = _varint(view, position, end)
-    wire = key & 7
-    start = None
-    if wire == _VARINT:
-        _, position = _varint(view, position, end)
-    elif wire == _LENGTH_DELIMITED:
-        length, start = _varint(view, position, end)
-        position = start + length
-    elif wire in (_FIXED64, _FIXED32):
-        position += 8 if wire == _FIXED64 else 4
-    else:
-        raise _broken()
-    if position > end or key >> 3 == 0:
-        raise _broken()
-    return key >> 3, position, start
-
-
-def _varint(view: memoryview, position: int, end: int) -> tuple[int, int]:
-    value = shift = 0
-    while position < end and shift < 70:
-        byte = view[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-        shift += 7
-    raise _broken()
-
-
-def _broken() -> ProblemError:
-    return ProblemError("invalid-model", "The file is not ONNX, or it is cut short.")

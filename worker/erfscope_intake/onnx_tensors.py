@@ -1,9 +1,12 @@
 """ONNX tensors → torch: types, and whether the bytes are what the dims say."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
@@ -34,8 +37,16 @@ TORCH_TYPES: dict[int, torch.dtype] = {
 }
 FLOATS = {number for number, dtype in TORCH_TYPES.items() if dtype.is_floating_point}
 # Types whose typed field packs something else than one element per entry.
-_PACKED: dict[int, int] = {TensorProto.INT4: 2, TensorProto.UINT4: 2}
+PACKED: dict[int, int] = {TensorProto.INT4: 2, TensorProto.UINT4: 2}
 _COMPLEX = {TensorProto.COMPLEX64, TensorProto.COMPLEX128}
+
+
+Outside = Callable[[TensorProto], NDArray[Any]]
+
+
+def not_outside(tensor: TensorProto) -> NDArray[Any]:
+    """For tensors that must have their data in them: onnx itself would open the file."""
+    raise ProblemError("external-data", f"Tensor {tensor.name[:80]!r} has no data in the model.")
 
 
 def torch_type(number: int) -> torch.dtype:
@@ -48,19 +59,12 @@ def torch_type(number: int) -> torch.dtype:
 
 
 def check_tensor(tensor: TensorProto, where: str) -> None:
-    """Refuse a tensor that lies outside the file or whose bytes are not what its dims say."""
-    if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
-        raise ProblemError(
-            "external-data",
-            f"{where} lies in another file; save the model with its weights inside (one .onnx file).",
-        )
-    if any(extent < 0 for extent in tensor.dims):
-        raise ProblemError("invalid-model", f"{where} has a negative extent: {list(tensor.dims)}.")
-    count = math.prod(tensor.dims)
-    if tensor.HasField("segment") or tensor.data_type == TensorProto.UNDEFINED:
-        raise ProblemError("invalid-model", f"{where} has no usable data.")
+    """Refuse a tensor whose bytes are not what its dims say; `onnx_external` checks those beside the model."""
+    count = _count(tensor, where)
+    if tensor.data_location == TensorProto.EXTERNAL:
+        return
     if tensor.HasField("raw_data"):
-        expected, got = _raw_bytes(tensor, count, where), len(tensor.raw_data)
+        expected, got = raw_bytes(tensor, where), len(tensor.raw_data)
     else:
         expected, got = _entries(tensor, count), len(getattr(tensor, _field(tensor, where)))
     if expected != got:
@@ -70,9 +74,19 @@ def check_tensor(tensor: TensorProto, where: str) -> None:
         )
 
 
-def _raw_bytes(tensor: TensorProto, count: int, where: str) -> int:
-    if tensor.data_type in _PACKED:
-        return -(-count // _PACKED[tensor.data_type])
+def _count(tensor: TensorProto, where: str) -> int:
+    if any(extent < 0 for extent in tensor.dims):
+        raise ProblemError("invalid-model", f"{where} has a negative extent: {list(tensor.dims)}.")
+    if tensor.HasField("segment") or tensor.data_type == TensorProto.UNDEFINED:
+        raise ProblemError("invalid-model", f"{where} has no usable data.")
+    return math.prod(tensor.dims)
+
+
+def raw_bytes(tensor: TensorProto, where: str) -> int:
+    """Bytes of a tensor's data, by its shape and type; raises ProblemError("invalid-model")."""
+    count = _count(tensor, where)
+    if tensor.data_type in PACKED:
+        return -(-count // PACKED[tensor.data_type])
     try:
         return count * int(helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
     except (KeyError, TypeError) as error:
@@ -93,16 +107,16 @@ def _unknown_type(tensor: TensorProto, where: str) -> ProblemError:
 
 
 def _entries(tensor: TensorProto, count: int) -> int:
-    if tensor.data_type in _PACKED:
-        return -(-count // _PACKED[tensor.data_type])
+    if tensor.data_type in PACKED:
+        return -(-count // PACKED[tensor.data_type])
     return count * 2 if tensor.data_type in _COMPLEX else count
 
 
-def to_torch(tensor: TensorProto) -> Tensor:
-    """A checked ONNX tensor as a torch tensor of its computing type."""
+def to_torch(tensor: TensorProto, outside: Outside = not_outside) -> Tensor:
+    """A checked ONNX tensor as a torch tensor of its computing type; `outside` reads data that lie in another file."""
     dtype = torch_type(tensor.data_type)
-    array = numpy_helper.to_array(tensor)
+    array = (outside if tensor.data_location == TensorProto.EXTERNAL else numpy_helper.to_array)(tensor)
     wide = {torch.float32: np.float32, torch.int64: np.int64, torch.int8: np.int8, torch.uint8: np.uint8}
     if dtype in wide and array.dtype != wide[dtype]:
         array = array.astype(wide[dtype])
-    return torch.from_numpy(np.array(array))  # a copy: the protobuf's buffer is read-only
+    return torch.from_numpy(array if array.flags.writeable else np.array(array))  # the protobuf's buffer is read-only

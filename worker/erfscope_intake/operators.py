@@ -25,6 +25,7 @@ from erfscope_engine.recording.tape import Call
 from erfscope_intake.converters import TABLE, Row
 from erfscope_intake.onnx_audit import OLDEST_OPSET, audited
 from erfscope_intake.onnx_behind import Behind, registered
+from erfscope_intake.onnx_external import DataFiles
 from erfscope_intake.onnx_graph import Build, Program, build, finish
 from erfscope_intake.onnx_model import check_operators, convertible, versions_of
 from erfscope_intake.onnx_names import renamed
@@ -219,7 +220,7 @@ def _network(model: ModelProto, feeds: dict[str, Any], followed: str) -> Network
     neutral = {names.values[value.name]: value.name for value in graph.input}
     constants = {neutral[n]: to_torch(numpy_helper.from_array(a)) for n, a in feeds.items() if n != followed}
     state = Build(
-        names, versions_of(model), Behind(graph), torch.float32, constants, {neutral[followed]}, set()
+        names, versions_of(model), Behind(graph, DataFiles()), torch.float32, constants, {neutral[followed]}, set()
     )  # fmt: skip
     program: Program = build(graph, state)
     finish(program, state, CPU)

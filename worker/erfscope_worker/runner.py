@@ -15,7 +15,7 @@ from erfscope_intake.advice import advise
 from erfscope_intake.answer import Sources, answer, answer_part, inspect_model
 from erfscope_jobs.records import Kind
 from erfscope_picture import render
-from erfscope_worker.task import Outputs, Report, Task
+from erfscope_worker.task import Outputs, Report, Task, data_roles
 
 
 def measure(task: Task) -> Outputs:
@@ -48,8 +48,13 @@ def measure_part(task: Task) -> Outputs:
 def asked(task: Task) -> tuple[ErfRequest, Sources]:
     """What the payload asks, and its files."""
     return ErfRequest.model_validate(task.payload["request"]), Sources(
-        task.files.get("model"), task.files.get("images")
+        task.files.get("model"), task.files.get("images"), data_of(task)
     )
+
+
+def data_of(task: Task) -> dict[str, Path]:
+    """The files that came with the model, by name; none means none, not those in the folder of the blob."""
+    return {name: task.files[role] for name, role in data_roles(task.payload).items()}
 
 
 def sampling(task: Task) -> tuple[Sampler, Report]:
@@ -76,14 +81,14 @@ def inspect(task: Task) -> Outputs:
     """What is inside a model."""
     options = InputOptions.model_validate(task.payload.get("options") or {})
     model: Path | Architecture = task.files["model"]
-    found = inspect_model(model, options, task.report, device=task.device)
+    found = inspect_model(model, options, task.report, device=task.device, data=data_of(task))
     return Outputs(found.model_dump_json().encode())
 
 
 def advise_on(task: Task) -> Outputs:
     """The smallest changes of a network that give a wanted receptive field."""
     request = AdviceRequest.model_validate(task.payload["request"])
-    found = advise(request, task.files.get("model"), task.report, device=task.device)
+    found = advise(request, task.files.get("model"), task.report, device=task.device, data=data_of(task))
     return Outputs(found.model_dump_json().encode())
 
 

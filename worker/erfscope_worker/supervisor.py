@@ -31,10 +31,9 @@ from erfscope_worker.attempt import Attempt, Ending
 from erfscope_worker.harvest import Harvest
 from erfscope_worker.launcher import Launcher
 from erfscope_worker.lease import leased
-from erfscope_worker.task import Orders, Sharding
+from erfscope_worker.task import Orders, Sharding, blobs_of
 
 T = TypeVar("T")
-FILE_ROLES = ("model", "images")  # fields of a payload that name a blob, and what the child calls it
 SHAPES: dict[Kind, type[BaseModel]] = {Kind.ERF: ErfResult, Kind.INSPECT: Inspection, Kind.ADVICE: Advice}
 PARTS_PER_SLOT = 2
 MOST_TURNED_AWAY = 1000
@@ -172,11 +171,12 @@ class Supervisor:
 
     def _orders(self, record: Record, folder: str) -> Orders:
         payload = json.loads(record.payload)
-        named = {role: payload[role] for role in FILE_ROLES if payload.get(role)}
+        named = blobs_of(payload)
         for role, sha256 in named.items():
             if not self._store.exists(sha256):
                 self._store.check()  # a store that is away has no file at all
-                raise ProblemError("not-found", f"The {role} of this job is no longer stored; upload it again.")
+                what = role.partition(".")[0]
+                raise ProblemError("not-found", f"The {what} of this job is no longer stored; upload it again.")
         named |= {f"{n}.{name}": sha256 for n, part in enumerate(record.parts) for name, sha256 in part.items()}
         settings = self.settings
         return Orders(

@@ -9,6 +9,7 @@ import numpy as np
 
 from erfscope_jobs.records import Kind, Part
 
+FILE_ROLES = ("model", "images")  # fields of a payload that name a blob, and what the child calls it
 FORK, SPAWN = "fork", "spawn"  # how a child begins: from the zygote's memory, or as a fresh interpreter
 Report = Callable[[str, float], None]
 
@@ -65,3 +66,18 @@ class Outputs:
 
 
 Runner = Callable[[Task], Outputs]
+
+
+def data_roles(payload: Mapping[str, Any]) -> dict[str, str]:
+    """What the child calls the files beside a model: a neutral role by the name that the model gives the file."""
+    names = payload["parts"]["data"] if payload.get("parts") else ()
+    return {name: f"data.{number}" for number, name in enumerate(sorted(names))}
+
+
+def blobs_of(payload: Mapping[str, Any]) -> dict[str, str]:
+    """The blobs that a job reads, by what the child calls them."""
+    named = {role: payload[role] for role in FILE_ROLES if payload.get(role)}
+    if parts := payload.get("parts"):  # a model with files beside it: payload["model"] names them all together
+        named["model"] = parts["model"]
+        named |= {role: parts["data"][name] for name, role in data_roles(payload).items()}
+    return named

@@ -57,7 +57,7 @@ def advise(
 
 
 def _ref(prepared: Prepared) -> ModelRef:
-    return prepared.ref or ModelRef(sha256=local.sha256_of_content(prepared))
+    return prepared.ref or ModelRef(sha256=prepared.sha256)
 
 
 def _print(found: Advice) -> None:

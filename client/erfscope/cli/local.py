@@ -1,6 +1,5 @@
 """Measuring and inspecting in this process: the engine instead of a service. Imports torch when called."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,8 +25,9 @@ def measure(prepared: Prepared, request: ErfRequest, images: Path | None, progre
     from erfscope_intake.answer import Sources, answer
 
     path = subject if isinstance(subject, Path) else None
-    ref = ModelRef(sha256=sha256_of(path)) if path else prepared.ref
-    measured = answer(with_model(request, ref), Sources(model=path, images=images), progress)
+    ref = ModelRef(sha256=prepared.sha256) if path else prepared.ref
+    sources = Sources(model=path, images=images, data=prepared.data_paths)
+    measured = answer(with_model(request, ref), sources, progress)
     return Result(measured.result, _origin(measured.arrays, measured.result, prepared.name), name=prepared.name)
 
 
@@ -36,7 +36,7 @@ def inspect(prepared: Prepared, options: InputOptions, progress: Progress) -> In
     subject = _subject(prepared)
     from erfscope_intake.answer import inspect_model
 
-    return inspect_model(subject, options, progress)
+    return inspect_model(subject, options, progress, data=prepared.data_paths)
 
 
 def advise(prepared: Prepared, request: AdviceRequest, progress: Progress) -> Advice:
@@ -44,20 +44,7 @@ def advise(prepared: Prepared, request: AdviceRequest, progress: Progress) -> Ad
     subject = _subject(prepared)
     from erfscope_intake.advice import advise as answer
 
-    return answer(request, subject if isinstance(subject, Path) else None, progress)
-
-
-def sha256_of_content(prepared: Prepared) -> str:
-    """Of a model that is bytes or a file."""
-    source = _subject(prepared)
-    assert isinstance(source, Path)  # what has no reference was given as a path
-    return sha256_of(source)
-
-
-def sha256_of(path: Path) -> str:
-    """Of a file, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return answer(request, subject if isinstance(subject, Path) else None, progress, data=prepared.data_paths)
 
 
 def _subject(prepared: Prepared) -> Path | Architecture:

@@ -13,6 +13,7 @@ from erfscope._request import build
 from erfscope._result import FORMS, Result
 from erfscope.cli import local, options, show
 from erfscope.cli.progress import progress_bar
+from erfscope.contract.data_files import sha256_of
 from erfscope.report.remarks import remarks_of
 
 # How the text of an option becomes a field's value; the others are taken as they are.
@@ -80,7 +81,7 @@ def measure(
         if client:
             result = _remote(client, prepared, {"request": base, "images": images, **fields}, progress)
         else:
-            asked = build(base, fields, local.sha256_of(images) if images else None)
+            asked = build(base, fields, sha256_of(images) if images else None)
             result = local.measure(prepared, asked, images, progress)
         for path in output or ():
             result.save(path, scale=scale, colormap=colormap)

@@ -120,11 +120,12 @@ class Inspection(Frozen):
 
 
 class StoredModel(Frozen):
-    """A stored ONNX file and what inspection found."""
+    """A stored ONNX model and what inspection found."""
 
-    sha256: str
-    size: int = Field(description="Bytes.")
+    sha256: str = Field(description="Of the ONNX file; with files beside it, the name of all of them together.")
+    size: int = Field(description="Bytes, with the files beside it.")
     name: str
+    data: dict[str, str] = Field(default_factory=dict, description="sha256 of each file beside it, by its name.")
     status: Status = Field(description="Of the inspection.")
     inspection: Inspection | None = None
     error: Problem | None = None

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from erfscope._errors import APIError
 from erfscope._request import SHORT, build
+from erfscope.contract.data_files import sha256_of
 from erfscope.contract.invalid import in_words
 from erfscope.contract.request import ErfRequest
-from erfscope.gate.content import sha256_of
 from erfscope.gate.discovery import Source, find
 from erfscope.gate.errors import ConfigurationError
 from erfscope.gate.lines import line_of

@@ -95,6 +95,8 @@ def _subject(model: Any, fields: Mapping[str, Any], root: Path, folder: Path) ->
         assert prepared.ref is not None  # it is one or the other
         return Subject(prepared.name, prepared.ref)
     file = folder / "model.onnx"
-    with file.open("wb") as out:
-        out.writelines(prepared.content.chunks())
+    for name, content in [(file.name, prepared.content), *((one.name, one) for one in prepared.data)]:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        with (folder / name).open("wb") as out:
+            out.writelines(content.chunks())
     return Subject(prepared.name, file)

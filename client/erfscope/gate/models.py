@@ -9,7 +9,6 @@ from pathlib import Path
 from erfscope._models import PRESET, Prepared, prepare
 from erfscope.contract.request import ModelRef
 from erfscope.gate.config import Check, Gate
-from erfscope.gate.content import sha256_of
 
 ENDINGS = (".onnx", ".json")  # what a glob takes; a path that is written out is taken as it is
 WILD = re.compile(r"[*?\[]")
@@ -34,11 +33,8 @@ class Subject:
 
     @cached_property
     def ref(self) -> ModelRef:
-        """The model by its content: sha256 of the file, or the whole spec."""
-        if self.prepared.ref is not None:
-            return self.prepared.ref
-        assert self.path is not None  # what is no file is a reference
-        return ModelRef(sha256=sha256_of(self.path))
+        """The model by its content: sha256 of the file and of those beside it, or the whole spec."""
+        return self.prepared.ref or ModelRef(sha256=self.prepared.sha256)
 
 
 def subjects(gate: Gate, check: Check) -> list[Subject]:

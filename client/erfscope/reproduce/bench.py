@@ -13,6 +13,7 @@ from erfscope._request import build
 from erfscope._result import Map
 from erfscope.contract.advice import Advice
 from erfscope.contract.architecture import Architecture
+from erfscope.contract.data_files import sha256_of
 from erfscope.contract.flat import flatten
 from erfscope.contract.result import ErfResult
 from erfscope.reproduce.finding import Quantity
@@ -60,7 +61,7 @@ class Bench:
         key = json.dumps([model if isinstance(model, str) else model.model_dump_json(), str(images), fields])
         if key not in self._shots:
             prepared = prepare(model)
-            request = build(None, fields, local.sha256_of(images) if images else None)
+            request = build(None, fields, sha256_of(images) if images else None)
             result = local.measure(prepared, request, images, self.progress)
             name = model if isinstance(model, str) else model.name
             self._shots[key] = Shot(result.data, result.array(), _in_short(name, fields))

@@ -43,9 +43,11 @@ async def submit(services: Services, tenant: str, request: AdviceRequest, key: s
         Submission(
             kind=Kind.ADVICE,
             tenant=tenant,
-            payload=canonical({"request": asked, "model": sha256, "name": name}).decode(),
+            payload=canonical(
+                {"request": asked, "model": sha256, "name": name, **(stored.parts if stored else {})}
+            ).decode(),
             question=asks,
-            blobs=(sha256,) if sha256 else (),
+            blobs=stored.used if stored else (),
             candidates=tuple(known.digest(asks) for known in await services.ledger.fingerprints()),
             idempotency=Idempotency(f"advice {key}", hashlib.sha256(canonical(asked)).hexdigest()) if key else None,
         )

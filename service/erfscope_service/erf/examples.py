@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from erfscope_service.upload.raw import model_form
+
 _SPEC = {
     "name": "plain-5",
     "input": {"channels": 3, "size": [64, 64]},
@@ -40,19 +42,7 @@ REQUEST_BODY: dict[str, Any] = {
     "description": "An ONNX file as a form part, or JSON that names a stored model or describes a network.",
     "content": {
         "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["model"],
-                "additionalProperties": False,
-                "properties": {
-                    "model": {
-                        "type": "string",
-                        "contentMediaType": "application/octet-stream",
-                        "description": "The ONNX file. Its file name becomes the job's label.",
-                    },
-                    "request": {"$ref": "#/components/schemas/ErfRequest"},
-                },
-            },
+            "schema": model_form(request={"$ref": "#/components/schemas/ErfRequest"}),
             "encoding": {"request": {"contentType": "application/json"}},
         },
         "application/json": {

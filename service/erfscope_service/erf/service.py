@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from erfscope import __version__
@@ -15,7 +16,7 @@ from erfscope_service.erf import submission
 from erfscope_service.erf.submission import Asked
 from erfscope_service.erf.view import job_of
 from erfscope_service.services import Services
-from erfscope_service.stored import FILE, MODEL, require
+from erfscope_service.stored import FILE, MODEL, require, uploaded
 
 NO_RESULT = {
     Status.QUEUED: "wait for it at /erf/{id}",
@@ -29,25 +30,26 @@ async def submit(services: Services, tenant: str, asked: Asked, key: str | None,
 
     The order matters: what a record refers to exists before it, and a lost ring is made good by the reaper.
     """
-    name = await _model_name(services, tenant, asked)
+    model = await _model(services, tenant, asked)
     await _require_images(services, tenant, asked)
-    job = await _submission(services, tenant, asked, name, key)
+    job = await _submission(services, tenant, asked, model, key)
     submitted = await services.ledger.submit(job, settle=settle)
     if submitted.record.status is Status.QUEUED:  # one that was there before may have lost its ring
         await services.doorbell.ring_async(submitted.record.id, Kind.ERF)
     return submitted.record
 
 
-async def _model_name(services: Services, tenant: str, asked: Asked) -> str:
+async def _model(services: Services, tenant: str, asked: Asked) -> Upload | None:
+    """The tenant's ONNX model that is asked about, remembered if it came with the request; None for a spec."""
     if asked.sha256 is None:
-        return asked.name
-    if asked.blob is None:
-        return (await require(services, tenant, MODEL, asked.sha256, "/model/sha256")).name
+        return None
+    if asked.stored is None:
+        return await require(services, tenant, MODEL, asked.sha256, "/model/sha256")
     known = await services.ledger.find_upload(tenant, MODEL, asked.sha256)
-    name = asked.name or (known.name if known else "") or f"{asked.sha256[:12]}.onnx"
     if known is None:
-        await services.ledger.put_upload(Upload(tenant, MODEL, sha256=asked.sha256, size=asked.blob.size, name=name))
-    return name
+        known = uploaded(tenant, asked.stored, asked.name)
+        await services.ledger.put_upload(known)
+    return replace(known, name=asked.name or known.name)
 
 
 async def _require_images(services: Services, tenant: str, asked: Asked) -> None:
@@ -56,16 +58,21 @@ async def _require_images(services: Services, tenant: str, asked: Asked) -> None
         await require(services, tenant, FILE, images, "/input/images")
 
 
-async def _submission(services: Services, tenant: str, asked: Asked, name: str, key: str | None) -> Submission:
+async def _submission(
+    services: Services, tenant: str, asked: Asked, model: Upload | None, key: str | None
+) -> Submission:
     request = asked.as_json()
     images = asked.request.input.images
+    name, parts = (model.name, model.parts) if model else (asked.name, {})
     asks = question(tenant, Kind.ERF, asked.sha256 or _spec_text(request), request, __version__)
     return Submission(
         kind=Kind.ERF,
         tenant=tenant,
-        payload=canonical({"request": request, "model": asked.sha256, "images": images, "name": name}).decode(),
+        payload=canonical(
+            {"request": request, "model": asked.sha256, "images": images, "name": name, **parts}
+        ).decode(),
         question=asks,
-        blobs=tuple(sha256 for sha256 in (asked.sha256, images) if sha256),
+        blobs=(*(model.used if model else ()), *([images] if images else ())),
         candidates=tuple(known.digest(asks) for known in await services.ledger.fingerprints()),
         idempotency=Idempotency(key, submission.fingerprint(asked)) if key else None,
     )

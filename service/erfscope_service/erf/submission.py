@@ -10,23 +10,20 @@ from fastapi import Request
 from erfscope.contract import architecture
 from erfscope.contract.problem import FieldError, ProblemError
 from erfscope.contract.request import ErfRequest
-from erfscope_jobs.blobs import Blob
 from erfscope_jobs.digest import canonical
 from erfscope_service.bodies import JSON, media_type_of, refuse_encoded, shaped
 from erfscope_service.edge import strict_json
 from erfscope_service.services import Services
-from erfscope_service.upload.form import Form, read_form
-from erfscope_service.upload.multipart import boundary_of
-
-MULTIPART = "multipart/form-data"
+from erfscope_service.upload.form import Form, StoredFiles, read_form
+from erfscope_service.upload.multipart import MULTIPART, boundary_of
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A valid request; `blob` is the model that came with it, `name` what people call it."""
+    """A valid request; `stored` is the model that came with it, `name` what people call it."""
 
     request: ErfRequest
-    blob: Blob | None
+    stored: StoredFiles | None
     name: str
 
     @property
@@ -52,7 +49,7 @@ async def read(http: Request, services: Services) -> Asked:
     if given not in readers:
         raise ProblemError(
             "unsupported-media-type",
-            f"POST /erf takes {MULTIPART} (parts model and request) or {JSON}, not {given[:100]!r}.",
+            f"POST /erf takes {MULTIPART} (parts model, data and request) or {JSON}, not {given[:100]!r}.",
         )
     form = await readers[given](http, services)
     request = await asyncio.to_thread(_checked, form)  # the largest specs take half a second
@@ -67,14 +64,8 @@ def _checked(form: Form) -> ErfRequest:
 
 
 async def _read_multipart(http: Request, services: Services) -> Form:
-    limits = services.settings
-    return await read_form(
-        http.stream(),
-        boundary_of(http.headers["content-type"]),
-        services.blobs,
-        max_model=limits.max_model_bytes,
-        max_json=limits.max_json_bytes,
-    )
+    boundary = boundary_of(http.headers["content-type"])
+    return await read_form(http.stream(), boundary, services.blobs, services.settings)
 
 
 async def _read_json(http: Request, _: Services) -> Form:

@@ -6,15 +6,21 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from erfscope.contract.job import StoredModel
+from erfscope.contract.problem import ProblemError
+from erfscope_service.bodies import media_type_of
 from erfscope_service.models import service
 from erfscope_service.problems import of_tenant
-from erfscope_service.services import ServicesDep, TenantDep
-from erfscope_service.upload.raw import BINARY, ONNX, file_name, raw_body, require_media_type
+from erfscope_service.services import Services, ServicesDep, TenantDep
+from erfscope_service.upload.form import DATA, MODEL, StoredFiles, read_form
+from erfscope_service.upload.multipart import MULTIPART, boundary_of
+from erfscope_service.upload.raw import BINARY, ONNX, file_name, model_form, raw_body, require_media_type
 from erfscope_service.upload.sink import store
 
 router = APIRouter(prefix="/models", tags=["models"])
 
 MEDIA_TYPES = (BINARY, *ONNX)
+BODY = raw_body("The ONNX file; or a form of it and the files beside it.", MEDIA_TYPES)
+BODY["content"][MULTIPART] = {"schema": model_form()}
 Sha256Path = Annotated[str, Path(description="Lower-case hexadecimal sha256.", examples=["0" * 64])]
 
 
@@ -23,19 +29,31 @@ Sha256Path = Annotated[str, Path(description="Lower-case hexadecimal sha256.", e
     status_code=202,
     summary="Store an ONNX model",
     response_description="Stored; its inspection is on its way, or done.",
-    responses=of_tenant("bad-request", "too-large", "unsupported-media-type"),
-    openapi_extra={"requestBody": raw_body("The ONNX file.", MEDIA_TYPES)},
+    responses=of_tenant("bad-request", "external-data", "too-large", "unsupported-media-type"),
+    openapi_extra={"requestBody": BODY},
 )
 async def upload(request: Request, response: Response, services: ServicesDep, tenant: TenantDep) -> StoredModel:
-    """The file is the body, not a form. Its inspection runs as a job; look again for what it found.
+    """The body is the file itself, or a form if files lie beside it. Its inspection runs as a job; look again for it.
 
-    A file name in Content-Disposition becomes the model's label.
+    A file name in Content-Disposition (of the form's part `model`, or of the body) becomes the model's label.
     """
-    require_media_type(request.headers, MEDIA_TYPES)
-    blob = await store(request.stream(), services.blobs, services.settings.max_model_bytes)
-    response.headers["Location"] = f"/models/{blob.sha256}"
+    stored, name = await _received(request, services)
+    response.headers["Location"] = f"/models/{stored.sha256}"
     response.headers["Cache-Control"] = "no-store"
-    return await service.keep(services, tenant, blob, file_name(request.headers))
+    return await service.keep(services, tenant, stored, name)
+
+
+async def _received(request: Request, services: Services) -> tuple[StoredFiles, str]:
+    """What the body holds, and its name; raises bad-request, external-data, too-large, unsupported-media-type."""
+    require_media_type(request.headers, (*MEDIA_TYPES, MULTIPART))
+    if media_type_of(request.headers) != MULTIPART:
+        blob = await store(request.stream(), services.blobs, services.settings.max_model_bytes)
+        return StoredFiles(blob), file_name(request.headers)
+    boundary = boundary_of(request.headers["content-type"])
+    form = await read_form(request.stream(), boundary, services.blobs, services.settings, (MODEL, DATA))
+    if form.model is None:
+        raise ProblemError("bad-request", "The form has no part 'model'; send the ONNX file as that.")
+    return form.model, form.name
 
 
 @router.get(

@@ -1,21 +1,22 @@
 """What happens to stored models: inspection as a job of its own."""
 
+from dataclasses import replace
+
 from erfscope import __version__
 from erfscope.contract.job import Inspection, StoredModel
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import InputOptions
-from erfscope_jobs.blobs import Blob
 from erfscope_jobs.digest import canonical, question
 from erfscope_jobs.records import Kind, Record, Submission, Upload
 from erfscope_service.services import Services
-from erfscope_service.stored import MODEL
+from erfscope_service.stored import MODEL, uploaded
+from erfscope_service.upload.form import StoredFiles
 
 
-async def keep(services: Services, tenant: str, blob: Blob, name: str) -> StoredModel:
-    """Remember an uploaded file as the tenant's, and have it inspected."""
-    label = name or f"{blob.sha256[:12]}.onnx"
-    await services.ledger.put_upload(Upload(tenant, MODEL, sha256=blob.sha256, size=blob.size, name=label))
-    return await look(services, tenant, blob.sha256)
+async def keep(services: Services, tenant: str, stored: StoredFiles, name: str) -> StoredModel:
+    """Remember an uploaded model as the tenant's, and have it inspected."""
+    await services.ledger.put_upload(uploaded(tenant, stored, name))
+    return await look(services, tenant, stored.sha256)
 
 
 async def look(services: Services, tenant: str, sha256: str) -> StoredModel:
@@ -36,21 +37,19 @@ async def drop(services: Services, tenant: str, sha256: str) -> None:
 async def _inspect(services: Services, upload: Upload) -> Record:
     options = InputOptions().model_dump(mode="json")
     asks = question(upload.tenant, Kind.INSPECT, upload.sha256, options, __version__)
-    payload = {"options": options, "model": upload.sha256, "name": upload.name}
+    payload = {"options": options, "model": upload.sha256, "name": upload.name, **upload.parts}
     submitted = await services.ledger.submit(
         Submission(
             kind=Kind.INSPECT,
             tenant=upload.tenant,
             payload=canonical(payload).decode(),
             question=asks,
-            blobs=(upload.sha256,),
+            blobs=upload.used,
             candidates=tuple(known.digest(asks) for known in await services.ledger.fingerprints()),
         )
     )
     record = submitted.record
-    await services.ledger.put_upload(
-        Upload(upload.tenant, MODEL, upload.sha256, upload.size, upload.name, job=record.id)
-    )
+    await services.ledger.put_upload(replace(upload, job=record.id))
     if not record.status.is_terminal:
         await services.doorbell.ring_async(record.id, Kind.INSPECT)
     return record
@@ -61,6 +60,7 @@ def _stored(upload: Upload, record: Record) -> StoredModel:
         sha256=upload.sha256,
         size=upload.size,
         name=upload.name,
+        data=dict(upload.data),
         status=record.status,
         inspection=Inspection.model_validate_json(record.result) if record.result else None,
         error=record.problem,

@@ -1,70 +1,157 @@
-"""The form of POST /erf: part `model` goes to the blob store, part `request` to a buffer."""
+"""Forms that carry a model: its file and those beside it go to the blob store, part `request` to a buffer."""
 
 import unicodedata
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from erfscope.contract.data_files import identity, location_of
 from erfscope.contract.problem import ProblemError
 from erfscope_jobs.blobs import Blob, BlobStore
-from erfscope_service.upload.multipart import PartBegin, PartData, read_parts
+from erfscope_service.settings import ServiceSettings
+from erfscope_service.upload.multipart import PartBegin, PartData, PartEnd, read_parts
 from erfscope_service.upload.sink import BlobSink, Buffer, open_sink
 
 MAX_NAME = 120
+MODEL, DATA, REQUEST = "model", "data", "request"
+MAX_NAMES = 100_000  # characters of all names of files beside a model
+
+
+@dataclass(frozen=True)
+class StoredFiles:
+    """A model's blobs: the ONNX file, and by name the files beside it."""
+
+    onnx: Blob
+    data: Mapping[str, Blob] = field(default_factory=dict)
+
+    @property
+    def sha256(self) -> str:
+        """The name of all of them together."""
+        return identity(self.onnx.sha256, self.hashes)
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """The sha256 of each file beside the model, by its name."""
+        return {name: blob.sha256 for name, blob in self.data.items()}
+
+    @property
+    def size(self) -> int:
+        """Bytes, all together."""
+        return self.onnx.size + sum(blob.size for blob in self.data.values())
 
 
 @dataclass(frozen=True)
 class Form:
     """What came in: the stored model and the text of the request, either of which may be absent."""
 
-    model: Blob | None
+    model: StoredFiles | None
     name: str
     request: bytes | None
 
 
+@dataclass
+class _Parts:
+    """The parts of a form, as they come in; `allowed` are the names that it may have."""
+
+    blobs: BlobStore
+    limits: ServiceSettings
+    allowed: tuple[str, ...]
+    stack: AsyncExitStack
+    name: str = ""
+    model: BlobSink | None = None
+    request: Buffer | None = None
+    data: dict[str, BlobSink] = field(default_factory=dict)
+    data_bytes: int = 0
+    current: BlobSink | Buffer | None = None
+
+    async def begin(self, part: PartBegin) -> None:
+        """Open what takes the part's bytes; raises bad-request, external-data."""
+        if part.name not in self.allowed:
+            known = ", ".join(map(repr, self.allowed))
+            raise ProblemError("bad-request", f"Unknown form part {part.name[:100]!r}; the parts are {known}.")
+        if (part.name == MODEL and self.model) or (part.name == REQUEST and self.request):
+            raise ProblemError("bad-request", f"The form has part {part.name!r} twice.")
+        if part.name == REQUEST:
+            self.current = self.request = Buffer("Part 'request'", self.limits.max_json_bytes)
+        elif part.name == MODEL:
+            self.name = clean_name(part.filename)
+            self.current = self.model = await self._open(self.limits.max_model_bytes)
+        else:
+            self.current = self.data[self._data_name(part.filename)] = await self._open(None)
+
+    async def _open(self, limit: int | None) -> BlobSink:
+        return await self.stack.enter_async_context(open_sink(self.blobs, limit))
+
+    def _data_name(self, filename: str) -> str:
+        if not filename:
+            raise ProblemError(
+                "bad-request", "A form part 'data' has no file name; it is the one by which the model names the file."
+            )
+        name = location_of(filename)
+        if name in self.data:
+            raise ProblemError("bad-request", f"The form has two parts 'data' with the file name {name!r}.")
+        if sum(map(len, self.data)) + len(name) > MAX_NAMES:
+            raise ProblemError("bad-request", f"The file names of the parts 'data' have over {MAX_NAMES} characters.")
+        return name
+
+    async def write(self, piece: bytes) -> None:
+        """The next bytes of the part that began last; raises too-large."""
+        if isinstance(self.current, Buffer):
+            self.current.write(piece)
+        elif self.current is not None:
+            if self.current is not self.model:
+                self._count(len(piece))
+            await self.current.write(piece)
+
+    def _count(self, size: int) -> None:
+        self.data_bytes += size
+        limit = self.limits.max_data_bytes
+        if self.data_bytes > limit:
+            raise ProblemError(
+                "too-large",
+                f"The files beside the model are over the limit of {limit} bytes, all together.",
+                limit=limit,
+            )
+
+    async def end(self) -> None:
+        """The part is complete: hundreds of files must not stay open."""
+        if isinstance(self.current, BlobSink):
+            await self.current.seal()
+        self.current = None
+
+    async def finish(self) -> Form:
+        """Everything under its name; raises bad-request for a form that lacks the model of its parts."""
+        if self.model is not None and not self.model.size:
+            raise ProblemError("bad-request", "The form's part 'model' is empty; send the ONNX file's bytes.")
+        if self.model is None and self.data:
+            raise ProblemError(
+                "bad-request", "Parts 'data' come with a part 'model'; a stored model has its files already."
+            )
+        stored = None
+        if self.model is not None:
+            data = {name: await sink.commit() for name, sink in sorted(self.data.items())}
+            stored = StoredFiles(await self.model.commit(), data)
+        return Form(stored, self.name, self.request.value() if self.request else None)
+
+
 async def read_form(
-    stream: AsyncIterable[bytes], boundary: bytes, blobs: BlobStore, *, max_model: int, max_json: int
+    stream: AsyncIterable[bytes],
+    boundary: bytes,
+    blobs: BlobStore,
+    limits: ServiceSettings,
+    allowed: tuple[str, ...] = (MODEL, DATA, REQUEST),
 ) -> Form:
     """Read the body to its end; nothing stays on disk when it is broken or refused."""
-    sinks: dict[str, BlobSink | Buffer] = {}
-    name = ""
     async with AsyncExitStack() as stack:
-        current: BlobSink | Buffer | None = None
+        parts = _Parts(blobs, limits, allowed, stack)
         async for event in read_parts(stream, boundary):
             if isinstance(event, PartBegin):
-                _refuse(event.name, sinks)
-                if event.name == "model":
-                    name = clean_name(event.filename)
-                    current = await stack.enter_async_context(open_sink(blobs, max_model))
-                else:
-                    current = Buffer("Part 'request'", max_json)
-                sinks[event.name] = current
+                await parts.begin(event)
             elif isinstance(event, PartData):
-                if isinstance(current, BlobSink):
-                    await current.write(event.data)
-                elif current is not None:
-                    current.write(event.data)
-        return await _finish(sinks, name)
-
-
-def _refuse(name: str, sinks: dict[str, BlobSink | Buffer]) -> None:
-    if name not in ("model", "request"):
-        raise ProblemError(
-            "bad-request", f"Unknown form part {name[:100]!r}; the parts are 'model' (ONNX) and 'request'."
-        )
-    if name in sinks:
-        raise ProblemError("bad-request", f"The form has part {name!r} twice.")
-
-
-async def _finish(sinks: dict[str, BlobSink | Buffer], name: str) -> Form:
-    model, request = sinks.get("model"), sinks.get("request")
-    if isinstance(model, BlobSink) and not model.size:
-        raise ProblemError("bad-request", "The form's part 'model' is empty; send the ONNX file's bytes.")
-    return Form(
-        model=await model.commit() if isinstance(model, BlobSink) else None,
-        name=name,
-        request=request.value() if isinstance(request, Buffer) else None,
-    )
+                await parts.write(event.data)
+            elif isinstance(event, PartEnd):
+                await parts.end()
+        return await parts.finish()
 
 
 def clean_name(filename: str) -> str:

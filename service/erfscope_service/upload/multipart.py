@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from erfscope.contract.data_files import MOST_FILES
 from erfscope.contract.problem import ProblemError
 
-MAX_PARTS = 8
+MAX_PARTS = MOST_FILES + 2  # the files beside a model, the model, the request
 MAX_HEADERS = 8
+MULTIPART = "multipart/form-data"
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,26 @@ def file_name(headers: Mapping[str, str]) -> str:
     return clean_name(options.get(b"filename", b"").decode("utf-8", "replace"))
 
 
+def model_form(**properties: Any) -> dict[str, Any]:
+    """OpenAPI's schema of a form that carries a model, with further properties."""
+    binary = {"type": "string", "contentMediaType": BINARY}
+    return {
+        "type": "object",
+        "required": ["model"],
+        "additionalProperties": False,
+        "properties": {
+            "model": {**binary, "description": "The ONNX file. Its file name becomes the job's label."},
+            "data": {
+                "type": "array",
+                "items": binary,
+                "description": "Files beside the ONNX file that hold its weights, one part each, under the file name "
+                "by which the model names it.",
+            },
+            **properties,
+        },
+    }
+
+
 def raw_body(description: str, media_types: Sequence[str]) -> dict[str, Any]:
     """OpenAPI's words for a raw body."""
     schema = {"type": "string", "contentMediaType": BINARY, "minLength": 1}

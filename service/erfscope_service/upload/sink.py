@@ -25,9 +25,15 @@ class BlobSink:
         if len(self._pending) >= PIECE:
             await self._flush()
 
+    async def seal(self) -> None:
+        """Everything is written; holds no open file any more."""
+        if self._pending:
+            await self._flush()
+        await asyncio.to_thread(self._writer.seal)
+
     async def commit(self) -> Blob:
         """Make the blob durable under its sha256."""
-        await self._flush()
+        await self.seal()
         return await asyncio.to_thread(self._writer.commit)
 
     async def _flush(self) -> None:
@@ -36,7 +42,7 @@ class BlobSink:
 
 
 @asynccontextmanager
-async def open_sink(blobs: BlobStore, limit: int) -> AsyncIterator[BlobSink]:
+async def open_sink(blobs: BlobStore, limit: int | None) -> AsyncIterator[BlobSink]:
     """A sink whose temporary file is gone afterwards unless it was committed."""
     with await asyncio.to_thread(blobs.open_writer, limit) as writer:
         yield BlobSink(writer)

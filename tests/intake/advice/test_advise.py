@@ -170,7 +170,7 @@ def test_no_change_is_worse_than_none(onnx_file: Path, want: float) -> None:
 
 
 def test_dilating_keeps_sizes_and_weights(onnx_file: Path) -> None:
-    model = read_model(onnx_file)
+    model = read_model(onnx_file).proto
     assert [conv.label for conv in convolutions(model)] == ["/conv0", "/conv1", "/conv2"]
     dilate(model, {"/conv1": [3, 2], "/conv2": [2, 2]})
     first, second, third = (node for node in model.graph.node if node.op_type == "Conv")

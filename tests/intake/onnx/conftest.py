@@ -12,6 +12,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from erfscope_intake.onnx_audit import audited
 from erfscope_intake.onnx_behind import Behind
+from erfscope_intake.onnx_external import DataFiles
 from erfscope_intake.onnx_graph import Build, build, finish
 from erfscope_intake.onnx_model import check_operators, versions_of
 from erfscope_intake.onnx_names import renamed
@@ -30,7 +31,7 @@ def _evaluate(model: ModelProto, feeds: Arrays, *, follow: Sequence[str] = ()) -
     tensors = {neutral[name]: _tensor(array) for name, array in feeds.items()}
     followed = {neutral[name] for name in follow}
     state = Build(
-        names, versions_of(model), Behind(graph), torch.float32,
+        names, versions_of(model), Behind(graph, DataFiles()), torch.float32,
         constants={name: value for name, value in tensors.items() if name not in followed},
         follows=set(followed), shaped=set(),
     )  # fmt: skip

@@ -20,6 +20,7 @@ from erfscope_engine.measure import measure_network
 from erfscope_engine.plan import plan_for
 from erfscope_intake.advice.subjects import Changed, OnnxSubject, SpecSubject, Subject
 from erfscope_intake.memory import memory_errors_explained
+from erfscope_intake.onnx_external import Sent
 
 Progress = Callable[[str, float], None]
 MOST_OF_A_KIND = 3
@@ -86,23 +87,25 @@ def advise(
     progress: Progress = lambda stage, share: None,
     *,
     device: str = "cpu",
+    data: Sent | None = None,
 ) -> Advice:
     """Answer an AdviceRequest; `model` is the ONNX file where the request names one by its sha256.
 
+    `data` are the files that came with it, by name; without it, its folder is where the files lie that it names.
     `progress` hears (stage, share done): load, profile, search, verify. Raises ProblemError: unsupported-feature where
     the analytic method cannot treat the network, and what a measurement raises.
     """
     progress("load", 0.0)
     with memory_errors_explained():
-        return _advice(_Work(request, _subject(request, model), device, progress))
+        return _advice(_Work(request, _subject(request, model, data), device, progress))
 
 
-def _subject(request: AdviceRequest, model: Path | None) -> Subject:
+def _subject(request: AdviceRequest, model: Path | None, data: Sent | None) -> Subject:
     if request.model.architecture is not None:
         return SpecSubject.of(request, request.model.architecture)
     if model is None:
         raise ProblemError("invalid-request", "The request names no model: give model.architecture or a file.")
-    return OnnxSubject(request, model)
+    return OnnxSubject(request, model, data)
 
 
 def _advice(work: _Work) -> Advice:

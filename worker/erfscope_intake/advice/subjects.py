@@ -19,6 +19,7 @@ from erfscope_engine.advice.search import Growing
 from erfscope_engine.network import Network
 from erfscope_intake.advice.onnx_convolutions import Convolution, convolutions, dilate
 from erfscope_intake.onnx_audit import read_model
+from erfscope_intake.onnx_external import Sent
 from erfscope_intake.onnx_model import load_onnx
 from erfscope_intake.spec import build_network
 
@@ -153,6 +154,7 @@ class OnnxSubject:
 
     request: AdviceRequest
     path: Path
+    data: Sent | None = None
 
     @property
     def options(self) -> InputOptions:
@@ -171,7 +173,7 @@ class OnnxSubject:
 
     def families(self) -> list[Growing[Changed]]:
         """The last convolutions, more and more of them, and some alone."""
-        convs = [conv for conv in convolutions(read_model(self.path)) if conv.label]
+        convs = [conv for conv in convolutions(read_model(self.path, self.data).proto) if conv.label]
         labels = [conv.label for conv in convs]
         convs = [conv for conv in convs if labels.count(conv.label) == 1]
         counts = [n for n in (1, 2, 4, 8, 16, 32) if n < len(convs)]
@@ -191,4 +193,5 @@ class OnnxSubject:
             weights=self.request.weights,
             seed=self.request.seed,
             edit=partial(dilate, dilations=found) if found else None,
+            data=self.data,
         )

@@ -75,5 +75,12 @@ function headerText(text) {
   return String.fromCharCode(...bytes);
 }
 
-export const storeModel = (file) => upload("/models", file);
+// `data` are the files beside the model, { file } by the name that the model gives each.
+export function storeModel(file, data = new Map()) {
+  if (!data.size) return upload("/models", file);
+  const form = new FormData();
+  form.append("model", file, file.name);
+  for (const [name, { file: weights }] of data) form.append("data", weights, name);
+  return json("/models", { method: "POST", body: form });
+}
 export const storeImages = (file) => upload("/files", file);

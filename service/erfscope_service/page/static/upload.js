@@ -1,27 +1,60 @@
-// An ONNX file on its way in: dropped or chosen, stored, inspected in the worker's jail.
+// A model on its way in: dropped or chosen with the files beside it, stored, inspected in the worker's jail.
 
 import * as api from "/page/api.js";
 import { $, announce } from "/page/dom.js";
+import { chosen, dropped } from "/page/dropped.js";
 import { ENDED } from "/page/events.js";
 import { mebibytes } from "/page/format.js";
+import { matched, namesIn } from "/page/onnx.js";
 import { complain } from "/page/problem.js";
 
 const PAUSE = 400; // milliseconds between looks at the inspection
+const LARGEST = 2 ** 26; // bytes: a larger ONNX file has its weights in it
 
 // `changed` gets what is known of the model: null at first, then a StoredModel, again when it has been inspected.
 export function uploads(changed) {
   let turn = 0; // a later file makes answers about an earlier one void
+  let waiting = null; // a model that names files which are not here yet: { model, names, files }
 
-  async function take(file) {
-    if (!file) return;
-    if (/\.json$/i.test(file.name)) return changed({ spec: await file.text() });
+  async function take(files) {
+    if (!files.length) return;
+    if (files.length === 1 && /\.json$/i.test(files[0].path)) return changed({ spec: await files[0].file.text() });
+    const models = files.filter(({ path }) => /\.onnx$/i.test(path));
+    if (waiting && !models.length) return send({ ...waiting, files: [...waiting.files, ...files] });
+    if (models.length > 1 || (!models.length && files.length > 1)) return refuse(models);
+    const model = models[0] ?? files[0];
+    const folder = model.path.slice(0, model.path.lastIndexOf("/") + 1);
+    const beside = files.filter(({ path }) => path.startsWith(folder) && path !== model.path);
+    const names = model.file.size > LARGEST ? [] : namesIn(new Uint8Array(await model.file.arrayBuffer()));
+    await send({
+      model: model.file,
+      names,
+      files: beside.map(({ path, file }) => ({ path: path.slice(folder.length), file })),
+    });
+  }
+
+  async function send(asked) {
+    const { model, names, files } = asked;
     const mine = ++turn;
+    const data = matched(names, files);
+    const missing = names.filter((name) => !data.get(name));
     changed(null);
-    say(file.name, `${mebibytes(file.size)}, uploading …`);
-    await watch(() => api.storeModel(file), mine);
+    waiting = missing.length ? asked : null;
+    if (missing.length) return ask(model, missing);
+    const size = [...data.values()].reduce((sum, { file }) => sum + file.size, model.size);
+    say(model.name, `${mebibytes(size)}, uploading …`);
+    await watch(() => api.storeModel(model, data), mine);
+  }
+
+  function refuse(models) {
+    const detail = models.length
+      ? `These are ${models.length} ONNX files (${listed(models.map(({ path }) => path))}); drop one with its data.`
+      : "None of these files ends in .onnx; drop the model with its data.";
+    complain($("upload-problem"), new api.Problem({ title: "Which file is the model?", detail }));
   }
 
   async function reopen(sha256) {
+    waiting = null;
     const mine = ++turn;
     await watch(() => api.model(sha256), mine);
   }
@@ -40,14 +73,29 @@ export function uploads(changed) {
       describe(model);
     } catch (error) {
       if (mine !== turn) return;
-      say("Drop an .onnx file here", "or click to choose one");
+      say("Drop an .onnx file here", "with the files or the folder of its weights, or click to choose");
       complain($("upload-problem"), error);
     }
   }
 
-  $("file").addEventListener("change", () => (take($("file").files[0]), ($("file").value = "")));
+  $("file").addEventListener("change", () => {
+    const files = chosen($("file"));
+    $("file").value = "";
+    take(files);
+  });
   dropZone(take);
   return { reopen };
+}
+
+const listed = (list) => list.slice(0, 5).join(", ") + (list.length > 5 ? ` and ${list.length - 5} more` : "");
+
+// The model is here, some of its weights are not: the next drop may bring them.
+function ask(model, missing) {
+  say(model.name, `waits for ${missing.length === 1 ? "a file" : `${missing.length} files`} with its weights`);
+  const detail =
+    `${model.name} keeps weights in ${listed(missing)}, which ${missing.length === 1 ? "is" : "are"} not here. ` +
+    "Either drop that as well, or export the model again with external_data=False, which writes a single file.";
+  complain($("upload-problem"), new api.Problem({ title: "A file of the model is missing", detail }));
 }
 
 function say(name, hint) {
@@ -74,6 +122,6 @@ function dropZone(take) {
   document.addEventListener("drop", (event) => {
     event.preventDefault();
     over(false);
-    take(event.dataTransfer.files[0]);
+    dropped(event.dataTransfer).then(take);
   });
 }
