@@ -8,6 +8,7 @@ from erfscope_jobs.blobs import BlobStore
 from erfscope_jobs.environment import read_or_exit
 from erfscope_jobs.settings import Settings
 from erfscope_worker.app import serve
+from erfscope_worker.safe_path import restart_safely
 
 
 def main() -> int:
@@ -22,4 +23,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    restart_safely("erfscope_worker")
     sys.exit(main())

@@ -62,10 +62,10 @@ def enter(folder: Path, files: Iterable[Path], device: str) -> None:
     if thread_count() != 1:
         raise RuntimeError("the jail binds one thread, and there are others already")
     cuda = device.startswith("cuda")
-    privileges.drop(prctl)
     if prctl(PR_SET_NO_NEW_PRIVS, 1) != 0:
         raise OSError(ctypes.get_errno(), "no_new_privs was refused")
     landlock.restrict(rules(folder, files, cuda=cuda))
+    privileges.drop(prctl)
     seccomp.install(prctl, cuda=cuda)
 
 

@@ -68,10 +68,10 @@ def restrict(rules: Iterable[tuple[Path, int]]) -> None:
 
 
 def _allow(rules: int, path: Path, rights: int) -> None:
-    """One rule; a path that does not exist needs none."""
+    """One rule; a path that does not exist, or that this user cannot reach, needs none."""
     try:
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return
     try:
         if not stat.S_ISDIR(os.fstat(place).st_mode):

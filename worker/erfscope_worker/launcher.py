@@ -96,6 +96,11 @@ class Launcher:
         """What decides the bytes of answers of these children; known after `start`."""
         return Fingerprint(self._about["torch"], self._about["device"], self._settings.job_threads)
 
+    @property
+    def pid(self) -> int:
+        """The zygote's process id; 0 before `start`."""
+        return self._process.pid if self._process else 0
+
     def start(self) -> None:
         """Start the zygote and wait until it can fork."""
         with self._lock:
@@ -154,6 +159,7 @@ class Launcher:
             raise BrokenPipeError("no zygote")
         channel, channel_there = socket.socketpair()
         watch, watch_there = socket.socketpair()
+        pidfd: int | None = None
         with channel_there, watch_there:
             try:
                 socket.send_fds(self._control, [b"f"], [channel_there.fileno(), watch_there.fileno()])
@@ -164,6 +170,8 @@ class Launcher:
             except OSError:
                 channel.close()
                 watch.close()
+                if pidfd is not None:
+                    os.close(pidfd)
                 raise
         return Child(channel, watch, int(started.header["pid"]), pidfd)
 

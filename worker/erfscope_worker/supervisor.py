@@ -1,15 +1,14 @@
 """From a job's id to its terminal state: claim, run in a child, write what came out."""
 
+import contextlib
 import json
 import logging
 import os
 import secrets
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -19,7 +18,7 @@ from erfscope.contract.duration import lasting
 from erfscope.contract.job import Inspection
 from erfscope.contract.problem import Problem, ProblemError
 from erfscope.contract.result import ErfResult
-from erfscope_jobs.blobs import ROOM, on_disk
+from erfscope_jobs.blobs import ROOM
 from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.log import about
 from erfscope_jobs.queue import Doorbell
@@ -27,11 +26,13 @@ from erfscope_jobs.records import Answer, Failure, Kind, Part, Record, Sharded
 from erfscope_jobs.remote import open_store
 from erfscope_jobs.settings import Settings
 from erfscope_jobs.workers import WorkerInfo
+from erfscope_worker import usage
 from erfscope_worker.attempt import Attempt, Ending
 from erfscope_worker.harvest import Harvest
 from erfscope_worker.launcher import Launcher
 from erfscope_worker.lease import leased
 from erfscope_worker.task import Orders, Sharding
+from erfscope_worker.workspace import Workspace
 
 T = TypeVar("T")
 FILE_ROLES = ("model", "images")  # fields of a payload that name a blob, and what the child calls it
@@ -45,7 +46,7 @@ log = logging.getLogger(__name__)
 class Supervisor:
     """Looks at jobs until told to stop."""
 
-    def __init__(self, settings: Settings, launcher: Launcher, workspace: Path, sandbox: bool) -> None:
+    def __init__(self, settings: Settings, launcher: Launcher, workspace: Workspace, sandbox: bool) -> None:
         self.settings = settings
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self.ledger = Ledger(settings)
@@ -120,11 +121,11 @@ class Supervisor:
         digest = self._launcher.fingerprint.digest(record.question)
         if record.part is None and self.ledger.recall(record.id, record.attempt, digest):
             return  # the same question was answered while this job waited
-        with Harvest(self.settings, self._store) as harvest:
+        with contextlib.ExitStack() as later, Harvest(self.settings, self._store) as harvest:
             try:
                 if not self._has_parts(record):
                     return self._rejoin(record)
-                ending = self._run(record, harvest)
+                ending = self._run(record, harvest, later)
                 if ending is Ending.ANSWERED:
                     return self._take(record, harvest)
             except ProblemError as error:
@@ -134,33 +135,30 @@ class Supervisor:
                 return self._fail(record, harvest, error.problem)
             self._write(record, harvest, ending)
 
-    def _run(self, record: Record, harvest: Harvest) -> Ending:
-        """Watch one child to its end."""
-        with self._folder() as folder:
-            with leased(self.ledger, record, harvest):
-                orders = self._orders(record, folder)
-                child = self._launcher.launch()
-            try:
-                child.order(orders)
-                attempt = Attempt(
-                    self.settings,
-                    child,
-                    harvest,
-                    lambda stage, share: self.ledger.beat(record.id, record.attempt, stage, share),
-                    lambda: time.monotonic() >= self._stop_at,
-                )
-                ending = attempt.run()
-            finally:
-                child.close()
-            if attempt.zygote_is_ill:
-                self._launcher.replace()
+    def _run(self, record: Record, harvest: Harvest, later: contextlib.ExitStack) -> Ending:
+        """Watch one child to its end; its folder is discarded `later`, when the verdict is written."""
+        folder = self._workspace.new()
+        later.callback(self._workspace.discard, folder)
+        with leased(self.ledger, record, harvest):
+            orders = self._orders(record, str(folder))
+            child = self._launcher.launch()
+        try:
+            child.order(orders)
+            attempt = Attempt(
+                self.settings,
+                child,
+                harvest,
+                lambda stage, share: self.ledger.beat(record.id, record.attempt, stage, share),
+                lambda: time.monotonic() >= self._stop_at,
+                folder,
+            )
+            ending = attempt.run()
+        finally:
+            child.close()
+        if attempt.zygote_is_ill:
+            self._launcher.replace()
         log.info("ended: %s, exit code %s", ending, attempt.code)
         return ending
-
-    def _folder(self) -> "tempfile.TemporaryDirectory[str]":
-        """Where a child works."""
-        with on_disk("worker's folder for temporary files"):
-            return tempfile.TemporaryDirectory(dir=self._workspace, ignore_cleanup_errors=True)
 
     def _has_parts(self, record: Record) -> bool:
         """Whether what the shards of a job found, at most a few arrays each, is still stored."""
@@ -260,6 +258,7 @@ class Supervisor:
             Ending.ORPHANED: lambda: self._again(record, Failure.HANDBACK),
             Ending.STORE_FAILED: lambda: self._store_fails(record, harvest),
             Ending.TOO_LARGE: lambda: self._fail(record, harvest, self._too_large()),
+            Ending.TOO_MANY_FILES: lambda: self._fail(record, harvest, self._too_many_files()),
             Ending.TAKEN: lambda: None,
         }
         steps[ending]()
@@ -281,6 +280,11 @@ class Supervisor:
     def _too_large(self) -> Problem:
         limit = self.settings.max_array_bytes
         detail = f"An array of the answer is over the limit of {limit} bytes; ask for fewer units or layers at once."
+        return ProblemError("resource-limit", detail, limit=limit).problem
+
+    def _too_many_files(self) -> Problem:
+        limit = self.settings.job_file_bytes
+        detail = f"The job wrote more temporary files than it may: {limit} bytes, {usage.MOST_FILES} files; use fewer."
         return ProblemError("resource-limit", detail, limit=limit).problem
 
     def _again(self, record: Record, failure: Failure, *, ring: bool = True) -> None:
