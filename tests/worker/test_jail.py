@@ -42,7 +42,9 @@ def test_every_door_is_shut(shop: Any, worker: Any, canary: Path, port: int) -> 
 @linux_only
 def test_the_doors_are_real(shop: Any, start_worker: Any, canary: Path, port: int) -> None:
     """Without the jail the same child goes through them: the test above can fail."""
-    settings = shop.settings.model_copy(update={"namespace": "unjailed", "runner": "unjailed:run", "allow_unsandboxed": True})
+    settings = shop.settings.model_copy(
+        update={"namespace": "unjailed", "runner": "unjailed:run", "allow_unsandboxed": True}
+    )
     other = type(shop)(settings)
     start_worker(namespace="unjailed", runner="unjailed:run", allow_unsandboxed=True)
     note = other.note(other.submit("try_doors", canary=str(canary), port=port))

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from erfscope.contract.advice import Advice
 from erfscope.contract.duration import lasting
@@ -26,7 +26,8 @@ from erfscope_jobs.records import Answer, Failure, Kind, Part, Record, Sharded
 from erfscope_jobs.remote import open_store
 from erfscope_jobs.settings import Settings
 from erfscope_jobs.workers import WorkerInfo
-from erfscope_worker import usage
+from erfscope_worker import jail, strict, usage
+from erfscope_worker.arrays import compare, compare_part
 from erfscope_worker.attempt import Attempt, Ending
 from erfscope_worker.harvest import Harvest
 from erfscope_worker.launcher import Launcher
@@ -110,6 +111,7 @@ class Supervisor:
             concurrency=self.settings.concurrency,
             busy=self._busy,
             fingerprint=self._launcher.fingerprint,
+            landlock=jail.level() if self._sandbox else 0,
         )
 
     def close(self) -> None:
@@ -220,7 +222,16 @@ class Supervisor:
         for shard in shards:
             self._doorbell.ring(shard, Kind.SHARD)
 
+    def _lied(self, record: Record, error: ValueError) -> None:
+        """The child sent what it cannot have measured: as if it had died."""
+        log.error("the child's answer is refused: %s", str(error)[:200])
+        self._again(record, Failure.CRASH)
+
     def _finish_part(self, record: Record, harvest: Harvest) -> None:
+        try:
+            compare_part(harvest.checks)
+        except ValueError as error:
+            return self._lied(record, error)
         arrays = self._commit(record, harvest)
         done = persistently(lambda: self.ledger.finish_part(record.id, record.attempt, arrays))
         log.info("samples %s: %s", record.part, done)
@@ -236,10 +247,9 @@ class Supervisor:
     def _finish(self, record: Record, harvest: Harvest) -> None:
         """FINISH with bytes that are durable before the record says so."""
         try:
-            SHAPES[record.kind].model_validate_json(harvest.result)
-        except ValidationError as error:
-            log.error("the result has the wrong shape: %s", error.error_count())
-            return self._fail(record, harvest, internal())
+            check_result(record.kind, harvest)
+        except ValueError as error:
+            return self._lied(record, error)
         digest = self._launcher.fingerprint.digest(record.question)
         answer = Answer(digest, harvest.result, harvest.figure, self._commit(record, harvest))
         timing = harvest.timing(self.name, record.elapsed)
@@ -293,6 +303,13 @@ class Supervisor:
         log.warning("%s, now %s", failure, status)
         if ring and status == "queued":
             self._doorbell.ring(record.id, record.kind)
+
+
+def check_result(kind: Kind, harvest: Harvest) -> None:
+    """Raise ValueError where a result is not of its shape, or its arrays are not of the result."""
+    result = SHAPES[kind].model_validate(strict.loads(harvest.result))
+    if isinstance(result, ErfResult):
+        compare(harvest.checks, result)
 
 
 def out_of_memory() -> Problem:

@@ -5,25 +5,19 @@ this folder.
 """
 
 import sys
-from collections.abc import Sequence
 
-from erfscope_jobs.environment import read_or_exit
-from erfscope_jobs.settings import Settings
-from erfscope_worker import jail, readable
-from erfscope_worker.doors.outside import Attempt, try_doors
-from erfscope_worker.launcher import Launcher
 from erfscope_worker.safe_path import restart_safely
-
-
-def table(attempts: Sequence[Attempt]) -> str:
-    """One line for each door."""
-    lines = [f"{one.opened or 'shut':<44} {one.group:<11} {one.name}" for one in attempts]
-    opened = sum(bool(one.opened) for one in attempts)
-    return "\n".join([*lines, f"{len(attempts)} doors, {opened} open; Landlock level {jail.level()}"])
 
 
 def main() -> int:
     """Try, print, judge."""
+    # Imported here: before `restart_safely` the start folder is on sys.path, and its files are not ours.
+    from erfscope_jobs.environment import read_or_exit
+    from erfscope_jobs.settings import Settings
+    from erfscope_worker import jail, readable
+    from erfscope_worker.doors.outside import table, try_doors
+    from erfscope_worker.launcher import Launcher
+
     settings = read_or_exit(Settings)
     if lacking := jail.missing():
         print(f"This machine has no {' and no '.join(lacking)}: every door is open.", file=sys.stderr)

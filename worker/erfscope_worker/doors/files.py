@@ -46,7 +46,8 @@ def by_link(link: Callable[[str, str], None]) -> Callable[[str], object]:
 def change_times(canary: str) -> object:
     """To what they are."""
     known = os.stat(canary)
-    return os.utime(canary, ns=(known.st_atime_ns, known.st_mtime_ns))
+    os.utime(canary, ns=(known.st_atime_ns, known.st_mtime_ns))
+    return known
 
 
 def new_node(kind: int) -> Callable[[Place], object]:
@@ -59,7 +60,8 @@ def lock_of_a_library(place: Place) -> object:
     import fcntl
 
     with open(os.__file__, encoding="utf-8") as file:
-        return fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return file.name
 
 
 def unnamed(place: Place) -> object:
@@ -71,7 +73,8 @@ def removed(place: Place) -> object:
     """A file that goes on without a name: nobody could count it."""
     path = Path("door-file")
     path.write_text("x")
-    return path.unlink()
+    path.unlink()
+    return path
 
 
 DOORS = [
@@ -94,7 +97,7 @@ DOORS = [
     Door("files", "change its owner", of_canaries(lambda canary: os.chown(canary, os.getuid(), -1))),
     Door("files", "change its times", of_canaries(change_times)),
     Door("files", "set an attribute of it", of_canaries(lambda canary: os.setxattr(canary, "user.door", b"1"))),
-    Door("files", "read attributes of it", of_canaries(lambda canary: os.listxattr(canary))),
+    Door("files", "read attributes of it", of_canaries(os.listxattr)),
     Door("files", "watch it (inotify)", lambda place: libc("inotify_init1", 0)),
     Door("files", "watch it (fanotify)", lambda place: libc("fanotify_init", 0, 0)),
     Door("files", "read /etc/passwd", lambda place: Path("/etc/passwd").read_text()),

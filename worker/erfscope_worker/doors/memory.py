@@ -27,7 +27,7 @@ def map_memory(size: int, flags: int, descriptor: int = -1) -> int:
 
 def hold(place: Place, flags: int) -> object:
     """As much as the limit and more, in pieces."""
-    pieces = []
+    pieces: list[int] = []
     try:
         while len(pieces) * PIECE < place.memory_bytes + BEYOND:
             pieces.append(map_memory(PIECE, flags))

@@ -21,7 +21,8 @@ def datagram(place: Place) -> object:
 def unix_stream(place: Place) -> object:
     """A connection to a Unix socket."""
     sock = socket.socket(socket.AF_UNIX)
-    return sock.connect(place.address)
+    sock.connect(place.address)
+    return place.address
 
 
 def send_elsewhere(place: Place) -> object:

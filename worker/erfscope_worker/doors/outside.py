@@ -7,13 +7,14 @@ import secrets
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from erfscope_jobs.records import Kind
 from erfscope_jobs.settings import Settings
+from erfscope_worker import jail
 from erfscope_worker.doors.door import Place
 from erfscope_worker.frames import FrameError, Reader
 from erfscope_worker.launcher import Child, Launcher, wait_readable
@@ -34,17 +35,19 @@ class Attempt(NamedTuple):
 
 def try_doors(launcher: Launcher, settings: Settings, sandbox: bool) -> list[Attempt]:
     """Every door from one child; raises RuntimeError when the child does not answer."""
-    with tempfile.TemporaryDirectory(prefix="erfscope-doors-", ignore_cleanup_errors=True) as folder:
-        with surroundings(settings, Path(folder)) as place:
-            work = Path(folder) / "job"
-            work.mkdir()
-            child = launcher.launch()
-            try:
-                known = replace(place, parent=launcher.pid)
-                child.order(orders(known, work, launcher.device, settings, sandbox))
-                return answer(child)
-            finally:
-                child.close()
+    with (
+        tempfile.TemporaryDirectory(prefix="erfscope-doors-", ignore_cleanup_errors=True) as folder,
+        surroundings(settings, Path(folder)) as place,
+    ):
+        work = Path(folder) / "job"
+        work.mkdir()
+        child = launcher.launch()
+        try:
+            known = replace(place, parent=launcher.pid)
+            child.order(orders(known, work, launcher.device, settings, sandbox))
+            return answer(child)
+        finally:
+            child.close()
 
 
 def orders(place: Place, folder: Path, device: str, settings: Settings, sandbox: bool) -> Orders:
@@ -119,3 +122,10 @@ def answer(child: Child) -> list[Attempt]:
     except FrameError as error:
         raise RuntimeError(f"The child that tries the jail's doors sent nonsense: {error}") from error
     raise RuntimeError("The child that tries the jail's doors ended, or was stopped, without an answer.")
+
+
+def table(attempts: Sequence[Attempt]) -> str:
+    """One line for each door, and a sum."""
+    lines = [f"{one.opened or 'shut':<44} {one.group:<11} {one.name}" for one in attempts]
+    opened = sum(bool(one.opened) for one in attempts)
+    return "\n".join([*lines, f"{len(attempts)} doors, {opened} open; Landlock level {jail.level()}"])
