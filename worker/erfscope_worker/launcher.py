@@ -61,7 +61,7 @@ class Launcher:
     """Orders children from a zygote, from any thread."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -71,7 +71,7 @@ class Launcher:
         self.mode = FORK if self.device == "cpu" and sys.platform == "linux" else SPAWN
 
     def _choose_device(self) -> tuple[str, Mapping[str, Any]]:
-        wanted = self._settings.device
+        wanted = self.settings.device
         if wanted == "cpu" or (wanted == "auto" and not environment.has_gpu_driver()):
             return "cpu", {}
         about = self._probe("cuda")
@@ -89,12 +89,12 @@ class Launcher:
         return about
 
     def _environment(self) -> dict[str, str]:
-        return environment.clean(self._settings.job_threads)
+        return environment.clean(self.settings.job_threads)
 
     @property
     def fingerprint(self) -> Fingerprint:
         """What decides the bytes of answers of these children; known after `start`."""
-        return Fingerprint(self._about["torch"], self._about["device"], self._settings.job_threads)
+        return Fingerprint(self._about["torch"], self._about["device"], self.settings.job_threads)
 
     @property
     def pid(self) -> int:
@@ -115,7 +115,7 @@ class Launcher:
             "erfscope_worker.zygote",
             str(theirs.fileno()),
             self.mode,
-            self._settings.runner,
+            self.settings.runner,
         ]
         self._process = subprocess.Popen(
             command,
