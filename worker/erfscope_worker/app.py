@@ -15,6 +15,7 @@ from erfscope.contract.problem import ProblemError
 from erfscope_jobs.queue import LOOK, bells, broker_options, broker_url
 from erfscope_jobs.settings import Settings
 from erfscope_worker import jail, readable
+from erfscope_worker.cgroup import Groups
 from erfscope_worker.doors.outside import try_doors
 from erfscope_worker.launcher import Launcher
 from erfscope_worker.supervisor import Supervisor
@@ -172,9 +173,10 @@ def start_children(settings: Settings) -> tuple[Launcher, bool]:
 
 def serve(settings: Settings) -> int:
     """Run a worker until SIGTERM or Ctrl-C; its exit code."""
+    groups = Groups.delegated()  # before the fork server starts, which belongs to the worker's part
     launcher, sandbox = start_children(settings)
     with workspace() as space:
-        supervisor = Supervisor(settings, launcher, space, sandbox)
+        supervisor = Supervisor(settings, launcher, space, sandbox, groups)
         presence = Presence(supervisor)
         shutting_down = lambda **_: supervisor.stop()  # noqa: E731  Celery keeps weak references: it needs a name
         worker_ready.connect(presence.begin)

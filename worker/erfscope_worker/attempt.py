@@ -64,6 +64,7 @@ class Attempt:
         beat: Callable[[str, float], Beat],
         must_stop: Callable[[], bool],
         folder: Path,
+        memory_events: Path = MEMORY_EVENTS,
     ) -> None:
         self._child = child
         self._folder = folder
@@ -83,7 +84,8 @@ class Attempt:
         self._dead_by = 0.0
         self._code: int | None = None
         self._watched = True
-        self._memory_kills = memory_kills()
+        self._memory_events = memory_events
+        self._memory_kills = memory_kills(memory_events)
 
     def run(self) -> Ending:
         """Until the child is dead."""
@@ -182,7 +184,7 @@ class Attempt:
 
     def _verdict(self) -> Ending:
         """The first that holds, from what we did ourselves to what the child said."""
-        killed_for_memory = self._code == -signal.SIGKILL and memory_kills() > self._memory_kills
+        killed_for_memory = self._code == -signal.SIGKILL and memory_kills(self._memory_events) > self._memory_kills
         signs = (
             (self._code is None, Ending.ORPHANED),
             (self._code == -signal.SIGXCPU, Ending.TIMEOUT),

@@ -78,6 +78,8 @@ class Harvest:
         if self.done or frame.type not in self._take:
             raise FrameError(f"an unexpected {frame.type[:MOST_STAGE]!r}")
         try:
+            if frame.type != "error":  # its text goes to the log alone, escaped
+                strict.check(dict(frame.header))
             self._take[frame.type](frame)
         except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
             raise FrameError(f"a {frame.type} that cannot be taken: {str(error)[:MOST_STAGE]!r}") from error
@@ -86,7 +88,6 @@ class Harvest:
         stage, share = frame.header.get("stage"), frame.header.get("share")
         if not isinstance(stage, str) or not isinstance(share, int | float) or not math.isfinite(share):
             raise FrameError("a progress that is none")
-        strict.check(stage)
         if stage[:MOST_STAGE] != self.stage:
             self._end_stage()
             self.stage = stage[:MOST_STAGE]
@@ -163,7 +164,6 @@ def rebuilt(said: Problem) -> Problem:
     """A problem as our own table has it, with the child's words clipped; raises FrameError for another kind."""
     if said.kind not in OF_A_JOB:
         raise FrameError("a problem that no job has")
-    strict.check(said.model_dump(mode="json"))
     errors = [
         FieldError(pointer=one.pointer[: strict.WORDS], detail=one.detail[: strict.WORDS])
         for one in said.errors[: strict.ENTRIES]

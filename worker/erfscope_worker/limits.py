@@ -1,5 +1,6 @@
 """Limits that the kernel holds for a child: memory, CPU time, files, descriptors, threads."""
 
+import contextlib
 import os
 import resource
 import threading
@@ -97,13 +98,11 @@ def can_start_thread() -> bool:
 def threads_of_user() -> int:
     """Threads of all processes of this user, as far as they can be seen."""
     total, user = 0, os.getuid()
-    for entry in os.scandir("/proc"):
-        if entry.name.isdecimal():
-            try:
-                if entry.stat().st_uid == user:
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):  # it has ended
+                if entry.name.isdecimal() and entry.stat().st_uid == user:
                     total += os.stat(f"{entry.path}/task").st_nlink - 2
-            except OSError:  # it has ended
-                continue
     return total
 
 

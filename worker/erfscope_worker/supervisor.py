@@ -11,13 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from pydantic import BaseModel
-
-from erfscope.contract.advice import Advice
-from erfscope.contract.duration import lasting
-from erfscope.contract.job import Inspection
 from erfscope.contract.problem import Problem, ProblemError
-from erfscope.contract.result import ErfResult
 from erfscope_jobs.blobs import ROOM
 from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.log import about
@@ -26,9 +20,10 @@ from erfscope_jobs.records import Answer, Failure, Kind, Part, Record, Sharded
 from erfscope_jobs.remote import open_store
 from erfscope_jobs.settings import Settings
 from erfscope_jobs.workers import WorkerInfo
-from erfscope_worker import jail, strict, usage
-from erfscope_worker.arrays import compare, compare_part
-from erfscope_worker.attempt import Attempt, Ending
+from erfscope_worker import jail, verdicts
+from erfscope_worker.arrays import compare_part
+from erfscope_worker.attempt import MEMORY_EVENTS, Attempt, Ending
+from erfscope_worker.cgroup import Group, Groups
 from erfscope_worker.harvest import Harvest
 from erfscope_worker.launcher import Launcher
 from erfscope_worker.lease import leased
@@ -37,7 +32,6 @@ from erfscope_worker.workspace import Workspace
 
 T = TypeVar("T")
 FILE_ROLES = ("model", "images")  # fields of a payload that name a blob, and what the child calls it
-SHAPES: dict[Kind, type[BaseModel]] = {Kind.ERF: ErfResult, Kind.INSPECT: Inspection, Kind.ADVICE: Advice}
 PARTS_PER_SLOT = 2
 MOST_TURNED_AWAY = 1000
 PERSISTENCE_SECONDS = 60.0  # an answer is worth waiting out a restart of Redis
@@ -47,7 +41,9 @@ log = logging.getLogger(__name__)
 class Supervisor:
     """Looks at jobs until told to stop."""
 
-    def __init__(self, settings: Settings, launcher: Launcher, workspace: Workspace, sandbox: bool) -> None:
+    def __init__(
+        self, settings: Settings, launcher: Launcher, workspace: Workspace, sandbox: bool, groups: Groups | None
+    ) -> None:
         self.settings = settings
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self.ledger = Ledger(settings)
@@ -56,6 +52,7 @@ class Supervisor:
         self._store = open_store(settings)
         self._workspace = workspace
         self._sandbox = sandbox
+        self._groups = groups
         self._stop_at = float("inf")
         self._busy = 0
         self._turned_away: dict[str, int] = {}  # bytes of answers that the store could not take, by job
@@ -144,6 +141,7 @@ class Supervisor:
         with leased(self.ledger, record, harvest):
             orders = self._orders(record, str(folder))
             child = self._launcher.launch()
+        group = self._group(child.pid)
         try:
             child.order(orders)
             attempt = Attempt(
@@ -153,14 +151,23 @@ class Supervisor:
                 lambda stage, share: self.ledger.beat(record.id, record.attempt, stage, share),
                 lambda: time.monotonic() >= self._stop_at,
                 folder,
+                group.events if group else MEMORY_EVENTS,
             )
             ending = attempt.run()
         finally:
             child.close()
+            if group:
+                group.close()
         if attempt.zygote_is_ill:
             self._launcher.replace()
         log.info("ended: %s, exit code %s", ending, attempt.code)
         return ending
+
+    def _group(self, pid: int) -> Group | None:
+        """A control group for a child, where they can be had."""
+        if self._groups is None:
+            return None
+        return self._groups.new(pid, self.settings.job_memory_bytes, self.settings.job_file_bytes)
 
     def _has_parts(self, record: Record) -> bool:
         """Whether what the shards of a job found, at most a few arrays each, is still stored."""
@@ -247,7 +254,7 @@ class Supervisor:
     def _finish(self, record: Record, harvest: Harvest) -> None:
         """FINISH with bytes that are durable before the record says so."""
         try:
-            check_result(record.kind, harvest)
+            verdicts.check_result(record.kind, harvest)
         except ValueError as error:
             return self._lied(record, error)
         digest = self._launcher.fingerprint.digest(record.question)
@@ -259,16 +266,16 @@ class Supervisor:
     def _write(self, record: Record, harvest: Harvest, ending: Ending) -> None:
         """What an ending without an answer means for the job."""
         steps: dict[Ending, Callable[[], None]] = {
-            Ending.PROBLEM: lambda: self._fail(record, harvest, harvest.problem or internal()),
+            Ending.PROBLEM: lambda: self._fail(record, harvest, harvest.problem or verdicts.internal()),
             Ending.ERROR: lambda: self._fail_internally(record, harvest),
-            Ending.OUT_OF_MEMORY: lambda: self._fail(record, harvest, out_of_memory()),
-            Ending.TIMEOUT: lambda: self._fail(record, harvest, self._timeout()),
+            Ending.OUT_OF_MEMORY: lambda: self._fail(record, harvest, verdicts.out_of_memory()),
+            Ending.TIMEOUT: lambda: self._fail(record, harvest, verdicts.timeout(self.settings)),
             Ending.CRASHED: lambda: self._again(record, Failure.CRASH),
             Ending.STOPPED: lambda: self._again(record, Failure.HANDBACK),
             Ending.ORPHANED: lambda: self._again(record, Failure.HANDBACK),
             Ending.STORE_FAILED: lambda: self._store_fails(record, harvest),
-            Ending.TOO_LARGE: lambda: self._fail(record, harvest, self._too_large()),
-            Ending.TOO_MANY_FILES: lambda: self._fail(record, harvest, self._too_many_files()),
+            Ending.TOO_LARGE: lambda: self._fail(record, harvest, verdicts.too_large(self.settings)),
+            Ending.TOO_MANY_FILES: lambda: self._fail(record, harvest, verdicts.too_many_files(self.settings)),
             Ending.TAKEN: lambda: None,
         }
         steps[ending]()
@@ -280,22 +287,7 @@ class Supervisor:
 
     def _fail_internally(self, record: Record, harvest: Harvest) -> None:
         log.error("%r", harvest.error)
-        self._fail(record, harvest, internal())
-
-    def _timeout(self) -> Problem:
-        seconds = self.settings.job_seconds
-        detail = f"The job ran longer than its {lasting(seconds)}; try fewer samples or a smaller input."
-        return ProblemError("timeout", detail, seconds=seconds).problem
-
-    def _too_large(self) -> Problem:
-        limit = self.settings.max_array_bytes
-        detail = f"An array of the answer is over the limit of {limit} bytes; ask for fewer units or layers at once."
-        return ProblemError("resource-limit", detail, limit=limit).problem
-
-    def _too_many_files(self) -> Problem:
-        limit = self.settings.job_file_bytes
-        detail = f"The job wrote more temporary files than it may: {limit} bytes, {usage.MOST_FILES} files; use fewer."
-        return ProblemError("resource-limit", detail, limit=limit).problem
+        self._fail(record, harvest, verdicts.internal())
 
     def _again(self, record: Record, failure: Failure, *, ring: bool = True) -> None:
         """Back to the queue. Without a ring the reaper rings after a lease: time for an outage to pass."""
@@ -303,25 +295,6 @@ class Supervisor:
         log.warning("%s, now %s", failure, status)
         if ring and status == "queued":
             self._doorbell.ring(record.id, record.kind)
-
-
-def check_result(kind: Kind, harvest: Harvest) -> None:
-    """Raise ValueError where a result is not of its shape, or its arrays are not of the result."""
-    result = SHAPES[kind].model_validate(strict.loads(harvest.result))
-    if isinstance(result, ErfResult):
-        compare(harvest.checks, result)
-
-
-def out_of_memory() -> Problem:
-    """The kernel killed the child for the machine's sake; running it again would end alike."""
-    detail = "The job needed more memory than this worker has; try a smaller input or an earlier layer."
-    return ProblemError("resource-limit", detail).problem
-
-
-def internal() -> Problem:
-    """A fault of ours; the log has the traceback."""
-    detail = "The measurement failed for a reason that is erfscope's fault; the worker's log has it by job id."
-    return ProblemError("internal", detail).problem
 
 
 def persistently(write: Callable[[], T]) -> T:

@@ -34,10 +34,13 @@ class Attempt(NamedTuple):
 
 
 def try_doors(launcher: Launcher, settings: Settings, sandbox: bool) -> list[Attempt]:
-    """Every door from one child; raises RuntimeError when the child does not answer."""
+    """Every door from one child; raises RuntimeError when the child does not answer.
+
+    The start folder counts unless it is a folder of libraries, which children may read.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="erfscope-doors-", ignore_cleanup_errors=True) as folder,
-        surroundings(settings, Path(folder)) as place,
+        surroundings(settings, Path(folder), start_folder(launcher.libraries, Path(folder))) as place,
     ):
         work = Path(folder) / "job"
         work.mkdir()
@@ -68,7 +71,7 @@ def orders(place: Place, folder: Path, device: str, settings: Settings, sandbox:
 
 
 @contextlib.contextmanager
-def surroundings(settings: Settings, folder: Path) -> Iterator[Place]:
+def surroundings(settings: Settings, folder: Path, start: Path) -> Iterator[Place]:
     """Canaries in the start folder, the data folder and TMPDIR, and sockets that listen."""
     address = str(folder / "s")
     with (
@@ -78,17 +81,23 @@ def surroundings(settings: Settings, folder: Path) -> Iterator[Place]:
     ):
         listening.bind(address)
         listening.listen()
-        places = (Path.cwd(), settings.data_dir, settings.blobs, folder)
+        places = (start, settings.data_dir, settings.blobs, folder)
         canaries = [path for place in places if (path := stack.enter_context(canary(place)))]
         yield Place(
             canaries=tuple(dict.fromkeys(map(str, canaries))),
-            start=str(Path.cwd()),
+            start=str(start),
             address=address,
             port=port.getsockname()[1],
             worker=os.getpid(),
             parent=0,
             memory_bytes=MEMORY,
         )
+
+
+def start_folder(libraries: Sequence[Path], otherwise: Path) -> Path:
+    """Where the worker was started."""
+    start = Path.cwd()
+    return otherwise if any(start.is_relative_to(library) for library in libraries) else start
 
 
 @contextlib.contextmanager
