@@ -5,6 +5,7 @@ calling thread and what it starts later.
 """
 
 import ctypes
+import functools
 import os
 import signal
 import sys
@@ -20,9 +21,15 @@ DEVICES = ("/dev/null",)
 __all__ = ["enter", "follow", "hide", "limit", "missing", "prctl", "thread_count"]
 
 
+@functools.cache
+def c_library() -> ctypes.CDLL:
+    """The C library of this process."""
+    return ctypes.CDLL(None, use_errno=True)
+
+
 def prctl(option: int, *arguments: int) -> int:
     """The system call, by libc."""
-    libc = ctypes.CDLL(None, use_errno=True)
+    libc = c_library()
     padded = (*arguments, 0, 0, 0, 0)[:4]
     result: int = libc.prctl(ctypes.c_int(option), *(ctypes.c_ulong(argument) for argument in padded))
     return result

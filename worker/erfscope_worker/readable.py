@@ -1,5 +1,6 @@
 """Which folders of libraries a jailed child may read, and the refusal when files of people are among them."""
 
+import functools
 import os
 import sys
 import sysconfig
@@ -40,10 +41,12 @@ CUDA = (
 PATHS = ("stdlib", "platstdlib", "purelib", "platlib")  # of sysconfig
 
 
+@functools.cache
 def libraries() -> list[Path]:
     """Where this interpreter finds Python code and the libraries beside it; the start folder only if it was asked for.
 
     An interpreter that was started without `-P` has its start folder on sys.path, which must never be readable.
+    Looked up once: children inherit the answer.
     """
     places = [sysconfig.get_path(name) for name in PATHS]
     places += [str(Path(prefix) / "lib") for prefix in (sys.prefix, sys.base_prefix)]
