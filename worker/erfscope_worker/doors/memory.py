@@ -43,6 +43,14 @@ def memfd(place: Place) -> object:
     return os.memfd_create("door")
 
 
+def in_shared_memory(place: Place) -> object:
+    """A file in memory with a name that other processes can open; removed at once."""
+    path = f"/dev/shm/erfscope-door-{os.getpid()}"
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    os.unlink(path)
+    return path
+
+
 def system_v(place: Place) -> object:
     """A segment that other processes can attach, which stays when the job has ended."""
     segment = libc("shmget", PRIVATE_KEY, MIB, CREATE)
@@ -66,7 +74,7 @@ DOORS = [
     Door("memory", "a file in memory (memfd)", memfd),
     Door("memory", "secret memory (memfd_secret)", lambda place: libc("syscall", 447, 0)),
     Door("memory", "memory locked in RAM", lambda place: libc("mlockall", 2)),
-    Door("memory", "a file in /dev/shm", lambda p: os.open("/dev/shm/erfscope-door", os.O_CREAT | os.O_RDWR, 0o600)),
+    Door("memory", "a file in /dev/shm", in_shared_memory),
     Door("memory", "pipes as buffers", lambda place: os.pipe()),
     Door("ipc", "System V shared memory", system_v),
     Door("ipc", "System V semaphores", lambda place: removed_at_once("semget", "semctl", 1, CREATE)),
