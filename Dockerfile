@@ -35,19 +35,20 @@ RUN pip install --no-cache-dir '.[worker]'
 FROM base AS api
 COPY --from=api-build /opt/erfscope /opt/erfscope
 USER erfscope
-WORKDIR /data
+# Not /data: what lies in the start folder could be imported, and people's files lie there.
+WORKDIR /opt/erfscope
 EXPOSE 8000
 CMD ["python", "-P", "-m", "erfscope_service"]
 
 FROM base AS worker
 COPY --from=worker-build /opt/erfscope /opt/erfscope
 USER erfscope
-WORKDIR /data
+WORKDIR /opt/erfscope
 CMD ["python", "-P", "-m", "erfscope_worker"]
 
 FROM base AS worker-gpu
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 COPY --from=worker-gpu-build /opt/erfscope /opt/erfscope
 USER erfscope
-WORKDIR /data
+WORKDIR /opt/erfscope
 CMD ["python", "-P", "-m", "erfscope_worker"]

@@ -74,7 +74,9 @@ class Settings(BaseSettings):
     max_result_bytes: int = Field(4 * MIB, ge=1, description="Of a result's JSON, and of its default picture.")
     max_array_bytes: int = Field(1024 * MIB, ge=1, description="Of one stored array.")
     job_memory_bytes: int = Field(4096 * MIB, ge=64 * MIB, description="Of the child that runs a job, above its start.")
-    job_file_bytes: int = Field(1024 * MIB, ge=0, description="Of any file that the child writes.")
+    job_file_bytes: int = Field(
+        1024 * MIB, ge=0, description="Of all files together that a job writes into its folder."
+    )
 
     # workers
     shard_seconds: float = Field(

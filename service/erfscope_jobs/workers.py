@@ -16,6 +16,7 @@ class WorkerInfo:
     concurrency: int
     busy: int
     fingerprint: Fingerprint
+    landlock: int = 0  # level of the jail around jobs: the kernel's Landlock ABI; 0 without a jail
 
     def to_json(self) -> str:
         """As the registry keeps it."""

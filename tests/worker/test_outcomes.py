@@ -59,7 +59,7 @@ def test_progress_is_relayed_in_order(shop: Any, worker: Any) -> None:
 FAILURES = {
     "problem": ("invalid-target", 1),
     "stumble": ("internal", 1),
-    "wrong_shape": ("internal", 1),
+    "wrong_shape": ("worker-crash", 2),
     "eat_memory": ("resource-limit", 1),
     "crash": ("worker-crash", 2),
     "abort": ("worker-crash", 2),

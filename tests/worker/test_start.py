@@ -41,6 +41,6 @@ def test_workspace_of_a_dead_worker_is_swept_and_of_a_live_one_kept(tmp_path: Pa
 
 
 def test_workspace_is_gone_after_use() -> None:
-    with workspace() as folder:
-        (folder / "job").mkdir()
-    assert not folder.exists()
+    with workspace() as space:
+        space.new()
+    assert not space.folder.exists()

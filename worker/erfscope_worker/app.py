@@ -1,6 +1,7 @@
 """The Celery side: listens to the queues and hands each id to the supervisor."""
 
 import logging
+import os
 import threading
 import warnings
 from typing import Any
@@ -13,12 +14,15 @@ from celery.signals import setup_logging, worker_ready, worker_shutting_down
 from erfscope.contract.problem import ProblemError
 from erfscope_jobs.queue import LOOK, bells, broker_options, broker_url
 from erfscope_jobs.settings import Settings
-from erfscope_worker import jail
+from erfscope_worker import jail, readable
+from erfscope_worker.cgroup import Groups
+from erfscope_worker.doors.outside import try_doors
 from erfscope_worker.launcher import Launcher
 from erfscope_worker.supervisor import Supervisor
 from erfscope_worker.workspace import workspace
 
 TICK_SECONDS = 0.02
+MOST_NAMED = 5  # open doors in one line of the log
 log = logging.getLogger(__name__)
 
 
@@ -118,14 +122,61 @@ def sandboxed(settings: Settings) -> bool:
     return False
 
 
-def serve(settings: Settings) -> int:
-    """Run a worker until SIGTERM or Ctrl-C; its exit code."""
+def verify(launcher: Launcher, settings: Settings) -> None:
+    """End the process, unless told otherwise, when a child could reach what it must not.
+
+    That is a library folder with files of people, or a door of the jail that is open.
+    """
+    readable.check(launcher.libraries, settings)
+    attempts = try_doors(launcher, settings, sandbox=True)
+    opened = [one.name for one in attempts if one.opened]
+    if not opened:
+        log.info("the jail is shut: %d doors tried, Landlock level %d", len(attempts), jail.level())
+        return
+    more = f" and {len(opened) - MOST_NAMED} more" if len(opened) > MOST_NAMED else ""
+    reason = (
+        f"The jail of jobs has open doors on this machine: {'; '.join(opened[:MOST_NAMED])}{more}. "
+        "`python -m erfscope_worker.doors` shows all of them."
+    )
+    if not settings.allow_unsandboxed:
+        raise SystemExit(
+            f"{reason} A newer kernel, or a container without added privileges, may shut them; for models of your "
+            "own: ERFSCOPE_ALLOW_UNSANDBOXED=1"
+        )
+    log.warning("%s Running nevertheless, as told.", reason)
+
+
+def warn_of_root() -> None:
+    """Who is root owns all files, and the kernel does not hold root to a number of threads."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        log.warning(
+            "The worker runs as root. Jobs are jailed and have no capabilities, but RLIMIT_NPROC does not bind "
+            "root; start it as a user of its own, as the container images do."
+        )
+
+
+def start_children(settings: Settings) -> tuple[Launcher, bool]:
+    """A fork server whose children are jailed, checked; or, when told, one without a jail."""
     sandbox = sandboxed(settings)
+    warn_of_root()
     jail.hide()
     launcher = Launcher(settings)
     launcher.start()
-    with workspace() as folder:
-        supervisor = Supervisor(settings, launcher, folder, sandbox)
+    try:
+        if sandbox:
+            verify(launcher, settings)
+    except BaseException:
+        launcher.close()
+        raise
+    return launcher, sandbox
+
+
+def serve(settings: Settings) -> int:
+    """Run a worker until SIGTERM or Ctrl-C; its exit code."""
+    groups = Groups.delegated()  # before the fork server starts, which belongs to the worker's part
+    launcher, sandbox = start_children(settings)
+    with workspace() as space:
+        supervisor = Supervisor(settings, launcher, space, sandbox, groups)
         presence = Presence(supervisor)
         shutting_down = lambda **_: supervisor.stop()  # noqa: E731  Celery keeps weak references: it needs a name
         worker_ready.connect(presence.begin)

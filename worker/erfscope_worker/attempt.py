@@ -13,11 +13,13 @@ from pathlib import Path
 from erfscope.contract.problem import ProblemError
 from erfscope_jobs.records import Beat
 from erfscope_jobs.settings import Settings
+from erfscope_worker import usage
 from erfscope_worker.frames import Frame, FrameError, Reader
 from erfscope_worker.harvest import Harvest
 from erfscope_worker.launcher import Child
 
 CANCEL_SECONDS = 1.0  # a canceled job's child is dead within 2 s, so the ledger is asked this often at least
+WEIGH_SECONDS = 0.2  # between two looks at memory and files
 RELAY_SECONDS = 0.2  # progress is told this often at most
 DEATH_SECONDS = 5.0  # a killed child that has not been reaped by then: the zygote is ill
 CHUNK = 1 << 18
@@ -34,6 +36,7 @@ class Ending(StrEnum):
     CRASHED = "crashed"
     TIMEOUT = "timeout"
     OUT_OF_MEMORY = "out-of-memory"  # the kernel killed it for the container's limit
+    TOO_MANY_FILES = "too-many-files"  # its folder holds more than it may
     STORE_FAILED = "store-failed"
     TOO_LARGE = "too-large"  # more than may be stored, today and tomorrow
     STOPPED = "stopped"  # the worker is shutting down
@@ -60,8 +63,13 @@ class Attempt:
         harvest: Harvest,
         beat: Callable[[str, float], Beat],
         must_stop: Callable[[], bool],
+        folder: Path,
+        memory_events: Path = MEMORY_EVENTS,
     ) -> None:
         self._child = child
+        self._folder = folder
+        self._file_bytes = settings.job_file_bytes
+        self._most_memory = usage.memory(child.pid) + settings.job_memory_bytes + usage.MARGIN
         self._harvest = harvest
         self._beat = beat
         self._must_stop = must_stop
@@ -70,13 +78,14 @@ class Attempt:
         now = time.monotonic()
         self._end_at = now + settings.job_seconds
         self._beat_at = now + self._interval
-        self._relay_at = now
+        self._relay_at = self._weigh_at = now
         self._told: tuple[str, float] = ("", 0.0)
         self._killed: Ending | None = None
         self._dead_by = 0.0
         self._code: int | None = None
         self._watched = True
-        self._memory_kills = memory_kills()
+        self._memory_events = memory_events
+        self._memory_kills = memory_kills(memory_events)
 
     def run(self) -> Ending:
         """Until the child is dead."""
@@ -130,8 +139,17 @@ class Attempt:
             self._kill(Ending.TIMEOUT)
         elif self._must_stop():
             self._kill(Ending.STOPPED)
+        elif now >= self._weigh_at and (excess := self._excess(now)):
+            self._kill(excess)
         elif now >= self._beat_at or (now >= self._relay_at and self._news() != self._told):
             self._keep_lease(now)
+
+    def _excess(self, now: float) -> Ending | None:
+        """More memory or files than the job may have, by ways that the limits of the kernel do not count."""
+        self._weigh_at = now + WEIGH_SECONDS
+        if usage.memory(self._child.pid) > self._most_memory:
+            return Ending.OUT_OF_MEMORY
+        return Ending.TOO_MANY_FILES if usage.overfull(self._folder, self._file_bytes) else None
 
     def _news(self) -> tuple[str, float]:
         return self._harvest.stage, self._harvest.share
@@ -166,7 +184,7 @@ class Attempt:
 
     def _verdict(self) -> Ending:
         """The first that holds, from what we did ourselves to what the child said."""
-        killed_for_memory = self._code == -signal.SIGKILL and memory_kills() > self._memory_kills
+        killed_for_memory = self._code == -signal.SIGKILL and memory_kills(self._memory_events) > self._memory_kills
         signs = (
             (self._code is None, Ending.ORPHANED),
             (self._code == -signal.SIGXCPU, Ending.TIMEOUT),

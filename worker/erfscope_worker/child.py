@@ -14,7 +14,7 @@ import numpy as np
 
 from erfscope.contract.problem import ProblemError
 from erfscope_jobs.records import Kind
-from erfscope_worker import environment, frames, jail
+from erfscope_worker import environment, frames, jail, limits
 from erfscope_worker.task import Orders, Outputs, Report, Runner, Sharding, Task
 
 CHANNEL = 3  # descriptor of the socket to the worker
@@ -101,9 +101,14 @@ def imprison(orders: Orders) -> None:
     """Everything that binds this process; limits first, for they read /proc, which the jail shuts."""
     os.chdir(orders.folder)
     os.environ.update(HOME=orders.folder, TMPDIR=orders.folder)
-    jail.limit(orders.memory_bytes, orders.seconds * max(orders.threads, 1), orders.file_bytes)
+    files = [Path(place) for place in orders.files.values()]
+    mapped = sum(path.stat().st_size for path in files if path.is_file())
+    address = limits.reserve(max(orders.threads, 1), mapped) if orders.device == "cpu" else None
     if orders.sandbox:
-        jail.enter(Path(orders.folder), [Path(place) for place in orders.files.values()], orders.device)
+        limits.limit_threads(orders.threads)
+    limits.limit(orders.memory_bytes, orders.seconds * max(orders.threads, 1), orders.file_bytes, address)
+    if orders.sandbox:
+        jail.enter(Path(orders.folder), files, orders.device)
 
 
 def reporter() -> Report:

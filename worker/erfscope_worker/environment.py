@@ -32,9 +32,13 @@ def has_gpu_driver() -> bool:
 
 def clean(threads: int) -> dict[str, str]:
     """The environment of zygote and children."""
-    kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    if "PYTHONPATH" in inherited:  # an empty or relative part of it is the folder in which the worker was started
+        places = inherited["PYTHONPATH"].split(os.pathsep)
+        inherited["PYTHONPATH"] = os.pathsep.join(place for place in places if os.path.isabs(place))
     one_pool = {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": str(threads)}
-    return {**kept, **one_pool, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
+    python = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
+    return {**inherited, **one_pool, **python, "CUDA_CACHE_DISABLE": "1"}  # its cache would go with the job's folder
 
 
 def describe(device: str = "cpu") -> dict[str, str]:

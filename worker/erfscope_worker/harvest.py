@@ -6,19 +6,36 @@ import re
 import time
 from typing import Any
 
-from pydantic import ValidationError
-
 from erfscope.contract.job import Timing
-from erfscope.contract.problem import KINDS, Problem
+from erfscope.contract.problem import KINDS, FieldError, Problem
 from erfscope_jobs.blobs import BlobStore, BlobWriter
 from erfscope_jobs.records import Part
 from erfscope_jobs.settings import Settings
+from erfscope_worker import strict
+from erfscope_worker.arrays import ArrayCheck
 from erfscope_worker.frames import Frame, FrameError
 
 ARRAY = re.compile(r"array:([a-z0-9_.-]{1,64})")
 MOST_ARRAYS = 256
 MOST_STAGE = 64
 MOST_PARTS = 64
+MOST_SAMPLES = 1 << 40
+PNG = b"\x89PNG"
+# What the child's own work can end with. Requests, keys and outages are not its business.
+NOT_OF_A_JOB = {
+    "unauthorized",
+    "method-not-allowed",
+    "too-slow",
+    "conflict",
+    "too-many-requests",
+    "idempotency-mismatch",
+    "timeout",
+    "deadline",
+    "worker-crash",
+    "unavailable",
+    "connection",
+}
+OF_A_JOB = set(KINDS) - NOT_OF_A_JOB
 MOST_ERROR = 20_000  # characters of a traceback: what a hostile child says goes to the log
 
 
@@ -30,6 +47,7 @@ class Harvest:
         self._store = store
         self._open = contextlib.ExitStack()
         self._writers: dict[str, BlobWriter] = {}
+        self.checks: dict[str, ArrayCheck] = {}
         self._parts: dict[str, bytearray] = {"result": bytearray(), "figure": bytearray()}
         self._began = self._stage_began = time.monotonic()
         self._seconds: dict[str, float] = {}
@@ -59,13 +77,18 @@ class Harvest:
         """One message; raises FrameError, or what the blob store raises."""
         if self.done or frame.type not in self._take:
             raise FrameError(f"an unexpected {frame.type[:MOST_STAGE]!r}")
-        self._take[frame.type](frame)
+        try:
+            if frame.type != "error":  # its text goes to the log alone, escaped
+                strict.check(dict(frame.header))
+            self._take[frame.type](frame)
+        except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
+            raise FrameError(f"a {frame.type} that cannot be taken: {str(error)[:MOST_STAGE]!r}") from error
 
     def _progress(self, frame: Frame) -> None:
         stage, share = frame.header.get("stage"), frame.header.get("share")
         if not isinstance(stage, str) or not isinstance(share, int | float) or not math.isfinite(share):
             raise FrameError("a progress that is none")
-        if stage != self.stage:
+        if stage[:MOST_STAGE] != self.stage:
             self._end_stage()
             self.stage = stage[:MOST_STAGE]
         self.share = min(max(float(share), 0.0), 1.0)
@@ -84,7 +107,9 @@ class Harvest:
                 raise FrameError(f"a {name} of more than {self._settings.max_result_bytes} bytes")
         elif array := ARRAY.fullmatch(name):
             self.room += len(frame.body)
-            self._writer(array.group(1)).write(frame.body)
+            writer = self._writer(array.group(1))
+            writer.write(frame.body)
+            self.checks[array.group(1)].feed(frame.body)
         else:
             raise FrameError("a part of no known name")
 
@@ -94,21 +119,21 @@ class Harvest:
                 raise FrameError(f"more than {MOST_ARRAYS} arrays")
             writer = self._store.open_writer(self._settings.max_array_bytes)
             self._writers[name] = self._open.enter_context(writer)
+            self.checks[name] = ArrayCheck()
         return self._writers[name]
 
     def _done(self, frame: Frame) -> None:
         self._end_stage()
         self.parts = ranges(frame.header.get("parts", ()))
         self.whole = frame.header.get("whole") is True
+        for check in self.checks.values():
+            check.finish()
+        if self.figure and not self.figure.startswith(PNG):
+            raise FrameError("a picture that is not a PNG")
         self.done = True
 
     def _problem(self, frame: Frame) -> None:
-        try:
-            self.problem = Problem.model_validate(frame.header.get("problem"))
-        except ValidationError as error:
-            raise FrameError("a problem of the wrong shape") from error
-        if self.problem.kind not in KINDS:
-            raise FrameError("a problem of no known type")
+        self.problem = rebuilt(Problem.model_validate(frame.header.get("problem")))
 
     def _error(self, frame: Frame) -> None:
         self.error = str(frame.header.get("text"))[-MOST_ERROR:]
@@ -135,10 +160,30 @@ class Harvest:
         return Timing(seconds=total, stages=shards | stages, worker=worker)
 
 
+def rebuilt(said: Problem) -> Problem:
+    """A problem as our own table has it, with the child's words clipped; raises FrameError for another kind."""
+    if said.kind not in OF_A_JOB:
+        raise FrameError("a problem that no job has")
+    errors = [
+        FieldError(pointer=one.pointer[: strict.WORDS], detail=one.detail[: strict.WORDS])
+        for one in said.errors[: strict.ENTRIES]
+    ]
+    # Built field by field: names in the child's context are not names of arguments.
+    row = KINDS[said.kind]
+    return Problem(
+        type=f"/problems/{said.kind}",
+        title=row.title,
+        status=row.status,
+        detail=said.detail[: strict.WORDS],
+        errors=errors,
+        context=strict.clipped(said.context),
+    )
+
+
 def ranges(said: Any) -> tuple[Part, ...]:
     """The parts that a child wants its samples cut into: from 0 on, each from where the one before ended."""
     try:
-        parts = tuple((int(first), int(stop)) for first, stop in said)
+        parts = tuple((whole(first), whole(stop)) for first, stop in said)
     except (TypeError, ValueError) as error:
         raise FrameError("parts that are none") from error
     edges = [0, *(stop for _, stop in parts)]
@@ -147,3 +192,10 @@ def ranges(said: Any) -> tuple[Part, ...]:
     ):
         raise FrameError("parts that do not join")
     return parts
+
+
+def whole(said: Any) -> int:
+    """A number of samples."""
+    if type(said) is not int or not 0 <= said <= MOST_SAMPLES:
+        raise ValueError("a number of samples that is none")
+    return said

@@ -5,48 +5,31 @@ calling thread and what it starts later.
 """
 
 import ctypes
+import functools
 import os
-import resource
 import signal
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from erfscope_worker import landlock, seccomp
+from erfscope_worker import landlock, privileges, readable, seccomp
+from erfscope_worker.limits import limit, thread_count
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
-DESCRIPTORS = 256
-
-# What torch, numpy and the dynamic loader read besides the Python installation.
-SYSTEM = (
-    "/lib",
-    "/lib64",
-    "/usr/lib",
-    "/usr/lib64",
-    "/usr/local/lib",
-    "/etc/ld.so.cache",
-    "/proc/cpuinfo",
-    "/proc/meminfo",
-    "/proc/self",
-    "/sys/devices/system",
-    "/sys/fs/cgroup",
-    "/dev/urandom",
-    "/dev/zero",
-)
-CUDA_READABLE = (
-    "/proc/driver/nvidia",
-    "/proc/devices",
-    "/sys/bus/pci",
-    "/sys/devices",
-    "/sys/module",
-    "/usr/local/cuda",
-)
 DEVICES = ("/dev/null",)
+
+__all__ = ["enter", "follow", "hide", "limit", "missing", "prctl", "thread_count"]
+
+
+@functools.cache
+def c_library() -> ctypes.CDLL:
+    """The C library of this process."""
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def prctl(option: int, *arguments: int) -> int:
     """The system call, by libc."""
-    libc = ctypes.CDLL(None, use_errno=True)
+    libc = c_library()
     padded = (*arguments, 0, 0, 0, 0)[:4]
     result: int = libc.prctl(ctypes.c_int(option), *(ctypes.c_ulong(argument) for argument in padded))
     return result
@@ -77,51 +60,34 @@ def hide() -> None:
         prctl(PR_SET_DUMPABLE, 0)
 
 
-def data_bytes() -> int:
-    """Private writable memory that this process has now (VmData), which RLIMIT_DATA counts."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData:")), 0)
+def enter(folder: Path, files: Iterable[Path], device: str) -> None:
+    """Close the doors: no privileges, no files but these, no system calls but those of the list.
 
-
-def limit(memory_bytes: int, cpu_seconds: float, file_bytes: int) -> None:
-    """Bounds by the kernel. RLIMIT_DATA, not RLIMIT_AS: torch and CUDA reserve far more than they use."""
-    seconds = int(cpu_seconds) + 1
-    limits = {
-        resource.RLIMIT_DATA: (data_bytes() + memory_bytes,) * 2,
-        resource.RLIMIT_CPU: (seconds, seconds + 1),
-        resource.RLIMIT_FSIZE: (file_bytes,) * 2,
-        resource.RLIMIT_NOFILE: (DESCRIPTORS,) * 2,
-        resource.RLIMIT_CORE: (0, 0),
-    }
-    for what, (soft, hard) in limits.items():
-        _, most = resource.getrlimit(what)
-        fits = hard if most == resource.RLIM_INFINITY else min(hard, most)
-        resource.setrlimit(what, (min(soft, fits), fits))
-
-
-def thread_count() -> int:
-    """Threads of this process; a zygote, and a child before its jail, must have one."""
-    tasks = Path("/proc/self/task")
-    return len(list(tasks.iterdir())) if tasks.is_dir() else 1
-
-
-def libraries() -> Iterable[Path]:
-    """Where Python code comes from."""
-    places = {sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path}
-    return [Path(place).resolve() for place in places if place and Path(place).is_absolute()]
-
-
-def enter(folder: Path, readable: Iterable[Path], device: str) -> None:
-    """Close the doors: no new privileges, no files but these, no forbidden system calls."""
+    `files` are the model and what belongs to it; the folders of this interpreter's libraries are readable besides.
+    Raises RuntimeError when there is more than one thread, OSError when the kernel refuses.
+    """
     if thread_count() != 1:
         raise RuntimeError("the jail binds one thread, and there are others already")
+    cuda = device.startswith("cuda")
     if prctl(PR_SET_NO_NEW_PRIVS, 1) != 0:
         raise OSError(ctypes.get_errno(), "no_new_privs was refused")
-    cuda = device.startswith("cuda")
-    reads = [*libraries(), *map(Path, SYSTEM), *readable, *(map(Path, CUDA_READABLE) if cuda else ())]
+    landlock.restrict(rules(folder, files, cuda=cuda))
+    privileges.drop(prctl)
+    seccomp.install(prctl, cuda=cuda)
+
+
+def rules(folder: Path, files: Iterable[Path], *, cuda: bool) -> Iterable[tuple[Path, int]]:
+    """What a child may do with files: path → rights of Landlock."""
+    system = [*readable.SYSTEM, *(readable.CUDA if cuda else ())]
     gpus = sorted(Path("/dev").glob("nvidia*")) if cuda else []
-    landlock.restrict(reads, [folder, *map(Path, DEVICES), *gpus])
-    seccomp.install(prctl)
+    return [
+        (folder, landlock.OWN_FOLDER),
+        *((path, landlock.READ) for path in (*readable.libraries(), *map(Path, system), *files)),
+        *((Path(device), landlock.DEVICE) for device in DEVICES),
+        *((gpu, landlock.DRIVER) for gpu in gpus),
+    ]
+
+
+def level() -> int:
+    """Landlock's ABI that children are held by: 0 where the kernel has none, 6 and more shut every door of its list."""
+    return landlock.version() if sys.platform == "linux" else 0

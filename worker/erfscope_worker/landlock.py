@@ -11,9 +11,13 @@ CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # the same on every arc
 VERSION_FLAG, PATH_BENEATH = 1, 1
 
 WRITE_FILE, READ_FILE, READ_DIR, TRUNCATE, IOCTL_DEVICE = 1 << 1, 1 << 2, 1 << 3, 1 << 14, 1 << 15
-EXECUTE = 1 << 0
-OF_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEVICE
+MAKE_DIR, MAKE_REGULAR = 1 << 7, 1 << 8
 READ = READ_FILE | READ_DIR
+# No devices, sockets, pipes and links; nothing is removed: a file without a name could not be counted.
+OWN_FOLDER = READ | WRITE_FILE | TRUNCATE | MAKE_DIR | MAKE_REGULAR
+DEVICE = READ_FILE | WRITE_FILE | TRUNCATE
+DRIVER = DEVICE | IOCTL_DEVICE
+OF_FILES = DRIVER
 RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}  # since which ABI
 NET_TCP = 0b11  # bind and connect, ABI 4
 SCOPES = 0b11  # abstract unix sockets and signals, ABI 6
@@ -47,25 +51,27 @@ def ruleset(abi: int) -> bytes:
     return struct.pack(f"={len(fields)}Q", *fields)
 
 
-def restrict(readable: Iterable[Path], writable: Iterable[Path]) -> None:
-    """Allow these and nothing else to this thread and all that it starts; needs no_new_privs."""
+def restrict(rules: Iterable[tuple[Path, int]]) -> None:
+    """Allow these rights below these paths, and nothing else, to this thread and all that it starts.
+
+    Needs no_new_privs. Rights that the kernel's ABI does not know are left out.
+    """
     abi = version()
     attributes = ruleset(abi)
-    rules = _syscall(CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), ctypes.c_uint(0))
+    descriptor = _syscall(CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), ctypes.c_uint(0))
     try:
-        for paths, rights in ((readable, READ), (writable, handled(abi))):
-            for path in paths:
-                _allow(rules, path, rights & handled(abi))
-        _syscall(RESTRICT_SELF, ctypes.c_int(rules), ctypes.c_uint(0))
+        for path, rights in rules:
+            _allow(descriptor, path, rights & handled(abi))
+        _syscall(RESTRICT_SELF, ctypes.c_int(descriptor), ctypes.c_uint(0))
     finally:
-        os.close(rules)
+        os.close(descriptor)
 
 
 def _allow(rules: int, path: Path, rights: int) -> None:
-    """One rule; a path that does not exist needs none."""
+    """One rule; a path that does not exist, or that this user cannot reach, needs none."""
     try:
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return
     try:
         if not stat.S_ISDIR(os.fstat(place).st_mode):

@@ -3,13 +3,16 @@
 import contextlib
 import json
 import logging
+import os
 import selectors
+import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from erfscope_jobs.digest import Fingerprint
@@ -25,8 +28,9 @@ log = logging.getLogger(__name__)
 class Child:
     """One running child: what it says comes over `channel`, what becomes of it over `watch`."""
 
-    def __init__(self, channel: socket.socket, watch: socket.socket, pid: int) -> None:
+    def __init__(self, channel: socket.socket, watch: socket.socket, pid: int, pidfd: int | None = None) -> None:
         self.pid = pid
+        self._pidfd = pidfd
         self.channel = channel
         self.watch = watch
 
@@ -36,30 +40,38 @@ class Child:
             frames.send(self.channel.fileno(), {"type": "orders", "orders": asdict(orders)})
 
     def kill(self) -> None:
-        """Have the zygote kill it with its group."""
+        """Have the zygote kill it with its group; and by its descriptor, for the zygote may be dead or ill."""
         with contextlib.suppress(OSError):
             self.watch.send(b"k")
+        if self._pidfd is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     def close(self) -> None:
-        """Give it up; if it still runs, it is killed."""
+        """Give it up; if it still runs, it is killed. Idempotent."""
+        self.kill()
         self.channel.close()
         self.watch.close()
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+            self._pidfd = None
 
 
 class Launcher:
     """Orders children from a zygote, from any thread."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._spare: Child | None = None
+        self.libraries: list[Path] = []  # folders that children may read; known after `start`
         self.device, self._about = self._choose_device()
         self.mode = FORK if self.device == "cpu" and sys.platform == "linux" else SPAWN
 
     def _choose_device(self) -> tuple[str, Mapping[str, Any]]:
-        wanted = self._settings.device
+        wanted = self.settings.device
         if wanted == "cpu" or (wanted == "auto" and not environment.has_gpu_driver()):
             return "cpu", {}
         about = self._probe("cuda")
@@ -71,18 +83,23 @@ class Launcher:
 
     def _probe(self, device: str) -> dict[str, str]:
         """Ask a fresh process, for asking starts the driver."""
-        command = [sys.executable, "-m", "erfscope_worker.environment", device]
+        command = [sys.executable, "-P", "-m", "erfscope_worker.environment", device]
         found = subprocess.run(command, env=self._environment(), check=True, stdout=subprocess.PIPE)
         about: dict[str, str] = json.loads(found.stdout)
         return about
 
     def _environment(self) -> dict[str, str]:
-        return environment.clean(self._settings.job_threads)
+        return environment.clean(self.settings.job_threads)
 
     @property
     def fingerprint(self) -> Fingerprint:
         """What decides the bytes of answers of these children; known after `start`."""
-        return Fingerprint(self._about["torch"], self._about["device"], self._settings.job_threads)
+        return Fingerprint(self._about["torch"], self._about["device"], self.settings.job_threads)
+
+    @property
+    def pid(self) -> int:
+        """The zygote's process id; 0 before `start`."""
+        return self._process.pid if self._process else 0
 
     def start(self) -> None:
         """Start the zygote and wait until it can fork."""
@@ -93,11 +110,12 @@ class Launcher:
         ours, theirs = socket.socketpair()
         command = [
             sys.executable,
+            "-P",
             "-m",
             "erfscope_worker.zygote",
             str(theirs.fileno()),
             self.mode,
-            self._settings.runner,
+            self.settings.runner,
         ]
         self._process = subprocess.Popen(
             command,
@@ -116,6 +134,7 @@ class Launcher:
             self._about = ready.header
         elif not self._about:
             self._about = self._probe("cpu")
+        self.libraries = [Path(folder) for folder in ready.header["libraries"]]
         if ready.header["threads"] != 1:
             log.warning("the zygote has %s threads; children forked from it may hang", ready.header["threads"])
         self._control = ours
@@ -140,17 +159,21 @@ class Launcher:
             raise BrokenPipeError("no zygote")
         channel, channel_there = socket.socketpair()
         watch, watch_there = socket.socketpair()
+        pidfd: int | None = None
         with channel_there, watch_there:
             try:
                 socket.send_fds(self._control, [b"f"], [channel_there.fileno(), watch_there.fileno()])
+                pidfd = handed_over(watch) if wait_readable(watch, FORK_SECONDS) else None
                 started = frames.receive(watch.fileno()) if wait_readable(watch, FORK_SECONDS) else None
                 if started is None:
                     raise BrokenPipeError("the zygote died, or hangs")
             except OSError:
                 channel.close()
                 watch.close()
+                if pidfd is not None:
+                    os.close(pidfd)
                 raise
-        return Child(channel, watch, int(started.header["pid"]))
+        return Child(channel, watch, int(started.header["pid"]), pidfd)
 
     def _prepare_spare(self) -> None:
         """A fresh interpreter imports torch for seconds: let the next one do so while this job runs."""
@@ -185,6 +208,12 @@ class Launcher:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+
+def handed_over(watch: socket.socket) -> int | None:
+    """The descriptor of a new child, as the zygote sends it ahead of its first word."""
+    _, descriptors, _, _ = socket.recv_fds(watch, 1, 1)
+    return descriptors[0] if descriptors else None
 
 
 def wait_readable(source: socket.socket, seconds: float) -> bool:

@@ -1,25 +1,18 @@
 """From a job's id to its terminal state: claim, run in a child, write what came out."""
 
+import contextlib
 import json
 import logging
 import os
 import secrets
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
-
-from erfscope.contract.advice import Advice
-from erfscope.contract.duration import lasting
-from erfscope.contract.job import Inspection
 from erfscope.contract.problem import Problem, ProblemError
-from erfscope.contract.result import ErfResult
-from erfscope_jobs.blobs import ROOM, on_disk
+from erfscope_jobs.blobs import ROOM
 from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.log import about
 from erfscope_jobs.queue import Doorbell
@@ -27,14 +20,17 @@ from erfscope_jobs.records import Answer, Failure, Kind, Part, Record, Sharded
 from erfscope_jobs.remote import open_store
 from erfscope_jobs.settings import Settings
 from erfscope_jobs.workers import WorkerInfo
-from erfscope_worker.attempt import Attempt, Ending
+from erfscope_worker import jail, verdicts
+from erfscope_worker.arrays import compare_part
+from erfscope_worker.attempt import MEMORY_EVENTS, Attempt, Ending
+from erfscope_worker.cgroup import Group, Groups
 from erfscope_worker.harvest import Harvest
 from erfscope_worker.launcher import Launcher
 from erfscope_worker.lease import leased
 from erfscope_worker.task import Orders, Sharding, blobs_of
+from erfscope_worker.workspace import Workspace
 
 T = TypeVar("T")
-SHAPES: dict[Kind, type[BaseModel]] = {Kind.ERF: ErfResult, Kind.INSPECT: Inspection, Kind.ADVICE: Advice}
 PARTS_PER_SLOT = 2
 MOST_TURNED_AWAY = 1000
 PERSISTENCE_SECONDS = 60.0  # an answer is worth waiting out a restart of Redis
@@ -44,7 +40,9 @@ log = logging.getLogger(__name__)
 class Supervisor:
     """Looks at jobs until told to stop."""
 
-    def __init__(self, settings: Settings, launcher: Launcher, workspace: Path, sandbox: bool) -> None:
+    def __init__(
+        self, settings: Settings, launcher: Launcher, workspace: Workspace, sandbox: bool, groups: Groups | None
+    ) -> None:
         self.settings = settings
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self.ledger = Ledger(settings)
@@ -53,6 +51,7 @@ class Supervisor:
         self._store = open_store(settings)
         self._workspace = workspace
         self._sandbox = sandbox
+        self._groups = groups
         self._stop_at = float("inf")
         self._busy = 0
         self._turned_away: dict[str, int] = {}  # bytes of answers that the store could not take, by job
@@ -108,6 +107,7 @@ class Supervisor:
             concurrency=self.settings.concurrency,
             busy=self._busy,
             fingerprint=self._launcher.fingerprint,
+            landlock=jail.level() if self._sandbox else 0,
         )
 
     def close(self) -> None:
@@ -119,11 +119,11 @@ class Supervisor:
         digest = self._launcher.fingerprint.digest(record.question)
         if record.part is None and self.ledger.recall(record.id, record.attempt, digest):
             return  # the same question was answered while this job waited
-        with Harvest(self.settings, self._store) as harvest:
+        with contextlib.ExitStack() as later, Harvest(self.settings, self._store) as harvest:
             try:
                 if not self._has_parts(record):
                     return self._rejoin(record)
-                ending = self._run(record, harvest)
+                ending = self._run(record, harvest, later)
                 if ending is Ending.ANSWERED:
                     return self._take(record, harvest)
             except ProblemError as error:
@@ -133,33 +133,40 @@ class Supervisor:
                 return self._fail(record, harvest, error.problem)
             self._write(record, harvest, ending)
 
-    def _run(self, record: Record, harvest: Harvest) -> Ending:
-        """Watch one child to its end."""
-        with self._folder() as folder:
-            with leased(self.ledger, record, harvest):
-                orders = self._orders(record, folder)
-                child = self._launcher.launch()
-            try:
-                child.order(orders)
-                attempt = Attempt(
-                    self.settings,
-                    child,
-                    harvest,
-                    lambda stage, share: self.ledger.beat(record.id, record.attempt, stage, share),
-                    lambda: time.monotonic() >= self._stop_at,
-                )
-                ending = attempt.run()
-            finally:
-                child.close()
-            if attempt.zygote_is_ill:
-                self._launcher.replace()
+    def _run(self, record: Record, harvest: Harvest, later: contextlib.ExitStack) -> Ending:
+        """Watch one child to its end; its folder is discarded `later`, when the verdict is written."""
+        folder = self._workspace.new()
+        later.callback(self._workspace.discard, folder)
+        with leased(self.ledger, record, harvest):
+            orders = self._orders(record, str(folder))
+            child = self._launcher.launch()
+        group = self._group(child.pid)
+        try:
+            child.order(orders)
+            attempt = Attempt(
+                self.settings,
+                child,
+                harvest,
+                lambda stage, share: self.ledger.beat(record.id, record.attempt, stage, share),
+                lambda: time.monotonic() >= self._stop_at,
+                folder,
+                group.events if group else MEMORY_EVENTS,
+            )
+            ending = attempt.run()
+        finally:
+            child.close()
+            if group:
+                group.close()
+        if attempt.zygote_is_ill:
+            self._launcher.replace()
         log.info("ended: %s, exit code %s", ending, attempt.code)
         return ending
 
-    def _folder(self) -> "tempfile.TemporaryDirectory[str]":
-        """Where a child works."""
-        with on_disk("worker's folder for temporary files"):
-            return tempfile.TemporaryDirectory(dir=self._workspace, ignore_cleanup_errors=True)
+    def _group(self, pid: int) -> Group | None:
+        """A control group for a child, where they can be had."""
+        if self._groups is None:
+            return None
+        return self._groups.new(pid, self.settings.job_memory_bytes, self.settings.job_file_bytes)
 
     def _has_parts(self, record: Record) -> bool:
         """Whether what the shards of a job found, at most a few arrays each, is still stored."""
@@ -222,7 +229,16 @@ class Supervisor:
         for shard in shards:
             self._doorbell.ring(shard, Kind.SHARD)
 
+    def _lied(self, record: Record, error: ValueError) -> None:
+        """The child sent what it cannot have measured: as if it had died."""
+        log.error("the child's answer is refused: %s", str(error)[:200])
+        self._again(record, Failure.CRASH)
+
     def _finish_part(self, record: Record, harvest: Harvest) -> None:
+        try:
+            compare_part(harvest.checks)
+        except ValueError as error:
+            return self._lied(record, error)
         arrays = self._commit(record, harvest)
         done = persistently(lambda: self.ledger.finish_part(record.id, record.attempt, arrays))
         log.info("samples %s: %s", record.part, done)
@@ -238,10 +254,9 @@ class Supervisor:
     def _finish(self, record: Record, harvest: Harvest) -> None:
         """FINISH with bytes that are durable before the record says so."""
         try:
-            SHAPES[record.kind].model_validate_json(harvest.result)
-        except ValidationError as error:
-            log.error("the result has the wrong shape: %s", error.error_count())
-            return self._fail(record, harvest, internal())
+            verdicts.check_result(record.kind, harvest)
+        except ValueError as error:
+            return self._lied(record, error)
         digest = self._launcher.fingerprint.digest(record.question)
         answer = Answer(digest, harvest.result, harvest.figure, self._commit(record, harvest))
         timing = harvest.timing(self.name, record.elapsed)
@@ -251,15 +266,16 @@ class Supervisor:
     def _write(self, record: Record, harvest: Harvest, ending: Ending) -> None:
         """What an ending without an answer means for the job."""
         steps: dict[Ending, Callable[[], None]] = {
-            Ending.PROBLEM: lambda: self._fail(record, harvest, harvest.problem or internal()),
+            Ending.PROBLEM: lambda: self._fail(record, harvest, harvest.problem or verdicts.internal()),
             Ending.ERROR: lambda: self._fail_internally(record, harvest),
-            Ending.OUT_OF_MEMORY: lambda: self._fail(record, harvest, out_of_memory()),
-            Ending.TIMEOUT: lambda: self._fail(record, harvest, self._timeout()),
+            Ending.OUT_OF_MEMORY: lambda: self._fail(record, harvest, verdicts.out_of_memory()),
+            Ending.TIMEOUT: lambda: self._fail(record, harvest, verdicts.timeout(self.settings)),
             Ending.CRASHED: lambda: self._again(record, Failure.CRASH),
             Ending.STOPPED: lambda: self._again(record, Failure.HANDBACK),
             Ending.ORPHANED: lambda: self._again(record, Failure.HANDBACK),
             Ending.STORE_FAILED: lambda: self._store_fails(record, harvest),
-            Ending.TOO_LARGE: lambda: self._fail(record, harvest, self._too_large()),
+            Ending.TOO_LARGE: lambda: self._fail(record, harvest, verdicts.too_large(self.settings)),
+            Ending.TOO_MANY_FILES: lambda: self._fail(record, harvest, verdicts.too_many_files(self.settings)),
             Ending.TAKEN: lambda: None,
         }
         steps[ending]()
@@ -271,17 +287,7 @@ class Supervisor:
 
     def _fail_internally(self, record: Record, harvest: Harvest) -> None:
         log.error("%r", harvest.error)
-        self._fail(record, harvest, internal())
-
-    def _timeout(self) -> Problem:
-        seconds = self.settings.job_seconds
-        detail = f"The job ran longer than its {lasting(seconds)}; try fewer samples or a smaller input."
-        return ProblemError("timeout", detail, seconds=seconds).problem
-
-    def _too_large(self) -> Problem:
-        limit = self.settings.max_array_bytes
-        detail = f"An array of the answer is over the limit of {limit} bytes; ask for fewer units or layers at once."
-        return ProblemError("resource-limit", detail, limit=limit).problem
+        self._fail(record, harvest, verdicts.internal())
 
     def _again(self, record: Record, failure: Failure, *, ring: bool = True) -> None:
         """Back to the queue. Without a ring the reaper rings after a lease: time for an outage to pass."""
@@ -289,18 +295,6 @@ class Supervisor:
         log.warning("%s, now %s", failure, status)
         if ring and status == "queued":
             self._doorbell.ring(record.id, record.kind)
-
-
-def out_of_memory() -> Problem:
-    """The kernel killed the child for the machine's sake; running it again would end alike."""
-    detail = "The job needed more memory than this worker has; try a smaller input or an earlier layer."
-    return ProblemError("resource-limit", detail).problem
-
-
-def internal() -> Problem:
-    """A fault of ours; the log has the traceback."""
-    detail = "The measurement failed for a reason that is erfscope's fault; the worker's log has it by job id."
-    return ProblemError("internal", detail).problem
 
 
 def persistently(write: Callable[[], T]) -> T:

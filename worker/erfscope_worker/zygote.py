@@ -18,7 +18,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from erfscope_worker import child, environment, frames, jail
+from erfscope_worker import child, environment, frames, jail, readable
 from erfscope_worker.task import FORK
 
 
@@ -71,6 +71,7 @@ class Zygote:
         ward = Ward(pid, socket.socket(fileno=watch))
         self._wards[pid] = ward
         self._selector.register(ward.watch, selectors.EVENT_READ, ward)
+        hand_over(ward)
         tell(ward, {"type": "started", "pid": pid})
         return True
 
@@ -92,7 +93,7 @@ class Zygote:
         os.closerange(child.CHANNEL + 1, os.sysconf("SC_OPEN_MAX"))
         if self._mode == FORK:
             child.main(parent)
-        os.execv(sys.executable, [sys.executable, "-m", "erfscope_worker.child", str(parent), self._runner])
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "erfscope_worker.child", str(parent), self._runner])
 
     def _reap(self) -> None:
         """Tell of every child that has ended; what is left of its group ends with it."""
@@ -125,6 +126,19 @@ def kill_group(pid: int) -> None:
             kill(pid, signal.SIGKILL)
 
 
+def hand_over(ward: Ward) -> None:
+    """A byte, and with it a descriptor of the process: the worker can kill it, and only it, when we are gone."""
+    with contextlib.suppress(OSError):
+        if not hasattr(os, "pidfd_open"):  # macOS
+            ward.watch.send(b"p")
+            return
+        pidfd = os.pidfd_open(ward.pid)  # not reaped yet, so the number is still its own
+        try:
+            socket.send_fds(ward.watch, [b"p"], [pidfd])
+        finally:
+            os.close(pidfd)
+
+
 def tell(ward: Ward, header: dict[str, object]) -> None:
     """Say it to the worker, if it still listens."""
     with contextlib.suppress(OSError):
@@ -153,7 +167,8 @@ def main(descriptor: int, mode: str, runner: str) -> None:
     jail.hide()
     gc.freeze()  # children share these pages until they write to them
     about = environment.describe() if mode == FORK else {}
-    frames.send(control.fileno(), {"type": "ready", "threads": jail.thread_count(), **about})
+    libraries = [str(folder) for folder in readable.libraries()]  # the worker looks whether they are libraries only
+    frames.send(control.fileno(), {"type": "ready", "threads": jail.thread_count(), "libraries": libraries, **about})
     Zygote(control, mode, runner).serve()
     os._exit(0)  # what was imported need not be torn down; some of it complains when it is
 

@@ -145,4 +145,7 @@ class Health(Frozen):
     redis: bool
     blobs: bool
     workers: int
+    landlock: int | None = Field(
+        None, description="Lowest Landlock level of the jails of live workers; 0 without a jail, null without a worker."
+    )
     version: str

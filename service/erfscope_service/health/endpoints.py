@@ -25,15 +25,23 @@ async def live(response: Response) -> dict[str, str]:
 async def ready(response: Response, services: ServicesDep) -> Health:
     """200 when jobs can be taken: store and blobs answer. `workers` says how many work on them."""
     response.headers["Cache-Control"] = "no-store"
-    (redis, workers), ailment = await asyncio.gather(_redis(services), services.blobs_probe.ailment())
+    (redis, levels), ailment = await asyncio.gather(_redis(services), services.blobs_probe.ailment())
     if ailment or not redis:
         why = [*([] if redis else ["no answer from the job store."]), *([ailment] if ailment else [])]
         raise ProblemError("unavailable", f"Not ready: {' '.join(why)}", redis=redis, blobs=not ailment)
-    return Health(status="ready", redis=redis, blobs=True, workers=workers, version=__version__)
+    return Health(
+        status="ready",
+        redis=redis,
+        blobs=True,
+        workers=len(levels),
+        landlock=min(levels, default=None),
+        version=__version__,
+    )
 
 
-async def _redis(services: Services) -> tuple[bool, int]:
+async def _redis(services: Services) -> tuple[bool, list[int]]:
+    """Whether the store answers, and the levels of the live workers' jails."""
     try:
-        return True, len(await services.ledger.workers())
+        return True, [worker.landlock for worker in await services.ledger.workers()]
     except ProblemError:
-        return False, 0
+        return False, []

@@ -27,8 +27,9 @@ _GAUGES: dict[str, tuple[str, Callable[[Pulse], float]]] = {
 class _Ledger(Collector):
     """One pulse as metrics."""
 
-    def __init__(self, pulse: Pulse, watchers: int) -> None:
+    def __init__(self, pulse: Pulse, watchers: int, landlock: int | None) -> None:
         self._pulse = pulse
+        self._landlock = landlock
         self._watchers = watchers
 
     def collect(self) -> Iterator[Metric]:
@@ -39,6 +40,9 @@ class _Ledger(Collector):
         for name, (text, read) in _GAUGES.items():
             yield GaugeMetricFamily(f"erfscope_{name}", text, value=read(self._pulse))
         yield GaugeMetricFamily("erfscope_watchers", "Event streams and long polls of this replica.", self._watchers)
+        if self._landlock is not None:
+            text = "Lowest Landlock ABI of the jails of live workers; 0 without a jail."
+            yield GaugeMetricFamily("erfscope_worker_landlock_level", text, self._landlock)
         histograms, counters = stages.split(self._pulse.tally)
         took = HistogramMetricFamily("erfscope_stage_seconds", "Seconds by stage of succeeded jobs.", labels=["stage"])
         for one in histograms:
@@ -70,6 +74,7 @@ async def metrics(request: Request, services: ServicesDep, _: OperatorDep) -> Re
     """
     meters: Meters = request.app.state.meters
     registry = CollectorRegistry()
-    registry.register(_Ledger(await services.ledger.pulse(), services.watchers.now))
+    level = min((worker.landlock for worker in await services.ledger.workers()), default=None)
+    registry.register(_Ledger(await services.ledger.pulse(), services.watchers.now, level))
     text = generate_latest(registry) + generate_latest(meters.registry)
     return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4, headers={"Cache-Control": "no-store"})
