@@ -132,3 +132,17 @@ def test_a_convolution_written_as_columns_keeps_its_field() -> None:
     assert [float(s) for s in field.stride if s is not None] == [2, 2]
     assert receptive_field(nn.Sequential(nn.Conv2d(3, 12, 2, 2), nn.Flatten(2), nn.Fold((20, 20), 2, stride=2)),
                            (3, 20, 20), unit=(7, 4)).box == ((6, 8), (4, 6))  # fmt: skip
+
+
+@pytest.mark.parametrize("tail", [
+    nn.Conv2d(4, 4, 5, padding=2), nn.Conv2d(4, 4, 5, padding=2, groups=4), nn.ConvTranspose2d(4, 4, 3, padding=1),
+    nn.MaxPool2d(3, 1, 1), nn.AvgPool2d(3, 1, 1), nn.AvgPool2d(3, 1, 1, count_include_pad=False),
+    nn.ZeroPad2d(2), nn.ReplicationPad2d(2), nn.Upsample(scale_factor=2), nn.LocalResponseNorm(3),
+], ids=lambda tail: str(tail).split("(")[0])  # fmt: skip
+def test_windows_over_a_map_of_one_place(tail: nn.Module) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.Conv2d(4, 4, 5, 5), tail, nn.Conv2d(4, 2, 1)).eval()
+    unit = {"index": [0, *(n // 2 for n in net(torch.zeros(1, 3, 10, 10)).shape[2:])]}
+    last = measure(net, (3, 10, 10), verify=True, average={"inputs": 2}, target={"layer": "output", "unit": unit})
+    assert last.result.verify is not None
+    assert last.result.verify.relative_difference < 1e-12

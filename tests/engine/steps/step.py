@@ -82,8 +82,8 @@ class Table:
         return keep
 
     def drawn(self, random: Random, rank: int) -> Kind:
-        """A kind that works on `rank` axes."""
-        return random.choice([kind for kind in self.kinds.values() if rank in kind.ranks])
+        """A kind that works on `rank` axes; by name, in whatever order they were imported."""
+        return random.choice([kind for _, kind in sorted(self.kinds.items()) if rank in kind.ranks])
 
 
 TABLE = Table()

@@ -54,7 +54,9 @@ def convolution(site: Site) -> Out:
 def has_dead_rim(call: Call) -> bool:
     """Whether outer rows or columns of a constant kernel are all 0, as in masked convolutions."""
     weight = call.arg("weight")
-    if not isinstance(weight, Tensor) or weight.is_meta or weight.numel() == 0 or not bool(weight.any()):
+    if not isinstance(weight, Tensor) or weight.is_meta or all(n == 1 for n in weight.shape[2:]):
+        return False
+    if weight.numel() == 0 or not bool(weight.any()):
         return False
     return any((lo, hi) != (0, n) for (lo, hi), n in zip(_living(weight), weight.shape[2:], strict=True))
 
@@ -63,7 +65,7 @@ def _living(weight: Tensor) -> list[tuple[int, int]]:
     """By spatial axis: from the first to the last tap that is not 0 somewhere."""
     spans = []
     for k in range(2, weight.dim()):
-        alive = weight.abs().amax(dim=[d for d in range(weight.dim()) if d != k]).nonzero()[:, 0]
+        alive = (weight != 0).any(dim=[d for d in range(weight.dim()) if d != k]).nonzero()[:, 0]
         spans.append((int(alive[0]), int(alive[-1]) + 1))
     return spans
 
@@ -143,13 +145,16 @@ def _convolve(part: Part, weight: Any, bias: Any, groups: int) -> Step | None:
     if len(shape) != rank + 2 or weight.is_complex() or part.tape.values[x.index].dtype.is_complex:
         return None
     part = replace(part, box=((0, part.out_shape[0]), (0, part.out_shape[1]), *part.box[2:]))
-    need = part.need(x)
-    if need is None or is_beside(need, shape):
-        return None
-    need = (*full(shape)[:2], *need[2:])
-    if part.arg("transposed"):
-        return _transposed(part, clipped(need, shape), weight, bias, groups)
     stride, dilation = per_axis(part.arg("stride"), rank), per_axis(part.arg("dilation"), rank)
+    if part.arg("transposed"):
+        need = part.need(x)
+        if need is None or is_beside(need, shape):
+            return None
+        return _transposed(part, clipped((*full(shape)[:2], *need[2:]), shape), weight, bias, groups)
+    windows = zip(part.box[2:], stride, per_axis(part.arg("padding"), rank), dilation, weight.shape[2:], strict=True)
+    need = (*full(shape)[:2], *((lo * s - p, (hi - 1) * s - p + d * (k - 1) + 1) for (lo, hi), s, p, d, k in windows))
+    if is_beside(need, shape):
+        return None
     edges = beyond(need, shape)[2:]
     even, borders, none = all(low == high for low, high in edges), as_padding(edges), [0] * rank
     drawn = groups != part.arg("groups")

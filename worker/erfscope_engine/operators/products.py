@@ -56,8 +56,11 @@ def _apart(columns: Run, others: Run, links: list[Link]) -> Run:
 
 
 def _mixed_places(run: Run, extent: int) -> Run:
-    """The new axis of a product with a constant: of the same extent along the input, its places are where they were."""
-    if extent == size(run) > 1 and any(digit.axis is not None for digit in run):
+    """The new axis of a product with a constant: of the same extent along the input, its places are where they were.
+
+    Channels among them (the pixels of a patch as a row) become channels all.
+    """
+    if extent == size(run) > 1 and all(digit.axis is not None for digit in run if digit.extent > 1):
         return again(run)
     return (Digit(extent),) if extent > 1 else ()
 
