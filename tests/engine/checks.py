@@ -150,7 +150,7 @@ def _alike(program: Program, module: nn.Module, question: Question, name: str, *
         raise CheckError("twin", f"{name}: {wrong}") from wrong
     if measured is None or not exact:
         return
-    first = field_of(program, question.way, question.unit)
+    first = field_of(program, question.way, question.unit, (question.channels or [0])[0])
     box = [tuple(side) for side in measured.result.trf.box]
     if first is None or (program.has(EDGES) and _at_border([*box, *first.box], program)):
         return  # what a unit at the border reads lies elsewhere, and its box holds that too or not

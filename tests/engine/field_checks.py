@@ -58,14 +58,14 @@ def fields(program: Program, way: Way, random: Random, tally: Tally) -> None:
             _unit(larger, way, unit, tally)
 
 
-def field_of(program: Program, way: Way, unit: tuple[int, ...]) -> Known | None:
-    """The field of a unit (by index: of its first channel); None where the engine says that it has none."""
+def field_of(program: Program, way: Way, unit: tuple[int, ...], channel: int = 0) -> Known | None:
+    """The field of a unit (by index: of one channel); None where the engine says that it has none."""
     try:
         if way is Way.UNIT:
             field = receptive_field(program.module, program.shape, layer="output", unit=unit)
             seen = None if field.seen is None else list(field.seen)
             return Known(list(field.box), seen, list(field.center), field.causal)
-        target = {"layer": "output", "unit": {"index": [0, *unit]}}
+        target = {"layer": "output", "unit": {"index": [channel, *unit]}}
         trf = measure(program.module, program.shape, target=target, inputs=1, dtype="float64").result.trf
         return Known(trf.box, trf.seen, trf.center, trf.causal)
     except ProblemError as error:

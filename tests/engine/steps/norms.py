@@ -113,9 +113,11 @@ def layer_norm_of_space(random: Random, at: Place) -> Step:
 
 
 @TABLE.add("normalisation")
-def rms_norm(random: Random, at: Place) -> Step:
+def rms_norm(random: Random, at: Place) -> Step | None:
     """Of the channels, or of the last axis of space."""
     if random.random() < 0.5:
+        if at.channels == 1:
+            return None  # the sign: its gradient is rounding
         norm = nn.RMSNorm(at.channels)
         return step(Fn(lambda norm, x: to_first(norm(to_last(x))), norm), None, NOT_ONNX)
     norm = nn.RMSNorm(at.extents[-1], eps=1e-5)

@@ -89,6 +89,8 @@ class Seat:
 
     def resting(self, digit: Digit) -> "Seat":
         """As seen from a unit that moves along `digit` while what it reads stays where it is."""
+        if not digit.stride:  # its places are no even row: all of them are in the window
+            return self
         fine = self.finer(digit.stride)
         pitch, extent = int(digit.stride / fine.step), digit.extent
         period = lcm(len(fine.windows), abs(pitch) * extent)
