@@ -55,7 +55,7 @@ def _work(function: Callable[..., Any], arguments: tuple[Any, ...], out: int) ->
     try:
         told = {"value": function(*arguments)}
     except BaseException as error:  # the child has nobody else to tell
-        told = {"words": " ".join(traceback.format_exception(error)[-2:])[-400:]}
+        told = {"words": " ".join(traceback.format_exception_only(error))[-400:]}
     with contextlib.suppress(BrokenPipeError), os.fdopen(out, "w") as pipe:
         json.dump(told, pipe)
     os._exit(0)

@@ -28,6 +28,8 @@ def program_of(geometry: Map, targets: Sequence[Target]) -> Program:
 def steps_of(geometry: Map, item: Call | Fused, boxes: dict[int, Box]) -> list[Step]:
     """The steps that fill the boxes that are wanted of an operator's outputs."""
     if isinstance(item, Fused):
+        if item.output not in boxes:
+            return []
         part = Part.of(geometry, item.head, 0, boxes[item.output])
         return [item.step(_by_part(part) or whole_step(part))]
     wanted = [(out, index) for out, index in enumerate(item.outputs) if index in boxes and index is not None]
