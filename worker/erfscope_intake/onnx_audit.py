@@ -11,6 +11,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProt
 from erfscope.contract.problem import ProblemError
 from erfscope_intake.onnx_external import DataFiles, Sent, attach, of_graph, of_node, words_for
 from erfscope_intake.onnx_functions import inline
+from erfscope_intake.onnx_order import sort_nodes, subgraphs
 from erfscope_intake.onnx_scan import MAX_NODES, scan
 from erfscope_intake.onnx_tensors import check_tensor
 
@@ -65,6 +66,7 @@ def audited(model: ModelProto) -> ModelProto:
         model = inline(model)
         for graph in graphs(model.graph):
             _check_graph(graph)
+    sort_nodes(model.graph)
     check_names(model.graph)
     return model
 
@@ -110,14 +112,6 @@ def graphs(root: GraphProto) -> Iterator[GraphProto]:
             return
         level = below
     raise ProblemError("model-too-complex", f"Subgraphs are nested more than {MAX_GRAPH_DEPTH} deep.")
-
-
-def subgraphs(node: NodeProto) -> Iterator[GraphProto]:
-    """The graphs in a node's attributes."""
-    for attribute in node.attribute:
-        if attribute.HasField("g"):
-            yield attribute.g
-        yield from attribute.graphs
 
 
 def _nodes_of_functions(model: ModelProto) -> Iterator[NodeProto]:
@@ -176,7 +170,7 @@ def _check_numbers(attribute: AttributeProto, where: str) -> None:
 
 
 def check_names(root: GraphProto) -> None:
-    """Every value is made once and before it is used (which also rules out cycles)."""
+    """Every value is made once and before it is used; behind `sort_nodes` that rules out cycles."""
     _check_scope(root, ())
 
 
@@ -190,7 +184,7 @@ def _check_scope(graph: GraphProto, outer: tuple[set[str], ...]) -> None:
                 raise ProblemError(
                     "invalid-model",
                     f"{node.op_type[:80]} {node.name[:80]!r} reads {name[:80]!r}, which nothing before it makes: "
-                    "the graph is not in order, or has a cycle.",
+                    "no node makes it, or the graph has a cycle.",
                 )
         for sub in subgraphs(node):
             _check_scope(sub, scopes)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from onnx import GraphProto, NodeProto, TensorProto, numpy_helper
 from torch import Tensor
 
-from erfscope_intake.onnx_audit import graphs, subgraphs
+from erfscope_intake.onnx_audit import graphs
 from erfscope_intake.onnx_external import is_outside
+from erfscope_intake.onnx_order import subgraphs
 
 Extent = int | None  # None where the file leaves it free
 SMALL = 4

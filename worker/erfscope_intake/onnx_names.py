@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from onnx import GraphProto, NodeProto
 
-from erfscope_intake.onnx_audit import subgraphs
+from erfscope_intake.onnx_order import subgraphs
 
 
 @dataclass
