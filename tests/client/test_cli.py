@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 from typer.testing import CliRunner
 
 from erfscope import __version__
@@ -143,6 +145,34 @@ def test_layers_here(run: Run, spec: Path) -> None:
     assert second[:3] == ["second", "←", "auto"]
     listed = json.loads(run("layers", "spec.json", "--json").stdout)
     assert [row["name"] for row in listed["layers"]] == ["first", "second"]
+
+
+def test_layers_behind_another_input(run: Run, tmp_path: Path) -> None:
+    def ends(*names: str, channels: int) -> list[onnx.ValueInfoProto]:
+        return [helper.make_tensor_value_info(name, 1, [1, channels, 12, 12]) for name in names]
+
+    kernels = [numpy_helper.from_array(np.ones((2, 3, k, k), np.float32), f"w{k}") for k in (3, 5)]
+    nodes = [
+        helper.make_node("Conv", [name, f"w{k}"], [f"y{k}"], pads=[k // 2] * 4) for name, k in (("a", 3), ("b", 5))
+    ]
+    graph = helper.make_graph(
+        [*nodes, helper.make_node("Add", ["y3", "y5"], ["y"])],
+        "two", ends("a", "b", channels=3), ends("y", channels=2), kernels,
+    )  # fmt: skip
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "two.onnx"
+    )
+    sizes = {}
+    for name in "ab":
+        listed = json.loads(run("layers", "two.onnx", "--json", "--input-name", name).stdout)
+        assert listed["input"] == name
+        sizes[name] = listed["layers"][-1]["trf_size"]
+    assert sizes == {"a": [3, 3], "b": [5, 5]}
+    refused = run("layers", "two.onnx", "--input-name", "c")
+    assert refused.returncode == 2
+    assert "'c'" in refused.stderr
+    refused = run("layers", "two.onnx", "--input-name", "a", "--url", "http://127.0.0.1:1")
+    assert "leave out --input-name" in refused.stderr
 
 
 def test_presets(run: Run) -> None:

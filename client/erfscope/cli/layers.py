@@ -29,6 +29,7 @@ def layers(
     model: options.Model,
     as_json: options.AsJson = False,
     shape: options.Shape = None,
+    input_name: options.InputName = None,
     url: options.Url = None,
     api_key: options.ApiKey = None,
 ) -> None:
@@ -37,19 +38,25 @@ def layers(
     sizes = options.integers(shape, "--shape") if shape else None
     with progress_bar(f"inspecting {prepared.name}") as progress:
         if url:
-            inspection = _remote(url, api_key, prepared, sizes)
+            inspection = _remote(url, api_key, prepared, sizes, input_name)
         else:
-            inspection = local.inspect(prepared, InputOptions(shape=sizes), progress)
+            inspection = local.inspect(prepared, InputOptions(shape=sizes, name=input_name), progress)
     if as_json:
         print(inspection.model_dump_json(indent=2))
     else:
         _print(inspection)
 
 
-def _remote(url: str, api_key: str | None, prepared: Prepared, shape: list[int] | None) -> Inspection:
+def _remote(
+    url: str, api_key: str | None, prepared: Prepared, shape: list[int] | None, input_name: str | None
+) -> Inspection:
     kind = "unsupported-feature"
     if shape is not None:
         raise refuse(kind, "a service inspects at the model's own shape; leave out --shape, or --url and ERFSCOPE_URL")
+    if input_name is not None:
+        raise refuse(
+            kind, "a service inspects the model's first image input; leave out --input-name, or --url and ERFSCOPE_URL"
+        )
     if prepared.content is None:
         raise refuse(kind, "a service inspects ONNX files; leave out --url, and ERFSCOPE_URL, to inspect a spec here")
     with Client(url, api_key=api_key) as client:
