@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,8 +14,9 @@ import pytest
 
 from erfscope_jobs.settings import Settings
 from erfscope_worker import jail, readable
+from erfscope_worker.app import TRIALS, verify
 from erfscope_worker.doors.outside import try_doors
-from erfscope_worker.launcher import Launcher
+from erfscope_worker.launcher import Child, Launcher
 
 pytestmark = pytest.mark.skipif(bool(jail.missing()), reason="this kernel offers no jail")
 RUNNER = "erfscope_worker.doors.inside:run"  # imports no torch
@@ -119,6 +121,34 @@ def test_a_worker_with_an_open_door_refuses_to_serve(settings: Any, tmp_path: Pa
     assert done.returncode == 1
     assert "The jail of jobs has open doors on this machine: read a file of people" in done.stderr
     assert "ERFSCOPE_ALLOW_UNSANDBOXED=1" in done.stderr
+
+
+class Unlucky(Launcher):
+    """Its first children are killed before they can say a word, as the kernel does when memory is short."""
+
+    killed = 0
+
+    def launch(self) -> Child:
+        child = super().launch()
+        if self.killed:
+            self.killed -= 1
+            os.kill(child.pid, signal.SIGKILL)
+        return child
+
+
+@pytest.mark.parametrize(("killed", "serves"), [(0, True), (TRIALS - 1, True), (TRIALS, False)])
+def test_doors_are_tried_again_when_the_child_is_killed(start: Path, killed: int, serves: bool) -> None:
+    launcher = Unlucky(Settings(runner=RUNNER, device="cpu", data_dir=start / "data"))
+    launcher.start()
+    launcher.killed = killed
+    try:
+        if serves:
+            verify(launcher, launcher.settings)
+        else:
+            with pytest.raises(SystemExit, match="does not serve with a jail that could not be tried"):
+                verify(launcher, launcher.settings)
+    finally:
+        launcher.close()
 
 
 @pytest.mark.parametrize("place", ["data_dir", "blob_dir"])

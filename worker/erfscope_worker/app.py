@@ -16,13 +16,14 @@ from erfscope_jobs.queue import LOOK, bells, broker_options, broker_url
 from erfscope_jobs.settings import Settings
 from erfscope_worker import jail, readable
 from erfscope_worker.cgroup import Groups
-from erfscope_worker.doors.outside import try_doors
+from erfscope_worker.doors.outside import Attempt, NoAnswerError, try_doors
 from erfscope_worker.launcher import Launcher
 from erfscope_worker.supervisor import Supervisor
 from erfscope_worker.workspace import workspace
 
 TICK_SECONDS = 0.02
 MOST_NAMED = 5  # open doors in one line of the log
+TRIALS = 3  # of the doors, when the child that tries them is killed
 log = logging.getLogger(__name__)
 
 
@@ -128,7 +129,7 @@ def verify(launcher: Launcher, settings: Settings) -> None:
     That is a library folder with files of people, or a door of the jail that is open.
     """
     readable.check(launcher.libraries, settings)
-    attempts = try_doors(launcher, settings, sandbox=True)
+    attempts = _tried(launcher, settings)
     opened = [one.name for one in attempts if one.opened]
     if not opened:
         log.info("the jail is shut: %d doors tried, Landlock level %d", len(attempts), jail.level())
@@ -144,6 +145,18 @@ def verify(launcher: Launcher, settings: Settings) -> None:
             "own: ERFSCOPE_ALLOW_UNSANDBOXED=1"
         )
     log.warning("%s Running nevertheless, as told.", reason)
+
+
+def _tried(launcher: Launcher, settings: Settings) -> list[Attempt]:
+    """All doors; again where the child was killed on the way (for memory, say). Ends the process in the end."""
+    for left in reversed(range(TRIALS)):
+        try:
+            return try_doors(launcher, settings, sandbox=True)
+        except NoAnswerError as error:
+            if not left:
+                raise SystemExit(f"{error} The worker does not serve with a jail that could not be tried.") from error
+            log.warning("%s It is tried again.", error)
+    raise AssertionError("TRIALS is at least 1")
 
 
 def warn_of_root() -> None:

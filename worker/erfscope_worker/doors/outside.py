@@ -25,6 +25,10 @@ MEMORY = 64 << 20
 SECONDS = 180.0  # trying all doors takes about 0.2 s; a fresh interpreter imports torch before
 
 
+class NoAnswerError(RuntimeError):
+    """The child that tries the doors was killed before it told."""
+
+
 class Attempt(NamedTuple):
     """One door, and how it was open; `opened` is empty when it was shut."""
 
@@ -128,9 +132,11 @@ def answer(child: Child) -> list[Attempt]:
                 if frame.type != "part":
                     raise RuntimeError(f"The child that tries the jail's doors failed: {frame.header}")
                 text += frame.body
+    except ConnectionError as error:
+        raise NoAnswerError("The child that tries the jail's doors was lost.") from error
     except FrameError as error:
         raise RuntimeError(f"The child that tries the jail's doors sent nonsense: {error}") from error
-    raise RuntimeError("The child that tries the jail's doors ended, or was stopped, without an answer.")
+    raise NoAnswerError("The child that tries the jail's doors ended, or was stopped, without an answer.")
 
 
 def table(attempts: Sequence[Attempt]) -> str:
