@@ -17,10 +17,10 @@ from erfscope_engine.recording.tape import Call, Custom, Ref, Tape
 
 
 class OrderedNorms(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Batch normalisations that go back get gradients in plain order, while open.
+    """While active, the backward of a batch normalisation gets its gradient as a contiguous tensor.
 
-    Torch 2.14's kernel for CPUs reads the gradient of one sample as if in plain order where its strides only look so
-    (channels last, with any stride of the batch), as behind a normalisation whose places become tokens.
+    Torch 2.14 on a CPU gives a wrong result for one sample whose gradient has its channels last in memory. This happens
+    when the places behind a normalisation become tokens.
     """
 
     def __init__(self) -> None:
