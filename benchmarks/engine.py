@@ -1,8 +1,8 @@
 """Ours against two baselines on the same module, inputs and threads: a research script, and a careful engineer.
 
-Script: the whole image, one sample at a time, autograd from the centre unit. Expert: see `benchmarks.ways`.
-Ours: the time of a whole measurement per sample. Cone: only the arithmetic of that measurement. The three take turns, and each number is a
-median, so that the ratios hold on a noisy machine. The limit is the cone's arithmetic over the peaks that
+Script: the whole image, one sample at a time, autograd from the centre unit. Expert: see `benchmarks.ways`. Ours: the
+time of a whole measurement per sample. Cone: only the arithmetic of that measurement. The three take turns, and each
+number is a median, so that the ratios hold on a noisy machine. The limit is the cone's arithmetic over the peaks that
 this machine reaches in the same run (`benchmarks.limit`); shares are of it.
 
 `--device cuda` does the same on a GPU, all ways in float32 without TF32.
