@@ -13,6 +13,7 @@ import pytest
 
 from erfscope.contract.job import Status
 from erfscope_worker import jail
+from erfscope_worker.removal import remove
 
 pytestmark = pytest.mark.skipif(bool(jail.missing()), reason="this kernel offers no jail")
 HERE = Path(__file__).parent
@@ -22,14 +23,16 @@ GOOD = json.loads((HERE / "good_inspection.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
-def tmpdir_of_worker(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """TMPDIR of the worker, where its jobs have their folders."""
-    return tmp_path_factory.mktemp("t")
+def tmpdir_of_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """TMPDIR of the worker, where its jobs have their folders; gone afterwards, too deep for others to remove."""
+    folder = tmp_path_factory.mktemp("t")
+    yield folder
+    remove(folder)
 
 
 @pytest.fixture(scope="module")
 def hostile(
-    shop: Any, start_worker: Callable[..., Any], tmpdir_of_worker: Path
+    tmpdir_of_worker: Path, shop: Any, start_worker: Callable[..., Any]
 ) -> Iterator[tuple[Any, Callable[[], Any]]]:
     """A shop whose children do what an attacker would, and how to start a worker for it, in the data folder."""
     changes = {
