@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from erfscope.contract.request import Statistic
 
 Array = NDArray[np.float64]
-MOST_GROUPS, FEWEST_GROUPS = 64, 8
+MOST_GROUPS, FEWEST_GROUPS = 16, 8  # of the jackknife, which measures a map for each
 LARGEST_STORE = 1 << 24  # numbers kept for the groups
 LARGEST_TEAM = 1 << 27  # numbers kept for the groups of all units that run together
 
@@ -23,9 +23,9 @@ def most_units(shape: tuple[int, ...]) -> int:
 
 @dataclass(frozen=True)
 class Reduction:
-    """A statistic: what is summed per sample, and what is made of the mean."""
+    """A statistic: the sum over some axes of what is taken of a gradient, in double, and what is made of the mean."""
 
-    each: Callable[[Array], Array]
+    each: Callable[[NDArray[Any], tuple[int, ...]], Array]
     finish: Callable[[Array], Array]
 
 
@@ -34,10 +34,10 @@ def _mean(g: Array) -> Array:
 
 
 REDUCTIONS: dict[Statistic, Reduction] = {
-    Statistic.ABS: Reduction(np.abs, _mean),
-    Statistic.RMS: Reduction(np.square, np.sqrt),
-    Statistic.RELU: Reduction(lambda g: np.maximum(g, 0), _mean),
-    Statistic.SIGNED: Reduction(_mean, np.abs),
+    Statistic.ABS: Reduction(lambda g, axes: np.abs(g).sum(axis=axes, dtype=np.float64), _mean),
+    Statistic.RMS: Reduction(lambda g, axes: np.square(g, dtype=np.float64).sum(axis=axes), np.sqrt),
+    Statistic.RELU: Reduction(lambda g, axes: np.maximum(g, 0).sum(axis=axes, dtype=np.float64), _mean),
+    Statistic.SIGNED: Reduction(lambda g, axes: g.sum(axis=axes, dtype=np.float64), np.abs),
 }
 
 
@@ -89,13 +89,16 @@ class Average:
         return cls(shape, window, channels, statistic, most, span)
 
     def add(self, g: NDArray[Any], cluster: int, axes: tuple[int, ...]) -> None:
-        """Take in one sample's gradient; `axes` are its non-spatial ones."""
-        wide = g.astype(np.float64)
-        self.dead += not wide.any()
+        """Take in one sample's gradient; `axes` are its non-spatial ones. FloatingPointError where it is not finite."""
+        part = REDUCTIONS[self.statistic].each(g, axes)
+        if not np.isfinite(part).all():
+            raise FloatingPointError("a gradient is infinite or NaN")
+        self.dead += not (part.any() or g.any())  # signed channels may cancel
+        part /= self.channels
         while cluster // self.span >= self.groups:
             self._join_groups()
         group = cluster // self.span
-        self.sums[group] += REDUCTIONS[self.statistic].each(wide).sum(axis=axes) / self.channels
+        self.sums[group] += part
         self.counts[group] += 1
 
     def _join_groups(self) -> None:

@@ -1,19 +1,18 @@
 """The method by gradients: units are started, sampled in teams that share their runs, and averaged."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
-from erfscope.contract.problem import ProblemError
 from erfscope.contract.result import Samples, Verify
 from erfscope_engine.average import most_units
 from erfscope_engine.ensemble import Ensemble
 from erfscope_engine.gradient import (
+    Channels,
     Forward,
     Probe,
     Started,
     executor_for,
-    sample_gradients,
     started,
     steps_by_autograd,
 )
@@ -49,13 +48,11 @@ class ByGradient:
 
     def is_dead(self, order: Order, place: Place) -> str:
         """Why a unit has no gradient, judged by the first samples; "" where it has one."""
-        start = self._starts(order, [place])[0]
+        start = self._starts(order, [place], doubted=True)[0]
         self.begun[place.layer.name, place.unit] = start
         if not start.first.any():
             return "its gradient is exactly zero (dead, or saturated)"
-        if _is_noise(order, start):
-            return "its gradient is lost in rounding (saturated)"
-        return ""
+        return "its gradient is lost in rounding (saturated)" if start.is_noise else ""
 
     def autograd(self, order: Order) -> list[tuple[str, str]]:
         """Operators that autograd ran on whole tensors, and why."""
@@ -70,7 +67,8 @@ class ByGradient:
         """One sample by plain autograd on the whole network."""
         return verified(order, place) if order.request.verify else None
 
-    def _starts(self, order: Order, places: Sequence[Place]) -> list[Started]:
+    def _starts(self, order: Order, places: Sequence[Place], *, doubted: bool = False) -> list[Started]:
+        """Units with their channels decided; in float64 as well where `doubted`, or where `auto` depends on it."""
         request, wanted, traced = order.request, order.request.target.channels, order.plan.traced
         key = (places[0].layer.name, places[0].unit)
         if len(places) == 1 and key in self.begun:
@@ -80,7 +78,8 @@ class ByGradient:
         forward = Forward(traced, executor, request.average.seed, request.input.source, order.images)
         rectified = request.protocol == "replknet"
         probes = [Probe(forward, n, place, channels, rectified=rectified) for n, place in enumerate(places)]
-        exact = _in_float64(order, places) if channels == "auto" and _mixes(order.plan, places[0].layer) else None
+        unsure = (doubted or channels == "auto") and _mixes(order.plan, places[0].layer)
+        exact = _in_float64(order, places, channels) if unsure else None
         return [started(p, None if exact is None else exact[n]) for n, p in enumerate(probes)]
 
     def _begun(self, order: Order, places: Sequence[Place]) -> list[Sampled]:
@@ -131,7 +130,7 @@ def _mixes(plan: Plan, layer: Layer) -> bool:
     return False
 
 
-def _in_float64(order: Order, places: Sequence[Place]) -> list[Probe] | None:
+def _in_float64(order: Order, places: Sequence[Place], channels: Channels) -> list[Probe] | None:
     """The same units of the same network in float64, where that can be had; None where it is in float64 already."""
     wide = order.plan.traced.network.wide()
     if wide is None:
@@ -144,20 +143,4 @@ def _in_float64(order: Order, places: Sequence[Place]) -> list[Probe] | None:
     request = order.request
     executor = executor_for(plan.traced, same)
     forward = Forward(plan.traced, executor, request.average.seed, request.input.source, order.images)
-    return [Probe(forward, n, p, "auto", rectified=request.protocol == "replknet") for n, p in enumerate(same)]
-
-
-def _is_noise(order: Order, start: Started) -> bool:
-    """Whether a gradient in the request's number type has nothing in common with that in float64."""
-    if not _mixes(order.plan, start.probe.layer):
-        return False
-    exact = _in_float64(order, [start.probe.place])
-    if exact is None:
-        return False
-    judge = replace(exact[0], channels=start.probe.channels, scale=start.probe.scale)
-    try:
-        truth = sample_gradients(judge, range(1))[0]
-    except ProblemError:
-        return False
-    error = abs(truth - start.first[0]).max()
-    return bool(error > 0.5 * abs(truth).max())
+    return [Probe(forward, n, p, channels, rectified=request.protocol == "replknet") for n, p in enumerate(same)]

@@ -1,6 +1,7 @@
 """Gradient maps: a unit, a micro-batch of samples, back to the input."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -53,8 +54,12 @@ class Forward:
     def inputs(self, numbers: Numbers) -> Tensor:
         """The samples as a batch."""
         network = self.traced.network
-        rows = [draw(self.source, network.input_shape, self.seed, k, self.images) for k in numbers]
+        with ThreadPoolExecutor(torch.get_num_threads()) as threads:  # numpy draws without holding the interpreter
+            rows = list(threads.map(self._sample, numbers))
         return torch.from_numpy(np.stack(rows)).to(device=network.device, dtype=network.dtype)
+
+    def _sample(self, k: int) -> NDArray[Any]:
+        return draw(self.source, self.traced.network.input_shape, self.seed, k, self.images)
 
 
 @dataclass(frozen=True)
@@ -97,8 +102,10 @@ class Probe:
         return self.forward.executor.boxes[0]  # type: ignore[no-any-return]
 
 
-def sample_gradients(probe: Probe, numbers: Numbers) -> NDArray[np.float64]:
+def sample_gradients(probe: Probe, numbers: Numbers) -> NDArray[Any]:
     """2**scale · ∂(channels · y_unit)/∂x of these samples, row by row, on the box of the input that it reads.
+
+    In the network's number type, float32 at least.
 
     Raises ProblemError: no-gradient where nothing on the way is differentiable, non-finite-output.
     """
@@ -106,7 +113,10 @@ def sample_gradients(probe: Probe, numbers: Numbers) -> NDArray[np.float64]:
     _check_output(probe, run)
     output = run.outputs[probe.target]
     g = run.back(probe.target, seed_of(probe, output, numbers))
-    return np.zeros(lengths(probe.box)) if g is None else g.double().cpu().numpy()
+    if g is None:
+        return np.zeros(lengths(probe.box))
+    array: NDArray[Any] = (g if g.dtype in (torch.float32, torch.float64) else g.float()).cpu().numpy()
+    return array
 
 
 def seed_of(probe: Probe, output: Tensor, numbers: Numbers) -> Tensor:
@@ -165,15 +175,27 @@ def listed(channels: tuple[int, ...], layer: Layer, y: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Started:
-    """A probe with its channels and scale decided, and the gradients of its first micro-batch."""
+    """A probe with its channels and scale decided, and the gradients of its first micro-batch.
+
+    `exact`: the same in float64, where rounding could hide that they vanish.
+    """
 
     probe: Probe
-    first: NDArray[np.float64]
+    first: NDArray[Any]
+    exact: "Started | None" = None
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether the first gradient has nothing in common with that in float64."""
+        if self.exact is None:
+            return False
+        truth = np.ldexp(self.exact.first[0], self.probe.scale - self.exact.probe.scale)
+        return bool(abs(truth - self.first[0]).max() > 0.5 * abs(truth).max())
 
     @property
     def log_rms(self) -> float:
         """log2 of the root mean square of the first gradients, the scale taken out."""
-        mean_square = float(np.square(self.first).mean())
+        mean_square = float(np.square(self.first, dtype=np.float64).mean())
         return -np.inf if mean_square == 0 else 0.5 * float(np.log2(mean_square)) - self.probe.scale
 
 
@@ -182,14 +204,15 @@ def started(probe: Probe, exact: "Probe | None" = None) -> Started:
 
     `exact` is the same unit in float64: it decides where rounding could hide that the sum vanishes.
     """
-    if probe.channels != "auto" or probe.place.by_index:
-        return _scaled(replace(probe, channels="sum") if probe.channels == "auto" else probe)
     judge = exact or probe
-    plain, signed = _scaled(replace(judge, channels="sum")), _scaled(replace(judge, channels="random"))
-    vanishes = plain.log_rms < signed.log_rms + np.log2(VANISHING)
+    if probe.channels != "auto" or probe.place.by_index:
+        chosen = _scaled(replace(judge, channels="sum") if probe.channels == "auto" else judge)
+    else:
+        plain, signed = _scaled(replace(judge, channels="sum")), _scaled(replace(judge, channels="random"))
+        chosen = signed if plain.log_rms < signed.log_rms + np.log2(VANISHING) else plain
     if exact is None:
-        return signed if vanishes else plain
-    return _scaled(replace(probe, channels="random" if vanishes else "sum"))
+        return chosen
+    return replace(_scaled(replace(probe, channels=chosen.probe.channels)), exact=chosen)
 
 
 def _scaled(probe: Probe) -> Started:

@@ -17,7 +17,7 @@ from erfscope_engine.ensemble import ensemble_of
 from erfscope_engine.heap import kept_heap
 from erfscope_engine.layers import Place
 from erfscope_engine.network import Network
-from erfscope_engine.plan import center_place, plan_for
+from erfscope_engine.plan import center_place, passing_over, plan_for
 from erfscope_engine.repeats import REPEATED, without_repeats
 from erfscope_engine.report import Measured, Rows, Said, build_result
 from erfscope_engine.sampling import Sampler, sample
@@ -100,17 +100,16 @@ def _by_gradients(
     would take, those without a gradient in the first samples are passed over.
     """
     progress("trace", 0.0)
+    order, method = _planned(network, request, images, progress, sampler, at_most)
     refused: dict[str, str] = {}
-    while True:
-        order, method = _planned(network, request, images, progress, sampler, at_most, refused)
-        name = order.plan.layer.name
-        left_to_us = request.target.layer == "auto" and request.target.unit == "center"
-        if not left_to_us or name in refused or len(refused) == MOST_REFUSED:
-            return order, method
+    left_to_us = request.target.layer == "auto" and request.target.unit == "center"
+    while left_to_us and order.plan.layer.name not in refused and len(refused) < MOST_REFUSED:
         why = method.is_dead(order, places_of(request.target, order.plan.layer)[0])
         if not why:
-            return order, method
-        refused[name] = why
+            break
+        refused[order.plan.layer.name] = why
+        order = replace(order, plan=passing_over(order.plan, refused))
+    return order, method
 
 
 def _planned(
@@ -120,16 +119,15 @@ def _planned(
     progress: Progress,
     sampler: Sampler,
     at_most: int | None,
-    refused: dict[str, str],
 ) -> tuple[Order, ByGradient]:
     average, wanted = request.average, request.target.layer
     fewer = without_repeats(request, len(images))
     if fewer is not None:
-        plan = plan_for(network, wanted, samples=len(images), at_most=at_most, refused=refused)
+        plan = plan_for(network, wanted, samples=len(images), at_most=at_most)
         if not _has_signs(Order(request, plan, images, progress), sampler):
             return Order(fewer, plan, images, progress), ByGradient(sampler)
     samples = average.until.at_most if average.until else average.inputs
-    plan = plan_for(network, wanted, samples=samples, at_most=at_most, draws=average.weights, refused=refused)
+    plan = plan_for(network, wanted, samples=samples, at_most=at_most, draws=average.weights)
     ensemble = ensemble_of(plan, average.weights, samples, at_most) if average.weights > 1 else None
     if ensemble is not None:
         plan = replace(plan, traced=ensemble.traced, layer=ensemble.traced.layer(plan.layer.name))

@@ -8,12 +8,12 @@ import torch
 
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.result import PassedOver
-from erfscope_engine.choice import chosen
+from erfscope_engine.choice import MOST_TOLD, chosen
 from erfscope_engine.eager import tensors_of
 from erfscope_engine.execution.box import lengths
 from erfscope_engine.execution.numbers import program_of
 from erfscope_engine.execution.program import Program
-from erfscope_engine.layers import Coordinate, Layer, Place, Traced, region_at, survey
+from erfscope_engine.layers import Coordinate, Layer, Place, Traced, layer_of, region_at, survey
 from erfscope_engine.network import Network
 from erfscope_engine.recording.recorder import record
 
@@ -50,15 +50,15 @@ def plan_for(
     samples: int,
     at_most: int | None = None,
     draws: int = 1,
-    refused: Mapping[str, str] = NOBODY,
 ) -> Plan:
-    """Record `network` at the micro-batch for `layer` and find its layers.
+    """Record `network` at the micro-batch for `layer` and find its layers: mostly once, at the batch most likely.
 
     A network that takes one batch size only, or lets samples see each other, is recorded at that size, or one by one.
     `at_most` limits the micro-batch (the way back after an out-of-memory). With several `draws` of the weights,
-    `samples` of each, no row of a batch is left over that could be spared. `refused`: layers that `auto` does not take.
+    `samples` of each, no row of a batch is left over that could be spared.
     """
-    single = _single(network, layer, refused)
+    likely = _micro_batch(samples, min(samples, at_most or samples, SMALL_BATCH), draws)
+    single = _at_once(network, layer, likely) or _at_size(network, layer, network.batch or 1)
     traced, target = single.traced, single.layer
     if traced.eager:
         return single
@@ -70,21 +70,55 @@ def plan_for(
                 "on the others, so it has no receptive field of its own.",
             )
         return single
-    room = _room(traced, target, samples, at_most)
-    batch = _evenly(samples, room) if draws > 1 else 1 << (room.bit_length() - 1)
-    return _batched(network, batch, single) if batch > 1 else single
+    batch = _micro_batch(samples, _room(traced, target, samples, at_most), draws)
+    return single if batch == traced.tape.batch else _batched(network, batch, single)
 
 
-def _single(network: Network, layer: str, refused: Mapping[str, str]) -> Plan:
-    """Recorded with one sample (or the model's own batch)."""
+def _micro_batch(samples: int, most: int, draws: int) -> int:
+    """The batch for `samples` of which `most` have room: a power of two; with several draws, one that leaves no row."""
+    return _evenly(samples, most) if draws > 1 else 1 << (most.bit_length() - 1)
+
+
+def _at_once(network: Network, layer: str, batch: int) -> Plan | None:
+    """Recorded with several samples from the start; None where one sample alone could be another network."""
+    if batch == 1 or network.batch is not None:
+        return None
+    try:
+        plan = _at_size(network, layer, batch)
+    except MISFITS:
+        return None
+    return plan if _is_batch_plain(plan.traced) and not samples_leak(plan.traced, plan.layer) else None
+
+
+def _is_batch_plain(traced: Traced) -> bool:
+    """Whether a network was followed to its end and names the same layers whatever the batch, one sample included.
+
+    No tensor drops its axes because they are 1, and none with a name has samples as channels of a single row.
+    """
+    tape = traced.tape
+    if tape.stopped or any(call.name.startswith("squeeze") for call in tape.geometric):
+        return False
+    named = [k for k, v in enumerate(tape.values) if v.name is not None and v.shape and v.shape[0] in (1, tape.batch)]
+    return all(layer_of(traced.geometry, k) is not None for k in named)
+
+
+def _at_size(network: Network, layer: str, batch: int) -> Plan:
+    """Recorded with `batch` samples, one where nothing else is known to go."""
     wanted = network.aliases.get(layer, layer)
-    traced = survey(network, record(network, network.batch or 1, None if layer == "auto" else wanted))
+    traced = survey(network, record(network, batch, None if layer == "auto" else wanted))
     if traced.tape.stopped and (layer == "auto" or wanted not in traced.tape.names):
         traced = _with_eager_layers(traced)
     if layer != "auto":
         return Plan(_for(traced, found := traced.layer(layer)), found)
-    found, passed = chosen(traced, refused)
+    found, passed = chosen(traced, NOBODY)
     return Plan(_for(traced, found), found, tuple(passed))
+
+
+def passing_over(plan: Plan, refused: Mapping[str, str]) -> Plan:
+    """The same network for the nearest layer that is not refused (by name, with the reason)."""
+    layer, passed = chosen(plan.traced, refused)
+    told = {each.name: each for each in (*plan.passed_over, *passed) if each.name != layer.name}
+    return Plan(_for(plan.traced, layer), layer, tuple(told.values())[:MOST_TOLD])
 
 
 def _for(traced: Traced, layer: Layer) -> Traced:
@@ -119,7 +153,7 @@ def _by_position(shape: tuple[int, ...], rank: int) -> tuple[Coordinate, ...]:
 def _room(traced: Traced, target: Layer, samples: int, at_most: int | None) -> int:
     """For how many samples the working set has room (their programs of the centre unit), and are wanted; 1 at least."""
     device = traced.network.device.type
-    size = bytes_of(traced, program_for(traced, [center_place(target)])) or 1
+    size = bytes_of(traced, program_for(traced, [center_place(target)])) // traced.tape.batch or 1
     fitting = max(min(SMALL_BATCH, WORKING_SET[device] // size), NEAR_SET[device] // size)
     return max(min(LARGEST_BATCH[device], fitting, samples, at_most or samples), 1)
 

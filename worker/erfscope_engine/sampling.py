@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from erfscope_engine.receptive import ReceptiveField
 
 Done = Callable[[float], None]
 Errors = dict[str, float | None]
-Gradients = NDArray[np.float64]
+Gradients = NDArray[Any]
 WATCHED = ("erf_size", "mass_50_side")  # what `until` makes precise
 
 
@@ -107,14 +108,15 @@ def _take(average: Average, probe: Probe, g: Gradients, counted: Sequence[tuple[
     space = tuple(k - 1 for k in probe.traced.space)
     channels = tuple(k for k in range(g.ndim - 1) if k not in space)
     for row, cluster in counted:
-        if not np.isfinite(g[row]).all():
+        try:
+            average.add(g[row], cluster, channels)
+        except FloatingPointError:
             raise ProblemError(
                 "non-finite-output",
                 f"The gradient of layer {probe.layer.name!r} is infinite or NaN; look at the weights, and try dtype "
                 "float32 or float64 if it is a shorter one.",
                 layer=probe.layer.name,
-            )
-        average.add(g[row], cluster, channels)
+            ) from None
 
 
 def _bound(probes: Sequence[Probe], traced: Traced) -> list[Probe]:

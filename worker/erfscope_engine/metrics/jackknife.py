@@ -7,7 +7,8 @@ their error. And a size that counts whole pixels on a map of few moves in steps,
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +20,12 @@ from erfscope_engine.metrics.luo import pixels_about, sizes
 from erfscope_engine.metrics.mass import pixel_counts
 from erfscope_engine.metrics.measure import MapMetrics, brief_scalars_of, scalars_of
 from erfscope_engine.metrics.patch import Array, Patch, bounding_box, cut
+from erfscope_engine.metrics.radial import RingIndex
 
 Finish = Callable[[Array], Array]
 
 BRIEF = ("erf_", "mass_", "sigma_")
+AT_ONCE = 4  # means that are summed in one product
 PERIODS = {"theta": math.pi}  # an axis has no direction
 
 
@@ -46,7 +49,7 @@ def standard_errors(
     if maps.shape != (len(counts), *geometry.shape):
         raise ValueError(f"groups have shape {maps.shape}, expected {(len(counts), *geometry.shape)}")
     maps, counts = maps[counts > 0], counts[counts > 0]
-    measured_of = brief_scalars_of if briefly else scalars_of
+    measured_of = brief_scalars_of if briefly else _Scalars()
     full, *without = (_smooth_scalars(patch, measured_of(patch)) for patch in _means(maps, counts, geometry, finish))
     shares = counts / counts.sum() if len(counts) else counts
     return {
@@ -54,6 +57,20 @@ def standard_errors(
         for name, value in full.items()
         if not briefly or name.startswith(BRIEF)
     }
+
+
+@dataclass
+class _Scalars:
+    """`scalars_of` for one map after another: those on the same pixels share what depends on the pixels alone."""
+
+    place: tuple[Any, ...] = ()
+    rings: RingIndex | None = None
+
+    def __call__(self, patch: Patch) -> MapMetrics:
+        place = (patch.origin, patch.values.shape)
+        if not patch.empty and place != self.place:
+            self.place, self.rings = place, RingIndex.of(patch)
+        return scalars_of(patch, self.rings)
 
 
 def _smooth_scalars(patch: Patch, measured: MapMetrics) -> dict[str, Number]:
@@ -83,10 +100,11 @@ def _means(maps: npt.NDArray[np.generic], counts: Array, geometry: Geometry, fin
     box = bounding_box([group != 0 for group in maps])
     part = maps[(slice(None), *box)].astype(np.float64, copy=False)
     flat, shape = part.reshape(len(part), -1), part.shape[1:]
-    for left_out in range(-1, len(counts) if len(counts) > 1 else 0):
-        kept = np.where(np.arange(len(counts)) == left_out, 0.0, counts)
-        mean = finish((kept / kept.sum() @ flat).reshape(shape))
-        yield _place(mean, box, geometry)
+    left = np.vstack([counts, counts * (1 - np.eye(len(counts)))]) if len(counts) > 1 else counts[None]
+    shares = left / left.sum(axis=1, keepdims=True)
+    for first in range(0, len(shares), AT_ONCE):
+        for mean in shares[first : first + AT_ONCE] @ flat:
+            yield _place(finish(mean.reshape(shape)), box, geometry)
 
 
 def _place(mean: Array, box: tuple[slice, ...], geometry: Geometry) -> Patch:

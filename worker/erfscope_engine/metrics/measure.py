@@ -14,7 +14,7 @@ from erfscope_engine.metrics.luo import luo_size
 from erfscope_engine.metrics.mass import mass_areas
 from erfscope_engine.metrics.moments import moments
 from erfscope_engine.metrics.patch import Patch, cut
-from erfscope_engine.metrics.radial import radial, radii
+from erfscope_engine.metrics.radial import RingIndex, radial, radii
 from erfscope_engine.metrics.shape import shape_of
 
 
@@ -71,14 +71,14 @@ def brief_scalars_of(patch: Patch) -> MapMetrics:
     )
 
 
-def scalars_of(patch: Patch) -> MapMetrics:
-    """The metrics that flat names need, of a map that is cut already."""
+def scalars_of(patch: Patch, rings: RingIndex | None = None) -> MapMetrics:
+    """The metrics that flat names need, of a map that is cut already; `rings` are those of its pixels."""
     measured = moments(patch)
     gaussian = fit_gaussian(patch, measured)
     return MapMetrics(
         erf=luo_size(patch),
         mass=mass_areas(patch),
         gaussian=describe(measured, gaussian),
-        radial=radii(patch),
+        radial=radii(patch, rings),
         shape=shape_of(patch, measured, gaussian),
     )

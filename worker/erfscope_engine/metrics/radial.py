@@ -2,8 +2,10 @@
 
 import math
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from erfscope.contract.result import Marginal, Radial
 from erfscope_engine.metrics.mass import SLACK
@@ -24,6 +26,37 @@ class _Rings:
     cut: int
 
 
+@dataclass(frozen=True)
+class RingIndex:
+    """Where the parts of every pixel lie: `ring` is the outer one of the two that a part is spread over.
+
+    `share` is how much of it lies there; the rest is in the ring before. `cut` parts per pixel and axis.
+    """
+
+    ring: npt.NDArray[np.intp]
+    share: Array
+    area: Array
+    cut: int
+
+    @classmethod
+    def of(cls, patch: Patch) -> Self:
+        """For the pixels of a patch."""
+        rank = patch.geometry.rank
+        cut = int(min(max((FINE_PARTS / patch.values.size) ** (1 / rank), 1), FINEST))
+        distance = cut * _distances(patch, cut).ravel()
+        edge = np.floor(distance + 0.5)
+        ring, share = edge.astype(np.intp), np.where(edge > 0, distance + 0.5 - edge, 1.0)
+        return cls(ring, share, _ring_sums(ring, share, np.ones_like(share)) / cut**rank, cut)
+
+    def rings(self, patch: Patch) -> _Rings:
+        """Mass and area of a map on these pixels."""
+        mass, rank = patch.values, patch.geometry.rank
+        if self.cut > 1:
+            for axis in range(rank):
+                mass = np.repeat(mass, self.cut, axis=axis)
+        return _Rings(_ring_sums(self.ring, self.share, mass.ravel()) / self.cut**rank, self.area, self.cut)
+
+
 def radial(patch: Patch) -> Radial:
     """Radii that hold 50, 90 and 99 % of the mass, the radial profile and the marginals.
 
@@ -33,25 +66,15 @@ def radial(patch: Patch) -> Radial:
     """
     if patch.empty:
         return Radial(r50=None, r90=None, r99=None)
-    rings = _rings(patch)
+    rings = RingIndex.of(patch).rings(patch)
     return Radial(**_radii(rings), **_curves(patch, rings), marginals=_marginals(patch))
 
 
-def radii(patch: Patch) -> Radial:
-    """The radii alone, for resampling."""
+def radii(patch: Patch, index: RingIndex | None = None) -> Radial:
+    """The radii alone; `index` is that of the patch's pixels, where many maps are on the same."""
     if patch.empty:
         return Radial(r50=None, r90=None, r99=None)
-    return Radial(**_radii(_rings(patch)))
-
-
-def _rings(patch: Patch) -> _Rings:
-    rank = patch.geometry.rank
-    cut = int(min(max((FINE_PARTS / patch.values.size) ** (1 / rank), 1), FINEST))
-    distance, mass = cut * _distances(patch, cut).ravel(), patch.values
-    for axis in range(rank):
-        mass = np.repeat(mass, cut, axis=axis)
-    parts = cut**rank
-    return _Rings(_ring_sums(distance, mass.ravel()) / parts, _ring_sums(distance, np.ones_like(distance)) / parts, cut)
+    return Radial(**_radii((index or RingIndex.of(patch)).rings(patch)))
 
 
 def _distances(patch: Patch, cut: int) -> Array:
@@ -67,11 +90,9 @@ def _distances(patch: Patch, cut: int) -> Array:
     return np.sqrt(total)
 
 
-def _ring_sums(distance: Array, weights: Array) -> Array:
+def _ring_sums(ring: npt.NDArray[np.intp], share: Array, weights: Array) -> Array:
     """Sum of the weights per ring of width 1, each spread over 1 around its distance (none to below 0)."""
-    edge = np.floor(distance + 0.5)
-    outer = np.where(edge > 0, distance + 0.5 - edge, 1.0) * weights
-    ring = edge.astype(np.intp)
+    outer = share * weights
     sums = np.bincount(ring, weights=outer)
     inner = np.bincount(ring, weights=weights - outer)[1:]
     sums[: len(inner)] += inner

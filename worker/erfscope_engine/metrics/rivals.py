@@ -15,6 +15,7 @@ from erfscope_engine.metrics.blocks import Blocks
 from erfscope_engine.metrics.patch import Array
 
 TINY = 1e-300
+LEAST_ROOT = 1e-150  # of q: a Laplacian has no slope at its middle
 TINY_NORM = 1e-200  # of a profile that misses every point: its amplitude would overflow
 MOST_STEPS = 100  # a structured map takes 10 to 30; pure noise has no optimum to find
 PERFECT = 1e-5  # of the peak: residuals below this come from averaging over blocks, not from misfit
@@ -24,7 +25,8 @@ LARGEST = 1e6  # of any parameter: the search may stray, but never to an overflo
 LEAST_SIGMA = 0.1  # pixels, where the search starts
 LEAST_VARIANCE = 1e-6  # that is left when the blocks' own is taken away, of the largest
 
-Form = Callable[[Array, float, int], Array]  # q, logarithm of the extra parameter, rank → profile
+# q, logarithm of the extra parameter, rank → profile, its derivative by q, and by that logarithm
+Form = Callable[[Array, float, int], tuple[Array, Array, Array | None]]
 
 
 @dataclass(frozen=True)
@@ -53,20 +55,40 @@ class Ellipse(Fit):
     covariance: Array
 
 
-def _power(q: Array, log_exponent: float, _: int) -> Array:
+def _gaussian(q: Array, _: float, __: int) -> tuple[Array, Array, None]:
+    profile = np.exp(-0.5 * q)
+    return profile, -0.5 * profile, None
+
+
+def _laplace(q: Array, _: float, __: int) -> tuple[Array, Array, None]:
+    root = np.sqrt(2.0 * q)
+    profile = np.exp(-root)
+    return profile, -profile / np.maximum(root, LEAST_ROOT), None
+
+
+def _power(q: Array, log_exponent: float, _: int) -> tuple[Array, Array, Array]:
     # exp(-r**beta) with the exponent of the exponential bounded: far out it is 0 anyway
-    power = 0.5 * np.exp(np.clip(log_exponent, -2.0, 3.5)) * np.log(q + TINY)
-    return np.asarray(np.exp(-np.exp(np.minimum(power, 7.0))))
+    half, log_q = 0.5 * np.exp(np.clip(log_exponent, -2.0, 3.5)), np.log(q + TINY)
+    power = half * log_q
+    inner = np.exp(np.minimum(power, 7.0))
+    profile = np.exp(-inner)
+    slope = np.where(power < 7.0, -profile * inner, 0.0)
+    by_exponent = slope * power if -2.0 < log_exponent < 3.5 else np.zeros_like(slope)
+    return profile, slope * half / np.maximum(q, LEAST_ROOT**2), by_exponent
 
 
-def _student(q: Array, log_freedom: float, rank: int) -> Array:
+def _student(q: Array, log_freedom: float, rank: int) -> tuple[Array, Array, Array]:
     freedom = np.exp(np.clip(log_freedom, -2.0, 9.0))
-    return np.asarray(np.exp(-0.5 * (freedom + rank) * np.log1p(q / freedom)))
+    log_term = np.log1p(q / freedom)
+    profile = np.exp(-0.5 * (freedom + rank) * log_term)
+    by_q = -0.5 * (freedom + rank) / (freedom + q) * profile
+    moves = 0.5 * ((freedom + rank) * q / (freedom + q) - freedom * log_term)
+    return profile, by_q, moves * profile if -2.0 < log_freedom < 9.0 else np.zeros_like(q)
 
 
 PROFILES: dict[str, Profile] = {
-    "gaussian": Profile(lambda q, _, __: np.exp(-0.5 * q)),
-    "laplace": Profile(lambda q, _, __: np.exp(-np.sqrt(2.0 * q))),
+    "gaussian": Profile(_gaussian),
+    "laplace": Profile(_laplace),
     "generalised_gaussian": Profile(_power, start=0.6),
     "student_t": Profile(_student, start=1.5),
 }
@@ -100,17 +122,34 @@ def fit_profile(shape: str, data: Blocks, mean: Array, covariance: Array) -> Ell
     def residuals(theta: Array) -> Array:
         center, w = unpack(theta)
         q = np.square(w @ (local - center[:, None])).sum(axis=0)
-        shape_ = profile.form(q, float(theta[-1]), rank)
-        norm = float(shape_ @ shape_)
-        amplitude = float(shape_ @ values) / norm if norm > TINY_NORM else 0.0
-        return amplitude * shape_ - values
+        height, _, _ = profile.form(q, float(theta[-1]), rank)
+        return _amplitude(height, values) * height - values
 
-    found = least_squares(residuals, start, method="lm", xtol=1e-9, ftol=1e-10, max_nfev=MOST_STEPS)
+    def jacobian(theta: Array) -> Array:
+        center, w = unpack(theta)
+        offset = local - center[:, None]
+        z = w @ offset
+        height, by_q, by_own = profile.form(np.square(z).sum(axis=0), float(theta[-1]), rank)
+        rows = [*(-2 * w.T @ z), *(2 * np.diag(w)[:, None] * offset * z), *(2 * z[lower[0]] * offset[lower[1]])]
+        moves = by_q * np.array(rows)
+        if by_own is not None and profile.start is not None:
+            moves = np.vstack([moves, by_own])
+        amplitude, norm = _amplitude(height, values), max(float(height @ height), TINY_NORM)
+        by_amplitude = moves @ (values - 2 * amplitude * height) / norm  # it follows from the profile in closed form
+        return np.asarray((amplitude * moves + by_amplitude[:, None] * height).T)
+
+    found = least_squares(residuals, start, jacobian, method="lm", xtol=1e-9, ftol=1e-10, max_nfev=MOST_STEPS)
     center, w = unpack(found.x)
     inverse = np.linalg.inv(w) * scale[:, None]
     covariance = _without_blocks(inverse @ inverse.T, data.width)
     r2, aic, bic = _score(data, 2 * float(found.cost), parameters)
     return Ellipse(shape, r2, aic, bic, mean + scale * center, covariance)
+
+
+def _amplitude(height: Array, values: Array) -> float:
+    """The factor of a profile that fits best."""
+    norm = float(height @ height)
+    return float(height @ values) / norm if norm > TINY_NORM else 0.0
 
 
 def _without_blocks(covariance: Array, width: Array) -> Array:

@@ -22,7 +22,7 @@ from erfscope_engine.operators import (
     views,
 )
 from erfscope_engine.operators.joins import pointwise
-from erfscope_engine.operators.site import Out, Site, unknown
+from erfscope_engine.operators.site import Out, Site, empty_output, unknown, unknown_output
 from erfscope_engine.operators.table import OPERATORS, is_pointwise
 
 FAMILIES = (
@@ -44,6 +44,6 @@ def _fitting(site: Site, k: int, result: Out | None) -> Out | None:
     """An output; one of another shape than its rule tells is named and whole."""
     if result is None or site.call.outputs[k] is None:
         return None
-    if tuple(size(run) for run in result.frame.axes) != site.out_shape(k):
-        return unknown(site)[k]
-    return result
+    if tuple(size(run) for run in result.frame.axes) == site.out_shape(k):
+        return result
+    return unknown_output(site, k) if 0 not in site.out_shape(k) else empty_output(site, k)

@@ -76,10 +76,16 @@ def out(frame: Frame, *reads: tuple[Ref, Sequence[Link]]) -> Out:
 
 def unknown(site: Site) -> list[Out | None]:
     """No record: loud. Every operand whole, in the operator's name; a tensor of the same shape keeps its place."""
-    return [None if index is None else _unknown(site, k) for k, index in enumerate(site.call.outputs)]
+    return [None if index is None else unknown_output(site, k) for k, index in enumerate(site.call.outputs)]
 
 
-def _unknown(site: Site, k: int) -> Out:
+def empty_output(site: Site, k: int) -> Out:
+    """A tensor without elements, as the statistics that a batch norm saves in training: it reads nothing."""
+    return out(Frame(tuple((Digit(n),) for n in site.out_shape(k)), site.frames[0].seats))
+
+
+def unknown_output(site: Site, k: int) -> Out:
+    """One output of an operator without a record."""
     shape, name = site.out_shape(k), site.name
     like = next((ref for ref in site.refs if site.shape(ref) == shape), None)
     batch = _batch_digit(site, shape)

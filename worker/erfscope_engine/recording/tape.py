@@ -73,7 +73,7 @@ class Call:
         """The recorded values that it reads, in order of appearance."""
         return [leaf for leaf in tree_flatten((self.args, self.kwargs))[0] if isinstance(leaf, Ref)]
 
-    @property
+    @cached_property
     def constants(self) -> list[Tensor | Drawn]:
         """The constant tensors that it reads."""
         return [leaf for leaf in tree_flatten((self.args, self.kwargs))[0] if isinstance(leaf, Tensor | Drawn)]
