@@ -17,17 +17,11 @@ CASES: dict[str, Case] = {name: case for family in FAMILIES for name, case in fa
 LIVELY = 1e-12  # below it a map is rounding, and nothing can be compared
 
 # What the engine does not follow yet. A row that has come to hold fails (xfail_strict): take it away.
-SCRIPTS = "TorchScript modules cannot be copied"
 RIM = "the box ends at the image's border where the move is an index or a stack"
 OPEN_MAPS = {
     "rows written one by one": "axes are lost in writes one by one",
-    "complex convolution": "no axis is followed through a complex convolution",
-    "TorchScript, whole": SCRIPTS,
-    "TorchScript, a block": SCRIPTS,
-    "traced by TorchScript": SCRIPTS,
 }
 OPEN_FIELDS = OPEN_MAPS | {
-    "codes, straight through": "a constant table indexed behind detach counts as read",
     "unbound and stacked": RIM,
     "windows at the border": RIM,
     "local response norm of volumes": "its pooling joins two axes of space",

@@ -16,9 +16,10 @@ from erfscope_engine.gradient import (
     started,
     steps_by_autograd,
 )
-from erfscope_engine.layers import Layer, Place
+from erfscope_engine.layers import Layer, Place, Traced
 from erfscope_engine.plan import MISFITS, Plan, plan_for, sharing
 from erfscope_engine.receptive import receptive_field_of
+from erfscope_engine.recording.tape import Call
 from erfscope_engine.sampling import Sampled, Sampler, errors_of, new_average
 from erfscope_engine.taking import Errors, Order, Taken, geometry_of
 from erfscope_engine.units import places_of
@@ -122,12 +123,23 @@ def _mixes(plan: Plan, layer: Layer) -> bool:
     tape, value, seen = plan.traced.tape, layer.value, 0
     while seen < 12 and tape.values[value].made is not None:  # the calls right before it
         call = tape.calls[tape.values[value].made or 0]
-        if any(name in call.name for name in MIXES_CHANNELS):
+        if _mixes_channels(plan.traced, call):
             return True
         if not call.refs:
             return False
         value, seen = call.refs[0].index, seen + 1
     return False
+
+
+def _mixes_channels(traced: Traced, call: Call) -> bool:
+    """Whether an operator relates the channels of a place, such that their sum may be the same whatever the input."""
+    if "batch_norm" in call.name or not any(name in call.name for name in MIXES_CHANNELS) or not call.refs:
+        return False
+    frame = traced.geometry.frames[call.refs[0].index]
+    dims = call.arg("dim") if call.has("dim") else None
+    axes = [dims] if isinstance(dims, int) else list(dims or range(1, len(frame.axes)))
+    runs = [frame.axes[k] for k in axes if frame.axes[k] != traced.geometry.frames[0].axes[0]]
+    return any(digit.extent > 1 and not digit.follows for run in runs for digit in run)
 
 
 def _in_float64(order: Order, places: Sequence[Place], channels: Channels) -> list[Probe] | None:

@@ -83,13 +83,16 @@ def _converted(module: nn.Module, dtype: torch.dtype, device: torch.device) -> n
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The .grad attribute")
         module._apply(convert)  # type: ignore[no-untyped-call]
-    return module.eval().requires_grad_(False)
+    for parameter in module.parameters():  # requires_grad_ of the module itself refuses TorchScript
+        parameter.requires_grad_(False)
+    return module.eval()
 
 
 def _copied(module: nn.Module, *, shared: bool = False) -> nn.Module:
     """A copy that shares nothing that a run may change: parameters are shared where `shared`, buffers never."""
     memo: dict[int, Any] = {id(p): p for p in module.parameters()} if shared else {}
-    with _detached_copies(), warnings.catch_warnings():
+    # TorchScript copies its tensors by operators that autograd would see
+    with torch.no_grad(), _detached_copies(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The .grad attribute")  # scripted modules look at what has none
         fresh: nn.Module = copy.deepcopy(module, memo)
     for child in fresh.modules():

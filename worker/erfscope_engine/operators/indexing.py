@@ -46,6 +46,8 @@ class Table:
 def index(site: Site) -> Out:
     """Elements at constant indices: a table per axis; evenly spaced ones keep the axis."""
     x, tables = site.arg("self"), _tables(site)
+    if isinstance(x, Tensor) and (looked_up := _of_constant(site)) is not None:
+        return looked_up
     if tables is None or not isinstance(x, Ref):
         return unknown(site)[0]  # type: ignore[return-value]
     if len(tables) == 1 and (even := _as_slice(site, x, tables[0])) is not None:
@@ -70,6 +72,18 @@ def index(site: Site) -> Out:
     rest = [run for k, run in enumerate(frame.axes) if k not in indexed]
     axes = (*rest[:first], *(run if size(run) > 1 else () for run in new), *rest[first:])
     return out(Frame(axes, seats), (x, links))
+
+
+def _of_constant(site: Site) -> Out | None:
+    """Rows of a constant table at places that a tensor says: its places stay; None where several tensors say so."""
+    given = [site.arg("index")] if site.name == "index_select" else site.arg("indices")
+    if len(site.refs) != 1 or sum(each is not None for each in given) != 1:
+        return None
+    (ref,) = site.refs
+    axis = site.arg("dim") if site.name == "index_select" else next(k for k, v in enumerate(given) if v is not None)
+    frame, extents = site.frame(ref), site.arg("self").shape
+    plain = [(Digit(n),) if n > 1 else () for n in extents]
+    return out(Frame((*plain[:axis], *frame.axes, *plain[axis % len(extents) + 1 :]), frame.seats), (ref, []))
 
 
 def _as_slice(site: Site, x: Ref, table: Table) -> Out | None:

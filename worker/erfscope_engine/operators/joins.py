@@ -87,7 +87,7 @@ def broadcast(
     "clone", "alias", "contiguous", "_to_copy", "lift_fresh", "lift_fresh_copy", "native_dropout", "hardswish",
     "_prelu_kernel", "prelu", "rsub", "where", "masked_fill", "log_sigmoid_forward", "rrelu_with_noise", "detach",
     "fill", "floor_divide", "complex", "real", "imag", "polar", "conj", "_conj", "resolve_conj", "resolve_neg",
-    "triu", "tril", "_neg_view", "conj_physical", "atan2", "view_as_complex_copy",
+    "triu", "tril", "_neg_view", "conj_physical", "atan2",
     part="broadcast",
 )  # fmt: skip
 def pointwise(site: Site) -> Out:

@@ -73,6 +73,23 @@ def _left(site: Site, k: int, gone: bool) -> Run:
     return (Digit(extent),) if gone and extent > 1 else ()
 
 
+@operator("view_as_real", "view_as_real_copy")
+def parts_of_complex(site: Site) -> Out:
+    """Real and imaginary part, counted by a last axis."""
+    (ref,) = site.refs
+    frame = site.frame(ref)
+    return out(Frame((*frame.axes, (Digit(2),)), frame.seats), (ref, []))
+
+
+@operator("view_as_complex", "view_as_complex_copy")
+def complex_of_parts(site: Site) -> Out:
+    """The last axis is real and imaginary part."""
+    (ref,) = site.refs
+    frame = site.frame(ref)
+    run = frame.axes[-1]
+    return out(Frame(frame.axes[:-1], reduced(frame, run, site.name)), (ref, everything(run, site.name)))
+
+
 @operator("_fft_r2c", "_fft_c2c", "_fft_c2r")
 def fourier(site: Site) -> Out:
     """All of the transformed axes; back from frequencies, a place is where it was."""

@@ -20,7 +20,7 @@ from erfscope_engine.geometry.frame import Frame, everything, reduced
 from erfscope_engine.moments.rule import Case, only_refs, ref_of
 from erfscope_engine.moments.state import Moments
 from erfscope_engine.operators.mixing import staying
-from erfscope_engine.operators.site import Out, Site, out
+from erfscope_engine.operators.site import Out, Site, empty_output, out
 from erfscope_engine.operators.table import operator, stepped, varied
 from erfscope_engine.recording.tape import Call, Ref
 
@@ -61,6 +61,9 @@ def _statistics(site: Site, ref: Ref, made: Out) -> list[Out | None]:
     for k in range(1, len(site.call.outputs)):
         if site.call.outputs[k] is None:
             outs.append(None)
+            continue
+        if 0 in site.out_shape(k):  # stored statistics were used
+            outs.append(empty_output(site, k))
             continue
         axes = tuple((Digit(n),) if n > 1 else () for n in site.out_shape(k))
         reads = [(r, everything(site.frame(r).digits, site.name)) for r in site.refs]

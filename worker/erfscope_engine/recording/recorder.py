@@ -35,6 +35,7 @@ QUESTIONS = {"sym_size", "sym_numel", "sym_stride", "sym_storage_offset", "devic
              "is_strides_like_format", "is_non_overlapping_and_dense", "size", "stride", "numel"}  # fmt: skip
 INDEXED = {"index", "_unsafe_index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index_put"}
 
+MASKS = (torch.bool, torch.uint8)
 COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 
 
@@ -64,6 +65,8 @@ class Recorder(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if func is aten._convolution.default:  # as traces have it, with flags of its kernels
+            func, args = aten.convolution.default, args[:9]
         if func.overloadpacket.__name__ in QUESTIONS:
             with self.shapes:
                 return func(*args, **kwargs)
@@ -76,7 +79,7 @@ class Recorder(TorchDispatchMode):
         depends = any(isinstance(leaf, Ref) for leaf in tree_flatten((marked, marked_kwargs))[0])
         if not depends:
             return self._constant(func, args, kwargs)
-        if reads_values(func) and not _has_constant_shape(func, marked):
+        if reads_values(func) and not _has_constant_shape(func, marked, now):
             raise NotFollowedError(
                 f"operator {func.overloadpacket.__name__}, which reads values that depend on the input"
             )
@@ -96,7 +99,7 @@ class Recorder(TorchDispatchMode):
             return args
         places = list[Any]()
         for index in args[1]:
-            is_mask = isinstance(index, Tensor) and index.dtype in (torch.bool, torch.uint8)
+            is_mask = isinstance(index, Tensor) and index.dtype in MASKS
             constant = is_mask and not isinstance(self._mark(self._current(index)), Ref)
             places += self._current(index).nonzero(as_tuple=True) if constant else [index]
         return (args[0], places, *args[2:])
@@ -294,11 +297,11 @@ def _is_composite(func: Any) -> bool:
     return bool(torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), COMPOSITE))
 
 
-def _has_constant_shape(func: Any, marked: tuple[Any, ...]) -> bool:
-    """Whether elements are taken at constant places (or at integers): no mask depends on the input."""
+def _has_constant_shape(func: Any, marked: tuple[Any, ...], now: tuple[Any, ...]) -> bool:
+    """Whether elements are taken at places, of which there are as many whatever the input: no mask depends on it."""
     if func.overloadpacket.__name__ not in ("index", "_unsafe_index"):
         return False
-    return not any(isinstance(index, Ref) for index in marked[1])
+    return not any(isinstance(m, Ref) and v.dtype in MASKS for m, v in zip(marked[1], now[1], strict=True))
 
 
 def reads_values(func: Any) -> bool:
