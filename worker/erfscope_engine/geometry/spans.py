@@ -62,7 +62,7 @@ def split(run: Run, span: Span) -> list[Span]:
 
 def _ends(run: Run) -> bool:
     """Whether the axis has an end: a plain one, or one that was cut into windows."""
-    return (run[0].axis is None and not run[0].pieces) or run[0].axis == run[-1].axis
+    return run[0].axis is None and not run[0].pieces
 
 
 def fuse(run: Run, spans: list[Span] | tuple[Span, ...]) -> Span | None:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from erfscope_engine.geometry.digits import Digit, Run, size
+from erfscope_engine.geometry.digits import Digit, Run, follows_of, size
 from erfscope_engine.geometry.frame import Frame, Link, Window, everything, fixed, flat, starting, windowed
 from erfscope_engine.geometry.seats import Seat
 from erfscope_engine.geometry.spans import Span
@@ -145,8 +145,8 @@ def _in_groups(places: Tensor) -> Tensor | None:
 def _taken(run: Run, seats: dict[int, Seat], table: Table, new: list[Run]) -> dict[int, Seat]:
     """Seats of what a table takes of one axis; evenly spaced places (but for borders) run along the axis still."""
     digit, flattened = flat(run, seats)
-    if digit.axis is None:
-        return seats
+    if digit.axis is None:  # places along several axes became channels
+        return fixed(seats, run, [Span(0, each.extent) for each in run]) if follows_of(run) else seats
     if table.places.dim() == len(table.dims) == 1 and (window := _even_window(table.places)) is not None:
         slid, moved_seats, _ = windowed((digit,), flattened, size(table.digits(new)), window)
         table.renew(new, (slid,))

@@ -9,7 +9,7 @@ from torch import Tensor
 from erfscope_engine.execution.part import Part
 from erfscope_engine.execution.step import Step
 from erfscope_engine.geometry.digits import Digit, Run, follows_of, plain, size
-from erfscope_engine.geometry.frame import Frame, Link, everything, reduced, same
+from erfscope_engine.geometry.frame import Frame, Link, everything, mixed, reduced, same
 from erfscope_engine.geometry.seats import Seats, meet
 from erfscope_engine.moments.rule import Case
 from erfscope_engine.moments.weighted import weighted
@@ -35,7 +35,8 @@ def product(site: Site) -> Out:
     for side, (_, frame) in known.items():
         run = frame.axes[-1] if side == "l" else frame.axes[-2]
         links[side] = everything(run, site.name) + (aligned(batch, frame.axes[0]) if len(shape) == 3 else [])
-        seats[side] = reduced(frame, run, site.name)
+        stays = side == "l" and len(known) == 2 and not _same_places(run, known["r"][1].axes[-2])
+        seats[side] = mixed(frame, run, site.name) if stays else reduced(frame, run, site.name)
     rows = known["l"][1].axes[-2] if "l" in known else _mixed_places(known["r"][1].axes[-2], shape[-2])
     columns = known["r"][1].axes[-1] if "r" in known else _mixed_places(known["l"][1].axes[-1], shape[-1])
     if len(known) == 2:
@@ -43,6 +44,15 @@ def product(site: Site) -> Out:
     axes = (*([batch] if len(shape) == 3 else []), rows, columns)
     operands = [going_along(Frame(f.axes, seats[side]), links[side], axes) for side, (_, f) in known.items()]
     return out(Frame(axes, meet(operands)), *((x, links[side]) for side, (x, _) in known.items()))
+
+
+def _same_places(run: Run, other: Run) -> bool:
+    """Whether two operands mean the same places by the index that they are summed over; else it is no place of theirs.
+
+    The keys of an attention with relative positions are such: by its own digits they would lie beside the query.
+    """
+    mine, theirs = ([(d.axis, d.stride, d.extent) for d in each if d.extent > 1] for each in (run, other))
+    return mine == theirs
 
 
 def _apart(columns: Run, others: Run, links: list[Link]) -> Run:
