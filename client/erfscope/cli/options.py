@@ -31,6 +31,14 @@ Output = Annotated[
 Everything = Annotated[bool, Option("--all", help="Show every metric, by its flat name.")]
 
 Layer = Annotated[str | None, Option(help="ONNX tensor or node, or a spec's layer; `erfscope layers` lists them.")]
+Layers = Annotated[
+    list[str] | None,
+    Option(
+        "--layer",
+        help="ONNX tensor or node, or a spec's layer; may be given several times (default: what the outputs are "
+        "computed from).",
+    ),
+]
 Unit = Annotated[str | None, Option(help="center, an index such as 7,7, or grid:3x3 (default center).")]
 Index = Annotated[
     str | None,
@@ -90,12 +98,19 @@ def integers(text: str, option: str, wanted: str = "a list of whole numbers such
     return [int(part) for part in parts]
 
 
-def numbers(text: str, option: str) -> list[float]:
+def numbers(text: str, option: str, example: str = "a list of numbers such as 0.485,0.456") -> list[float]:
     """Numbers separated by commas: `0.485,0.456,0.406`."""
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        raise refuse("bad-request", f"{option} {text!r} is not a list of numbers such as 0.485,0.456") from None
+        raise refuse("bad-request", f"{option} {text!r} is not {example}") from None
+
+
+def input_fields(shape: str | None, name: str | None) -> dict[str, Any] | None:
+    """The `input` of a question about a model; None where nothing of it was asked for."""
+    fields = {"shape": integers(shape, "--shape") if shape else None, "name": name}
+    chosen = {field: value for field, value in fields.items() if value is not None}
+    return chosen or None
 
 
 def check_output(path: Path, forms: Sequence[str]) -> None:

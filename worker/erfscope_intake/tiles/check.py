@@ -1,0 +1,150 @@
+"""The numerical check: every tile of a small grid is run and compared with the whole image."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf, isfinite
+
+import torch
+from torch import Tensor
+
+from erfscope.contract.problem import ProblemError
+from erfscope.contract.request import Dtype
+from erfscope.contract.tiles import Checked, TileGrid
+from erfscope_engine.arithmetic import arithmetic
+from erfscope_engine.network import Network
+from erfscope_intake.sizes import SizedModel, noise, size_explained, values_of
+from erfscope_intake.tiles.geometry import Tiled
+from erfscope_intake.tiles.layout import AxisTiles, Range, grid_of, places, round_up
+
+EQUAL = {Dtype.FLOAT32: 1e-5, Dtype.FLOAT64: 1e-9}  # relative to the largest value: rounding stays below
+SHARE = 4  # tiles of the check lie a quarter of a tile apart, so that the whole image is 1.5 tiles wide
+TYPES = {Dtype.FLOAT32: torch.float32, Dtype.FLOAT64: torch.float64}
+
+Place = tuple[Range, ...]  # what a tile reads, per axis
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Largest absolute differences of one layer on one tile: where the crop says that it is right, and elsewhere."""
+
+    layer: str
+    place: Place
+    inside: float
+    outside: float | None
+
+    def over(self, scale: float) -> "Difference":
+        """Relative to a scale."""
+        outside = None if self.outside is None else self.outside / scale
+        return Difference(self.layer, self.place, self.inside / scale, outside)
+
+
+def image_of(axes: Sequence[AxisTiles]) -> tuple[list[AxisTiles], list[int]]:
+    """Tiles for the check, three along each axis, and the size of the image that they cover."""
+    close = [axis.with_step(min(axis.step, round_up(-(-axis.tile // SHARE), axis.alignment))) for axis in axes]
+    return close, [axis.tile + 2 * axis.step for axis in close]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A model, its own input shape, and the cut that is tried on it."""
+
+    model: SizedModel
+    input_shape: tuple[int, ...]
+    layers: Sequence[Tiled]
+    axes: Sequence[AxisTiles]
+
+    @property
+    def grid(self) -> TileGrid:
+        """Three tiles along each axis."""
+        return grid_of(*image_of(self.axes))
+
+    def run(self, told: Callable[[float], None]) -> tuple[Checked, Shapes]:
+        """Compare every tile with the whole image; again in float64 where float32 leaves a doubt.
+
+        Also returns the shape of each layer on one tile. Raises ProblemError: "unsupported-model" where they differ,
+        "non-finite-output", "shape-mismatch" where the network does not run at these sizes.
+        """
+        for dtype, equal in EQUAL.items():
+            differences, shapes = self._differences(dtype, told)
+            worst = max(differences, key=lambda one: one.inside)
+            if worst.inside <= equal:
+                outside = max((one.outside for one in differences if one.outside is not None), default=None)
+                return Checked(grid=self.grid, max_error=worst.inside, outside=outside, dtype=dtype), shapes
+        raise _refusal(worst, self.grid)
+
+    def _differences(self, dtype: Dtype, told: Callable[[float], None]) -> tuple[list[Difference], Shapes]:
+        grid, differences = self.grid, list[Difference]()
+        network = self._network(grid.image, dtype)
+        x = noise(network)
+        with arithmetic(dtype, network.device):
+            whole = self._values(network, x)
+            network = self._network([axis.tile for axis in self.axes], dtype)
+            scales = {name: _scale(name, value) for name, value in whole.items()}
+            for number, place in enumerate(places(grid)):
+                told(number / grid.count)
+                window = (slice(None), slice(None), *(slice(*reads) for reads in place))
+                parts = self._values(network, x[window])
+                for one in self.layers:
+                    name = one.layer.name
+                    difference = _difference(one, self.axes, place, grid.image, whole[name], parts[name])
+                    differences.append(difference.over(scales[name]))
+        return differences, {name: tuple(value.shape) for name, value in parts.items()}
+
+    def _network(self, extents: Sequence[int], dtype: Dtype) -> Network:
+        shape = [self.input_shape[0], *extents]
+        with size_explained(shape, self.input_shape):
+            return self.model.network(shape, TYPES[dtype])
+
+    def _values(self, network: Network, x: Tensor) -> Mapping[str, Tensor]:
+        names = [one.layer.name for one in self.layers]
+        with size_explained(network.input_shape, self.input_shape):
+            return values_of(network, x, names)
+
+
+def _scale(name: str, whole: Tensor) -> float:
+    largest = float(whole.abs().max())
+    if not isfinite(largest):
+        raise ProblemError(
+            "non-finite-output",
+            f"Layer {name!r} is not finite on normal noise, so tiles cannot be compared with the whole.",
+            layer=name,
+        )
+    return largest or 1.0
+
+
+def _difference(
+    one: Tiled, axes: Sequence[AxisTiles], place: Place, image: Sequence[int], whole: Tensor, part: Tensor
+) -> Difference:
+    """One tile beside the same units of the whole; infinite where it does not have the units that it should."""
+    same, right = [slice(None)] * whole.dim(), [slice(None)] * whole.dim()
+    for along, axis, reads, extent in zip(one.along, axes, place, image, strict=True):
+        first = along.units(reads[0])
+        stop, last = first + part.shape[along.axis], whole.shape[along.axis]
+        low, high = axis.right(reads, extent)
+        end = last if high == extent else along.units(high)
+        if stop > last or end > stop:
+            return Difference(one.layer.name, place, inf, None)
+        same[along.axis] = slice(first, stop)
+        right[along.axis] = slice(along.units(low) - first, end - first)
+    difference = (part - whole[tuple(same)]).abs()
+    inside = float(difference[tuple(right)].max())
+    difference[tuple(right)] = -1.0
+    outside = float(difference.max())
+    return Difference(one.layer.name, place, inside, outside if outside >= 0 else None)
+
+
+def _refusal(worst: Difference, grid: TileGrid) -> ProblemError:
+    inner = all(start > 0 and stop < extent for (start, stop), extent in zip(worst.place, grid.image, strict=True))
+    size = "×".join(map(str, grid.image))
+    place = ", ".join(f"{start}…{stop}" for start, stop in worst.place)
+    what = "position embeddings or coordinates" if inner else "positions, or padding with pixels from the other side"
+    amount = f"by {worst.inside:.2g} of its largest value" if isfinite(worst.inside) else "in how many units there are"
+    return ProblemError(
+        "unsupported-model",
+        f"Tiles do not give what the whole image gives: layer {worst.layer!r} differs {amount} (tile {place} of an "
+        f"image of {size} px), although the halo holds all that its units read. The network uses more than its "
+        f"receptive field, such as the size of the image, {what}. Name an earlier layer (`layers`, --layer), or run "
+        "the network on whole images.",
+        layer=worst.layer,
+    )

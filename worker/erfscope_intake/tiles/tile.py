@@ -1,0 +1,232 @@
+"""Tiles, start to end: record the network, fit halo and alignment to the tile, run the tiles."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import lcm, prod
+from pathlib import Path
+
+import torch
+
+from erfscope._version import __version__
+from erfscope.contract.problem import FieldError, ProblemError
+from erfscope.contract.result import Reach
+from erfscope.contract.tiles import TiledLayer, Tiles, TilesRequest
+from erfscope_engine.layers import Layer
+from erfscope_engine.network import Network
+from erfscope_intake.answer import pick_device
+from erfscope_intake.levels import Graph
+from erfscope_intake.memory import memory_errors_explained
+from erfscope_intake.onnx_external import Sent
+from erfscope_intake.outputs import Survey, surveyed
+from erfscope_intake.sizes import SizedModel, size_explained
+from erfscope_intake.tiles.check import Trial, image_of
+from erfscope_intake.tiles.geometry import Along, Tiled, tiled
+from erfscope_intake.tiles.layout import AxisTiles, fitted, grid_of, smallest
+
+Progress = Callable[[str, float], None]
+MOST_ROUNDS = 4  # recordings until the geometry does not change with the image's size
+MOST_NAMED = 8
+ONE_TILE = "The image is not larger than a tile along {axes}: it is not cut there."
+NO_PADDING = "The network pads nothing: every unit that a tile gives is right, and none is cropped."
+HEADS = "The units of output {name!r} are no even grid in the input's space; what is cut is {heads}, before it."
+NO_HEADS = "Output {name!r} is left out: no layer before it has units in the input's space."
+
+
+@dataclass(frozen=True)
+class _Needs:
+    """The layers to cut, with what they need of a tile."""
+
+    layers: tuple[Tiled, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def columns(self) -> list[tuple[Along, ...]]:
+        """All layers, by input axis."""
+        return list(zip(*(one.along for one in self.layers), strict=True))
+
+    @property
+    def numbers(self) -> list[object]:
+        """What must be the same at every size of the image."""
+        return [
+            (one.layer.name, a.stride, round(a.origin, 6), a.before, a.after, a.alignment)
+            for one in self.layers
+            for a in one.along
+        ]
+
+
+def tile(
+    request: TilesRequest,
+    model: Path | None = None,
+    progress: Progress = lambda stage, share: None,
+    *,
+    device: str = "cpu",
+    data: Sent | None = None,
+) -> Tiles:
+    """Answer a TilesRequest; `model` is the ONNX file where the request names one by its sha256.
+
+    `data` are the files that came with it, by name; without it, its folder is where the files lie that it names.
+    `progress` hears (stage, share done): load, trace, verify. Raises ProblemError: unsupported-model where tiles cannot
+    give what the whole image gives, invalid-request where the tile is too small, and what a measurement raises.
+    """
+    progress("load", 0.0)
+    sized = SizedModel(request.model, request.input, request.weights, pick_device(device), model, data)
+    with memory_errors_explained():
+        first = sized.network()
+        progress("trace", 0.1)
+        needs = _settled(sized, first, request)
+        axes = _tiles(needs, request)
+        progress("verify", 0.2)
+        trial = Trial(sized, first.input_shape, needs.layers, axes)
+        check, shapes = trial.run(lambda share: progress("verify", 0.2 + 0.8 * share))
+    image = request.image
+    notes = [*needs.notes, *(() if check.outside is not None else (NO_PADDING,)), *_uncut(axes, image)]
+    return Tiles(
+        tile=[axis.tile for axis in axes],
+        halo=[(axis.before, axis.after) for axis in axes],
+        alignment=[axis.alignment for axis in axes],
+        crop=[axis.crop for axis in axes],
+        step=[axis.step for axis in axes],
+        efficiency=prod(axis.step / axis.tile for axis in axes),
+        reach=_largest([one.along for one in needs.layers]),
+        layers=[_row(one, axes, shapes[one.layer.name]) for one in needs.layers],
+        grid=None if image is None else grid_of(axes, image),
+        checked=check,
+        input_shape=list(first.input_shape),
+        notes=list(dict.fromkeys(notes)),
+        engine=__version__,
+        torch=torch.__version__,
+    )
+
+
+def _settled(sized: SizedModel, network: Network, request: TilesRequest) -> _Needs:
+    """What the layers need, once a recording at the size of the check says what the one before said.
+
+    Small inputs hide coarse grids (an axis of one unit has no stride), and where the geometry follows the image's
+    size, there is no halo that holds for all.
+    """
+    shape, needs = network.input_shape, _needs(surveyed(network), request)
+    for _ in range(MOST_ROUNDS):
+        _, image = image_of([_axis(*pair) or _smallest(pair[1]) for pair in _pairs(needs, request)])
+        larger = [shape[0], *image]
+        with size_explained(larger, shape):
+            again = _needs(surveyed(sized.network(larger)), request)
+        if again.numbers == needs.numbers:
+            return again
+        needs = again
+    raise ProblemError(
+        "unsupported-model",
+        "Strides and reach of this network change with the size of the image, as with align_corners resampling, "
+        "adaptive pooling or resizing to a fixed size: no halo holds for all sizes, and tiles are not what the whole "
+        "image is. Name an earlier layer (`layers`, --layer), or run the network on whole images.",
+    )
+
+
+def _needs(survey: Survey, request: TilesRequest) -> _Needs:
+    layers, notes = _layers(survey, request.layers)
+    traced = survey.traced
+    return _Needs(tuple(tiled(traced, layer) for layer in layers), (*traced.network.notes, *notes))
+
+
+def _pairs(needs: _Needs, request: TilesRequest) -> list[tuple[int, tuple[Along, ...]]]:
+    """By input axis: the tile's side, and what the layers need."""
+    columns = needs.columns
+    if request.image is not None:
+        _sides(request.image, len(columns), "image")
+    return list(zip(_sides(request.tile, len(columns), "tile"), columns, strict=True))
+
+
+def _tiles(needs: _Needs, request: TilesRequest) -> list[AxisTiles]:
+    """Tiles of the size that is asked for; raises ProblemError("invalid-request") where one is too small."""
+    axes = list[AxisTiles]()
+    for number, (side, column) in enumerate(_pairs(needs, request)):
+        axis = _axis(side, column)
+        if axis is None:
+            raise _too_small(number, side, needs)
+        axes.append(axis)
+    return axes
+
+
+def _sides(extents: int | list[int], rank: int, field: str) -> list[int]:
+    sides = [extents] * rank if isinstance(extents, int) else list(extents)
+    if len(sides) != rank:
+        detail = f"{field} has {len(sides)} numbers, but the input has {rank} spatial axes; give one number for each."
+        raise ProblemError("invalid-request", detail, errors=[FieldError(pointer=f"/{field}", detail=detail)])
+    return sides
+
+
+def _axis(side: int, column: Sequence[Along]) -> AxisTiles | None:
+    """Tiles of that side; None where it is too small."""
+    return fitted(side, *_demand(column))
+
+
+def _smallest(column: Sequence[Along]) -> AxisTiles:
+    """The smallest tiles that keep anything."""
+    demand = _demand(column)
+    axis = fitted(smallest(*demand), *demand)
+    assert axis is not None  # that is what smallest means
+    return axis
+
+
+def _demand(column: Sequence[Along]) -> tuple[int, int, int]:
+    """Alignment, and pixels before and after what is kept, for all layers."""
+    alignment = lcm(*(along.alignment for along in column))
+    return alignment, max(along.lead for along in column), max(along.tail for along in column)
+
+
+def _too_small(number: int, side: int, needs: _Needs) -> ProblemError:
+    alignment, lead, tail = _demand(needs.columns[number])
+    least = smallest(alignment, lead, tail)
+    names = ", ".join(repr(one.layer.name) for one in needs.layers[:MOST_NAMED])
+    detail = (
+        f"A tile of {side} px keeps nothing along spatial axis {number}: for {names} it needs {max(lead, 0)} px before "
+        f"and {max(tail, 0)} px after what it keeps, and starts at multiples of {alignment} px. Take a tile of at "
+        f"least {least} px, or name an earlier layer (`layers`, --layer)."
+    )
+    return ProblemError("invalid-request", detail, errors=[FieldError(pointer="/tile", detail=detail)], smallest=least)
+
+
+def _layers(survey: Survey, names: Sequence[str]) -> tuple[list[Layer], list[str]]:
+    """The layers that were named; else the outputs, and the heads of those that are no even grid, with a note."""
+    traced = survey.traced
+    if names:
+        return [traced.layer(name) for name in dict.fromkeys(names)], []
+    graph, values, notes = Graph.of(traced), list[int](), list[str]()
+    for name in survey.outputs:
+        heads = sorted(graph.heads([name]))
+        values += heads
+        if traced.tape.names.get(name) not in heads:
+            told = ", ".join(repr(graph.layers[value].name) for value in heads[:MOST_NAMED])
+            notes.append(HEADS.format(name=name, heads=told) if heads else NO_HEADS.format(name=name))
+    layers = [graph.layers[value] for value in dict.fromkeys(values)]
+    return layers or [survey.plan.layer], notes[:MOST_NAMED]
+
+
+def _largest(rows: Sequence[Sequence[Along]]) -> Reach:
+    columns = list(zip(*rows, strict=True))
+    return Reach(
+        before=[max(along.before for along in column) for column in columns],
+        after=[max(along.after for along in column) for column in columns],
+    )
+
+
+def _row(one: Tiled, axes: Sequence[AxisTiles], shape: Sequence[int]) -> TiledLayer:
+    layer = one.layer
+    crops = [tuple(map(along.units, axis.crop)) for along, axis in zip(one.along, axes, strict=True)]
+    return TiledLayer(
+        name=layer.name,
+        operator=layer.operator,
+        shape=[shape[k] for k in layer.own_axes],
+        spatial_axes=[layer.own_axes.index(along.axis) for along in one.along],
+        stride=[float(along.stride) for along in one.along],
+        trf_size=list(one.field.size),
+        reach=_largest([one.along]),
+        crop=[(low, high) for low, high in crops],
+        causal=one.field.causal,
+    )
+
+
+def _uncut(axes: Sequence[AxisTiles], image: Sequence[int] | None) -> list[str]:
+    """A note where the image is no larger than a tile."""
+    pairs = zip(axes, image or (), strict=image is not None)
+    names = [str(k) for k, (axis, extent) in enumerate(pairs) if extent <= axis.tile]
+    return [ONE_TILE.format(axes=f"spatial axis {', '.join(names)}")] if names else []
