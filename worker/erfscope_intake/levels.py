@@ -4,13 +4,15 @@ A stage is a run of layers of one stride. Its level is the last layer that every
 of a residual stage the last sum, of a U-Net's encoder what goes down and across, of a pyramid the merged map.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from erfscope_engine.geometry.digits import Digit
 from erfscope_engine.layers import Layer, Traced
+from erfscope_engine.recording.tape import Tape
 
+COPIES = ("clone", "_unsafe_view", "contiguous")  # moves that are no views to torch
 Strides = tuple[Fraction, ...]
 Values = frozenset[int]
 
@@ -45,6 +47,19 @@ def is_even(traced: Traced, layer: Layer) -> bool:
     )
 
 
+def _is_flattened(tape: Tape, layer: Layer, even: Container[int]) -> bool:
+    """Whether it is another even layer with its grid flattened into one axis, and nothing computed in between."""
+    if all(coordinate.pitch == 1 and not coordinate.lead for coordinate in layer.coordinates):
+        return False
+    made = tape.values[layer.value].made
+    while made is not None and (getattr(tape.calls[made].op, "is_view", False) or tape.calls[made].name in COPIES):
+        source = tape.calls[made].refs[0].index
+        if source in even:
+            return True
+        made = tape.values[source].made
+    return False
+
+
 def _is_joined(layer: Layer) -> bool:
     """Whether maps of several strides lie behind one another on an axis, as detectors return them."""
     assert layer.frame is not None  # only recorded layers are asked
@@ -70,7 +85,8 @@ class Graph:
     @classmethod
     def of(cls, traced: Traced) -> "Graph":
         """From the tape, in the order of computation."""
-        layers = {layer.value: layer for layer in traced.layers if is_even(traced, layer)}
+        even = {layer.value: layer for layer in traced.layers if is_even(traced, layer)}
+        layers = {value: layer for value, layer in even.items() if not _is_flattened(traced.tape, layer, even)}
         sources, before = dict[int, Values](), dict[int, Values]()
         for index, value in enumerate(traced.tape.values):
             refs = [] if value.made is None else traced.tape.calls[value.made].refs

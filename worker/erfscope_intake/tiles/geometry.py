@@ -16,27 +16,37 @@ FARTHEST = 10**5  # pixels: a reach beyond stands for one that the engine cannot
 
 @dataclass(frozen=True)
 class Along:
-    """A layer along one input axis, in pixels: unit i sits at origin + stride · i and reads `before` and `after` it.
+    """A layer along one input axis, in pixels: unit i reads at most from stride · i − low to stride · i + high.
 
-    `axis` is the axis of its tensor, the batch counted.
+    `axis` is the axis of its tensor, the batch counted; unit i sits at origin + stride · i.
     """
 
     axis: int
     stride: Fraction
     origin: float
-    before: float
-    after: float
+    low: float
+    high: float
     alignment: int
+
+    @property
+    def before(self) -> float:
+        """How far units read before the place where they sit."""
+        return self.low + self.origin
+
+    @property
+    def after(self) -> float:
+        """How far they read behind it."""
+        return self.high - self.origin
 
     @property
     def lead(self) -> int:
         """Pixels that a tile needs before what is kept of it."""
-        return ceil(self.before - self.origin - ROUNDING)
+        return ceil(self.low - ROUNDING)
 
     @property
     def tail(self) -> int:
-        """Pixels that it needs behind that: its last unit sits one stride before the end of what is kept."""
-        return ceil(self.origin - self.stride + self.after + 1 - ROUNDING)
+        """Pixels that it needs behind that: its last unit is one stride before the end of what is kept."""
+        return ceil(self.high - self.stride + 1 - ROUNDING)
 
     def units(self, pixels: int) -> int:
         """The index of the unit that belongs to a multiple of the alignment."""
@@ -112,16 +122,19 @@ def _along(
     layer: Layer,
 ) -> Along:
     """One axis over all phases; `position` is that of its coordinate, `number` that of the input axis."""
-    origins = [field.center[number] - float(stride * unit[position]) for unit, field in fields]
-    if max(origins) - min(origins) > ROUNDING:
+    ranges = list[tuple[float, float]]()
+    for unit, field in fields:
+        if field.reach is None:
+            raise _refusal(layer, "some of its units see the whole input")
+        offset = field.center[number] - float(stride * unit[position])
+        before, after = field.reach[number]
+        ranges.append((before - offset, after + offset))
+    low, high = (max(pair[side] for pair in ranges) for side in (0, 1))
+    if max(low, high) > FARTHEST:
         raise _refusal(layer, _uneven(number, None))
-    reaches = [field.reach[number] for _, field in fields if field.reach is not None]
-    if len(reaches) < len(fields):
-        raise _refusal(layer, "some of its units see the whole input")
-    before, after = (max(reach[side] for reach in reaches) for side in (0, 1))
-    if max(before, after) > FARTHEST:
-        raise _refusal(layer, _uneven(number, None))
-    return Along(tensor_axis, stride, origins[0], before, after, alignment)
+    unit, middle = fields[0]
+    origin = middle.center[number] - float(stride * unit[position])
+    return Along(tensor_axis, stride, origin, low, high, alignment)
 
 
 def _axis(number: int) -> str:

@@ -26,6 +26,7 @@ from erfscope_intake.tiles.layout import AxisTiles, fitted, grid_of, smallest
 Progress = Callable[[str, float], None]
 MOST_ROUNDS = 4  # recordings until the geometry does not change with the image's size
 MOST_NAMED = 8
+LARGER = 4  # times the model's own input
 ONE_TILE = "The image is not larger than a tile along {axes}: it is not cut there."
 NO_PADDING = "The network pads nothing: every unit that a tile gives is right, and none is cropped."
 HEADS = "The units of output {name!r} are no even grid in the input's space; what is cut is {heads}, before it."
@@ -47,11 +48,7 @@ class _Needs:
     @property
     def numbers(self) -> list[object]:
         """What must be the same at every size of the image."""
-        return [
-            (one.layer.name, a.stride, round(a.origin, 6), a.before, a.after, a.alignment)
-            for one in self.layers
-            for a in one.along
-        ]
+        return [(one.layer.name, a.stride, a.lead, a.tail, a.alignment) for one in self.layers for a in one.along]
 
 
 def tile(
@@ -104,7 +101,7 @@ def _settled(sized: SizedModel, network: Network, request: TilesRequest) -> _Nee
     Small inputs hide coarse grids (an axis of one unit has no stride), and where the geometry follows the image's
     size, there is no halo that holds for all.
     """
-    shape, needs = network.input_shape, _needs(surveyed(network), request)
+    shape, needs = network.input_shape, _first(sized, network, request)
     for _ in range(MOST_ROUNDS):
         _, image = image_of([_axis(*pair) or _smallest(pair[1]) for pair in _pairs(needs, request)])
         larger = [shape[0], *image]
@@ -119,6 +116,25 @@ def _settled(sized: SizedModel, network: Network, request: TilesRequest) -> _Nee
         "adaptive pooling or resizing to a fixed size: no halo holds for all sizes, and tiles are not what the whole "
         "image is. Name an earlier layer (`layers`, --layer), or run the network on whole images.",
     )
+
+
+def _first(sized: SizedModel, network: Network, request: TilesRequest) -> _Needs:
+    """What the layers need on the model's own input; on a larger one where that seems to be impossible.
+
+    On a small input a coarse map is one unit, of which nobody can tell how it moves.
+    """
+    try:
+        return _needs(surveyed(network), request)
+    except ProblemError as refusal:
+        if refusal.kind != "unsupported-model":
+            raise
+        channels, *extents = network.input_shape
+        try:
+            larger = sized.network([channels, *(LARGER * extent for extent in extents)])
+            survey = surveyed(larger)
+        except ProblemError:
+            raise refusal from None  # the network takes its own size only
+        return _needs(survey, request)
 
 
 def _needs(survey: Survey, request: TilesRequest) -> _Needs:
