@@ -59,7 +59,9 @@ class FitLevel(Frozen):
     role: Literal["head", "level"] = Field(description="head: the network's outputs are computed from it alone.")
     shape: list[int] = Field(description="Without the batch axis.")
     stride: list[Number] = Field(description="Input pixels from one unit to the next; null where uneven.")
-    trf_size: list[int] = Field(description="Pixels per input axis, of the centre unit.")
+    trf_size: list[int] = Field(
+        description="Pixels per input axis, of the centre unit; empty where no gradient arrives."
+    )
     is_global: bool = Field(False, description="An operator on the way sees its whole input.")
     clipped: bool = Field(False, description="The TRF sticks out of the input: with a larger input the ERF may grow.")
     erf_size: Number = Field(None, description="Luo's ERF size (2 sigma), pixels; null where no gradient arrives.")

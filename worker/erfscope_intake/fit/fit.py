@@ -11,7 +11,7 @@ from erfscope.contract.fit import Fit, FitLevel, FitRequest
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import AverageOptions, ErfRequest, TargetOptions, Weights
 from erfscope.contract.result import ErfResult
-from erfscope_engine.layers import Layer
+from erfscope_engine.layers import Traced
 from erfscope_engine.measure import measure_network
 from erfscope_engine.network import Network
 from erfscope_intake.answer import pick_device
@@ -50,11 +50,12 @@ def fit(
     with memory_errors_explained():
         network = sized.network()
         progress("trace", 0.1)
-        levels, notes = _levels(surveyed(network), request.layers)
+        survey = surveyed(network)
+        levels, notes = _levels(survey, request.layers)
         rows = list[FitLevel]()
         for number, level in enumerate(levels):
             progress("measure", number / len(levels))
-            row, why = _measured(network, level, request)
+            row, why = _measured(survey.traced, level, request, network)
             rows.append(row)
             notes += [NO_GRADIENT.format(name=row.name, why=why)] if why else []
     return Fit(
@@ -82,7 +83,7 @@ def _levels(survey: Survey, names: Sequence[str]) -> tuple[list[Level], list[str
     return sorted(ranked, key=lambda level: level.layer.value), [LEFT_OUT.format(count=left)] if left else []
 
 
-def _measured(network: Network, level: Level, request: FitRequest) -> tuple[FitLevel, str | None]:
+def _measured(traced: Traced, level: Level, request: FitRequest, network: Network) -> tuple[FitLevel, str | None]:
     """A level's row; without an ERF, and why, where no gradient arrives."""
     is_drawn = network.redraw is not None and (request.weights is not Weights.GIVEN or request.model.architecture)
     inputs, weights = (1, request.samples) if is_drawn else (request.samples, 1)
@@ -96,7 +97,7 @@ def _measured(network: Network, level: Level, request: FitRequest) -> tuple[FitL
     except ProblemError as problem:
         if problem.kind != "no-gradient":
             raise
-        return _unmeasured(network, level, request), problem.problem.detail
+        return _unmeasured(traced, level, request), problem.problem.detail
     return _row(level, result, request), None
 
 
@@ -120,17 +121,17 @@ def _row(level: Level, result: ErfResult, request: FitRequest) -> FitLevel:
     )
 
 
-def _unmeasured(network: Network, level: Level, request: FitRequest) -> FitLevel:
-    layer: Layer = level.layer
-    extents = network.input_shape[1:]
+def _unmeasured(traced: Traced, level: Level, request: FitRequest) -> FitLevel:
+    layer = level.layer
+    strides = [layer.stride(axis) for axis in traced.space]
     return FitLevel(
         name=layer.name,
         operator=layer.operator,
         role="head" if level.is_head else "level",
         shape=layer.own_shape,
-        stride=[],
+        stride=[None if stride is None else float(stride) for stride in strides],
         trf_size=[],
-        objects=[at_level(one, None, [], extents) for one in request.objects],
+        objects=[at_level(one, None, [], traced.spatial_shape) for one in request.objects],
         holds=[],
     )
 
