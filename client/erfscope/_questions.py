@@ -52,7 +52,8 @@ def ask(
     clock: Callable[[], float] = time.monotonic,
 ) -> Flow[A]:
     """Submit the question and wait for its answer."""
-    ref = yield from stored(settings, prepare(model))
+    shape = (fields.get("input") or {}).get("shape")
+    ref = yield from stored(settings, prepare(model, shape))
     request = build(kind, ref, fields)
     job = yield from exchange(_calls.submit_question(kind.path, request, kind.job, uuid.uuid4().hex), settings)
     watch = None if progress is None else lambda job: progress(job.stage, job.progress)
