@@ -182,7 +182,7 @@ def test_series_advice_and_reports_never_cross_tenants(house: House, one: httpx2
     ids = {route: one.post(f"/{route}", json=body, headers=again).json()["id"] for route, body in bodies.items()}
     measured = ids["erf"] = submit(one, "reported")["id"]
     house.worker.measure(house.worker.claim(measured))
-    parts = dict.fromkeys(asked, [""]) | {
+    parts = {route: [""] for route in asked} | {
         "series": ["", "/chart.png"],
         "erf": ["/report.html", "/report.md", "/map.npy?unit=1,1"],
     }

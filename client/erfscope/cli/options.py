@@ -83,6 +83,14 @@ Images = Annotated[
 Mean = Annotated[str | None, Option(help="Per channel, subtracted from images: 0.485,0.456,0.406.")]
 Std = Annotated[str | None, Option(help="Per channel, images are divided by it.")]
 Profile = Annotated[bool, Option("--profile", help="All layers: the profile along depth.")]
+ProfileOutput = Annotated[
+    list[Path] | None,
+    Option(
+        "--profile-output",
+        help="Write the profile along depth to a file: .csv (a line per layer) or .png (a chart); may be given several "
+        "times, and turns --profile on (default: none).",
+    ),
+]
 Request = Annotated[
     Path | None, Option(exists=True, dir_okay=False, help="An ErfRequest as JSON; the other options are laid over it.")
 ]
@@ -113,12 +121,12 @@ def input_fields(shape: str | None, name: str | None) -> dict[str, Any] | None:
     return chosen or None
 
 
-def check_output(path: Path, forms: Sequence[str]) -> None:
+def check_output(path: Path, forms: Sequence[str], option: str = "-o") -> None:
     """Before anything is measured: whether a file of this name can be written, and in which form."""
     if path.suffix.lower() not in forms:
-        raise refuse("bad-request", f"-o {path}: the ending must be one of {', '.join(forms)}")
+        raise refuse("bad-request", f"{option} {path}: the ending must be one of {', '.join(forms)}")
     if not path.parent.is_dir():
-        raise refuse("not-found", f"-o {path}: {path.parent} is not a folder; make it first")
+        raise refuse("not-found", f"{option} {path}: {path.parent} is not a folder; make it first")
 
 
 def unit(text: str) -> Any:
