@@ -19,7 +19,7 @@ Objects = Annotated[
     str,
     Option("--object", metavar="N,N,…", help="Sizes of objects, pixels: the side of their box, such as 32,96,256."),
 ]
-Samples = Annotated[int | None, Option(help="Samples per layer (default 16).")]
+Samples = Annotated[int | None, Option(help="Input samples per layer (default 16).")]
 COLUMNS: Sequence[Column] = (
     ("layer", "left"), ("role", "left"), ("stride", "right"), ("shape", "right"), ("TRF", "right"), ("ERF", "right"),
 )  # fmt: skip

@@ -30,7 +30,7 @@ class FitRequest(Strict):
     input: InputOptions = Field(InputOptions(), description="Its name and shape, where they are not the model's own.")
     weights: Weights = Field(Weights.GIVEN, description="The model's own, or a scheme that draws every one anew.")
     samples: Annotated[int, Field(ge=2, le=1000)] = Field(
-        16, description="Samples per layer: draws of the weights where a scheme draws them, else inputs."
+        16, description="Input samples per layer, as average.inputs of a measurement."
     )
     seed: int = Field(0, ge=0, lt=2**63)
 

@@ -9,7 +9,7 @@ import torch
 from erfscope._version import __version__
 from erfscope.contract.fit import Fit, FitLevel, FitRequest
 from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import AverageOptions, ErfRequest, TargetOptions, Weights
+from erfscope.contract.request import AverageOptions, ErfRequest, TargetOptions
 from erfscope.contract.result import ErfResult
 from erfscope_engine.layers import Traced
 from erfscope_engine.measure import measure_network
@@ -85,11 +85,9 @@ def _levels(survey: Survey, names: Sequence[str]) -> tuple[list[Level], list[str
 
 def _measured(traced: Traced, level: Level, request: FitRequest, network: Network) -> tuple[FitLevel, str | None]:
     """A level's row; without an ERF, and why, where no gradient arrives."""
-    is_drawn = network.redraw is not None and (request.weights is not Weights.GIVEN or request.model.architecture)
-    inputs, weights = (1, request.samples) if is_drawn else (request.samples, 1)
     asked = ErfRequest(
         target=TargetOptions(layer=level.layer.name),
-        average=AverageOptions(inputs=inputs, weights=weights, seed=request.seed),
+        average=AverageOptions(inputs=request.samples, seed=request.seed),
         weights=request.weights,
     )
     try:
