@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from erfscope_engine.geometry.digits import Digit
-from erfscope_engine.layers import Layer, Traced
+from erfscope_engine.layers import Layer, Traced, is_rearranged_input
 from erfscope_engine.recording.tape import Tape
 
 COPIES = ("clone", "_unsafe_view", "contiguous")  # moves that are no views to torch
@@ -101,14 +101,19 @@ class Graph:
     def heads(self, outputs: Sequence[str]) -> Values:
         """The nearest even layers that the outputs are made from."""
         values = [self.traced.tape.names[name] for name in outputs if name in self.traced.tape.names]
-        return frozenset().union(*(self.sources[value] for value in values)) if values else frozenset()
+        nearest = frozenset().union(*(self.sources[value] for value in values)) if values else frozenset[int]()
+        return self._computed(nearest)
 
     def levels(self) -> Values:
         """One layer for each stage: the last on every way out of it."""
         last, first = self._last_on_every_way(), dict[tuple[Strides, Values], int]()
         for value, entries in self._entries().items():
             first.setdefault((self.strides[value], entries), value)
-        return frozenset(last[value] for value in first.values())
+        return self._computed(frozenset(last[value] for value in first.values()))
+
+    def _computed(self, values: Values) -> Values:
+        """Those that are not the input itself, moved or scaled."""
+        return frozenset(v for v in values if not is_rearranged_input(self.traced.tape, self.layers[v]))
 
     def _entries(self) -> dict[int, Values]:
         """By layer: where the ways to it came into its stride."""

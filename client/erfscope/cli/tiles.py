@@ -104,13 +104,13 @@ def layer_table(layers: Sequence[TiledLayer]) -> Table:
 
 def _words(result: Tiles) -> list[str]:
     check = result.checked
-    image = "×".join(map(str, check.grid.image))
+    image = "×".join(map(str, check.image))
     outside = "" if check.outside is None else f"; where it is cropped, tiles are wrong by up to {plain(check.outside)}"
     whole = "" if result.efficiency < 1 else ", nothing is cropped"
     return [
         f"An inner tile keeps {'×'.join(map(str, result.step))} of {'×'.join(map(str, result.tile))} px "
         f"({result.efficiency:.0%} of it{whole}). At the image's border nothing is cropped.",
-        f"Checked: {check.grid.count} tiles of an image of {image} px against the whole: largest difference "
+        f"Checked: {check.tiles} tiles of an image of {image} px against the whole: largest difference "
         f"{plain(check.max_error)} of the largest value ({check.dtype}){outside}.",
     ]
 

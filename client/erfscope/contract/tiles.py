@@ -62,9 +62,10 @@ class TileGrid(Frozen):
 
 
 class Checked(Frozen):
-    """The tiles, run and compared with the whole image: normal noise, every tile of the grid."""
+    """The check: tiles at the corners and in the middle of an image of normal noise, compared with the whole."""
 
-    grid: TileGrid
+    image: list[int] = Field(description="Size of that image, input pixels per axis.")
+    tiles: int = Field(description="How many tiles were run.")
     max_error: float = Field(
         description="Largest difference between cropped tiles and whole, over the largest absolute value of the whole."
     )

@@ -26,6 +26,7 @@ Progress = Callable[[str, float], None]
 MOST_LEVELS = 24
 LEFT_OUT = "{count} further levels are left out; name layers (`layers`, --layer) to see others."
 NO_GRADIENT = "Layer {name!r} has no ERF: {why}"
+UNDEFINED = "its map is 0 at the unit's own place, relative to which sizes are told."
 CLIPPED = (
     "The TRF of {count} of {all} layers sticks out of the input ({size} px); with a larger one (input.shape, --shape) "
     "their ERF may be larger."
@@ -96,7 +97,7 @@ def _measured(traced: Traced, level: Level, request: FitRequest, network: Networ
         if problem.kind != "no-gradient":
             raise
         return _unmeasured(traced, level, request), problem.problem.detail
-    return _row(level, result, request), None
+    return _row(level, result, request), UNDEFINED if result.erf.size is None else None
 
 
 def _row(level: Level, result: ErfResult, request: FitRequest) -> FitLevel:

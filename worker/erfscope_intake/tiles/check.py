@@ -1,23 +1,25 @@
-"""The numerical check: every tile of a small grid is run and compared with the whole image."""
+"""The numerical check: tiles at the corners and in the middle of an image are run and compared with the whole."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, isfinite
+from itertools import product
+from math import inf, isfinite, prod
 
 import torch
 from torch import Tensor
 
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import Dtype
-from erfscope.contract.tiles import Checked, TileGrid
+from erfscope.contract.tiles import Checked
 from erfscope_engine.arithmetic import arithmetic
 from erfscope_engine.network import Network
 from erfscope_intake.sizes import SizedModel, noise, size_explained, values_of
 from erfscope_intake.tiles.geometry import Tiled
-from erfscope_intake.tiles.layout import AxisTiles, Range, grid_of, places, round_up
+from erfscope_intake.tiles.layout import AxisTiles, Range, round_up
 
 EQUAL = {Dtype.FLOAT32: 1e-5, Dtype.FLOAT64: 1e-9}  # relative to the largest value: rounding stays below
 SHARE = 4  # tiles of the check lie a quarter of a tile apart, so that the whole image is 1.5 tiles wide
+MOST_PIXELS = 1 << 22  # of the image of the check, beyond which tiles lie as close together as they can
 TYPES = {Dtype.FLOAT32: torch.float32, Dtype.FLOAT64: torch.float64}
 
 Place = tuple[Range, ...]  # what a tile reads, per axis
@@ -39,10 +41,27 @@ class Difference:
         return Difference(self.layer, self.place, self.inside / scale, outside)
 
 
-def image_of(axes: Sequence[AxisTiles]) -> tuple[list[AxisTiles], list[int]]:
-    """Tiles for the check, three along each axis, and the size of the image that they cover."""
-    close = [axis.with_step(min(axis.step, round_up(-(-axis.tile // SHARE), axis.alignment))) for axis in axes]
-    return close, [axis.tile + 2 * axis.step for axis in close]
+def distances(axes: Sequence[AxisTiles]) -> list[int]:
+    """How far the tiles of the check lie apart, per axis: a quarter of a tile, or as little as can be if it is large.
+
+    What a network makes of another place shows better over a distance, but the whole image must fit into memory.
+    """
+    far = [min(axis.step, round_up(-(-axis.tile // SHARE), axis.alignment)) for axis in axes]
+    pixels = prod(axis.tile + 2 * distance for axis, distance in zip(axes, far, strict=True))
+    return far if pixels <= MOST_PIXELS else [axis.alignment for axis in axes]
+
+
+def image_of(axes: Sequence[AxisTiles]) -> list[int]:
+    """The size of the image of the check: three tiles along each axis."""
+    return [axis.tile + 2 * distance for axis, distance in zip(axes, distances(axes), strict=True)]
+
+
+def places_of(axes: Sequence[AxisTiles]) -> list[Place]:
+    """What the tiles read: one at every corner of the image, and one in the middle, with neighbours on all sides."""
+    apart = distances(axes)
+    corners = product(*((0, 2 * distance) for distance in apart))
+    starts = [*corners, tuple(apart)]
+    return [tuple((at, at + axis.tile) for at, axis in zip(place, axes, strict=True)) for place in starts]
 
 
 @dataclass(frozen=True)
@@ -53,11 +72,6 @@ class Trial:
     input_shape: tuple[int, ...]
     layers: Sequence[Tiled]
     axes: Sequence[AxisTiles]
-
-    @property
-    def grid(self) -> TileGrid:
-        """Three tiles along each axis."""
-        return grid_of(*image_of(self.axes))
 
     def run(self, told: Callable[[float], None]) -> tuple[Checked, Shapes]:
         """Compare every tile with the whole image; again in float64 where float32 leaves a doubt.
@@ -70,24 +84,25 @@ class Trial:
             worst = max(differences, key=lambda one: one.inside)
             if worst.inside <= equal:
                 outside = max((one.outside for one in differences if one.outside is not None), default=None)
-                return Checked(grid=self.grid, max_error=worst.inside, outside=outside, dtype=dtype), shapes
-        raise _refusal(worst, self.grid)
+                image, tiles = image_of(self.axes), len(places_of(self.axes))
+                return Checked(image=image, tiles=tiles, max_error=worst.inside, outside=outside, dtype=dtype), shapes
+        raise _refusal(worst, image_of(self.axes))
 
     def _differences(self, dtype: Dtype, told: Callable[[float], None]) -> tuple[list[Difference], Shapes]:
-        grid, differences = self.grid, list[Difference]()
-        network = self._network(grid.image, dtype)
+        image, places, differences = image_of(self.axes), places_of(self.axes), list[Difference]()
+        network = self._network(image, dtype)
         x = noise(network)
         with arithmetic(dtype, network.device):
             whole = self._values(network, x)
             network = self._network([axis.tile for axis in self.axes], dtype)
             scales = {name: _scale(name, value) for name, value in whole.items()}
-            for number, place in enumerate(places(grid)):
-                told(number / grid.count)
+            for number, place in enumerate(places):
+                told(number / len(places))
                 window = (slice(None), slice(None), *(slice(*reads) for reads in place))
                 parts = self._values(network, x[window])
                 for one in self.layers:
                     name = one.layer.name
-                    difference = _difference(one, self.axes, place, grid.image, whole[name], parts[name])
+                    difference = _difference(one, self.axes, place, image, whole[name], parts[name])
                     differences.append(difference.over(scales[name]))
         return differences, {name: tuple(value.shape) for name, value in parts.items()}
 
@@ -134,9 +149,9 @@ def _difference(
     return Difference(one.layer.name, place, inside, outside if outside >= 0 else None)
 
 
-def _refusal(worst: Difference, grid: TileGrid) -> ProblemError:
-    inner = all(start > 0 and stop < extent for (start, stop), extent in zip(worst.place, grid.image, strict=True))
-    size = "×".join(map(str, grid.image))
+def _refusal(worst: Difference, image: Sequence[int]) -> ProblemError:
+    inner = all(start > 0 and stop < extent for (start, stop), extent in zip(worst.place, image, strict=True))
+    size = "×".join(map(str, image))
     place = ", ".join(f"{start}…{stop}" for start, stop in worst.place)
     what = "position embeddings or coordinates" if inner else "positions, or padding with pixels from the other side"
     amount = f"by {worst.inside:.2g} of its largest value" if isfinite(worst.inside) else "in how many units there are"

@@ -1,8 +1,8 @@
 """Tiles along one axis: where they start, what they read, what they keep. Whole numbers only."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise, product
+from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 
 from erfscope.contract.tiles import TileGrid
@@ -52,10 +52,6 @@ class AxisTiles:
         low = 0 if start == 0 else start + self.before
         return low, image if stop == image else start + self.before + self.step
 
-    def with_step(self, step: int) -> "AxisTiles":
-        """The same tiles, closer together."""
-        return replace(self, step=step)
-
 
 def fitted(tile: int, alignment: int, lead: int, tail: int) -> AxisTiles | None:
     """Tiles that have `lead` pixels before and `tail` behind what they keep; None where nothing is left to keep."""
@@ -74,11 +70,6 @@ def grid_of(axes: Sequence[AxisTiles], image: Sequence[int]) -> TileGrid:
     reads = [axis.reads(extent) for axis, extent in zip(axes, image, strict=True)]
     keeps = [axis.keeps(extent) for axis, extent in zip(axes, image, strict=True)]
     return TileGrid(image=list(image), tiles=reads, keeps=keeps, count=prod(map(len, reads)))
-
-
-def places(grid: TileGrid) -> list[tuple[Range, ...]]:
-    """What each tile reads along every axis."""
-    return list(product(*grid.tiles))
 
 
 def round_up(value: int, multiple: int) -> int:

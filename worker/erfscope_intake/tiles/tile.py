@@ -103,7 +103,7 @@ def _settled(sized: SizedModel, network: Network, request: TilesRequest) -> _Nee
     """
     shape, needs = network.input_shape, _first(sized, network, request)
     for _ in range(MOST_ROUNDS):
-        _, image = image_of([_axis(*pair) or _smallest(pair[1]) for pair in _pairs(needs, request)])
+        image = image_of([_axis(*pair) or _smallest(pair[1]) for pair in _pairs(needs, request)])
         larger = [shape[0], *image]
         with size_explained(larger, shape):
             again = _needs(surveyed(sized.network(larger)), request)

@@ -47,10 +47,10 @@ function kept({ step, tile, efficiency }) {
   );
 }
 
-function checked({ grid, max_error: inside, outside, dtype }) {
+function checked({ image, tiles, max_error: inside, outside, dtype }) {
   const rest = outside === null ? "" : `; where it is cropped, tiles are wrong by up to ${number(outside, 2)}`;
   return (
-    `Checked: ${grid.count} tiles of an image of ${grid.image.join(" × ")} px against the whole. The largest ` +
+    `Checked: ${tiles} tiles of an image of ${image.join(" × ")} px against the whole. The largest ` +
     `difference is ${scientific(inside)} of the largest value (${dtype})${rest}.`
   );
 }
