@@ -10,6 +10,7 @@ from torch import Tensor
 
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import InputOptions, ModelRef, Weights
+from erfscope_engine.eager import tensors_of
 from erfscope_engine.network import Network
 from erfscope_intake.onnx_external import Sent
 from erfscope_intake.onnx_model import load_onnx
@@ -73,20 +74,13 @@ def size_explained(shape: Sequence[int], own: Sequence[int]) -> Iterator[None]:
 
 
 def values_of(network: Network, x: Tensor, names: Sequence[str]) -> Mapping[str, Tensor]:
-    """Run `network` on `x` and take the tensors of these names (without a gradient)."""
-    values: dict[str, Tensor] = {}
-
-    def mark(name: str, operator: str, value: Tensor) -> None:
-        if name in names:
-            values.setdefault(name, value)
-
+    """Run `network` on `x` (without a gradient) until the tensors of these names are there."""
     with torch.no_grad():
-        network.run(x, mark)
-    return values
+        return {name: value for name, (_, value) in tensors_of(network, x, names).items()}
 
 
 def noise(network: Network) -> Tensor:
     """One batch of normal noise, the same for every call: [batch, C, *space]."""
     shape = (network.batch or 1, *network.input_shape)
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(shape, generator=generator, dtype=torch.float64).to(network.device, network.dtype)
+    return torch.randn(shape, generator=generator, dtype=network.dtype).to(network.device)

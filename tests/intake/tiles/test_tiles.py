@@ -163,6 +163,17 @@ def test_heads_are_cut_where_outputs_are_no_grid(tmp_path: Path) -> None:
     assert [layer.name for layer in one.layers] == [answer.layers[2].name]
 
 
+def test_the_feature_map_of_a_classifier_is_cut_although_its_head_takes_one_size(tmp_path: Path) -> None:
+    maps = nn.Sequential(nn.Conv2d(3, 4, 3, 2, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, 2, padding=1), nn.ReLU())
+    net = nn.Sequential(maps, nn.Flatten(), nn.Linear(4 * 8 * 8, 10))
+    path = exported(net, (3, 32, 32), tmp_path / "net.onnx", ["logits"], free=False)
+    with pytest.raises(ProblemError, match="do not lie along"):
+        ask(path, tile=64, layers=["logits"])
+    answer = ask(path, tile=64)
+    assert (answer.layers[0].operator, answer.layers[0].stride, answer.alignment) == ("Relu", [4.0, 4.0], [4, 4])
+    assert answer.checked.max_error < EQUAL
+
+
 def test_a_small_input_does_not_hide_a_coarse_grid(tmp_path: Path) -> None:
     """On 16 pixels the deepest map has one unit, whose stride cannot be seen."""
     spec: dict[str, Any] = {

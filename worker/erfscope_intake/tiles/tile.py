@@ -13,6 +13,7 @@ from erfscope.contract.result import Reach
 from erfscope.contract.tiles import TiledLayer, Tiles, TilesRequest
 from erfscope_engine.layers import Layer
 from erfscope_engine.network import Network
+from erfscope_engine.plan import plan_for
 from erfscope_intake.answer import pick_device
 from erfscope_intake.levels import Graph
 from erfscope_intake.memory import memory_errors_explained
@@ -106,7 +107,7 @@ def _settled(sized: SizedModel, network: Network, request: TilesRequest) -> _Nee
         image = image_of([_axis(*pair) or _smallest(pair[1]) for pair in _pairs(needs, request)])
         larger = [shape[0], *image]
         with size_explained(larger, shape):
-            again = _needs(surveyed(sized.network(larger)), request)
+            again = _again(sized.network(larger), needs, request)
         if again.numbers == needs.numbers:
             return again
         needs = again
@@ -135,6 +136,21 @@ def _first(sized: SizedModel, network: Network, request: TilesRequest) -> _Needs
         except ProblemError:
             raise refusal from None  # the network takes its own size only
         return _needs(survey, request)
+
+
+def _again(network: Network, needs: _Needs, request: TilesRequest) -> _Needs:
+    """What the layers need at another size; of the same ones where what lies behind them does not take it.
+
+    A classifier's flattened head takes one size, its feature maps any.
+    """
+    try:
+        return _needs(surveyed(network), request)
+    except ProblemError as refusal:
+        last = max(needs.layers, key=lambda one: one.layer.value).layer.name
+        if refusal.kind != "shape-mismatch":
+            raise
+    traced = plan_for(network, last, samples=1).traced
+    return _Needs(tuple(tiled(traced, traced.layer(one.layer.name)) for one in needs.layers), needs.notes)
 
 
 def _needs(survey: Survey, request: TilesRequest) -> _Needs:
