@@ -20,7 +20,11 @@ Tile = Annotated[
 ]
 Image = Annotated[
     str | None,
-    Option(metavar="H,W", help="Size of an image in pixels, to list where its tiles start (default: none)."),
+    Option(
+        metavar="H,W",
+        help="Size of an image in pixels, to list where its tiles start; an axis along which it is no larger than a tile "
+        "is not cut (default: none).",
+    ),
 ]
 AXES: Sequence[Column] = (
     ("axis", "left"), ("tile", "right"), ("alignment", "right"), ("halo before", "right"), ("after", "right"),

@@ -21,7 +21,9 @@ class TilesRequest(Strict):
         description="Size of a tile in input pixels, halo included: one number for all axes, or one for each."
     )
     image: Extents | None = Field(
-        None, description="Size of the image to cut, per axis; the answer then lists where the tiles start."
+        None,
+        description="Size of the image to cut, per axis; the answer then lists where the tiles start. Along an axis "
+        "where it is no larger than a tile, it is not cut.",
     )
     layers: Names = Field(
         default_factory=list,

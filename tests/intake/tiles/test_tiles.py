@@ -218,14 +218,18 @@ def test_a_tile_that_is_too_small_names_one_that_is_not(tmp_path: Path) -> None:
         ask(path, tile=least - 4)
 
 
-def test_an_image_smaller_than_a_tile_is_not_cut(tmp_path: Path) -> None:
-    path = exported(UNet(), (3, 64, 64), tmp_path / "net.onnx", ["mask", "coarse"])
-    answer = ask(path, tile=64, image=[48, 100])
+def test_along_an_axis_where_the_image_is_no_larger_than_a_tile_it_is_not_cut(tmp_path: Path) -> None:
+    """A spectrogram: 20 bands, which its strides do not divide, and cut along time."""
+    net = nn.Sequential(nn.Conv2d(1, 4, (5, 3), (3, 2), padding=(2, 1)), nn.ReLU(), nn.Conv2d(4, 2, 3, padding=1))
+    path = exported(net, (1, 20, 64), tmp_path / "net.onnx", ["map"])
+    answer = ask(path, tile=[64, 48], image=[20, 140])
+    assert (answer.tile, answer.halo[0], answer.crop[0], answer.step[0]) == ([20, 48], (0, 0), (0, 20), 20)
+    assert answer.layers[0].crop[0] == (0, 7)
     assert answer.grid is not None
-    assert answer.grid.tiles[0] == [(0, 48)]
-    assert answer.grid.count == len(answer.grid.tiles[1]) > 1
-    assert answer.grid.keeps[0] == [(0, 48)]
+    assert (answer.grid.tiles[0], answer.grid.count) == ([(0, 20)], len(answer.grid.tiles[1]))
     assert any("not larger than a tile along spatial axis 0" in note for note in answer.notes)
+    assert (answer.checked.image[0], answer.checked.tiles) == (20, 3)
+    assert Stitcher(path, answer).error(noise(1, 20, 140), answer.layers[0]) < EQUAL
 
 
 @pytest.mark.parametrize(

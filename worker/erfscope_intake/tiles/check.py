@@ -46,13 +46,13 @@ def distances(axes: Sequence[AxisTiles]) -> list[int]:
 
     What a network makes of another place shows better over a distance, but the whole image must fit into memory.
     """
-    far = [min(axis.step, round_up(-(-axis.tile // SHARE), axis.alignment)) for axis in axes]
+    far = [min(axis.step, round_up(-(-axis.tile // SHARE), axis.alignment)) if axis.is_cut else 0 for axis in axes]
     pixels = prod(axis.tile + 2 * distance for axis, distance in zip(axes, far, strict=True))
-    return far if pixels <= MOST_PIXELS else [axis.alignment for axis in axes]
+    return far if pixels <= MOST_PIXELS else [axis.alignment if axis.is_cut else 0 for axis in axes]
 
 
 def image_of(axes: Sequence[AxisTiles]) -> list[int]:
-    """The size of the image of the check: three tiles along each axis."""
+    """The size of the image of the check: three tiles along each axis that is cut."""
     return [axis.tile + 2 * distance for axis, distance in zip(axes, distances(axes), strict=True)]
 
 
@@ -60,7 +60,7 @@ def places_of(axes: Sequence[AxisTiles]) -> list[Place]:
     """What the tiles read: one at every corner of the image, and one in the middle, with neighbours on all sides."""
     apart = distances(axes)
     corners = product(*((0, 2 * distance) for distance in apart))
-    starts = [*corners, tuple(apart)]
+    starts = dict.fromkeys([*corners, tuple(apart)])
     return [tuple((at, at + axis.tile) for at, axis in zip(place, axes, strict=True)) for place in starts]
 
 

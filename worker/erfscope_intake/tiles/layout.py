@@ -15,12 +15,14 @@ class AxisTiles:
     """Tiles along one input axis, in pixels.
 
     A tile of `tile` pixels starts at a multiple of `alignment`; of an inner one, `step` pixels from `before` on count.
+    Where the axis is not cut, the one tile is as long as the image.
     """
 
     tile: int
     alignment: int
     before: int
     step: int
+    is_cut: bool = True
 
     @property
     def after(self) -> int:
@@ -58,6 +60,11 @@ def fitted(tile: int, alignment: int, lead: int, tail: int) -> AxisTiles | None:
     before = round_up(max(lead, 0), alignment)
     step = (tile - before - max(tail, 0)) // alignment * alignment
     return AxisTiles(tile, alignment, before, step) if step > 0 else None
+
+
+def uncut(extent: int, alignment: int) -> AxisTiles:
+    """One tile for all of an axis."""
+    return AxisTiles(extent, alignment, 0, extent, is_cut=False)
 
 
 def smallest(alignment: int, lead: int, tail: int) -> int:

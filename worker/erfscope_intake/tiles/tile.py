@@ -10,7 +10,7 @@ import torch
 from erfscope._version import __version__
 from erfscope.contract.problem import FieldError, ProblemError
 from erfscope.contract.result import Reach
-from erfscope.contract.tiles import TiledLayer, Tiles, TilesRequest
+from erfscope.contract.tiles import Checked, TiledLayer, Tiles, TilesRequest
 from erfscope_engine.layers import Layer
 from erfscope_engine.network import Network
 from erfscope_engine.plan import plan_for
@@ -22,7 +22,7 @@ from erfscope_intake.outputs import Survey, surveyed
 from erfscope_intake.sizes import SizedModel, size_explained
 from erfscope_intake.tiles.check import Trial, image_of
 from erfscope_intake.tiles.geometry import Along, Tiled, tiled
-from erfscope_intake.tiles.layout import AxisTiles, fitted, grid_of, smallest
+from erfscope_intake.tiles.layout import AxisTiles, fitted, grid_of, smallest, uncut
 
 Progress = Callable[[str, float], None]
 MOST_ROUNDS = 4  # recordings until the geometry does not change with the image's size
@@ -77,7 +77,7 @@ def tile(
         trial = Trial(sized, first.input_shape, needs.layers, axes)
         check, shapes = trial.run(lambda share: progress("verify", 0.2 + 0.8 * share))
     image = request.image
-    notes = [*needs.notes, *(() if check.outside is not None else (NO_PADDING,)), *_uncut(axes, image)]
+    notes = [*needs.notes, *_padding(axes, check), *_uncut(axes)]
     return Tiles(
         tile=[axis.tile for axis in axes],
         halo=[(axis.before, axis.after) for axis in axes],
@@ -104,7 +104,7 @@ def _settled(sized: SizedModel, network: Network, request: TilesRequest) -> _Nee
     """
     shape, needs = network.input_shape, _first(sized, network, request)
     for _ in range(MOST_ROUNDS):
-        image = image_of([_axis(*pair) or _smallest(pair[1]) for pair in _pairs(needs, request)])
+        image = image_of([_axis(*three) or _smallest(three[2]) for three in _threes(needs, request)])
         larger = [shape[0], *image]
         with size_explained(larger, shape):
             again = _again(sized.network(larger), needs, request)
@@ -159,19 +159,19 @@ def _needs(survey: Survey, request: TilesRequest) -> _Needs:
     return _Needs(tuple(tiled(traced, layer) for layer in layers), (*traced.network.notes, *notes))
 
 
-def _pairs(needs: _Needs, request: TilesRequest) -> list[tuple[int, tuple[Along, ...]]]:
-    """By input axis: the tile's side, and what the layers need."""
+def _threes(needs: _Needs, request: TilesRequest) -> list[tuple[int, int | None, tuple[Along, ...]]]:
+    """By input axis: the tile's side, the image's where it is given, and what the layers need."""
     columns = needs.columns
-    if request.image is not None:
-        _sides(request.image, len(columns), "image")
-    return list(zip(_sides(request.tile, len(columns), "tile"), columns, strict=True))
+    rank, image = len(columns), request.image
+    extents: list[int | None] = [None] * rank if image is None else [*_sides(image, rank, "image")]
+    return list(zip(_sides(request.tile, rank, "tile"), extents, columns, strict=True))
 
 
 def _tiles(needs: _Needs, request: TilesRequest) -> list[AxisTiles]:
     """Tiles of the size that is asked for; raises ProblemError("invalid-request") where one is too small."""
     axes = list[AxisTiles]()
-    for number, (side, column) in enumerate(_pairs(needs, request)):
-        axis = _axis(side, column)
+    for number, (side, extent, column) in enumerate(_threes(needs, request)):
+        axis = _axis(side, extent, column)
         if axis is None:
             raise _too_small(number, side, needs)
         axes.append(axis)
@@ -186,9 +186,12 @@ def _sides(extents: int | list[int], rank: int, field: str) -> list[int]:
     return sides
 
 
-def _axis(side: int, column: Sequence[Along]) -> AxisTiles | None:
-    """Tiles of that side; None where it is too small."""
-    return fitted(side, *_demand(column))
+def _axis(side: int, extent: int | None, column: Sequence[Along]) -> AxisTiles | None:
+    """Tiles of that side, one where it holds the image; None where it is too small."""
+    demand = _demand(column)
+    if extent is not None and extent <= side:
+        return uncut(extent, demand[0])
+    return fitted(side, *demand)
 
 
 def _smallest(column: Sequence[Along]) -> AxisTiles:
@@ -243,7 +246,10 @@ def _largest(rows: Sequence[Sequence[Along]]) -> Reach:
 
 def _row(one: Tiled, axes: Sequence[AxisTiles], shape: Sequence[int]) -> TiledLayer:
     layer = one.layer
-    crops = [tuple(map(along.units, axis.crop)) for along, axis in zip(one.along, axes, strict=True)]
+    crops = [
+        tuple(map(along.units, axis.crop)) if axis.is_cut else (0, shape[along.axis])
+        for along, axis in zip(one.along, axes, strict=True)
+    ]
     return TiledLayer(
         name=layer.name,
         operator=layer.operator,
@@ -257,8 +263,12 @@ def _row(one: Tiled, axes: Sequence[AxisTiles], shape: Sequence[int]) -> TiledLa
     )
 
 
-def _uncut(axes: Sequence[AxisTiles], image: Sequence[int] | None) -> list[str]:
+def _padding(axes: Sequence[AxisTiles], check: Checked) -> list[str]:
+    """A note where tiles give nothing that has to be cropped."""
+    return [NO_PADDING] if check.outside is None and any(axis.is_cut for axis in axes) else []
+
+
+def _uncut(axes: Sequence[AxisTiles]) -> list[str]:
     """A note where the image is no larger than a tile."""
-    pairs = zip(axes, image or (), strict=image is not None)
-    names = [str(k) for k, (axis, extent) in enumerate(pairs) if extent <= axis.tile]
+    names = [str(number) for number, axis in enumerate(axes) if not axis.is_cut]
     return [ONE_TILE.format(axes=f"spatial axis {', '.join(names)}")] if names else []
