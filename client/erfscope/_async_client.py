@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
-from erfscope import _advice, _calls, _flows, _series
+from pydantic import BaseModel
+
+from erfscope import _calls, _flows, _questions, _series
 from erfscope._client import settings
 from erfscope._job import AsyncJobHandle, Progress
 from erfscope._models import File, Model
@@ -13,9 +15,13 @@ from erfscope._result import AsyncResult
 from erfscope._series import AsyncSeriesHandle
 from erfscope._transport import AsyncTransport
 from erfscope.contract.advice import Advice
+from erfscope.contract.fit import Fit
 from erfscope.contract.job import Health, Inspection, StoredFile, StoredModel
 from erfscope.contract.request import ErfRequest
 from erfscope.contract.series import DEFAULT_METRICS, Sweep
+from erfscope.contract.tiles import Tiles
+
+A = TypeVar("A", bound=BaseModel)
 
 
 class AsyncClient:
@@ -143,9 +149,49 @@ class AsyncClient:
 
         `fields` are those of AdviceRequest: layer, weights, verify, samples, seed, input. Waits for the answer.
         """
-        flow = _advice.advise(
-            self._transport.settings, model, want=want, fields=fields, timeout=timeout, progress=progress
-        )
+        return await self._ask(_questions.ADVICE, model, {"want": want, **fields}, timeout, progress)
+
+    async def tiles(
+        self,
+        model: Model,
+        *,
+        tile: int | Sequence[int],
+        timeout: float | None = None,
+        progress: Progress | None = None,
+        **fields: Any,
+    ) -> Tiles:
+        """Halo, alignment and crop with which `model` gives on tiles of `tile` pixels what it gives on a whole image.
+
+        `fields` are those of TilesRequest: image, layers, input, weights. Waits for the answer, which the service has
+        checked by running the tiles; raises UnsupportedModel where no tile can give that.
+        """
+        side = tile if isinstance(tile, int) else list(tile)
+        return await self._ask(_questions.TILES, model, {"tile": side, **fields}, timeout, progress)
+
+    async def fit(
+        self,
+        model: Model,
+        *,
+        objects: Sequence[float],
+        timeout: float | None = None,
+        progress: Progress | None = None,
+        **fields: Any,
+    ) -> Fit:
+        """Every head and level of `model` with stride, TRF and ERF, and which of the `objects` (pixels) it holds.
+
+        `fields` are those of FitRequest: layers, input, weights, samples, seed. Waits for the answer.
+        """
+        return await self._ask(_questions.FIT, model, {"objects": list(objects), **fields}, timeout, progress)
+
+    async def _ask(
+        self,
+        kind: _questions.Question[Any, A],
+        model: Model,
+        fields: Mapping[str, Any],
+        timeout: float | None,
+        progress: Progress | None,
+    ) -> A:
+        flow = _questions.ask(self._transport.settings, kind, model, fields, timeout=timeout, progress=progress)
         return await self._transport.drive(flow)
 
     async def health(self) -> Health:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from erfscope._errors import APIError, from_problem, refuse
-from erfscope.contract.advice import AdviceJob, AdviceRequest
 from erfscope.contract.data_files import sha256_of
 from erfscope.contract.job import Health, Job, JobPage, StoredFile, StoredModel
 from erfscope.contract.problem import KINDS, Problem
@@ -133,17 +132,17 @@ def series(id: str, wait: float = 0.0) -> Call[Series]:
     return Call("GET", _series_path(id), _model(Series), headers=headers, patience=wait)
 
 
-def submit_advice(request: AdviceRequest, key: str) -> Call[AdviceJob]:
-    """POST /advice."""
+def submit_question(path: str, request: BaseModel, job: type[M], key: str) -> Call[M]:
+    """POST of a question about a model, such as /advice."""
     text = request.model_dump_json(exclude_unset=True, by_alias=True).encode()
     headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
-    return Call("POST", "/advice", _model(AdviceJob), headers=headers, body=text)
+    return Call("POST", path, _model(job), headers=headers, body=text)
 
 
-def advice(id: str, wait: float = 0.0) -> Call[AdviceJob]:
-    """GET /advice/{id}; the service may hold the answer for `wait` seconds until it has ended."""
+def question(path: str, job: type[M], id: str, wait: float = 0.0) -> Call[M]:
+    """GET of a question's job; the service may hold the answer for `wait` seconds until it has ended."""
     headers = {"Prefer": f"wait={int(wait)}"} if wait >= 1 else {}
-    return Call("GET", f"/advice/{quote(id, safe='')}", _model(AdviceJob), headers=headers, patience=wait)
+    return Call("GET", f"{path}/{quote(id, safe='')}", _model(job), headers=headers, patience=wait)
 
 
 def series_chart(id: str, metrics: Sequence[str]) -> Call[bytes]:

@@ -3,9 +3,11 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
-from erfscope import _advice, _calls, _flows, _headers, _series
+from pydantic import BaseModel
+
+from erfscope import _calls, _flows, _headers, _questions, _series
 from erfscope._job import JobHandle, Progress
 from erfscope._models import File, Model
 from erfscope._request import RequestFields
@@ -14,14 +16,17 @@ from erfscope._retry import RetryPolicy
 from erfscope._series import SeriesHandle
 from erfscope._transport import Settings, Transport
 from erfscope.contract.advice import Advice
+from erfscope.contract.fit import Fit
 from erfscope.contract.job import Health, Inspection, StoredFile, StoredModel
 from erfscope.contract.request import ErfRequest
 from erfscope.contract.series import DEFAULT_METRICS, Sweep
+from erfscope.contract.tiles import Tiles
 
+A = TypeVar("A", bound=BaseModel)
 DEFAULT_URL = "http://127.0.0.1:8000"
 
 
-def settings(base_url: str | None, api_key: str | None, timeout: float, retries: int) -> Settings:
+def settings(base_url: str | None, api_key: str | None, timeout: float = 30.0, retries: int = 4) -> Settings:
     """What both clients take; what is not given comes from ERFSCOPE_URL and ERFSCOPE_API_KEY."""
     url = base_url or os.environ.get("ERFSCOPE_URL") or DEFAULT_URL
     key = _headers.api_key(api_key, os.environ)
@@ -151,9 +156,49 @@ class Client:
 
         `fields` are those of AdviceRequest: layer, weights, verify, samples, seed, input. Waits for the answer.
         """
-        flow = _advice.advise(
-            self._transport.settings, model, want=want, fields=fields, timeout=timeout, progress=progress
-        )
+        return self._ask(_questions.ADVICE, model, {"want": want, **fields}, timeout, progress)
+
+    def tiles(
+        self,
+        model: Model,
+        *,
+        tile: int | Sequence[int],
+        timeout: float | None = None,
+        progress: Progress | None = None,
+        **fields: Any,
+    ) -> Tiles:
+        """Halo, alignment and crop with which `model` gives on tiles of `tile` pixels what it gives on a whole image.
+
+        `fields` are those of TilesRequest: image, layers, input, weights. Waits for the answer, which the service has
+        checked by running the tiles; raises UnsupportedModel where no tile can give that.
+        """
+        side = tile if isinstance(tile, int) else list(tile)
+        return self._ask(_questions.TILES, model, {"tile": side, **fields}, timeout, progress)
+
+    def fit(
+        self,
+        model: Model,
+        *,
+        objects: Sequence[float],
+        timeout: float | None = None,
+        progress: Progress | None = None,
+        **fields: Any,
+    ) -> Fit:
+        """Every head and level of `model` with stride, TRF and ERF, and which of the `objects` (pixels) it holds.
+
+        `fields` are those of FitRequest: layers, input, weights, samples, seed. Waits for the answer.
+        """
+        return self._ask(_questions.FIT, model, {"objects": list(objects), **fields}, timeout, progress)
+
+    def _ask(
+        self,
+        kind: _questions.Question[Any, A],
+        model: Model,
+        fields: Mapping[str, Any],
+        timeout: float | None,
+        progress: Progress | None,
+    ) -> A:
+        flow = _questions.ask(self._transport.settings, kind, model, fields, timeout=timeout, progress=progress)
         return self._transport.drive(flow)
 
     def health(self) -> Health:

@@ -23,6 +23,7 @@ from erfscope.contract.meanings import is_shown, meaning_of, unit_of
 from erfscope.contract.result import ErfResult
 from erfscope.numbers import MISSING, with_error
 from erfscope.report import content_of, to_html, to_markdown
+from erfscope.report.profile import profile_csv
 
 Map: TypeAlias = NDArray[np.floating[Any]]
 Map_co = TypeVar("Map_co", covariant=True)
@@ -66,6 +67,10 @@ class Measured:
         writer.writerow(("metric", "value", "stderr"))
         writer.writerows((name, value, self.data.stderr.get(name)) for name, value in self.metrics.items())
         return text.getvalue()
+
+    def profile_csv(self) -> str:
+        """One line per layer of the profile (layers="all"): shape, stride, TRF, ERF with standard errors."""
+        return profile_csv(self.data.layers)
 
     def __repr__(self) -> str:
         size = self.data.erf.size

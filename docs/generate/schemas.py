@@ -13,15 +13,16 @@ Schema = Mapping[str, Any]
 HEADS = {
     "spec.md": "# Architecture specs\n\nA network without a file: the layers in order, with torch.nn's own argument "
     "names. `type` chooses the layer. A layer with a `name` can be asked for by it.",
-    "request.md": "# Requests\n\nWhat `POST /erf`, `POST /series` and `POST /advice` take. An unknown field is an "
-    "error.",
+    "request.md": "# Requests\n\nWhat `POST /erf`, `POST /series`, `POST /advice`, `POST /tiles` and `POST /fit` "
+    "take. An unknown field is an error.",
     "result.md": "# Results and jobs\n\nWhat the service answers. Later versions may add fields; readers ignore those "
     "that they do not know.",
 }
-ROOTS = {"spec.md": ("Architecture",), "request.md": ("ErfRequest", "SeriesRequest", "AdviceRequest")}
+REQUESTS = ("ErfRequest", "SeriesRequest", "AdviceRequest", "TilesRequest", "FitRequest")
+ROOTS = {"spec.md": ("Architecture",), "request.md": REQUESTS}
 BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 MANY = 12  # options of the union of all layers
-FIRST = ("Architecture", "ErfRequest", "SeriesRequest", "AdviceRequest", "Job", "ErfResult")
+FIRST = ("Architecture", *REQUESTS, "Job", "ErfResult")
 
 
 @cache

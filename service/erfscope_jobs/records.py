@@ -19,6 +19,8 @@ class Kind(StrEnum):
     ERF = "erf"
     INSPECT = "inspect"
     ADVICE = "advice"
+    TILES = "tiles"
+    FIT = "fit"
     SHARD = "shard"  # a part of the samples of an erf
 
 

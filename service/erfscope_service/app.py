@@ -7,7 +7,6 @@ from starlette.middleware import Middleware
 
 from erfscope import __version__
 from erfscope_service import openapi, page, problems
-from erfscope_service.advice.endpoints import router as advice
 from erfscope_service.edge.absolute_form import AbsoluteFormMiddleware
 from erfscope_service.edge.body_limit import BodyLimitMiddleware
 from erfscope_service.edge.head import HeadMiddleware
@@ -24,6 +23,8 @@ from erfscope_service.health.endpoints import router as health
 from erfscope_service.meters import Meters
 from erfscope_service.metrics.endpoints import router as metrics
 from erfscope_service.models.endpoints import router as models
+from erfscope_service.questions.endpoints import router_of
+from erfscope_service.questions.table import QUESTIONS
 from erfscope_service.schemas.endpoints import router as schemas
 from erfscope_service.series.endpoints import router as series
 from erfscope_service.services import lifespan
@@ -50,7 +51,18 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.meters = meters
-    for router in (erf, report, series, advice, models, files, schemas, health, metrics, page.router):
+    for router in (
+        erf,
+        report,
+        series,
+        *map(router_of, QUESTIONS),
+        models,
+        files,
+        schemas,
+        health,
+        metrics,
+        page.router,
+    ):
         app.include_router(router)
     problems.install(app)
     openapi.install(app)

@@ -7,11 +7,11 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from erfscope.contract.advice import AdviceRequest
 from erfscope.contract.problem import KINDS, Problem
 from erfscope.contract.request import ErfRequest
 from erfscope.contract.series import SeriesRequest
 from erfscope_service.problems import MEDIA_TYPE
+from erfscope_service.questions.table import QUESTIONS
 
 DESCRIPTION = """\
 Effective and theoretical receptive fields of convolutional networks.
@@ -30,6 +30,8 @@ TAGS = [
     {"name": "erf", "description": "Measurements: submit one, follow it, fetch its picture and its map."},
     {"name": "series", "description": "Several models, or a swept spec: the trend of a metric."},
     {"name": "advice", "description": "The smallest changes of a network that give a wanted receptive field."},
+    {"name": "tiles", "description": "Halo, alignment and crop with which tiles give what the whole image gives."},
+    {"name": "fit", "description": "Which heads and levels of a network hold objects of which sizes."},
     {"name": "models", "description": "Stored ONNX files and what is inside them."},
     {"name": "files", "description": "Images to measure on."},
     {"name": "schemas", "description": "The contract as JSON Schema."},
@@ -37,7 +39,7 @@ TAGS = [
 ]
 
 
-BODIES: tuple[type[BaseModel], ...] = (Problem, ErfRequest, SeriesRequest, AdviceRequest)
+BODIES: tuple[type[BaseModel], ...] = (Problem, ErfRequest, SeriesRequest, *(kind.request for kind in QUESTIONS))
 """What FastAPI does not find by itself: bodies that we read ourselves, and problems."""
 
 

@@ -15,7 +15,7 @@ IdempotencyHeader = Annotated[
     str | None,
     Header(
         description="Repeat a submission safely: the same key answers with the same job. "
-        "/erf, /series and /advice have keys of their own."
+        "/erf, /series, /advice, /tiles and /fit have keys of their own."
     ),
 ]
 

@@ -377,3 +377,19 @@ def test_option_texts() -> None:
 )
 def test_units(name: str, unit: str) -> None:
     assert unit_of(name) == unit
+
+
+def test_a_profile_is_written_as_csv_and_as_a_chart(run: Run, spec: Path, tmp_path: Path) -> None:
+    words = ["--inputs", "2", "--profile-output", "depth.csv", "--profile-output", "depth.png"]
+    done = run("measure", str(spec), *words)
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "depth.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["layer", "first", "second"]
+    assert (tmp_path / "depth.png").read_bytes().startswith(b"\x89PNG")
+    assert "wrote depth.png" in done.stdout
+    assert "Along depth" in done.stdout
+    wrong = run("measure", str(spec), "--profile-output", "depth.pdf")
+    assert wrong.returncode == 2
+    assert "--profile-output depth.pdf: the ending must be one of .csv, .png" in " ".join(
+        wrong.stderr.replace("│", " ").split()
+    )

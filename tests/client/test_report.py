@@ -1,5 +1,8 @@
 """What reports and the terminal say of a result beside its metrics; only what there is to say."""
 
+import csv
+import io
+
 import pytest
 from tests.client.conftest import modern_result_json, result_json
 
@@ -7,6 +10,7 @@ from erfscope._result import Measured
 from erfscope.cli import show
 from erfscope.contract.result import ErfResult
 from erfscope.report import content_of, to_html, to_markdown
+from erfscope.report.profile import profile_csv
 from erfscope.report.remarks import remarks_of
 
 MODERN = ErfResult.model_validate(modern_result_json())
@@ -91,7 +95,22 @@ def test_a_profile_has_the_local_size_beside_global() -> None:
     row = {"name": "a", "operator": "Conv", "shape": [2, 8, 8], "trf_size": [8, 8], "trf_stride": [1, 1]}
     rows = [row | {"is_global": True, "trf": trf}, row | {"is_global": True}, row]
     found = tables(ErfResult.model_validate(result_json() | {"layers": rows}))["Along depth, centre units"]
-    assert [cells[1] for cells in found] == ["8×8 (all; 5×5 without statistics)", "8×8 (all)", "8×8"]
+    assert [cells[1:3] for cells in found] == [["2×8×8", "1×1"]] * 3
+    assert [cells[3] for cells in found] == ["8×8 (all; 5×5 without statistics)", "8×8 (all)", "8×8"]
+
+
+def test_a_profile_as_csv_has_a_line_for_each_layer() -> None:
+    row = {"name": "a,b", "operator": "Conv", "shape": [2, 8, 6], "trf_size": [9, 7], "trf_stride": [4, None]}
+    sizes = {"erf_size": 5.5, "erf_ratio": 0.7, "mass_50_side": 3.25, "stderr": {"erf_size": 0.5}}
+    result = ErfResult.model_validate(result_json() | {"layers": [row | sizes, row | {"is_global": True}]})
+    head, *lines = csv.reader(io.StringIO(profile_csv(result.layers)))
+    first, second = (dict(zip(head, line, strict=True)) for line in lines)
+    assert first == {
+        "layer": "a,b", "operator": "Conv", "shape": "2x8x6", "stride_y": "4.0", "stride_x": "", "trf_size_y": "9",
+        "trf_size_x": "7", "global": "False", "erf_size": "5.5", "erf_ratio": "0.7", "mass_50_side": "3.25",
+        "erf_size_stderr": "0.5", "mass_50_side_stderr": "",
+    }  # fmt: skip
+    assert (second["global"], second["erf_size"]) == ("True", "")
 
 
 def test_names_and_reasons_are_text_in_both_forms() -> None:

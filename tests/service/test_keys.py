@@ -177,11 +177,15 @@ def test_another_tenants_job_is_a_404_like_any_other(house: House, one: httpx2.C
 def test_series_advice_and_reports_never_cross_tenants(house: House, one: httpx2.Client, two: httpx2.Client) -> None:
     again = {"Idempotency-Key": "series-and-advice"}
     sweep = {"sweep": {**a_spec()["model"], "parameters": ["/layers/0/out_channels"], "values": [1, 2]}}
-    bodies = {"series": sweep, "advice": {**a_spec(), "want": 9}}
+    asked = {"advice": {"want": 9}, "tiles": {"tile": 64}, "fit": {"objects": [9]}}
+    bodies = {"series": sweep, **{route: {**a_spec(), **fields} for route, fields in asked.items()}}
     ids = {route: one.post(f"/{route}", json=body, headers=again).json()["id"] for route, body in bodies.items()}
     measured = ids["erf"] = submit(one, "reported")["id"]
     house.worker.measure(house.worker.claim(measured))
-    parts = {"series": ["", "/chart.png"], "advice": [""], "erf": ["/report.html", "/report.md", "/map.npy?unit=1,1"]}
+    parts = {route: [""] for route in asked} | {
+        "series": ["", "/chart.png"],
+        "erf": ["/report.html", "/report.md", "/map.npy?unit=1,1"],
+    }
     for route, id in ids.items():
         for method, part in [*(("GET", part) for part in parts[route]), ("DELETE", "")]:
             foreign = assert_problem(two.request(method, f"/{route}/{id}{part}"), 404, "not-found")

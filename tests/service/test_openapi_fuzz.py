@@ -27,7 +27,13 @@ from erfscope_service.app import create_app
 from erfscope_service.settings import ServiceSettings
 
 EXAMPLES = int(os.environ.get("ERFSCOPE_FUZZ_EXAMPLES", "6"))
-SLOW = ("POST /erf", "POST /series", "POST /advice")  # their wrong bodies take seconds each to make
+SLOW = (
+    "POST /erf",
+    "POST /series",
+    "POST /advice",
+    "POST /tiles",
+    "POST /fit",
+)  # their wrong bodies take seconds each to make
 NEGATIVE = schemathesis.GenerationMode.NEGATIVE
 NEVER_WRONG = ("POST /models", "POST /files", "GET /health/live", "GET /health/ready")  # any bytes; no parameters
 load_all_checks()

@@ -72,7 +72,7 @@ def test_metrics_count_jobs(client: httpx2.Client) -> None:
     assert client.get("/metrics").headers["content-type"].startswith("text/plain")
 
 
-@pytest.mark.parametrize("name", ["request", "result", "architecture", "series", "advice"])
+@pytest.mark.parametrize("name", ["request", "result", "architecture", "series", "advice", "tiles", "fit"])
 def test_schemas(client: httpx2.Client, name: str) -> None:
     response = client.get(f"/schemas/{name}")
     assert response.headers["content-type"] == "application/schema+json"

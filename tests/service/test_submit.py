@@ -118,7 +118,7 @@ def test_a_file_name_is_only_a_label(client: httpx2.Client, sent: str, shown: st
     assert response.json()["model"]["name"] == shown
 
 
-@pytest.mark.parametrize("path", ["/erf", "/series", "/advice", "/models", "/files"])
+@pytest.mark.parametrize("path", ["/erf", "/series", "/advice", "/tiles", "/fit", "/models", "/files"])
 def test_a_compressed_body_is_415_that_names_the_encoding(client: httpx2.Client, path: str) -> None:
     media_type = "application/octet-stream" if path in ("/models", "/files") else "application/json"
     headers = {"Content-Type": media_type, "Content-Encoding": "gzip"}

@@ -5,14 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 from erfscope.contract.advice import AdviceRequest
 from erfscope.contract.architecture import Architecture
+from erfscope.contract.fit import FitRequest
 from erfscope.contract.request import ErfRequest, InputOptions
+from erfscope.contract.tiles import TilesRequest
 from erfscope_engine.sampling import Sampler, sample
 from erfscope_engine.shards import FIELDS, Merge, Split, Unlike, Watch
 from erfscope_intake.advice import advise
 from erfscope_intake.answer import Sources, answer, answer_part, inspect_model
+from erfscope_intake.fit import fit
+from erfscope_intake.tiles import tile
 from erfscope_jobs.records import Kind
 from erfscope_picture import render
 from erfscope_worker.task import Outputs, Report, Task, data_roles
@@ -87,15 +92,32 @@ def inspect(task: Task) -> Outputs:
 
 def advise_on(task: Task) -> Outputs:
     """The smallest changes of a network that give a wanted receptive field."""
-    request = AdviceRequest.model_validate(task.payload["request"])
-    found = advise(request, task.files.get("model"), task.report, device=task.device, data=data_of(task))
-    return Outputs(found.model_dump_json().encode())
+    return _answered(task, AdviceRequest, advise)
+
+
+def tile_on(task: Task) -> Outputs:
+    """Halo, alignment and crop of a network's tiles."""
+    return _answered(task, TilesRequest, tile)
+
+
+def fit_on(task: Task) -> Outputs:
+    """Which heads and levels of a network hold which objects."""
+    return _answered(task, FitRequest, fit)
+
+
+def _answered(task: Task, shape: type[BaseModel], answer: Callable[..., BaseModel]) -> Outputs:
+    """A question about a model, answered as JSON."""
+    request = shape.model_validate(task.payload["request"])
+    result = answer(request, task.files.get("model"), task.report, device=task.device, data=data_of(task))
+    return Outputs(result.model_dump_json().encode())
 
 
 ACTS: dict[Kind, Callable[[Task], Outputs]] = {
     Kind.ERF: measure,
     Kind.INSPECT: inspect,
     Kind.ADVICE: advise_on,
+    Kind.TILES: tile_on,
+    Kind.FIT: fit_on,
     Kind.SHARD: measure_part,
 }
 

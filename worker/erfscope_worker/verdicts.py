@@ -4,16 +4,24 @@ from pydantic import BaseModel
 
 from erfscope.contract.advice import Advice
 from erfscope.contract.duration import lasting
+from erfscope.contract.fit import Fit
 from erfscope.contract.job import Inspection
 from erfscope.contract.problem import Problem, ProblemError
 from erfscope.contract.result import ErfResult
+from erfscope.contract.tiles import Tiles
 from erfscope_jobs.records import Kind
 from erfscope_jobs.settings import Settings
 from erfscope_worker import strict, usage
 from erfscope_worker.arrays import compare
 from erfscope_worker.harvest import Harvest
 
-SHAPES: dict[Kind, type[BaseModel]] = {Kind.ERF: ErfResult, Kind.INSPECT: Inspection, Kind.ADVICE: Advice}
+SHAPES: dict[Kind, type[BaseModel]] = {
+    Kind.ERF: ErfResult,
+    Kind.INSPECT: Inspection,
+    Kind.ADVICE: Advice,
+    Kind.TILES: Tiles,
+    Kind.FIT: Fit,
+}
 
 
 def check_result(kind: Kind, harvest: Harvest) -> None:

@@ -7,13 +7,11 @@ from rich.table import Table
 from rich.text import Text
 from typer import Option
 
-from erfscope._advice import build
-from erfscope._client import Client
-from erfscope._models import Prepared, prepare
-from erfscope.cli import local, options, show
-from erfscope.cli.progress import progress_bar
+from erfscope._models import prepare
+from erfscope._questions import ADVICE
+from erfscope.cli import options, show
+from erfscope.cli.asking import answered
 from erfscope.contract.advice import Advice, AdviceLayer, Change
-from erfscope.contract.request import ModelRef
 from erfscope.numbers import with_error
 
 Want = Annotated[float, Option(help="Wanted ERF size in input pixels, for example that of the objects to be found.")]
@@ -43,21 +41,11 @@ def advise(
         "layer": layer, "verify": verify, "samples": samples, "weights": weights, "seed": seed,
         "input": {"shape": options.integers(shape, "--shape")} if shape else None,
     }  # fmt: skip
-    with progress_bar(f"looking at {prepared.name}") as progress:
-        if url:
-            with Client(url, api_key=api_key) as client:
-                source = prepared.ref if prepared.content is None else prepared.content.source
-                found = client.advise(source, want=want, progress=progress, **fields)
-        else:
-            found = local.advise(prepared, build(_ref(prepared), want, fields), progress)
+    found = answered(ADVICE, prepared, {"want": want, **fields}, url, api_key)
     if as_json:
         print(found.model_dump_json(indent=2))
     else:
         _print(found)
-
-
-def _ref(prepared: Prepared) -> ModelRef:
-    return prepared.ref or ModelRef(sha256=prepared.sha256)
 
 
 def _print(found: Advice) -> None:

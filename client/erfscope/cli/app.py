@@ -11,6 +11,7 @@ from erfscope.cli.check import check
 from erfscope.cli.command import PlainCommand
 from erfscope.cli.compare import compare
 from erfscope.cli.failure import report
+from erfscope.cli.fit import fit
 from erfscope.cli.jobs import jobs
 from erfscope.cli.keys import keys
 from erfscope.cli.layers import layers
@@ -20,6 +21,7 @@ from erfscope.cli.presets import presets
 from erfscope.cli.reproduce import reproduce
 from erfscope.cli.series import series
 from erfscope.cli.serve import serve
+from erfscope.cli.tiles import tiles
 from erfscope.cli.up import up
 from erfscope.cli.version import version
 from erfscope.cli.worker import worker
@@ -44,6 +46,8 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     compare,
     check,
     advise,
+    tiles,
+    fit,
     presets,
     series,
     reproduce,

@@ -1,22 +1,26 @@
 """Measuring and inspecting in this process: the engine instead of a service. Imports torch when called."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from erfscope._errors import from_problem, refuse
 from erfscope._job import Progress
 from erfscope._models import Prepared
+from erfscope._questions import ADVICE, FIT, TILES, Question, build, reference
 from erfscope._request import with_model
 from erfscope._result import Map, Origin, Result
-from erfscope.contract.advice import Advice, AdviceRequest
 from erfscope.contract.architecture import Architecture
 from erfscope.contract.job import Inspection
 from erfscope.contract.parts import MAP, select
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import ErfRequest, InputOptions, ModelRef
 from erfscope.contract.result import ErfResult
+
+A = TypeVar("A", bound=BaseModel)
 
 
 def measure(prepared: Prepared, request: ErfRequest, images: Path | None, progress: Progress) -> Result:
@@ -39,12 +43,23 @@ def inspect(prepared: Prepared, options: InputOptions, progress: Progress) -> In
     return inspect_model(subject, options, progress, data=prepared.data_paths)
 
 
-def advise(prepared: Prepared, request: AdviceRequest, progress: Progress) -> Advice:
-    """Advice on a model, found here."""
+def ask(kind: Question[Any, A], prepared: Prepared, fields: Mapping[str, Any], progress: Progress) -> A:
+    """Answer a question about a model (advice, tiles, fit) here."""
     subject = _subject(prepared)
-    from erfscope_intake.advice import advise as answer
+    request = build(kind, reference(prepared), fields)
+    path = subject if isinstance(subject, Path) else None
+    answer: A = _answerer(kind)(request, path, progress, data=prepared.data_paths)
+    return answer
 
-    return answer(request, subject if isinstance(subject, Path) else None, progress, data=prepared.data_paths)
+
+def _answerer(kind: Question[Any, Any]) -> Callable[..., Any]:
+    """What answers a kind of question; imports torch."""
+    from erfscope_intake.advice import advise
+    from erfscope_intake.fit import fit
+    from erfscope_intake.tiles import tile
+
+    answerers: dict[Question[Any, Any], Callable[..., Any]] = {ADVICE: advise, TILES: tile, FIT: fit}
+    return answerers[kind]
 
 
 def _subject(prepared: Prepared) -> Path | Architecture:

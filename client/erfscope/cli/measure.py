@@ -28,6 +28,18 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
+def _chart(result: Result, name: str) -> bytes:
+    from erfscope_picture import render_profile
+
+    return render_profile([json.loads(layer.model_dump_json(by_alias=True)) for layer in result.data.layers], name)
+
+
+PROFILE: Mapping[str, Callable[[Result, str], bytes]] = {
+    ".csv": lambda result, _: result.profile_csv().encode(),
+    ".png": _chart,
+}
+
+
 def measure(
     model: options.Model,
     output: options.Output = None,
@@ -52,6 +64,7 @@ def measure(
     mean: options.Mean = None,
     std: options.Std = None,
     profile: options.Profile = False,
+    profile_output: options.ProfileOutput = None,
     verify: options.Verify = False,
     request: options.Request = None,
     scale: options.Scale = None,
@@ -66,11 +79,13 @@ def measure(
     """
     for path in output or ():
         options.check_output(path, FORMS)
+    for path in profile_output or ():
+        options.check_output(path, tuple(PROFILE), "--profile-output")
     given = {
         "layer": layer, "unit": unit, "index": index, "channels": channels, "inputs": inputs, "draws": draws,
         "until": until, "seed": seed, "statistic": statistic, "weights": weights, "dtype": dtype, "method": method,
         "protocol": protocol, "input_shape": shape, "input_name": input_name, "source": source, "mean": mean,
-        "std": std, "layers": "all" if profile else None, "verify": verify or None,
+        "std": std, "layers": "all" if profile or profile_output else None, "verify": verify or None,
     }  # fmt: skip
     fields, base = read(given), _base(request)
     prepared = prepare(model)
@@ -85,10 +100,12 @@ def measure(
             result = local.measure(prepared, asked, images, progress)
         for path in output or ():
             result.save(path, scale=scale, colormap=colormap)
+        for path in profile_output or ():
+            path.write_bytes(PROFILE[path.suffix.lower()](result, prepared.name))
     if as_json:
         print(result.to_json())
     else:
-        _print(result, prepared.name, output or [], everything)
+        _print(result, prepared.name, [*(output or ()), *(profile_output or ())], everything)
 
 
 def read(given: Mapping[str, Any]) -> dict[str, Any]:

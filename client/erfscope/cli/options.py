@@ -31,6 +31,14 @@ Output = Annotated[
 Everything = Annotated[bool, Option("--all", help="Show every metric, by its flat name.")]
 
 Layer = Annotated[str | None, Option(help="ONNX tensor or node, or a spec's layer; `erfscope layers` lists them.")]
+Layers = Annotated[
+    list[str] | None,
+    Option(
+        "--layer",
+        help="ONNX tensor or node, or a spec's layer; may be given several times (default: what the outputs are "
+        "computed from).",
+    ),
+]
 Unit = Annotated[str | None, Option(help="center, an index such as 7,7, or grid:3x3 (default center).")]
 Index = Annotated[
     str | None,
@@ -75,6 +83,14 @@ Images = Annotated[
 Mean = Annotated[str | None, Option(help="Per channel, subtracted from images: 0.485,0.456,0.406.")]
 Std = Annotated[str | None, Option(help="Per channel, images are divided by it.")]
 Profile = Annotated[bool, Option("--profile", help="All layers: the profile along depth.")]
+ProfileOutput = Annotated[
+    list[Path] | None,
+    Option(
+        "--profile-output",
+        help="Write the profile along depth to a file: .csv (a line per layer) or .png (a chart); may be given several "
+        "times, and turns --profile on (default: none).",
+    ),
+]
 Request = Annotated[
     Path | None, Option(exists=True, dir_okay=False, help="An ErfRequest as JSON; the other options are laid over it.")
 ]
@@ -90,20 +106,27 @@ def integers(text: str, option: str, wanted: str = "a list of whole numbers such
     return [int(part) for part in parts]
 
 
-def numbers(text: str, option: str) -> list[float]:
+def numbers(text: str, option: str, example: str = "a list of numbers such as 0.485,0.456") -> list[float]:
     """Numbers separated by commas: `0.485,0.456,0.406`."""
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        raise refuse("bad-request", f"{option} {text!r} is not a list of numbers such as 0.485,0.456") from None
+        raise refuse("bad-request", f"{option} {text!r} is not {example}") from None
 
 
-def check_output(path: Path, forms: Sequence[str]) -> None:
+def input_fields(shape: str | None, name: str | None) -> dict[str, Any] | None:
+    """The `input` of a question about a model; None where nothing of it was asked for."""
+    fields = {"shape": integers(shape, "--shape") if shape else None, "name": name}
+    chosen = {field: value for field, value in fields.items() if value is not None}
+    return chosen or None
+
+
+def check_output(path: Path, forms: Sequence[str], option: str = "-o") -> None:
     """Before anything is measured: whether a file of this name can be written, and in which form."""
     if path.suffix.lower() not in forms:
-        raise refuse("bad-request", f"-o {path}: the ending must be one of {', '.join(forms)}")
+        raise refuse("bad-request", f"{option} {path}: the ending must be one of {', '.join(forms)}")
     if not path.parent.is_dir():
-        raise refuse("not-found", f"-o {path}: {path.parent} is not a folder; make it first")
+        raise refuse("not-found", f"{option} {path}: {path.parent} is not a folder; make it first")
 
 
 def unit(text: str) -> Any:

@@ -97,10 +97,12 @@ def profile(layers: Sequence[LayerProfile]) -> list[Table]:
     """One table of the profile along depth; none where it was not asked for."""
     if not layers:
         return []
-    heads = ("layer", "TRF / px", "ERF size / px", "ERF / TRF", "50 % box / px", "operator")
+    heads = ("layer", "shape", "stride / px", "TRF / px", "ERF size / px", "ERF / TRF", "50 % box / px", "operator")
     rows = [
         (
             layer.name,
+            "×".join(map(str, layer.shape)),
+            "×".join("?" if stride is None else f"{stride:g}" for stride in layer.trf_stride),
             "×".join(map(str, layer.trf_size)) + _how_global(layer),
             with_error(layer.erf_size, layer.stderr.get("erf_size")),
             plain(layer.erf_ratio),
@@ -109,7 +111,7 @@ def profile(layers: Sequence[LayerProfile]) -> list[Table]:
         )
         for layer in layers[:MOST_ROWS]
     ]
-    return [Table("Along depth, centre units", heads, rows, left=5)]
+    return [Table("Along depth, centre units", heads, rows, left=7)]
 
 
 def _how_global(layer: LayerProfile) -> str:

@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from erfscope._advice import build as ask_advice
+from erfscope import _questions
 from erfscope._models import prepare
 from erfscope._request import build
 from erfscope._result import Map
@@ -72,8 +72,7 @@ class Bench:
         from erfscope.cli import local
 
         prepared = prepare(model)
-        assert prepared.ref is not None  # a spec is a reference
-        return local.advise(prepared, ask_advice(prepared.ref, want, {"verify": verify}), self.progress)
+        return local.ask(_questions.ADVICE, prepared, {"want": want, "verify": verify}, self.progress)
 
     def measure_network(self, network: "Network", how: str, images: Sequence[Map] = (), **fields: Any) -> Shot:
         """Measure a network whose weights were changed here (trained), by the engine's own entry."""

@@ -10,7 +10,6 @@ from pydantic.json_schema import JsonSchemaMode
 from starlette.responses import Response
 
 from erfscope import __version__
-from erfscope.contract.advice import AdviceRequest
 from erfscope.contract.architecture import Architecture
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import ErfRequest
@@ -18,6 +17,7 @@ from erfscope.contract.result import ErfResult
 from erfscope.contract.series import SeriesRequest
 from erfscope_service.caching import etag, not_modified
 from erfscope_service.problems import documented
+from erfscope_service.questions.table import QUESTIONS
 
 router = APIRouter(prefix="/schemas", tags=["schemas"])
 
@@ -26,7 +26,7 @@ _SCHEMAS: dict[str, tuple[type[BaseModel], JsonSchemaMode]] = {
     "result": (ErfResult, "serialization"),
     "architecture": (Architecture, "validation"),
     "series": (SeriesRequest, "validation"),
-    "advice": (AdviceRequest, "validation"),
+    **{str(kind.kind): (kind.request, "validation") for kind in QUESTIONS},
 }
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -1,6 +1,6 @@
 // The REST interface as functions; a refusal is a Problem with the service's own words.
 
-import { ask, key } from "/page/key.js";
+import { ask as askForKey, key } from "/page/key.js";
 
 export class Problem extends Error {
   constructor({ title = "", detail = "", errors = [], status = 0 }) {
@@ -22,7 +22,7 @@ export async function send(path, { headers = {}, ...options } = {}) {
     title: `Status ${response.status}`,
     ...(await response.json().catch(() => ({}))),
   });
-  if (response.status === 401 && (key() !== used || (await ask(problem.message))))
+  if (response.status === 401 && (key() !== used || (await askForKey(problem.message))))
     return send(path, { headers, ...options });
   throw problem;
 }
@@ -36,14 +36,17 @@ async function answered(path, options) {
   }
 }
 
-const json = async (path, options) => (await send(path, options)).json();
+export const json = async (path, options) => (await send(path, options)).json();
 const at = (id) => `/erf/${encodeURIComponent(id)}`;
 const unique = () => crypto.randomUUID?.() ?? `${Date.now()}-${Math.random().toString(36).slice(2)}`;
 
-export function submit(request) {
+// Submits work of any kind: a measurement (/erf), tiles, a fit.
+export function ask(path, request) {
   const headers = { "Content-Type": "application/json", "Idempotency-Key": unique() };
-  return json("/erf", { method: "POST", headers, body: JSON.stringify(request) });
+  return json(path, { method: "POST", headers, body: JSON.stringify(request) });
 }
+
+export const submit = (request) => ask("/erf", request);
 
 export const look = (id) => json(at(id));
 export const text = async (path) => (await send(path)).text();

@@ -8,7 +8,7 @@ import { unitName } from "/page/format.js";
 import { described, flat, written } from "/page/metrics.js";
 import * as npy from "/page/npy.js";
 import { radials } from "/page/profile.js";
-import { table } from "/page/result.js";
+import { table } from "/page/tables.js";
 import { look, set } from "/page/state.js";
 import { toolbar } from "/page/toolbar.js";
 

@@ -115,6 +115,20 @@ async function storeImages() {
 
 const asked = () => request.read(isSpec() ? { architecture: spec.parsed() } : { sha256: model?.sha256 }, images);
 
+// What a question about the network takes over: model, input, layer and weights, as far as they were chosen.
+export function network() {
+  if (!isSpec() && !model)
+    throw new api.Problem({ title: "Choose a network first", detail: "Drop an ONNX file, or write a layer spec." });
+  const { model: ref, input = {}, target = {}, weights } = asked();
+  const { shape, name } = input;
+  return {
+    model: ref,
+    ...(shape || name ? { input: { ...(shape && { shape }), ...(name && { name }) } } : {}),
+    ...(target.layer ? { layers: [target.layer] } : {}),
+    ...(weights ? { weights } : {}),
+  };
+}
+
 function preview() {
   if (!$("as-json").open) return;
   try {

@@ -1,4 +1,5 @@
-// The page: what the address bar says is what is shown. #/job/ID, #/compare/ID+ID, or nothing yet.
+// The page: what the address bar says is what is shown. #/job/ID, #/compare/ID+ID, #/tiles/ID, #/fit/ID,
+// or nothing yet.
 
 import * as api from "/page/api.js";
 import { showComparison } from "/page/compare.js";
@@ -8,11 +9,12 @@ import * as history_ from "/page/history.js";
 import { showJob } from "/page/job.js";
 import * as key from "/page/key.js";
 import { complain } from "/page/problem.js";
+import * as question from "/page/question.js";
 
 const PAUSE = 15_000; // milliseconds between looks at workers and open jobs
 
 let stop = () => {};
-let held = null; // the job that POST /erf just answered with
+let held = null; // the job that a POST just answered with
 
 async function route() {
   stop();
@@ -23,6 +25,7 @@ async function route() {
   try {
     if (kind === "job") await open(decodeURIComponent(rest), address);
     else if (kind === "compare") await showComparison($("view"), rest.split("+").map(decodeURIComponent));
+    else if (question.isKind(kind)) await openQuestion(kind, decodeURIComponent(rest), address);
     else empty();
   } catch (error) {
     if (address !== location.hash) return;
@@ -35,6 +38,11 @@ async function route() {
 async function open(id, address) {
   const job = held?.id === id ? held : await api.look(id);
   if (address === location.hash) stop = showJob($("view"), job, { reuse: form.reuse, changed: () => history_.load() });
+}
+
+async function openQuestion(kind, id, address) {
+  const job = held?.id === id ? held : await question.lookAt(kind, id);
+  if (address === location.hash) stop = question.showQuestion($("view"), kind, job);
 }
 
 function empty() {
@@ -50,9 +58,9 @@ function empty() {
   );
 }
 
-function submitted(job) {
+function submitted(kind, job) {
   held = job;
-  const address = `#/job/${encodeURIComponent(job.id)}`;
+  const address = `#/${kind}/${encodeURIComponent(job.id)}`;
   if (location.hash === address) route();
   else location.hash = address;
   history_.load();
@@ -71,7 +79,9 @@ async function countWorkers() {
   }
 }
 
-form.setUp(submitted).catch((error) => complain($("problem"), error)); // first: a file may be dropped at once
+// First: a file may be dropped at once.
+form.setUp((job) => submitted("job", job)).catch((error) => complain($("problem"), error));
+question.setUp(form.network, submitted);
 key.show();
 $("forget-key").addEventListener("click", key.forget);
 history_.setUp();

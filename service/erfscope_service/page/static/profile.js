@@ -1,7 +1,7 @@
 // Profiles as charts: the fields along depth, and the map by distance from its centre.
 
 import { button, h } from "/page/dom.js";
-import { by, percent, pixels, withError } from "/page/format.js";
+import { by, number, percent, pixels, withError } from "/page/format.js";
 import { geometric } from "/page/metrics.js";
 import { localWords } from "/page/place.js";
 import { plot } from "/page/plot.js";
@@ -41,13 +41,14 @@ function marks(count) {
 }
 
 function table(layers, show) {
-  const heads = ["Layer", "Operator", "Shape", "TRF", "ERF size", "ERF / TRF", "50 % box"];
+  const heads = ["Layer", "Operator", "Shape", "Stride", "TRF", "ERF size", "ERF / TRF", "50 % box"];
   const head = h("thead", {}, h("tr", {}, ...heads.map((words) => h("th", { scope: "col", textContent: words }))));
   const rows = layers.map((layer) => {
     const error = layer.stderr ?? {};
     const cells = [
       layer.operator,
       by(layer.shape),
+      layer.trf_stride.map((step) => number(step)).join(" × "),
       layer.is_global ? globalWords(layer) : `${by(layer.trf_size)} px`,
       withError(layer.erf_size, error.erf_size, "px"),
       percent(layer.erf_ratio),

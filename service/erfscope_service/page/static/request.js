@@ -5,7 +5,7 @@ import { $ } from "/page/dom.js";
 import * as layers from "/page/layers.js";
 import * as unit from "/page/unit.js";
 
-const numbers = (text) =>
+export const numbers = (text) =>
   text
     .split(/[\s,;×x]+/)
     .filter(Boolean)

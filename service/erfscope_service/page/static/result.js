@@ -6,6 +6,7 @@ import { maps } from "/page/maps.js";
 import { HEADLINE, described, flat, grouped, written } from "/page/metrics.js";
 import { byAutograd, fieldFacts, globalWords, passedOver } from "/page/place.js";
 import { depth, radial } from "/page/profile.js";
+import { table } from "/page/tables.js";
 import { units } from "/page/units.js";
 
 export function result(job) {
@@ -150,20 +151,6 @@ function replknet({ replknet: shares }) {
     }),
     table(["t", "r"], rows),
   );
-}
-
-// `kind` is the class of the cells behind the first of a row.
-export function table(heads, rows, kind = "value") {
-  const head = h("thead", {}, h("tr", {}, ...heads.map((words) => h("th", { scope: "col", textContent: words }))));
-  const body = rows.map(([first, ...rest]) =>
-    h(
-      "tr",
-      {},
-      h("th", { scope: "row", textContent: first }),
-      ...rest.map((cell) => h("td", { className: kind, textContent: cell })),
-    ),
-  );
-  return h("div", { className: "scroll" }, h("table", {}, head, h("tbody", {}, ...body)));
 }
 
 function provenance({ id, result: found, timing }) {

@@ -1,0 +1,89 @@
+"""`erfscope fit`: which heads and levels of a network hold objects of which sizes."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from rich.table import Table
+from rich.text import Text
+from typer import Option
+
+from erfscope._models import prepare
+from erfscope._questions import FIT
+from erfscope.cli import options, show
+from erfscope.cli.asking import answered
+from erfscope.cli.tables import Column, table_of
+from erfscope.contract.fit import UNITS_ACROSS, Fit, FitLevel, Verdict
+from erfscope.numbers import with_error
+
+Objects = Annotated[
+    str,
+    Option("--object", metavar="N,N,…", help="Sizes of objects, pixels: the side of their box, such as 32,96,256."),
+]
+Samples = Annotated[int | None, Option(help="Input samples per layer (default 16).")]
+COLUMNS: Sequence[Column] = (
+    ("layer", "left"), ("role", "left"), ("stride", "right"), ("shape", "right"), ("TRF", "right"), ("ERF", "right"),
+)  # fmt: skip
+MARKS: dict[Verdict, Text] = {
+    "holds": Text("yes", style="green"),
+    "small field": Text("field", style="dim"),
+    "coarse grid": Text("grid", style="dim"),
+    "outside input": Text("input", style="dim"),
+}
+
+
+def fit(
+    model: options.Model,
+    objects: Objects,
+    layer: options.Layers = None,
+    as_json: options.AsJson = False,
+    samples: Samples = None,
+    weights: options.WeightScheme = None,
+    seed: options.Seed = None,
+    shape: options.Shape = None,
+    input_name: options.InputName = None,
+    url: options.Url = None,
+    api_key: options.ApiKey = None,
+) -> None:
+    """Show every head and level of MODEL with stride, TRF and ERF, and which sizes of objects it holds.
+
+    A level holds an object if its ERF is at least as large, and the object at least two units wide.
+    """
+    prepared = prepare(model)
+    fields: dict[str, Any] = {
+        "objects": options.numbers(objects, "--object", "sizes in pixels such as 32,96,256"), "layers": layer,
+        "samples": samples, "weights": weights, "seed": seed, "input": options.input_fields(shape, input_name),
+    }  # fmt: skip
+    result = answered(FIT, prepared, fields, url, api_key)
+    if as_json:
+        print(result.model_dump_json(indent=2))
+    else:
+        _print(result)
+
+
+def _print(result: Fit) -> None:
+    out = show.console()
+    out.print(level_table(result))
+    shape = ", ".join(map(str, result.input_shape))
+    show.print_lines(out, [
+        "",
+        f"At input [{shape}], sizes in pixels. yes: the ERF is at least as large as the object, which is at least "
+        f"{UNITS_ACROSS:g} units wide. field: the ERF is smaller. grid: the stride is too coarse.",
+        "",
+        *(one.words for one in result.objects),
+        *(f"note: {note}" for note in result.notes),
+    ])  # fmt: skip
+
+
+def level_table(result: Fit) -> Table:
+    """One row for each level, one column for each object."""
+    columns: list[Column] = [*COLUMNS, *((f"{one.size:g} px", "center") for one in result.objects)]
+    return table_of(
+        columns, [[*_facts(level), *(MARKS[one.verdict] for one in level.objects)] for level in result.levels]
+    )
+
+
+def _facts(level: FitLevel) -> list[str]:
+    stride = show.by(level.stride) or "?"
+    trf = "global" if level.is_global else show.by(level.trf_size) or "?"
+    erf = "none" if level.erf_size is None else with_error(level.erf_size, level.stderr)
+    return [level.name, level.role, stride, show.by(level.shape), trf, erf]

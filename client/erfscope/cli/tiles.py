@@ -1,0 +1,133 @@
+"""`erfscope tiles`: how an image is cut so that a network gives on the tiles what it gives on the whole."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from rich.table import Table
+from typer import Option
+
+from erfscope._models import prepare
+from erfscope._questions import TILES
+from erfscope.cli import options, show
+from erfscope.cli.asking import answered
+from erfscope.cli.tables import Column, table_of
+from erfscope.contract.tiles import TiledLayer, TileGrid, Tiles
+from erfscope.numbers import plain
+
+Tile = Annotated[
+    str,
+    Option(metavar="N or N,N", help="Size of a tile in pixels, halo included: one number for all axes, or one each."),
+]
+Image = Annotated[
+    str | None,
+    Option(
+        metavar="H,W",
+        help="Size of an image in pixels, to list where its tiles start; an axis along which it is no larger than a tile "
+        "is not cut (default: none).",
+    ),
+]
+AXES: Sequence[Column] = (
+    ("axis", "left"), ("tile", "right"), ("alignment", "right"), ("halo before", "right"), ("after", "right"),
+    ("keep", "right"), ("step", "right"), ("reach", "right"),
+)  # fmt: skip
+LAYERS: Sequence[Column] = (
+    ("layer", "left"), ("operator", "left"), ("stride", "right"), ("TRF", "right"), ("shape on a tile", "right"),
+    ("keep", "right"),
+)  # fmt: skip
+NAMES = {1: ("x",), 2: ("y", "x"), 3: ("z", "y", "x")}
+MOST_STARTS = 12
+
+
+def tiles(
+    model: options.Model,
+    tile: Tile,
+    layer: options.Layers = None,
+    image: Image = None,
+    as_json: options.AsJson = False,
+    weights: options.WeightScheme = None,
+    shape: options.Shape = None,
+    input_name: options.InputName = None,
+    url: options.Url = None,
+    api_key: options.ApiKey = None,
+) -> None:
+    """Say how large the overlap of tiles must be so that MODEL gives on them what it gives on a whole image.
+
+    Halo, alignment and crop per axis, checked by running the tiles. A network that no tiles can stand for is refused,
+    with the reason.
+    """
+    prepared = prepare(model)
+    sides = options.integers(tile, "--tile", "a number of pixels such as 512, or one for each axis such as 512,384")
+    fields: dict[str, Any] = {
+        "tile": sides[0] if len(sides) == 1 else sides, "layers": layer, "weights": weights,
+        "image": options.integers(image, "--image", "pixels per axis such as 2160,3840") if image else None,
+        "input": options.input_fields(shape, input_name),
+    }  # fmt: skip
+    result = answered(TILES, prepared, fields, url, api_key)
+    if as_json:
+        print(result.model_dump_json(indent=2))
+    else:
+        _print(result)
+
+
+def _print(result: Tiles) -> None:
+    out = show.console()
+    out.print(axis_table(result))
+    show.print_lines(out, [""])
+    out.print(layer_table(result.layers))
+    grid = [] if result.grid is None else ["", *_starts(result.grid)]
+    show.print_lines(out, ["", *_words(result), *grid, *(f"note: {note}" for note in result.notes)])
+
+
+def axis_table(result: Tiles) -> Table:
+    """Per axis, in input pixels."""
+    names = NAMES[len(result.tile)]
+    rows = []
+    for k, name in enumerate(names):
+        before, after = result.halo[k]
+        reach = f"{result.reach.before[k]:g} + {result.reach.after[k]:g}"
+        numbers = (result.tile[k], result.alignment[k], before, after)
+        rows.append((name, *map(str, numbers), _range(result.crop[k]), str(result.step[k]), reach))
+    return table_of(AXES, rows, title="Tiles, in input pixels")
+
+
+def layer_table(layers: Sequence[TiledLayer]) -> Table:
+    """What to keep of each tensor, in its own units."""
+    rows = [
+        (
+            one.name,
+            one.operator,
+            show.by(one.stride),
+            show.by(one.trf_size),
+            show.by(one.shape),
+            ", ".join(map(_range, one.crop)),
+        )
+        for one in layers
+    ]
+    return table_of(LAYERS, rows, title="What an inner tile gives, in units of each tensor")
+
+
+def _words(result: Tiles) -> list[str]:
+    check = result.checked
+    image = "×".join(map(str, check.image))
+    outside = "" if check.outside is None else f"; where it is cropped, tiles are wrong by up to {plain(check.outside)}"
+    whole = "" if result.efficiency < 1 else ", nothing is cropped"
+    return [
+        f"An inner tile keeps {'×'.join(map(str, result.step))} of {'×'.join(map(str, result.tile))} px "
+        f"({result.efficiency:.0%} of it{whole}). At the image's border nothing is cropped.",
+        f"Checked: {check.tiles} tiles of an image of {image} px against the whole: largest difference "
+        f"{plain(check.max_error)} of the largest value ({check.dtype}){outside}.",
+    ]
+
+
+def _starts(grid: TileGrid) -> list[str]:
+    size = "×".join(map(str, grid.image))
+    lines = [f"An image of {size} px takes {grid.count} tile{'s' * (grid.count != 1)}. They start at"]
+    for name, reads in zip(NAMES[len(grid.image)], grid.tiles, strict=True):
+        starts = [str(start) for start, _ in reads]
+        shown = starts if len(starts) <= MOST_STARTS else [*starts[: MOST_STARTS - 2], "…", starts[-1]]
+        lines.append(f"  {name}: {', '.join(shown)}")
+    return lines
+
+
+def _range(pair: tuple[int, int]) -> str:
+    return f"{pair[0]}:{pair[1]}"

@@ -1,0 +1,31 @@
+"""The profile along depth as CSV: one line for each layer, in the order of computation."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+
+from erfscope.contract.result import LayerProfile
+
+AXES = {1: ("x",), 2: ("y", "x"), 3: ("z", "y", "x")}
+MEASURED = ("erf_size", "erf_ratio", "mass_50_side")
+ERRORS = ("erf_size", "mass_50_side")
+
+
+def profile_csv(layers: Sequence[LayerProfile]) -> str:
+    """Name, operator, shape, stride and TRF per axis (pixels), sizes with their standard errors; empty if undefined."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = AXES[len(layers[0].trf_size)] if layers else ()
+    per_axis = [f"{what}_{name}" for what in ("stride", "trf_size") for name in names]
+    writer.writerow(
+        ["layer", "operator", "shape", *per_axis, "global", *MEASURED, *(f"{name}_stderr" for name in ERRORS)]
+    )
+    writer.writerows(list(_cells(layer)) for layer in layers)
+    return text.getvalue()
+
+
+def _cells(layer: LayerProfile) -> Iterator[object]:
+    yield from (layer.name, layer.operator, "x".join(map(str, layer.shape)))
+    yield from (*layer.trf_stride, *layer.trf_size, layer.is_global)
+    yield from (layer.erf_size, layer.erf_ratio, layer.mass_50_side)
+    yield from (layer.stderr.get(name) for name in ERRORS)

@@ -1,1 +1,0 @@
-"""Slice: advice on networks."""

@@ -1,0 +1,40 @@
+// The answer to a question for a fit: heads and levels, and which object sizes each holds.
+
+import { h } from "/page/dom.js";
+import { by, number, withError } from "/page/format.js";
+import { table } from "/page/tables.js";
+import { notes } from "/page/tiles.js";
+
+const WORDS = {
+  "holds": "✓ holds",
+  "small field": "field too small",
+  "coarse grid": "grid too coarse",
+  "outside input": "larger than input",
+};
+
+export function fit(found) {
+  const sizes = found.objects.map(({ size }) => `${number(size)} px`);
+  const heads = ["Layer", ...sizes, "ERF", "TRF", "Stride", "Shape", "Role"];
+  const rows = found.levels.map((level) => [
+    level.name,
+    ...level.objects.map(({ verdict }) => WORDS[verdict] ?? verdict),
+    withError(level.erf_size, level.stderr, "px"),
+    level.is_global ? "global" : `${by(level.trf_size)} px`,
+    level.stride.map((step) => number(step)).join(" × "),
+    level.shape.join(" × "),
+    level.role,
+  ]);
+  return h(
+    "div",
+    { className: "result" },
+    h("ul", { className: "verdicts" }, ...found.objects.map(({ words }) => h("li", { textContent: words }))),
+    h("p", {
+      className: "hint",
+      textContent:
+        `At input ${found.input_shape.join(" × ")}. A level holds an object if its ERF is at least as large and the ` +
+        "object at least two units wide.",
+    }),
+    notes(found.notes),
+    table(heads, rows),
+  );
+}

@@ -1,0 +1,59 @@
+// The answer to a question for tiles: numbers per axis, what each tensor gives, and how it was checked.
+
+import { h } from "/page/dom.js";
+import { by, number, percent, place, scientific } from "/page/format.js";
+import { table } from "/page/tables.js";
+
+const AXES = ["z", "y", "x"];
+const range = ([start, stop]) => `${start} … ${stop}`;
+
+export function cut(found) {
+  const names = AXES.slice(-found.tile.length);
+  const axes = names.map((name, k) => [
+    name,
+    String(found.tile[k]),
+    String(found.alignment[k]),
+    found.halo[k].join(" + "),
+    range(found.crop[k]),
+    String(found.step[k]),
+    `${place(found.reach.before[k])} + ${place(found.reach.after[k])}`,
+  ]);
+  const layers = found.layers.map((layer) => [
+    layer.name,
+    layer.operator,
+    by(layer.stride),
+    by(layer.trf_size),
+    layer.shape.join(" × "),
+    layer.crop.map(range).join(", "),
+  ]);
+  return h(
+    "div",
+    { className: "result" },
+    h("p", { textContent: kept(found) }),
+    h("p", { textContent: checked(found.checked) }),
+    notes(found.notes),
+    h("h3", { textContent: "Per axis, in input pixels" }),
+    table(["Axis", "Tile", "Alignment", "Halo before + after", "Keep", "Step", "Reach"], axes),
+    h("h3", { textContent: "What an inner tile gives, in units of each tensor" }),
+    table(["Layer", "Operator", "Stride", "TRF", "Shape on a tile", "Keep"], layers),
+  );
+}
+
+function kept({ step, tile, efficiency }) {
+  const share = percent(efficiency, 2);
+  return (
+    `An inner tile keeps ${step.join(" × ")} of ${tile.join(" × ")} px (${share}). At the image's border nothing is ` +
+    "cropped."
+  );
+}
+
+function checked({ image, tiles, max_error: inside, outside, dtype }) {
+  const rest = outside === null ? "" : `; where it is cropped, tiles are wrong by up to ${number(outside, 2)}`;
+  return (
+    `Checked: ${tiles} tiles of an image of ${image.join(" × ")} px against the whole. The largest ` +
+    `difference is ${scientific(inside)} of the largest value (${dtype})${rest}.`
+  );
+}
+
+export const notes = (words) =>
+  words.length ? h("ul", { className: "notes" }, ...words.map((text) => h("li", { textContent: text }))) : null;

@@ -1,0 +1,79 @@
+"""Fit by SDK and command, in this process and by a service."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.client.conftest import Reply, Service
+from tests.client.test_cli import SPEC, Run, run  # noqa: F401 – `run` is a fixture
+
+from erfscope import AsyncClient, errors
+
+LEVEL = {
+    "name": "second", "operator": "conv", "role": "head", "shape": [2, 16, 16], "stride": [1, 1], "trf_size": [5, 5],
+    "erf_size": 4.4, "erf_ratio": 0.88, "stderr": 0.12, "clipped": False, "holds": [4],
+    "objects": [{"size": 4, "verdict": "holds"}, {"size": 9, "verdict": "small field"}],
+}  # fmt: skip
+FIT = {
+    "input_shape": [1, 16, 16], "levels": [LEVEL], "notes": ["said"], "engine": "0", "torch": "2",
+    "objects": [{"size": 4, "held_by": ["second"], "best": "second", "words": "4 px: head second holds it."},
+                {"size": 9, "held_by": [], "best": None, "words": "9 px: no level sees all of it."}],
+}  # fmt: skip
+
+
+def fit_json(status: str = "succeeded", **changes: Any) -> dict[str, Any]:
+    """A whole FitJob."""
+    whole = {
+        "id": "fit-1", "status": status, "created_at": "2026-01-02T00:00:00Z", "model": {"name": "tiny"},
+        "request": {"model": {"architecture": SPEC}, "objects": [4, 9]}, "links": {"self": "/fit/fit-1"},
+        "result": FIT if status == "succeeded" else None,
+    }  # fmt: skip
+    return whole | changes
+
+
+def test_the_sdk_waits_for_the_answer(client: Any, service: Service) -> None:
+    service.on("POST /fit", Reply(202, fit_json("queued")))
+    service.on("GET /fit/fit-1", Reply(body=fit_json("running", stage="measure")), Reply(body=fit_json()))
+    answer = client.fit(SPEC, objects=(4, 9), samples=3)
+    assert (answer.levels[0].holds, answer.objects[0].best) == ([4], "second")
+    body = json.loads(service.seen[0].body)
+    assert (body["objects"], body["samples"]) == ([4, 9], 3)
+    with pytest.raises(errors.InvalidRequest, match="objects"):
+        client.fit(SPEC, objects=[])
+
+
+def test_the_client_with_await_asks_alike(service: Service) -> None:
+    service.on("POST /fit", Reply(202, fit_json()))
+
+    async def ask() -> Any:
+        async with AsyncClient(service.url) as client:
+            return await client.fit(SPEC, objects=[4, 9])
+
+    assert asyncio.run(ask()).objects[1].best is None
+
+
+def test_the_command_shows_a_table(run: Run, service: Service, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    service.on("POST /fit", Reply(202, fit_json()))
+    done = run("fit", "spec.json", "--object", "4,9", "--url", service.url)
+    assert done.returncode == 0, done.stderr
+    told = " ".join(done.stdout.split())
+    assert "ERF 4 px 9 px" in told
+    assert "second head 1x1 2x16x16 5x5 4.40 ± 0.12 yes field" in told
+    assert "4 px: head second holds it. 9 px: no level sees all of it. note: said" in told
+
+
+def test_the_command_fits_here(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    done = run("fit", "spec.json", "--object", "3,9,40", "--samples", "4", "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    (level,) = answer["levels"]
+    assert (level["name"], level["role"], level["stride"], level["trf_size"]) == ("second", "head", [1, 1], [5, 5])
+    assert level["holds"] == [3]
+    assert [one["best"] for one in answer["objects"]] == ["second", None, None]
+    wrong = run("fit", "spec.json", "--object", "large")
+    assert wrong.returncode == 2
+    assert "--object 'large' is not sizes in pixels" in " ".join(wrong.stderr.replace("│", " ").split())

@@ -1,0 +1,88 @@
+"""Tiles by SDK and command, in this process and by a service."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.client.conftest import Reply, Service, problem_json
+from tests.client.test_cli import SPEC, Run, run  # noqa: F401 – `run` is a fixture
+
+from erfscope import errors
+
+TILES = {
+    "tile": [16, 16], "halo": [[2, 2], [2, 2]], "alignment": [1, 1], "crop": [[2, 14], [2, 14]], "step": [12, 12],
+    "efficiency": 0.5625, "reach": {"before": [2, 2], "after": [2, 2]}, "input_shape": [1, 16, 16],
+    "layers": [{"name": "second", "operator": "conv", "shape": [2, 16, 16], "spatial_axes": [1, 2], "stride": [1, 1],
+                "trf_size": [5, 5], "reach": {"before": [2, 2], "after": [2, 2]}, "crop": [[2, 14], [2, 14]],
+                "causal": False}],
+    "checked": {"image": [24, 24], "tiles": 5, "max_error": 1.5e-7, "outside": 0.4, "dtype": "float32"},
+    "notes": ["said"],
+    "engine": "0", "torch": "2",
+}  # fmt: skip
+
+
+def tiles_json(status: str = "succeeded", **changes: Any) -> dict[str, Any]:
+    """A whole TilesJob."""
+    whole = {
+        "id": "tiles-1", "status": status, "created_at": "2026-01-02T00:00:00Z", "model": {"name": "tiny"},
+        "request": {"model": {"architecture": SPEC}, "tile": 16}, "links": {"self": "/tiles/tiles-1"},
+        "result": TILES if status == "succeeded" else None,
+    }  # fmt: skip
+    return whole | changes
+
+
+def test_the_sdk_waits_for_the_answer(client: Any, service: Service) -> None:
+    service.on("POST /tiles", Reply(202, tiles_json("queued")))
+    service.on("GET /tiles/tiles-1", Reply(body=tiles_json("running", stage="verify")), Reply(body=tiles_json()))
+    told: list[str] = []
+    answer = client.tiles(SPEC, tile=(16, 16), image=[40, 50], progress=lambda stage, share: told.append(stage))
+    assert (answer.halo, answer.crop, answer.checked.max_error) == ([(2, 2)] * 2, [(2, 14)] * 2, 1.5e-7)
+    assert "verify" in told
+    body = json.loads(service.seen[0].body)
+    assert (body["tile"], body["image"]) == ([16, 16], [40, 50])
+
+
+def test_refusals_and_typos_are_errors(client: Any, service: Service) -> None:
+    failed = tiles_json("failed", error=problem_json("unsupported-model", "each of its units sees the whole input"))
+    service.on("POST /tiles", Reply(202, failed))
+    with pytest.raises(errors.UnsupportedModel, match="sees the whole input"):
+        client.tiles(SPEC, tile=16)
+    with pytest.raises(errors.InvalidRequest, match="halo"):
+        client.tiles(SPEC, tile=16, halo=2)
+
+
+def test_the_command_shows_tables(run: Run, service: Service, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    grid = {
+        "image": [30, 30],
+        "tiles": [[[0, 16], [12, 28], [14, 30]]] * 2,
+        "keeps": [[[0, 14], [14, 16], [16, 30]]] * 2,
+        "count": 9,
+    }
+    service.on("POST /tiles", Reply(202, tiles_json(result=TILES | {"grid": grid})))
+    done = run("tiles", "spec.json", "--tile", "16", "--image", "30,30", "--url", service.url)
+    assert done.returncode == 0, done.stderr
+    told = " ".join(done.stdout.split())
+    assert "y 16 1 2 2 2:14 12 2 + 2" in told
+    assert "second conv 1x1 5x5 2x16x16 2:14, 2:14" in told
+    assert "keeps 12×12 of 16×16 px (56% of it)" in told
+    assert "5 tiles of an image of 24×24 px against the whole: largest difference 1.5e-07" in told
+    assert "y: 0, 12, 14" in told
+    assert "note: said" in told
+    assert json.loads(service.seen[-1].body)["tile"] == 16
+
+
+def test_the_command_cuts_here(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    done = run("tiles", "spec.json", "--tile", "32,20", "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert (answer["halo"], answer["alignment"], answer["crop"]) == ([[2, 2]] * 2, [1, 1], [[2, 30], [2, 18]])
+    assert answer["checked"]["max_error"] < 1e-5
+    small = run("tiles", "spec.json", "--tile", "4")
+    assert small.returncode == 2
+    assert "at least 5 px" in " ".join(small.stderr.replace("│", " ").split())
+    wrong = run("tiles", "spec.json", "--tile", "wide")
+    assert wrong.returncode == 2
+    assert "--tile 'wide' is not a number of pixels" in " ".join(wrong.stderr.replace("│", " ").split())

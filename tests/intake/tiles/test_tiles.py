@@ -1,0 +1,242 @@
+"""Tiles as the answer says to cut them, run by onnxruntime: together they are what it gives on the whole image."""
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from numpy.typing import NDArray
+from tests.intake.tiles.networks import TCN, Coordinates, DeepLab, Placed, Pyramid, UNet, exported
+from torch import nn
+
+from erfscope.contract.problem import ProblemError
+from erfscope.contract.tiles import TiledLayer, Tiles, TilesRequest
+from erfscope_intake.tiles import tile
+
+Array = NDArray[np.float32]
+STORED = {"sha256": "0" * 64}
+EQUAL = 1e-5  # of the largest value
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def ask(path: Path, **fields: Any) -> Tiles:
+    return tile(TilesRequest.model_validate({"model": STORED, **fields}), path)
+
+
+def starts(size: int, side: int, step: int, alignment: int) -> list[int]:
+    """Where the guide says that tiles start: every `step` pixels, and the last one so that it ends with the image."""
+    places = [0]
+    while places[-1] + side < size:
+        last = -(-(size - side) // alignment) * alignment
+        places.append(min(places[-1] + step, last))
+    return places
+
+
+class Stitcher:
+    """A file run in tiles by what the answer says, and by nothing else of ours."""
+
+    def __init__(self, path: Path, answer: Tiles) -> None:
+        self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        self.answer = answer
+
+    def whole(self, image: Array, name: str) -> Array:
+        result: Array = self.session.run([name], {"input": image})[0]
+        return result
+
+    def tiled(self, image: Array, layer: TiledLayer, *, spread: int = 0) -> Array:
+        """Each tile's crop, `spread` units wider on each side than it should be, put where it belongs."""
+        answer, result = self.answer, np.full_like(self.whole(image, layer.name), np.nan)
+        sizes = image.shape[2:]
+        rows = [starts(n, answer.tile[k], answer.step[k], answer.alignment[k]) for k, n in enumerate(sizes)]
+        for place in product(*rows):
+            window = tuple(slice(p, p + answer.tile[k]) for k, p in enumerate(place))
+            part = self.whole(image[(slice(None), slice(None), *window)], layer.name)
+            source, target = [slice(None)] * part.ndim, [slice(None)] * part.ndim
+            for k, p in enumerate(place):
+                axis = layer.spatial_axes[k] + 1
+                low, high = layer.crop[k]
+                low = 0 if p == 0 else low - spread
+                high = part.shape[axis] if p == rows[k][-1] else high + spread
+                first = round(p / layer.stride[k])
+                source[axis], target[axis] = slice(low, high), slice(first + low, first + high)
+            result[tuple(target)] = part[tuple(source)]
+        return result
+
+    def error(self, image: Array, layer: TiledLayer, *, spread: int = 0) -> float:
+        """Largest difference, of the largest value; nan where a unit comes out of no tile."""
+        whole = self.whole(image, layer.name)
+        return float(np.abs(self.tiled(image, layer, spread=spread) - whole).max() / np.abs(whole).max())
+
+
+def noise(*shape: int) -> Array:
+    return np.random.default_rng(1).standard_normal((1, *shape)).astype(np.float32)
+
+
+CASES = {
+    "u-net": (UNet(), (3, 64, 64), ["mask", "coarse"], 64, (3, 148, 180)),
+    "u-net-oblong": (UNet(), (3, 64, 64), ["mask", "coarse"], [72, 60], (3, 160, 120)),
+    "u-net-unaligned": (UNet(), (3, 64, 64), ["mask", "coarse"], 68, (3, 144, 144)),
+    "deeplab": (DeepLab(), (3, 96, 96), ["mask"], 128, (3, 272, 260)),
+    "tcn": (TCN(), (2, 100), ["series"], 100, (2, 1003)),
+    "valid": (nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 5, 2)),
+              (3, 40, 40), ["map"], 50, (3, 99, 120)),
+    "finer": (nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.PixelShuffle(2), nn.Conv2d(2, 2, 5, padding=2)),
+              (3, 40, 40), ["map"], 33, (3, 70, 90)),
+    "volume": (nn.Sequential(nn.Conv3d(1, 2, 3, padding=1), nn.MaxPool3d(2), nn.Conv3d(2, 2, 3, padding=1)),
+               (1, 16, 16, 16), ["map"], 20, (1, 36, 40, 44)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_tiles_give_what_the_whole_image_gives(name: str, tmp_path: Path) -> None:
+    network, shape, outputs, side, image = CASES[name]
+    path = exported(network, shape, tmp_path / "net.onnx", outputs)
+    answer = ask(path, tile=side)
+    assert answer.tile == ([side] * (len(shape) - 1) if isinstance(side, int) else side)
+    assert [layer.name for layer in answer.layers] == outputs
+    assert answer.checked.max_error < EQUAL
+    run = Stitcher(path, answer)
+    for layer in answer.layers:
+        assert run.error(noise(*image), layer) < EQUAL
+
+
+@pytest.mark.parametrize("name", ["u-net", "deeplab", "finer"])
+def test_a_wider_crop_is_wrong(name: str, tmp_path: Path) -> None:
+    """Else the comparison above could not fail. The halo may be wider than needed by less than an alignment."""
+    network, shape, outputs, side, image = CASES[name]
+    path = exported(network, shape, tmp_path / "net.onnx", outputs)
+    answer = ask(path, tile=side)
+    layer = answer.layers[0]
+    spread = round(answer.alignment[0] / layer.stride[0]) + 1
+    assert Stitcher(path, answer).error(noise(*image), layer, spread=spread) > 100 * EQUAL
+    assert answer.checked.outside is not None
+    assert answer.checked.outside > 100 * EQUAL
+
+
+def test_a_causal_network_needs_nothing_behind(tmp_path: Path) -> None:
+    answer = ask(exported(TCN(), (2, 100), tmp_path / "net.onnx", ["series"]), tile=100, image=[1003])
+    field = 1 + 2 * (1 + 2 + 4 + 8)
+    assert (answer.halo, answer.alignment, answer.crop, answer.step) == ([(field - 1, 0)], [1], [(30, 100)], [70])
+    assert (answer.layers[0].causal, answer.layers[0].trf_size) == (True, [field])
+    assert answer.grid is not None
+    assert [start for start, _ in answer.grid.tiles[0]] == starts(1003, 100, 70, 1)
+    assert answer.grid.tiles[0][-1] == (903, 1003)
+    edges = [edge for keep in answer.grid.keeps[0] for edge in keep]
+    assert (edges[0], edges[-1]) == (0, 1003)
+    assert edges[1:-1:2] == edges[2::2], "they meet"
+
+
+def test_the_numbers_of_two_convolutions_by_hand(tmp_path: Path) -> None:
+    """5×5 and 3×3 after a stride of 2: reach 2 + 2 · 1 on each side, tiles start at even pixels."""
+    net = nn.Sequential(nn.Conv2d(3, 2, 5, 2, padding=2), nn.Conv2d(2, 2, 3, padding=1))
+    answer = ask(exported(net, (3, 32, 32), tmp_path / "net.onnx", ["map"]), tile=[64, 40])
+    assert answer.reach.before == answer.reach.after == [4.0, 4.0]
+    assert answer.alignment == [2, 2]
+    assert answer.halo == [(4, 4), (4, 4)]  # unit 31 of the 32 on a tile sits at pixel 62 and reads up to 66
+    assert answer.crop == [(4, 60), (4, 36)]
+    assert answer.layers[0].crop == [(2, 30), (2, 18)]
+    assert answer.layers[0].shape == [2, 32, 20]
+    assert answer.efficiency == pytest.approx(56 * 32 / (64 * 40))
+
+
+def test_a_file_of_fixed_size_is_cut_where_its_operators_take_any(tmp_path: Path) -> None:
+    path = exported(UNet(), (3, 64, 64), tmp_path / "net.onnx", ["mask", "coarse"], free=False)
+    answer = ask(path, tile=128)
+    assert (answer.input_shape, answer.checked.max_error < EQUAL) == ([3, 64, 64], True)
+
+
+def test_heads_are_cut_where_outputs_are_no_grid(tmp_path: Path) -> None:
+    path = exported(Pyramid(), (3, 64, 64), tmp_path / "net.onnx", ["boxes"])
+    answer = ask(path, tile=256)
+    assert [layer.stride for layer in answer.layers] == [[4.0, 4.0], [8.0, 8.0], [16.0, 16.0]]
+    assert [layer.shape for layer in answer.layers] == [[5, 64, 64], [5, 32, 32], [5, 16, 16]]
+    assert answer.alignment == [16, 16]
+    assert any("'boxes' are no even grid" in note for note in answer.notes)
+    one = ask(path, tile=256, layers=[answer.layers[2].name])
+    assert [layer.name for layer in one.layers] == [answer.layers[2].name]
+
+
+def test_the_feature_map_of_a_classifier_is_cut_although_its_head_takes_one_size(tmp_path: Path) -> None:
+    maps = nn.Sequential(nn.Conv2d(3, 4, 3, 2, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, 2, padding=1), nn.ReLU())
+    net = nn.Sequential(maps, nn.Flatten(), nn.Linear(4 * 8 * 8, 10))
+    path = exported(net, (3, 32, 32), tmp_path / "net.onnx", ["logits"], free=False)
+    with pytest.raises(ProblemError, match="do not lie along"):
+        ask(path, tile=64, layers=["logits"])
+    answer = ask(path, tile=64)
+    assert (answer.layers[0].operator, answer.layers[0].stride, answer.alignment) == ("Relu", [4.0, 4.0], [4, 4])
+    assert answer.checked.max_error < EQUAL
+
+
+def test_a_small_input_does_not_hide_a_coarse_grid(tmp_path: Path) -> None:
+    """On 16 pixels the deepest map has one unit, whose stride cannot be seen."""
+    spec: dict[str, Any] = {
+        "name": "deep", "input": {"channels": 3, "size": [16, 16]},
+        "layers": [{"type": "conv", "out_channels": 2, "kernel_size": 3, "stride": 2, "padding": 1}] * 4
+        + [{"type": "upsample", "scale_factor": 16, "mode": "nearest"}],
+    }  # fmt: skip
+    answer = tile(TilesRequest.model_validate({"model": {"architecture": spec}, "tile": 128}))
+    assert answer.alignment == [16, 16]
+    assert answer.checked.max_error < EQUAL
+
+
+REFUSED = {
+    "image mean": (DeepLab(pooled=True), (3, 96, 96), 128, "statistics over the image"),
+    "instance norm": (nn.Sequential(nn.Conv2d(3, 4, 3), nn.InstanceNorm2d(4)), (3, 64, 64), 128, "statistics over"),
+    "align_corners": (UNet(align=True), (3, 64, 64), 128, "align_corners"),
+    "coordinates": (Coordinates(), (3, 64, 64), 64, "more than its receptive field"),
+    "circular": (nn.Conv2d(3, 2, 3, padding=1, padding_mode="circular"), (3, 64, 64), 64, "from the other side"),
+    "one size": (Placed(), (3, 32, 32), 64, "runs on an input of 3×32×32 but not"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_cut_is_refused_in_words(name: str, tmp_path: Path) -> None:
+    network, shape, side, words = REFUSED[name]
+    path = exported(
+        network, shape, tmp_path / "net.onnx", ["first"] if name != "align_corners" else ["first", "second"]
+    )
+    with pytest.raises(ProblemError, match=words) as refused:
+        ask(path, tile=side)
+    assert refused.value.kind in ("unsupported-model", "shape-mismatch")
+
+
+def test_a_tile_that_is_too_small_names_one_that_is_not(tmp_path: Path) -> None:
+    path = exported(DeepLab(), (3, 96, 96), tmp_path / "net.onnx", ["mask"])
+    with pytest.raises(ProblemError, match="keeps nothing") as refused:
+        ask(path, tile=64)
+    least = refused.value.problem.context["smallest"]
+    assert refused.value.problem.errors[0].pointer == "/tile"
+    assert ask(path, tile=least).step == [4, 4]
+    with pytest.raises(ProblemError, match="keeps nothing"):
+        ask(path, tile=least - 4)
+
+
+def test_along_an_axis_where_the_image_is_no_larger_than_a_tile_it_is_not_cut(tmp_path: Path) -> None:
+    """A spectrogram: 20 bands, which its strides do not divide, and cut along time."""
+    net = nn.Sequential(nn.Conv2d(1, 4, (5, 3), (3, 2), padding=(2, 1)), nn.ReLU(), nn.Conv2d(4, 2, 3, padding=1))
+    path = exported(net, (1, 20, 64), tmp_path / "net.onnx", ["map"])
+    answer = ask(path, tile=[64, 48], image=[20, 140])
+    assert (answer.tile, answer.halo[0], answer.crop[0], answer.step[0]) == ([20, 48], (0, 0), (0, 20), 20)
+    assert answer.layers[0].crop[0] == (0, 7)
+    assert answer.grid is not None
+    assert (answer.grid.tiles[0], answer.grid.count) == ([(0, 20)], len(answer.grid.tiles[1]))
+    assert any("not larger than a tile along spatial axis 0" in note for note in answer.notes)
+    assert (answer.checked.image[0], answer.checked.tiles) == (20, 3)
+    assert Stitcher(path, answer).error(noise(1, 20, 140), answer.layers[0]) < EQUAL
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer"), [({"tile": [64, 64, 64]}, "/tile"), ({"tile": 64, "image": [100]}, "/image")]
+)
+def test_sizes_of_another_rank_are_refused(fields: dict[str, Any], pointer: str, tmp_path: Path) -> None:
+    path = exported(UNet(), (3, 64, 64), tmp_path / "net.onnx", ["mask", "coarse"])
+    with pytest.raises(ProblemError, match="2 spatial axes") as refused:
+        ask(path, **fields)
+    assert refused.value.problem.errors[0].pointer == pointer

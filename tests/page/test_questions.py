@@ -1,0 +1,82 @@
+"""Tiles and object sizes on the page: asked about the network of the form, followed, and shown by their address."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from playwright.sync_api import Page, expect
+from tests.house.conftest import House
+from tests.page.conftest import serious
+from tests.page.test_page import drop
+
+Visit = Callable[..., Page]
+
+
+def ask(page: Page, field: str, value: str, button: str) -> None:
+    page.get_by_label(field).fill(value)
+    page.get_by_role("button", name=button, exact=True).click()
+
+
+def rows(page: Page, first: str) -> dict[str, list[str]]:
+    """The cells behind each row's head, of the table whose first heading is `first`."""
+    table = page.locator("table", has=page.get_by_role("columnheader", name=first, exact=True)).first
+    return {
+        row.get_by_role("rowheader").inner_text(): row.get_by_role("cell").all_inner_texts()
+        for row in table.locator("tbody tr").all()
+    }
+
+
+def test_tiles_of_a_dropped_file(visit: Visit, house: House, onnx_file: Path) -> None:
+    page = visit()
+    ask(page, "Tile size in pixels", "64, 40", "Tiles")
+    expect(page.get_by_role("alert").filter(has_text="Choose a network first")).to_be_visible()
+    drop(page, onnx_file)
+    expect(page.get_by_role("button", name="Measure", exact=True)).to_be_enabled()
+    ask(page, "Tile size in pixels", "64, 40", "Tiles")
+    expect(page.get_by_text("Checked: 5 tiles")).to_be_visible()
+    assert rows(page, "Axis") == {
+        "y": ["64", "1", "4 + 4", "4 … 60", "56", "4 + 4"],
+        "x": ["40", "1", "4 + 4", "4 … 36", "32", "4 + 4"],
+    }
+    assert rows(page, "Layer")["relu3"][-1] == "4 … 60, 4 … 36"
+    again = visit("/" + page.url.rpartition("/#")[2].join(("#", "")))
+    expect(again.get_by_text("Checked: 5 tiles")).to_be_visible()
+    with httpx2.Client(base_url=house.url) as http:
+        job = http.get(f"/tiles/{page.url.rpartition('/')[2]}").json()
+    assert (job["status"], job["request"]["tile"]) == ("succeeded", [64, 40])
+
+
+def test_object_sizes_of_a_spec_with_its_chosen_layer(visit: Visit) -> None:
+    page = visit()
+    page.get_by_text("Layer spec", exact=True).click()
+    page.get_by_label("Start from").select_option("plain-5-ones")
+    ask(page, "Object sizes in pixels", "4, 20", "Fit")
+    expect(page.get_by_text(re.compile("^4 px: head .* holds it"))).to_be_visible()
+    (cells,) = rows(page, "Layer").values()
+    assert cells[:2] == ["✓ holds", "field too small"]
+    assert (cells[-1], cells[-3]) == ("head", "1 × 1")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of its words
+        assert serious(page) == []
+
+
+def test_a_refusal_is_shown_with_its_reason(visit: Visit) -> None:
+    page = visit(forgiven=422)
+    page.get_by_text("Layer spec", exact=True).click()
+    page.get_by_label("Start from").select_option("plain-5-ones")
+    ask(page, "Tile size in pixels", "4", "Tiles")
+    expect(page.get_by_role("alert").filter(has_text="keeps nothing")).to_be_visible()
+    ask(page, "Object sizes in pixels", "", "Fit")
+    expect(page.get_by_role("alert").filter(has_text="/objects")).to_be_visible()
+
+
+def test_a_phone_shows_it_without_scrolling_sideways(visit: Visit) -> None:
+    page = visit(viewport={"width": 390, "height": 844})
+    page.get_by_text("Layer spec", exact=True).click()
+    page.get_by_label("Start from").select_option("plain-5-ones")
+    ask(page, "Tile size in pixels", "64", "Tiles")
+    expect(page.get_by_text("Checked: 5 tiles")).to_be_visible()
+    sizes: Any = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert sizes[0] <= sizes[1]

@@ -1,0 +1,141 @@
+"""Fit, start to end: find heads and levels, measure each, say which object sizes it holds."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from erfscope._version import __version__
+from erfscope.contract.fit import Fit, FitLevel, FitRequest
+from erfscope.contract.problem import ProblemError
+from erfscope.contract.request import AverageOptions, ErfRequest, TargetOptions
+from erfscope.contract.result import ErfResult
+from erfscope_engine.layers import Traced
+from erfscope_engine.measure import measure_network
+from erfscope_engine.network import Network
+from erfscope_intake.answer import pick_device
+from erfscope_intake.fit.verdicts import at_level, objects_of
+from erfscope_intake.levels import Level, levels_of
+from erfscope_intake.memory import memory_errors_explained, with_less_memory
+from erfscope_intake.onnx_external import Sent
+from erfscope_intake.outputs import Survey, surveyed
+from erfscope_intake.sizes import SizedModel
+
+Progress = Callable[[str, float], None]
+MOST_LEVELS = 24
+LEFT_OUT = "{count} further levels are left out; name layers (`layers`, --layer) to see others."
+NO_GRADIENT = "Layer {name!r} has no ERF: {why}"
+UNDEFINED = "its map is 0 at the unit's own place, relative to which sizes are told."
+CLIPPED = (
+    "The TRF of {count} of {all} layers sticks out of the input ({size} px); with a larger one (input.shape, --shape) "
+    "their ERF may be larger."
+)
+
+
+def fit(
+    request: FitRequest,
+    model: Path | None = None,
+    progress: Progress = lambda stage, share: None,
+    *,
+    device: str = "cpu",
+    data: Sent | None = None,
+) -> Fit:
+    """Answer a FitRequest; `model` is the ONNX file where the request names one by its sha256.
+
+    `data` are the files that came with it, by name; without it, its folder is where the files lie that it names.
+    `progress` hears (stage, share done): load, trace, measure. Raises ProblemError, as a measurement does.
+    """
+    progress("load", 0.0)
+    sized = SizedModel(request.model, request.input, request.weights, pick_device(device), model, data, request.seed)
+    with memory_errors_explained():
+        network = sized.network()
+        progress("trace", 0.1)
+        survey = surveyed(network)
+        levels, notes = _levels(survey, request.layers)
+        rows = list[FitLevel]()
+        for number, level in enumerate(levels):
+            progress("measure", number / len(levels))
+            row, why = _measured(survey.traced, level, request, network)
+            rows.append(row)
+            notes += [NO_GRADIENT.format(name=row.name, why=why)] if why else []
+    return Fit(
+        input_shape=list(network.input_shape),
+        levels=rows,
+        objects=objects_of(request.objects, rows),
+        notes=[*network.notes, *notes, *_clipped(rows, network.input_shape[1:])],
+        engine=__version__,
+        torch=torch.__version__,
+    )
+
+
+def _levels(survey: Survey, names: Sequence[str]) -> tuple[list[Level], list[str]]:
+    """The layers that were named; else heads and levels, the heads first to stay where there are too many."""
+    traced = survey.traced
+    if names:
+        heads = {level.layer.value for level in levels_of(traced, survey.outputs) if level.is_head}
+        layers = [traced.layer(name) for name in dict.fromkeys(names)]
+        return [Level(layer, layer.value in heads) for layer in layers], []
+    levels = levels_of(traced, survey.outputs)
+    if not levels:  # nothing has an even grid: what a measurement would take
+        return [Level(survey.plan.layer, True)], []
+    ranked = sorted(levels, key=lambda level: (not level.is_head, -level.layer.value))[:MOST_LEVELS]
+    left = len(levels) - len(ranked)
+    return sorted(ranked, key=lambda level: level.layer.value), [LEFT_OUT.format(count=left)] if left else []
+
+
+def _measured(traced: Traced, level: Level, request: FitRequest, network: Network) -> tuple[FitLevel, str | None]:
+    """A level's row; without an ERF, and why, where no gradient arrives."""
+    asked = ErfRequest(
+        target=TargetOptions(layer=level.layer.name),
+        average=AverageOptions(inputs=request.samples, seed=request.seed),
+        weights=request.weights,
+    )
+    try:
+        result = with_less_memory(partial(measure_network, network, asked)).result
+    except ProblemError as problem:
+        if problem.kind != "no-gradient":
+            raise
+        return _unmeasured(traced, level, request), problem.problem.detail
+    return _row(level, result, request), UNDEFINED if result.erf.size is None else None
+
+
+def _row(level: Level, result: ErfResult, request: FitRequest) -> FitLevel:
+    size, stride = result.erf.size, result.trf.stride
+    verdicts = [at_level(one, size, stride, result.input_shape[1:]) for one in request.objects]
+    return FitLevel(
+        name=level.layer.name,
+        operator=level.layer.operator,
+        role="head" if level.is_head else "level",
+        shape=level.layer.own_shape,
+        stride=stride,
+        trf_size=result.trf.size,
+        is_global=result.trf.is_global,
+        clipped=result.trf.clipped,
+        erf_size=size,
+        erf_ratio=result.erf.ratio,
+        stderr=result.stderr.get("erf_size"),
+        objects=verdicts,
+        holds=[one.size for one in verdicts if one.verdict == "holds"],
+    )
+
+
+def _unmeasured(traced: Traced, level: Level, request: FitRequest) -> FitLevel:
+    layer = level.layer
+    strides = [layer.stride(axis) for axis in traced.space]
+    return FitLevel(
+        name=layer.name,
+        operator=layer.operator,
+        role="head" if level.is_head else "level",
+        shape=layer.own_shape,
+        stride=[None if stride is None else float(stride) for stride in strides],
+        trf_size=[],
+        objects=[at_level(one, None, [], traced.spatial_shape) for one in request.objects],
+        holds=[],
+    )
+
+
+def _clipped(rows: Sequence[FitLevel], extents: Sequence[int]) -> list[str]:
+    count = sum(row.clipped and not row.is_global for row in rows)
+    size = "×".join(map(str, extents))
+    return [CLIPPED.format(count=count, all=len(rows), size=size)] if count else []

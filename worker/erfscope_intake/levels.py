@@ -1,0 +1,140 @@
+"""Heads and levels of a network: what its outputs are computed from, and the last layer of each stage.
+
+A stage is a run of layers of one stride. Its level is the last layer that everything which leaves the stage passes:
+of a residual stage the last sum, of a U-Net's encoder what goes down and across, of a pyramid the merged map.
+"""
+
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from erfscope_engine.geometry.digits import Digit
+from erfscope_engine.layers import Layer, Traced, is_rearranged_input
+from erfscope_engine.recording.tape import Tape
+
+COPIES = ("clone", "_unsafe_view", "contiguous")  # moves that are no views to torch
+Strides = tuple[Fraction, ...]
+Values = frozenset[int]
+
+
+@dataclass(frozen=True)
+class Level:
+    """A layer to look at; a head is one that an output is computed from without another layer in between."""
+
+    layer: Layer
+    is_head: bool
+
+
+def levels_of(traced: Traced, outputs: Sequence[str]) -> list[Level]:
+    """Heads and levels in the order of computation; without heads (no output is named) the levels alone."""
+    graph = Graph.of(traced)
+    heads, levels = graph.heads(outputs), graph.levels()
+    return [
+        Level(layer, value in heads)
+        for value, layer in sorted(graph.layers.items())
+        if value in heads or value in levels
+    ]
+
+
+def is_even(traced: Traced, layer: Layer) -> bool:
+    """Whether its units lie evenly along every axis of the input, and a gradient passes."""
+    strides = [layer.stride(axis) for axis in traced.space]
+    return (
+        layer.frame is not None
+        and traced.tape.values[layer.value].live
+        and all(stride is not None and stride > 0 for stride in strides)
+        and not _is_joined(layer)
+    )
+
+
+def _is_flattened(tape: Tape, layer: Layer, even: Container[int]) -> bool:
+    """Whether it is another even layer with its grid flattened into one axis, and nothing computed in between."""
+    if all(coordinate.pitch == 1 and not coordinate.lead for coordinate in layer.coordinates):
+        return False
+    made = tape.values[layer.value].made
+    while made is not None and (getattr(tape.calls[made].op, "is_view", False) or tape.calls[made].name in COPIES):
+        source = tape.calls[made].refs[0].index
+        if source in even:
+            return True
+        made = tape.values[source].made
+    return False
+
+
+def _is_joined(layer: Layer) -> bool:
+    """Whether maps of several strides lie behind one another on an axis, as detectors return them."""
+    assert layer.frame is not None  # only recorded layers are asked
+    digits = [digit for coordinate in layer.coordinates for digit in layer.frame.axes[coordinate.axis]]
+    return any(len(_strides_joined(digit)) > 1 for digit in digits)
+
+
+def _strides_joined(digit: Digit) -> set[tuple[Fraction, ...]]:
+    pieces = [[one.stride for one in piece.digits if one.axis is not None] for piece in digit.pieces]
+    return {tuple(strides) for strides in pieces if strides}
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The layers with an even grid, by value of the tape; for every value, the nearest of them that it is made from."""
+
+    traced: Traced
+    layers: Mapping[int, Layer]
+    strides: Mapping[int, Strides]
+    sources: Mapping[int, Values]
+    before: Mapping[int, Values]
+
+    @classmethod
+    def of(cls, traced: Traced) -> "Graph":
+        """From the tape, in the order of computation."""
+        even = {layer.value: layer for layer in traced.layers if is_even(traced, layer)}
+        layers = {value: layer for value, layer in even.items() if not _is_flattened(traced.tape, layer, even)}
+        sources, before = dict[int, Values](), dict[int, Values]()
+        for index, value in enumerate(traced.tape.values):
+            refs = [] if value.made is None else traced.tape.calls[value.made].refs
+            nearest = frozenset().union(*(sources[ref.index] for ref in refs)) if refs else frozenset[int]()
+            before[index] = nearest
+            sources[index] = frozenset({index}) if index in layers else nearest
+        strides = {
+            value: tuple(layer.stride(axis) or Fraction(0) for axis in traced.space) for value, layer in layers.items()
+        }
+        return cls(traced, layers, strides, sources, before)
+
+    def heads(self, outputs: Sequence[str]) -> Values:
+        """The nearest even layers that the outputs are made from."""
+        values = [self.traced.tape.names[name] for name in outputs if name in self.traced.tape.names]
+        nearest = frozenset().union(*(self.sources[value] for value in values)) if values else frozenset[int]()
+        return self._computed(nearest)
+
+    def levels(self) -> Values:
+        """One layer for each stage: the last on every way out of it."""
+        last, first = self._last_on_every_way(), dict[tuple[Strides, Values], int]()
+        for value, entries in self._entries().items():
+            first.setdefault((self.strides[value], entries), value)
+        return self._computed(frozenset(last[value] for value in first.values()))
+
+    def _computed(self, values: Values) -> Values:
+        """Those that are not the input itself, moved or scaled."""
+        return frozenset(v for v in values if not is_rearranged_input(self.traced.tape, self.layers[v]))
+
+    def _entries(self) -> dict[int, Values]:
+        """By layer: where the ways to it came into its stride."""
+        entries = dict[int, Values]()
+        for value in sorted(self.layers):
+            same = [one for one in self.before[value] if self.strides[one] == self.strides[value]]
+            enters = not same or len(same) < len(self.before[value])
+            behind = frozenset().union(*(entries[one] for one in same))
+            entries[value] = behind | {value} if enters else behind
+        return entries
+
+    def _last_on_every_way(self) -> dict[int, int]:
+        """By layer: the last one of its stride that every way from it to another stride or to an end passes."""
+        after = dict[int, list[int]]()
+        for value in self.layers:
+            for one in self.before[value]:
+                after.setdefault(one, []).append(value)
+        common = dict[int, Values]()
+        for value in sorted(self.layers, reverse=True):
+            ways = after.get(value, [])
+            stays = bool(ways) and all(self.strides[one] == self.strides[value] for one in ways)
+            shared = frozenset.intersection(*(common[one] for one in ways)) if stays else frozenset[int]()
+            common[value] = shared | {value}
+        return {value: max(passed) for value, passed in common.items()}

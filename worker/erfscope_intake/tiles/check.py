@@ -1,0 +1,165 @@
+"""The numerical check: tiles at the corners and in the middle of an image are run and compared with the whole."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import inf, isfinite, prod
+
+import torch
+from torch import Tensor
+
+from erfscope.contract.problem import ProblemError
+from erfscope.contract.request import Dtype
+from erfscope.contract.tiles import Checked
+from erfscope_engine.arithmetic import arithmetic
+from erfscope_engine.network import Network
+from erfscope_intake.sizes import SizedModel, noise, size_explained, values_of
+from erfscope_intake.tiles.geometry import Tiled
+from erfscope_intake.tiles.layout import AxisTiles, Range, round_up
+
+EQUAL = {Dtype.FLOAT32: 1e-5, Dtype.FLOAT64: 1e-9}  # relative to the largest value: rounding stays below
+SHARE = 4  # tiles of the check lie a quarter of a tile apart, so that the whole image is 1.5 tiles wide
+MOST_PIXELS = 1 << 22  # of the image of the check, beyond which tiles lie as close together as they can
+TYPES = {Dtype.FLOAT32: torch.float32, Dtype.FLOAT64: torch.float64}
+
+Place = tuple[Range, ...]  # what a tile reads, per axis
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Largest absolute differences of one layer on one tile: where the crop says that it is right, and elsewhere."""
+
+    layer: str
+    place: Place
+    inside: float
+    outside: float | None
+
+    def over(self, scale: float) -> "Difference":
+        """Relative to a scale."""
+        outside = None if self.outside is None else self.outside / scale
+        return Difference(self.layer, self.place, self.inside / scale, outside)
+
+
+def distances(axes: Sequence[AxisTiles]) -> list[int]:
+    """How far the tiles of the check lie apart, per axis: a quarter of a tile, or as little as can be if it is large.
+
+    What a network makes of another place shows better over a distance, but the whole image must fit into memory.
+    """
+    far = [min(axis.step, round_up(-(-axis.tile // SHARE), axis.alignment)) if axis.is_cut else 0 for axis in axes]
+    pixels = prod(axis.tile + 2 * distance for axis, distance in zip(axes, far, strict=True))
+    return far if pixels <= MOST_PIXELS else [axis.alignment if axis.is_cut else 0 for axis in axes]
+
+
+def image_of(axes: Sequence[AxisTiles]) -> list[int]:
+    """The size of the image of the check: three tiles along each axis that is cut."""
+    return [axis.tile + 2 * distance for axis, distance in zip(axes, distances(axes), strict=True)]
+
+
+def places_of(axes: Sequence[AxisTiles]) -> list[Place]:
+    """What the tiles read: one at every corner of the image, and one in the middle, with neighbours on all sides."""
+    apart = distances(axes)
+    corners = product(*((0, 2 * distance) for distance in apart))
+    starts = dict.fromkeys([*corners, tuple(apart)])
+    return [tuple((at, at + axis.tile) for at, axis in zip(place, axes, strict=True)) for place in starts]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A model, its own input shape, and the cut that is tried on it."""
+
+    model: SizedModel
+    input_shape: tuple[int, ...]
+    layers: Sequence[Tiled]
+    axes: Sequence[AxisTiles]
+
+    def run(self, told: Callable[[float], None]) -> tuple[Checked, Shapes]:
+        """Compare every tile with the whole image; again in float64 where float32 leaves a doubt.
+
+        Also returns the shape of each layer on one tile. Raises ProblemError: "unsupported-model" where they differ,
+        "non-finite-output", "shape-mismatch" where the network does not run at these sizes.
+        """
+        for dtype, equal in EQUAL.items():
+            differences, shapes = self._differences(dtype, told)
+            worst = max(differences, key=lambda one: one.inside)
+            if worst.inside <= equal:
+                outside = max((one.outside for one in differences if one.outside is not None), default=None)
+                image, tiles = image_of(self.axes), len(places_of(self.axes))
+                return Checked(image=image, tiles=tiles, max_error=worst.inside, outside=outside, dtype=dtype), shapes
+        raise _refusal(worst, image_of(self.axes))
+
+    def _differences(self, dtype: Dtype, told: Callable[[float], None]) -> tuple[list[Difference], Shapes]:
+        image, places, differences = image_of(self.axes), places_of(self.axes), list[Difference]()
+        network = self._network(image, dtype)
+        x = noise(network)
+        with arithmetic(dtype, network.device):
+            whole = self._values(network, x)
+            network = self._network([axis.tile for axis in self.axes], dtype)
+            scales = {name: _scale(name, value) for name, value in whole.items()}
+            for number, place in enumerate(places):
+                told(number / len(places))
+                window = (slice(None), slice(None), *(slice(*reads) for reads in place))
+                parts = self._values(network, x[window])
+                for one in self.layers:
+                    name = one.layer.name
+                    difference = _difference(one, self.axes, place, image, whole[name], parts[name])
+                    differences.append(difference.over(scales[name]))
+        return differences, {name: tuple(value.shape) for name, value in parts.items()}
+
+    def _network(self, extents: Sequence[int], dtype: Dtype) -> Network:
+        shape = [self.input_shape[0], *extents]
+        with size_explained(shape, self.input_shape):
+            return self.model.network(shape, TYPES[dtype])
+
+    def _values(self, network: Network, x: Tensor) -> Mapping[str, Tensor]:
+        names = [one.layer.name for one in self.layers]
+        with size_explained(network.input_shape, self.input_shape):
+            return values_of(network, x, names)
+
+
+def _scale(name: str, whole: Tensor) -> float:
+    largest = float(whole.abs().max())
+    if not isfinite(largest):
+        raise ProblemError(
+            "non-finite-output",
+            f"Layer {name!r} is not finite on normal noise, so tiles cannot be compared with the whole.",
+            layer=name,
+        )
+    return largest or 1.0
+
+
+def _difference(
+    one: Tiled, axes: Sequence[AxisTiles], place: Place, image: Sequence[int], whole: Tensor, part: Tensor
+) -> Difference:
+    """One tile beside the same units of the whole; infinite where it does not have the units that it should."""
+    same, right = [slice(None)] * whole.dim(), [slice(None)] * whole.dim()
+    for along, axis, reads, extent in zip(one.along, axes, place, image, strict=True):
+        first = along.units(reads[0])
+        stop, last = first + part.shape[along.axis], whole.shape[along.axis]
+        low, high = axis.right(reads, extent)
+        end = last if high == extent else along.units(high)
+        if stop > last or end > stop:
+            return Difference(one.layer.name, place, inf, None)
+        same[along.axis] = slice(first, stop)
+        right[along.axis] = slice(along.units(low) - first, end - first)
+    difference = (part - whole[tuple(same)]).abs()
+    inside = float(difference[tuple(right)].max())
+    difference[tuple(right)] = -1.0
+    outside = float(difference.max())
+    return Difference(one.layer.name, place, inside, outside if outside >= 0 else None)
+
+
+def _refusal(worst: Difference, image: Sequence[int]) -> ProblemError:
+    inner = all(start > 0 and stop < extent for (start, stop), extent in zip(worst.place, image, strict=True))
+    size = "×".join(map(str, image))
+    place = ", ".join(f"{start}…{stop}" for start, stop in worst.place)
+    what = "position embeddings or coordinates" if inner else "positions, or padding with pixels from the other side"
+    amount = f"by {worst.inside:.2g} of its largest value" if isfinite(worst.inside) else "in how many units there are"
+    return ProblemError(
+        "unsupported-model",
+        f"Tiles do not give what the whole image gives: layer {worst.layer!r} differs {amount} (tile {place} of an "
+        f"image of {size} px), although the halo holds all that its units read. The network uses more than its "
+        f"receptive field, such as the size of the image, {what}. Name an earlier layer (`layers`, --layer), or run "
+        "the network on whole images.",
+        layer=worst.layer,
+    )

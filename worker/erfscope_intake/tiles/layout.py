@@ -1,0 +1,84 @@
+"""Tiles along one axis: where they start, what they read, what they keep. Whole numbers only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+
+from erfscope.contract.tiles import TileGrid
+
+Range = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class AxisTiles:
+    """Tiles along one input axis, in pixels.
+
+    A tile of `tile` pixels starts at a multiple of `alignment`; of an inner one, `step` pixels from `before` on count.
+    Where the axis is not cut, the one tile is as long as the image.
+    """
+
+    tile: int
+    alignment: int
+    before: int
+    step: int
+    is_cut: bool = True
+
+    @property
+    def after(self) -> int:
+        """Pixels behind the part that is kept."""
+        return self.tile - self.before - self.step
+
+    @property
+    def crop(self) -> Range:
+        """The part of an inner tile that is kept."""
+        return self.before, self.before + self.step
+
+    def reads(self, image: int) -> list[Range]:
+        """What each tile of an image reads; the last one is shorter where the image is no multiple of the alignment."""
+        if image <= self.tile:
+            return [(0, image)]
+        last = round_up(image - self.tile, self.alignment)
+        starts = [*range(0, last, self.step), last]
+        return [(start, min(start + self.tile, image)) for start in starts]
+
+    def keeps(self, image: int) -> list[Range]:
+        """The parts of the image for which each tile counts: they meet, and nothing is left out."""
+        starts = [start for start, _ in self.reads(image)]
+        edges = [0, *(start + self.before for start in starts[1:]), image]
+        return list(pairwise(edges))
+
+    def right(self, reads: Range, image: int) -> Range:
+        """All of the image for which a tile is right: its crop, and what lies between that and the image's border."""
+        start, stop = reads
+        low = 0 if start == 0 else start + self.before
+        return low, image if stop == image else start + self.before + self.step
+
+
+def fitted(tile: int, alignment: int, lead: int, tail: int) -> AxisTiles | None:
+    """Tiles that have `lead` pixels before and `tail` behind what they keep; None where nothing is left to keep."""
+    before = round_up(max(lead, 0), alignment)
+    step = (tile - before - max(tail, 0)) // alignment * alignment
+    return AxisTiles(tile, alignment, before, step) if step > 0 else None
+
+
+def uncut(extent: int, alignment: int) -> AxisTiles:
+    """One tile for all of an axis."""
+    return AxisTiles(extent, alignment, 0, extent, is_cut=False)
+
+
+def smallest(alignment: int, lead: int, tail: int) -> int:
+    """The smallest tile that keeps anything, a multiple of the alignment."""
+    return round_up(round_up(max(lead, 0), alignment) + max(tail, 0) + alignment, alignment)
+
+
+def grid_of(axes: Sequence[AxisTiles], image: Sequence[int]) -> TileGrid:
+    """All tiles of an image."""
+    reads = [axis.reads(extent) for axis, extent in zip(axes, image, strict=True)]
+    keeps = [axis.keeps(extent) for axis, extent in zip(axes, image, strict=True)]
+    return TileGrid(image=list(image), tiles=reads, keeps=keeps, count=prod(map(len, reads)))
+
+
+def round_up(value: int, multiple: int) -> int:
+    """The next multiple."""
+    return -(-value // multiple) * multiple

@@ -1,0 +1,274 @@
+"""Tiles, start to end: record the network, fit halo and alignment to the tile, run the tiles."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import lcm, prod
+from pathlib import Path
+
+import torch
+
+from erfscope._version import __version__
+from erfscope.contract.problem import FieldError, ProblemError
+from erfscope.contract.result import Reach
+from erfscope.contract.tiles import Checked, TiledLayer, Tiles, TilesRequest
+from erfscope_engine.layers import Layer
+from erfscope_engine.network import Network
+from erfscope_engine.plan import plan_for
+from erfscope_intake.answer import pick_device
+from erfscope_intake.levels import Graph
+from erfscope_intake.memory import memory_errors_explained
+from erfscope_intake.onnx_external import Sent
+from erfscope_intake.outputs import Survey, surveyed
+from erfscope_intake.sizes import SizedModel, size_explained
+from erfscope_intake.tiles.check import Trial, image_of
+from erfscope_intake.tiles.geometry import Along, Tiled, tiled
+from erfscope_intake.tiles.layout import AxisTiles, fitted, grid_of, smallest, uncut
+
+Progress = Callable[[str, float], None]
+MOST_ROUNDS = 4  # recordings until the geometry does not change with the image's size
+MOST_NAMED = 8
+LARGER = 4  # times the model's own input
+ONE_TILE = "The image is not larger than a tile along {axes}: it is not cut there."
+NO_PADDING = "The network pads nothing: every unit that a tile gives is right, and none is cropped."
+HEADS = "The units of output {name!r} are no even grid in the input's space; what is cut is {heads}, before it."
+NO_HEADS = "Output {name!r} is left out: no layer before it has units in the input's space."
+
+
+@dataclass(frozen=True)
+class _Needs:
+    """The layers to cut, with what they need of a tile."""
+
+    layers: tuple[Tiled, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def columns(self) -> list[tuple[Along, ...]]:
+        """All layers, by input axis."""
+        return list(zip(*(one.along for one in self.layers), strict=True))
+
+    @property
+    def numbers(self) -> list[object]:
+        """What must be the same at every size of the image."""
+        return [(one.layer.name, a.stride, a.lead, a.tail, a.alignment) for one in self.layers for a in one.along]
+
+
+def tile(
+    request: TilesRequest,
+    model: Path | None = None,
+    progress: Progress = lambda stage, share: None,
+    *,
+    device: str = "cpu",
+    data: Sent | None = None,
+) -> Tiles:
+    """Answer a TilesRequest; `model` is the ONNX file where the request names one by its sha256.
+
+    `data` are the files that came with it, by name; without it, its folder is where the files lie that it names.
+    `progress` hears (stage, share done): load, trace, verify. Raises ProblemError: unsupported-model where tiles cannot
+    give what the whole image gives, invalid-request where the tile is too small, and what a measurement raises.
+    """
+    progress("load", 0.0)
+    sized = SizedModel(request.model, request.input, request.weights, pick_device(device), model, data)
+    with memory_errors_explained():
+        first = sized.network()
+        progress("trace", 0.1)
+        needs = _settled(sized, first, request)
+        axes = _tiles(needs, request)
+        progress("verify", 0.2)
+        trial = Trial(sized, first.input_shape, needs.layers, axes)
+        check, shapes = trial.run(lambda share: progress("verify", 0.2 + 0.8 * share))
+    image = request.image
+    notes = [*needs.notes, *_padding(axes, check), *_uncut(axes)]
+    return Tiles(
+        tile=[axis.tile for axis in axes],
+        halo=[(axis.before, axis.after) for axis in axes],
+        alignment=[axis.alignment for axis in axes],
+        crop=[axis.crop for axis in axes],
+        step=[axis.step for axis in axes],
+        efficiency=prod(axis.step / axis.tile for axis in axes),
+        reach=_largest([one.along for one in needs.layers]),
+        layers=[_row(one, axes, shapes[one.layer.name]) for one in needs.layers],
+        grid=None if image is None else grid_of(axes, image),
+        checked=check,
+        input_shape=list(first.input_shape),
+        notes=list(dict.fromkeys(notes)),
+        engine=__version__,
+        torch=torch.__version__,
+    )
+
+
+def _settled(sized: SizedModel, network: Network, request: TilesRequest) -> _Needs:
+    """What the layers need, once a recording at the size of the check says what the one before said.
+
+    Small inputs hide coarse grids (an axis of one unit has no stride), and where the geometry follows the image's
+    size, there is no halo that holds for all.
+    """
+    shape, needs = network.input_shape, _first(sized, network, request)
+    for _ in range(MOST_ROUNDS):
+        image = image_of([_axis(*three) or _smallest(three[2]) for three in _threes(needs, request)])
+        larger = [shape[0], *image]
+        with size_explained(larger, shape):
+            again = _again(sized.network(larger), needs, request)
+        if again.numbers == needs.numbers:
+            return again
+        needs = again
+    raise ProblemError(
+        "unsupported-model",
+        "Strides and reach of this network change with the size of the image, as with align_corners resampling, "
+        "adaptive pooling or resizing to a fixed size: no halo holds for all sizes, and tiles are not what the whole "
+        "image is. Name an earlier layer (`layers`, --layer), or run the network on whole images.",
+    )
+
+
+def _first(sized: SizedModel, network: Network, request: TilesRequest) -> _Needs:
+    """What the layers need on the model's own input; on a larger one where that seems to be impossible.
+
+    On a small input a coarse map is one unit, of which nobody can tell how it moves.
+    """
+    try:
+        return _needs(surveyed(network), request)
+    except ProblemError as refusal:
+        if refusal.kind != "unsupported-model":
+            raise
+        channels, *extents = network.input_shape
+        try:
+            larger = sized.network([channels, *(LARGER * extent for extent in extents)])
+            survey = surveyed(larger)
+        except ProblemError:
+            raise refusal from None  # the network takes its own size only
+        return _needs(survey, request)
+
+
+def _again(network: Network, needs: _Needs, request: TilesRequest) -> _Needs:
+    """What the layers need at another size; of the same ones where what lies behind them does not take it.
+
+    A classifier's flattened head takes one size, its feature maps any.
+    """
+    try:
+        return _needs(surveyed(network), request)
+    except ProblemError as refusal:
+        last = max(needs.layers, key=lambda one: one.layer.value).layer.name
+        if refusal.kind != "shape-mismatch":
+            raise
+    traced = plan_for(network, last, samples=1).traced
+    return _Needs(tuple(tiled(traced, traced.layer(one.layer.name)) for one in needs.layers), needs.notes)
+
+
+def _needs(survey: Survey, request: TilesRequest) -> _Needs:
+    layers, notes = _layers(survey, request.layers)
+    traced = survey.traced
+    return _Needs(tuple(tiled(traced, layer) for layer in layers), (*traced.network.notes, *notes))
+
+
+def _threes(needs: _Needs, request: TilesRequest) -> list[tuple[int, int | None, tuple[Along, ...]]]:
+    """By input axis: the tile's side, the image's where it is given, and what the layers need."""
+    columns = needs.columns
+    rank, image = len(columns), request.image
+    extents: list[int | None] = [None] * rank if image is None else [*_sides(image, rank, "image")]
+    return list(zip(_sides(request.tile, rank, "tile"), extents, columns, strict=True))
+
+
+def _tiles(needs: _Needs, request: TilesRequest) -> list[AxisTiles]:
+    """Tiles of the size that is asked for; raises ProblemError("invalid-request") where one is too small."""
+    axes = list[AxisTiles]()
+    for number, (side, extent, column) in enumerate(_threes(needs, request)):
+        axis = _axis(side, extent, column)
+        if axis is None:
+            raise _too_small(number, side, needs)
+        axes.append(axis)
+    return axes
+
+
+def _sides(extents: int | list[int], rank: int, field: str) -> list[int]:
+    sides = [extents] * rank if isinstance(extents, int) else list(extents)
+    if len(sides) != rank:
+        detail = f"{field} has {len(sides)} numbers, but the input has {rank} spatial axes; give one number for each."
+        raise ProblemError("invalid-request", detail, errors=[FieldError(pointer=f"/{field}", detail=detail)])
+    return sides
+
+
+def _axis(side: int, extent: int | None, column: Sequence[Along]) -> AxisTiles | None:
+    """Tiles of that side, one where it holds the image; None where it is too small."""
+    demand = _demand(column)
+    if extent is not None and extent <= side:
+        return uncut(extent, demand[0])
+    return fitted(side, *demand)
+
+
+def _smallest(column: Sequence[Along]) -> AxisTiles:
+    """The smallest tiles that keep anything."""
+    demand = _demand(column)
+    axis = fitted(smallest(*demand), *demand)
+    assert axis is not None  # that is what smallest means
+    return axis
+
+
+def _demand(column: Sequence[Along]) -> tuple[int, int, int]:
+    """Alignment, and pixels before and after what is kept, for all layers."""
+    alignment = lcm(*(along.alignment for along in column))
+    return alignment, max(along.lead for along in column), max(along.tail for along in column)
+
+
+def _too_small(number: int, side: int, needs: _Needs) -> ProblemError:
+    alignment, lead, tail = _demand(needs.columns[number])
+    least = smallest(alignment, lead, tail)
+    names = ", ".join(repr(one.layer.name) for one in needs.layers[:MOST_NAMED])
+    detail = (
+        f"A tile of {side} px keeps nothing along spatial axis {number}: for {names} it needs {max(lead, 0)} px before "
+        f"and {max(tail, 0)} px after what it keeps, and starts at multiples of {alignment} px. Take a tile of at "
+        f"least {least} px, or name an earlier layer (`layers`, --layer)."
+    )
+    return ProblemError("invalid-request", detail, errors=[FieldError(pointer="/tile", detail=detail)], smallest=least)
+
+
+def _layers(survey: Survey, names: Sequence[str]) -> tuple[list[Layer], list[str]]:
+    """The layers that were named; else the outputs, and the heads of those that are no even grid, with a note."""
+    traced = survey.traced
+    if names:
+        return [traced.layer(name) for name in dict.fromkeys(names)], []
+    graph, values, notes = Graph.of(traced), list[int](), list[str]()
+    for name in survey.outputs:
+        heads = sorted(graph.heads([name]))
+        values += heads
+        if traced.tape.names.get(name) not in heads:
+            told = ", ".join(repr(graph.layers[value].name) for value in heads[:MOST_NAMED])
+            notes.append(HEADS.format(name=name, heads=told) if heads else NO_HEADS.format(name=name))
+    layers = [graph.layers[value] for value in dict.fromkeys(values)]
+    return layers or [survey.plan.layer], notes[:MOST_NAMED]
+
+
+def _largest(rows: Sequence[Sequence[Along]]) -> Reach:
+    columns = list(zip(*rows, strict=True))
+    return Reach(
+        before=[max(along.before for along in column) for column in columns],
+        after=[max(along.after for along in column) for column in columns],
+    )
+
+
+def _row(one: Tiled, axes: Sequence[AxisTiles], shape: Sequence[int]) -> TiledLayer:
+    layer = one.layer
+    crops = [
+        tuple(map(along.units, axis.crop)) if axis.is_cut else (0, shape[along.axis])
+        for along, axis in zip(one.along, axes, strict=True)
+    ]
+    return TiledLayer(
+        name=layer.name,
+        operator=layer.operator,
+        shape=[shape[k] for k in layer.own_axes],
+        spatial_axes=[layer.own_axes.index(along.axis) for along in one.along],
+        stride=[float(along.stride) for along in one.along],
+        trf_size=list(one.field.size),
+        reach=_largest([one.along]),
+        crop=[(low, high) for low, high in crops],
+        causal=one.field.causal,
+    )
+
+
+def _padding(axes: Sequence[AxisTiles], check: Checked) -> list[str]:
+    """A note where tiles give nothing that has to be cropped."""
+    return [NO_PADDING] if check.outside is None and any(axis.is_cut for axis in axes) else []
+
+
+def _uncut(axes: Sequence[AxisTiles]) -> list[str]:
+    """A note where the image is no larger than a tile."""
+    names = [str(number) for number, axis in enumerate(axes) if not axis.is_cut]
+    return [ONE_TILE.format(axes=f"spatial axis {', '.join(names)}")] if names else []

@@ -1,0 +1,44 @@
+"""The profile along depth as a chart: TRF, ERF and stride of every layer, in the order of computation."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from erfscope_picture.chart import Axis, Series, render_chart
+
+
+def render_profile(layers: Sequence[Mapping[str, Any]], title: str | None = None) -> bytes:
+    """The chart as PNG; `layers` are a result's, as JSON. Sizes are geometric means over the axes, in pixels.
+
+    ValueError where there is no layer.
+    """
+    rows = [(number, row) for number, row in enumerate(layers, start=1)]
+    series = [
+        _line("TRF", [(number, _mean(row["trf_size"])) for number, row in rows], dashed=True),
+        _line("ERF", [(n, row["erf_size"]) for n, row in rows], [row["stderr"].get("erf_size") for _, row in rows]),
+        _line("stride", [(number, _mean(row["trf_stride"])) for number, row in rows], dashed=True),
+    ]
+    name = "Along depth" if title is None else f"{title}, along depth"
+    axis = Axis("layer, in the order of computation")
+    return render_chart(name, axis, Axis("size (px)", log=True), [one for one in series if one.x])
+
+
+def _mean(sizes: Sequence[float | None]) -> float | None:
+    known = [size for size in sizes if size is not None and size > 0]
+    return math.prod(known) ** (1 / len(known)) if len(known) == len(sizes) > 0 else None
+
+
+def _line(
+    label: str, points: Sequence[tuple[int, float | None]], errors: Sequence[float | None] = (), *, dashed: bool = False
+) -> Series:
+    """The points that have a value; bars where every one has an error."""
+    shown = [n for n, (_, value) in enumerate(points) if value]
+    bars = [error for n in shown if errors and (error := errors[n]) is not None]
+    return Series(
+        label,
+        [points[n][0] for n in shown],
+        [points[n][1] or 0.0 for n in shown],
+        bars if bars and len(bars) == len(shown) else None,
+        marks=not dashed,
+        dashed=dashed,
+    )
