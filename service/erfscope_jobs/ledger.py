@@ -22,6 +22,7 @@ from erfscope_jobs.records import (
     Event,
     Failure,
     Kind,
+    Overdue,
     Page,
     Part,
     Pulse,
@@ -157,6 +158,10 @@ class Ledger:
         """Which blobs something alive still needs."""
         return self.run(self.do.kept_blobs(names))
 
+    def next(self, kind: Kind, fingerprint: Fingerprint | None = None, skip: Sequence[str] = ()) -> str | None:
+        """NEXT; the job whose turn it is."""
+        return self.run(self.do.next(kind, fingerprint, skip))
+
     def claim(self, id: str, worker: str, fingerprint: Fingerprint | None = None) -> Record | None:
         """CLAIM; None when there is nothing to do."""
         return self.run(self.do.claim(id, worker, fingerprint))
@@ -205,8 +210,8 @@ class Ledger:
         """A worker has stopped."""
         return self.run(self.do.retire(name))
 
-    def reap(self, most: int, queues: list[str]) -> list[tuple[str, Kind]]:
-        """REAP; the jobs whose bell must be rung."""
+    def reap(self, most: int, queues: Mapping[str, str]) -> Overdue:
+        """REAP; the jobs that a message must be sent for."""
         return self.run(self.do.reap(most, queues))
 
     def list(self, tenant: str, size: int = 20, token: str | None = None) -> Page:

@@ -22,6 +22,7 @@ from erfscope_jobs.records import (
     Event,
     Failure,
     Kind,
+    Overdue,
     Page,
     Part,
     Pulse,
@@ -191,6 +192,15 @@ class Operations:
 
     # ---- what a worker does
 
+    def next(self, kind: Kind, fingerprint: Fingerprint | None = None, skip: Sequence[str] = ()) -> Call[str | None]:
+        """NEXT: the job of a kind whose turn it is, those in `skip` excepted; None when none can be claimed."""
+        named = {
+            "kind": kind,
+            "fingerprint": fingerprint.to_json() if fingerprint else None,
+            "skip": list(skip),
+        }
+        return scripted("next", self.space, named, lambda reply: reply.decode() if reply else None)
+
     def claim(self, id: str, worker: str, fingerprint: Fingerprint | None = None) -> Call[Record | None]:
         """CLAIM; None when there is nothing to do. Shards go to the fingerprint that split their job."""
         kind = fingerprint.to_json() if fingerprint else None
@@ -284,15 +294,10 @@ class Operations:
 
     # ---- what the reaper does
 
-    def reap(self, most: int, queues: list[str]) -> Call[list[tuple[str, Kind]]]:
-        """REAP; the jobs whose bell must be rung (again)."""
-        named = {"most": most, "queues": queues, **self._caps()}
-        return scripted(
-            "reap",
-            self.space,
-            named,
-            lambda reply: [(id.decode(), Kind(kind.decode())) for id, kind in reply],
-        )
+    def reap(self, most: int, queues: Mapping[str, str]) -> Call[Overdue]:
+        """REAP, up to `most` lost leases and `most` others; `queues` are the lists of messages by kind of job."""
+        named = {"most": most, "queues": dict(queues), **self._caps()}
+        return scripted("reap", self.space, named, replies.overdue)
 
     def _caps(self) -> dict[str, Any]:
         return {

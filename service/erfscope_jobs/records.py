@@ -138,6 +138,14 @@ class Page:
 
 
 @dataclass(frozen=True)
+class Overdue:
+    """What one pass of the reaper found: jobs that a message must be sent for, and whether there may be more."""
+
+    ring: list[tuple[str, Kind]]
+    full: bool
+
+
+@dataclass(frozen=True)
 class Event:
     """One change of a job; the id orders them."""
 

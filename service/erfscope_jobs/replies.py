@@ -7,7 +7,7 @@ from typing import Any
 
 from erfscope.contract.job import Status, Timing
 from erfscope.contract.problem import Problem, ProblemError
-from erfscope_jobs.records import Event, Kind, Page, Pulse, Record, Submitted, Upload
+from erfscope_jobs.records import Event, Kind, Overdue, Page, Pulse, Record, Submitted, Upload
 
 Flat = Sequence[bytes]
 
@@ -117,6 +117,12 @@ def upload(tenant: str, kind: str, sha256: str, flat: Flat) -> Upload | None:
         onnx=parts.get("model"),
         data=parts.get("data", {}),
     )
+
+
+def overdue(reply: list[Any]) -> Overdue:
+    """Jobs to notify workers of, and whether the pass was full."""
+    ring, full = reply
+    return Overdue([(id.decode(), Kind(kind.decode())) for id, kind in ring], bool(full))
 
 
 def events(reply: Any) -> list[Event]:

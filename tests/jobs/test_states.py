@@ -277,7 +277,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule()
     def leases_lapse(self) -> None:
         time.sleep(2 * LEASE)
-        rung = {id for id, _ in self.ledger.reap(1000, [])}
+        rung = {id for id, _ in self.ledger.reap(1000, {}).ring}
         for expected in self.model.values():
             if expected.state == "running":
                 self.lose(expected, Failure.HANDBACK)

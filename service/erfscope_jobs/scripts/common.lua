@@ -5,6 +5,7 @@ local a = cjson.decode(ARGV[1])
 
 local function key(...) return space .. ':' .. table.concat({...}, ':') end
 local OPEN, QUEUED, WORKERS = key('open'), key('queued'), key('workers')
+local LEASES = key('leases') -- what runs, by the end of its lease: apart from `open`, where thousands may wait before it
 local FINGERPRINTS, BLOBS, TALLY = key('fingerprints'), key('blobs'), key('tally')
 local PARTS = key('parts') -- blobs of shards: they go with their job, unlike those that answers share
 
@@ -79,10 +80,42 @@ end
 local function record(id) return redis.call('HGETALL', key('job', id)) end
 local function whole_record(id) return join_answer(record(id)) end
 
+-- Whose turn counts: a shard's is its job's.
+local function owner(id) return field(field(id, 'parent') or id, 'tenant') end
+
+-- Fair turns: `waiting` has all that waits of a kind, `line` that of one tenant in order, `turns` the tenants of a kind
+-- that wait, by the number of the turn in which they were served last.
+local INTERRUPTED = 1e16 -- microseconds: ahead of all that was never begun
+local function join_line(id)
+  local kind, tenant, left = field(id, 'kind'), owner(id), life(id)
+  local place = number(id, 'attempt') > 0 and number(id, 'created') * 1000 - INTERRUPTED or micros
+  mark(key('waiting', kind), number(id, 'created'), id, left)
+  mark(key('line', kind, tenant), place, id, left)
+  redis.call('ZADD', key('turns', kind), 'NX', redis.call('GET', key('turn')) or 0, tenant)
+  keep(key('turns', kind), left)
+end
+
+local function leave_line(id)
+  local kind, tenant = field(id, 'kind'), owner(id)
+  if not kind or redis.call('ZREM', key('waiting', kind), id) == 0 then return end
+  local line = key('line', kind, tenant)
+  redis.call('ZREM', line, id)
+  if redis.call('EXISTS', line) == 0 then redis.call('ZREM', key('turns', kind), tenant) end
+end
+
+-- This tenant was served: the others come first now.
+local function end_turn(kind, tenant)
+  local turn = redis.call('INCR', key('turn'))
+  keep(key('turn'), 31536000000)
+  redis.call('ZADD', key('turns', kind), 'XX', turn, tenant)
+end
+
 -- Waiting: in `open` by its next check, in `queued` by its age. What its shards have found is not measured again.
 local function enqueue(id, lease)
+  redis.call('ZREM', LEASES, id)
   mark(OPEN, math.min(now + lease, number(id, 'deadline')), id, life(id))
   mark(QUEUED, number(id, 'created'), id, life(id))
+  join_line(id)
   if field(id, 'left') == '0' then
     redis.call('HSET', key('job', id), 'status', 'merge')
   else
@@ -98,8 +131,10 @@ local function drop_shards(id)
   for n = 1, number(id, 'shards') or 0 do
     local shard = shard_id(id, n)
     for _, sha256 in pairs(cjson.decode(field(shard, 'arrays') or '{}')) do redis.call('ZREM', PARTS, sha256) end
+    leave_line(shard)
     redis.call('ZREM', OPEN, shard)
     redis.call('ZREM', QUEUED, shard)
+    redis.call('ZREM', LEASES, shard)
     redis.call('DEL', key('job', shard))
   end
   redis.call('HDEL', key('job', id), 'shards', 'left', 'parts', 'fingerprint')
@@ -119,8 +154,10 @@ local function close(id, status, ...)
   id = field(id, 'parent') or id
   local tenant, ttl = field(id, 'tenant'), number(id, 'ttl')
   redis.call('HSET', key('job', id), 'status', status, 'finished', whole(now), ...)
+  leave_line(id)
   redis.call('ZREM', OPEN, id)
   redis.call('ZREM', QUEUED, id)
+  redis.call('ZREM', LEASES, id)
   redis.call('ZREM', key('active', tenant), id)
   drop_shards(id)
   event(id)
@@ -168,6 +205,18 @@ local function tell_share(id)
     redis.call('HSET', key('job', id), 'progress', tostring(share))
     event(id)
   end
+end
+
+-- Whether a worker of this kind lives.
+local function lives(fingerprint)
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', WORKERS, '(' .. whole(now), '+inf')) do
+    local about = redis.call('GET', key('worker', name))
+    if about and string.find(about, fingerprint, 1, true) then return true end -- both in their one spelling
+  end
+end
+
+local function hold(id) -- the lease begins, or goes on
+  mark(LEASES, math.min(now + a.lease, number(id, 'deadline')), id, life(id))
 end
 
 local function held(id) -- fencing: only the attempt that holds the lease may write
