@@ -16,6 +16,7 @@ from erfscope.contract.advice import Advice
 from erfscope.contract.job import Health, Inspection, StoredFile, StoredModel
 from erfscope.contract.request import ErfRequest
 from erfscope.contract.series import DEFAULT_METRICS, Sweep
+from erfscope.contract.usage import Usage
 
 
 class AsyncClient:
@@ -147,6 +148,10 @@ class AsyncClient:
             self._transport.settings, model, want=want, fields=fields, timeout=timeout, progress=progress
         )
         return await self._transport.drive(flow)
+
+    async def usage(self) -> Usage:
+        """What your tenant stores of what it may: bytes of models, images and results, and jobs."""
+        return await self._transport.call(_calls.usage())
 
     async def health(self) -> Health:
         """Whether the service is ready, and how many workers it has."""

@@ -17,6 +17,7 @@ from erfscope.contract.advice import Advice
 from erfscope.contract.job import Health, Inspection, StoredFile, StoredModel
 from erfscope.contract.request import ErfRequest
 from erfscope.contract.series import DEFAULT_METRICS, Sweep
+from erfscope.contract.usage import Usage
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
@@ -155,6 +156,10 @@ class Client:
             self._transport.settings, model, want=want, fields=fields, timeout=timeout, progress=progress
         )
         return self._transport.drive(flow)
+
+    def usage(self) -> Usage:
+        """What your tenant stores of what it may: bytes of models, images and results, and jobs."""
+        return self._transport.call(_calls.usage())
 
     def health(self) -> Health:
         """Whether the service is ready, and how many workers it has."""

@@ -5,6 +5,7 @@ import errno
 import hashlib
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -252,6 +253,12 @@ class BlobStore:
         for aside in left:
             self._put_back(aside)
         return len(left)
+
+    def used_share(self) -> float:
+        """Used part of the disk, 0 to 1, as those see it who may not take what is reserved for root."""
+        with on_disk():
+            disk = shutil.disk_usage(self.root)
+        return disk.used / max(disk.used + disk.free, 1)
 
     def check(self, room: int = ROOM) -> None:
         """Raise unavailable when so many bytes cannot be written."""

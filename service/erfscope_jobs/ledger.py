@@ -32,6 +32,7 @@ from erfscope_jobs.records import (
     Submission,
     Submitted,
     Upload,
+    Usage,
 )
 from erfscope_jobs.settings import Settings
 from erfscope_jobs.wire import (
@@ -125,6 +126,14 @@ class Ledger:
     def events(self, id: str, after: str = "0-0", wait: float = 0.0) -> list[Event]:
         """What happened after an event."""
         return self.run(self.do.events(id, after, wait))
+
+    def admit(self, tenant: str, kind: str, size: int = 0) -> None:
+        """ADMIT a file."""
+        self.run(self.do.admit(tenant, kind, size))
+
+    def usage(self, tenant: str) -> Usage:
+        """What a tenant stores."""
+        return self.run(self.do.usage(tenant))
 
     def put_upload(self, upload: Upload) -> Upload | None:
         """Remember that a tenant has a file."""

@@ -176,6 +176,10 @@ class RemoteStore(BlobStore):
             is_old = written_at(self._do("info", key)) < time.time() - young
         return is_old and not is_needed() and self.delete(sha256)
 
+    def used_share(self) -> float:
+        """0: a far store does not tell, and the folder here is a cache."""
+        return 0.0
+
     def check(self, room: int = ROOM) -> None:
         """Raise unavailable when so much cannot be written here, or nothing there."""
         super().check(room)

@@ -29,6 +29,7 @@ from erfscope_service.series.endpoints import router as series
 from erfscope_service.services import lifespan
 from erfscope_service.settings import ServiceSettings
 from erfscope_service.upload.multipart import MAX_PARTS, MULTIPART
+from erfscope_service.usage.endpoints import router as usage
 
 MULTIPART_OVERHEAD = MAX_PARTS * 1024  # boundaries and part headers
 
@@ -50,7 +51,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.meters = meters
-    for router in (erf, report, series, advice, models, files, schemas, health, metrics, page.router):
+    for router in (erf, report, series, advice, models, files, usage, schemas, health, metrics, page.router):
         app.include_router(router)
     problems.install(app)
     openapi.install(app)

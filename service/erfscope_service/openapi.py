@@ -32,6 +32,7 @@ TAGS = [
     {"name": "advice", "description": "The smallest changes of a network that give a wanted receptive field."},
     {"name": "models", "description": "Stored ONNX files and what is inside them."},
     {"name": "files", "description": "Images to measure on."},
+    {"name": "usage", "description": "What you store of what you may."},
     {"name": "schemas", "description": "The contract as JSON Schema."},
     {"name": "health", "description": "Liveness, readiness, metrics."},
 ]

@@ -29,6 +29,8 @@ NOT_OF_A_JOB = {
     "conflict",
     "too-many-requests",
     "idempotency-mismatch",
+    "quota-exceeded",
+    "unreadable-result",
     "timeout",
     "deadline",
     "worker-crash",

@@ -272,7 +272,7 @@ class Supervisor:
         except ValueError as error:
             return self._lied(record, error)
         digest = self._launcher.fingerprint.digest(record.question)
-        answer = Answer(digest, harvest.result, harvest.figure, self._commit(record, harvest))
+        answer = Answer(digest, harvest.result, harvest.figure, self._commit(record, harvest), harvest.room)
         timing = harvest.timing(self.name, record.elapsed)
         written = persistently(lambda: self.ledger.finish(record.id, record.attempt, answer, timing))
         log.info("succeeded" if written else "discarded, another attempt holds it")

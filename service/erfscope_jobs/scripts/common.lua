@@ -45,6 +45,48 @@ local function count(what)
   keep(TALLY, 31536000000)
 end
 
+-- Accounts: what a tenant stores, per kind (model, file, result, job). `held` has the names by the end of their life,
+-- `sizes` their sizes, and their sum under the empty name. All of it expires with what it counts.
+local function held_by(tenant, what) return key('held', tenant, what), key('sizes', tenant, what) end
+
+local function refund(tenant, what, name)
+  local held, sizes = held_by(tenant, what)
+  if redis.call('ZREM', held, name) == 0 then return end
+  redis.call('HINCRBY', sizes, '', -(tonumber(redis.call('HGET', sizes, name)) or 0))
+  redis.call('HDEL', sizes, name)
+  if redis.call('EXISTS', held) == 0 then redis.call('DEL', sizes) end
+end
+
+local function used(tenant, what)
+  local held, sizes = held_by(tenant, what)
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', held, '-inf', whole(now), 'LIMIT', 0, 1000)) do
+    refund(tenant, what, name)
+  end
+  return tonumber(redis.call('HGET', sizes, '')) or 0
+end
+
+local function charge(tenant, what, name, size, milliseconds)
+  local held, sizes = held_by(tenant, what)
+  if redis.call('HSETNX', sizes, name, whole(size)) == 1 then redis.call('HINCRBY', sizes, '', whole(size)) end
+  mark(held, now + milliseconds, name, milliseconds)
+  keep(sizes, milliseconds)
+end
+
+local function prolong(tenant, what, name, milliseconds)
+  local held, sizes = held_by(tenant, what)
+  local ends = tonumber(redis.call('ZSCORE', held, name))
+  if not ends or ends >= now + milliseconds then return end
+  mark(held, now + milliseconds, name, milliseconds)
+  keep(sizes, milliseconds)
+end
+
+-- Above the watermark nothing is written that is not needed: what runs may end, what is new must wait.
+local function above_watermark()
+  local memory = redis.call('INFO', 'memory')
+  local most = tonumber(memory:match('\nmaxmemory:(%d+)'))
+  return most > 0 and tonumber(memory:match('\nused_memory:(%d+)')) > a.watermark * most
+end
+
 local function keep_blob(sha256, milliseconds)
   local known = tonumber(redis.call('ZSCORE', BLOBS, sha256) or 0)
   if known < now + milliseconds then mark(BLOBS, now + milliseconds, sha256, milliseconds) end
@@ -160,9 +202,11 @@ local function close(id, status, ...)
   redis.call('ZREM', LEASES, id)
   redis.call('ZREM', key('active', tenant), id)
   drop_shards(id)
-  event(id)
+  -- Who was answered at once has nothing to be told: a stream of one event takes 4 kB.
+  if field(id, 'event') ~= '0-0' then event(id) end
   redis.call('PEXPIRE', key('job', id), whole(ttl))
   redis.call('PEXPIRE', key('events', id), whole(ttl))
+  redis.call('ZADD', key('held', tenant, 'job'), 'XX', whole(now + ttl), id)
   count(status)
 end
 
@@ -174,6 +218,7 @@ local function adopt(id, digest)
   redis.call('HSET', key('job', id), 'answer', digest, 'sha256', named[1], 'arrays', named[2], 'progress', '1')
   for _, sha256 in pairs(cjson.decode(named[2])) do keep_blob(sha256, ttl) end
   keep(answer, ttl)
+  prolong(field(id, 'tenant'), 'result', digest, ttl)
 end
 
 -- Someone looks at a job that has ended: its answer lives on with it.
@@ -182,7 +227,8 @@ local function use_job(id)
   use(key('job', id), ttl, function()
     local job = redis.call('HMGET', key('job', id), 'answer', 'arrays', 'tenant', 'key')
     keep(key('events', id), ttl)
-    if job[1] then keep(key('answer', job[1]), ttl) end
+    prolong(job[3], 'job', id, ttl)
+    if job[1] then keep(key('answer', job[1]), ttl); prolong(job[3], 'result', job[1], ttl) end
     if job[4] then keep(key('key', job[3], job[4]), ttl) end
     for _, sha256 in pairs(cjson.decode(job[2] or '{}')) do keep_blob(sha256, ttl) end
   end)

@@ -13,8 +13,10 @@ from erfscope.contract.problem import ProblemError
 from erfscope_jobs.digest import canonical, question
 from erfscope_jobs.records import Idempotency, Kind, Record, Submission
 from erfscope_service import work
+from erfscope_service.admission import require_disk
 from erfscope_service.bodies import shaped
 from erfscope_service.edge import strict_json
+from erfscope_service.reading import read_result
 from erfscope_service.services import Services
 from erfscope_service.stored import MODEL, require
 from erfscope_service.work import fields_of
@@ -34,6 +36,7 @@ def _read(body: bytes) -> AdviceRequest:
 
 async def submit(services: Services, tenant: str, request: AdviceRequest, key: str | None) -> AdviceJob:
     """Record the job, unless it is there already, and ring for a worker."""
+    require_disk(services)
     sha256, spec = request.model.sha256, request.model.architecture
     asked = request.model_dump(mode="json")
     stored = await require(services, tenant, MODEL, sha256, "/model/sha256") if sha256 else None
@@ -90,6 +93,6 @@ def _job(record: Record) -> AdviceJob:
     return AdviceJob(
         **fields_of(record),
         request=AdviceRequest.model_validate(payload["request"]),
-        result=Advice.model_validate_json(record.result) if record.result else None,
+        result=read_result(Advice, record.id, record.result) if record.result else None,
         links=AdviceLinks(self=f"/advice/{record.id}"),
     )

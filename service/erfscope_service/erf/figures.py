@@ -19,6 +19,7 @@ from erfscope.contract.problem import ProblemError
 from erfscope_jobs.records import Record
 from erfscope_picture import render
 from erfscope_service.caching import etag, immutable_headers, not_modified
+from erfscope_service.reading import read_array
 from erfscope_service.services import Services
 
 PIECE = 2**18
@@ -67,7 +68,7 @@ def _draw(path: Path, below: Path | None, part: Part, look: Look, title: str) ->
         part.result.model_dump(mode="json"),
         scale=look.scale,
         colormap=look.colormap,
-        overlay=np.load(below, allow_pickle=False) if below else None,
+        overlay=np.array(read_array(below)) if below else None,
         title=title or None,
     )
 
@@ -97,7 +98,7 @@ def _array_path(services: Services, record: Record, name: str) -> Path:
 
 def _row(path: Path, index: int | None) -> NDArray[Any]:
     """The whole array, or one row; mapped, so that of a stack only that row is ever read."""
-    whole: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    whole = read_array(path)
     return whole if index is None else whole[index]
 
 

@@ -11,9 +11,11 @@ from erfscope.contract import architecture
 from erfscope.contract.problem import FieldError, ProblemError
 from erfscope.contract.request import ErfRequest
 from erfscope_jobs.digest import canonical
+from erfscope_service.admission import require_disk, require_room
 from erfscope_service.bodies import JSON, media_type_of, refuse_encoded, shaped
 from erfscope_service.edge import strict_json
 from erfscope_service.services import Services
+from erfscope_service.stored import MODEL
 from erfscope_service.upload.form import Form, StoredFiles, read_form
 from erfscope_service.upload.multipart import MULTIPART, boundary_of
 
@@ -36,7 +38,7 @@ class Asked:
         return self.request.model_dump(mode="json")
 
 
-async def read(http: Request, services: Services) -> Asked:
+async def read(http: Request, services: Services, tenant: str) -> Asked:
     """Read and check the body, whichever of the two media types it has.
 
     Raises:
@@ -51,7 +53,8 @@ async def read(http: Request, services: Services) -> Asked:
             "unsupported-media-type",
             f"POST /erf takes {MULTIPART} (parts model, data and request) or {JSON}, not {given[:100]!r}.",
         )
-    form = await readers[given](http, services)
+    require_disk(services)
+    form = await readers[given](http, services, tenant)
     request = await asyncio.to_thread(_checked, form)  # the largest specs take half a second
     return Asked(request, form.model, form.name or _spec_name(request))
 
@@ -63,12 +66,13 @@ def _checked(form: Form) -> ErfRequest:
     return request
 
 
-async def _read_multipart(http: Request, services: Services) -> Form:
+async def _read_multipart(http: Request, services: Services, tenant: str) -> Form:
+    await require_room(services, tenant, MODEL, http.headers)
     boundary = boundary_of(http.headers["content-type"])
     return await read_form(http.stream(), boundary, services.blobs, services.settings)
 
 
-async def _read_json(http: Request, _: Services) -> Form:
+async def _read_json(http: Request, _: Services, __: str) -> Form:
     return Form(model=None, name="", request=await http.body())
 
 
