@@ -3,15 +3,15 @@
 import json
 import logging
 import sys
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from erfscope.contract.text import for_log
+
 Form = Literal["auto", "json", "text"]
-_ESCAPED = ("Cc", "Cf", "Cs", "Zl", "Zp")
 _facts: ContextVar[dict[str, Any] | None] = ContextVar("erfscope_log_facts", default=None)
 
 
@@ -65,20 +65,13 @@ class TextLine(logging.Formatter):
         told = f" ({' '.join(f'{name}={value}' for name, value in facts.items())})" if facts else ""
         line = f"{self.formatTime(record)} {record.levelname} {record.name}{told} {record.getMessage()}"
         trace = self.formatException(record.exc_info) if record.exc_info else ""
-        return "\n".join([escape(line), *(f"    {escape(part)}" for part in trace.splitlines())])
+        return "\n".join([for_log(line), *(f"    {for_log(part)}" for part in trace.splitlines())])
 
 
 def _own(record: logging.LogRecord) -> dict[str, Any]:
     """What this one line says beyond its message: `log.info("…", extra={"facts": {"seconds": 0.1}})`."""
     own: dict[str, Any] = getattr(record, "facts", {})
     return own
-
-
-def escape(text: str) -> str:
-    """Printable text: categories Cc, Cf, Cs, Zl and Zp as backslash escapes."""
-    if text.isprintable():
-        return text
-    return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) in _ESCAPED else c for c in text)
 
 
 def configure(form: Form = "auto", level: str = "INFO") -> None:
