@@ -43,6 +43,9 @@ def server(settings: ServiceSettings, host: str, port: int) -> Server:
             timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=math.ceil(settings.shutdown_seconds),
             server_header=False,
+            # By default uvicorn believes whoever connects from this machine, and FORWARDED_ALLOW_IPS.
+            proxy_headers=bool(settings.proxies),
+            forwarded_allow_ips=settings.proxies,
             log_config=None,
             access_log=False,  # edge/telemetry.py has lines of our own
         )

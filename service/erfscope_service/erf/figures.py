@@ -58,8 +58,12 @@ async def picture(services: Services, record: Record, part: Part, title: str, lo
 async def _drawn(services: Services, record: Record, part: Part, title: str, look: Look) -> bytes:
     path = await asyncio.to_thread(_array_path, services, record, part.array)
     below = await asyncio.to_thread(_array_path, services, record, OVERLAY) if look.overlay else None
-    async with services.drawing:
+    async with services.easel.drawing(await asyncio.to_thread(_pixels, path, part.index)):
         return await asyncio.to_thread(_draw, path, below, part, look, title)
+
+
+def _pixels(path: Path, index: int | None) -> int:
+    return _row(path, index).size
 
 
 def _draw(path: Path, below: Path | None, part: Part, look: Look, title: str) -> bytes:

@@ -14,10 +14,12 @@ from erfscope_jobs.digest import canonical
 from erfscope_service.admission import require_disk, require_room
 from erfscope_service.bodies import JSON, media_type_of, refuse_encoded, shaped
 from erfscope_service.edge import strict_json
-from erfscope_service.services import Services
+from erfscope_service.services import Services, count_beyond
 from erfscope_service.stored import MODEL
 from erfscope_service.upload.form import Form, StoredFiles, read_form
 from erfscope_service.upload.multipart import MULTIPART, boundary_of
+
+CALL_BYTES = 65_536  # of a request that is worth a call: the largest specs take half a second to check
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ async def read(http: Request, services: Services, tenant: str) -> Asked:
         )
     require_disk(services)
     form = await readers[given](http, services, tenant)
+    if weight := len(form.request or b"") // CALL_BYTES:
+        await count_beyond(http, services, tenant, weight)
     request = await asyncio.to_thread(_checked, form)  # the largest specs take half a second
     return Asked(request, form.model, form.name or _spec_name(request))
 
