@@ -46,6 +46,15 @@ class ServiceSettings(Settings):
         description="Event streams and waiting requests of one replica; each holds a connection to Redis. "
         "Where keys are needed, a tenant may have half of them.",
     )
+    max_connections: int = Field(
+        0,
+        ge=0,
+        description="Connections of one replica; the one that has been idle for longest makes room for a new one. "
+        "0: as many as its descriptors allow.",
+    )
+    max_connections_each: int = Field(
+        0, ge=0, description="Of those, connections of one address (trusted proxies excepted); 0: half of them."
+    )
     long_poll_seconds: float = Field(60, gt=0, description="The longest that `Prefer: wait` is honoured.")
     keep_alive_seconds: float = Field(15, gt=0, description="Between keep-alive comments of an event stream.")
     patience_seconds: float = Field(
