@@ -2,7 +2,7 @@
 #
 # Build arguments go to pip: PIP_INDEX_URL where packages come from a mirror; PIP_EXTRA_INDEX_URL, for `worker`
 # alone, may name PyTorch's CPU wheels. Without it torch comes with its CUDA libraries, some gigabytes.
-ARG PYTHON=3.12
+ARG PYTHON=3.12.12
 
 FROM python:${PYTHON}-slim AS base
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PATH=/opt/erfscope/bin:$PATH

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from erfscope.contract.request import ErfRequest, ModelRef
     from erfscope.contract.result import ErfResult
     from erfscope.contract.series import Series
+    from erfscope.contract.usage import Usage
 
 __all__ = [
     "APIError",
@@ -63,6 +64,7 @@ __all__ = [
     "Status",
     "StoredFile",
     "StoredModel",
+    "Usage",
     "__version__",
     "compare",
     "errors",
@@ -86,6 +88,7 @@ _HOMES = {
     "erfscope._result": ("AsyncResult", "Result"),
     "erfscope._series": ("AsyncSeriesHandle", "SeriesHandle"),
     "erfscope.contract.architecture": ("Architecture",),
+    "erfscope.contract.usage": ("Usage",),
     "erfscope.contract.job": ("Health", "Inspection", "Job", "Status", "StoredFile", "StoredModel"),
     "erfscope.contract.problem": ("Problem",),
     "erfscope.contract.request": ("ErfRequest", "ModelRef"),

@@ -20,6 +20,7 @@ from erfscope.contract.job import Health, Inspection, StoredFile, StoredModel
 from erfscope.contract.request import ErfRequest
 from erfscope.contract.series import DEFAULT_METRICS, Sweep
 from erfscope.contract.tiles import Tiles
+from erfscope.contract.usage import Usage
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -193,6 +194,10 @@ class AsyncClient:
     ) -> A:
         flow = _questions.ask(self._transport.settings, kind, model, fields, timeout=timeout, progress=progress)
         return await self._transport.drive(flow)
+
+    async def usage(self) -> Usage:
+        """What your tenant stores of what it may: bytes of models, images and results, and jobs."""
+        return await self._transport.call(_calls.usage())
 
     async def health(self) -> Health:
         """Whether the service is ready, and how many workers it has."""

@@ -20,6 +20,7 @@ from erfscope.contract.job import Health, Job, JobPage, StoredFile, StoredModel
 from erfscope.contract.problem import KINDS, Problem
 from erfscope.contract.request import ErfRequest
 from erfscope.contract.series import Series, SeriesRequest
+from erfscope.contract.usage import Usage
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -176,6 +177,11 @@ def delete_model(sha256: str) -> Call[None]:
 def upload_file(file: Content) -> Call[StoredFile]:
     """POST /files."""
     return Call("POST", "/files", _model(StoredFile), **_upload(file))
+
+
+def usage() -> Call[Usage]:
+    """GET /usage."""
+    return Call("GET", "/usage", _model(Usage))
 
 
 def health() -> Call[Health]:

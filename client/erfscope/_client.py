@@ -21,6 +21,7 @@ from erfscope.contract.job import Health, Inspection, StoredFile, StoredModel
 from erfscope.contract.request import ErfRequest
 from erfscope.contract.series import DEFAULT_METRICS, Sweep
 from erfscope.contract.tiles import Tiles
+from erfscope.contract.usage import Usage
 
 A = TypeVar("A", bound=BaseModel)
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -200,6 +201,10 @@ class Client:
     ) -> A:
         flow = _questions.ask(self._transport.settings, kind, model, fields, timeout=timeout, progress=progress)
         return self._transport.drive(flow)
+
+    def usage(self) -> Usage:
+        """What your tenant stores of what it may: bytes of models, images and results, and jobs."""
+        return self._transport.call(_calls.usage())
 
     def health(self) -> Health:
         """Whether the service is ready, and how many workers it has."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from math import hypot
 from typing import Any
 
@@ -10,6 +9,7 @@ from erfscope._errors import refuse
 from erfscope._result import Measured, Result
 from erfscope.contract.meanings import is_shown, meaning_of
 from erfscope.contract.result import Number
+from erfscope.contract.text import for_html
 from erfscope.numbers import plain, with_error
 from erfscope.significance import ROUNDING, reach
 
@@ -89,7 +89,7 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         """The table, in a notebook; differences that are more than their errors are bold."""
-        heads = "".join(f"<th>{escape(name)}</th>" for name in ("metric", *self.names))
+        heads = "".join(f"<th>{for_html(name)}</th>" for name in ("metric", *self.names))
         body = "".join(self._html_row(row) for row in self.rows if row.is_shown)
         return f"<table><tr>{heads}</tr>{body}</table>"
 
@@ -99,7 +99,7 @@ class Comparison:
             text = with_error(value, error)
             cells.append(f"<b>{text}</b>" if n and row.differs(n) else text)
         label = meaning_of(row.metric).label
-        return f"<tr><td>{escape(label)}</td>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+        return f"<tr><td>{for_html(label)}</td>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
     def __repr__(self) -> str:
         named = zip(self.names, self.results, strict=True)

@@ -9,7 +9,6 @@ from base64 import b64encode
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from html import escape
 from os import PathLike
 from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -21,6 +20,7 @@ from erfscope._errors import refuse
 from erfscope.contract.flat import flatten
 from erfscope.contract.meanings import is_shown, meaning_of, unit_of
 from erfscope.contract.result import ErfResult
+from erfscope.contract.text import for_html
 from erfscope.numbers import MISSING, with_error
 from erfscope.report import content_of, to_html, to_markdown
 from erfscope.report.profile import profile_csv
@@ -95,7 +95,7 @@ class Measured:
     def _repr_html_(self) -> str:
         """The table of metrics, in a notebook."""
         data = self.data
-        head = f"<b>{escape(data.layer.name)}</b> · unit {data.unit} · input {data.input_shape}"
+        head = f"<b>{for_html(data.layer.name)}</b> · unit {data.unit} · input {data.input_shape}"
         rows = [("<b>metric</b>", "<b>value ± standard error</b>", "<b>name</b>")]
         shown = [name for name, value in self.metrics.items() if is_shown(name, value)]
         rows += [(meaning_of(n).label, self._written(n), f"<code>{n}</code>") for n in shown]

@@ -9,7 +9,7 @@ from redis.exceptions import ConnectionError, NoScriptError, ResponseError
 from erfscope_jobs.call import Call
 from erfscope_jobs.digest import Fingerprint
 from erfscope_jobs.operations import MOST_WAIT, Operations
-from erfscope_jobs.records import Event, Page, Pulse, Purge, Record, Submission, Submitted, Upload
+from erfscope_jobs.records import Event, Page, Pulse, Purge, Record, Submission, Submitted, Upload, Usage
 from erfscope_jobs.settings import Settings
 from erfscope_jobs.wire import (
     BACKOFF,
@@ -116,6 +116,14 @@ class AsyncLedger:
     async def events(self, id: str, after: str = "0-0", wait: float = 0.0) -> list[Event]:
         """What happened after an event."""
         return await self.run(self.do.events(id, after, wait))
+
+    async def admit(self, tenant: str, kind: str, size: int = 0) -> None:
+        """ADMIT a file."""
+        await self.run(self.do.admit(tenant, kind, size))
+
+    async def usage(self, tenant: str) -> Usage:
+        """What a tenant stores."""
+        return await self.run(self.do.usage(tenant))
 
     async def put_upload(self, upload: Upload) -> Upload | None:
         """Remember that a tenant has a file."""

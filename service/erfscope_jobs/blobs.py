@@ -5,8 +5,9 @@ import errno
 import hashlib
 import os
 import secrets
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -14,6 +15,8 @@ from typing import BinaryIO, Self
 from erfscope.contract.problem import ProblemError
 
 PIECE = 1 << 20
+SETTLE_SECONDS = 2.0  # a sweep asks the ledger once while a file is set aside
+DEAD_SECONDS = 60.0  # a sweep that has had a file aside for so long has ended
 ROOM = 1 << 19  # bytes: a disk that cannot take so much takes hardly any model and hardly any map
 WORDS = {
     errno.ENOSPC: "has no room left on its disk",
@@ -150,8 +153,10 @@ class BlobStore:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.temporary = root / "tmp"
+        self.aside = root / "aside"  # files that a sweep is about to remove
         with on_disk(f"file store in {root}"):
             self.temporary.mkdir(parents=True, exist_ok=True)
+            self.aside.mkdir(exist_ok=True)
 
     def open_writer(self, limit: int | None = None) -> BlobWriter:
         """A writer for one blob, to be used in a `with`."""
@@ -178,7 +183,14 @@ class BlobStore:
 
     def path(self, sha256: str) -> Path:
         """The blob as a file on this machine, where it is stored at all."""
-        return self.place(sha256)
+        place = self.place(sha256)
+        give_up_at = time.monotonic() + SETTLE_SECONDS
+        while not place.exists() and self._set_aside(sha256) and time.monotonic() < give_up_at:
+            time.sleep(0.01)  # a sweep puts it back, or removes it, in a moment
+        return place
+
+    def _set_aside(self, sha256: str) -> list[Path]:
+        return list(self.aside.glob(f"{sha256}.*"))
 
     def open(self, sha256: str) -> BinaryIO:
         """The blob for reading; raises not-found."""
@@ -205,6 +217,49 @@ class BlobStore:
             raise no_space(error, "file store") from error
         return True
 
+    def discard(self, sha256: str, is_needed: Callable[[], bool], young: float) -> bool:
+        """Remove a blob that nothing needs; False when it is needed after all, or somebody stored it again meanwhile.
+
+        It is set aside by a rename first, so that whoever stores it from then on writes a file of their own; whoever
+        did just before has made it young, or is known to `is_needed` by now. Then it is put back.
+        """
+        aside = self.aside / f"{sha256}.{secrets.token_hex(8)}"
+        try:
+            self.place(sha256).rename(aside)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise no_space(error, "file store") from error
+        try:
+            stays = not is_older(aside, time.time() - young) or is_needed()
+        except BaseException:
+            self._put_back(aside)
+            raise
+        if stays:
+            self._put_back(aside)
+            return False
+        aside.unlink(missing_ok=True)
+        return True
+
+    def _put_back(self, aside: Path) -> None:
+        """Give it its name again; where the same bytes were stored meanwhile, those stay."""
+        with on_disk(), contextlib.suppress(FileNotFoundError):
+            aside.replace(self.place(aside.name.partition(".")[0]))
+
+    def restore(self, older_than: float = DEAD_SECONDS) -> int:
+        """Put back what sweeps that died had set aside so long ago; how many files."""
+        horizon = time.time() - older_than
+        left = [aside for aside in self.aside.iterdir() if set_aside_before(aside, horizon)]
+        for aside in left:
+            self._put_back(aside)
+        return len(left)
+
+    def used_share(self) -> float:
+        """Used part of the disk, 0 to 1, as those see it who may not take what is reserved for root."""
+        with on_disk():
+            disk = shutil.disk_usage(self.root)
+        return disk.used / max(disk.used + disk.free, 1)
+
     def check(self, room: int = ROOM) -> None:
         """Raise unavailable when so many bytes cannot be written."""
         with self.open_writer() as probe:
@@ -227,6 +282,14 @@ class BlobStore:
             for place in stale:
                 place.unlink(missing_ok=True)
         return len(stale)
+
+
+def set_aside_before(aside: Path, horizon: float) -> bool:
+    """Whether a file was renamed before `horizon`: a rename changes the time of the inode, not that of the bytes."""
+    try:
+        return aside.stat().st_ctime < horizon
+    except FileNotFoundError:
+        return False
 
 
 def is_older(place: Path, horizon: float) -> bool:

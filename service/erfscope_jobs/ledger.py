@@ -22,6 +22,7 @@ from erfscope_jobs.records import (
     Event,
     Failure,
     Kind,
+    Overdue,
     Page,
     Part,
     Pulse,
@@ -31,6 +32,7 @@ from erfscope_jobs.records import (
     Submission,
     Submitted,
     Upload,
+    Usage,
 )
 from erfscope_jobs.settings import Settings
 from erfscope_jobs.wire import (
@@ -125,6 +127,14 @@ class Ledger:
         """What happened after an event."""
         return self.run(self.do.events(id, after, wait))
 
+    def admit(self, tenant: str, kind: str, size: int = 0) -> None:
+        """ADMIT a file."""
+        self.run(self.do.admit(tenant, kind, size))
+
+    def usage(self, tenant: str) -> Usage:
+        """What a tenant stores."""
+        return self.run(self.do.usage(tenant))
+
     def put_upload(self, upload: Upload) -> Upload | None:
         """Remember that a tenant has a file."""
         return self.run(self.do.put_upload(upload))
@@ -156,6 +166,10 @@ class Ledger:
     def kept_blobs(self, names: list[str]) -> list[bool]:
         """Which blobs something alive still needs."""
         return self.run(self.do.kept_blobs(names))
+
+    def next(self, kind: Kind, fingerprint: Fingerprint | None = None, skip: Sequence[str] = ()) -> str | None:
+        """NEXT; the job whose turn it is."""
+        return self.run(self.do.next(kind, fingerprint, skip))
 
     def claim(self, id: str, worker: str, fingerprint: Fingerprint | None = None) -> Record | None:
         """CLAIM; None when there is nothing to do."""
@@ -205,8 +219,8 @@ class Ledger:
         """A worker has stopped."""
         return self.run(self.do.retire(name))
 
-    def reap(self, most: int, queues: list[str]) -> list[tuple[str, Kind]]:
-        """REAP; the jobs whose bell must be rung."""
+    def reap(self, most: int, queues: Mapping[str, str]) -> Overdue:
+        """REAP; the jobs that a message must be sent for."""
         return self.run(self.do.reap(most, queues))
 
     def list(self, tenant: str, size: int = 20, token: str | None = None) -> Page:

@@ -3,15 +3,19 @@
 import json
 import logging
 import sys
-import unicodedata
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from erfscope.contract.text import for_log
+
+BURST = 20
+WINDOW_SECONDS = 60.0
+MOST_WORDS = 1000  # that are counted at a time
 Form = Literal["auto", "json", "text"]
-_ESCAPED = ("Cc", "Cf", "Cs", "Zl", "Zp")
 _facts: ContextVar[dict[str, Any] | None] = ContextVar("erfscope_log_facts", default=None)
 
 
@@ -65,7 +69,7 @@ class TextLine(logging.Formatter):
         told = f" ({' '.join(f'{name}={value}' for name, value in facts.items())})" if facts else ""
         line = f"{self.formatTime(record)} {record.levelname} {record.name}{told} {record.getMessage()}"
         trace = self.formatException(record.exc_info) if record.exc_info else ""
-        return "\n".join([escape(line), *(f"    {escape(part)}" for part in trace.splitlines())])
+        return "\n".join([for_log(line), *(f"    {for_log(part)}" for part in trace.splitlines())])
 
 
 def _own(record: logging.LogRecord) -> dict[str, Any]:
@@ -74,11 +78,40 @@ def _own(record: logging.LogRecord) -> dict[str, Any]:
     return own
 
 
-def escape(text: str) -> str:
-    """Printable text: categories Cc, Cf, Cs, Zl and Zp as backslash escapes."""
-    if text.isprintable():
-        return text
-    return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) in _ESCAPED else c for c in text)
+class Repeats(logging.Filter):
+    """Counts warnings and errors that come again and again, instead of writing each: 23,000 lines hide everything else.
+
+    Of the same words (before names are filled in) the first BURST of a window are written, then the 100th, 1,000th, …,
+    which say so as the fact `repeated`.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._seen: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is written."""
+        if record.levelno < logging.WARNING:
+            return True
+        key, now = (record.name, str(record.msg)), self._clock()
+        began, count = self._seen.get(key, (now, 0))
+        if now - began > WINDOW_SECONDS:
+            began, count = now, 0
+        if len(self._seen) >= MOST_WORDS:
+            self._seen.clear()
+        self._seen[key] = (began, count + 1)
+        if count < BURST:
+            return True
+        if not is_round(count + 1):
+            return False
+        record.facts = {**_own(record), "repeated": count + 1}
+        return True
+
+
+def is_round(count: int) -> bool:
+    """100, 1,000, 10,000 …"""
+    return count >= 100 and count == 10 ** (len(str(count)) - 1)
 
 
 def configure(form: Form = "auto", level: str = "INFO") -> None:
@@ -86,6 +119,7 @@ def configure(form: Form = "auto", level: str = "INFO") -> None:
     is_text = form == "text" or (form == "auto" and sys.stderr.isatty())
     handler = logging.StreamHandler()
     handler.setFormatter(TextLine() if is_text else JsonLine())
+    handler.addFilter(Repeats())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

@@ -16,12 +16,14 @@ from erfscope.contract.problem import Problem, ProblemError
 from erfscope_jobs import replies, stages
 from erfscope_jobs.call import Call, plain, scripted
 from erfscope_jobs.digest import Fingerprint, canonical
+from erfscope_jobs.packing import packed
 from erfscope_jobs.records import (
     Answer,
     Beat,
     Event,
     Failure,
     Kind,
+    Overdue,
     Page,
     Part,
     Pulse,
@@ -31,6 +33,7 @@ from erfscope_jobs.records import (
     Submission,
     Submitted,
     Upload,
+    Usage,
 )
 from erfscope_jobs.settings import Settings
 from erfscope_jobs.workers import WorkerInfo
@@ -93,7 +96,6 @@ class Operations:
             "id": job.id,
             "kind": job.kind,
             "tenant": job.tenant,
-            "payload": job.payload,
             "question": job.question,
             "blobs": list(job.blobs),
             "candidates": list(job.candidates),
@@ -105,8 +107,10 @@ class Operations:
             "watermark": settings.memory_watermark,
             "max_open": settings.max_open_jobs,
             "max_open_tenant": settings.max_open_jobs_per_tenant,
+            "max_jobs": settings.max_jobs_per_tenant,
+            "max_results": settings.max_result_bytes_per_tenant,
         }
-        return scripted("submit", self.space, named, replies.submitted)
+        return scripted("submit", self.space, named, replies.submitted, packed(job.payload.encode()))
 
     def settle(self) -> tuple[Call[Any], Call[int]]:
         """A write, and the wait until it and all before it are on disk (on one connection)."""
@@ -138,8 +142,22 @@ class Operations:
         command = ("XREAD", "COUNT", 64, *block, "STREAMS", f"{self.space}:events:{id}", after)
         return plain(replies.events, *command, patience=wait)
 
+    def admit(self, tenant: str, kind: str, size: int = 0) -> Call[str]:
+        """ADMIT a file of `size` bytes; raises quota-exceeded, or unavailable above the watermark."""
+        named = {"tenant": tenant, "kind": kind, "size": size, **self._room(kind)}
+        return scripted("admit", self.space, named, replies.allowed)
+
+    def usage(self, tenant: str) -> Call[Usage]:
+        """USAGE: what a tenant stores."""
+        return scripted("usage", self.space, {"tenant": tenant}, replies.usage)
+
+    def _room(self, kind: str) -> dict[str, Any]:
+        settings = self.settings
+        most = {"model": settings.max_model_bytes_per_tenant, "file": settings.max_file_bytes_per_tenant}
+        return {"most": most[kind], "watermark": settings.memory_watermark}
+
     def put_upload(self, upload: Upload) -> Call[Upload | None]:
-        """Remember that a tenant has a file."""
+        """Remember that a tenant has a file; raises as `admit` does."""
         named = {
             "tenant": upload.tenant,
             "kind": upload.kind,
@@ -150,8 +168,12 @@ class Operations:
             "blobs": list(upload.blobs),
             "parts": canonical(upload.parts["parts"]).decode() if upload.parts else None,
             "ttl": self.ttl,
+            **self._room(upload.kind),
         }
-        return scripted("put_upload", self.space, named, self._upload(upload.tenant, upload.kind, upload.sha256))
+        read = self._upload(upload.tenant, upload.kind, upload.sha256)
+        return scripted(
+            "put_upload", self.space, named, lambda reply: read(reply[1]) if replies.allowed(reply) else None
+        )
 
     def find_upload(self, tenant: str, kind: str, sha256: str) -> Call[Upload | None]:
         """A file that this tenant stored."""
@@ -191,6 +213,15 @@ class Operations:
 
     # ---- what a worker does
 
+    def next(self, kind: Kind, fingerprint: Fingerprint | None = None, skip: Sequence[str] = ()) -> Call[str | None]:
+        """NEXT: the job of a kind whose turn it is, those in `skip` excepted; None when none can be claimed."""
+        named = {
+            "kind": kind,
+            "fingerprint": fingerprint.to_json() if fingerprint else None,
+            "skip": list(skip),
+        }
+        return scripted("next", self.space, named, lambda reply: reply.decode() if reply else None)
+
     def claim(self, id: str, worker: str, fingerprint: Fingerprint | None = None) -> Call[Record | None]:
         """CLAIM; None when there is nothing to do. Shards go to the fingerprint that split their job."""
         kind = fingerprint.to_json() if fingerprint else None
@@ -216,12 +247,13 @@ class Operations:
             "attempt": attempt,
             "digest": answer.digest,
             "arrays": canonical(dict(answer.arrays)).decode(),
+            "size": answer.size,
             "sha256": hashlib.sha256(answer.result).hexdigest(),
             "timing": timing.model_dump_json(),
             "stages": stages.known(timing.stages),
             "bounds": stages.BOUNDS,
         }
-        return scripted("finish", self.space, named, bool, answer.result, answer.figure)
+        return scripted("finish", self.space, named, bool, packed(answer.result), answer.figure)
 
     def recall(self, id: str, attempt: int, digest: str) -> Call[bool]:
         """FINISH with an answer that is known already; False when it is not, or the job is another's."""
@@ -284,15 +316,10 @@ class Operations:
 
     # ---- what the reaper does
 
-    def reap(self, most: int, queues: list[str]) -> Call[list[tuple[str, Kind]]]:
-        """REAP; the jobs whose bell must be rung (again)."""
-        named = {"most": most, "queues": queues, **self._caps()}
-        return scripted(
-            "reap",
-            self.space,
-            named,
-            lambda reply: [(id.decode(), Kind(kind.decode())) for id, kind in reply],
-        )
+    def reap(self, most: int, queues: Mapping[str, str]) -> Call[Overdue]:
+        """REAP, up to `most` lost leases and `most` others; `queues` are the lists of messages by kind of job."""
+        named = {"most": most, "queues": dict(queues), **self._caps()}
+        return scripted("reap", self.space, named, replies.overdue)
 
     def _caps(self) -> dict[str, Any]:
         return {

@@ -1,4 +1,7 @@
-"""The doorbell: a Celery message says "look at job X", by task name; a lost message loses nothing."""
+"""The doorbell: a Celery message says "something of this kind waits", by task name; a lost one loses nothing.
+
+Which job is meant the ledger decides when a worker hears the message, so that tenants take turns.
+"""
 
 import asyncio
 import logging
@@ -22,16 +25,16 @@ def queue_of(settings: Settings, kind: Kind) -> str:
     return f"{settings.namespace}.{kind}"
 
 
-def queues(settings: Settings) -> list[str]:
-    """The queues that a worker listens to."""
-    return [queue_of(settings, kind) for kind in Kind]
+def queues(settings: Settings) -> dict[str, str]:
+    """The queues that a worker listens to, by kind of job."""
+    return {str(kind): queue_of(settings, kind) for kind in Kind}
 
 
 def bells(settings: Settings) -> list[Any]:
     """The same as kombu declares them; ringers and listeners must agree."""
     queue: Any = Queue  # kombu has no types
     exchange: Any = Exchange
-    return [queue(name, exchange(name, type="direct"), routing_key=name) for name in queues(settings)]
+    return [queue(name, exchange(name, type="direct"), routing_key=name) for name in queues(settings).values()]
 
 
 def broker_url(settings: Settings) -> str:
@@ -55,7 +58,7 @@ def broker_options(settings: Settings) -> dict[str, Any]:
 
 
 class Doorbell:
-    """Publishes "look at job X" for the workers."""
+    """Publishes "something of this kind waits" for the workers."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -72,7 +75,9 @@ class Doorbell:
     def ring(self, id: str, kind: Kind) -> bool:
         """Publish; False when that failed, which is no error: the reaper rings again."""
         try:
-            self._app.send_task(LOOK, args=[id], queue=queue_of(self._settings, kind), retry=False, ignore_result=True)
+            self._app.send_task(
+                LOOK, args=[str(kind)], queue=queue_of(self._settings, kind), retry=False, ignore_result=True
+            )
         except (OperationalError, KombuError, CeleryError, *OUTAGES) as error:
             log.warning("could not ring for job %s: %s", id, type(error).__name__)
             return False

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 
 from erfscope.contract.problem import ProblemError
@@ -20,25 +21,37 @@ MOST = 500  # jobs per script, files per question: keeps Redis' one thread free 
 log = logging.getLogger(__name__)
 
 
-def reap_once(ledger: Ledger, doorbell: Doorbell) -> int:
-    """One look at what is overdue; how many bells were rung."""
-    overdue = ledger.reap(MOST, queues(ledger.settings))
-    return sum(doorbell.ring(id, kind) for id, kind in overdue)
+def reap_once(ledger: Ledger, doorbell: Doorbell, stop: Callable[[], bool] = lambda: False) -> int:
+    """One look at all that is overdue; how many messages were sent.
+
+    In passes, each of which begins with lost leases: however much waits, they are noticed within a pass.
+    """
+    lists, sent, full = queues(ledger.settings), 0, True
+    while full and not stop():
+        overdue = ledger.reap(MOST, lists)
+        sent += sum(doorbell.ring(id, kind) for id, kind in overdue.ring)
+        full = overdue.full
+    return sent
 
 
 def sweep_once(
     ledger: Ledger, store: BlobStore, young: float = YOUNG_SECONDS, stop: Callable[[], bool] = lambda: False
 ) -> int:
     """Remove files that nothing alive needs, and what interrupted writers left; how many blobs went until `stop`."""
+    if restored := store.restore():
+        log.warning("a sweep ended before its time; %d files that it had set aside are back", restored)
     store.sweep_temporary(young)
     gone, old = 0, store.older_than(young)
     while not stop() and (names := list(islice(old, MOST))):
-        kept = ledger.kept_blobs(names)
-        for name, needed in zip(names, kept, strict=True):
-            # Asked again: where the store is far, the last of many is reached minutes after the question.
-            if not needed and not stop() and not ledger.kept_blobs([name])[0]:
-                gone += store.delete(name)
+        for name, needed in zip(names, ledger.kept_blobs(names), strict=True):
+            if not needed and not stop():
+                gone += store.discard(name, partial(_is_needed, ledger, name), young)
     return gone
+
+
+def _is_needed(ledger: Ledger, name: str) -> bool:
+    """Asked again, for each: the last of many is reached minutes after the question for all of them."""
+    return ledger.kept_blobs([name])[0]
 
 
 class Reaper:
@@ -66,7 +79,7 @@ class Reaper:
     def _reap(self) -> None:
         doorbell = Doorbell(self._settings)
         with Ledger(self._settings) as ledger:
-            self._again(REAP_SECONDS, lambda: reap_once(ledger, doorbell))
+            self._again(REAP_SECONDS, lambda: reap_once(ledger, doorbell, self._stop.is_set))
         doorbell.close()
 
     def _sweep(self) -> None:

@@ -115,6 +115,7 @@ class Record:
     parts: tuple[Mapping[str, str], ...] = ()  # what the shards of a job found: arrays in the blob store
     whole: bool = False  # must not be split (again)
     outages: int = 0  # attempts that ended because the file store failed
+    canceled_now: bool = field(default=False, compare=False)  # this very call canceled it
     elapsed: float = 0.0  # seconds from the first claim to this one, where it was split in between
 
     @property
@@ -137,6 +138,14 @@ class Page:
 
     records: list[Record]
     next_token: str | None
+
+
+@dataclass(frozen=True)
+class Overdue:
+    """What one pass of the reaper found: jobs that a message must be sent for, and whether there may be more."""
+
+    ring: list[tuple[str, Kind]]
+    full: bool
 
 
 @dataclass(frozen=True)
@@ -189,6 +198,23 @@ class Answer:
     result: bytes
     figure: bytes = b""
     arrays: Mapping[str, str] = field(default_factory=dict)
+    array_bytes: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, all together."""
+        return len(self.result) + len(self.figure) + self.array_bytes
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a tenant stores: bytes of models, images and results; jobs, and how many of them are unfinished."""
+
+    models: int
+    images: int
+    results: int
+    jobs: int
+    open_jobs: int
 
 
 @dataclass(frozen=True)

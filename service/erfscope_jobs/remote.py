@@ -7,7 +7,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -163,6 +163,22 @@ class RemoteStore(BlobStore):
                 return False
             self._do("rm_file", self._key(sha256))
         return True
+
+    def discard(self, sha256: str, is_needed: Callable[[], bool], young: float) -> bool:
+        """Remove a blob that nothing needs; False when it is needed after all, or somebody stored it again meanwhile.
+
+        Whoever stores it writes it anew, so its time tells; a far store has no rename that would settle the rest.
+        """
+        key = self._key(sha256)
+        with outages():
+            if not self._do("exists", key):
+                return False
+            is_old = written_at(self._do("info", key)) < time.time() - young
+        return is_old and not is_needed() and self.delete(sha256)
+
+    def used_share(self) -> float:
+        """0: a far store does not tell, and the folder here is a cache."""
+        return 0.0
 
     def check(self, room: int = ROOM) -> None:
         """Raise unavailable when so much cannot be written here, or nothing there."""

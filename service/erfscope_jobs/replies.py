@@ -7,10 +7,12 @@ from typing import Any
 
 from erfscope.contract.job import Status, Timing
 from erfscope.contract.problem import Problem, ProblemError
-from erfscope_jobs.records import Event, Kind, Page, Pulse, Record, Submitted, Upload
+from erfscope_jobs.packing import unpacked
+from erfscope_jobs.records import Event, Kind, Overdue, Page, Pulse, Record, Submitted, Upload, Usage
 
 Flat = Sequence[bytes]
 
+PACKED = {"payload", "result"}
 SHOWN = {"split": "running", "merge": "running"}  # as in common.lua
 REFUSALS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "mismatch": (
@@ -25,6 +27,12 @@ REFUSALS: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "full": ("unavailable", "The queue is full; try again later.", {"retry_after": 30}),
     "memory": ("unavailable", "The job store is almost full; try again later.", {"retry_after": 60}),
+}
+QUOTAS = {
+    "model": "Your stored models take {taken} of {most} bytes. Delete some (DELETE /models/{{sha256}}), or wait",
+    "file": "Your stored images take {taken} of {most} bytes. Wait",
+    "result": "Your stored results take {taken} of {most} bytes. Remove some (DELETE /erf/{{id}}?purge=true), or wait",
+    "job": "You have {taken} of {most} stored jobs. Remove some (DELETE /erf/{{id}}?purge=true), or wait",
 }
 
 
@@ -46,7 +54,7 @@ def surely(milliseconds: bytes) -> datetime:
 def record(flat: Flat) -> Record:
     """A job's hash, with `result` where the script joined it."""
     field = pairs(flat)
-    text = {name: value.decode() for name, value in field.items() if name != "result"}
+    text = {name: value.decode() for name, value in field.items() if name not in PACKED}
     return Record(
         id=text["id"],
         kind=Kind(text["kind"]),
@@ -58,7 +66,7 @@ def record(flat: Flat) -> Record:
         stage=text["stage"],
         progress=float(text["progress"]),
         cached=text["cached"] == "1",
-        payload=text["payload"],
+        payload=unpacked(field["payload"]).decode(),
         question=text["question"],
         created_at=surely(field["created"]),
         deadline=surely(field["deadline"]),
@@ -68,12 +76,13 @@ def record(flat: Flat) -> Record:
         timing=Timing.model_validate_json(text["timing"]) if "timing" in text else Timing(),
         answer=text.get("answer"),
         result_sha256=text.get("sha256"),
-        result=field.get("result"),
+        result=unpacked(field["result"]) if "result" in field else None,
         arrays=json.loads(text.get("arrays", "{}")),
         last_event=text["event"],
         part=(part[0], part[1]) if (part := json.loads(text.get("part", "null"))) else None,
         parts=tuple(json.loads(text.get("parts", "[]"))),
         whole="whole" in text,
+        canceled_now=text.get("canceled_now") == "1",
         outages=int(text.get("outages", 0)),
         elapsed=(int(text["now"]) - int(text["started"])) / 1000 if "now" in text else 0.0,
     )
@@ -86,11 +95,28 @@ def maybe_record(flat: Flat) -> Record | None:
 
 def submitted(reply: list[Any]) -> Submitted:
     """The job of a submission, or the reason for none as a ProblemError."""
-    word = reply[0].decode()
+    word = allowed(reply)
+    return Submitted(record(reply[1]), created=word == "created")
+
+
+def allowed(reply: list[Any]) -> str:
+    """The first word of a reply, where it is not a refusal; raises ProblemError otherwise."""
+    word: str = reply[0].decode()
     if word in REFUSALS:
         kind, detail, context = REFUSALS[word]
         raise ProblemError(kind, detail, **context)
-    return Submitted(record(reply[1]), created=word == "created")
+    if word in QUOTAS:
+        taken, most = (int(number) for number in reply[1])
+        words = QUOTAS[word].format(taken=f"{taken:,}", most=f"{most:,}")
+        raise ProblemError(
+            "quota-exceeded", f"{words} until they expire; GET /usage shows all.", used=taken, limit=most
+        )
+    return word
+
+
+def usage(reply: list[Any]) -> Usage:
+    """What a tenant stores."""
+    return Usage(*(int(number) for number in reply))
 
 
 def page(reply: list[Any]) -> Page:
@@ -117,6 +143,12 @@ def upload(tenant: str, kind: str, sha256: str, flat: Flat) -> Upload | None:
         onnx=parts.get("model"),
         data=parts.get("data", {}),
     )
+
+
+def overdue(reply: list[Any]) -> Overdue:
+    """Jobs to notify workers of, and whether the pass was full."""
+    ring, full = reply
+    return Overdue([(id.decode(), Kind(kind.decode())) for id, kind in ring], bool(full))
 
 
 def events(reply: Any) -> list[Event]:

@@ -62,8 +62,21 @@ class Settings(BaseSettings):
     # how much
     max_open_jobs: int = Field(10_000, ge=1, description="Queued and running, of all tenants, shards too; then 503.")
     max_open_jobs_per_tenant: int = Field(1_000, ge=1, description="Queued and running; then 429.")
+    max_jobs_per_tenant: int = Field(100_000, ge=1, description="Stored jobs of a tenant, ended ones too; then 403.")
+    max_model_bytes_per_tenant: int = Field(
+        64 * 1024 * MIB, ge=1, description="Of all stored models of a tenant; then 403."
+    )
+    max_file_bytes_per_tenant: int = Field(
+        16 * 1024 * MIB, ge=1, description="Of all stored images of a tenant; then 403."
+    )
+    max_result_bytes_per_tenant: int = Field(
+        16 * 1024 * MIB, ge=1, description="Of all stored results of a tenant, maps and pictures too; then 403."
+    )
+    disk_watermark: float = Field(
+        0.95, gt=0, le=1, description="Used share of the file store's disk above which new work and uploads get 503."
+    )
     memory_watermark: float = Field(
-        0.7, gt=0, le=1, description="Share of Redis' maxmemory above which new work gets 503."
+        0.7, gt=0, le=1, description="Share of Redis' maxmemory above which new work and uploads get 503."
     )
     max_model_bytes: int = Field(512 * MIB, ge=1, description="Of an uploaded ONNX file.")
     max_data_bytes: int = Field(

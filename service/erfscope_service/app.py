@@ -30,6 +30,7 @@ from erfscope_service.series.endpoints import router as series
 from erfscope_service.services import lifespan
 from erfscope_service.settings import ServiceSettings
 from erfscope_service.upload.multipart import MAX_PARTS, MULTIPART
+from erfscope_service.usage.endpoints import router as usage
 
 MULTIPART_OVERHEAD = MAX_PARTS * 1024  # boundaries and part headers
 
@@ -58,6 +59,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         *map(router_of, QUESTIONS),
         models,
         files,
+        usage,
         schemas,
         health,
         metrics,

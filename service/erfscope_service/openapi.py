@@ -34,6 +34,7 @@ TAGS = [
     {"name": "fit", "description": "Which heads and levels of a network hold objects of which sizes."},
     {"name": "models", "description": "Stored ONNX files and what is inside them."},
     {"name": "files", "description": "Images to measure on."},
+    {"name": "usage", "description": "What you store of what you may."},
     {"name": "schemas", "description": "The contract as JSON Schema."},
     {"name": "health", "description": "Liveness, readiness, metrics."},
 ]

@@ -51,6 +51,7 @@ SUBMISSION_KINDS = (
     "shape-mismatch",
     "resource-limit",
     "idempotency-mismatch",
+    "quota-exceeded",
 )
 SPEC = "/model/architecture"
 MAX_FIELD_ERRORS = 20  # a spec of 10⁶ bad layers must not answer with 10⁶ sentences

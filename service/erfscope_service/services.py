@@ -16,6 +16,7 @@ from erfscope_jobs.reaper import Reaper
 from erfscope_jobs.remote import open_store
 from erfscope_service.callers import CredentialsDep, Door
 from erfscope_service.doorbell import PromptDoorbell
+from erfscope_service.drawing import Easel
 from erfscope_service.health.probe import BlobProbe
 from erfscope_service.queries import refuse_unknown
 from erfscope_service.settings import ServiceSettings
@@ -23,7 +24,6 @@ from erfscope_service.watchers import Watchers
 
 THREADS = 64  # of which most wait for files; asyncio's own few are soon taken by uploads to a far store, and all wait
 QUIET_SECONDS = 3.0
-DRAWN_AT_ONCE = 2  # a picture of 4096² takes a second of a core and 1 GB
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Services:
     door: Door
     watchers: Watchers
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    drawing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(DRAWN_AT_ONCE))
+    easel: Easel = field(default_factory=Easel)
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """Settings of the HTTP service: the shared ones (ERFSCOPE_*) and its own."""
 
 from collections.abc import Sequence
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Literal
 
 from limits import RateLimitItem
@@ -25,6 +25,11 @@ class ServiceSettings(Settings):
         description="Names that requests may call the service by, comma-separated; *.example.org for subdomains, "
         "* for any. Empty: this machine's names on a loopback address, any name on another.",
     )
+    trusted_proxies: str = Field(
+        "",
+        description="Addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, "
+        "comma-separated: 10.0.0.7, 172.16.0.0/12. Empty: nobody's; the caller is who connects.",
+    )
     keys: Literal["auto", "on", "off"] = Field(
         "auto", description="Whether callers need an API key (`erfscope keys`); auto: on any but a loopback address."
     )
@@ -40,6 +45,15 @@ class ServiceSettings(Settings):
         le=MOST_WATCHERS,
         description="Event streams and waiting requests of one replica; each holds a connection to Redis. "
         "Where keys are needed, a tenant may have half of them.",
+    )
+    max_connections: int = Field(
+        0,
+        ge=0,
+        description="Connections of one replica; the one that has been idle for longest makes room for a new one. "
+        "0: as many as its descriptors allow.",
+    )
+    max_connections_each: int = Field(
+        0, ge=0, description="Of those, connections of one address (trusted proxies excepted); 0: half of them."
     )
     long_poll_seconds: float = Field(60, gt=0, description="The longest that `Prefer: wait` is honoured.")
     keep_alive_seconds: float = Field(15, gt=0, description="Between keep-alive comments of an event stream.")
@@ -57,6 +71,11 @@ class ServiceSettings(Settings):
         return [*LOCAL, self.host] if is_loopback(self.host) else ["*"]
 
     @property
+    def proxies(self) -> list[str]:
+        """`trusted_proxies` as a list."""
+        return [place.strip() for place in self.trusted_proxies.split(",") if place.strip()]
+
+    @property
     def needs_keys(self) -> bool:
         """`keys` with the rule for auto applied."""
         return self.keys == "on" or (self.keys == "auto" and not is_loopback(self.host))
@@ -72,6 +91,18 @@ class ServiceSettings(Settings):
         usual = "off" if is_loopback(self.host) else USUAL_RATE
         wanted = usual if self.rate_limit == "auto" else self.rate_limit
         return [] if wanted == "off" else rates.parse(wanted)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, text: str) -> str:
+        for place in filter(None, map(str.strip, text.split(","))):
+            try:
+                ip_network(place)
+            except ValueError:
+                raise ValueError(
+                    f"{place!r} is not an address, or a network (it ends in zeros), such as 10.0.0.7 or 172.16.0.0/12"
+                ) from None
+        return text
 
     @field_validator("rate_limit")
     @classmethod

@@ -29,6 +29,11 @@ class Verdict:
     map_sha256: str = ""
 
     @property
+    def was_known(self) -> bool:
+        """It was answered at once: it has no stream."""
+        return self.record is not None and self.record.cached and self.record.attempt == 0
+
+    @property
     def ends(self) -> list[Event]:
         """Terminal writes that the job's stream has."""
         return [event for event in self.events if event.data["status"] in TERMINAL]
@@ -109,7 +114,7 @@ def seen_by_others(town: Town, job: Accepted) -> bool:
 
 def eternal_keys(town: Town) -> list[str]:
     """Keys that would stay for ever, but for Celery's own."""
-    meant = {*queues(town.settings), town.key("apikeys")}  # a caller's key holds until it is revoked
+    meant = {*queues(town.settings).values(), town.key("apikeys")}  # a caller's key holds until it is revoked
     ours = (key for key in town.redis.scan_iter(count=1000) if not key.startswith(CELERYS))
     return [key for key in ours if key not in meant and town.redis.pttl(key) == NO_TTL]
 

@@ -11,7 +11,7 @@ PUBLIC = [
     "APIError", "Architecture", "AsyncClient", "AsyncJobHandle", "AsyncResult", "AsyncSeriesHandle", "Client",
     "Comparison", "ConnectionFailed", "ErfRequest", "ErfResult", "ErfscopeError", "Health", "Inspection",
     "Job", "JobCanceled", "JobExpired", "JobFailed", "JobHandle", "ModelRef", "Problem", "Result",
-    "ResultTimeout", "Series", "SeriesHandle", "SeriesUnfinished", "Status", "StoredFile", "StoredModel",
+    "ResultTimeout", "Series", "SeriesHandle", "SeriesUnfinished", "Status", "StoredFile", "StoredModel", "Usage",
     "__version__", "compare", "errors",
 ]  # fmt: skip
 HEAVY = [

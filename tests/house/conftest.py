@@ -49,17 +49,21 @@ def processes() -> dict[int, int]:
 
 
 class House:
-    """`erfscope up` on a free port, with a data folder of its own."""
+    """`erfscope up` on a free port, with a data folder of its own and further variables of the environment."""
 
-    def __init__(self, data_dir: Path) -> None:
-        self.data_dir = data_dir
+    def __init__(self, data_dir: Path, **variables: str) -> None:
+        self.data_dir, self._variables = data_dir, variables
         self.start()
 
     def start(self) -> None:
         """Start it and wait for its address."""
         command = [sys.executable, "-m", "erfscope", "up", "--port", "0", "--data-dir", str(self.data_dir)]
         self.process = subprocess.Popen(
-            command, env=environment(), stdout=subprocess.PIPE, text=True, start_new_session=True
+            command,
+            env=environment() | self._variables,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
         assert self.process.stdout is not None
         address = re.search(r"ready at (http://\S+)", self.process.stdout.readline())

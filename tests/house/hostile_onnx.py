@@ -68,15 +68,15 @@ def functions(calls: Mapping[str, Sequence[str]]) -> ModelProto:
 def empty_nodes() -> bytes:
     """20 MB that would be 1.6 GB once parsed."""
     nodes = b"\x0a\x00" * 10_000_000
-    return b"\x08\x08" + _field(7, nodes) + _field(8, b"\x10\x11")
+    return b"\x08\x08" + write_field(7, nodes) + write_field(8, b"\x10\x11")
 
 
-def _field(number: int, content: bytes) -> bytes:
+def write_field(number: int, content: bytes) -> bytes:
     """A length-delimited field of a protocol buffer."""
-    return bytes([number << 3 | 2]) + _varint(len(content)) + content
+    return bytes([number << 3 | 2]) + write_varint(len(content)) + content
 
 
-def _varint(value: int) -> bytes:
+def write_varint(value: int) -> bytes:
     out = b""
     while value > 0x7F:
         out, value = out + bytes([value & 0x7F | 0x80]), value >> 7
@@ -85,14 +85,14 @@ def _varint(value: int) -> bytes:
 
 def nested(depth: int) -> bytes:
     """Ifs within Ifs, written byte by byte: protobuf's own writer refuses at this depth."""
-    graph = _field(1, model([node("Relu", ["x"], ["y"])]).graph.node[0].SerializeToString())
+    graph = write_field(1, model([node("Relu", ["x"], ["y"])]).graph.node[0].SerializeToString())
     end = helper.make_tensor_value_info("y", FLOAT, None).SerializeToString()
     head = node("If", ["k"], ["y"], name="if").SerializeToString()
     for _ in range(depth):
-        branch = _field(1, b"then_branch") + _field(6, graph + _field(12, end)) + b"\xa0\x01\x05"
-        graph = _field(1, head + _field(5, branch))
+        branch = write_field(1, b"then_branch") + write_field(6, graph + write_field(12, end)) + b"\xa0\x01\x05"
+        graph = write_field(1, head + write_field(5, branch))
     outer = model([], weights={"k": np.array(True)})
-    return bytes(outer.SerializeToString()) + _field(7, graph)
+    return bytes(outer.SerializeToString()) + write_field(7, graph)
 
 
 def with_extents(extents: Sequence[int], *, raw: bytes) -> ModelProto:

@@ -235,7 +235,64 @@ def test_prometheus_knows_its_alerts_and_the_replicas() -> None:
     assert job["authorization"]["credentials_file"] == f"/run/secrets/{secret}"
 
 
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+@pytest.mark.parametrize("words", [("check", "rules", "alerts.yml"), ("test", "rules", "tests.yml")])
+def test_alerts_fire_when_they_should(words: tuple[str, ...]) -> None:
+    done = subprocess.run(["promtool", *words], cwd=DEPLOY / "prometheus", capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_alert_tells_that_every_replica_is_gone() -> None:
+    """Without a replica there is no series that a comparison could fail on."""
+    rules = {rule["alert"]: rule for group in ALERTS["groups"] for rule in group["rules"]}
+    assert rules["ErfscopeGone"]["expr"].startswith("absent(")
+    assert f'job="{scrape_job()["job_name"]}"' in rules["ErfscopeGone"]["expr"]
+
+
+def scrape_job() -> dict[str, Any]:
+    """How Prometheus scrapes replicas under compose."""
+    scraped = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text("utf-8"))
+    (job,) = scraped["scrape_configs"]
+    return dict(job)
+
+
+# ---- what is fetched
+
+
+def test_images_and_actions_have_exact_versions() -> None:
+    images = [service["image"] for service in COMPOSE["services"].values() if "build" not in service]
+    images += [container["image"] for _, container in containers() if not container["image"].startswith("erfscope-")]
+    cluster = yaml.safe_load((CLUSTER / "kustomization.yaml").read_text("utf-8"))["images"]
+    images += [f"{image['newName']}:{image['newTag']}" for image in cluster]
+    python = re.search(r"^ARG PYTHON=(\S+)$", (ROOT / "Dockerfile").read_text("utf-8"), flags=re.MULTILINE)
+    assert python
+    images.append(f"python:{python[1]}-slim")
+    assert [image for image in images if not re.search(r"@sha256:|:v?\d+\.\d+\.\d+(-[a-z]+)?$", image)] == []
+    places = [ROOT / "action.yml", ROOT / "docs" / "gate.md", *(ROOT / "examples").rglob("*.yml"),
+              *(ROOT / "examples").glob("**/.github/workflows/*.yml")]  # fmt: skip
+    uses = [use for place in places for use in re.findall(r"uses: (actions/\S+)", place.read_text("utf-8"))]
+    assert len(uses) > 3
+    assert [use for use in uses if not re.search(r"@(v\d+\.\d+\.\d+|[0-9a-f]{40})$", use)] == []
+
+
 # ---- kubernetes
+
+
+def test_the_cluster_scrapes_with_its_key() -> None:
+    monitor = yaml.safe_load((CLUSTER / "monitoring" / "podmonitor.yaml").read_text("utf-8"))
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    assert monitor["spec"]["selector"]["matchLabels"] == objects("Deployment")["api"]["spec"]["selector"]["matchLabels"]
+    assert endpoint["port"] in {port["name"] for one in PODS["api"]["containers"] for port in one["ports"]}
+    assert endpoint["authorization"] == {"type": "Bearer", "credentials": {"name": "metrics-key", "key": "token"}}
+    assert endpoint["relabelings"][0]["replacement"] == scrape_job()["job_name"]
+    assert "prometheus.io" not in (CLUSTER / "api.yaml").read_text("utf-8")  # annotations cannot carry a key
+
+
+def test_what_is_scaled_sets_no_replicas() -> None:
+    """An `apply` would set them back each time."""
+    for kind in ("ScaledObject", "HorizontalPodAutoscaler"):
+        for one in objects(kind).values():
+            assert "replicas" not in objects("Deployment")[one["spec"]["scaleTargetRef"]["name"]]["spec"]
 
 
 def test_kustomization_lists_every_file() -> None:

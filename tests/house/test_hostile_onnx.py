@@ -1,6 +1,7 @@
 """Hostile ONNX files through POST /erf: the right verdict, bounded memory and time, and a worker that goes on."""
 
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -16,17 +17,20 @@ MEMORY = 4 << 30  # what a job may use at most (ERFSCOPE_JOB_MEMORY_BYTES), plus
 
 
 class Gauge:
-    """Watches the largest resident memory of the processes that run jobs."""
+    """Watches the largest resident memory of the processes that run jobs, and the seconds of CPU of each."""
 
     def __init__(self, house: House) -> None:
         self.house, self.peak = house, 0
+        self.seconds: dict[int, float] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
     def _watch(self) -> None:
         while not self._stop.wait(0.05):
-            self.peak = max([self.peak, *(resident(pid) for pid in self.house.children())])
+            children = self.house.children()
+            self.peak = max([self.peak, *map(resident, children)])
+            self.seconds |= {pid: spent for pid in children if (spent := cpu_seconds(pid))}
 
     def stop(self) -> int:
         """The peak, in bytes."""
@@ -42,6 +46,15 @@ def resident(pid: int) -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has computed so far, whatever else the machine does; 0 when it has gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @pytest.fixture(scope="module")

@@ -94,7 +94,7 @@ def test_an_onnx_file_from_post_to_heatmap(http: httpx2.Client, onnx_model: byte
         image.load()
         assert min(image.size) > 300
     # the worker drew it from the very map and result that the service hands out
-    assert picture.content == render(array, result, title="model.onnx")
+    assert picture.content == render(array, result, title="model.onnx", compact=True)
 
 
 def test_the_same_question_again_has_the_same_bytes(http: httpx2.Client, onnx_model: bytes) -> None:

@@ -48,7 +48,7 @@ def test_beat_keeps_the_lease_and_tells_progress_once(ledger: Ledger) -> None:
     for _ in range(3):
         assert ledger.beat(id, 1, "measure", 1 / 3) is Beat.HELD
         time.sleep(0.1)
-    assert ledger.reap(10, []) == []
+    assert ledger.reap(10, {}).ring == []
     told = [event.data for event in ledger.events(id) if event.data["stage"] == "measure"]
     assert told == [{"status": "running", "stage": "measure", "progress": 0.3333, "attempt": 1}]
 
@@ -61,7 +61,7 @@ def test_lost_lease_is_queued_again_until_the_cap(settings: Settings) -> None:
             assert claimed is not None
             assert claimed.attempt == attempt
             time.sleep(0.03)
-            assert ledger.reap(10, []) == ([(id, Kind.ERF)] if attempt == 1 else [])
+            assert ledger.reap(10, {}).ring == ([(id, Kind.ERF)] if attempt == 1 else [])
         record = ledger.get(id, A)
         assert record is not None
         assert record.problem is not None
@@ -101,7 +101,7 @@ def test_the_deadline_of_a_job_names_the_file_store_that_failed(settings: Settin
         ledger.claim(id, "w")
         ledger.retry(id, 1, failure)
         time.sleep(0.3)
-        ledger.reap(10, [])
+        ledger.reap(10, {})
         record = ledger.get(id, A)
     assert record is not None
     assert record.problem is not None
@@ -114,11 +114,11 @@ def test_overdue_queued_job_is_rung_again_but_not_while_its_message_waits(settin
     time.sleep(0.25)
     client = redis.Redis.from_url(settings.redis_url)
     client.lpush("waiting", "a message")
-    assert ledger.reap(10, ["waiting"]) == []
+    assert ledger.reap(10, {"erf": "waiting"}).ring == []
     client.delete("waiting")
     time.sleep(0.25)
-    assert ledger.reap(10, ["waiting"]) == [(id, Kind.ERF)]
-    assert ledger.reap(10, ["waiting"]) == []
+    assert ledger.reap(10, {"erf": "waiting"}).ring == [(id, Kind.ERF)]
+    assert ledger.reap(10, {"erf": "waiting"}).ring == []
     client.close()
 
 
@@ -132,7 +132,7 @@ def test_past_the_deadline_a_job_expires(settings: Settings, running: bool) -> N
         if running:
             assert ledger.beat(id, 1, "load", 0.1) is Beat.EXPIRED
         assert ledger.claim(id, "w") is None
-        assert ledger.reap(10, []) == []
+        assert ledger.reap(10, {}).ring == []
         record = ledger.get(id, A)
         assert record is not None
         assert record.problem is not None

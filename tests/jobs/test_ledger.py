@@ -123,7 +123,7 @@ def test_known_answer_makes_a_job_that_has_succeeded(ledger: Ledger) -> None:
     ledger.finish(id, 1, answer("d"), TIMING)
     cached = submit(ledger, candidates=("unknown", "d"))
     assert (cached.status, cached.cached, cached.result) == (Status.SUCCEEDED, True, b'{"size": 1}')
-    assert [event.data["status"] for event in ledger.events(cached.id)] == ["succeeded"]
+    assert ledger.events(cached.id) == []  # nobody has to be told, and a stream takes 4 kB
     assert ledger.pulse().open == 0
 
 

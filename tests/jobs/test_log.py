@@ -84,3 +84,21 @@ def test_facts_end_with_what_they_are_about(stderr: Stderr) -> None:
     line = json.loads(stderr.getvalue())
     assert "request_id" not in line
     assert "job" not in line
+
+
+def test_a_line_that_repeats_is_counted() -> None:
+    now = [0.0]
+    repeats = log.Repeats(lambda: now[0])
+
+    def warn(number: int, level: int = logging.WARNING) -> logging.LogRecord | None:
+        record = logging.LogRecord("x", level, "", 0, "job %s is away", (number,), None)
+        return record if repeats.filter(record) else None
+
+    written = [record for number in range(23_000) if (record := warn(number))]
+    assert [record.args for record in written[: log.BURST]] == [(number,) for number in range(log.BURST)]
+    assert [getattr(record, "facts", {}).get("repeated") for record in written[log.BURST :]] == [100, 1_000, 10_000]
+    assert warn(0, logging.INFO) is not None  # what requests say of themselves is never left out
+    other = logging.LogRecord("x", logging.WARNING, "", 0, "other words", (), None)
+    assert repeats.filter(other)
+    now[0] = log.WINDOW_SECONDS + 1
+    assert warn(1) is not None

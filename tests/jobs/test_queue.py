@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +79,10 @@ def test_a_file_that_is_needed_again_while_others_are_swept_stays(ledger: Ledger
     class Busy(BlobStore):
         """While one file goes, a job comes that needs the other."""
 
-        def delete(self, sha256: str) -> bool:
+        def discard(self, sha256: str, is_needed: Callable[[], bool], young: float) -> bool:
             other = second if sha256 == first else first
             ledger.submit(Submission(Kind.ERF, "t", "{}", "q", blobs=(other,)))
-            return super().delete(sha256)
+            return super().discard(sha256, is_needed, young)
 
     store = Busy(tmp_path / "blobs")
     first, second = store.put(b"first").sha256, store.put(b"second").sha256

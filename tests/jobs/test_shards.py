@@ -143,18 +143,18 @@ def test_cancel_ends_every_shard(ledger: Ledger, job: str) -> None:
     assert canceled.status is Status.CANCELED
     assert ledger.beat(running.id, 1, "measure", 0.5) is Beat.LOST
     assert ledger.finish_part(running.id, 1, sums(1)) is Sharded.LOST
-    assert (ledger.pulse().open, ledger.reap(100, [])) == (0, [])
+    assert (ledger.pulse().open, ledger.reap(100, {}).ring) == (0, [])
 
 
 def test_a_lost_lease_of_a_shard_or_of_the_merge_is_rung_again(ledger: Ledger, job: str) -> None:
     claim(ledger, f"{job}.1")
     time.sleep(0.3)
-    assert set(ledger.reap(100, [])) == {(f"{job}.{n}", Kind.SHARD) for n in (1, 2, 3)}
+    assert set(ledger.reap(100, {}).ring) == {(f"{job}.{n}", Kind.SHARD) for n in (1, 2, 3)}
     for n in (1, 2, 3):
         finish(ledger, job, n)
     claim(ledger, job)
     time.sleep(0.3)
-    assert ledger.reap(100, []) == [(job, Kind.ERF)]
+    assert ledger.reap(100, {}).ring == [(job, Kind.ERF)]
     again = claim(ledger, job)
     assert (again.attempt, len(again.parts), again.lapses) == (3, 3, 1)
 
@@ -181,7 +181,7 @@ def test_another_kind_of_worker_leaves_shards_to_those_that_live(ledger: Ledger,
     advertise(ledger)
     advertise(ledger, ELSEWHERE)
     assert ledger.claim(f"{job}.1", "other", ELSEWHERE) is None
-    assert (f"{job}.1", Kind.SHARD) in ledger.reap(100, [])
+    assert (f"{job}.1", Kind.SHARD) in ledger.reap(100, {}).ring
     assert ledger.claim(f"{job}.1", "one", HERE) is not None
 
 
@@ -212,7 +212,7 @@ def test_past_its_deadline_the_whole_job_expires(brief: Ledger) -> None:
     brief.split(id, 1, RANGES, HERE)
     running = claim(brief, f"{id}.1")
     time.sleep(0.35)
-    assert brief.reap(100, []) == []
+    assert brief.reap(100, {}).ring == []
     assert record(brief, id).status is Status.EXPIRED
     assert brief.beat(running.id, 1, "measure", 0.5) is Beat.LOST
     assert brief.pulse().open == 0

@@ -1,6 +1,7 @@
 """The protocol between worker and child: whole frames from any pieces, nothing unbounded, nothing unchecked."""
 
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,7 +88,6 @@ UNWANTED: dict[str, Frame] = {
     "unknown part": part("script"),
     "path in name": part("array:../../etc/cron.d/x"),
     "long name": part("array:" + "a" * 65),
-    "result over its limit": part("result", bytes(11)),
     "progress of text": Frame({"type": "progress", "stage": "load", "share": "half"}),
     "progress of nan": Frame({"type": "progress", "stage": "load", "share": float("nan")}),
     "progress without stage": Frame({"type": "progress", "share": 0.5}),
@@ -114,6 +114,29 @@ def test_number_and_size_of_arrays_are_bounded(harvest: Harvest) -> None:
         harvest.take(part(f"array:{number}"))
     with pytest.raises(FrameError):
         harvest.take(part("array:one-more"))
+
+
+@pytest.mark.parametrize("name", ["result", "figure"])
+def test_an_answer_that_is_too_long_is_a_verdict_and_not_a_crash(harvest: Harvest, name: str) -> None:
+    harvest.take(part(name, bytes(10)))
+    with pytest.raises(ProblemError, match=f"{name} is over the limit of 10 bytes"):
+        harvest.take(part(name))
+    assert (harvest.excess, len(harvest.result) + len(harvest.figure)) == (name, 10)
+
+
+def test_orders_may_be_larger_than_what_a_child_may_say() -> None:
+    reading, writing = os.pipe()
+    header = {"orders": "x" * frames.MOST_HEADER}
+    thread = threading.Thread(target=frames.send, args=(writing, header))
+    thread.start()
+    frame = frames.receive(reading, frames.MOST_ORDERS)
+    thread.join()
+    assert frame is not None
+    assert frame.header == header
+    with pytest.raises(FrameError):
+        list(Reader().feed(frames.LENGTHS.pack(frames.MOST_HEADER + 1, 0)))
+    os.close(reading)
+    os.close(writing)
 
 
 def test_shares_stay_between_none_and_all(harvest: Harvest) -> None:

@@ -64,7 +64,7 @@ FAILURES = {
     "crash": ("worker-crash", 2),
     "abort": ("worker-crash", 2),
     "babble": ("worker-crash", 2),
-    "flood": ("worker-crash", 2),
+    "flood": ("resource-limit", 1),
     "invent": ("worker-crash", 2),
     "too_much": ("resource-limit", 1),
     "burn": ("timeout", 1),

@@ -6,18 +6,25 @@ from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
+from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from erfscope.contract.problem import ProblemError
+from erfscope_intake.bounds import (
+    MAX_EXTENT,
+    MAX_GRAPH_DEPTH,
+    MAX_INT,
+    MAX_NODES,
+    check_axes,
+    check_list,
+    check_ports,
+    too_complex,
+)
 from erfscope_intake.onnx_external import DataFiles, Sent, attach, of_graph, of_node, words_for
 from erfscope_intake.onnx_functions import inline
 from erfscope_intake.onnx_order import sort_nodes, subgraphs
-from erfscope_intake.onnx_scan import MAX_NODES, scan
+from erfscope_intake.onnx_scan import scan
 from erfscope_intake.onnx_tensors import check_tensor
 
-MAX_GRAPH_DEPTH = 8
-MAX_EXTENT = 2**31
-MAX_INT = 2**31
 OLDEST_OPSET = 6
 POSITIVE = {"strides", "dilations", "kernel_shape", "group", "blocksize", "num_groups", "num_outputs"}
 
@@ -105,7 +112,7 @@ def graphs(root: GraphProto) -> Iterator[GraphProto]:
         for graph in level:
             total += len(graph.node)
             if total > MAX_NODES:
-                raise ProblemError("model-too-complex", f"The model has more than {MAX_NODES} nodes.", limit=MAX_NODES)
+                too_complex(f"The model has more than {MAX_NODES} nodes.", MAX_NODES)
             yield graph
             below += [sub for node in graph.node for sub in subgraphs(node)]
         if not below:
@@ -135,14 +142,18 @@ def _check_graph(graph: GraphProto) -> None:
     for tensor in graph.initializer:
         check_tensor(tensor, f"Weight {tensor.name[:80]!r}")
     for value in (*graph.input, *graph.output, *graph.value_info):
-        for extent in value.type.tensor_type.shape.dim:
-            # -1 is how some exporters write a free axis
-            if not -1 <= extent.dim_value < MAX_EXTENT:
-                raise ProblemError(
-                    "invalid-model", f"{value.name[:80]!r} has the impossible extent {extent.dim_value}."
-                )
+        _check_shape(value)
     for node in graph.node:
         _check_attributes(node)
+
+
+def _check_shape(value: ValueInfoProto) -> None:
+    extents = value.type.tensor_type.shape.dim
+    check_axes(len(extents), repr(value.name[:80]))
+    for extent in extents:
+        # -1 is how some exporters write a free axis
+        if not -1 <= extent.dim_value < MAX_EXTENT:
+            raise ProblemError("invalid-model", f"{value.name[:80]!r} has the impossible extent {extent.dim_value}.")
 
 
 def _check_text(*texts: str | bytes) -> None:
@@ -152,16 +163,21 @@ def _check_text(*texts: str | bytes) -> None:
 
 
 def _check_attributes(node: NodeProto) -> None:
+    check_ports(len(node.input), len(node.output), f"{node.op_type[:80]} {node.name[:80]!r}")
     names = (attribute.name for attribute in node.attribute)
     _check_text(node.op_type, node.domain, node.name, node.overload, *node.input, *node.output, *names)
     for attribute in node.attribute:
         where = words_for(attribute, node)
         for tensor in (*([attribute.t] if attribute.HasField("t") else []), *attribute.tensors):
             check_tensor(tensor, where)
+        if attribute.HasField("sparse_tensor") or attribute.sparse_tensors:
+            raise ProblemError("unsupported-model", f"{where} is sparse; save it dense.")
         _check_numbers(attribute, where)
 
 
 def _check_numbers(attribute: AttributeProto, where: str) -> None:
+    for numbers in (attribute.floats, attribute.ints, [attribute.i]):
+        check_list(attribute.name, numbers, where)
     values = [*attribute.ints, *([attribute.i] if attribute.HasField("i") else [])]
     if attribute.name in POSITIVE and any(value < 1 for value in values):
         raise ProblemError("invalid-model", f"{where} must be at least 1.")

@@ -3,7 +3,7 @@
 from onnx import FunctionProto, ModelProto, NodeProto, inliner
 
 from erfscope.contract.problem import ProblemError
-from erfscope_intake.onnx_scan import MAX_NODES
+from erfscope_intake.bounds import MAX_NODES
 
 Key = tuple[str, str, str]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import InputOptions
-from erfscope_intake.onnx_layout import SMALL, Extent, Hint, Layout, hint_for, is_state, layout_of
+from erfscope_intake.onnx_layout import SMALL, Extent, Hint, Layout, Uses, hint_for, is_state, layout_of
 from erfscope_intake.onnx_names import Names
 from erfscope_intake.onnx_tensors import FLOATS, torch_type
 
@@ -81,9 +81,9 @@ def _declared(value: ValueInfoProto) -> Declared:
 
 def measured_input(graph: GraphProto, names: Names, options: InputOptions) -> Measured:
     """The input that the receptive field is measured on, by name or by what looks most like an image or signal."""
-    inputs = declared_inputs(graph)
-    chosen = _named(inputs, names, options.name) if options.name else _likeliest(inputs, names, graph)
-    hint = hint_for(graph, chosen.name)
+    inputs, uses = declared_inputs(graph), Uses.of(graph)
+    chosen = _named(inputs, names, options.name) if options.name else _likeliest(inputs, names, uses)
+    hint = hint_for(uses, chosen.name)
     layout = layout_of(chosen.extents, hint)
     if not 1 <= len(layout.space) <= MAX_SPACE:
         raise ProblemError(
@@ -126,7 +126,7 @@ def _may_be_measured(one: Declared) -> bool:
     return len(one.extents) > 0 and (one.element in FLOATS or image)
 
 
-def _likeliest(inputs: list[Declared], names: Names, graph: GraphProto) -> Declared:
+def _likeliest(inputs: list[Declared], names: Names, uses: Uses) -> Declared:
     candidates = [one for one in inputs if _may_be_measured(one)]
     if not candidates:
         words = ", ".join(repr(names.values[one.name]) for one in inputs[:10]) or "none at all"
@@ -134,16 +134,16 @@ def _likeliest(inputs: list[Declared], names: Names, graph: GraphProto) -> Decla
             "no-gradient",
             f"No input of the model holds real numbers along an axis (inputs: {words}), so no gradient reaches one.",
         )
-    return max(candidates, key=lambda one: _likeness(one, graph))
+    return max(candidates, key=lambda one: _likeness(one, uses))
 
 
-def _likeness(one: Declared, graph: GraphProto) -> tuple[bool, bool, bool, bool, bool, bool, int]:
+def _likeness(one: Declared, uses: Uses) -> tuple[bool, bool, bool, bool, bool, bool, int]:
     """An image before a sequence, what a convolution reads before what none does, colours before hidden states."""
-    rank, hint = len(one.extents), hint_for(graph, one.name)
+    rank, hint = len(one.extents), hint_for(uses, one.name)
     guess = SPACE_DEFAULTS.get(max(rank - 2, 1), 1)
     channels = hint.channels if hint else None
     return (
-        not is_state(graph, one.name),
+        not is_state(uses, one.name),
         hint is not None or rank > MAX_SPACE,
         3 <= rank <= MAX_SPACE + 2,
         one.element in FLOATS,

@@ -1,11 +1,13 @@
 """Which axis of an input is what: batch, channels, space. TensorFlow's files are channels-last: find it out."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from onnx import GraphProto, NodeProto, TensorProto, numpy_helper
 from torch import Tensor
 
+from erfscope_intake.bounds import MAX_LISTED
 from erfscope_intake.onnx_audit import graphs
 from erfscope_intake.onnx_external import is_outside
 from erfscope_intake.onnx_order import subgraphs
@@ -53,6 +55,31 @@ class Layout:
 
 
 @dataclass(frozen=True)
+class Uses:
+    """Who reads what in a graph and its branches, looked up once: a model may have thousands of inputs and views."""
+
+    extents: Mapping[str, Sequence[Extent]]  # of the graph's inputs
+    readers: Mapping[str, Sequence[NodeProto]]
+    ends: Mapping[str, Sequence[str]]  # what the last value of a branch is called behind its If
+    constants: Mapping[str, TensorProto]
+
+    @classmethod
+    def of(cls, graph: GraphProto) -> "Uses":
+        """All of them; names are unique through all subgraphs."""
+        nodes = [node for part in graphs(graph) for node in part.node]
+        constants = {
+            maker.output[0]: attribute.t
+            for maker in nodes
+            if maker.op_type == "Constant" and maker.output
+            for attribute in maker.attribute
+            if attribute.HasField("t")
+        }
+        constants |= {tensor.name: tensor for part in graphs(graph) for tensor in part.initializer}
+        extents = {v.name: [d.dim_value or None for d in v.type.tensor_type.shape.dim] for v in graph.input}
+        return cls(extents, _readers(nodes), _ends(nodes), constants)
+
+
+@dataclass(frozen=True)
 class Hint:
     """What the first convolution-like consumer of an input says: batch and channel axis there, how many channels."""
 
@@ -93,32 +120,29 @@ def _is_channels_last(extents: Sequence[Extent]) -> bool:
     return last is not None and last <= SMALL and roomy
 
 
-def hint_for(graph: GraphProto, name: str) -> Hint | None:
+def hint_for(uses: Uses, name: str) -> Hint | None:
     """Follow an input through transposes and element-wise operators to the first operator that knows its channels."""
-    readers = _readers(graph)
-    shapes = {tensor.name: tuple(tensor.dims) for part in graphs(graph) for tensor in part.initializer}
-    dims = next(v.type.tensor_type.shape.dim for v in graph.input if v.name == name)
-    pending: list[tuple[str, list[int | None]]] = [(name, list(range(len(dims))))]
+    extents = uses.extents[name]
+    pending: list[tuple[str, list[int | None]]] = [(name, list(range(len(extents))))]
     for value, axes in pending:  # grows while it is walked; bounded by the number of nodes
-        for node in readers.get(value, ()):
+        for node in uses.readers.get(value, ()):
             if node.op_type in CHANNELS_SECOND and node.input[0] == value and len(axes) > 1:
-                return Hint(axes[0], axes[1], _channels(node, shapes))
+                return Hint(axes[0], axes[1], _channels(node, uses))
             if node.op_type == "Reshape" and value == name:
-                following = _reshaped([d.dim_value or None for d in dims], _numbers(node, "shape", graph))
+                following = _reshaped(extents, _numbers(node, "shape", uses))
             else:
-                following = _moved(node, axes, graph)
-            if following is not None and node.output and len(pending) <= len(readers):
+                following = _moved(node, axes, uses)
+            if following is not None and node.output and len(pending) <= len(uses.readers):
                 pending.append((node.output[0], following))
     return None
 
 
-def is_state(graph: GraphProto, name: str) -> bool:
+def is_state(uses: Uses, name: str) -> bool:
     """Whether an input is moved into the initial states of recurrent layers, and nothing else reads its values."""
-    readers, ends = _readers(graph), _ends(graph)
     pending, seen, found = [name], {name}, False
     for value in pending:  # grows while it is walked; every value comes once
-        following = list(ends.get(value, ()))
-        for node in readers.get(value, ()):
+        following = list(uses.ends.get(value, ()))
+        for node in uses.readers.get(value, ()):
             places = {k for k, read in enumerate(node.input) if read == value and node.op_type != "Shape"}
             if places == {0} and node.op_type in MOVES:
                 following += node.output
@@ -130,19 +154,17 @@ def is_state(graph: GraphProto, name: str) -> bool:
     return found
 
 
-def _readers(graph: GraphProto) -> dict[str, list[NodeProto]]:
-    """The nodes that read each value, in branches too: names are the whole model's own."""
+def _readers(nodes: Sequence[NodeProto]) -> dict[str, list[NodeProto]]:
     readers: dict[str, list[NodeProto]] = {}
-    for node in (node for part in graphs(graph) for node in part.node):
+    for node in nodes:
         for read in dict.fromkeys(node.input):
             readers.setdefault(read, []).append(node)
     return readers
 
 
-def _ends(graph: GraphProto) -> dict[str, list[str]]:
-    """What the last value of a branch is called behind its If."""
+def _ends(nodes: Sequence[NodeProto]) -> dict[str, list[str]]:
     ends: dict[str, list[str]] = {}
-    for node in (node for part in graphs(graph) for node in part.node):
+    for node in nodes:
         for branch in subgraphs(node):
             for end, made in zip(branch.output, node.output, strict=False):
                 ends.setdefault(end.name, []).append(made)
@@ -164,7 +186,7 @@ def _reshaped(extents: Sequence[Extent], target: list[int] | None) -> list[int |
     return axes
 
 
-def _channels(node: NodeProto, shapes: dict[str, tuple[int, ...]]) -> int | None:
+def _channels(node: NodeProto, uses: Uses) -> int | None:
     place = {
         "Conv": 1,
         "FusedConv": 1,
@@ -174,23 +196,24 @@ def _channels(node: NodeProto, shapes: dict[str, tuple[int, ...]]) -> int | None
         "BatchNormalization": 1,
     }
     at = place.get(node.op_type, len(node.input))
-    weight = shapes.get(node.input[at]) if at < len(node.input) else None
-    if not weight:
+    tensor = uses.constants.get(node.input[at]) if at < len(node.input) else None
+    if tensor is None or not tensor.dims:
         return None
+    weight = [int(extent) for extent in tensor.dims]
     if node.op_type in ("ConvTranspose", "BatchNormalization"):
         return weight[0]
     group = next((a.i for a in node.attribute if a.name == "group"), 1)
     return weight[1] * group if len(weight) > 1 else None
 
 
-def _moved(node: NodeProto, axes: list[int | None], graph: GraphProto) -> list[int | None] | None:
+def _moved(node: NodeProto, axes: list[int | None], uses: Uses) -> list[int | None] | None:
     if node.op_type in TRANSPARENT:
         return axes
     if node.op_type == "Transpose":
         order = next((list(a.ints) for a in node.attribute if a.name == "perm"), list(range(len(axes)))[::-1])
         return [axes[place] for place in order] if sorted(order) == list(range(len(axes))) else None
     if node.op_type == "Unsqueeze":
-        places = _numbers(node, "axes", graph)
+        places = _numbers(node, "axes", uses)
         if places is None:
             return None
         rank, rest = len(axes) + len(places), iter(axes)
@@ -199,18 +222,14 @@ def _moved(node: NodeProto, axes: list[int | None], graph: GraphProto) -> list[i
     return None
 
 
-def _numbers(node: NodeProto, name: str, graph: GraphProto) -> list[int] | None:
+def _numbers(node: NodeProto, name: str, uses: Uses) -> list[int] | None:
     """Integers that are an attribute in old versions of an operator and its second input in new ones."""
     for attribute in node.attribute:
         if attribute.name == name:
             return list(attribute.ints)
-    if len(node.input) < 2:
+    tensor = uses.constants.get(node.input[1]) if len(node.input) > 1 else None
+    if tensor is None or tensor.data_type != TensorProto.INT64 or is_outside(tensor):  # axes are few
         return None
-    parts = list(graphs(graph))
-    tensors = [tensor for part in parts for tensor in part.initializer if tensor.name == node.input[1]]
-    nodes = (other for part in parts for other in part.node)
-    makers = [other for other in nodes if other.op_type == "Constant" and node.input[1] in other.output]
-    tensors += [a.t for maker in makers for a in maker.attribute if a.HasField("t")]
-    if not tensors or tensors[0].data_type != TensorProto.INT64 or is_outside(tensors[0]):  # axes are few
+    if math.prod(tensor.dims) > MAX_LISTED:
         return None
-    return [int(place) for place in numpy_helper.to_array(tensors[0]).reshape(-1)]
+    return [int(place) for place in numpy_helper.to_array(tensor).reshape(-1)]

@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from erfscope.contract.problem import ProblemError
 from erfscope_engine.network import Mark
+from erfscope_intake.bounds import INDICES, MAX_LISTED, PER_AXIS, check_axes, too_complex
 from erfscope_intake.onnx_graph import Program, Step, last_uses, to_working
 
 # What torch and Python raise when shapes do not fit; anything else (and what a tape raises) is not ours to explain.
@@ -39,7 +40,10 @@ def execute(step: Step, arguments: Sequence[Any], misfit: str) -> tuple[Any, ...
     while arguments and arguments[-1] is None:
         arguments = arguments[:-1]
     try:
+        _check_lists(step, arguments)
+        _check_indices(step, arguments)
         result = step.row.function(step.node, *arguments)
+        _check_axes(result)
     except ProblemError as problem:
         raise _named(step, problem.kind, problem.problem.detail) from problem
     except torch.OutOfMemoryError:
@@ -49,6 +53,43 @@ def execute(step: Step, arguments: Sequence[Any], misfit: str) -> tuple[Any, ...
             raise _named(step, "resource-limit", "there is not enough memory for its output") from error
         raise _named(step, misfit, _reason(error, arguments)) from error
     return result if isinstance(result, tuple) else (result,)
+
+
+def _check_lists(step: Step, arguments: Sequence[Any]) -> None:
+    """Refuse shapes and axes that no tensor has before a converter tries each: the file may have computed them."""
+    for position in PER_AXIS.get(step.node.operator, ()):
+        numbers = arguments[position] if position < len(arguments) else None
+        if isinstance(numbers, Tensor) and numbers.numel() > MAX_LISTED:
+            too_complex(f"input {position} has {numbers.numel()} numbers; at most {MAX_LISTED} fit axes", MAX_LISTED)
+
+
+def _check_indices(step: Step, arguments: Sequence[Any]) -> None:
+    """Refuse places that are outside of a tensor: on tensors without data nothing else would."""
+    position = INDICES.get(step.node.operator)
+    if position is None or len(arguments) <= position or not all(isinstance(a, Tensor) for a in arguments[:2]):
+        return
+    data, indices = arguments[0], arguments[position]
+    if type(indices) is not Tensor or indices.is_floating_point() or not indices.numel():
+        return
+    with plain():
+        extents = _extents_read(step, data.shape, indices)
+        if bool((indices < -extents).any() | (indices >= extents).any()):
+            worst = int(indices.abs().max())
+            raise IndexError(f"the index {worst} is outside of the tensor that it reads")
+
+
+def _extents_read(step: Step, shape: Sequence[int], indices: Tensor) -> Tensor:
+    """The extent that each index must be below."""
+    if step.node.operator.endswith("ND"):
+        first = step.node.int("batch_dims", 0)
+        return torch.tensor(list(shape)[first : first + indices.shape[-1]], dtype=torch.int64)
+    return torch.tensor(shape[step.node.int("axis", 0)], dtype=torch.int64)
+
+
+def _check_axes(result: Any) -> None:
+    for value in result if isinstance(result, tuple) else (result,):
+        if isinstance(value, Tensor):
+            check_axes(value.dim(), "its output")
 
 
 def _named(step: Step, kind: str, detail: str) -> ProblemError:

@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
 from erfscope.contract.problem import ProblemError
+from erfscope_intake.bounds import MAX_ELEMENTS, check_axes
 
 # What an ONNX type computes as. Narrow floats widen: they are the working type anyway once they meet the input.
 # Unsigned integers that torch hardly knows become int64.
@@ -75,11 +76,15 @@ def check_tensor(tensor: TensorProto, where: str) -> None:
 
 
 def _count(tensor: TensorProto, where: str) -> int:
+    check_axes(len(tensor.dims), where)
     if any(extent < 0 for extent in tensor.dims):
         raise ProblemError("invalid-model", f"{where} has a negative extent: {list(tensor.dims)}.")
     if tensor.HasField("segment") or tensor.data_type == TensorProto.UNDEFINED:
         raise ProblemError("invalid-model", f"{where} has no usable data.")
-    return math.prod(tensor.dims)
+    count = int(math.prod(tensor.dims))  # of a few axes
+    if count > MAX_ELEMENTS:
+        raise ProblemError("invalid-model", f"{where} has the impossible shape {list(tensor.dims)[:8]}.")
+    return count
 
 
 def raw_bytes(tensor: TensorProto, where: str) -> int:

@@ -1,4 +1,4 @@
-"""The Celery side: listens to the queues and hands each id to the supervisor."""
+"""The Celery side: listens to the queues and tells the supervisor that a job of some kind waits."""
 
 import logging
 import os
@@ -13,6 +13,7 @@ from celery.signals import setup_logging, worker_ready, worker_shutting_down
 
 from erfscope.contract.problem import ProblemError
 from erfscope_jobs.queue import LOOK, bells, broker_options, broker_url
+from erfscope_jobs.records import Kind
 from erfscope_jobs.settings import Settings
 from erfscope_worker import jail, readable
 from erfscope_worker.cgroup import Groups
@@ -52,13 +53,13 @@ def build(settings: Settings, supervisor: Supervisor) -> celery.Celery:
     app.steps["worker"].add(Tick)
 
     @app.task(name=LOOK, ignore_result=True)  # type: ignore[untyped-decorator, unused-ignore]  # Celery has no types
-    def look(id: str) -> None:
+    def look(kind: str) -> None:
         try:
-            supervisor.look(id)
+            supervisor.look(Kind(kind))
         except ProblemError as error:  # Redis is away: the reaper rings again
-            log.warning("job %s: %s", id, error)
+            log.warning("cannot look for jobs (%s): %s", kind, error)
         except Exception:
-            log.exception("job %s: the supervisor stumbled; its lease lapses and it runs again", id)
+            log.exception("the supervisor stumbled over a job (%s); its lease lapses and it runs again", kind)
 
     return app
 

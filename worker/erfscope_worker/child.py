@@ -14,7 +14,7 @@ import numpy as np
 
 from erfscope.contract.problem import ProblemError
 from erfscope_jobs.records import Kind
-from erfscope_worker import environment, frames, jail, limits
+from erfscope_worker import environment, frames, jail, limits, strict
 from erfscope_worker.task import Orders, Outputs, Report, Runner, Sharding, Task
 
 CHANNEL = 3  # descriptor of the socket to the worker
@@ -29,7 +29,7 @@ def main(parent: int) -> NoReturn:
     jail.follow(parent)
     os.setsid()
     silence()
-    frame = frames.receive(CHANNEL)
+    frame = frames.receive(CHANNEL, frames.MOST_ORDERS)
     if frame is None:
         os._exit(BROKEN)
     orders = understood(frame.header["orders"])
@@ -67,7 +67,7 @@ def answer(orders: Orders) -> Iterator[Message]:
         yield from parts(outputs)
         yield {"type": "done", "parts": outputs.parts, "whole": outputs.whole}, b""
     except ProblemError as error:
-        yield {"type": "problem", "problem": error.problem.model_dump(mode="json")}, b""
+        yield {"type": "problem", "problem": strict.clipped_problem(error.problem).model_dump(mode="json")}, b""
     except Exception as error:
         yield explain(error, orders), b""
 

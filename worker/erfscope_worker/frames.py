@@ -9,6 +9,9 @@ from typing import Any
 
 MOST_HEADER = 1 << 20
 MOST_BODY = 1 << 20
+MOST_ORDERS = (
+    1 << 28
+)  # of a header from the worker: a spec, which the service has bounded, with its defaults written out
 LENGTHS = struct.Struct(">II")
 
 
@@ -41,20 +44,24 @@ def send(descriptor: int, header: Mapping[str, Any], body: bytes | memoryview = 
 class Reader:
     """Bytes as they come → frames; holds at most one frame."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_header: int = MOST_HEADER) -> None:
         self._buffer = bytearray()
+        self._most_header = most_header
 
     @property
-    def held(self) -> bytes:
-        """What has come of the next frame."""
-        return bytes(self._buffer)
+    def missing(self) -> int:
+        """How many bytes may be read without taking any of the frame after the next."""
+        if len(self._buffer) < LENGTHS.size:
+            return LENGTHS.size - len(self._buffer)
+        header, body = LENGTHS.unpack_from(self._buffer)
+        return int(LENGTHS.size + header + body - len(self._buffer))
 
     def feed(self, data: bytes) -> Iterator[Frame]:
         """Take bytes, give the frames that are complete."""
         self._buffer += data
         while len(self._buffer) >= LENGTHS.size:
             header, body = LENGTHS.unpack_from(self._buffer)
-            if header > MOST_HEADER or body > MOST_BODY:
+            if header > self._most_header or body > MOST_BODY:
                 raise FrameError(f"a frame of {header} + {body} bytes")
             end = LENGTHS.size + header + body
             if len(self._buffer) < end:
@@ -74,19 +81,10 @@ def parse(frame: bytes, header: int) -> Frame:
     return Frame(fields, frame[header:])
 
 
-def receive(descriptor: int) -> Frame | None:
+def receive(descriptor: int, most_header: int = MOST_HEADER) -> Frame | None:
     """Block for one frame; None at the end."""
-    reader = Reader()
-    while data := os.read(descriptor, wanted(reader)):
+    reader = Reader(most_header)
+    while data := os.read(descriptor, reader.missing):
         for frame in reader.feed(data):
             return frame
     return None
-
-
-def wanted(reader: Reader) -> int:
-    """How many bytes may be read without taking any of the next frame."""
-    held = reader.held
-    if len(held) < LENGTHS.size:
-        return LENGTHS.size - len(held)
-    header, body = LENGTHS.unpack_from(held)
-    return int(LENGTHS.size + header + body - len(held))

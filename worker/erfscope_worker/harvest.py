@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from erfscope.contract.job import Timing
-from erfscope.contract.problem import KINDS, FieldError, Problem
+from erfscope.contract.problem import KINDS, Problem, ProblemError
 from erfscope_jobs.blobs import BlobStore, BlobWriter
 from erfscope_jobs.records import Part
 from erfscope_jobs.settings import Settings
@@ -29,6 +29,8 @@ NOT_OF_A_JOB = {
     "conflict",
     "too-many-requests",
     "idempotency-mismatch",
+    "quota-exceeded",
+    "unreadable-result",
     "timeout",
     "deadline",
     "worker-crash",
@@ -54,6 +56,7 @@ class Harvest:
         self.stage = ""
         self.share = 0.0
         self.room = 0  # bytes that its arrays take, as far as they came
+        self.excess = ""  # the part (result, figure) that is larger than may be stored
         self.done = False
         self.parts: tuple[Part, ...] = ()  # the child asks for shards of these samples
         self.whole = False  # it asks that the job runs in one piece
@@ -102,9 +105,11 @@ class Harvest:
     def _part(self, frame: Frame) -> None:
         name = str(frame.header.get("name"))
         if (part := self._parts.get(name)) is not None:
+            limit = self._settings.max_result_bytes
+            if len(part) + len(frame.body) > limit:
+                self.excess = name
+                raise ProblemError("too-large", f"The {name} is over the limit of {limit} bytes.", limit=limit)
             part += frame.body
-            if len(part) > self._settings.max_result_bytes:
-                raise FrameError(f"a {name} of more than {self._settings.max_result_bytes} bytes")
         elif array := ARRAY.fullmatch(name):
             self.room += len(frame.body)
             writer = self._writer(array.group(1))
@@ -164,20 +169,9 @@ def rebuilt(said: Problem) -> Problem:
     """A problem as our own table has it, with the child's words clipped; raises FrameError for another kind."""
     if said.kind not in OF_A_JOB:
         raise FrameError("a problem that no job has")
-    errors = [
-        FieldError(pointer=one.pointer[: strict.WORDS], detail=one.detail[: strict.WORDS])
-        for one in said.errors[: strict.ENTRIES]
-    ]
     # Built field by field: names in the child's context are not names of arguments.
-    row = KINDS[said.kind]
-    return Problem(
-        type=f"/problems/{said.kind}",
-        title=row.title,
-        status=row.status,
-        detail=said.detail[: strict.WORDS],
-        errors=errors,
-        context=strict.clipped(said.context),
-    )
+    row, clipped = KINDS[said.kind], strict.clipped_problem(said)
+    return clipped.model_copy(update={"type": f"/problems/{said.kind}", "title": row.title, "status": row.status})
 
 
 def ranges(said: Any) -> tuple[Part, ...]:

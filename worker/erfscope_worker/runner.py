@@ -35,7 +35,7 @@ def measure(task: Task) -> Outputs:
         return Outputs(b"", whole=True)
     task.report("render", 1.0)
     result = found.result.model_dump(mode="json")
-    figure = render(found.map, result, title=title(task.payload))
+    figure = render(found.map, result, title=title(task.payload), compact=True)
     return Outputs(found.result.model_dump_json().encode(), figure, found.arrays)
 
 

@@ -4,6 +4,8 @@ import json
 import math
 from typing import Any, NoReturn
 
+from erfscope.contract.problem import FieldError, Problem
+
 LARGEST = 1 << 63  # whole numbers of the contract fit 64 bits
 DEEPEST = 64
 NAME = 64  # characters of a key in a problem's context
@@ -49,6 +51,19 @@ def clipped(value: Any, depth: int = 0) -> Any:
     if isinstance(value, list):
         return [clipped(item, depth + 1) for item in value[:ENTRIES] if depth < 3]
     return value if isinstance(value, int | float | bool | None) else str(value)[:WORDS]
+
+
+def clipped_problem(problem: Problem) -> Problem:
+    """A problem with its texts, lists and mappings cut to what a page can show and a frame's header can hold."""
+    errors = [FieldError(pointer=one.pointer[:WORDS], detail=one.detail[:WORDS]) for one in problem.errors[:ENTRIES]]
+    return Problem(
+        type=problem.type[:WORDS],
+        title=problem.title[:WORDS],
+        status=problem.status,
+        detail=problem.detail[:WORDS],
+        errors=errors,
+        context=clipped(problem.context),
+    )
 
 
 def _bounded(value: int) -> int:

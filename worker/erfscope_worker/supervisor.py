@@ -33,6 +33,7 @@ from erfscope_worker.workspace import Workspace
 T = TypeVar("T")
 PARTS_PER_SLOT = 2
 MOST_TURNED_AWAY = 1000
+MOST_TRIES = 16  # another worker may claim the job whose turn it is; then the next has its turn
 PERSISTENCE_SECONDS = 60.0  # an answer is worth waiting out a restart of Redis
 log = logging.getLogger(__name__)
 
@@ -57,11 +58,9 @@ class Supervisor:
         self._turned_away: dict[str, int] = {}  # bytes of answers that the store could not take, by job
         self._lock = threading.Lock()
 
-    def look(self, id: str) -> None:
-        """Do that job, if it is there to be done."""
-        if not self._can_store(id):
-            return  # it stays queued, and the reaper rings again
-        record = self.ledger.claim(id, self.name, self._launcher.fingerprint)
+    def look(self, kind: Kind) -> None:
+        """Do the job of that kind whose turn it is, if one waits."""
+        record = self._claim(kind)
         if record is None:
             return
         with self._lock:
@@ -73,6 +72,21 @@ class Supervisor:
             finally:
                 with self._lock:
                     self._busy -= 1
+
+    def _claim(self, kind: Kind) -> Record | None:
+        """The next job, now ours. What cannot be begun stays queued, and the reaper sends another message for it."""
+        skip: list[str] = []
+        for _ in range(MOST_TRIES):
+            id = self.ledger.next(kind, self._launcher.fingerprint, skip)
+            if id is None:
+                return None
+            if not self._can_store(id):
+                if id not in self._turned_away:
+                    return None
+                skip.append(id)  # it needs more room than others do
+            elif record := self.ledger.claim(id, self.name, self._launcher.fingerprint):
+                return record
+        return None
 
     def _can_store(self, id: str) -> bool:
         """After an answer could not be stored: no further job is begun, and none spent, until the store is back."""
@@ -258,7 +272,7 @@ class Supervisor:
         except ValueError as error:
             return self._lied(record, error)
         digest = self._launcher.fingerprint.digest(record.question)
-        answer = Answer(digest, harvest.result, harvest.figure, self._commit(record, harvest))
+        answer = Answer(digest, harvest.result, harvest.figure, self._commit(record, harvest), harvest.room)
         timing = harvest.timing(self.name, record.elapsed)
         written = persistently(lambda: self.ledger.finish(record.id, record.attempt, answer, timing))
         log.info("succeeded" if written else "discarded, another attempt holds it")
@@ -274,7 +288,7 @@ class Supervisor:
             Ending.STOPPED: lambda: self._again(record, Failure.HANDBACK),
             Ending.ORPHANED: lambda: self._again(record, Failure.HANDBACK),
             Ending.STORE_FAILED: lambda: self._store_fails(record, harvest),
-            Ending.TOO_LARGE: lambda: self._fail(record, harvest, verdicts.too_large(self.settings)),
+            Ending.TOO_LARGE: lambda: self._fail(record, harvest, verdicts.too_large(self.settings, harvest.excess)),
             Ending.TOO_MANY_FILES: lambda: self._fail(record, harvest, verdicts.too_many_files(self.settings)),
             Ending.TAKEN: lambda: None,
         }

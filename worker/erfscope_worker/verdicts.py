@@ -23,6 +23,13 @@ SHAPES: dict[Kind, type[BaseModel]] = {
     Kind.FIT: Fit,
 }
 
+EXCESSES = {
+    "result": "The answer is too long to be stored: the model has too many layers, or their names are too long. "
+    "Shorten the names or cut the model into parts.",
+    "figure": "The picture of the answer is too large to be stored; ask for a smaller input.",
+    "": "An array of the answer is too large to be stored; ask for fewer units or layers at once.",
+}
+
 
 def check_result(kind: Kind, harvest: Harvest) -> None:
     """Raise ValueError where a result is not of its shape, or its arrays are not of the result."""
@@ -38,10 +45,10 @@ def timeout(settings: Settings) -> Problem:
     return ProblemError("timeout", detail, seconds=seconds).problem
 
 
-def too_large(settings: Settings) -> Problem:
-    """An array is larger than may be stored."""
-    limit = settings.max_array_bytes
-    detail = f"An array of the answer is over the limit of {limit} bytes; ask for fewer units or layers at once."
+def too_large(settings: Settings, excess: str) -> Problem:
+    """A part of the answer (`result`, `figure`, or else an array) is larger than may be stored."""
+    limit = settings.max_result_bytes if excess else settings.max_array_bytes
+    detail = f"{EXCESSES.get(excess, EXCESSES[''])} The limit is {limit} bytes."
     return ProblemError("resource-limit", detail, limit=limit).problem
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from rich.table import Table
-from rich.text import Text
 from typer import Option
 
 from erfscope._models import prepare
@@ -80,7 +79,7 @@ def layer_table(layers: Sequence[AdviceLayer]) -> Table:
     for row in layers:
         mark = " (idle)" if row.idle else ""
         sizes = ("?" if value is None else f"{value:.1f}" for value in (row.erf_size, row.adds))
-        made.add_row(Text(row.name + mark), row.operator, "×".join(map(str, row.trf_size)), *sizes)
+        made.add_row(show.cell(row.name + mark), row.operator, "×".join(map(str, row.trf_size)), *sizes)
     return made
 
 
@@ -93,7 +92,7 @@ def change_table(changes: Sequence[Change]) -> Table:
         text = change.text if change.reaches else f"{change.text} (falls short)"
         measured = "" if change.erf_measured is None else with_error(change.erf_measured, change.stderr)
         made.add_row(
-            Text(text),
+            show.cell(text),
             f"{change.erf_analytic:.1f}",
             measured,
             "×".join(map(str, change.trf_size)),

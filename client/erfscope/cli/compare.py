@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 from rich.table import Table
-from rich.text import Text
 from typer import Argument, Option
 
 from erfscope._client import Client
@@ -93,7 +92,7 @@ def _table(comparison: Comparison, *, everything: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("metric")
     for name in comparison.names:
-        table.add_column(Text(name, overflow="fold"), justify="right")
+        table.add_column(show.cell(name), justify="right")
     for row in comparison.rows:
         if not (everything or row.metric in show.HEADLINE) or not row.is_shown:
             continue

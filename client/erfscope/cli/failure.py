@@ -10,6 +10,7 @@ from rich.text import Text
 from erfscope._errors import APIError, ConnectionFailed, ErfscopeError, JobCanceled, JobFailed, ResultTimeout
 from erfscope._files import trouble
 from erfscope.contract.problem import KINDS, Problem, ProblemError
+from erfscope.contract.text import visible
 
 BAD_INPUT, BROKEN = 2, 3
 
@@ -63,7 +64,7 @@ def report(error: Exception) -> int:
 
 def show(title: str, detail: str, hint: str | None = None) -> None:
     """The block itself."""
-    body = Text(detail)
+    body = Text(visible(detail))
     if hint:
         body.append(f"\n\n{hint}", style="dim")
     Console(stderr=True).print(Panel(body, title=Text(title), title_align="left", border_style="red"))

@@ -5,7 +5,6 @@ from os.path import commonprefix
 from typing import Literal
 
 from rich.table import Table
-from rich.text import Text
 
 from erfscope._client import Client
 from erfscope._errors import refuse
@@ -86,7 +85,7 @@ def table(inspection: Inspection, widest: int | None) -> Table:
     for layer, cells in zip(inspection.layers, rows, strict=True):
         mark = MARK if layer.name == inspection.default_layer else ""
         name = layer.name if room is None else shortened(layer.name, room - len(mark), common)
-        made.add_row(Text(name + mark), *cells)
+        made.add_row(show.cell(name + mark), *cells)
     return made
 
 

@@ -35,6 +35,7 @@ from erfscope.contract.series import (
     label_of,
     swept,
 )
+from erfscope.contract.text import for_csv
 from erfscope.contract.trends import trend_of
 from erfscope.numbers import with_error
 
@@ -228,7 +229,7 @@ def _csv(found: Series, _: Sequence[str]) -> bytes:
     writer.writerow(["label", "x", *(part for name in found.metrics for part in (name, f"{name}_stderr"))])
     for point in found.points:
         cells = (cell for name in found.metrics for cell in (point.metrics.get(name), point.stderr.get(name)))
-        writer.writerow([point.label, point.x, *cells])
+        writer.writerow([for_csv(point.label), point.x, *cells])
     return text.getvalue().encode()
 
 
@@ -241,13 +242,13 @@ _WRITERS: Mapping[str, Callable[[Series, Sequence[str]], bytes]] = {
 
 def _table(found: Series) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(Text(found.x_label or "model"))
+    table.add_column(show.cell(found.x_label or "model"))
     for name in found.metrics:
         unit = unit_of(name)
         table.add_column(Text(f"{name}{f' [{unit}]' if unit else ''} ± se"), justify="right")
     for point in found.points:
         cells = [with_error(point.metrics.get(name), point.stderr.get(name)) for name in found.metrics]
-        table.add_row(Text(point.label), *cells)
+        table.add_row(show.cell(point.label), *cells)
     return table
 
 

@@ -9,6 +9,7 @@ from rich.text import Text
 from erfscope._result import Measured
 from erfscope.contract.job import Job
 from erfscope.contract.meanings import is_shown, meaning_of, unit_of
+from erfscope.contract.text import for_terminal
 from erfscope.numbers import plain
 from erfscope.report import content
 
@@ -40,6 +41,11 @@ def console() -> Console:
     """stdout, wide enough where nobody's terminal limits it."""
     out = Console()
     return out if out.is_terminal else Console(width=WIDE)
+
+
+def cell(text: str) -> Text:
+    """Text of strangers as a cell: no markup, no escape sequence."""
+    return Text(for_terminal(text))
 
 
 def result_table(result: Measured, *, everything: bool = False) -> Table:
@@ -81,7 +87,7 @@ def job_table(jobs: Sequence[Job]) -> Table:
         created = job.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
         status = f"{job.status} (cached)" if job.cached else str(job.status)
         progress = f"{job.progress:.0%}"
-        table.add_row(job.id, status, progress, Text(job.model.name), Text(job.request.target.layer), created)
+        table.add_row(job.id, status, progress, cell(job.model.name), cell(job.request.target.layer), created)
     return table
 
 
@@ -93,9 +99,9 @@ def parts_of(result: Measured) -> list[Table]:
 def _drawn(said: content.Table) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", title=said.title, title_justify="left")
     for column, head in enumerate(said.heads):
-        table.add_column(Text(head), justify="right" if 0 < column < said.left else "left", overflow="fold")
+        table.add_column(cell(head), justify="right" if 0 < column < said.left else "left", overflow="fold")
     for row in said.rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*map(cell, row))
     return table
 
 
@@ -107,4 +113,4 @@ def by(sizes: Sequence[float | None]) -> str:
 def print_lines(out: Console, lines: Sequence[str]) -> None:
     """Sentences as they are: no markup, no wrapping (a path must stay one piece)."""
     for line in lines:
-        out.print(line, highlight=False, markup=False, soft_wrap=True)
+        out.print(for_terminal(line), highlight=False, markup=False, soft_wrap=True)

@@ -29,6 +29,8 @@ KINDS: dict[str, Kind] = {
     "invalid-request": Kind(422, "The request is not valid"),
     "invalid-architecture": Kind(422, "The architecture spec is not valid"),
     "idempotency-mismatch": Kind(422, "The Idempotency-Key was used with another body"),
+    "quota-exceeded": Kind(403, "A quota is used up"),
+    "unreadable-result": Kind(410, "The stored result cannot be read any more"),
     "too-many-requests": Kind(429, "Too many requests"),
     # the model
     "invalid-model": Kind(422, "The file is not a valid ONNX model"),

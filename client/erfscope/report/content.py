@@ -1,6 +1,5 @@
 """What a report says, whatever its form: title, facts, tables, notes. Pure."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,6 @@ from erfscope.numbers import MISSING, plain, with_error
 from erfscope.report.facts import box_sides, facts_of, index_text, named
 
 MOST_ROWS = 400  # of a grid or a profile; the whole of it stands in the JSON
-_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -146,8 +144,3 @@ def grid(units: Sequence[UnitEntry]) -> list[Table]:
         for entry in units[:MOST_ROWS]
     ]
     return [Table("By position", heads, rows, left=4)]
-
-
-def visible(text: str) -> str:
-    """Without control characters and marks of writing direction, which a name in a model may hold."""
-    return _UNSEEN.sub("\ufffd", text)

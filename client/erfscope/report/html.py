@@ -2,9 +2,9 @@
 
 from base64 import b64encode
 from collections.abc import Sequence
-from html import escape
 
-from erfscope.report.content import Content, Table, visible
+from erfscope.contract.text import for_html
+from erfscope.report.content import Content, Table
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8886; --soft: #8882; }
@@ -23,14 +23,14 @@ dd { margin: 0; overflow-wrap: anywhere; }
 
 def to_html(content: Content, png: bytes | None = None) -> str:
     """The whole page; `png` is the picture of the map."""
-    facts = "".join(f"<dt>{_text(name)}</dt><dd>{_text(words)}</dd>" for name, words in content.facts)
-    notes = "".join(f"<li>{_text(note)}</li>" for note in content.notes)
+    facts = "".join(f"<dt>{for_html(name)}</dt><dd>{for_html(words)}</dd>" for name, words in content.facts)
+    notes = "".join(f"<li>{for_html(note)}</li>" for note in content.notes)
     picture = _picture(png, content.headline) if png else ""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_text(content.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f'<h1>{_text(content.title)}</h1>\n<p class="lead">{_text(content.headline)}</p>\n{picture}'
+        f"<title>{for_html(content.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f'<h1>{for_html(content.title)}</h1>\n<p class="lead">{for_html(content.headline)}</p>\n{picture}'
         f"<dl>{facts}</dl>\n{f'<h2>Notes</h2><ul>{notes}</ul>' if notes else ''}\n"
         f"{''.join(map(_table, content.tables))}</body>\n</html>\n"
     )
@@ -38,24 +38,19 @@ def to_html(content: Content, png: bytes | None = None) -> str:
 
 def _picture(png: bytes, words: str) -> str:
     data = b64encode(png).decode()
-    return f'<p><img alt="Map of the receptive field. {_text(words)}" src="data:image/png;base64,{data}"></p>\n'
+    return f'<p><img alt="Map of the receptive field. {for_html(words)}" src="data:image/png;base64,{data}"></p>\n'
 
 
 def _table(table: Table) -> str:
     heads = _row("th", table.heads, table.left)
     rows = "".join(f"<tr>{_row('td', row, table.left)}</tr>\n" for row in table.rows)
     return (
-        f'<h2>{_text(table.title)}</h2>\n<div class="wide"><table>\n<thead><tr>{heads}</tr></thead>\n'
+        f'<h2>{for_html(table.title)}</h2>\n<div class="wide"><table>\n<thead><tr>{heads}</tr></thead>\n'
         f"<tbody>\n{rows}</tbody></table></div>\n"
     )
 
 
 def _row(tag: str, cells: Sequence[str], left: int) -> str:
     return "".join(
-        f"<{tag}{' class=n' if 0 < column < left else ''}>{_text(cell)}</{tag}>" for column, cell in enumerate(cells)
+        f"<{tag}{' class=n' if 0 < column < left else ''}>{for_html(cell)}</{tag}>" for column, cell in enumerate(cells)
     )
-
-
-def _text(text: str) -> str:
-    """Text from a model file cannot become markup, nor turn the words around it."""
-    return escape(visible(text))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from erfscope._version import __version__
+from erfscope.contract.text import visible
 from erfscope.reproduce.finding import Row, Verdict
 from erfscope.reproduce.run import Outcome
 
@@ -166,4 +167,5 @@ def _line(row: Row) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    """Our own sentences, which may have links, with names of models in them."""
+    return visible(text).replace("|", "\\|").replace("\n", " ")

@@ -4,7 +4,7 @@ if not held(a.id) then
   return (status == 'canceled' or status == 'expired') and status or 'lost'
 end
 if number(a.id, 'deadline') <= now then expire(a.id); return 'expired' end
-redis.call('ZADD', OPEN, whole(math.min(now + a.lease, number(a.id, 'deadline'))), a.id)
+hold(a.id)
 if field(a.id, 'stage') ~= a.stage or number(a.id, 'progress') ~= a.progress then
   redis.call('HSET', key('job', a.id), 'stage', a.stage, 'progress', tostring(a.progress))
   event(a.id)

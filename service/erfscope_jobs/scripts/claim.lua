@@ -1,13 +1,6 @@
 -- CLAIM: only what waits; the attempt goes up by one and the lease begins.
 -- Parts measured on different kinds of machine do not add up to one machine's bytes: shards and their merge go to
 -- the kind of worker that split the job, and when none of that kind lives, the job runs in one piece.
-local function lives(fingerprint)
-  for _, name in ipairs(redis.call('ZRANGEBYSCORE', WORKERS, '(' .. whole(now), '+inf')) do
-    local about = redis.call('GET', key('worker', name))
-    if about and string.find(about, fingerprint, 1, true) then return true end -- both in their one spelling
-  end
-end
-
 local parent, status = field(a.id, 'parent'), field(a.id, 'status')
 if status ~= 'queued' and status ~= 'merge' then return {} end
 if number(a.id, 'deadline') <= now then expire(a.id); return {} end
@@ -19,7 +12,10 @@ end
 redis.call('HINCRBY', key('job', a.id), 'attempt', 1)
 redis.call('HSET', key('job', a.id), 'status', 'running', 'worker', a.worker)
 if status ~= 'merge' then redis.call('HSET', key('job', a.id), 'started', whole(now)) end
-redis.call('ZADD', OPEN, whole(math.min(now + a.lease, number(a.id, 'deadline'))), a.id)
+leave_line(a.id)
+end_turn(field(a.id, 'kind'), owner(a.id))
+hold(a.id)
+redis.call('ZADD', OPEN, whole(number(a.id, 'deadline')), a.id)
 redis.call('ZREM', QUEUED, a.id)
 event(a.id)
 local fields = record(a.id)

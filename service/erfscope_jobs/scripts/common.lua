@@ -5,6 +5,7 @@ local a = cjson.decode(ARGV[1])
 
 local function key(...) return space .. ':' .. table.concat({...}, ':') end
 local OPEN, QUEUED, WORKERS = key('open'), key('queued'), key('workers')
+local LEASES = key('leases') -- what runs, by the end of its lease: apart from `open`, where thousands may wait before it
 local FINGERPRINTS, BLOBS, TALLY = key('fingerprints'), key('blobs'), key('tally')
 local PARTS = key('parts') -- blobs of shards: they go with their job, unlike those that answers share
 
@@ -44,6 +45,48 @@ local function count(what)
   keep(TALLY, 31536000000)
 end
 
+-- Accounts: what a tenant stores, per kind (model, file, result, job). `held` has the names by the end of their life,
+-- `sizes` their sizes, and their sum under the empty name. All of it expires with what it counts.
+local function held_by(tenant, what) return key('held', tenant, what), key('sizes', tenant, what) end
+
+local function refund(tenant, what, name)
+  local held, sizes = held_by(tenant, what)
+  if redis.call('ZREM', held, name) == 0 then return end
+  redis.call('HINCRBY', sizes, '', -(tonumber(redis.call('HGET', sizes, name)) or 0))
+  redis.call('HDEL', sizes, name)
+  if redis.call('EXISTS', held) == 0 then redis.call('DEL', sizes) end
+end
+
+local function used(tenant, what)
+  local held, sizes = held_by(tenant, what)
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', held, '-inf', whole(now), 'LIMIT', 0, 1000)) do
+    refund(tenant, what, name)
+  end
+  return tonumber(redis.call('HGET', sizes, '')) or 0
+end
+
+local function charge(tenant, what, name, size, milliseconds)
+  local held, sizes = held_by(tenant, what)
+  if redis.call('HSETNX', sizes, name, whole(size)) == 1 then redis.call('HINCRBY', sizes, '', whole(size)) end
+  mark(held, now + milliseconds, name, milliseconds)
+  keep(sizes, milliseconds)
+end
+
+local function prolong(tenant, what, name, milliseconds)
+  local held, sizes = held_by(tenant, what)
+  local ends = tonumber(redis.call('ZSCORE', held, name))
+  if not ends or ends >= now + milliseconds then return end
+  mark(held, now + milliseconds, name, milliseconds)
+  keep(sizes, milliseconds)
+end
+
+-- Above the watermark nothing is written that is not needed: what runs may end, what is new must wait.
+local function above_watermark()
+  local memory = redis.call('INFO', 'memory')
+  local most = tonumber(memory:match('\nmaxmemory:(%d+)'))
+  return most > 0 and tonumber(memory:match('\nused_memory:(%d+)')) > a.watermark * most
+end
+
 local function keep_blob(sha256, milliseconds)
   local known = tonumber(redis.call('ZSCORE', BLOBS, sha256) or 0)
   if known < now + milliseconds then mark(BLOBS, now + milliseconds, sha256, milliseconds) end
@@ -79,10 +122,42 @@ end
 local function record(id) return redis.call('HGETALL', key('job', id)) end
 local function whole_record(id) return join_answer(record(id)) end
 
+-- Whose turn counts: a shard's is its job's.
+local function owner(id) return field(field(id, 'parent') or id, 'tenant') end
+
+-- Fair turns: `waiting` has all that waits of a kind, `line` that of one tenant in order, `turns` the tenants of a kind
+-- that wait, by the number of the turn in which they were served last.
+local INTERRUPTED = 1e16 -- microseconds: ahead of all that was never begun
+local function join_line(id)
+  local kind, tenant, left = field(id, 'kind'), owner(id), life(id)
+  local place = number(id, 'attempt') > 0 and number(id, 'created') * 1000 - INTERRUPTED or micros
+  mark(key('waiting', kind), number(id, 'created'), id, left)
+  mark(key('line', kind, tenant), place, id, left)
+  redis.call('ZADD', key('turns', kind), 'NX', redis.call('GET', key('turn')) or 0, tenant)
+  keep(key('turns', kind), left)
+end
+
+local function leave_line(id)
+  local kind, tenant = field(id, 'kind'), owner(id)
+  if not kind or redis.call('ZREM', key('waiting', kind), id) == 0 then return end
+  local line = key('line', kind, tenant)
+  redis.call('ZREM', line, id)
+  if redis.call('EXISTS', line) == 0 then redis.call('ZREM', key('turns', kind), tenant) end
+end
+
+-- This tenant was served: the others come first now.
+local function end_turn(kind, tenant)
+  local turn = redis.call('INCR', key('turn'))
+  keep(key('turn'), 31536000000)
+  redis.call('ZADD', key('turns', kind), 'XX', turn, tenant)
+end
+
 -- Waiting: in `open` by its next check, in `queued` by its age. What its shards have found is not measured again.
 local function enqueue(id, lease)
+  redis.call('ZREM', LEASES, id)
   mark(OPEN, math.min(now + lease, number(id, 'deadline')), id, life(id))
   mark(QUEUED, number(id, 'created'), id, life(id))
+  join_line(id)
   if field(id, 'left') == '0' then
     redis.call('HSET', key('job', id), 'status', 'merge')
   else
@@ -98,8 +173,10 @@ local function drop_shards(id)
   for n = 1, number(id, 'shards') or 0 do
     local shard = shard_id(id, n)
     for _, sha256 in pairs(cjson.decode(field(shard, 'arrays') or '{}')) do redis.call('ZREM', PARTS, sha256) end
+    leave_line(shard)
     redis.call('ZREM', OPEN, shard)
     redis.call('ZREM', QUEUED, shard)
+    redis.call('ZREM', LEASES, shard)
     redis.call('DEL', key('job', shard))
   end
   redis.call('HDEL', key('job', id), 'shards', 'left', 'parts', 'fingerprint')
@@ -119,13 +196,17 @@ local function close(id, status, ...)
   id = field(id, 'parent') or id
   local tenant, ttl = field(id, 'tenant'), number(id, 'ttl')
   redis.call('HSET', key('job', id), 'status', status, 'finished', whole(now), ...)
+  leave_line(id)
   redis.call('ZREM', OPEN, id)
   redis.call('ZREM', QUEUED, id)
+  redis.call('ZREM', LEASES, id)
   redis.call('ZREM', key('active', tenant), id)
   drop_shards(id)
-  event(id)
+  -- Who was answered at once has nothing to be told: a stream of one event takes 4 kB.
+  if field(id, 'event') ~= '0-0' then event(id) end
   redis.call('PEXPIRE', key('job', id), whole(ttl))
   redis.call('PEXPIRE', key('events', id), whole(ttl))
+  redis.call('ZADD', key('held', tenant, 'job'), 'XX', whole(now + ttl), id)
   count(status)
 end
 
@@ -137,6 +218,7 @@ local function adopt(id, digest)
   redis.call('HSET', key('job', id), 'answer', digest, 'sha256', named[1], 'arrays', named[2], 'progress', '1')
   for _, sha256 in pairs(cjson.decode(named[2])) do keep_blob(sha256, ttl) end
   keep(answer, ttl)
+  prolong(field(id, 'tenant'), 'result', digest, ttl)
 end
 
 -- Someone looks at a job that has ended: its answer lives on with it.
@@ -145,7 +227,8 @@ local function use_job(id)
   use(key('job', id), ttl, function()
     local job = redis.call('HMGET', key('job', id), 'answer', 'arrays', 'tenant', 'key')
     keep(key('events', id), ttl)
-    if job[1] then keep(key('answer', job[1]), ttl) end
+    prolong(job[3], 'job', id, ttl)
+    if job[1] then keep(key('answer', job[1]), ttl); prolong(job[3], 'result', job[1], ttl) end
     if job[4] then keep(key('key', job[3], job[4]), ttl) end
     for _, sha256 in pairs(cjson.decode(job[2] or '{}')) do keep_blob(sha256, ttl) end
   end)
@@ -168,6 +251,18 @@ local function tell_share(id)
     redis.call('HSET', key('job', id), 'progress', tostring(share))
     event(id)
   end
+end
+
+-- Whether a worker of this kind lives.
+local function lives(fingerprint)
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', WORKERS, '(' .. whole(now), '+inf')) do
+    local about = redis.call('GET', key('worker', name))
+    if about and string.find(about, fingerprint, 1, true) then return true end -- both in their one spelling
+  end
+end
+
+local function hold(id) -- the lease begins, or goes on
+  mark(LEASES, math.min(now + a.lease, number(id, 'deadline')), id, life(id))
 end
 
 local function held(id) -- fencing: only the attempt that holds the lease may write

@@ -1,6 +1,7 @@
 -- Does this tenant have this file? Looking makes it live on.
 local upload = key('upload', a.tenant, a.kind, a.sha256)
 use(upload, a.ttl, function()
+  prolong(a.tenant, a.kind, a.sha256, a.ttl)
   local parts = redis.call('HGET', upload, 'parts')
   if not parts then return keep_blob(a.sha256, a.ttl) end
   parts = cjson.decode(parts)

@@ -18,6 +18,7 @@ if redis.call('EXISTS', answer) == 0 then
 end
 redis.call('HSET', key('job', a.id), 'timing', a.timing)
 observe_stages()
+charge(field(a.id, 'tenant'), 'result', a.digest, a.size, number(a.id, 'ttl'))
 adopt(a.id, a.digest)
 close(a.id, 'succeeded')
 return 1

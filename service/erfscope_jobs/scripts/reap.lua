@@ -1,30 +1,47 @@
--- REAP: what is overdue in `open`: queued → ring again, running → its lease is lost, past the deadline → expired.
--- A long queue must not be rung over and over: never more messages than open jobs.
-local waiting = 0
-for _, queue in ipairs(a.queues) do waiting = waiting + redis.call('LLEN', queue) end
-local budget = redis.call('ZCARD', OPEN) - waiting
-local ring = {}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', OPEN, '-inf', whole(now), 'LIMIT', 0, a.most)) do
-  local status = field(id, 'status')
+-- REAP: lost leases first, then what is overdue in `open`: queued → notify again, past the deadline → expired.
+-- A message says only that something of a kind waits, so any message serves any job of that kind: a list never needs
+-- more of them than jobs wait. What is beyond that (of jobs that were canceled) is cut off.
+local missing = {}
+for kind, queue in pairs(a.queues) do
+  local waiting = redis.call('ZCARD', key('waiting', kind))
+  local messages = redis.call('LLEN', queue)
+  if messages > waiting then redis.call('LTRIM', queue, 1, waiting) end
+  missing[kind] = waiting - messages
+end
+
+local function overdue(set) return redis.call('ZRANGEBYSCORE', set, '-inf', whole(now), 'LIMIT', 0, a.most) end
+
+local ring, lost, late = {}, overdue(LEASES), nil
+for _, id in ipairs(lost) do
+  if field(id, 'status') ~= 'running' then
+    redis.call('ZREM', LEASES, id)
+  elseif number(id, 'deadline') <= now then
+    expire(id)
+  elseif give_up_or_requeue(id, 'lapses', a.max_lapses) == 'queued' then
+    ring[#ring + 1] = {id, field(id, 'kind')}
+  end
+end
+
+late = overdue(OPEN)
+for _, id in ipairs(late) do
+  local status, kind = field(id, 'status'), field(id, 'kind')
   if not status then
     redis.call('ZREM', OPEN, id)
     redis.call('ZREM', QUEUED, id)
   elseif number(id, 'deadline') <= now then
     expire(id)
-  elseif status == 'running' then
-    if give_up_or_requeue(id, 'lapses', a.max_lapses) == 'queued' then ring[#ring + 1] = {id, field(id, 'kind')} end
   else
     redis.call('ZADD', OPEN, whole(math.min(now + a.lease, number(id, 'deadline'))), id)
-    if budget > 0 then
-      budget = budget - 1
+    if (missing[kind] or 1) > 0 then
+      missing[kind] = missing[kind] and missing[kind] - 1
       count('rung')
-      ring[#ring + 1] = {id, field(id, 'kind')}
+      ring[#ring + 1] = {id, kind}
     end
   end
 end
--- A shard that lapsed once too often ends its job, and with it shards that were to be rung before.
+-- A shard that lapsed once too often ends its job, and with it shards that were to be told of before.
 local open = {}
 for _, one in ipairs(ring) do
   if redis.call('ZSCORE', OPEN, one[1]) then open[#open + 1] = one end
 end
-return open
+return {open, (#lost == a.most or #late == a.most) and 1 or 0}

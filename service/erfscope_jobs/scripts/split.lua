@@ -4,6 +4,7 @@ local deadline, ids = number(a.id, 'deadline'), {}
 redis.call('HSET', key('job', a.id), 'status', 'split', 'shards', #a.parts, 'left', #a.parts,
   'fingerprint', a.fingerprint, 'stage', 'measure', 'progress', '0')
 redis.call('ZADD', OPEN, whole(deadline), a.id)
+redis.call('ZREM', LEASES, a.id)
 for n, part in ipairs(a.parts) do
   local id = shard_id(a.id, n)
   redis.call('HSET', key('job', id), 'id', id, 'parent', a.id, 'kind', 'shard', 'tenant', '', 'status', 'queued',

@@ -1,12 +1,12 @@
 -- SUBMIT: the same id or Idempotency-Key → that job; a known answer → a job that has succeeded; else queued.
-local function above_watermark()
-  local memory = redis.call('INFO', 'memory')
-  local most = tonumber(memory:match('\nmaxmemory:(%d+)'))
-  return most > 0 and tonumber(memory:match('\nused_memory:(%d+)')) > a.watermark * most
-end
-
-local function refusal()
+-- Why not, and what is taken of how much; an answer that is known takes a record, but no worker and no new room.
+local function refusal(known)
   if above_watermark() then return 'memory' end
+  local jobs = used(a.tenant, 'job')
+  if jobs >= a.max_jobs then return 'job', jobs, a.max_jobs end
+  if known then return end
+  local results = used(a.tenant, 'result')
+  if results >= a.max_results then return 'result', results, a.max_results end
   if redis.call('ZCARD', OPEN) >= a.max_open then return 'full' end
   if redis.call('ZCARD', key('active', a.tenant)) >= a.max_open_tenant then return 'tenant' end
 end
@@ -30,19 +30,20 @@ local seen = key('key', a.tenant, a.idempotency or '')
 if a.idempotency then
   local before = redis.call('HMGET', seen, 'id', 'body')
   if before[1] and redis.call('EXISTS', key('job', before[1])) == 1 then
-    if before[2] ~= a.body then return {'mismatch'} end
+    if before[2] ~= a.body then return {'mismatch', {'0', '0'}} end
     return {'known', whole_record(before[1])}
   end
 end
 local digest = known_answer()
-local no = not digest and refusal()
-if no then return {no} end
+local no, taken, most = refusal(digest)
+if no then return {no, {whole(taken or 0), whole(most or 0)}} end
 
 redis.call('HSET', key('job', a.id), 'id', a.id, 'kind', a.kind, 'tenant', a.tenant, 'status', 'queued',
   'attempt', 0, 'crashes', 0, 'lapses', 0, 'stage', '', 'progress', '0', 'cached', digest and 1 or 0,
-  'payload', a.payload, 'question', a.question, 'created', whole(now),
+  'payload', ARGV[2], 'event', '0-0', 'question', a.question, 'created', whole(now),
   'deadline', whole(now + a.patience), 'ttl', whole(a.ttl))
 keep(key('job', a.id), life(a.id))
+charge(a.tenant, 'job', a.id, 1, life(a.id))
 if a.kind == 'erf' then listed() end
 if a.idempotency then
   redis.call('HSET', seen, 'id', a.id, 'body', a.body)
@@ -53,7 +54,10 @@ for _, sha256 in ipairs(a.blobs) do
   keep_blob(sha256, life(a.id))
   for _, kind in ipairs({'model', 'file'}) do
     local upload = key('upload', a.tenant, kind, sha256)
-    if redis.call('EXISTS', upload) == 1 then keep(upload, life(a.id)) end
+    if redis.call('EXISTS', upload) == 1 then
+      keep(upload, life(a.id))
+      prolong(a.tenant, kind, sha256, life(a.id))
+    end
   end
 end
 count('submitted')

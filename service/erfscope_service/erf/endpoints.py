@@ -58,8 +58,8 @@ async def submit(
     The answer is always 202 and a Job; one that was computed before has already succeeded (`cached`).
     """
     key = idempotency_key_of(idempotency_key)
-    asked = await submission.read(request, services)
-    record = await service.submit(services, tenant, asked, key)
+    asked = await submission.read(request, services, tenant)
+    record = (await service.submit(services, tenant, asked, key)).record
     note(job=record.id)
     headers = {"Location": f"/erf/{record.id}", "Retry-After": RETRY_AFTER, "Cache-Control": "no-store"}
     return await _job_response(record, 202, headers)

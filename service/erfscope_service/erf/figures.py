@@ -19,6 +19,7 @@ from erfscope.contract.problem import ProblemError
 from erfscope_jobs.records import Record
 from erfscope_picture import render
 from erfscope_service.caching import etag, immutable_headers, not_modified
+from erfscope_service.reading import read_array
 from erfscope_service.services import Services
 
 PIECE = 2**18
@@ -57,8 +58,12 @@ async def picture(services: Services, record: Record, part: Part, title: str, lo
 async def _drawn(services: Services, record: Record, part: Part, title: str, look: Look) -> bytes:
     path = await asyncio.to_thread(_array_path, services, record, part.array)
     below = await asyncio.to_thread(_array_path, services, record, OVERLAY) if look.overlay else None
-    async with services.drawing:
+    async with services.easel.drawing(await asyncio.to_thread(_pixels, path, part.index)):
         return await asyncio.to_thread(_draw, path, below, part, look, title)
+
+
+def _pixels(path: Path, index: int | None) -> int:
+    return _row(path, index).size
 
 
 def _draw(path: Path, below: Path | None, part: Part, look: Look, title: str) -> bytes:
@@ -67,7 +72,7 @@ def _draw(path: Path, below: Path | None, part: Part, look: Look, title: str) ->
         part.result.model_dump(mode="json"),
         scale=look.scale,
         colormap=look.colormap,
-        overlay=np.load(below, allow_pickle=False) if below else None,
+        overlay=np.array(read_array(below)) if below else None,
         title=title or None,
     )
 
@@ -97,7 +102,7 @@ def _array_path(services: Services, record: Record, name: str) -> Path:
 
 def _row(path: Path, index: int | None) -> NDArray[Any]:
     """The whole array, or one row; mapped, so that of a stack only that row is ever read."""
-    whole: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    whole = read_array(path)
     return whole if index is None else whole[index]
 
 

@@ -10,7 +10,7 @@ from erfscope.contract.job import JobPage, Status
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.result import ErfResult
 from erfscope_jobs.digest import canonical, question
-from erfscope_jobs.records import Idempotency, Kind, Purge, Record, Submission, Upload
+from erfscope_jobs.records import Idempotency, Kind, Purge, Record, Submission, Submitted, Upload
 from erfscope_service import work
 from erfscope_service.erf import submission
 from erfscope_service.erf.submission import Asked
@@ -25,7 +25,7 @@ NO_RESULT = {
 }
 
 
-async def submit(services: Services, tenant: str, asked: Asked, key: str | None, *, settle: bool = True) -> Record:
+async def submit(services: Services, tenant: str, asked: Asked, key: str | None, *, settle: bool = True) -> Submitted:
     """Record the job, unless it is there already, and ring for a worker; `settle` as in the ledger's `submit`.
 
     The order matters: what a record refers to exists before it, and a lost ring is made good by the reaper.
@@ -36,7 +36,7 @@ async def submit(services: Services, tenant: str, asked: Asked, key: str | None,
     submitted = await services.ledger.submit(job, settle=settle)
     if submitted.record.status is Status.QUEUED:  # one that was there before may have lost its ring
         await services.doorbell.ring_async(submitted.record.id, Kind.ERF)
-    return submitted.record
+    return submitted
 
 
 async def _model(services: Services, tenant: str, asked: Asked) -> Upload | None:
@@ -109,11 +109,11 @@ async def page(services: Services, tenant: str, size: int, token: str | None) ->
 
 async def cancel(services: Services, tenant: str, id: str) -> tuple[Record, bool]:
     """Ask for the job's end; a job that had ended already comes back unchanged, and True."""
-    before = await look(services, tenant, id)
+    await look(services, tenant, id)
     record = await services.ledger.cancel(id, tenant)
     if record is None:
         raise unknown(id)
-    return record, before.status.is_terminal
+    return record, not record.canceled_now
 
 
 async def purge(services: Services, tenant: str, id: str) -> None:

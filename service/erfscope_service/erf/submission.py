@@ -11,11 +11,15 @@ from erfscope.contract import architecture
 from erfscope.contract.problem import FieldError, ProblemError
 from erfscope.contract.request import ErfRequest
 from erfscope_jobs.digest import canonical
+from erfscope_service.admission import require_disk, require_room
 from erfscope_service.bodies import JSON, media_type_of, refuse_encoded, shaped
 from erfscope_service.edge import strict_json
-from erfscope_service.services import Services
+from erfscope_service.services import Services, count_beyond
+from erfscope_service.stored import MODEL
 from erfscope_service.upload.form import Form, StoredFiles, read_form
 from erfscope_service.upload.multipart import MULTIPART, boundary_of
+
+CALL_BYTES = 65_536  # of a request that is worth a call: the largest specs take half a second to check
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Asked:
         return self.request.model_dump(mode="json")
 
 
-async def read(http: Request, services: Services) -> Asked:
+async def read(http: Request, services: Services, tenant: str) -> Asked:
     """Read and check the body, whichever of the two media types it has.
 
     Raises:
@@ -51,7 +55,10 @@ async def read(http: Request, services: Services) -> Asked:
             "unsupported-media-type",
             f"POST /erf takes {MULTIPART} (parts model, data and request) or {JSON}, not {given[:100]!r}.",
         )
-    form = await readers[given](http, services)
+    require_disk(services)
+    form = await readers[given](http, services, tenant)
+    if weight := len(form.request or b"") // CALL_BYTES:
+        await count_beyond(http, services, tenant, weight)
     request = await asyncio.to_thread(_checked, form)  # the largest specs take half a second
     return Asked(request, form.model, form.name or _spec_name(request))
 
@@ -63,12 +70,13 @@ def _checked(form: Form) -> ErfRequest:
     return request
 
 
-async def _read_multipart(http: Request, services: Services) -> Form:
+async def _read_multipart(http: Request, services: Services, tenant: str) -> Form:
+    await require_room(services, tenant, MODEL, http.headers)
     boundary = boundary_of(http.headers["content-type"])
     return await read_form(http.stream(), boundary, services.blobs, services.settings)
 
 
-async def _read_json(http: Request, _: Services) -> Form:
+async def _read_json(http: Request, _: Services, __: str) -> Form:
     return Form(model=None, name="", request=await http.body())
 
 

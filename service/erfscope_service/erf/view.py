@@ -7,6 +7,7 @@ from erfscope.contract.job import Job, Links
 from erfscope.contract.request import ErfRequest
 from erfscope.contract.result import ErfResult
 from erfscope_jobs.records import Record
+from erfscope_service.reading import read_result
 from erfscope_service.work import fields_of
 
 
@@ -15,7 +16,7 @@ def job_of(record: Record) -> Job:
     return Job(
         **fields_of(record),
         request=_request(record.payload),
-        result=ErfResult.model_validate_json(record.result) if record.result else None,
+        result=read_result(ErfResult, record.id, record.result) if record.result else None,
         links=links_of(record.id),
     )
 

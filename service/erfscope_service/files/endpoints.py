@@ -4,9 +4,11 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from erfscope.contract.job import StoredFile
+from erfscope_service.admission import require_room
 from erfscope_service.files import service
 from erfscope_service.problems import of_tenant
 from erfscope_service.services import ServicesDep, TenantDep
+from erfscope_service.stored import FILE
 from erfscope_service.upload.raw import BINARY, file_name, raw_body, require_media_type
 
 router = APIRouter(prefix="/files", tags=["files"])
@@ -20,11 +22,12 @@ MEDIA_TYPES = (BINARY, "image/png", "image/jpeg", "image/webp", "application/zip
     status_code=201,
     summary="Store images",
     response_description="Stored.",
-    responses=of_tenant("bad-request", "too-large", "unsupported-media-type"),
+    responses=of_tenant("bad-request", "too-large", "unsupported-media-type", "quota-exceeded"),
     openapi_extra={"requestBody": raw_body(DESCRIPTION, MEDIA_TYPES)},
 )
 async def upload(request: Request, response: Response, services: ServicesDep, tenant: TenantDep) -> StoredFile:
     """For `input.images` of a measurement with source=images."""
     require_media_type(request.headers, MEDIA_TYPES)
+    await require_room(services, tenant, FILE, request.headers)
     response.headers["Cache-Control"] = "no-store"
     return await service.keep(services, tenant, request.stream(), file_name(request.headers))

@@ -7,10 +7,12 @@ from starlette.responses import Response
 
 from erfscope.contract.job import StoredModel
 from erfscope.contract.problem import ProblemError
+from erfscope_service.admission import require_room
 from erfscope_service.bodies import media_type_of
 from erfscope_service.models import service
 from erfscope_service.problems import of_tenant
 from erfscope_service.services import Services, ServicesDep, TenantDep
+from erfscope_service.stored import MODEL as UPLOAD
 from erfscope_service.upload.form import DATA, MODEL, StoredFiles, read_form
 from erfscope_service.upload.multipart import MULTIPART, boundary_of
 from erfscope_service.upload.raw import BINARY, ONNX, file_name, model_form, raw_body, require_media_type
@@ -29,7 +31,7 @@ Sha256Path = Annotated[str, Path(description="Lower-case hexadecimal sha256.", e
     status_code=202,
     summary="Store an ONNX model",
     response_description="Stored; its inspection is on its way, or done.",
-    responses=of_tenant("bad-request", "external-data", "too-large", "unsupported-media-type"),
+    responses=of_tenant("bad-request", "external-data", "too-large", "unsupported-media-type", "quota-exceeded"),
     openapi_extra={"requestBody": BODY},
 )
 async def upload(request: Request, response: Response, services: ServicesDep, tenant: TenantDep) -> StoredModel:
@@ -37,15 +39,16 @@ async def upload(request: Request, response: Response, services: ServicesDep, te
 
     A file name in Content-Disposition (of the form's part `model`, or of the body) becomes the model's label.
     """
-    stored, name = await _received(request, services)
+    stored, name = await _received(request, services, tenant)
     response.headers["Location"] = f"/models/{stored.sha256}"
     response.headers["Cache-Control"] = "no-store"
     return await service.keep(services, tenant, stored, name)
 
 
-async def _received(request: Request, services: Services) -> tuple[StoredFiles, str]:
+async def _received(request: Request, services: Services, tenant: str) -> tuple[StoredFiles, str]:
     """What the body holds, and its name; raises bad-request, external-data, too-large, unsupported-media-type."""
     require_media_type(request.headers, (*MEDIA_TYPES, MULTIPART))
+    await require_room(services, tenant, UPLOAD, request.headers)
     if media_type_of(request.headers) != MULTIPART:
         blob = await store(request.stream(), services.blobs, services.settings.max_model_bytes)
         return StoredFiles(blob), file_name(request.headers)

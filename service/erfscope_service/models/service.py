@@ -3,29 +3,37 @@
 from dataclasses import replace
 
 from erfscope import __version__
-from erfscope.contract.job import Inspection, StoredModel
+from erfscope.contract.job import Inspection, Status, StoredModel
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import InputOptions
 from erfscope_jobs.digest import canonical, question
-from erfscope_jobs.records import Kind, Record, Submission, Upload
+from erfscope_jobs.records import Idempotency, Kind, Record, Submission, Upload
+from erfscope_service.reading import read_result
 from erfscope_service.services import Services
 from erfscope_service.stored import MODEL, uploaded
 from erfscope_service.upload.form import StoredFiles
 
 
 async def keep(services: Services, tenant: str, stored: StoredFiles, name: str) -> StoredModel:
-    """Remember an uploaded model as the tenant's, and have it inspected."""
+    """Remember an uploaded model as the tenant's, and have it inspected; again, if that failed before."""
     await services.ledger.put_upload(uploaded(tenant, stored, name))
-    return await look(services, tenant, stored.sha256)
+    return await look(services, tenant, stored.sha256, repeat=True)
 
 
-async def look(services: Services, tenant: str, sha256: str) -> StoredModel:
-    """The model and its inspection, which is started where there is none (any more)."""
+async def look(services: Services, tenant: str, sha256: str, *, repeat: bool = False) -> StoredModel:
+    """The model and its inspection, which is started where there is none (any more); `repeat` one that failed."""
     upload = await services.ledger.find_upload(tenant, MODEL, sha256)
     if upload is None:
         raise _unknown(sha256)
     record = await services.ledger.get(upload.job, tenant) if upload.job else None
-    return _stored(upload, record or await _inspect(services, upload))
+    if record is None or (repeat and has_failed(record)):
+        record = await _inspect(services, upload)
+    return _stored(upload, record)
+
+
+def has_failed(record: Record) -> bool:
+    """It ended without an inspection."""
+    return record.status.is_terminal and record.status is not Status.SUCCEEDED
 
 
 async def drop(services: Services, tenant: str, sha256: str) -> None:
@@ -46,6 +54,8 @@ async def _inspect(services: Services, upload: Upload) -> Record:
             question=asks,
             blobs=upload.used,
             candidates=tuple(known.digest(asks) for known in await services.ledger.fingerprints()),
+            # Whoever asks at the same time, or after the same failure, gets the same job. No caller's key has a space.
+            idempotency=Idempotency(f"inspect {asks} {upload.job or 'first'}", asks),
         )
     )
     record = submitted.record
@@ -62,7 +72,7 @@ def _stored(upload: Upload, record: Record) -> StoredModel:
         name=upload.name,
         data=dict(upload.data),
         status=record.status,
-        inspection=Inspection.model_validate_json(record.result) if record.result else None,
+        inspection=read_result(Inspection, record.id, record.result) if record.result else None,
         error=record.problem,
     )
 

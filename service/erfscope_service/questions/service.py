@@ -14,9 +14,11 @@ from erfscope.contract.problem import ProblemError
 from erfscope_jobs.digest import canonical, question
 from erfscope_jobs.records import Idempotency, Record, Submission
 from erfscope_service import work
+from erfscope_service.admission import require_disk
 from erfscope_service.bodies import shaped
 from erfscope_service.edge import strict_json
 from erfscope_service.questions.question import Question
+from erfscope_service.reading import read_result
 from erfscope_service.services import Services
 from erfscope_service.stored import MODEL, require
 from erfscope_service.work import fields_of
@@ -39,6 +41,7 @@ def _read(kind: Question[R, J], body: bytes) -> R:
 
 async def submit(services: Services, tenant: str, kind: Question[R, J], request: R, key: str | None) -> J:
     """Record the job, unless it is there already, and notify a worker."""
+    require_disk(services)
     fields = request.model_dump(mode="json")
     sha256, spec = fields["model"]["sha256"], fields["model"]["architecture"]
     stored = await require(services, tenant, MODEL, sha256, "/model/sha256") if sha256 else None
@@ -100,7 +103,7 @@ def _job(kind: Question[R, J], record: Record) -> J:
     payload: dict[str, Any] = json.loads(record.payload)
     parts = {
         "request": kind.request.model_validate(payload["request"]),
-        "result": kind.answer.model_validate_json(record.result) if record.result else None,
+        "result": read_result(kind.answer, record.id, record.result) if record.result else None,
         "links": {"self": f"{kind.path}/{record.id}"},
     }
     return kind.job.model_validate(fields_of(record) | parts)

@@ -5,6 +5,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,8 +17,9 @@ from erfscope.contract.series import Series, SeriesLinks, SeriesPoint, SeriesReq
 from erfscope.contract.trends import trend_of
 from erfscope_jobs import series as ledger
 from erfscope_jobs.digest import canonical
-from erfscope_jobs.records import Record, new_id
+from erfscope_jobs.records import Record, Submitted, new_id
 from erfscope_service.erf import service as erf
+from erfscope_service.reading import read_result
 from erfscope_service.series.expand import Point
 from erfscope_service.services import Services
 
@@ -30,9 +32,8 @@ async def submit(
 ) -> Series:
     """Submit every point, then write down that they belong together.
 
-    A point that is refused stops the rest; what was submitted before is an ordinary job, and is found again by the
-    same question. A key makes the series repeatable, and each of its jobs (by a key that no caller can give: it has a
-    space).
+    A point that is refused ends those before it, and the series is refused. A key makes the series repeatable, and each
+    of its jobs (by a key that no caller can give: it has a space).
     """
     id = _id_of(tenant, key) if key else new_id()
     body = hashlib.sha256(canonical(wanted.model_dump(mode="json"))).hexdigest()
@@ -57,15 +58,24 @@ async def submit(
 
 
 async def _submit_points(services: Services, tenant: str, points: Sequence[Point], key: str | None) -> list[str]:
-    """The ids of their jobs."""
-    jobs = []
+    """The ids of their jobs; where a point is refused, those that were begun for it end again."""
+    jobs: list[Submitted] = []
     for n, point in enumerate(points):
         try:
             job = await erf.submit(services, tenant, point.asked, f"series {key}/{n}" if key else None, settle=False)
         except ProblemError as error:
+            await _undo(services, tenant, [job.record.id for job in jobs if job.created])
             raise _of_point(error, n) from None
-        jobs.append(job.id)
-    return jobs
+        jobs.append(job)
+    return [job.record.id for job in jobs]
+
+
+async def _undo(services: Services, tenant: str, jobs: Sequence[str]) -> None:
+    """End and remove jobs of a series that is refused: with its key it must find nothing of them."""
+    for id in jobs:
+        with suppress(ProblemError):  # the store is away: they run as ordinary jobs
+            await services.ledger.cancel(id, tenant)
+            await services.ledger.purge(id, tenant)
 
 
 def _of_point(error: ProblemError, n: int) -> ProblemError:
@@ -135,7 +145,10 @@ def _point(stored: dict[str, Any], record: Record | None, metrics: Sequence[str]
         return point.model_copy(update={"error": ProblemError("not-found", GONE).problem})
     if not record.result:
         return point.model_copy(update={"error": record.problem})
-    result = ErfResult.model_validate_json(record.result)
+    try:
+        result = read_result(ErfResult, record.id, record.result)
+    except ProblemError as error:
+        return point.model_copy(update={"error": error.problem})
     flat = flatten(result)
     return point.model_copy(
         update={

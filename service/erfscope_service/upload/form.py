@@ -1,12 +1,12 @@
 """Forms that carry a model: its file and those beside it go to the blob store, part `request` to a buffer."""
 
-import unicodedata
 from collections.abc import AsyncIterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from erfscope.contract.data_files import identity, location_of
 from erfscope.contract.problem import ProblemError
+from erfscope.contract.text import for_label
 from erfscope_jobs.blobs import Blob, BlobStore
 from erfscope_service.settings import ServiceSettings
 from erfscope_service.upload.multipart import PartBegin, PartData, PartEnd, read_parts
@@ -157,5 +157,4 @@ async def read_form(
 def clean_name(filename: str) -> str:
     """The last component of a file name with only printable characters: a label, never a path."""
     base = filename.replace("\\", "/").rsplit("/", 1)[-1]
-    kept = "".join(c for c in base if unicodedata.category(c)[0] not in "CZ" or c == " ")
-    return kept.strip()[:MAX_NAME]
+    return for_label(base)[:MAX_NAME]

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import socket
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -65,7 +66,7 @@ def occupy(data_dir: Path | None, host: str, port: int) -> Iterator[House]:
     with writable(folder):
         for part in ("logs", "valkey"):
             (folder / part).mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        lock = _open(folder, os.O_RDWR | os.O_CREAT)
     try:
         _lock(lock, folder)
         if is_full(folder):
@@ -102,7 +103,7 @@ def is_full(folder: Path) -> bool:
 def running(data_dir: Path | None) -> str | None:
     """The store's URL of the `up` that holds this folder now; None where there is none."""
     try:
-        lock = os.open((data_dir or default_data_dir()).expanduser() / LOCK, os.O_RDONLY)
+        lock = _open((data_dir or default_data_dir()).expanduser(), os.O_RDONLY)
     except FileNotFoundError:
         return None
     try:
@@ -144,6 +145,29 @@ def free_port(host: str, port: int) -> int:
             f"cannot listen on {host} port {port}: {error.strerror or error}. "
             "Choose another port with --port (0 takes a free one).",
         ) from None
+
+
+def _open(folder: Path, flags: int) -> int:
+    """The lock file: a plain file of ours. What it says is believed, and a folder that it names is removed."""
+    place = folder / LOCK
+    try:
+        lock = os.open(place, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)  # a pipe would hold us up
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise _strange(place) from None
+        raise
+    about = os.fstat(lock)
+    if stat.S_ISREG(about.st_mode) and about.st_uid == os.geteuid():
+        return lock
+    os.close(lock)
+    raise _strange(place)
+
+
+def _strange(place: Path) -> Exception:
+    return cannot_start(
+        f"{place} is a link, not a plain file, or another user's. Look at who put it there, remove it, or name another "
+        "folder with --data-dir."
+    )
 
 
 def _lock(lock: int, folder: Path) -> None:

@@ -25,6 +25,7 @@ STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 # What a job in progress gets when `up` stops; it is handed back and goes on at the next `up`.
 WORKER_GRACE = 5
+STORE_BYTES = (256 << 20, 2 << 30)  # of the store's memory at least and at most; in between, a quarter of the machine's
 
 
 class Stack:
@@ -105,6 +106,7 @@ class Stack:
             "dir": str(self.house.data_dir / "valkey"),
             "appendonly": "yes",
             "appendfsync": "always",  # one writer, one disk: everysec would make each submit wait for the next second
+            "maxmemory": str(store_bytes()),
             "maxmemory-policy": "noeviction",
             "save": "",
             "daemonize": "no",
@@ -162,6 +164,13 @@ class Stack:
 
     def _stop_asked(self, number: int, frame: FrameType | None) -> None:
         self._asked_to_stop += 1
+
+
+def store_bytes() -> int:
+    """How much memory the store may take: beyond the watermark of it new work is refused, and nothing is killed."""
+    least, most = STORE_BYTES
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(max(machine // 4, least), most)
 
 
 def require(*modules: str) -> None:

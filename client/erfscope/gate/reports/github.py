@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
+from erfscope.contract.text import for_terminal
 from erfscope.gate.findings import Finding, Report, Verdict
-from erfscope.gate.reports.text import plain, relative
+from erfscope.gate.reports.text import relative
 
 LIMIT = 10  # GitHub shows so many errors, and so many warnings, per step
 
@@ -25,7 +26,7 @@ def _command(level: str, finding: Finding, environment: Mapping[str, str]) -> st
 
 
 def _data(text: str) -> str:
-    return plain(text).replace("%", "%25")
+    return for_terminal(text).replace("%", "%25")
 
 
 def _property(text: str) -> str:

@@ -4,8 +4,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 
+from erfscope.contract.text import for_terminal
 from erfscope.gate.findings import Finding, Report, Verdict
-from erfscope.gate.reports.text import plain, relative
+from erfscope.gate.reports.text import relative
 
 SEVERITIES = {Verdict.WARN: "minor", Verdict.FAIL: "major", Verdict.BROKEN: "critical"}
 
@@ -18,8 +19,8 @@ def render(report: Report, environment: Mapping[str, str]) -> str:
 def _issue(finding: Finding, environment: Mapping[str, str]) -> dict[str, object]:
     path = relative(finding.file, environment)
     return {
-        "description": plain(f"{finding.model} {finding.told} {finding.mend}".strip()),
-        "check_name": plain(f"erfscope/{finding.metric or finding.rule}"),
+        "description": for_terminal(f"{finding.model} {finding.told} {finding.mend}".strip()),
+        "check_name": for_terminal(f"erfscope/{finding.metric or finding.rule}"),
         "fingerprint": _fingerprint(finding, path),
         "severity": SEVERITIES[finding.verdict],
         "location": {"path": path, "lines": {"begin": finding.line}},

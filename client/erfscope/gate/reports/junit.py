@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from itertools import groupby
 from xml.etree import ElementTree as ET
 
+from erfscope.contract.text import for_terminal
 from erfscope.gate.findings import Finding, Report, Verdict
-from erfscope.gate.reports.text import plain
 
 OUTCOMES = {Verdict.FAIL: "failure", Verdict.BROKEN: "error"}
 
@@ -20,22 +20,24 @@ def render(report: Report) -> bytes:
 
 
 def _suite(check: str, findings: list[Finding]) -> ET.Element:
-    suite = ET.Element("testsuite", {"name": plain(check), "skipped": "0", **_counted(findings)})
+    suite = ET.Element("testsuite", {"name": for_terminal(check), "skipped": "0", **_counted(findings)})
     for finding in findings:
-        name = plain(" ".join(part for part in (finding.subject, finding.layer and f"at {finding.layer}") if part))
-        case = ET.SubElement(suite, "testcase", classname=plain(finding.model or finding.check), name=name)
+        name = for_terminal(
+            " ".join(part for part in (finding.subject, finding.layer and f"at {finding.layer}") if part)
+        )
+        case = ET.SubElement(suite, "testcase", classname=for_terminal(finding.model or finding.check), name=name)
         case.extend(_outcome(finding))
     return suite
 
 
 def _outcome(finding: Finding) -> Iterator[ET.Element]:
     if finding.verdict in OUTCOMES:
-        element = ET.Element(OUTCOMES[finding.verdict], type=finding.rule.value, message=plain(finding.told))
-        element.text = plain(f"{finding.told} {finding.mend} ({finding.file}:{finding.line})")
+        element = ET.Element(OUTCOMES[finding.verdict], type=finding.rule.value, message=for_terminal(finding.told))
+        element.text = for_terminal(f"{finding.told} {finding.mend} ({finding.file}:{finding.line})")
         yield element
     elif finding.detail:
         element = ET.Element("system-out")
-        element.text = plain(f"{finding.verdict}: {finding.told} {finding.mend}".strip())
+        element.text = for_terminal(f"{finding.verdict}: {finding.told} {finding.mend}".strip())
         yield element
 
 

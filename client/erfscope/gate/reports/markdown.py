@@ -1,23 +1,22 @@
 """Markdown for a pull request or GITHUB_STEP_SUMMARY: a plain table, because forges strip embedded images."""
 
-import re
 from collections.abc import Sequence
 
+from erfscope.contract.text import for_markdown
 from erfscope.gate.findings import Finding, Report, Rule, Verdict
-from erfscope.gate.reports.text import SIGNS, plain
+from erfscope.gate.reports.text import SIGNS
 
 ROWS = 300  # a step summary may have 1 MiB; the terminal has the rest
-SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~])")
 
 
 def render(report: Report) -> str:
     """Headline, table, then what to do about what did not hold."""
-    parts = [f"## {_headline(report)}", "", f"{_cell(report.summary)}.", "", *table(report.findings)]
+    parts = [f"## {_headline(report)}", "", f"{for_markdown(report.summary)}.", "", *table(report.findings)]
     for finding in report.trouble[:ROWS]:
-        about = " · ".join(_cell(part) for part in (finding.model, finding.layer, finding.subject) if part)
-        parts += [f"- **{about}**: {_cell(finding.told)}"]
-        parts += [f"  - How to mend: {_cell(finding.mend)}"] if finding.mend else []
-    parts += [f"- Note: {_cell(one.model)}: {_cell(one.detail)}" for one in report.remarks[:ROWS]]
+        about = " · ".join(for_markdown(part) for part in (finding.model, finding.layer, finding.subject) if part)
+        parts += [f"- **{about}**: {for_markdown(finding.told)}"]
+        parts += [f"  - How to mend: {for_markdown(finding.mend)}"] if finding.mend else []
+    parts += [f"- Note: {for_markdown(one.model)}: {for_markdown(one.detail)}" for one in report.remarks[:ROWS]]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -31,7 +30,7 @@ def table(findings: Sequence[Finding]) -> list[str]:
     lines = ["| | check | model | metric | expected | found |", "|---|---|---|---|---|---|"]
     for one in shown:
         cells = (SIGNS[one.verdict], one.check, one.model, one.subject, one.expected, one.measured)
-        lines.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
+        lines.append(f"| {' | '.join(for_markdown(cell) for cell in cells)} |")
     if len(rows) > len(shown):
         lines += ["", f"… and {len(rows) - len(shown)} more rules."]
     return [*lines, ""]
@@ -45,8 +44,3 @@ def _headline(report: Report) -> str:
         "service": "Receptive fields could not be measured",
     }
     return f"{SIGNS[Verdict.FAIL if report.exit_code else Verdict.PASS]} {words[report.result]}"
-
-
-def _cell(text: str) -> str:
-    """Text that cannot break out of its cell, or become a link, a tag or a heading."""
-    return SPECIAL.sub(r"\\\1", plain(text))

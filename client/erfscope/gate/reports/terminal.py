@@ -7,8 +7,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from erfscope.contract.text import for_terminal
 from erfscope.gate.findings import Finding, Report, Rule, Verdict
-from erfscope.gate.reports.text import SIGNS, plain, relative
+from erfscope.gate.reports.text import SIGNS, relative
 
 STYLES = {Verdict.PASS: "green", Verdict.WARN: "yellow", Verdict.FAIL: "bold red", Verdict.BROKEN: "bold magenta"}
 HEADINGS = ("check", "model", "metric", "expected", "found", "verdict")
@@ -22,10 +23,10 @@ def render(report: Report) -> RenderableType:
         parts += [_table(rows), Text("")]
     for finding in report.trouble:
         parts += [*_block(finding), Text("")]
-    parts += [Text(f"note: {plain(one.model)}: {plain(one.detail)}") for one in report.remarks]
+    parts += [Text(f"note: {for_terminal(one.model)}: {for_terminal(one.detail)}") for one in report.remarks]
     parts.append(Text(f"{report.result}: {report.summary}.", style="bold"))
     if report.baseline:
-        parts.append(Text(f"wrote {plain(relative(str(report.baseline), {}))}"))
+        parts.append(Text(f"wrote {for_terminal(relative(str(report.baseline), {}))}"))
     return Group(*parts)
 
 
@@ -36,21 +37,23 @@ def _table(findings: list[Finding]) -> Table:
     for one in findings:
         cells = (one.check, one.model, one.subject, one.expected, one.measured)
         verdict = Text(f"{SIGNS[one.verdict]} {one.verdict}", style=STYLES[one.verdict])
-        table.add_row(*(Text(plain(cell)) for cell in cells), verdict)
+        table.add_row(*(Text(for_terminal(cell)) for cell in cells), verdict)
     return table
 
 
 def _block(finding: Finding) -> Iterator[RenderableType]:
     """Where, what, how to mend."""
-    about = " · ".join(plain(part) for part in (finding.model, finding.layer, finding.subject) if part)
+    about = " · ".join(for_terminal(part) for part in (finding.model, finding.layer, finding.subject) if part)
     sign = f"{SIGNS[finding.verdict]} {finding.verdict}"
     yield Text.assemble((sign, STYLES[finding.verdict]), "  ", (about, "bold"))
     yield Padding(Text(_lines(finding.told)), (0, 0, 0, 2), expand=False)
     if finding.mend:
-        yield Padding(Text.assemble(("How to mend: ", "bold"), plain(finding.mend)), (0, 0, 0, 2), expand=False)
-    yield Padding(Text(f"{plain(relative(finding.file, {}))}:{finding.line}", style="dim"), (0, 0, 0, 2), expand=False)
+        yield Padding(Text.assemble(("How to mend: ", "bold"), for_terminal(finding.mend)), (0, 0, 0, 2), expand=False)
+    yield Padding(
+        Text(f"{for_terminal(relative(finding.file, {}))}:{finding.line}", style="dim"), (0, 0, 0, 2), expand=False
+    )
 
 
 def _lines(text: str) -> str:
     """Line breaks stay, what hides in the lines does not."""
-    return "\n".join(plain(line) for line in text.splitlines())
+    return "\n".join(for_terminal(line) for line in text.splitlines())

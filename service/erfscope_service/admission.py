@@ -1,0 +1,29 @@
+"""Whether there is room for a file or for work, asked before a byte of it is read."""
+
+from collections.abc import Mapping
+
+from erfscope.contract.problem import ProblemError
+from erfscope_service.services import Services
+
+
+async def require_room(services: Services, tenant: str, kind: str, headers: Mapping[str, str]) -> None:
+    """Pass where a tenant may store a file of that kind (`model`, `file`) and of the announced length.
+
+    Raises:
+        ProblemError: `quota-exceeded`; `unavailable` above the watermark of memory or disk.
+    """
+    require_disk(services)
+    length = headers.get("content-length", "")
+    await services.ledger.admit(tenant, kind, int(length) if length.isascii() and length.isdecimal() else 0)
+
+
+def require_disk(services: Services) -> None:
+    """Pass below the watermark of the disk; raises `unavailable` above it."""
+    share, most = services.blobs.used_share(), services.settings.disk_watermark
+    if share > most:
+        raise ProblemError(
+            "unavailable",
+            f"The disk of the file store has no room left for new work: {share:.0%} of it is used, the limit is "
+            f"{most:.0%}. Try again later, and tell whoever runs this service if that does not help.",
+            retry_after=30,
+        )

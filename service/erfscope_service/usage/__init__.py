@@ -1,0 +1,1 @@
+"""What a tenant stores, and how much it may."""
