@@ -8,7 +8,6 @@ from torch import Tensor
 
 from erfscope_intake.onnx_audit import graphs
 from erfscope_intake.onnx_external import is_outside
-from erfscope_intake.onnx_order import subgraphs
 
 Extent = int | None  # None where the file leaves it free
 SMALL = 4
@@ -25,8 +24,6 @@ CHANNELS_SECOND = {
     "GlobalAveragePool", "GlobalMaxPool", "GroupNormalization", "DepthToSpace", "SpaceToDepth",
     "ConvInteger", "QLinearConv", "FusedConv",
 }  # fmt: skip
-MOVES = {"Identity", "Cast", "Slice", "Split", "Gather", "Squeeze", "Unsqueeze", "Reshape", "Transpose"}
-INITIAL_STATES = {"LSTM": (5, 6), "GRU": (5,), "RNN": (5,), "DynamicQuantizeLSTM": (5, 6)}
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ def _is_channels_last(extents: Sequence[Extent]) -> bool:
 
 def hint_for(graph: GraphProto, name: str) -> Hint | None:
     """Follow an input through transposes and element-wise operators to the first operator that knows its channels."""
-    readers = _readers(graph)
+    readers = readers_of(graph)
     shapes = {tensor.name: tuple(tensor.dims) for part in graphs(graph) for tensor in part.initializer}
     dims = next(v.type.tensor_type.shape.dim for v in graph.input if v.name == name)
     pending: list[tuple[str, list[int | None]]] = [(name, list(range(len(dims))))]
@@ -112,41 +109,13 @@ def hint_for(graph: GraphProto, name: str) -> Hint | None:
     return None
 
 
-def is_state(graph: GraphProto, name: str) -> bool:
-    """Whether an input is moved into the initial states of recurrent layers, and nothing else reads its values."""
-    readers, ends = _readers(graph), _ends(graph)
-    pending, seen, found = [name], {name}, False
-    for value in pending:  # grows while it is walked; every value comes once
-        following = list(ends.get(value, ()))
-        for node in readers.get(value, ()):
-            places = {k for k, read in enumerate(node.input) if read == value and node.op_type != "Shape"}
-            if places == {0} and node.op_type in MOVES:
-                following += node.output
-            elif not places <= set(INITIAL_STATES.get(node.op_type, ())):
-                return False
-            found = found or bool(places and node.op_type in INITIAL_STATES)
-        pending += [value for value in following if value not in seen]
-        seen.update(following)
-    return found
-
-
-def _readers(graph: GraphProto) -> dict[str, list[NodeProto]]:
+def readers_of(graph: GraphProto) -> dict[str, list[NodeProto]]:
     """The nodes that read each value, in branches too: names are the whole model's own."""
     readers: dict[str, list[NodeProto]] = {}
     for node in (node for part in graphs(graph) for node in part.node):
         for read in dict.fromkeys(node.input):
             readers.setdefault(read, []).append(node)
     return readers
-
-
-def _ends(graph: GraphProto) -> dict[str, list[str]]:
-    """What the last value of a branch is called behind its If."""
-    ends: dict[str, list[str]] = {}
-    for node in (node for part in graphs(graph) for node in part.node):
-        for branch in subgraphs(node):
-            for end, made in zip(branch.output, node.output, strict=False):
-                ends.setdefault(end.name, []).append(made)
-    return ends
 
 
 def _reshaped(extents: Sequence[Extent], target: list[int] | None) -> list[int | None] | None:
