@@ -18,6 +18,7 @@ LARGE = 16
 TRANSPARENT = {
     "Identity", "Cast", "Add", "Sub", "Mul", "Div", "Clip", "Pad", "QuantizeLinear", "DequantizeLinear", "Neg", "Abs",
     "Relu", "Dropout", "Pow", "Sqrt", "Log", "Max", "Min", "Resize", "Upsample", "Slice", "Split",
+    "ImageScaler", "Crop", "Affine", "Scale",
 }  # fmt: skip
 CHANNELS_SECOND = {
     "Conv", "ConvTranspose", "MaxPool", "AveragePool", "BatchNormalization", "InstanceNormalization", "LRN",

@@ -62,6 +62,12 @@ LIKE = {
     "GlobalLpPool": "GlobalAveragePool",
     "Cast": "Identity",
     "CastLike": "Identity",
+    "Affine": "Mul",
+    "Crop": "Slice",
+    "ImageScaler": "Mul",
+    "ParametricSoftplus": "Softplus",
+    "Scale": "Mul",
+    "ScaledTanh": "Tanh",
 }  # operators without a test in the standard: what they come down to
 DECIDES: dict[str, tuple[int, ...]] = {"If": (0,), "Loop": (0, 1)}
 RULES = ("rearranges", "element by element", "own rule", "whole extent")

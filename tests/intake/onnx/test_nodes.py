@@ -29,7 +29,6 @@ SKIPPED: dict[str, str] = {
     r"test_dequantizelinear_(u?int2|float4e2m1).*": "element types that have no computing type",
     r"test_.*(bfloat16|bf16|BFLOAT16).*": "bfloat16 is computed in float32",
     r"test_bitwise_not_3d": "uint16 is computed in int64",
-    r"test_col2im_5d": "torch folds two axes only",
     r"test_roialign_mode_max": "onnx2torch has mean pooling of boxes only",
 }  # fmt: skip
 
