@@ -6,6 +6,7 @@ from typing import Any, Self, Unpack
 
 from erfscope import _advice, _calls, _flows, _series
 from erfscope._client import settings
+from erfscope._export import InputShape
 from erfscope._job import AsyncJobHandle, Progress
 from erfscope._models import File, Model
 from erfscope._request import RequestFields
@@ -171,12 +172,12 @@ class AsyncModels:
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
 
-    async def upload(self, model: Model, *, input_shape: Sequence[int] | None = None) -> StoredModel:
+    async def upload(self, model: Model, *, input_shape: InputShape | None = None) -> StoredModel:
         """Store a model; what is returned may be submitted many times."""
         return await self._transport.drive(_flows.upload_model(self._transport.settings, model, input_shape))
 
     async def inspect(
-        self, model: Model, *, input_shape: Sequence[int] | None = None, timeout: float | None = None
+        self, model: Model, *, input_shape: InputShape | None = None, timeout: float | None = None
     ) -> Inspection:
         """Its layers with shape, TRF size and stride, inputs, operators, and what cannot be converted."""
         flow = _flows.inspect(self._transport.settings, model, input_shape, timeout)
