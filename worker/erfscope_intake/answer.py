@@ -29,7 +29,8 @@ from erfscope_intake.images import load_images
 from erfscope_intake.memory import is_out_of_memory, memory_errors_explained, with_less_memory
 from erfscope_intake.onnx_external import Sent
 from erfscope_intake.onnx_inputs import NAMED, ONLY
-from erfscope_intake.onnx_model import load_onnx, open_onnx
+from erfscope_intake.onnx_model import Opened, load_onnx, open_onnx
+from erfscope_intake.onnx_scales import notes_on_scales
 from erfscope_intake.onnx_summary import OnnxSummary, describe_onnx
 from erfscope_intake.spec import build_network
 
@@ -41,10 +42,11 @@ Images = Sequence[NDArray[Any]]
 
 @dataclass(frozen=True)
 class Loaded:
-    """A network, and which of the model's inputs it takes."""
+    """A network, which of the model's inputs it takes, and its file, if it comes from one."""
 
     network: Network
     input: InputTaken
+    opened: Opened | None = None
 
 
 Run = Callable[[Loaded, ErfRequest, Images], T]
@@ -98,7 +100,7 @@ def answer(
     def run(loaded: Loaded, request: ErfRequest, images: Images) -> Answer:
         done = with_less_memory(partial(measure_network, loaded.network, request, images=images, **options))
         maps = {"map": done.map, "units": done.units_map, "layers": done.layers_map}
-        result = _with_reasons(done.result, loaded.input, is_named=asked.target.layer != "auto")
+        result = _with_reasons(done.result, loaded, is_named=asked.target.layer != "auto")
         return Answer(result, done.map, {name: stack for name, stack in maps.items() if stack is not None})
 
     return _on_network(run, request, sources, progress, device)
@@ -183,13 +185,17 @@ def _load(request: ErfRequest, sources: Sources, device: torch.device) -> Loaded
         )
     layer = request.target.layer
     opened = open_onnx(sources.model, request.input, dtype=dtype, data=sources.data, layer=layer, **options)
-    return Loaded(opened.network, opened.measured.choice)
+    return Loaded(opened.network, opened.measured.choice, opened)
 
 
-def _with_reasons(result: ErfResult, taken: InputTaken, *, is_named: bool) -> ErfResult:
-    """`result` with why its input and its layer were taken."""
-    layer = result.layer.model_copy(update={"why": NAMED if is_named else NEAREST})
-    return result.model_copy(update={"input": taken, "layer": layer})
+def _with_reasons(result: ErfResult, loaded: Loaded, *, is_named: bool) -> ErfResult:
+    """`result` with why its input and its layer were taken, and which of several scales that is."""
+    layer, opened = result.layer.model_copy(update={"why": NAMED if is_named else NEAREST}), loaded.opened
+    told = list(result.provenance.notes)
+    if opened is not None:
+        told += notes_on_scales(layer, opened.program, opened.names, opened.shapes, is_named=is_named)
+    provenance = result.provenance.model_copy(update={"notes": told})
+    return result.model_copy(update={"input": loaded.input, "layer": layer, "provenance": provenance})
 
 
 def _images(request: ErfRequest, sources: Sources, network: Network) -> list[NDArray[Any]]:

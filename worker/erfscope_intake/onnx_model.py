@@ -53,6 +53,8 @@ class Opened:
     others: dict[str, Tensor]  # by the file's names, for a batch of one
     program: Program
     networked: Networked
+    names: Mapping[str, str]  # the file's, by neutral name
+    shapes: Mapping[str, tuple[int, ...]]  # of the tensors that a run has named, by the file's name
 
 
 def load_onnx(
@@ -171,12 +173,13 @@ def _opened(file: OnnxFile, name: str, wanted: Wanted, refused: Mapping[str, Pro
         raise program.lost[target].problem
     _check_something_left(program)
     _check_not_only_recurrent(program)
+    shapes = dict[str, tuple[int, ...]]()
     repeated = {name: value for name, (value, batched) in feeds.items() if batched}
 
     def networked(program: Program) -> Network:
         return Network(
             name=name,
-            run=_runner(Walk(program, names.values, wanted.dtype, wanted.device), measured, repeated),
+            run=_runner(Walk(program, names.values, wanted.dtype, wanted.device), measured, repeated, shapes),
             input_name=names.values[measured.declared.name],
             input_shape=measured.shape,
             dtype=wanted.dtype,
@@ -187,14 +190,20 @@ def _opened(file: OnnxFile, name: str, wanted: Wanted, refused: Mapping[str, Pro
         )
 
     others = {names.values[name]: value for name, (value, _) in feeds.items()}
-    return Opened(networked(program), measured, others, program, networked)
+    return Opened(networked(program), measured, others, program, networked, names.values, shapes)
 
 
-def _runner(walk: Walk, measured: Measured, repeated: dict[str, Tensor]) -> Run:
+def _runner(walk: Walk, measured: Measured, repeated: dict[str, Tensor], shapes: dict[str, tuple[int, ...]]) -> Run:
+    """A run of the program; the shapes of its first run are entered into `shapes`."""
+
     def run(x: Tensor, mark: Mark) -> object:
+        def noting(name: str, operator: str, value: Tensor) -> None:
+            shapes.setdefault(name, tuple(value.shape))
+            mark(name, operator, value)
+
         own = measured.layout.to_model(x)
         others = {name: value.expand(len(x), *value.shape[1:]) for name, value in repeated.items()}
-        outputs = walk.run({measured.declared.name: own, **others}, mark)
+        outputs = walk.run({measured.declared.name: own, **others}, noting)
         return {walk.names[name]: value for name, value in outputs.items()}
 
     return run
