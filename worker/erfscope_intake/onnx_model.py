@@ -28,7 +28,7 @@ from erfscope_intake.onnx_shapes import fitting
 from erfscope_intake.onnx_states import MOVES
 from erfscope_intake.onnx_summary import versions_of
 from erfscope_intake.onnx_unrolled import Networked, too_long_in, without_idle_recurrence
-from erfscope_intake.onnx_words import unsupported
+from erfscope_intake.onnx_words import READS_INPUT, unsupported
 
 Edit = Callable[[ModelProto], None]
 AUTO = "auto"
@@ -220,7 +220,7 @@ def _check_not_only_recurrent(program: Program) -> None:
     """A recurrent layer behind a convolution leaves that to be measured; one that reads the input itself, nothing."""
     for step in program.steps:
         if step.node.operator in RECURRENT and step.follows_input:
-            raise unsupported(step.node.operator, step.node.domain, step.label)
+            raise unsupported(step.node.operator, step.node.domain, step.label, READS_INPUT)
         if step.node.operator in CHANNELS_SECOND and step.follows_input:
             return
 

@@ -90,7 +90,9 @@ def lose_reader(proto: NodeProto, state: Build) -> bool:
 
 def lose(proto: NodeProto, label: str, problem: ProblemError, state: Build) -> None:
     """Leave a node out, and (by `lose_reader`) all that reads it."""
-    state.lost |= dict.fromkeys(filter(None, proto.output), Lost(proto.op_type, label, problem))
+    domain = domain_of(proto.domain)
+    operator = f"{domain}::{proto.op_type}" if domain else proto.op_type
+    state.lost |= dict.fromkeys(filter(None, proto.output), Lost(operator, label, problem))
 
 
 def decided_by_values(step: Step) -> ProblemError:

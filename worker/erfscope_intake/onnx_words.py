@@ -5,7 +5,7 @@ from onnx import defs
 from erfscope.contract.problem import ProblemError
 from erfscope_intake.converters.table import CLASSICAL
 
-RECURRENT = (
+READS_INPUT = (
     "is recurrent and reads the input itself: every output step sees every earlier input, so there is no field of an "
     "extent of its own; networks that have other layers (convolutions, say) before the recurrent one can be measured"
 )
@@ -25,7 +25,6 @@ TEXT = "works on text, which has no gradient; export the network without its tex
 TRAINING = "belongs to training; export the model for inference"
 
 WHY: dict[str, str] = {
-    **dict.fromkeys(("LSTM", "GRU", "RNN", "DynamicQuantizeLSTM"), RECURRENT),
     "StringNormalizer": TEXT, "TfIdfVectorizer": TEXT, "RegexFullMatch": TEXT, "StringConcat": TEXT,
     "StringSplit": TEXT,
     "ImageDecoder": "decodes files; export the network without its pre-processing",
@@ -52,6 +51,4 @@ def why_not(operator: str, domain: str) -> str:
         return DUMP
     if domain:
         return FOREIGN
-    if operator in WHY:
-        return WHY[operator]
-    return "has no converter" if defs.has(operator) else UNKNOWN
+    return WHY.get(operator) or ("has no converter" if defs.has(operator) else UNKNOWN)

@@ -23,6 +23,7 @@ from erfscope_engine.operators.table import OPERATORS, is_pointwise
 from erfscope_engine.recording.recorder import record
 from erfscope_engine.recording.tape import Call
 from erfscope_intake.converters import TABLE, Row
+from erfscope_intake.converters.recurrent import RECURRENT
 from erfscope_intake.onnx_audit import OLDEST_OPSET, audited
 from erfscope_intake.onnx_behind import Behind, registered
 from erfscope_intake.onnx_build import build
@@ -33,7 +34,8 @@ from erfscope_intake.onnx_names import renamed
 from erfscope_intake.onnx_run import Walk
 from erfscope_intake.onnx_summary import convertible, versions_of
 from erfscope_intake.onnx_tensors import to_torch
-from erfscope_intake.onnx_words import why_not
+from erfscope_intake.onnx_unroll import MAX_OPERATORS
+from erfscope_intake.onnx_words import DUMP, FOREIGN, READS_INPUT, SESSION_ONLY, SESSIONS, UNKNOWN, why_not
 
 CPU = torch.device("cpu")
 CASES_PER_OPERATOR = 8
@@ -93,6 +95,16 @@ the measured input.
 
 | operator | versions | by | field | decides |
 |---|---|---|---|---|
+"""
+
+
+REFUSED = f"""`Loop` and `Scan` are unrolled: all loops of a network together run at most {MAX_OPERATORS:,} operators.
+
+Refused, with the operator and the node named, if the layer that is asked for needs it (with `auto`: if nothing is
+left). Otherwise it and what follows it are left out, and the result says so:
+
+| operator | because it |
+|---|---|
 """
 
 
@@ -173,13 +185,14 @@ def _refused() -> str:
         for schema in defs.get_all_schemas()
         if schema.domain == "" and not schema.deprecated and ("", schema.name) not in set(_operators())
     )
-    lines = [f"| {name} | {why_not(name, '')} |" for name in names]
-    return (
-        "\n".join(
-            ["Refused, with the operator and the node named:", "", "| operator | because it |", "|---|---|", *lines]
-        )
-        + "\n"
-    )
+    rows = [(name, why_not(name, "")) for name in names]
+    rows += [
+        (", ".join(sorted(RECURRENT)), READS_INPUT),
+        (", ".join([*(f"{domain}::…" for domain in sorted(SESSIONS)), *sorted(SESSION_ONLY)]), DUMP),
+        ("of ONNX's own domain, and not in ONNX", UNKNOWN),
+        ("of any other domain", FOREIGN),
+    ]
+    return REFUSED + "\n".join(f"| {name} | {why} |" for name, why in rows) + "\n"
 
 
 def surveyed() -> dict[str, Found]:

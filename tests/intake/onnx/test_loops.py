@@ -205,8 +205,8 @@ def test_nodes_of_which_the_same_is_said_are_one_note(make: Make, saved: Save) -
     model = make(nodes, {"x": [1, 3, 16, 16]}, ["a", "f0"], {"w": KERNEL}, domains={"my": 1})
     (note,) = measured(saved(model)).provenance.notes
     assert note == (
-        "Fancy (nodes 'odd0', 'odd1', 'odd2', 'odd3' and 2 more) cannot be converted; they and what follows them are "
-        "left out."
+        "my::Fancy (nodes 'odd0', 'odd1', 'odd2', 'odd3' and 2 more) cannot be converted; they and what follows them "
+        "are left out."
     )
 
 

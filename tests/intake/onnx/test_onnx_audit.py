@@ -199,7 +199,8 @@ def test_bombs(operator: str, make: Make, saved: Save) -> None:
     [("LSTM", "", "recurrent"), ("Fancy", "my.domain", "my.domain::Fancy"),
      ("TreeEnsembleRegressor", "ai.onnx.ml", "classical"), ("SwiGLU", "", "has no converter"),
      ("NoSuchOperator", "", "ONNX has no such operator"), ("Conv", "com.microsoft.nchwc", "ORT_ENABLE_EXTENDED"),
-     ("NhwcConv", "com.microsoft", "ORT_ENABLE_EXTENDED")],
+     ("NhwcConv", "com.microsoft", "ORT_ENABLE_EXTENDED"),
+     ("DynamicQuantizeLSTM", "com.microsoft", "is recurrent and reads the input itself")],
 )  # fmt: skip
 def test_unsupported_operators_are_named(operator: str, domain: str, words: str, make: Make, saved: Save) -> None:
     steps = [node("Relu", ["x"], ["a"]), node(operator, ["a"], ["y"], name="culprit", domain=domain)]
