@@ -127,7 +127,7 @@ def _add_iterated(
     if proto.op_type == "Loop" and inner.outputs[0] in state.follows:
         state.lost |= dict.fromkeys(step.outputs, Lost(proto.op_type, label, decided_by_values(step)))
         return
-    problem = check_length(step, inner, state.constants)
+    problem = check_length(replace(step, iteration=iteration), inner, state.constants)
     if problem is not None:
         lose(proto, label, problem, state)
         return

@@ -127,12 +127,14 @@ class Walk:
         (body,) = step.branches
         with nullcontext() if step.follows_input else plain():
             course = Course(step, self._arguments(step, env))
+            self._check_room(step, body, course.most or 0)
             while True:
                 with plain():  # whether it goes on depends on real numbers, never on the input's values
                     going = course.goes_on()
                 if not going:
                     break
-                self._spend(step, body)
+                self._check_room(step, body, 1)
+                self._left -= len(body.steps) + 1
                 env.update(course.inputs())
                 self._walk(body, env, _unnamed, set())
                 course.take([self._value(name, env) for name in body.outputs])
@@ -142,9 +144,8 @@ class Walk:
                 env[name] = value
                 self._name(step, name, value, mark)
 
-    def _spend(self, step: Step, body: Program) -> None:
-        self._left -= len(body.steps) + 1
-        if self._left < 0:
+    def _check_room(self, step: Step, body: Program, iterations: int) -> None:
+        if iterations * (len(body.steps) + 1) > self._left:
             raise too_long(step.node.operator, step.label)
 
     def _arguments(self, step: Step, env: dict[str, Any]) -> list[Any]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from erfscope.contract.problem import ProblemError
-from erfscope_intake.onnx_graph import Program, Step, all_steps
+from erfscope_intake.onnx_graph import Iteration, Program, Step
 
 MAX_OPERATORS = 20_000
 """Operators that the loops of a network run in all: each of them is on the tape."""
@@ -25,11 +25,40 @@ def too_long(operator: str, label: str) -> ProblemError:
 
 
 def check_length(step: Step, body: Program, constants: Mapping[str, Tensor]) -> ProblemError | None:
-    """The refusal of a Loop whose constant trip count is too large; None where it is not, or is not known yet."""
-    count = constants.get(step.inputs[0]) if step.node.operator == "Loop" and step.inputs else None
-    if count is None or int(count.reshape(-1)[0]) * (len(all_steps(body)) + 1) <= MAX_OPERATORS:
+    """The refusal of a Loop that is known to run too many operators, or without an end; None where it is not known."""
+    if step.node.operator != "Loop":
         return None
-    return too_long(step.node.operator, step.label)
+    count = _count(step, constants)
+    endless = count is None and not step.inputs[0] and _goes_on(body, step.iteration, constants)
+    if endless or (count or 0) * operators_in(body, constants) > MAX_OPERATORS:
+        return too_long(step.node.operator, step.label)
+    return None
+
+
+def operators_in(program: Program, constants: Mapping[str, Tensor]) -> int:
+    """How many operators a program runs at least: of If none of its branches, of loops those with a constant count."""
+    total = 1
+    for step in program.steps:
+        count = _count(step, constants) if step.iteration else None
+        total += 1 if count is None else count * operators_in(step.branches[0], constants)
+    return total
+
+
+def _count(step: Step, constants: Mapping[str, Tensor]) -> int | None:
+    """The constant trip count of a Loop."""
+    count = constants.get(step.inputs[0]) if step.node.operator == "Loop" else None
+    return None if count is None else max(int(count.reshape(-1)[0]), 0)
+
+
+def _goes_on(body: Program, iteration: Iteration | None, constants: Mapping[str, Tensor]) -> bool:
+    """Whether the condition that a Loop's body answers is always true: a constant, or the one that it was given."""
+    aliases = {step.outputs[0]: step.inputs[0] for step in body.steps if step.node.operator == "Identity"}
+    name = body.outputs[0]
+    while name in aliases:
+        name = aliases[name]
+    if name in constants:
+        return bool(constants[name].reshape(-1)[0])
+    return iteration is not None and name == iteration.inputs[1]
 
 
 class Course:
@@ -49,6 +78,11 @@ class Course:
         else:
             most, self._condition, *self._carried = arguments
             self._most = None if most is None else int(most.reshape(-1)[0])
+
+    @property
+    def most(self) -> int | None:
+        """How many iterations it has at most; None where only a condition ends it."""
+        return self._most
 
     def goes_on(self) -> bool:
         """Whether there is another iteration."""
