@@ -28,7 +28,7 @@ from erfscope_engine.shards import Part, Range, Unlike
 from erfscope_intake.images import load_images
 from erfscope_intake.memory import is_out_of_memory, memory_errors_explained, with_less_memory
 from erfscope_intake.onnx_external import Sent
-from erfscope_intake.onnx_inputs import NAMED, ONLY
+from erfscope_intake.onnx_inputs import NAMED
 from erfscope_intake.onnx_model import Opened, load_onnx, open_onnx
 from erfscope_intake.onnx_scales import notes_on_scales
 from erfscope_intake.onnx_summary import OnnxSummary, describe_onnx
@@ -42,10 +42,10 @@ Images = Sequence[NDArray[Any]]
 
 @dataclass(frozen=True)
 class Loaded:
-    """A network, which of the model's inputs it takes, and its file, if it comes from one."""
+    """A network, and if it comes from a file, which of the file's inputs it takes, and what else is known of it."""
 
     network: Network
-    input: InputTaken
+    input: InputTaken | None = None
     opened: Opened | None = None
 
 
@@ -178,7 +178,7 @@ def _load(request: ErfRequest, sources: Sources, device: torch.device) -> Loaded
     architecture = request.model.architecture if request.model else None
     if architecture is not None:
         network = build_network(architecture, request.input, dtype=dtype, **options)
-        return Loaded(network, InputTaken(name=network.input_name, why=ONLY))
+        return Loaded(network)
     if sources.model is None:
         raise ProblemError(
             "invalid-request", "The request names no model: give model.sha256, an architecture or a file."

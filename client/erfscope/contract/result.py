@@ -263,7 +263,7 @@ class ErfResult(Frozen):
         description="Indices along the layer's spatial axes; the full index where the request gave one."
     )
     input_shape: list[int] = Field(description="[C, spatial …] without the batch.")
-    input: InputTaken | None = Field(None, description="Which input of the model it is, and why.")
+    input: InputTaken | None = Field(None, description="Which input of an ONNX model it is, and why.")
     trf: Trf
     erf: Erf
     mass: dict[str, MassArea] = Field(description="By share: 0.20, 0.30, 0.50, 0.99.")
