@@ -1,12 +1,12 @@
 """The part of a graph that a layer needs: what is behind the layer is not built."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from onnx import GraphProto, NodeProto, ValueInfoProto
 
 from erfscope_intake.onnx_audit import graphs
 from erfscope_intake.onnx_names import Names
-from erfscope_intake.onnx_order import subgraphs
+from erfscope_intake.onnx_order import names_read, subgraphs
 
 
 def cut_behind(graph: GraphProto, names: Names, layer: str) -> str | None:
@@ -28,6 +28,28 @@ def cut_behind(graph: GraphProto, names: Names, layer: str) -> str | None:
     if tensor in made and all(value.name != tensor for value in outputs):
         graph.output.append(ValueInfoProto(name=tensor))
     return tensor
+
+
+def without_outputs(graph: GraphProto, unwanted: Set[str]) -> None:
+    """Drop outputs, in place, and the nodes that serve no other output."""
+    wanted = [value for value in graph.output if value.name not in unwanted]
+    needed = _needed(graph, {value.name for value in wanted})
+    alone = _needed(graph, unwanted) - needed
+    nodes = [node for k, node in enumerate(graph.node) if k not in alone]
+    for field, values in ((graph.output, wanted), (graph.node, nodes)):
+        copies = [type(value).FromString(value.SerializeToString()) for value in values]
+        del field[:]
+        field.extend(copies)
+
+
+def _needed(graph: GraphProto, values: Set[str]) -> set[int]:
+    """Which nodes lead to these values, by their places; nodes are in an order in which they can be computed."""
+    wanted, nodes = set(values), set[int]()
+    for k in reversed(range(len(graph.node))):
+        if not wanted.isdisjoint(graph.node[k].output):
+            nodes.add(k)
+            wanted |= names_read(graph.node[k])
+    return nodes
 
 
 def spellings(label: str, tensor: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ from erfscope.contract.request import InputOptions
 from erfscope.contract.result import InputTaken, PassedOver
 from erfscope_intake.onnx_layout import SMALL, Extent, Hint, Layout, hint_for, layout_of
 from erfscope_intake.onnx_names import Names
-from erfscope_intake.onnx_states import states_of
+from erfscope_intake.onnx_states import State, states_of
 from erfscope_intake.onnx_tensors import FLOATS, torch_type
 
 SPACE_DEFAULTS = {1: 16_000, 2: 224, 3: 32}
@@ -52,6 +52,7 @@ class Measured:
     batch: int | None
     choice: InputTaken
     notes: tuple[str, ...] = ()
+    returned: frozenset[str] = frozenset()  # outputs as which states come back
 
     @property
     def free(self) -> list[int]:
@@ -89,7 +90,8 @@ def _declared(value: ValueInfoProto) -> Declared:
 def measured_input(graph: GraphProto, names: Names, options: InputOptions) -> Measured:
     """The input that the receptive field is measured on, by name or by what looks most like an image or signal."""
     inputs = declared_inputs(graph)
-    chosen, choice = _named(inputs, names, options.name) if options.name else _likeliest(inputs, names, graph)
+    states = dict[str, State]() if options.name else _states(inputs, names, graph)
+    chosen, choice = _named(inputs, names, options.name) if options.name else _likeliest(inputs, names, graph, states)
     hint = hint_for(graph, chosen.name)
     layout = layout_of(chosen.extents, hint)
     if not 1 <= len(layout.space) <= MAX_SPACE:
@@ -104,7 +106,8 @@ def measured_input(graph: GraphProto, names: Names, options: InputOptions) -> Me
     fixed = 1 if layout.batch is None else (batch if batch and batch > 1 else None)
     if chosen.element not in FLOATS:
         notes += ("The input is of an integer type in the file; it is fed real numbers.",)
-    return Measured(chosen, layout, shape, fixed, choice, notes if options.shape is None else ())
+    returned = frozenset(state.output for state in states.values() if state.output is not None)
+    return Measured(chosen, layout, shape, fixed, choice, notes if options.shape is None else (), returned)
 
 
 def _named(inputs: list[Declared], names: Names, wanted: str) -> tuple[Declared, InputTaken]:
@@ -133,7 +136,13 @@ def _may_be_measured(one: Declared) -> bool:
     return len(one.extents) > 0 and (one.element in FLOATS or image)
 
 
-def _likeliest(inputs: list[Declared], names: Names, graph: GraphProto) -> tuple[Declared, InputTaken]:
+def _states(inputs: list[Declared], names: Names, graph: GraphProto) -> dict[str, State]:
+    return states_of(graph, [one.name for one in inputs if _may_be_measured(one)], names.values)
+
+
+def _likeliest(
+    inputs: list[Declared], names: Names, graph: GraphProto, states: Mapping[str, State]
+) -> tuple[Declared, InputTaken]:
     candidates = [one for one in inputs if _may_be_measured(one)]
     if not candidates:
         words = ", ".join(repr(names.values[one.name]) for one in inputs[:10]) or "none at all"
@@ -141,13 +150,12 @@ def _likeliest(inputs: list[Declared], names: Names, graph: GraphProto) -> tuple
             "no-gradient",
             f"No input of the model holds real numbers along an axis (inputs: {words}), so no gradient reaches one.",
         )
-    states = states_of(graph, [one.name for one in candidates], names.values)
     chosen = max(candidates, key=lambda one: (one.name not in states, *_likeness(one, graph)))
     passed = [PassedOver(name=names.values[one.name], why=_why_not(one, states)) for one in inputs if one is not chosen]
     return chosen, InputTaken(name=names.values[chosen.name], why=_why(inputs, states), passed_over=passed[:MOST_TOLD])
 
 
-def _why(inputs: list[Declared], states: Mapping[str, str]) -> str:
+def _why(inputs: list[Declared], states: Mapping[str, State]) -> str:
     if len(inputs) == 1:
         return ONLY
     if sum(_may_be_measured(one) and one.name not in states for one in inputs) == 1:
@@ -155,9 +163,9 @@ def _why(inputs: list[Declared], states: Mapping[str, str]) -> str:
     return "it looks most like an image or a signal"
 
 
-def _why_not(one: Declared, states: Mapping[str, str]) -> str:
+def _why_not(one: Declared, states: Mapping[str, State]) -> str:
     if one.name in states:
-        return f"it is a state: {states[one.name]}"
+        return f"it is a state: {states[one.name].why}"
     if _may_be_measured(one):
         return "it looks less like an image or a signal"
     return "it holds no real numbers along an axis"

@@ -15,7 +15,7 @@ from erfscope_intake.converters.recurrent import RECURRENT
 from erfscope_intake.onnx_audit import OnnxFile, read_model
 from erfscope_intake.onnx_behind import Behind
 from erfscope_intake.onnx_build import build
-from erfscope_intake.onnx_cut import cut_behind, spellings
+from erfscope_intake.onnx_cut import cut_behind, spellings, without_outputs
 from erfscope_intake.onnx_draw import redraw_of, spread_of, weights_of
 from erfscope_intake.onnx_external import Sent
 from erfscope_intake.onnx_graph import Build, Program, all_steps, finish
@@ -160,6 +160,8 @@ def _opened(file: OnnxFile, name: str, wanted: Wanted, refused: Mapping[str, Pro
     measured = measured_input(graph, names, wanted.options)
     feeds = other_inputs(graph, measured)
     target = None if wanted.layer in (None, AUTO) else cut_behind(graph, names, wanted.layer)
+    if wanted.layer == AUTO and measured.returned:
+        without_outputs(graph, measured.returned)  # what a state becomes is not what the network answers
     state = Build(
         names, versions_of(file.proto), Behind(graph, file.data), wanted.dtype,
         constants={name: value for name, (value, batched) in feeds.items() if not batched},

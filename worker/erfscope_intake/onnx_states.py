@@ -48,15 +48,23 @@ class _Return:
     joined: int = 0  # in how many joins it comes behind another value: the older one stands in front
 
 
-def states_of(graph: GraphProto, candidates: Sequence[str], originals: Mapping[str, str]) -> dict[str, str]:
-    """The inputs among `candidates` that are states, with the reason in words.
+@dataclass(frozen=True)
+class State:
+    """Why an input is a state, in words, and the output as which it comes back (None for an initial state)."""
+
+    why: str
+    output: str | None = None
+
+
+def states_of(graph: GraphProto, candidates: Sequence[str], originals: Mapping[str, str]) -> dict[str, State]:
+    """The inputs among `candidates` that are states, by name.
 
     `candidates` are inputs with real numbers along an axis; `originals` the file's names. At least one candidate and
     one output are left that are not states: what a network takes and answers beside them.
     """
-    states = {name: "recurrent layers start from it" for name in candidates if is_initial_state(graph, name)}
+    states = {name: State("recurrent layers start from it") for name in candidates if is_initial_state(graph, name)}
     for back in _returns(graph, [name for name in candidates if name not in states], originals):
-        states[back.input] = f"it comes back as output {originals[back.output]!r}"
+        states[back.input] = State(f"it comes back as output {originals[back.output]!r}", back.output)
     return states
 
 

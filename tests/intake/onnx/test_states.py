@@ -135,3 +135,15 @@ def test_states_are_not_measured(name: str, make: Make, saved: Save) -> None:
     for state, output in model.states.items():
         assert why[state] == f"it is a state: it comes back as output {output!r}"
     assert all(word in taken.why for word in (["is not a state"] if model.states else ["looks most like"]))
+
+
+def test_what_a_state_becomes_is_not_what_auto_takes(make: Make, saved: Save) -> None:
+    """The cache's new value is computed last, and is as large as the answer."""
+    nodes = [join("b", "a", "j"), node("Conv", ["j", "w"], ["c"]), newest("j", "d", 64)]
+    file = make(nodes, {"a": [1, 4, 64], "b": [1, 4, 64]}, [], {"w": draw(8, 4, 3), "-64": np.array([-64]), **ENDS})
+    file.graph.output.extend(helper.make_tensor_value_info(n, 1, s) for n, s in (("c", [1, 8, 126]), ("d", [1, 4, 64])))
+    request = ErfRequest.model_validate({"average": {"inputs": 1}, "target": {"unit": [100]}})
+    result = answer(request, Sources(model=saved(file)), device="cpu").result
+    assert (result.layer.name, result.trf.size) == ("c", [3])
+    named = ErfRequest.model_validate({"average": {"inputs": 1}, "target": {"unit": [40], "layer": "d"}})
+    assert answer(named, Sources(model=saved(file)), device="cpu").result.layer.name == "d"
