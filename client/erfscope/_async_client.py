@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from erfscope import _calls, _flows, _questions, _series
 from erfscope._client import settings
+from erfscope._export import InputShape
 from erfscope._job import AsyncJobHandle, Progress
 from erfscope._models import File, Model
 from erfscope._request import RequestFields
@@ -222,12 +223,12 @@ class AsyncModels:
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
 
-    async def upload(self, model: Model, *, input_shape: Sequence[int] | None = None) -> StoredModel:
+    async def upload(self, model: Model, *, input_shape: InputShape | None = None) -> StoredModel:
         """Store a model; what is returned may be submitted many times."""
         return await self._transport.drive(_flows.upload_model(self._transport.settings, model, input_shape))
 
     async def inspect(
-        self, model: Model, *, input_shape: Sequence[int] | None = None, timeout: float | None = None
+        self, model: Model, *, input_shape: InputShape | None = None, timeout: float | None = None
     ) -> Inspection:
         """Its layers with shape, TRF size and stride, inputs, operators, and what cannot be converted."""
         flow = _flows.inspect(self._transport.settings, model, input_shape, timeout)

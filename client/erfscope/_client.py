@@ -8,6 +8,7 @@ from typing import Any, Self, TypeVar, Unpack
 from pydantic import BaseModel
 
 from erfscope import _calls, _flows, _headers, _questions, _series
+from erfscope._export import InputShape
 from erfscope._job import JobHandle, Progress
 from erfscope._models import File, Model
 from erfscope._request import RequestFields
@@ -229,12 +230,12 @@ class Models:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def upload(self, model: Model, *, input_shape: Sequence[int] | None = None) -> StoredModel:
+    def upload(self, model: Model, *, input_shape: InputShape | None = None) -> StoredModel:
         """Store a model; what is returned may be submitted many times."""
         return self._transport.drive(_flows.upload_model(self._transport.settings, model, input_shape))
 
     def inspect(
-        self, model: Model, *, input_shape: Sequence[int] | None = None, timeout: float | None = None
+        self, model: Model, *, input_shape: InputShape | None = None, timeout: float | None = None
     ) -> Inspection:
         """Its layers with shape, TRF size and stride, inputs, operators, and what cannot be converted."""
         flow = _flows.inspect(self._transport.settings, model, input_shape, timeout)

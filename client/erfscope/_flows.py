@@ -1,15 +1,16 @@
 """What takes more than one call: submitting, waiting, uploading, inspecting. Decisions only."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from erfscope import _calls, _headers
 from erfscope._errors import ResultTimeout, for_ended, from_problem, refuse
+from erfscope._export import InputShape
 from erfscope._models import File, Model, Prepared, prepare, read_file
 from erfscope._polling import until_ended
-from erfscope._request import build, with_model
+from erfscope._request import build, shapes_given, with_model
 from erfscope._transport import Flow, Settings, exchange
 from erfscope.contract.job import Inspection, Job, StoredFile, StoredModel
 from erfscope.contract.request import ErfRequest, ModelRef
@@ -28,19 +29,19 @@ def submit(
     key = _headers.idempotency_key(key)
     stored = (yield from upload_file(settings, images)).sha256 if images is not None else None
     asked = build(request, fields, stored)
-    prepared = _model_of(model, asked)
+    prepared = _model_of(model, asked, fields)
     whole = with_model(asked, prepared.ref)
     call = _calls.submit(whole, prepared.content, key, prepared.data)
     return (yield from exchange(call, settings))
 
 
-def _model_of(model: Model | None, request: ErfRequest) -> Prepared:
+def _model_of(model: Model | None, request: ErfRequest, fields: Mapping[str, Any]) -> Prepared:
     if model is not None and request.model is not None:
         raise refuse("invalid-request", "the model is given twice: as an argument and in the request")
     chosen = request.model if model is None else model
     if chosen is None:
         raise refuse("invalid-request", "give a model: an argument of its own, or in the request")
-    return prepare(chosen, request.input.shape)
+    return prepare(chosen, shapes_given(request, fields))
 
 
 def wait(
@@ -82,7 +83,7 @@ def stored(settings: Settings, prepared: Prepared) -> Flow[ModelRef]:
     return prepared.ref
 
 
-def upload_model(settings: Settings, model: Model, input_shape: Sequence[int] | None) -> Flow[StoredModel]:
+def upload_model(settings: Settings, model: Model, input_shape: InputShape | None) -> Flow[StoredModel]:
     """POST /models; a model that the service has already is looked up instead."""
     prepared = prepare(model, input_shape)
     if prepared.content is not None:
@@ -95,7 +96,7 @@ def upload_model(settings: Settings, model: Model, input_shape: Sequence[int] | 
 def inspect(
     settings: Settings,
     model: Model,
-    input_shape: Sequence[int] | None,
+    input_shape: InputShape | None,
     timeout: float | None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Flow[Inspection]:

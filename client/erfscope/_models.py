@@ -7,7 +7,8 @@
 `"preset:NAME"`                        a spec that ships with erfscope
 64 hexadecimal digits, ModelRef,       a model that the service already has
   StoredModel
-torch.nn.Module                        exported to ONNX here (needs torch and `input_shape`)
+torch.nn.Module                        exported to ONNX here (needs torch and `input_shape`; of several inputs
+                                       a dict of shapes by the names of forward's arguments)
 =====================================  =================================================
 """
 
@@ -17,7 +18,7 @@ import re
 import shutil
 import sys
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -28,6 +29,7 @@ from pydantic import ValidationError
 
 from erfscope._calls import Content
 from erfscope._errors import from_problem, refuse, refuse_invalid
+from erfscope._export import InputShape
 from erfscope.contract.architecture import Architecture
 from erfscope.contract.data_files import identity, missing
 from erfscope.contract.job import StoredModel
@@ -67,10 +69,11 @@ class Prepared:
         return {one.name: one.source for one in self.data if isinstance(one.source, Path)}
 
 
-def prepare(model: Model, input_shape: Sequence[int] | None = None) -> Prepared:
+def prepare(model: Model, input_shape: InputShape | None = None) -> Prepared:
     """Look at what was given; raises an `erfscope.ErfscopeError` that says what would do."""
     if (torch := sys.modules.get("torch")) is not None and isinstance(model, torch.nn.Module):
         return _from_module(model, input_shape)
+    check_one_shape(input_shape)
     for kinds, reader in _READERS:
         if isinstance(model, kinds):
             return reader(model)
@@ -125,7 +128,17 @@ def _data(source: bytes | Path) -> tuple[Content, ...]:
     return ()
 
 
-def _from_module(module: Any, input_shape: Sequence[int] | None) -> Prepared:
+def check_one_shape(input_shape: InputShape | None) -> None:
+    """Only a module is exported at shapes that are given by name; a file knows those of its other inputs."""
+    if isinstance(input_shape, Mapping):
+        raise refuse(
+            "invalid-request",
+            "input_shape by name is for a torch.nn.Module; of a model that is a file or a spec give the shape of the "
+            "measured input alone, and its name as input_name",
+        )
+
+
+def _from_module(module: Any, input_shape: InputShape | None) -> Prepared:
     """A large one is written to a temporary folder, its weights beside it, which goes with what is returned."""
     from erfscope._export import export, export_to, is_large
 

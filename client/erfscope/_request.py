@@ -48,7 +48,7 @@ class RequestFields(TypedDict, total=False):
     statistic: str
     until: Mapping[str, Any]
     input_name: str
-    input_shape: Sequence[int]
+    input_shape: Sequence[int] | Mapping[str, Sequence[int]]
     source: str
     mean: Sequence[float]
     std: Sequence[float]
@@ -57,13 +57,34 @@ class RequestFields(TypedDict, total=False):
 def build(
     base: ErfRequest | Mapping[str, Any] | None, fields: Mapping[str, Any], images: str | None = None
 ) -> ErfRequest:
-    """The request of `base` with `fields` laid over it; raises `erfscope.errors.InvalidRequest`."""
+    """The request of `base` with `fields` laid over it; raises `erfscope.errors.InvalidRequest`.
+
+    Of an input_shape by name, the request has that of the measured input: `input_name`, or the first.
+    """
     body = _plain(base)
-    for name, value in fields.items():
+    for name, value in _measured(fields).items():
         _lay(body, name, value)
     if images is not None:
         body["input"] = {**body.get("input", {}), "source": "images", "images": images}
     return _validate(body)
+
+
+def shapes_given(request: ErfRequest, fields: Mapping[str, Any]) -> Any:
+    """What a module is exported at: the shapes of all inputs by name, where those are given, else that of one."""
+    shapes = fields.get("input_shape")
+    return shapes if isinstance(shapes, Mapping) else request.input.shape
+
+
+def _measured(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    shapes = fields.get("input_shape")
+    if not isinstance(shapes, Mapping):
+        return fields
+    name = fields.get("input_name") or next(iter(shapes), None)
+    if name not in shapes:
+        raise refuse(
+            "invalid-request", f"input_shape has no {name!r}; it has {', '.join(map(repr, shapes)) or 'nothing'}"
+        )
+    return {**fields, "input_name": name, "input_shape": list(shapes[name])}
 
 
 def with_model(request: ErfRequest, ref: ModelRef | None) -> ErfRequest:

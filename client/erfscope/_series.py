@@ -12,7 +12,7 @@ from erfscope._errors import SeriesUnfinished, refuse, refuse_invalid
 from erfscope._flows import stored
 from erfscope._models import Model, prepare
 from erfscope._polling import until_ended
-from erfscope._request import build
+from erfscope._request import build, shapes_given
 from erfscope._transport import AsyncTransport, Flow, Settings, Transport, exchange
 from erfscope.contract.architecture import Architecture
 from erfscope.contract.duration import lasting
@@ -45,7 +45,7 @@ def submit(
     if models is not None:
         refs = []
         for model in models:
-            refs.append((yield from stored(settings, prepare(model, asked.input.shape))))
+            refs.append((yield from stored(settings, prepare(model, shapes_given(asked, fields)))))
         members = _members(refs, x, labels)
     try:
         body = SeriesRequest(models=members, sweep=_sweep(sweep), x_label=x_label, metrics=list(metrics), request=asked)

@@ -1,6 +1,7 @@
 """torch modules are exported where torch is there."""
 
 import io
+from pathlib import Path
 
 import onnx
 import pytest
@@ -9,6 +10,7 @@ from torch import nn
 
 from erfscope import errors
 from erfscope._models import prepare
+from erfscope._request import build, shapes_given
 
 
 class Branchy(nn.Module):
@@ -76,3 +78,84 @@ def test_double_precision_stays_double(module: nn.Module) -> None:
     assert prepared.content is not None
     graph = onnx.load(io.BytesIO(b"".join(prepared.content.chunks()))).graph
     assert graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.DOUBLE
+
+
+class Guided(nn.Module):
+    """Two images, the second of half the size and another number of channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(2, 4, 5, padding=2)
+
+    def forward(self, image: torch.Tensor, guide: torch.Tensor, scale: float = 1.0) -> torch.Tensor:
+        small = torch.relu(self.second(guide))
+        return torch.sigmoid(self.first(image)) * scale + nn.functional.interpolate(small, scale_factor=2.0)
+
+
+class Scaled(Guided):
+    """The same with an argument between them that has a default."""
+
+    def forward(self, image: torch.Tensor, scale: float = 1.0, guide: torch.Tensor | None = None) -> torch.Tensor:  # type: ignore[override]  # another order is the point
+        assert guide is not None
+        return super().forward(image, guide, scale)
+
+
+SHAPES = {"guide": (2, 8, 8), "image": (3, 16, 16)}
+
+
+@pytest.mark.parametrize("kind", [Guided, Scaled])
+def test_a_module_of_several_inputs_is_exported_by_their_names(kind: type[Guided]) -> None:
+    import onnxruntime
+
+    module = kind()
+    prepared = prepare(module, SHAPES)
+    assert "forward" not in vars(module)
+    assert prepared.content is not None
+    session = onnxruntime.InferenceSession(b"".join(prepared.content.chunks()))
+    assert [(one.name, one.shape) for one in session.get_inputs()] == [
+        ("image", [1, 3, 16, 16]), ("guide", [1, 2, 8, 8])
+    ]  # fmt: skip
+    image, guide = torch.randn(1, 3, 16, 16), torch.randn(1, 2, 8, 8)
+    (y,) = session.run(None, {"image": image.numpy(), "guide": guide.numpy()})
+    torch.testing.assert_close(torch.from_numpy(y), Guided()(image, guide), rtol=1e-4, atol=1e-5)
+
+
+def test_defaults_of_the_only_input_do_not_become_inputs() -> None:
+    class Gained(nn.Module):
+        def forward(self, x: torch.Tensor, gain: float = 2.0) -> torch.Tensor:
+            return nn.functional.avg_pool2d(x, 3) * gain
+
+    prepared = prepare(Gained(), (3, 16, 16))
+    assert prepared.content is not None
+    graph = onnx.load(io.BytesIO(b"".join(prepared.content.chunks()))).graph
+    assert [value.name for value in graph.input] == ["input"]
+
+
+@pytest.mark.parametrize(("fields", "name", "trf"), [
+    ({}, "guide", [5, 5]), ({"input_name": "image"}, "image", [3, 3]), ({"input_name": "guide"}, "guide", [5, 5]),
+])  # fmt: skip
+def test_one_of_several_inputs_is_measured(fields: dict[str, str], name: str, trf: list[int], tmp_path: Path) -> None:
+    from erfscope_intake.answer import Sources, answer
+
+    asked = build(None, {"input_shape": SHAPES, "inputs": 1, "layer": "auto", **fields})
+    assert (asked.input.name, asked.input.shape) == (name, list(SHAPES[name]))
+    prepared = prepare(Guided(), shapes_given(asked, {"input_shape": SHAPES}))
+    assert prepared.content is not None
+    file = tmp_path / "net.onnx"
+    file.write_bytes(b"".join(prepared.content.chunks()))
+    result = answer(asked, Sources(model=file), device="cpu").result
+    assert result.input is not None
+    assert (result.input.name, result.input.why) == (name, "it was asked for by name")
+    assert (result.trf.size, result.input_shape) == (trf, list(SHAPES[name]))
+
+
+def test_shapes_by_name_are_checked() -> None:
+    with pytest.raises(errors.APIError, match=r"names 'mask', which Guided.forward does not take; it takes 'image'"):
+        prepare(Guided(), {"image": (3, 16, 16), "mask": (1, 16, 16)})
+    with pytest.raises(errors.APIError, match=r"could not be exported .* at input shape image \[3, 16, 16\]"):
+        prepare(Guided(), {"image": (3, 16, 16)})
+    with pytest.raises(errors.APIError, match="input_shape has no 'mask'; it has 'guide', 'image'"):
+        build(None, {"input_shape": SHAPES, "input_name": "mask"})
+    with pytest.raises(errors.APIError, match=r"input_shape by name is for a torch\.nn\.Module"):
+        prepare("preset:resnet50", SHAPES)

@@ -127,23 +127,28 @@ def bomb(operator: str) -> ModelProto:
     return model(steps, weights=weights)
 
 
-def loop() -> ModelProto:
-    """A Loop in the way of the image."""
+def loop(count: int | None, depth: int = 1) -> ModelProto:
+    """A Loop in the way of the image, with others in it; without a count nothing ends it."""
     value = helper.make_tensor_value_info
-    body = helper.make_graph(
-        [node("Identity", ["go"], ["still"]), node("Relu", ["v"], ["w"])], "body",
-        [value("i", TensorProto.INT64, []), value("go", TensorProto.BOOL, []), value("v", FLOAT, None)],
-        [value("still", TensorProto.BOOL, []), value("w", FLOAT, None)],
-    )  # fmt: skip
-    step = node("Loop", ["n", "k", "x"], ["y"], name="the-loop", body=body)
-    return model([step], weights={"n": np.array(3), "k": np.array(True)})
+    inner = [node("Relu", ["v0"], ["w0"])]
+    for level in range(1, depth + 1):
+        body = helper.make_graph(
+            [node("Identity", [f"go{level}"], [f"still{level}"]), *inner], f"body{level}",
+            [value(f"i{level}", TensorProto.INT64, []), value(f"go{level}", TensorProto.BOOL, []),
+             value(f"v{level - 1}", FLOAT, None)],
+            [value(f"still{level}", TensorProto.BOOL, []), value(f"w{level - 1}", FLOAT, None)],
+        )  # fmt: skip
+        source, target = ("x", "y") if level == depth else (f"v{level}", f"w{level}")
+        inner = [node("Loop", ["" if count is None else "n", "k", source], [target], name="the-loop", body=body)]
+    return model(inner, weights={"n": np.array(count or 0), "k": np.array(True)})
 
 
 def scan() -> ModelProto:
-    """A Scan in the way of the image."""
+    """A Scan along the pixels of a wide image."""
     value = helper.make_tensor_value_info
     body = helper.make_graph([node("Relu", ["v"], ["w"])], "body", [value("v", FLOAT, None)], [value("w", FLOAT, None)])
-    return model([node("Scan", ["x"], ["y"], name="the-scan", num_scan_inputs=1, body=body)])
+    step = node("Scan", ["x"], ["y"], name="the-scan", num_scan_inputs=1, scan_input_axes=[3], body=body)
+    return model([step], inputs={"x": [1, 1, 4, 60_000]})
 
 
 def cyclic() -> ModelProto:
@@ -182,7 +187,7 @@ class Hostile:
 
 
 INVALID, COMPLEX = ("invalid-model",), ("model-too-complex", "invalid-model")
-UNSUPPORTED, LIMIT = ("unsupported-op",), ("resource-limit",)
+UNSUPPORTED, LIMIT, COMPLEX = ("unsupported-op",), ("resource-limit",), ("model-too-complex",)
 BOMBS = ("ConstantOfShape", "Expand", "Tile", "Range", "Pad", "Resize", "OneHot")
 EXPONENTIAL = {f"F{i}": [f"F{i + 1}"] * 2 for i in range(60)} | {"F60": ["Relu"]}
 
@@ -212,8 +217,10 @@ FILES: dict[str, Hostile] = {
     "an input of terabytes": Hostile(
         lambda: model([node("Relu", ["x"], ["y"])], inputs={"x": [1, 60_000, 60_000, 3]}), LIMIT
     ),
-    "Loop": Hostile(loop, UNSUPPORTED, ("Loop", "the-loop")),
-    "Scan": Hostile(scan, UNSUPPORTED, ("Scan", "the-scan")),
+    "a Loop of 2^40 iterations": Hostile(lambda: loop(2**40), COMPLEX, ("Loop", "the-loop"), seconds=2),
+    "a Loop without an end": Hostile(lambda: loop(None), COMPLEX, ("Loop", "the-loop"), seconds=2),
+    "Loops in Loops": Hostile(lambda: loop(1000, depth=5), COMPLEX, ("Loop", "the-loop"), seconds=2),
+    "a long Scan": Hostile(scan, COMPLEX, ("Scan", "the-scan")),
     "custom domain": Hostile(
         lambda: model([node("Warp", ["x"], ["y"], name="w1", domain="acme")], domains={"acme": 1}),
         UNSUPPORTED,

@@ -16,7 +16,7 @@ from erfscope.contract.job import InputInfo, Inspection, LayerRow
 from erfscope.contract.named_files import data_beside
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import ErfRequest, InputOptions, Source, Weights
-from erfscope.contract.result import ErfResult
+from erfscope.contract.result import ErfResult, InputTaken
 from erfscope_engine.arithmetic import torch_dtype
 from erfscope_engine.fields import field_of
 from erfscope_engine.layers import Layer, Traced
@@ -28,13 +28,28 @@ from erfscope_engine.shards import Part, Range, Unlike
 from erfscope_intake.images import load_images
 from erfscope_intake.memory import is_out_of_memory, memory_errors_explained, with_less_memory
 from erfscope_intake.onnx_external import Sent
-from erfscope_intake.onnx_model import OnnxSummary, describe_onnx, load_onnx
+from erfscope_intake.onnx_inputs import NAMED
+from erfscope_intake.onnx_model import Opened, load_onnx, open_onnx
+from erfscope_intake.onnx_scales import notes_on_scales
+from erfscope_intake.onnx_summary import OnnxSummary, describe_onnx
 from erfscope_intake.spec import build_network
 
+NEAREST = "auto took it, the nearest to the output with axes in the input's space and a gradient"
 T = TypeVar("T")
 Progress = Callable[[str, float], None]
 Images = Sequence[NDArray[Any]]
-Run = Callable[[Network, ErfRequest, Images], T]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network, and if it comes from a file, which of the file's inputs it takes, and what else is known of it."""
+
+    network: Network
+    input: InputTaken | None = None
+    opened: Opened | None = None
+
+
+Run = Callable[[Loaded, ErfRequest, Images], T]
 
 
 @dataclass(frozen=True)
@@ -79,12 +94,14 @@ def answer(
     `sampler` takes the samples (`erfscope_engine.shards` has others). Raises ProblemError for everything that is the
     request's or the model's fault.
     """
+    asked = request
     options: dict[str, Any] = {"model_sha256": _sha256(request, sources), "progress": progress, "sampler": sampler}
 
-    def run(network: Network, request: ErfRequest, images: Images) -> Answer:
-        done = with_less_memory(partial(measure_network, network, request, images=images, **options))
+    def run(loaded: Loaded, request: ErfRequest, images: Images) -> Answer:
+        done = with_less_memory(partial(measure_network, loaded.network, request, images=images, **options))
         maps = {"map": done.map, "units": done.units_map, "layers": done.layers_map}
-        return Answer(done.result, done.map, {name: stack for name, stack in maps.items() if stack is not None})
+        result = _with_reasons(done.result, loaded, is_named=asked.target.layer != "auto")
+        return Answer(result, done.map, {name: stack for name, stack in maps.items() if stack is not None})
 
     return _on_network(run, request, sources, progress, device)
 
@@ -104,10 +121,10 @@ def answer_part(
     Raises ProblemError as `answer` does; Unlike where they cannot be put together with others'.
     """
 
-    def run(network: Network, request: ErfRequest, images: Images) -> dict[str, NDArray[Any]]:
+    def run(loaded: Loaded, request: ErfRequest, images: Images) -> dict[str, NDArray[Any]]:
         sums = Part(part)
         try:
-            sample_network(network, request, sums.sampler, images=images, progress=progress)
+            sample_network(loaded.network, request, sums.sampler, images=images, progress=progress)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -122,15 +139,15 @@ def _on_network(run: Run[T], request: ErfRequest, sources: Sources, progress: Pr
     progress("load", 0.0)
     place = pick_device(device)
     with memory_errors_explained():
-        network = _load(request, sources, place)
-        images = _images(request, sources, network)
+        loaded = _load(request, sources, place)
+        images = _images(request, sources, loaded.network)
     try:
-        return run(network, request, images)
+        return run(loaded, request, images)
     except ProblemError as problem:
         named = _named_target(problem, request, sources, place)
         if named is None:
             raise
-        return run(network, named, images)
+        return run(_load(named, sources, place), named, images)
 
 
 def _named_target(
@@ -144,7 +161,7 @@ def _named_target(
     if not asked_other_shape or request.target.layer != "auto" or sources.model is None:
         return None
     own = request.model_copy(update={"input": request.input.model_copy(update={"shape": None})})
-    layer = plan_for(_load(own, sources, device), "auto", samples=1).layer
+    layer = plan_for(_load(own, sources, device).network, "auto", samples=1).layer
     return request.model_copy(update={"target": request.target.model_copy(update={"layer": layer.name})})
 
 
@@ -155,31 +172,30 @@ def pick_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
-def _load(request: ErfRequest, sources: Sources, device: torch.device) -> Network:
+def _load(request: ErfRequest, sources: Sources, device: torch.device) -> Loaded:
     dtype = torch_dtype(request.dtype)
+    options: dict[str, Any] = {"device": device, "weights": request.weights, "seed": request.average.seed}
     architecture = request.model.architecture if request.model else None
     if architecture is not None:
-        return build_network(
-            architecture,
-            request.input,
-            dtype=dtype,
-            device=device,
-            weights=request.weights,
-            seed=request.average.seed,
-        )
+        network = build_network(architecture, request.input, dtype=dtype, **options)
+        return Loaded(network)
     if sources.model is None:
         raise ProblemError(
             "invalid-request", "The request names no model: give model.sha256, an architecture or a file."
         )
-    return load_onnx(
-        sources.model,
-        request.input,
-        dtype=dtype,
-        device=device,
-        weights=request.weights,
-        seed=request.average.seed,
-        data=sources.data,
-    )
+    layer = request.target.layer
+    opened = open_onnx(sources.model, request.input, dtype=dtype, data=sources.data, layer=layer, **options)
+    return Loaded(opened.network, opened.measured.choice, opened)
+
+
+def _with_reasons(result: ErfResult, loaded: Loaded, *, is_named: bool) -> ErfResult:
+    """`result` with why its input and its layer were taken, and which of several scales that is."""
+    layer, opened = result.layer.model_copy(update={"why": NAMED if is_named else NEAREST}), loaded.opened
+    told = list(result.provenance.notes)
+    if opened is not None:
+        told += notes_on_scales(layer, opened.program, opened.names, opened.shapes, is_named=is_named)
+    provenance = result.provenance.model_copy(update={"notes": told})
+    return result.model_copy(update={"input": loaded.input, "layer": layer, "provenance": provenance})
 
 
 def _images(request: ErfRequest, sources: Sources, network: Network) -> list[NDArray[Any]]:

@@ -1,6 +1,7 @@
 """The measured input, its shape, and what the other inputs are fed."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -10,8 +11,10 @@ from torch import Tensor
 
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import InputOptions
-from erfscope_intake.onnx_layout import SMALL, Extent, Hint, Layout, Uses, hint_for, is_state, layout_of
+from erfscope.contract.result import InputTaken, PassedOver
+from erfscope_intake.onnx_layout import SMALL, Extent, Hint, Layout, Uses, hint_for, layout_of
 from erfscope_intake.onnx_names import Names
+from erfscope_intake.onnx_states import State, states_of
 from erfscope_intake.onnx_tensors import FLOATS, torch_type
 
 SPACE_DEFAULTS = {1: 16_000, 2: 224, 3: 32}
@@ -24,6 +27,9 @@ SPACE_ALTERNATIVES: dict[int, tuple[int, ...]] = {
 CHANNEL_DEFAULTS = {1: 1, 2: 3, 3: 1}
 OTHERS_SEED = 0
 MAX_SPACE = 3
+MOST_TOLD = 8
+NAMED = "it was asked for by name"
+ONLY = "it is the only one"
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,9 @@ class Measured:
     layout: Layout
     shape: tuple[int, ...]
     batch: int | None
+    choice: InputTaken
     notes: tuple[str, ...] = ()
+    returned: frozenset[str] = frozenset()  # outputs as which states come back
 
     @property
     def free(self) -> list[int]:
@@ -82,7 +90,8 @@ def _declared(value: ValueInfoProto) -> Declared:
 def measured_input(graph: GraphProto, names: Names, options: InputOptions) -> Measured:
     """The input that the receptive field is measured on, by name or by what looks most like an image or signal."""
     inputs, uses = declared_inputs(graph), Uses.of(graph)
-    chosen = _named(inputs, names, options.name) if options.name else _likeliest(inputs, names, uses)
+    states = dict[str, State]() if options.name else _states(inputs, names, graph, uses)
+    chosen, choice = _named(inputs, names, options.name) if options.name else _likeliest(inputs, names, uses, states)
     hint = hint_for(uses, chosen.name)
     layout = layout_of(chosen.extents, hint)
     if not 1 <= len(layout.space) <= MAX_SPACE:
@@ -97,13 +106,14 @@ def measured_input(graph: GraphProto, names: Names, options: InputOptions) -> Me
     fixed = 1 if layout.batch is None else (batch if batch and batch > 1 else None)
     if chosen.element not in FLOATS:
         notes += ("The input is of an integer type in the file; it is fed real numbers.",)
-    return Measured(chosen, layout, shape, fixed, notes if options.shape is None else ())
+    returned = frozenset(state.output for state in states.values() if state.output is not None)
+    return Measured(chosen, layout, shape, fixed, choice, notes if options.shape is None else (), returned)
 
 
-def _named(inputs: list[Declared], names: Names, wanted: str) -> Declared:
+def _named(inputs: list[Declared], names: Names, wanted: str) -> tuple[Declared, InputTaken]:
     by_name = {names.values[one.name]: one for one in inputs}
     if wanted in by_name:
-        return _check_real(by_name[wanted], names)
+        return _check_real(by_name[wanted], names), InputTaken(name=wanted, why=NAMED)
     near = get_close_matches(wanted, by_name, n=1)
     raise ProblemError(
         "invalid-target",
@@ -126,7 +136,13 @@ def _may_be_measured(one: Declared) -> bool:
     return len(one.extents) > 0 and (one.element in FLOATS or image)
 
 
-def _likeliest(inputs: list[Declared], names: Names, uses: Uses) -> Declared:
+def _states(inputs: list[Declared], names: Names, graph: GraphProto, uses: Uses) -> dict[str, State]:
+    return states_of(graph, uses, [one.name for one in inputs if _may_be_measured(one)], names.values)
+
+
+def _likeliest(
+    inputs: list[Declared], names: Names, uses: Uses, states: Mapping[str, State]
+) -> tuple[Declared, InputTaken]:
     candidates = [one for one in inputs if _may_be_measured(one)]
     if not candidates:
         words = ", ".join(repr(names.values[one.name]) for one in inputs[:10]) or "none at all"
@@ -134,16 +150,33 @@ def _likeliest(inputs: list[Declared], names: Names, uses: Uses) -> Declared:
             "no-gradient",
             f"No input of the model holds real numbers along an axis (inputs: {words}), so no gradient reaches one.",
         )
-    return max(candidates, key=lambda one: _likeness(one, uses))
+    chosen = max(candidates, key=lambda one: (one.name not in states, *_likeness(one, uses)))
+    passed = [PassedOver(name=names.values[one.name], why=_why_not(one, states)) for one in inputs if one is not chosen]
+    return chosen, InputTaken(name=names.values[chosen.name], why=_why(inputs, states), passed_over=passed[:MOST_TOLD])
 
 
-def _likeness(one: Declared, uses: Uses) -> tuple[bool, bool, bool, bool, bool, bool, int]:
+def _why(inputs: list[Declared], states: Mapping[str, State]) -> str:
+    if len(inputs) == 1:
+        return ONLY
+    if sum(_may_be_measured(one) and one.name not in states for one in inputs) == 1:
+        return "it is the only one that holds real numbers along an axis and is not a state"
+    return "it looks most like an image or a signal"
+
+
+def _why_not(one: Declared, states: Mapping[str, State]) -> str:
+    if one.name in states:
+        return f"it is a state: {states[one.name].why}"
+    if _may_be_measured(one):
+        return "it looks less like an image or a signal"
+    return "it holds no real numbers along an axis"
+
+
+def _likeness(one: Declared, uses: Uses) -> tuple[bool, bool, bool, bool, bool, int]:
     """An image before a sequence, what a convolution reads before what none does, colours before hidden states."""
     rank, hint = len(one.extents), hint_for(uses, one.name)
     guess = SPACE_DEFAULTS.get(max(rank - 2, 1), 1)
     channels = hint.channels if hint else None
     return (
-        not is_state(uses, one.name),
         hint is not None or rank > MAX_SPACE,
         3 <= rank <= MAX_SPACE + 2,
         one.element in FLOATS,

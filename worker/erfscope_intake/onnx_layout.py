@@ -21,14 +21,13 @@ LARGE = 16
 TRANSPARENT = {
     "Identity", "Cast", "Add", "Sub", "Mul", "Div", "Clip", "Pad", "QuantizeLinear", "DequantizeLinear", "Neg", "Abs",
     "Relu", "Dropout", "Pow", "Sqrt", "Log", "Max", "Min", "Resize", "Upsample", "Slice", "Split",
+    "ImageScaler", "Crop", "Affine", "Scale",
 }  # fmt: skip
 CHANNELS_SECOND = {
     "Conv", "ConvTranspose", "MaxPool", "AveragePool", "BatchNormalization", "InstanceNormalization", "LRN",
     "GlobalAveragePool", "GlobalMaxPool", "GroupNormalization", "DepthToSpace", "SpaceToDepth",
     "ConvInteger", "QLinearConv", "FusedConv",
 }  # fmt: skip
-MOVES = {"Identity", "Cast", "Slice", "Split", "Gather", "Squeeze", "Unsqueeze", "Reshape", "Transpose"}
-INITIAL_STATES = {"LSTM": (5, 6), "GRU": (5,), "RNN": (5,), "DynamicQuantizeLSTM": (5, 6)}
 
 
 @dataclass(frozen=True)
@@ -135,23 +134,6 @@ def hint_for(uses: Uses, name: str) -> Hint | None:
             if following is not None and node.output and len(pending) <= len(uses.readers):
                 pending.append((node.output[0], following))
     return None
-
-
-def is_state(uses: Uses, name: str) -> bool:
-    """Whether an input is moved into the initial states of recurrent layers, and nothing else reads its values."""
-    pending, seen, found = [name], {name}, False
-    for value in pending:  # grows while it is walked; every value comes once
-        following = list(uses.ends.get(value, ()))
-        for node in uses.readers.get(value, ()):
-            places = {k for k, read in enumerate(node.input) if read == value and node.op_type != "Shape"}
-            if places == {0} and node.op_type in MOVES:
-                following += node.output
-            elif not places <= set(INITIAL_STATES.get(node.op_type, ())):
-                return False
-            found = found or bool(places and node.op_type in INITIAL_STATES)
-        pending += [value for value in following if value not in seen]
-        seen.update(following)
-    return found
 
 
 def _readers(nodes: Sequence[NodeProto]) -> dict[str, list[NodeProto]]:

@@ -31,7 +31,7 @@ def sort_nodes(root: GraphProto) -> None:
 
 def _order(graph: GraphProto) -> list[int]:
     made = {name: k for k, node in reversed(list(enumerate(graph.node))) for name in node.output if name}
-    waits = [{made[name] for name in _read(node) if name in made} - {k} for k, node in enumerate(graph.node)]
+    waits = [{made[name] for name in names_read(node) if name in made} - {k} for k, node in enumerate(graph.node)]
     readers: list[list[int]] = [[] for _ in graph.node]
     for k, before in enumerate(waits):
         for one in before:
@@ -50,11 +50,11 @@ def _order(graph: GraphProto) -> list[int]:
     return order + [k for k in range(len(graph.node)) if k not in placed]
 
 
-def _read(node: NodeProto) -> set[str]:
+def names_read(node: NodeProto) -> set[str]:
     """What a node reads, the graphs in it included."""
     names = set(filter(None, node.input))
     for graph in subgraphs(node):
         names |= {value.name for value in graph.output}
         for inner in graph.node:
-            names |= _read(inner)
+            names |= names_read(inner)
     return names

@@ -1,7 +1,7 @@
 """Walks a program: eager, step by step, naming each tensor; values go after their last use."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from erfscope.contract.problem import ProblemError
 from erfscope_engine.network import Mark
 from erfscope_intake.bounds import INDICES, MAX_LISTED, PER_AXIS, check_axes, too_complex
 from erfscope_intake.onnx_graph import Program, Step, last_uses, to_working
+from erfscope_intake.onnx_unroll import MAX_OPERATORS, Course, too_long
 
 # What torch and Python raise when shapes do not fit; anything else (and what a tape raises) is not ours to explain.
 MISFITS = (
@@ -109,10 +110,12 @@ class Walk:
     def __init__(self, program: Program, names: dict[str, str], dtype: torch.dtype, device: torch.device) -> None:
         self.program, self.names, self.dtype, self.device = program, names, dtype, device
         self._last = {id(program): last_uses(program.steps)}
+        self._left = MAX_OPERATORS
 
     def run(self, inputs: dict[str, Any], mark: Mark) -> dict[str, Any]:
         """Values of the program's outputs, and whatever else is still held, by neutral name."""
         env = dict(inputs)
+        self._left = MAX_OPERATORS
         self._walk(self.program, env, mark, set(self.program.outputs))
         return {name: self._value(name, env) for name in self.program.outputs if self._known(name, env)}
 
@@ -131,7 +134,10 @@ class Walk:
                     env.pop(name, None)
 
     def _do(self, step: Step, env: dict[str, Any], mark: Mark) -> None:
-        if step.branches is not None:
+        if step.iteration is not None:
+            self._iterate(step, env, mark)
+            return
+        if step.branches:
             self._branch(step, env, mark)
             return
         if step.follows_input:
@@ -149,7 +155,6 @@ class Walk:
             mark(self.names[name], step.node.operator, value)
 
     def _branch(self, step: Step, env: dict[str, Any], mark: Mark) -> None:
-        assert step.branches is not None
         with plain():
             condition = bool(self._value(step.inputs[0], env).reshape(-1)[0])
         branch = step.branches[0 if condition else 1]
@@ -157,6 +162,32 @@ class Walk:
         for made, name in zip(step.outputs, branch.outputs, strict=False):
             env[made] = self._value(name, env)
             self._name(step, made, env[made], mark)
+
+    def _iterate(self, step: Step, env: dict[str, Any], mark: Mark) -> None:
+        """Run a body as often as its Loop or Scan says; nothing inside has a name, for it is there several times."""
+        (body,) = step.branches
+        with nullcontext() if step.follows_input else plain():
+            course = Course(step, self._arguments(step, env))
+            self._check_room(step, body, course.most or 0)
+            while True:
+                with plain():  # whether it goes on depends on real numbers, never on the input's values
+                    going = course.goes_on()
+                if not going:
+                    break
+                self._check_room(step, body, 1)
+                self._left -= len(body.steps) + 1
+                env.update(course.inputs())
+                self._walk(body, env, _unnamed, set())
+                course.take([self._value(name, env) for name in body.outputs])
+            results = course.results()
+        for name, value in zip(step.outputs, results, strict=True):
+            if name:
+                env[name] = value
+                self._name(step, name, value, mark)
+
+    def _check_room(self, step: Step, body: Program, iterations: int) -> None:
+        if iterations * (len(body.steps) + 1) > self._left:
+            raise too_long(step.node.operator, step.label)
 
     def _arguments(self, step: Step, env: dict[str, Any]) -> list[Any]:
         return [self._argument(step, position, name, env) for position, name in enumerate(step.inputs)]
@@ -173,6 +204,10 @@ class Walk:
             with plain():
                 value = to_working(value, self.dtype, self.device)
         return value
+
+
+def _unnamed(name: str, operator: str, value: Tensor) -> None:
+    """A mark that nobody reads."""
 
 
 def _is_other_float(value: Tensor, dtype: torch.dtype) -> bool:

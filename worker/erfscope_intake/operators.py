@@ -23,15 +23,19 @@ from erfscope_engine.operators.table import OPERATORS, is_pointwise
 from erfscope_engine.recording.recorder import record
 from erfscope_engine.recording.tape import Call
 from erfscope_intake.converters import TABLE, Row
+from erfscope_intake.converters.recurrent import RECURRENT
 from erfscope_intake.onnx_audit import OLDEST_OPSET, audited
 from erfscope_intake.onnx_behind import Behind, registered
+from erfscope_intake.onnx_build import build
+from erfscope_intake.onnx_control import CONTROL
 from erfscope_intake.onnx_external import DataFiles
-from erfscope_intake.onnx_graph import Build, Program, build, finish
-from erfscope_intake.onnx_model import check_operators, convertible, versions_of
+from erfscope_intake.onnx_graph import Build, Program, finish
 from erfscope_intake.onnx_names import renamed
 from erfscope_intake.onnx_run import Walk
+from erfscope_intake.onnx_summary import convertible, versions_of
 from erfscope_intake.onnx_tensors import to_torch
-from erfscope_intake.onnx_words import WHY
+from erfscope_intake.onnx_unroll import MAX_OPERATORS
+from erfscope_intake.onnx_words import DUMP, FOREIGN, READS_INPUT, SESSION_ONLY, SESSIONS, UNKNOWN, why_not
 
 CPU = torch.device("cpu")
 CASES_PER_OPERATOR = 8
@@ -60,7 +64,14 @@ LIKE = {
     "GlobalLpPool": "GlobalAveragePool",
     "Cast": "Identity",
     "CastLike": "Identity",
+    "Affine": "Mul",
+    "Crop": "Slice",
+    "ImageScaler": "Mul",
+    "ParametricSoftplus": "Softplus",
+    "Scale": "Mul",
+    "ScaledTanh": "Tanh",
 }  # operators without a test in the standard: what they come down to
+DECIDES: dict[str, tuple[int, ...]] = {"If": (0,), "Loop": (0, 1)}
 RULES = ("rearranges", "element by element", "own rule", "whole extent")
 
 HEAD = """# Operators
@@ -84,6 +95,16 @@ the measured input.
 
 | operator | versions | by | field | decides |
 |---|---|---|---|---|
+"""
+
+
+REFUSED = f"""`Loop` and `Scan` are unrolled: all loops of a network together run at most {MAX_OPERATORS:,} operators.
+
+Refused, with the operator and the node named, if the layer that is asked for needs it (with `auto`: if nothing is
+left). Otherwise it and what follows it are left out, and the result says so:
+
+| operator | because it |
+|---|---|
 """
 
 
@@ -122,7 +143,7 @@ def page() -> str:
 
 def _operators() -> Iterator[tuple[str, str]]:
     yield from TABLE
-    yield "", "If"
+    yield from (("", name) for name in CONTROL)
     for name in sorted({row.operation_type for row in REGISTRY if row.domain == ""}):
         if ("", name) not in TABLE and registered(name, "", defs.onnx_opset_version()) is not None:
             yield "", name
@@ -130,16 +151,16 @@ def _operators() -> Iterator[tuple[str, str]]:
 
 def _line(domain: str, operator: str, found: dict[str, Found]) -> str:
     row = TABLE.get((domain, operator))
-    by = "onnx2torch" if row is None and operator != "If" else "ours"
+    by = "onnx2torch" if row is None and operator not in CONTROL else "ours"
     name = f"{domain}::{operator}" if domain else operator
     versions = ", ".join(map(str, _versions(domain, operator, row)))
-    decides = ", ".join(map(str, row.reads)) if row else ("0" if operator == "If" else "")
+    decides = ", ".join(map(str, row.reads if row else DECIDES.get(operator, ())))
     return f"| {name} | {versions} | {by} | {_field_of(operator, row, found)} | {decides} |"
 
 
 def _field_of(operator: str, row: Row | None, found: dict[str, Found]) -> str:
-    if operator == "If":
-        return "its branches'"
+    if operator in CONTROL:
+        return "its branches'" if operator == "If" else "its body's"
     if row is not None and row.shape_only:
         return "*shape only*"
     if row is not None and (row.selects or 0 in row.reads):
@@ -153,7 +174,7 @@ def _versions(domain: str, operator: str, row: Row | None) -> list[int]:
         return [1]
     known = sorted(s.since_version for s in defs.get_all_schemas_with_history() if (s.domain, s.name) == ("", operator))
     oldest = max((v for v in known if v <= OLDEST_OPSET), default=0)
-    if row is None and operator != "If":
+    if row is None and operator not in CONTROL:
         return [v for v in known if any((r.operation_type, r.version) == (operator, v) for r in REGISTRY)]
     return [v for v in known if v >= oldest and not defs.get_schema(operator, v, "").deprecated]
 
@@ -164,13 +185,14 @@ def _refused() -> str:
         for schema in defs.get_all_schemas()
         if schema.domain == "" and not schema.deprecated and ("", schema.name) not in set(_operators())
     )
-    lines = [f"| {name} | {WHY.get(name, 'has no converter')} |" for name in names]
-    return (
-        "\n".join(
-            ["Refused, with the operator and the node named:", "", "| operator | because it |", "|---|---|", *lines]
-        )
-        + "\n"
-    )
+    rows = [(name, why_not(name, "")) for name in names]
+    rows += [
+        (", ".join(sorted(RECURRENT)), READS_INPUT),
+        (", ".join([*(f"{domain}::…" for domain in sorted(SESSIONS)), *sorted(SESSION_ONLY)]), DUMP),
+        ("of ONNX's own domain, and not in ONNX", UNKNOWN),
+        ("of any other domain", FOREIGN),
+    ]
+    return REFUSED + "\n".join(f"| {name} | {why} |" for name, why in rows) + "\n"
 
 
 def surveyed() -> dict[str, Found]:
@@ -215,7 +237,6 @@ def _survey(model: ModelProto, feeds: dict[str, Any], found: Found) -> None:
 
 def _network(model: ModelProto, feeds: dict[str, Any], followed: str) -> Network:
     model = audited(model)
-    check_operators(model)
     graph, names = renamed(model.graph)
     neutral = {names.values[value.name]: value.name for value in graph.input}
     constants = {neutral[n]: to_torch(numpy_helper.from_array(a)) for n, a in feeds.items() if n != followed}

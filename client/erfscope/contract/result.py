@@ -15,7 +15,7 @@ class Frozen(BaseModel):
 
 
 class PassedOver(Frozen):
-    """A tensor that `auto` did not take."""
+    """A tensor that was not taken: a layer by `auto`, or an input."""
 
     name: str
     why: str = Field(description="The reason, in words.")
@@ -32,6 +32,15 @@ class LayerInfo(Frozen):
         default_factory=list,
         description="What layer=auto passed over before it took this tensor, nearest to the output first.",
     )
+    why: str = Field("", description="Why this tensor was taken, in words.")
+
+
+class InputTaken(Frozen):
+    """The input that was measured."""
+
+    name: str
+    why: str = Field(description="Why this one, in words.")
+    passed_over: list[PassedOver] = Field(default_factory=list, description="Other inputs, and why they were not.")
 
 
 class Reach(Frozen):
@@ -254,6 +263,7 @@ class ErfResult(Frozen):
         description="Indices along the layer's spatial axes; the full index where the request gave one."
     )
     input_shape: list[int] = Field(description="[C, spatial …] without the batch.")
+    input: InputTaken | None = Field(None, description="Which input of an ONNX model it is, and why.")
     trf: Trf
     erf: Erf
     mass: dict[str, MassArea] = Field(description="By share: 0.20, 0.30, 0.50, 0.99.")

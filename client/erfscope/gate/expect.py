@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from erfscope._errors import from_problem
-from erfscope._models import PRESET, prepare
+from erfscope._models import PRESET, check_one_shape, prepare
 from erfscope._request import build
 from erfscope._result import Measured
 from erfscope.contract.invalid import field_errors
@@ -89,6 +89,7 @@ def measure(model: Any, fields: Mapping[str, Any], *, root: Path, url: str | Non
 def _subject(model: Any, fields: Mapping[str, Any], root: Path, folder: Path) -> Subject:
     """A path stays a path; what is held in memory becomes a file for as long as it is measured."""
     if isinstance(model, str | PathLike) and not str(model).startswith(PRESET):
+        check_one_shape(fields.get("input_shape"))
         return Subject(str(model), root / model)
     prepared = prepare(model, fields.get("input_shape"))
     if prepared.content is None:

@@ -27,9 +27,18 @@ def _field(trf: Trf) -> Iterator[str]:
 
 
 def _choice(result: ErfResult) -> Iterator[str]:
-    passed = result.layer.passed_over
-    if passed:
-        yield f"auto took {result.layer.name}; it passed over {_reasons([_pair(one) for one in passed])}."
+    """Which input and which layer were taken and why, and what was passed over."""
+    taken, layer = result.input, result.layer
+    if taken is not None:
+        yield f"Input {taken.name}: {taken.why}.{_passed(taken.passed_over)}"
+    if layer.why:
+        yield f"Layer {layer.name}: {layer.why}.{_passed(layer.passed_over)}"
+    elif layer.passed_over:
+        yield f"auto took {layer.name}; it passed over {_reasons([_pair(one) for one in layer.passed_over])}."
+
+
+def _passed(rows: Sequence[PassedOver]) -> str:
+    return f" Passed over: {_reasons([_pair(one) for one in rows])}." if rows else ""
 
 
 def _autograd(result: ErfResult) -> Iterator[str]:

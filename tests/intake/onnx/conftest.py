@@ -12,11 +12,12 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from erfscope_intake.onnx_audit import audited
 from erfscope_intake.onnx_behind import Behind
+from erfscope_intake.onnx_build import build
 from erfscope_intake.onnx_external import DataFiles
-from erfscope_intake.onnx_graph import Build, build, finish
-from erfscope_intake.onnx_model import check_operators, versions_of
+from erfscope_intake.onnx_graph import Build, finish
 from erfscope_intake.onnx_names import renamed
 from erfscope_intake.onnx_run import Walk
+from erfscope_intake.onnx_summary import versions_of
 from erfscope_intake.onnx_tensors import to_torch
 
 Arrays = Mapping[str, Any]
@@ -25,7 +26,6 @@ CPU = torch.device("cpu")
 
 def _evaluate(model: ModelProto, feeds: Arrays, *, follow: Sequence[str] = ()) -> list[Any]:
     model = audited(model)
-    check_operators(model)
     graph, names = renamed(model.graph)
     neutral = {names.values[value.name]: value.name for value in graph.input}
     tensors = {neutral[name]: _tensor(array) for name, array in feeds.items()}

@@ -19,6 +19,7 @@ from erfscope_intake.onnx_model import load_onnx
 Make = Callable[..., ModelProto]
 Save = Callable[[Any], Path]
 node = helper.make_node
+DOMAINS = {"my.domain": 1, "ai.onnx.ml": 3, "com.microsoft": 1, "com.microsoft.nchwc": 1}
 
 
 def verdict(path: Path) -> ProblemError:
@@ -195,12 +196,15 @@ def test_bombs(operator: str, make: Make, saved: Save) -> None:
 
 @pytest.mark.parametrize(
     ("operator", "domain", "words"),
-    [("Scan", "", "loop"), ("LSTM", "", "recurrent"), ("Fancy", "my.domain", "my.domain::Fancy"),
-     ("TreeEnsembleRegressor", "ai.onnx.ml", "classical"), ("NoSuchOperator", "", "no converter")],
+    [("LSTM", "", "recurrent"), ("Fancy", "my.domain", "my.domain::Fancy"),
+     ("TreeEnsembleRegressor", "ai.onnx.ml", "classical"), ("SwiGLU", "", "has no converter"),
+     ("NoSuchOperator", "", "ONNX has no such operator"), ("Conv", "com.microsoft.nchwc", "ORT_ENABLE_EXTENDED"),
+     ("NhwcConv", "com.microsoft", "ORT_ENABLE_EXTENDED"),
+     ("DynamicQuantizeLSTM", "com.microsoft", "is recurrent and reads the input itself")],
 )  # fmt: skip
 def test_unsupported_operators_are_named(operator: str, domain: str, words: str, make: Make, saved: Save) -> None:
     steps = [node("Relu", ["x"], ["a"]), node(operator, ["a"], ["y"], name="culprit", domain=domain)]
-    problem = verdict(saved(make(steps, {"x": [1, 3, 8, 8]}, ["y"], domains={"my.domain": 1, "ai.onnx.ml": 3})))
+    problem = verdict(saved(make(steps, {"x": [1, 3, 8, 8]}, ["y"], domains=DOMAINS)))
     assert problem.kind == "unsupported-op"
     assert words in problem.problem.detail
     assert problem.problem.context["node"] == "culprit"

@@ -15,7 +15,8 @@ from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import ErfRequest, InputOptions
 from erfscope.contract.result import ErfResult
 from erfscope_engine import Network, layers_of, measure_network
-from erfscope_intake.onnx_model import describe_onnx, load_onnx
+from erfscope_intake.onnx_model import load_onnx
+from erfscope_intake.onnx_summary import describe_onnx
 
 Make = Callable[..., ModelProto]
 Save = Callable[[Any], Path]

@@ -20,12 +20,14 @@ from erfscope_intake.converters import (
     sequences,
     shape,
     signal,
+    winml,
 )
 from erfscope_intake.converters.table import TABLE, Node, Row
 
 FAMILIES = (
     activation, attention, convolution, elementwise, fill, fused_attention, indexing, labels, matrix, norm,
     pooling, quantised, recurrent, reduce, resize, sampling, sequences, shape, signal,
+    winml,
 )  # fmt: skip
 
 __all__ = ["FAMILIES", "TABLE", "Node", "Row"]

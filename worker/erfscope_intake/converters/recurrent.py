@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -35,18 +36,18 @@ ACTIVATIONS: dict[str, tuple[Callable[[Tensor, float, float], Tensor], float, fl
 
 @dataclass(frozen=True)
 class _Way:
-    """One direction: input projections of all steps (T, B, gates·H), recurrent weights, what else a cell reads."""
+    """One direction: input projections by step (B, gates·H), recurrent weights, what else a cell reads."""
 
     node: Node
-    projected: Tensor
+    projected: tuple[Tensor, ...]
     recurrent: Tensor
-    hidden_bias: Tensor
+    hidden_bias: Tensor  # of a GRU; the others' is in the projections already
     peepholes: Tensor | None
     activations: list[Activation]
 
     def gates(self, step: int, hidden: Tensor) -> Tensor:
         """Input and hidden contributions of one step, summed."""
-        return self._clipped(self.projected[step] + hidden @ self.recurrent.T + self.hidden_bias)
+        return self._clipped(self.projected[step] + hidden @ self.recurrent.T)
 
     def _clipped(self, x: Tensor) -> Tensor:
         limit = self.node.float("clip", 0.0)
@@ -76,11 +77,13 @@ def _lstm_cell(way: _Way, step: int, state: State) -> State:
     f, g, h = way.activations
     hidden, cell = state
     i, o, forget, c = way.gates(step, hidden).chunk(4, -1)
-    peep_i, peep_o, peep_f = (0, 0, 0) if way.peepholes is None else way.peepholes.chunk(3)
-    i = f(i + peep_i * cell)
-    forget = 1 - i if way.node.int("input_forget", 0) else f(forget + peep_f * cell)
+    if way.peepholes is not None:
+        peep_i, peep_o, peep_f = way.peepholes.chunk(3)
+        i, forget = i + peep_i * cell, forget + peep_f * cell
+    i = f(i)
+    forget = 1 - i if way.node.int("input_forget", 0) else f(forget)
     cell = forget * cell + i * g(c)
-    return f(o + peep_o * cell) * h(cell), cell
+    return f(o if way.peepholes is None else o + peep_o * cell) * h(cell), cell
 
 
 @dataclass(frozen=True)
@@ -140,8 +143,7 @@ def _recurrent(
     batch_first = bool(node.int("layout", 0))
     if batch_first:
         x, initial = x.transpose(0, 1), tuple(None if s is None else s.transpose(0, 1) for s in initial)
-    if len(x) * len(w) > MAX_STEPS:
-        raise ProblemError("model-too-complex", f"{len(x)} steps are more than the {MAX_STEPS} that are unrolled.")
+    _check_length(x, w)
     zero = torch.zeros(x.shape[1], r.shape[2], dtype=x.dtype, device=x.device)
     ends, outputs = [], []
     for d in range(len(w)):
@@ -158,16 +160,48 @@ def _recurrent(
     return y, *last
 
 
+def stand_in(node: Node, x: Tensor, w: Tensor, r: Tensor, *_: Any) -> tuple[Tensor, ...]:
+    """What has the shapes of a recurrent layer's outputs and reads the same steps, in a few operators.
+
+    The sum of all steps up to each (of a backward direction, from each on) takes the place of the hidden state.
+    """
+    hidden = r.shape[1] if node.operator == "DynamicQuantizeLSTM" else r.shape[2]
+    batch_first = bool(node.int("layout", 0))
+    x = x.transpose(0, 1) if batch_first else x
+    _check_length(x, w)
+    spread = torch.ones(x.shape[2], hidden, dtype=x.dtype, device=x.device)
+    outputs, ends = [], []
+    for d in range(len(w)):
+        backward = node.text("direction", "forward") == "reverse" or d == 1
+        steps = (x.flip(0).cumsum(0).flip(0) if backward else x.cumsum(0)) @ spread
+        outputs.append(steps)
+        ends.append(steps[0 if backward else -1])
+    y, last = torch.stack(outputs, 1), torch.stack(ends)
+    if batch_first:
+        y, last = y.permute(2, 0, 1, 3), last.transpose(0, 1)
+    return (y, last) if node.operator in ("RNN", "GRU") else (y, last, last)
+
+
+def _check_length(x: Tensor, w: Tensor) -> None:
+    if len(x) * len(w) > MAX_STEPS:
+        raise ProblemError(
+            "model-too-complex",
+            f"{len(x)} steps, times {len(w)} for the directions, are more than the {MAX_STEPS} that are unrolled; name "
+            "a layer before it, or give a shorter input.",
+        )
+
+
 def _way(node: Node, d: int, x: Tensor, w: Tensor, r: Tensor, b: Tensor | None, peepholes: Tensor | None) -> _Way:
     kind = KINDS[node.operator]
     both = torch.zeros(2 * w.shape[1], dtype=x.dtype, device=x.device) if b is None else b[d]
+    input_bias, hidden_bias = both.tensor_split(2)
     names = node.attributes.get("activations") or list(kind.activations) * len(w)
     count = len(kind.activations)
     return _Way(
         node,
-        x @ w[d].T + both[: w.shape[1]],
+        (x @ w[d].T + (input_bias if node.operator == "GRU" else input_bias + hidden_bias)).unbind(),
         r[d],
-        both[w.shape[1] :],
+        hidden_bias,
         None if peepholes is None else peepholes[d],
         [_activation(node, str(name), d * count + k) for k, name in enumerate(names[d * count : (d + 1) * count])],
     )
@@ -186,7 +220,7 @@ def _unrolled(way: _Way, state: State, lengths: Tensor | None, *, backward: bool
     """Hidden states in the order of time, and the final state; sequences that have ended keep theirs and answer 0."""
     cell, count = KINDS[way.node.operator].cell, len(way.projected)
     steps: list[Tensor] = []
-    zero = torch.zeros((), dtype=way.projected.dtype, device=way.projected.device)
+    zero = torch.zeros((), dtype=way.recurrent.dtype, device=way.recurrent.device)
     for step in reversed(range(count)) if backward else range(count):
         new = cell(way, step, state)
         if lengths is None:

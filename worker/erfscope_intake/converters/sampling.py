@@ -1,12 +1,14 @@
 """Sampling at computed places: grids, deformable windows, patches, boxes."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from erfscope.contract.problem import ProblemError
 from erfscope_intake.converters.table import Node, converts, number, numbers, within_limit
-from erfscope_intake.converters.windows import window
+from erfscope_intake.converters.windows import Window, window
 
 GRID_MODES = {
     "bilinear": "bilinear",
@@ -15,6 +17,7 @@ GRID_MODES = {
     "bicubic": "bicubic",
     "cubic": "bicubic",
 }
+TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
 @converts("GridSample", since=16)
@@ -65,14 +68,36 @@ def deform_conv(
 
 @converts("Col2Im", since=18, reads=(1, 2))
 def col2im(node: Node, x: Tensor, image: Tensor, block: Tensor) -> Tensor:
-    """Columns of patches added up to an image (two axes)."""
+    """Columns of patches (batch, channels · taps, places) added up to an image of one to three axes."""
     size, kernel = numbers(image), numbers(block)
     frame = window(node, size, kernel)
-    if len(size) != 2 or not frame.symmetric:
-        raise ProblemError("unsupported-op", "Col2Im over other than two evenly padded axes cannot be converted.")
     within_limit([x.shape[0], x.shape[1], *size], x.dtype)
-    begins = (frame.begins[0], frame.begins[1])
-    return F.fold(x, (size[0], size[1]), (kernel[0], kernel[1]), frame.dilations, begins, frame.strides)
+    if len(size) == 2 and frame.symmetric:
+        begins = (frame.begins[0], frame.begins[1])
+        return F.fold(x, (size[0], size[1]), (kernel[0], kernel[1]), frame.dilations, begins, frame.strides)
+    return _added_up(x, size, frame)
+
+
+def _added_up(x: Tensor, size: list[int], frame: Window) -> Tensor:
+    """A transposed convolution with a kernel for each tap that is 1 there; torch folds two axes only."""
+    taps = math.prod(frame.kernel)
+    if x.shape[1] % taps:
+        raise ValueError(f"{x.shape[1]} rows are no multiple of the {taps} taps")
+    channels = x.shape[1] // taps
+    padded = [n + begin + end for n, (begin, end) in zip(size, frame.pads, strict=True)]
+    places = [(n - span) // step + 1 for n, span, step in zip(padded, frame.spans, frame.strides, strict=True)]
+    within_limit([x.shape[1], taps], x.dtype)
+    one_hot = torch.eye(taps, dtype=x.dtype, device=x.device).reshape(taps, 1, *frame.kernel)
+    grid = x.reshape(x.shape[0], x.shape[1], *places)
+    added = TRANSPOSED[len(size)](
+        grid, one_hot.repeat(channels, *[1] * (len(size) + 1)), stride=frame.strides, dilation=frame.dilations,
+        groups=channels,
+    )  # fmt: skip
+    cut: list[int] = []
+    for axis in reversed(range(len(size))):
+        begin = frame.begins[axis]
+        cut += [-begin, begin + size[axis] - added.shape[2 + axis]]
+    return F.pad(added, cut)
 
 
 @converts("NonMaxSuppression", since=10, reads=(0, 1, 2, 3, 4))

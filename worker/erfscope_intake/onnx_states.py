@@ -1,0 +1,158 @@
+"""Which inputs carry a state from one run to the next: initial states of recurrent layers, caches that come back."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from onnx import GraphProto, ValueInfoProto
+
+from erfscope_intake.onnx_layout import Extent, Uses, hint_for
+
+MOVES = {"Identity", "Cast", "Slice", "Split", "Gather", "Squeeze", "Unsqueeze", "Reshape", "Transpose"}
+# What a cache passes through on its way back: the newest values are joined to it and the oldest are cut off.
+CARRIES = MOVES | {"Concat", "Pad", "ScatterND", "ScatterElements", "Expand"}
+INITIAL_STATES = {"LSTM": (5, 6), "GRU": (5,), "RNN": (5,), "DynamicQuantizeLSTM": (5, 6)}
+# Parts of a name that tell the way in from the way back; without them the two names of a state are equal.
+DIRECTIONS = {
+    "in", "out", "i", "o", "n", "inp", "input", "inputs", "output", "outputs", "new", "next", "old", "prev", "previous",
+    "past", "present", "update", "updated", "init", "initial", "last", "cur", "current", "final",
+}  # fmt: skip
+STATE_WORDS = {
+    "state",
+    "states",
+    "cache",
+    "caches",
+    "hidden",
+    "memory",
+    "mem",
+    "buffer",
+    "buf",
+    "h",
+    "c",
+    "key",
+    "value",
+}
+
+BY_SHAPE, BY_WAY, BY_NAME = 1, 2, 3
+
+
+@dataclass(frozen=True)
+class _Return:
+    """An input that may come back as an output, and the strongest sign of it."""
+
+    input: str
+    output: str
+    sign: int
+    joined: int = 0  # in how many joins it comes behind another value: the older one stands in front
+
+
+@dataclass(frozen=True)
+class State:
+    """Why an input is a state, in words, and the output as which it comes back (None for an initial state)."""
+
+    why: str
+    output: str | None = None
+
+
+def states_of(
+    graph: GraphProto, uses: Uses, candidates: Sequence[str], originals: Mapping[str, str]
+) -> dict[str, State]:
+    """The inputs among `candidates` that are states, by name.
+
+    `candidates` are inputs with real numbers along an axis; `originals` the file's names. At least one candidate and
+    one output are left that are not states: what a network takes and answers beside them.
+    """
+    states = {name: State("recurrent layers start from it") for name in candidates if is_initial_state(uses, name)}
+    for back in _returns(graph, uses, [name for name in candidates if name not in states], originals):
+        states[back.input] = State(f"it comes back as output {originals[back.output]!r}", back.output)
+    return states
+
+
+def is_initial_state(uses: Uses, name: str) -> bool:
+    """Whether an input is moved into the initial states of recurrent layers, and nothing else reads its values."""
+    pending, seen, found = [name], {name}, False
+    for value in pending:  # grows while it is walked; every value comes once
+        following = list(uses.ends.get(value, ()))
+        for node in uses.readers.get(value, ()):
+            places = {k for k, read in enumerate(node.input) if read == value and node.op_type != "Shape"}
+            if places == {0} and node.op_type in MOVES:
+                following += node.output
+            elif not places <= set(INITIAL_STATES.get(node.op_type, ())):
+                return False
+            found = found or bool(places and node.op_type in INITIAL_STATES)
+        pending += [value for value in following if value not in seen]
+        seen.update(following)
+    return found
+
+
+def _returns(graph: GraphProto, uses: Uses, candidates: Sequence[str], originals: Mapping[str, str]) -> list[_Return]:
+    """Each returning input with its output, the surest first; equal shapes alone count beside an input without one."""
+    pairs = sorted(_pairs(graph, uses, candidates, originals), key=lambda pair: (-pair.sign, pair.joined))
+    shaped = {pair.input for pair in pairs}
+    roomy = [value.name for value in graph.input if value.name in candidates and _has_room(_extents(value))]
+    taken, outputs = list[_Return](), set[str]()
+    for pair in pairs:
+        inputs = {one.input for one in taken} | {pair.input}
+        some_left = len(outputs) + 1 < len(graph.output) and any(name not in inputs for name in roomy)
+        sure = pair.sign > BY_SHAPE or any(name not in shaped for name in roomy)
+        if some_left and sure and pair.output not in outputs and pair.input not in {one.input for one in taken}:
+            taken.append(pair)
+            outputs.add(pair.output)
+    return taken
+
+
+def _pairs(graph: GraphProto, uses: Uses, candidates: Sequence[str], originals: Mapping[str, str]) -> Iterator[_Return]:
+    for value in (value for value in graph.input if value.name in candidates):
+        convolved, carried = hint_for(uses, value.name) is not None, _carried(uses, value.name)
+        for output in graph.output:
+            stem = _stem(originals[value.name])
+            called = bool(stem) and stem == _stem(originals[output.name])
+            if not _alike(value, output, loosely=called):
+                continue
+            if called and (not convolved or not STATE_WORDS.isdisjoint(stem)):
+                yield _Return(value.name, output.name, BY_NAME)
+            elif not convolved:
+                joined = carried.get(output.name)
+                yield _Return(value.name, output.name, BY_SHAPE if joined is None else BY_WAY, joined or 0)
+
+
+def _alike(one: ValueInfoProto, other: ValueInfoProto, *, loosely: bool) -> bool:
+    """Equal types and shapes; `loosely`: free axes may have other names (a cache that grows)."""
+    mine, its = one.type.tensor_type, other.type.tensor_type
+    if mine.elem_type != its.elem_type or len(mine.shape.dim) != len(its.shape.dim):
+        return False
+    pairs = list(zip(mine.shape.dim, its.shape.dim, strict=True))
+    if loosely:
+        return all(a.dim_value == b.dim_value or a.dim_value < 1 or b.dim_value < 1 for a, b in pairs)
+    return all((a.dim_value, a.dim_param) == (b.dim_value, b.dim_param) for a, b in pairs)
+
+
+def _stem(name: str) -> tuple[str, ...]:
+    """The parts of a name that do not tell a direction; empty where nothing but numbers is left."""
+    parts = (part.lower() for part in re.findall(r"[A-Z]?[a-z]+|[A-Z]+|\d+", name))
+    stem = tuple(part for part in parts if part not in DIRECTIONS)
+    return stem if any(part.isalpha() for part in stem) else ()
+
+
+def _carried(uses: Uses, name: str) -> dict[str, int]:
+    """The values that hold numbers of an input as they are, with how many joins they come behind another value in."""
+    carried, pending = {name: 0}, [name]
+    for value in pending:  # grows while it is walked; every value comes once
+        following = dict.fromkeys(uses.ends.get(value, ()), carried[value])
+        for node in uses.readers.get(value, ()):
+            if node.op_type in CARRIES:
+                behind = node.op_type == "Concat" and node.input[0] != value
+                following |= dict.fromkeys(filter(None, node.output), carried[value] + behind)
+        new = {other: joins for other, joins in following.items() if other not in carried}
+        carried |= new
+        pending += new
+    return carried
+
+
+def _extents(value: ValueInfoProto) -> list[Extent]:
+    return [d.dim_value if d.dim_value > 0 else None for d in value.type.tensor_type.shape.dim]
+
+
+def _has_room(extents: Sequence[Extent]) -> bool:
+    """Whether an axis beside the batch has more than one place."""
+    return any(n is None or n > 1 for n in (extents[1:] if len(extents) > 1 else extents))
