@@ -22,8 +22,8 @@ Image = Annotated[
     str | None,
     Option(
         metavar="H,W",
-        help="Size of an image in pixels, to list where its tiles start; an axis along which it is no larger than a tile "
-        "is not cut (default: none).",
+        help="Size of an image in pixels, to list where its tiles start; an axis along which it is no larger than a "
+        "tile is not cut (default: none).",
     ),
 ]
 AXES: Sequence[Column] = (
