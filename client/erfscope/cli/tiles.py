@@ -52,8 +52,7 @@ def tiles(
 ) -> None:
     """Say how large the overlap of tiles must be so that MODEL gives on them what it gives on a whole image.
 
-    Halo, alignment and crop per axis, checked by running the tiles. A network that no tiles can stand for is refused,
-    with the reason.
+    Halo, alignment and crop per axis, checked by running the tiles; what cannot be cut is refused with the reason.
     """
     prepared = prepare(model)
     sides = options.integers(tile, "--tile", "a number of pixels such as 512, or one for each axis such as 512,384")
