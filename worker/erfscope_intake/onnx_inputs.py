@@ -53,6 +53,7 @@ class Measured:
     choice: InputTaken
     notes: tuple[str, ...] = ()
     returned: frozenset[str] = frozenset()  # outputs as which states come back
+    carried: frozenset[str] = frozenset()  # what states are on their way there, joined with new values or in part
 
     @property
     def free(self) -> list[int]:
@@ -106,8 +107,9 @@ def measured_input(graph: GraphProto, names: Names, options: InputOptions) -> Me
     fixed = 1 if layout.batch is None else (batch if batch and batch > 1 else None)
     if chosen.element not in FLOATS:
         notes += ("The input is of an integer type in the file; it is fed real numbers.",)
+    carried = frozenset(name for state in states.values() for name in state.carried)
     returned = frozenset(state.output for state in states.values() if state.output is not None)
-    return Measured(chosen, layout, shape, fixed, choice, notes if options.shape is None else (), returned)
+    return Measured(chosen, layout, shape, fixed, choice, notes if options.shape is None else (), returned, carried)
 
 
 def _named(inputs: list[Declared], names: Names, wanted: str) -> tuple[Declared, InputTaken]:

@@ -176,12 +176,14 @@ def _opened(file: OnnxFile, name: str, wanted: Wanted, refused: Mapping[str, Pro
     _check_something_left(program)
     _check_not_only_recurrent(program)
     shapes = dict[str, tuple[int, ...]]()
+    # units of a state joined with new values are old values in part: auto must not take them
+    unnamed = {names.values[name] for name in measured.carried} if wanted.layer == AUTO else set[str]()
     repeated = {name: value for name, (value, batched) in feeds.items() if batched}
 
     def networked(program: Program) -> Network:
         return Network(
             name=name,
-            run=_runner(Walk(program, names.values, wanted.dtype, wanted.device), measured, repeated, shapes),
+            run=_runner(Walk(program, names.values, wanted.dtype, wanted.device), measured, repeated, shapes, unnamed),
             input_name=names.values[measured.declared.name],
             input_shape=measured.shape,
             dtype=wanted.dtype,
@@ -195,13 +197,16 @@ def _opened(file: OnnxFile, name: str, wanted: Wanted, refused: Mapping[str, Pro
     return Opened(networked(program), measured, others, program, networked, names.values, shapes)
 
 
-def _runner(walk: Walk, measured: Measured, repeated: dict[str, Tensor], shapes: dict[str, tuple[int, ...]]) -> Run:
-    """A run of the program; the shapes of its first run are entered into `shapes`."""
+def _runner(
+    walk: Walk, measured: Measured, repeated: dict[str, Tensor], shapes: dict[str, tuple[int, ...]], unnamed: set[str]
+) -> Run:
+    """A run of the program; the shapes of its first run are entered into `shapes`, tensors in `unnamed` get no name."""
 
     def run(x: Tensor, mark: Mark) -> object:
         def noting(name: str, operator: str, value: Tensor) -> None:
             shapes.setdefault(name, tuple(value.shape))
-            mark(name, operator, value)
+            if name not in unnamed:
+                mark(name, operator, value)
 
         own = measured.layout.to_model(x)
         others = {name: value.expand(len(x), *value.shape[1:]) for name, value in repeated.items()}

@@ -52,6 +52,7 @@ class State:
 
     why: str
     output: str | None = None
+    carried: frozenset[str] = frozenset()  # the values on its way back: itself joined with new values, or in part
 
 
 def states_of(
@@ -64,7 +65,8 @@ def states_of(
     """
     states = {name: State("recurrent layers start from it") for name in candidates if is_initial_state(uses, name)}
     for back in _returns(graph, uses, [name for name in candidates if name not in states], originals):
-        states[back.input] = State(f"it comes back as output {originals[back.output]!r}", back.output)
+        carried = frozenset(_carried(uses, back.input))
+        states[back.input] = State(f"it comes back as output {originals[back.output]!r}", back.output, carried)
     return states
 
 

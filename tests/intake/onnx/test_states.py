@@ -147,3 +147,17 @@ def test_what_a_state_becomes_is_not_what_auto_takes(make: Make, saved: Save) ->
     assert (result.layer.name, result.trf.size) == ("c", [3])
     named = ErfRequest.model_validate({"average": {"inputs": 1}, "target": {"unit": [40], "layer": "d"}})
     assert answer(named, Sources(model=saved(file)), device="cpu").result.layer.name == "d"
+
+
+def test_a_frame_at_a_time(make: Make, saved: Save) -> None:
+    """Spectra with one frame and a cache of two: the joined frames are no layer, the answer to the frame is."""
+    nodes = [node("Conv", ["mix", "w"], ["e"], pads=[0, 1, 0, 1]), node("Concat", ["cache", "e"], ["j"], axis=2),
+             node("Slice", ["j", "first", "end", "two"], ["cache_out"]),
+             node("Conv", ["j", "v"], ["c"], pads=[0, 1, 0, 1]), node("Sigmoid", ["c"], ["m"]), node("Mul", ["mix", "m"], ["enhanced"])]  # fmt: skip
+    weights = {"w": draw(8, 1, 1, 3), "v": draw(1, 8, 3, 3), "first": np.array([-2]), **ENDS}
+    shapes = {"enhanced": [1, 1, 1, 65], "cache_out": [1, 8, 2, 65]}
+    file = make(nodes, {"cache": [1, 8, 2, 65], "mix": [1, 1, 1, 65]}, [], weights)
+    file.graph.output.extend(helper.make_tensor_value_info(name, 1, shape) for name, shape in shapes.items())
+    result = measured(saved(file))
+    assert result.input is not None
+    assert (result.input.name, result.layer.name, result.trf.size[-1]) == ("mix", "enhanced", 5)
