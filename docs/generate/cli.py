@@ -10,7 +10,8 @@ import typer
 from typer.models import ArgumentInfo, OptionInfo
 
 from docs.generate.table import joined, prose, table
-from erfscope.cli.app import EXIT_CODES, app
+from erfscope.cli import app
+from erfscope.cli.commands import EXIT_CODES
 
 HEAD = f"""# Command line
 

@@ -12,7 +12,7 @@ from tests.docs.blocks import blocks
 from tests.house.conftest import ROOT
 
 import erfscope
-from erfscope.cli.app import app
+from erfscope.cli import app
 from erfscope.contract.meanings import TABLE
 
 PAGES = {name: (ROOT / name).read_text("utf-8") for name in sources() if name.endswith(".md")}

@@ -10,16 +10,12 @@ from typing import Any
 
 import torch
 from onnx import GraphProto, NodeProto, defs
-from onnx2torch import node_converters  # noqa: F401 - fills the registry
-from onnx2torch.node_converters.registry import _CONVERTER_REGISTRY as REGISTRY
-from onnx2torch.node_converters.registry import OperationDescription
-from onnx2torch.onnx_graph import OnnxGraph
-from onnx2torch.onnx_node import OnnxNode
 from torch import Tensor
 
 from erfscope.contract.problem import ProblemError
 from erfscope_intake.converters.table import Node, Row
 from erfscope_intake.onnx_external import DataFiles, is_outside
+from erfscope_intake.onnx_library import registry
 
 # Its answers are wrong (1.5.15) or read values where ours need not; never fall back to these.
 DISTRUSTED = {"NonMaxSuppression"}
@@ -33,7 +29,7 @@ def registered(operator: str, domain: str, version: int) -> int | None:
         since = defs.get_schema(operator, domain=domain, max_inclusive_version=version).since_version
     except (RuntimeError, defs.SchemaError):
         return None
-    known = [row.version for row in REGISTRY if (row.domain, row.operation_type) == (domain, operator)]
+    known = [row.version for row in registry() if (row.domain, row.operation_type) == (domain, operator)]
     return max((candidate for candidate in known if candidate <= since), default=None)
 
 
@@ -47,6 +43,8 @@ class Behind:
 
     @cached_property
     def _graph(self) -> Any:
+        from onnx2torch.onnx_graph import OnnxGraph
+
         return OnnxGraph(self._proto)
 
     def row(self, proto: NodeProto, domain: str, version: int, label: str) -> Row | None:
@@ -57,7 +55,10 @@ class Behind:
         for name in proto.input:  # its converters know of no other file
             if name in self._outside:
                 self._data.embed(self._outside.pop(name))
-        convert = REGISTRY[OperationDescription(domain, proto.op_type, known)]
+        from onnx2torch.node_converters.registry import OperationDescription
+        from onnx2torch.onnx_node import OnnxNode
+
+        convert = registry()[OperationDescription(domain, proto.op_type, known)]
         try:
             module, mapping = convert(OnnxNode(proto, unique_name=proto.name), self._graph)
         except (NotImplementedError, KeyError, ValueError) as error:

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import torch
 from onnx import ModelProto, defs, numpy_helper
-from onnx2torch.node_converters.registry import _CONVERTER_REGISTRY as REGISTRY
 
 from erfscope.contract.problem import ProblemError
 from erfscope_engine.network import Mark, Network
@@ -30,6 +29,7 @@ from erfscope_intake.onnx_build import build
 from erfscope_intake.onnx_control import CONTROL
 from erfscope_intake.onnx_external import DataFiles
 from erfscope_intake.onnx_graph import Build, Program, finish
+from erfscope_intake.onnx_library import registry
 from erfscope_intake.onnx_names import renamed
 from erfscope_intake.onnx_run import Walk
 from erfscope_intake.onnx_summary import convertible, versions_of
@@ -144,7 +144,7 @@ def page() -> str:
 def _operators() -> Iterator[tuple[str, str]]:
     yield from TABLE
     yield from (("", name) for name in CONTROL)
-    for name in sorted({row.operation_type for row in REGISTRY if row.domain == ""}):
+    for name in sorted({row.operation_type for row in registry() if row.domain == ""}):
         if ("", name) not in TABLE and registered(name, "", defs.onnx_opset_version()) is not None:
             yield "", name
 
@@ -175,7 +175,7 @@ def _versions(domain: str, operator: str, row: Row | None) -> list[int]:
     known = sorted(s.since_version for s in defs.get_all_schemas_with_history() if (s.domain, s.name) == ("", operator))
     oldest = max((v for v in known if v <= OLDEST_OPSET), default=0)
     if row is None and operator not in CONTROL:
-        return [v for v in known if any((r.operation_type, r.version) == (operator, v) for r in REGISTRY)]
+        return [v for v in known if any((r.operation_type, r.version) == (operator, v) for r in registry())]
     return [v for v in known if v >= oldest and not defs.get_schema(operator, v, "").deprecated]
 
 

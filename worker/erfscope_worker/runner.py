@@ -17,10 +17,13 @@ from erfscope_engine.shards import FIELDS, Merge, Split, Unlike, Watch
 from erfscope_intake.advice import advise
 from erfscope_intake.answer import Sources, answer, answer_part, inspect_model
 from erfscope_intake.fit import fit
+from erfscope_intake.onnx_library import registry
 from erfscope_intake.tiles import tile
 from erfscope_jobs.records import Kind
 from erfscope_picture import render
 from erfscope_worker.task import Outputs, Report, Task, data_roles
+
+registry()  # loaded once, before children are forked
 
 
 def measure(task: Task) -> Outputs:

@@ -11,13 +11,13 @@ import onnxruntime
 import pytest
 import torch
 from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
-from onnx2torch.node_converters.registry import _CONVERTER_REGISTRY as REGISTRY
 from onnx2torch.utils.common import OnnxMapping, OperationConverterResult
 
 from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import ErfRequest, InputOptions
 from erfscope_intake.answer import Sources, answer, inspect_model
 from erfscope_intake.onnx_external import SMALL
+from erfscope_intake.onnx_library import registry
 from erfscope_intake.onnx_model import load_onnx
 from erfscope_intake.onnx_summary import describe_onnx
 
@@ -362,9 +362,9 @@ def test_a_converter_of_onnx2torch_gets_the_weight_too(tmp_path: Path, monkeypat
         seen.append(graph.initializers[node.input_values[1]].to_numpy())
         return OperationConverterResult(torch.nn.Identity(), OnnxMapping(node.input_values[:1], node.output_values))
 
-    known = [key for key in REGISTRY if key.operation_type == "RoiAlign"]
+    known = [key for key in registry() if key.operation_type == "RoiAlign"]
     assert known
     for key in known:
-        monkeypatch.setitem(REGISTRY, key, convert)
+        monkeypatch.setitem(registry(), key, convert)
     load_onnx(tmp_path / "net.onnx", InputOptions(), dtype=torch.float32, device=CPU)
     np.testing.assert_array_equal(seen[0], rois)
