@@ -219,6 +219,10 @@ class Ledger:
         """A worker has stopped."""
         return self.run(self.do.retire(name))
 
+    def swept(self) -> bool:
+        """SWEPT; the sweeper lives."""
+        return self.run(self.do.swept())
+
     def reap(self, most: int, queues: Mapping[str, str]) -> Overdue:
         """REAP; the jobs that a message must be sent for."""
         return self.run(self.do.reap(most, queues))

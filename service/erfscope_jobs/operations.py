@@ -321,6 +321,10 @@ class Operations:
         named = {"most": most, "queues": dict(queues), **self._caps()}
         return scripted("reap", self.space, named, replies.overdue)
 
+    def swept(self) -> Call[bool]:
+        """SWEPT: the sweeper lives."""
+        return scripted("swept", self.space, {}, bool)
+
     def _caps(self) -> dict[str, Any]:
         return {
             "lease": self.lease,

@@ -85,14 +85,23 @@ class Reaper:
     def _sweep(self) -> None:
         store = open_store(self._settings)
         with Ledger(self._settings) as ledger:
-            self._again(SWEEP_SECONDS, lambda: sweep_once(ledger, store, stop=self._stop.is_set))
+            self._once(ledger.swept)  # from here on its age is that of this sweeper's last work
 
-    def _again(self, pause: float, duty: Callable[[], int]) -> None:
+            def sweep() -> None:
+                sweep_once(ledger, store, stop=self._stop.is_set)
+                ledger.swept()
+
+            self._again(SWEEP_SECONDS, sweep)
+
+    def _again(self, pause: float, duty: Callable[[], object]) -> None:
         """Do it after every pause; an outage is waited out."""
         while not self._stop.wait(pause):
-            try:
-                duty()
-            except ProblemError as error:
-                log.warning("the reaper waits: %s", error)
-            except Exception:
-                log.exception("the reaper stumbled and goes on")
+            self._once(duty)
+
+    def _once(self, duty: Callable[[], object]) -> None:
+        try:
+            duty()
+        except ProblemError as error:
+            log.warning("the reaper waits: %s", error)
+        except Exception:
+            log.exception("the reaper stumbled and goes on")

@@ -228,3 +228,4 @@ class Pulse:
     oldest_queued_seconds: float
     memory_share: float
     tally: Mapping[str, int]
+    swept_seconds: float | None = None  # since a sweep of stored files ended; None where none ever did

@@ -159,7 +159,7 @@ def events(reply: Any) -> list[Event]:
 
 def pulse(reply: list[Any]) -> Pulse:
     """Counts, ages and shares for readiness and metrics."""
-    workers, opened, queued, oldest, used, most, tally = reply
+    workers, opened, queued, oldest, used, most, tally, swept = reply
     return Pulse(
         workers=workers,
         open=opened,
@@ -167,5 +167,6 @@ def pulse(reply: list[Any]) -> Pulse:
         running=opened - queued,
         oldest_queued_seconds=int(oldest) / 1000,
         memory_share=int(used) / int(most) if int(most) else 0.0,
+        swept_seconds=int(swept) / 1000 if int(swept) >= 0 else None,
         tally={name: int(value) for name, value in pairs(tally).items()},
     )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from erfscope.contract.problem import ProblemError
 from erfscope_service.services import Services
+from erfscope_service.settings import ServiceSettings
 
 
 async def require_room(services: Services, tenant: str, kind: str, headers: Mapping[str, str]) -> None:
@@ -13,8 +14,14 @@ async def require_room(services: Services, tenant: str, kind: str, headers: Mapp
         ProblemError: `quota-exceeded`; `unavailable` above the watermark of memory or disk.
     """
     require_disk(services)
+    await services.ledger.admit(tenant, kind, announced(headers, services.settings))
+
+
+def announced(headers: Mapping[str, str], settings: ServiceSettings) -> int:
+    """The length of a body that may come at all; 0 where none is told, or where it is a 413 anyway."""
     length = headers.get("content-length", "")
-    await services.ledger.admit(tenant, kind, int(length) if length.isascii() and length.isdecimal() else 0)
+    size = int(length) if length.isascii() and length.isdecimal() and len(length) < 20 else 0
+    return size if size <= settings.max_model_bytes + settings.max_data_bytes else 0
 
 
 def require_disk(services: Services) -> None:

@@ -61,6 +61,10 @@ class Door:
         """Pass whoever may read the figures of the whole installation; raises `unauthorized` for others."""
         await self._key(credentials, Scope.METRICS)
 
+    async def still_open(self, credentials: HTTPAuthorizationCredentials | None) -> None:
+        """Pass whoever was let in before and still would be; nothing is counted. Raises `unauthorized`."""
+        await self._key(credentials, Scope.JOBS)
+
     async def warn(self) -> None:
         """Say in the log, at the start, where nobody or everybody gets in."""
         settings = self.settings

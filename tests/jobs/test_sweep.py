@@ -9,10 +9,12 @@ import pytest
 import redis
 
 from erfscope.contract.problem import ProblemError
+from erfscope_jobs import reaper
 from erfscope_jobs.blobs import BlobStore
 from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.reaper import sweep_once
 from erfscope_jobs.records import Upload
+from erfscope_jobs.settings import Settings
 
 ROUNDS, NAMES = 60, 4
 YOUNG = 0.3  # seconds; a submission here takes milliseconds
@@ -94,6 +96,25 @@ def test_what_a_sweep_that_died_had_set_aside_comes_back(ledger: Ledger, store: 
     assert store.restore(older_than=-1) == 1
     assert store.exists(sha256)
     assert sweep_once(ledger, store, 60) == 1
+
+
+def test_a_sweeper_that_lives_is_seen(settings: Settings, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reaper, "SWEEP_SECONDS", 0.01)
+    assert ledger.pulse().swept_seconds is None
+    both = reaper.Reaper(settings)
+    both.start()
+    try:
+        give_up_at = time.monotonic() + 30
+        while ledger.pulse().swept_seconds is None and time.monotonic() < give_up_at:
+            time.sleep(0.01)
+    finally:
+        both.stop()
+    first = ledger.pulse().swept_seconds
+    assert first is not None
+    time.sleep(0.05)  # nobody sweeps now
+    second = ledger.pulse().swept_seconds
+    assert second is not None
+    assert second > first
 
 
 def test_a_sweep_without_pause_takes_no_file_that_is_stored_again(ledger: Ledger, store: BlobStore) -> None:

@@ -117,6 +117,17 @@ def test_a_key_counts_in_the_bearer_header_only(house: House) -> None:
         assert client.get("/erf", headers={"Authorization": f"bearer {text}"}).status_code == 200
 
 
+def test_a_revoked_key_ends_its_streams(house: House) -> None:
+    id, text = house.key("leaves")
+    with house.client(text) as client:
+        job = client.post("/erf", json=a_spec(name="followed by a leaver")).json()
+        with client.stream("GET", job["links"]["events"]) as stream:
+            lines = stream.iter_lines()
+            assert next(lines).startswith("event: snapshot")
+            assert house.worker.ledger.run(keys.revoke(house.space, id))
+            assert ": interrupted: unauthorized" in list(lines)  # and it ends
+
+
 def test_a_revoked_key_is_401_at_once(house: House) -> None:
     id, text = house.key("short-lived")
     with house.client(text) as client:

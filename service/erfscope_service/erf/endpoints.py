@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated, Literal, get_args
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
@@ -14,6 +15,7 @@ from erfscope_jobs.log import note
 from erfscope_jobs.records import Record
 from erfscope_picture import COLORMAPS
 from erfscope_service.caching import etag, immutable_headers, not_modified
+from erfscope_service.callers import CredentialsDep
 from erfscope_service.erf import events, examples, figures, service, submission
 from erfscope_service.erf.view import json_of
 from erfscope_service.preferences import IdempotencyHeader, idempotency_key_of, seconds_to_wait
@@ -144,6 +146,7 @@ async def _followed(
     response: Response,
     services: ServicesDep,
     tenant: TenantDep,
+    credentials: CredentialsDep,
     last_event_id: Annotated[str | None, Header(description="Go on after this event.")] = None,
 ) -> AsyncIterator[ServerSentEvent]:
     """Look the job up before the stream begins, so that an unknown one is a 404."""
@@ -153,7 +156,7 @@ async def _followed(
         response.status_code = 204
         return events.nothing()
     services.watchers.require_room(tenant)
-    return events.follow(services, tenant, record, after)
+    return events.follow(services, tenant, record, after, partial(services.door.still_open, credentials))
 
 
 @router.get(

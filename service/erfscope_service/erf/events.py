@@ -9,7 +9,7 @@ Every event carries an id, so that a client that lost the connection goes on whe
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from fastapi.sse import ServerSentEvent
 
@@ -23,6 +23,8 @@ from erfscope_service.services import Services
 from erfscope_service.work import WAIT_SLICE
 
 RETRY_MILLISECONDS = 1000
+CHECK_SECONDS = 2.0  # a revoked key ends its streams within this time and a slice of waiting
+Check = Callable[[], Awaitable[None]]
 
 
 def resume_point(last_event_id: str | None) -> str | None:
@@ -42,21 +44,31 @@ async def nothing() -> AsyncIterator[ServerSentEvent]:
     yield  # what makes this a generator
 
 
-async def follow(services: Services, tenant: str, record: Record, after: str | None) -> AsyncIterator[ServerSentEvent]:
-    """The events of a job until it ends, the server stops, or the store goes away (clients reconnect)."""
+async def follow(
+    services: Services, tenant: str, record: Record, after: str | None, check: Check
+) -> AsyncIterator[ServerSentEvent]:
+    """The events of a job until it ends, the server stops, or the store goes away (clients reconnect).
+
+    `check` is called now and then; what it raises (the caller's key is revoked) ends the stream.
+    """
     try:
         with services.watchers.watching(tenant):
             if after is None:
                 yield await _job_event("snapshot", record)
-            async for event in _changes(services, tenant, record, after or record.last_event):
+            async for event in _changes(services, tenant, record, after or record.last_event, check):
                 yield event
     except ProblemError as problem:
         yield ServerSentEvent(comment=f"interrupted: {problem.kind}")
 
 
-async def _changes(services: Services, tenant: str, record: Record, after: str) -> AsyncIterator[ServerSentEvent]:
-    spoke = time.monotonic()
+async def _changes(
+    services: Services, tenant: str, record: Record, after: str, check: Check
+) -> AsyncIterator[ServerSentEvent]:
+    spoke = checked = time.monotonic()
     while not services.stopping.is_set():
+        if time.monotonic() - checked >= CHECK_SECONDS:
+            await check()
+            checked = time.monotonic()
         patience = 0.0 if record.status.is_terminal else WAIT_SLICE
         changes = await services.ledger.events(record.id, after=after, wait=patience)
         for change in changes:

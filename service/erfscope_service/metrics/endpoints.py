@@ -40,6 +40,9 @@ class _Ledger(Collector):
         for name, (text, read) in _GAUGES.items():
             yield GaugeMetricFamily(f"erfscope_{name}", text, value=read(self._pulse))
         yield GaugeMetricFamily("erfscope_watchers", "Event streams and long polls of this replica.", self._watchers)
+        if self._pulse.swept_seconds is not None:
+            text = "Since a sweep of stored files ended, or a replica began; it grows where no sweeper lives."
+            yield GaugeMetricFamily("erfscope_sweep_age_seconds", text, value=self._pulse.swept_seconds)
         if self._landlock is not None:
             text = "Lowest Landlock ABI of the jails of live workers; 0 without a jail."
             yield GaugeMetricFamily("erfscope_worker_landlock_level", text, self._landlock)
