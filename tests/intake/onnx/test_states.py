@@ -153,7 +153,8 @@ def test_a_frame_at_a_time(make: Make, saved: Save) -> None:
     """Spectra with one frame and a cache of two: the joined frames are no layer, the answer to the frame is."""
     nodes = [node("Conv", ["mix", "w"], ["e"], pads=[0, 1, 0, 1]), node("Concat", ["cache", "e"], ["j"], axis=2),
              node("Slice", ["j", "first", "end", "two"], ["cache_out"]),
-             node("Conv", ["j", "v"], ["c"], pads=[0, 1, 0, 1]), node("Sigmoid", ["c"], ["m"]), node("Mul", ["mix", "m"], ["enhanced"])]  # fmt: skip
+             node("Conv", ["j", "v"], ["c"], pads=[0, 1, 0, 1]), node("Sigmoid", ["c"], ["m"]),
+             node("Mul", ["mix", "m"], ["enhanced"])]  # fmt: skip
     weights = {"w": draw(8, 1, 1, 3), "v": draw(1, 8, 3, 3), "first": np.array([-2]), **ENDS}
     shapes = {"enhanced": [1, 1, 1, 65], "cache_out": [1, 8, 2, 65]}
     file = make(nodes, {"cache": [1, 8, 2, 65], "mix": [1, 1, 1, 65]}, [], weights)
