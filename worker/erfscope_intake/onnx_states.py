@@ -34,6 +34,7 @@ STATE_WORDS = {
 }
 
 BY_SHAPE, BY_WAY, BY_NAME = 1, 2, 3
+MOST_PAIRS = 1 << 15  # of an input and an output: 180 states; in files with more, none is looked for
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,12 @@ def states_of(
     `candidates` are inputs with real numbers along an axis; `originals` the file's names. At least one candidate and
     one output are left that are not states: what a network takes and answers beside them.
     """
-    states = {name: State("recurrent layers start from it") for name in candidates if is_initial_state(uses, name)}
-    for back in _returns(graph, uses, [name for name in candidates if name not in states], originals):
+    recurrent = any(node.op_type in INITIAL_STATES for readers in uses.readers.values() for node in readers)
+    initial = [name for name in candidates if is_initial_state(uses, name)] if recurrent else []
+    states = {name: State("recurrent layers start from it") for name in initial}
+    left = [name for name in candidates if name not in states]
+    looked_for = left if len(left) * len(graph.output) <= MOST_PAIRS else []
+    for back in _returns(graph, uses, looked_for, originals):
         carried = frozenset(_carried(uses, back.input))
         states[back.input] = State(f"it comes back as output {originals[back.output]!r}", back.output, carried)
     return states
@@ -91,24 +96,26 @@ def _returns(graph: GraphProto, uses: Uses, candidates: Sequence[str], originals
     """Each returning input with its output, the surest first; equal shapes alone count beside an input without one."""
     pairs = sorted(_pairs(graph, uses, candidates, originals), key=lambda pair: (-pair.sign, pair.joined))
     shaped = {pair.input for pair in pairs}
-    roomy = [value.name for value in graph.input if value.name in candidates and _has_room(_extents(value))]
-    taken, outputs = list[_Return](), set[str]()
+    roomy = {value.name for value in graph.input if value.name in candidates and _has_room(_extents(value))}
+    some_unpaired = not roomy <= shaped
+    taken, outputs, left = dict[str, _Return](), set[str](), set(roomy)
     for pair in pairs:
-        inputs = {one.input for one in taken} | {pair.input}
-        some_left = len(outputs) + 1 < len(graph.output) and any(name not in inputs for name in roomy)
-        sure = pair.sign > BY_SHAPE or any(name not in shaped for name in roomy)
-        if some_left and sure and pair.output not in outputs and pair.input not in {one.input for one in taken}:
-            taken.append(pair)
+        if pair.input in taken or pair.output in outputs or (pair.sign == BY_SHAPE and not some_unpaired):
+            continue
+        if len(outputs) + 1 < len(graph.output) and left - {pair.input}:
+            taken[pair.input] = pair
             outputs.add(pair.output)
-    return taken
+            left.discard(pair.input)
+    return list(taken.values())
 
 
 def _pairs(graph: GraphProto, uses: Uses, candidates: Sequence[str], originals: Mapping[str, str]) -> Iterator[_Return]:
+    stems = {output.name: _stem(originals[output.name]) for output in graph.output}
     for value in (value for value in graph.input if value.name in candidates):
         convolved, carried = hint_for(uses, value.name) is not None, _carried(uses, value.name)
+        stem = _stem(originals[value.name])
         for output in graph.output:
-            stem = _stem(originals[value.name])
-            called = bool(stem) and stem == _stem(originals[output.name])
+            called = bool(stem) and stem == stems[output.name]
             if not _alike(value, output, loosely=called):
                 continue
             if called and (not convolved or not STATE_WORDS.isdisjoint(stem)):
