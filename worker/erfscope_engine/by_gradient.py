@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from erfscope.contract.problem import ProblemError
 from erfscope.contract.result import Samples, Verify
 from erfscope_engine.average import most_units
 from erfscope_engine.ensemble import Ensemble
@@ -49,7 +50,12 @@ class ByGradient:
 
     def is_dead(self, order: Order, place: Place) -> str:
         """Why a unit has no gradient, judged by the first samples; "" where it has one."""
-        start = self._starts(order, [place], doubted=True)[0]
+        try:
+            start = self._starts(order, [place], doubted=True)[0]
+        except ProblemError as problem:
+            if problem.kind != "no-gradient":
+                raise
+            return "its centre unit has no gradient with respect to the input"
         self.begun[place.layer.name, place.unit] = start
         if not start.first.any():
             return "its gradient is exactly zero (dead, or saturated)"
@@ -148,10 +154,11 @@ def _in_float64(order: Order, places: Sequence[Place], channels: Channels) -> li
     if wide is None:
         return None
     try:
-        plan = plan_for(wide, places[0].layer.name, samples=1, at_most=1)
+        last = max(places, key=lambda place: place.layer.value)
+        plan = plan_for(wide, last.layer.name, samples=1, at_most=1)
+        same = [Place(plan.traced.layer(p.layer.name), p.unit, p.by_index) for p in places]
     except MISFITS:
         return None
-    same = [Place(plan.traced.layer(p.layer.name), p.unit, p.by_index) for p in places]
     request = order.request
     executor = executor_for(plan.traced, same)
     forward = Forward(plan.traced, executor, request.average.seed, request.input.source, order.images)

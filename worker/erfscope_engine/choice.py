@@ -18,7 +18,7 @@ def chosen(traced: Traced, refused: Mapping[str, str]) -> tuple[Layer, list[Pass
     Raises ProblemError: no-spatial-layer, no-gradient.
     """
     passed: list[PassedOver] = []
-    most = max((layer.rank for layer in traced.layers if layer.frame is None or _is_live(traced, layer)), default=0)
+    most = max((layer.rank for layer in traced.layers if _counts(traced, layer)), default=0)
     by_value = {layer.value: layer for layer in traced.layers if layer.frame is not None}
     behind = [layer for layer in reversed(traced.layers) if layer.frame is None]
     recorded = [by_value.get(index, value.name) for index, value in reversed(list(enumerate(traced.tape.values)))]
@@ -53,6 +53,13 @@ def _sentence(passed: Iterable[PassedOver]) -> str:
 
 def _is_live(traced: Traced, layer: Layer) -> bool:
     return traced.tape.values[layer.value].live
+
+
+def _counts(traced: Traced, layer: Layer) -> bool:
+    """Whether along how many axes a layer's units lie is what others are held to: the input, seen otherwise, is not."""
+    if layer.frame is None:
+        return True
+    return _is_live(traced, layer) and not is_rearranged_input(traced.tape, layer)
 
 
 def _objection(traced: Traced, layer: Layer, most: int) -> str:

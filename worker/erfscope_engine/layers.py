@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from erfscope.contract.problem import ProblemError
 from erfscope_engine.fields import Map
-from erfscope_engine.geometry.digits import Run, follows_of, size
+from erfscope_engine.geometry.digits import Digit, Run, follows_of, size
 from erfscope_engine.geometry.frame import Frame, flat
 from erfscope_engine.geometry.regions import Region
 from erfscope_engine.geometry.spans import Span, split
@@ -39,6 +39,18 @@ class Coordinate:
     def follows(self) -> frozenset[int]:
         """The input axes that it runs along."""
         return follows_of(self.digits)
+
+    @property
+    def moves(self) -> bool:
+        """Whether its places differ along one axis of the input, more than one pixel of which is among them."""
+        return len(self.follows) == 1 and any(_moves_along(digit) for digit in self.digits)
+
+
+def _moves_along(digit: Digit) -> bool:
+    parts = [piece for piece in digit.pieces if follows_of(piece.digits)]
+    if len(parts) == 1:  # joined with constants
+        return any(_moves_along(part) for part in parts[0].digits)
+    return digit.extent > 1 and bool(digit.follows)
 
 
 @dataclass(frozen=True)
@@ -79,7 +91,7 @@ class Layer:
     @property
     def rank(self) -> int:
         """Along how many axes of the input its units differ, each by a coordinate of its own."""
-        return sum(c.extent > 1 and (self.frame is None or len(c.follows) == 1) for c in self.coordinates)
+        return sum(c.extent > 1 and (self.frame is None or c.moves) for c in self.coordinates)
 
     @property
     def center(self) -> Unit:
@@ -105,7 +117,11 @@ class Layer:
         if len(along) != 1 or self.frame is None:
             return None
         digit, _ = flat(along[0].digits, self.frame.seats)
-        return digit.stride or None if digit.axis == axis else None
+        paces = {
+            part.stride for piece in digit.pieces for part in piece.digits if part.axis == axis and part.extent > 1
+        }
+        even = digit.axis == axis and len(paces) < 2  # maps of several strides may stand one behind another
+        return digit.stride or None if even else None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from erfscope.contract.problem import ProblemError
 from erfscope_engine.fields import Boxes, Field, Map, field_of, labelled, reach_of, seen_of
+from erfscope_engine.geometry.seats import EVERYTHING
 from erfscope_engine.layers import Coordinate, Layer, Place, Traced, layer_of
 from erfscope_engine.operators.convolution import has_dead_rim
 from erfscope_engine.operators.table import OPERATORS
@@ -64,7 +65,7 @@ def receptive_field_of(traced: Traced, place: Place) -> ReceptiveField:
             layer=layer.name,
         )
     own = _own_place(traced, place)
-    causal = own is not None and _is_one_sided(field.box, own)
+    causal = own is not None and _is_one_sided(traced, layer, field.box, own)
     center = own if causal and own is not None else _center(traced, layer, field)
     local, without = _local(traced, place, field)
     return ReceptiveField(
@@ -112,12 +113,15 @@ def _index_along(place: Place, axis: int) -> int | None:
     return next((i for coordinate, i in pairs if axis in coordinate.follows), None)
 
 
-def _is_one_sided(box: Boxes, own: Sequence[float]) -> bool:
+def _is_one_sided(traced: Traced, layer: Layer, box: Boxes, own: Sequence[float]) -> bool:
     """Whether a field ends at the unit's own place along some axis, and nowhere goes behind it by more than before.
 
-    A causal network pads in front; one that pads nothing starts at the unit's place and is not causal.
+    A causal network pads in front; one that pads nothing starts at the unit's place and is not causal. Neither is one
+    of which a phase alone ends there (the last of an upsampling).
     """
-    ends = [hi - 1 == at and lo < at for (lo, hi), at in zip(box, own, strict=True)]
+    assert layer.frame is not None  # only recorded layers have boxes
+    seats = [layer.frame.seats[axis] for axis in traced.space]
+    ends = [hi - 1 == at and lo < at and seat.hi <= 0 for (lo, hi), at, seat in zip(box, own, seats, strict=True)]
     middle = [(lo + hi - 1) / 2 == at for (lo, hi), at in zip(box, own, strict=True)]
     return any(ends) and all(e or m for e, m in zip(ends, middle, strict=True))
 
@@ -125,10 +129,14 @@ def _is_one_sided(box: Boxes, own: Sequence[float]) -> bool:
 def _reach(
     traced: Traced, layer: Layer, field: Field, center: tuple[float, ...]
 ) -> tuple[tuple[float, float], ...] | None:
-    """The largest over the phases, by the seats; by the unit itself where they are wider or an axis is mixed."""
-    if field.is_global:
-        return None
+    """The largest over the phases, by the seats; by the unit itself where they are wider or an axis is mixed.
+
+    None where the phases are too many to look at (align_corners).
+    """
     assert layer.frame is not None
+    seats = [layer.frame.seats[axis] for axis in traced.space]
+    if field.is_global or any(not seat.why and seat.hi - seat.lo > EVERYTHING for seat in seats):
+        return None
     reaches = []
     for axis, (lo, hi), at, seat in zip(traced.space, field.box, center, field.center, strict=True):
         told = reach_of(layer.frame.seats[axis])

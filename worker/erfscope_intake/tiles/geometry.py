@@ -11,7 +11,6 @@ from erfscope_engine.receptive import ReceptiveField, receptive_field_of
 
 MOST_PHASES = 64  # units that are walked; of longer periods evenly many
 ROUNDING = 1e-6  # pixels: places are sums of fractions
-FARTHEST = 10**5  # pixels: a reach beyond stands for one that the engine cannot tell
 
 
 @dataclass(frozen=True)
@@ -125,13 +124,12 @@ def _along(
     ranges = list[tuple[float, float]]()
     for unit, field in fields:
         if field.reach is None:
-            raise _refusal(layer, "some of its units see the whole input")
+            why = "some of its units see the whole input" if field.is_global else _uneven(number, None)
+            raise _refusal(layer, why)
         offset = field.center[number] - float(stride * unit[position])
         before, after = field.reach[number]
         ranges.append((before - offset, after + offset))
     low, high = (max(pair[side] for pair in ranges) for side in (0, 1))
-    if max(low, high) > FARTHEST:
-        raise _refusal(layer, _uneven(number, None))
     unit, middle = fields[0]
     origin = middle.center[number] - float(stride * unit[position])
     return Along(tensor_axis, stride, origin, low, high, alignment)
