@@ -1,42 +1,25 @@
-"""Every code block of README, tutorials and guides runs, and prints what the document says."""
+"""Every code block of README and tutorials runs and prints what the document says (guides: test_guides.py)."""
 
-import shutil
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from PIL import Image
-from tests.docs.blocks import Block, blocks, differences, readable, run
+from tests.docs.blocks import Block, blocks, differences, readable
+from tests.docs.documents import GUIDES, RUN, TUTORIALS, name_of, runs
 from tests.house.conftest import ROOT, House
 
-RUN = [
-    ROOT / "README.md",
-    ROOT / "docs/start.md",
-    *sorted((ROOT / "docs/tutorials").glob("*.md")),
-    *sorted((ROOT / "docs/howto").glob("*.md")),
-    *sorted((ROOT / "docs/science").glob("*.md")),
-]
 READ = [path for path in sorted((ROOT / "docs").rglob("*.md")) if path not in RUN and path.parent.name != "reference"]
 
 
-def name_of(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
-
-
-@pytest.mark.parametrize("document", RUN, ids=name_of)
+@pytest.mark.parametrize("document", TUTORIALS, ids=name_of)
 def test_blocks_run(document: Path, tmp_path: Path, house: House, onnx_model: bytes) -> None:
-    found = blocks(document, ROOT)
-    (tmp_path / "model.onnx").write_bytes(onnx_model)
-    shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    # A service answers commands, for it loads torch once; README's session is run in the process, in tests/house.
-    variables = {"ERFSCOPE_CACHE_DIR": str(tmp_path / "cache"), "ERFSCOPE_URL": house.url}
-    printed = dict(run(found, tmp_path, house.url, variables))
-    for before, block in pairwise(found):
-        if block.is_output:
-            assert differences(block.text, printed[before]) == [], f"{block} is not what {before} prints"
-    for picture in tmp_path.glob("*.png"):
-        with Image.open(picture) as image:
-            assert image.format == "PNG"
+    runs(document, tmp_path, house, onnx_model)
+
+
+def test_every_document_with_commands_is_run_once() -> None:
+    folders = ("docs/tutorials", "docs/howto", "docs/science")
+    every = {ROOT / "README.md", ROOT / "docs/start.md", *(p for f in folders for p in (ROOT / f).glob("*.md"))}
+    assert len(RUN) == len(every)
+    assert set(TUTORIALS) | set(GUIDES) == every
 
 
 @pytest.mark.parametrize("document", [*RUN, *READ], ids=name_of)
