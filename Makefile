@@ -22,7 +22,7 @@ demo: $(VENV)/.local  ## measure a published network and a spec through the serv
 	$(BIN)/python examples/demo.py demo
 
 test: $(VENV)/.dev  ## the whole test suite, against real servers and processes
-	$(BIN)/python -m pytest -n 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile
 
 lint: $(VENV)/.dev  ## formatting, lint and types
 	$(BIN)/ruff format --check .

@@ -187,7 +187,7 @@ class Hostile:
 
 
 INVALID, COMPLEX = ("invalid-model",), ("model-too-complex", "invalid-model")
-UNSUPPORTED, LIMIT, COMPLEX = ("unsupported-op",), ("resource-limit",), ("model-too-complex",)
+UNSUPPORTED, LIMIT = ("unsupported-op",), ("resource-limit",)
 BOMBS = ("ConstantOfShape", "Expand", "Tile", "Range", "Pad", "Resize", "OneHot")
 EXPONENTIAL = {f"F{i}": [f"F{i + 1}"] * 2 for i in range(60)} | {"F60": ["Relu"]}
 

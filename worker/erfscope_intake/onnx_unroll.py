@@ -128,6 +128,8 @@ def _sliced(step: Step, tensors: Sequence[Tensor]) -> list[list[Tensor]]:
     for tensor, axis, reverse in zip(tensors, step.iteration.axes, step.iteration.reverse, strict=True):
         if not -tensor.dim() <= axis < tensor.dim():
             raise _misfit(step, f"axis {axis} is outside an input of shape {list(tensor.shape)}")
+        if tensor.shape[axis] > MAX_OPERATORS:  # before so many slices are made
+            raise too_long(step.node.operator, step.label)
         row = list(tensor.unbind(axis))
         rows.append(row[::-1] if reverse else row)
     if len({len(row) for row in rows}) != 1:
