@@ -110,6 +110,13 @@ def _four_heads(first: Any, last: Any, x: Tensor) -> Tensor:
     return last(F.scaled_dot_product_attention(t, t, t).transpose(2, 3).flatten(1, 2).unflatten(2, y.shape[2:]))
 
 
+def _masked(first: Any, places: Any, x: Tensor) -> Tensor:
+    """Positions that the queries weigh, as those of segmentation networks: the mask has a gradient."""
+    q, k, v = first(x).flatten(2).transpose(1, 2)[:, None].chunk(3, -1)
+    y = F.scaled_dot_product_attention(q, k, v, attn_mask=places(q))
+    return y[:, 0].transpose(1, 2).unflatten(2, x.shape[2:])
+
+
 def _on_other_strides(first: Any, last: Any, x: Tensor) -> Tensor:
     """Queries, keys and values as views of one tensor, and a result that is written into a transposed one."""
     y = first(x)
@@ -137,6 +144,7 @@ def _neighbourhood(one: Any, x: Tensor) -> Tensor:
 
 CASES = {
     "scaled_dot_product_attention over tokens": Case(lambda: Net(_four_heads, conv(3, 8), conv(8, 2)), (9, 4)),
+    "attention masked by its queries": Case(lambda: Net(_masked, conv(3, 12), nn.Linear(4, 48)), (3, 2), (3, 8, 6)),
     "attention on other strides": Case(lambda: Net(_on_other_strides, conv(3, 12), conv(4, 2)), (9, 4)),
     "MultiheadAttention, batch second": Case(lambda: Net(_multihead, nn.Conv2d(3, 8, 4, 4),
         nn.MultiheadAttention(8, 2)), (2, 3), axes=(0, 1), channels=(3,), tensor=lambda net, x: _grid(net(x), 0)),

@@ -88,10 +88,19 @@ class Recorder(TorchDispatchMode):
         if func.overloadpacket.__name__ in SHAPE_ONLY:  # a constant after all: real numbers of that shape
             real, real_kwargs = tree_map_only(FakeTensor, _zeros_like, (args, kwargs))
             return func(*real, **real_kwargs)
-        out = self._record(func, (now, now_kwargs), (marked, marked_kwargs))
+        if isinstance(marked_kwargs.get("attn_mask"), Ref) and "flash" in func.overloadpacket.__name__:
+            out = self._as_products(args, kwargs)
+        else:
+            out = self._record(func, (now, now_kwargs), (marked, marked_kwargs))
         if func.is_view:
             self.memory.note(func, args, kwargs, out)
         return out
+
+    def _as_products(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Attention whose mask depends on the input, as products and a softmax: the kernel has no gradient of it."""
+        with self:
+            out, weights = aten._scaled_dot_product_attention_math.default(*args, **kwargs)
+        return out, weights
 
     def _by_places(self, func: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Constant masks that index as the places that they choose."""
