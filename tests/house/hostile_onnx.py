@@ -185,6 +185,15 @@ class Hostile:
         made = self.make()
         return made if isinstance(made, bytes) else bytes(made.SerializeToString())
 
+    def check(self, job: Mapping[str, Any]) -> None:
+        """The job ended with one of the expected problems, in its first attempt, and in few words."""
+        assert job["status"] == "failed"
+        error = job["error"]
+        assert error["type"].removeprefix("/problems/") in self.kinds, error
+        assert all(word in error["detail"] for word in self.words), error["detail"]
+        assert len(error["detail"]) < 2_000
+        assert job["attempt"] == 1  # the model was refused; no process died
+
 
 INVALID, COMPLEX = ("invalid-model",), ("model-too-complex", "invalid-model")
 UNSUPPORTED, LIMIT = ("unsupported-op",), ("resource-limit",)

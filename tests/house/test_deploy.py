@@ -1,84 +1,19 @@
-"""deploy/: what the files name exists, what they promise they set; checked without an engine or a cluster."""
+"""deploy/compose.yml and nginx: what the files name exists, what they promise they set; checked without an engine."""
 
-import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
 import yaml
 from tests.chaos.town import free_port, listens
 from tests.house.conftest import PATIENCE, ROOT, House, wait_until
+from tests.house.deployment import CLUSTER, COMPOSE, DEPLOY, NGINX, PLAIN, SMALL, VARIABLES, containers
 
-from erfscope_jobs.records import Kind
 from erfscope_service.settings import ServiceSettings
-
-DEPLOY = ROOT / "deploy"
-COMPOSE: Mapping[str, Any] = yaml.safe_load((DEPLOY / "compose.yml").read_text("utf-8"))
-PLAIN: Mapping[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
-NGINX = (DEPLOY / "nginx" / "nginx.conf").read_text("utf-8")
-DASHBOARD: Mapping[str, Any] = json.loads((DEPLOY / "grafana" / "dashboard.json").read_text("utf-8"))
-ALERTS: Mapping[str, Any] = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yml").read_text("utf-8"))
-CLUSTER = DEPLOY / "kubernetes"
-API_VERSIONS = {
-    "ConfigMap": "v1",
-    "Deployment": "apps/v1",
-    "HorizontalPodAutoscaler": "autoscaling/v2",
-    "Namespace": "v1",
-    "NetworkPolicy": "networking.k8s.io/v1",
-    "PersistentVolumeClaim": "v1",
-    "PodDisruptionBudget": "policy/v1",
-    "ScaledObject": "keda.sh/v1alpha1",
-    "Service": "v1",
-    "StatefulSet": "apps/v1",
-}
-LAYERS = [{"type": "conv", "out_channels": 2, "kernel_size": 3, "padding": 1}]
-SMALL = {
-    "model": {"architecture": {"name": "figures", "input": {"channels": 1, "size": [8, 8]}, "layers": LAYERS}},
-    "average": {"inputs": 1},
-}
-VARIABLES = {f"ERFSCOPE_{name.upper()}" for name in ServiceSettings.model_fields}
-
-
-def manifests() -> list[dict[str, Any]]:
-    """Every object of the cluster."""
-    files = [place for place in sorted(CLUSTER.glob("*.yaml")) if place.name != "kustomization.yaml"]
-    return [one for place in files for one in yaml.safe_load_all(place.read_text("utf-8"))]
-
-
-def objects(kind: str) -> dict[str, dict[str, Any]]:
-    """Those of one kind, by name."""
-    return {one["metadata"]["name"]: one for one in manifests() if one["kind"] == kind}
-
-
-PODS: dict[str, dict[str, Any]] = {
-    name: one["spec"]["template"]["spec"]
-    for kind in ("Deployment", "StatefulSet")
-    for name, one in objects(kind).items()
-}
-
-
-def containers() -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, pod in PODS.items():
-        yield from ((name, container) for container in pod["containers"])
-
-
-def flags(words: list[str]) -> dict[str, str]:
-    """--name value pairs of the store's command."""
-    return dict(zip(words[1::2], words[2::2], strict=True))
-
-
-def settings_of(container: Mapping[str, Any]) -> dict[str, str]:
-    """Environment of a container of the cluster."""
-    shared = objects("ConfigMap")["settings"]["data"] if container.get("envFrom") else {}
-    return shared | {one["name"]: one["value"] for one in container.get("env", [])}
-
-
-# ---- compose
 
 
 def test_each_service_is_the_plain_ones_hardened_and_more() -> None:
@@ -118,9 +53,6 @@ def test_every_file_that_is_mounted_is_there() -> None:
     ]
     assert mounted
     assert all((DEPLOY / place).exists() for place in mounted)
-
-
-# ---- nginx
 
 
 def nginx_value(directive: str) -> str:
@@ -181,84 +113,6 @@ def test_a_job_goes_through_nginx_and_the_figures_do_not(front: str) -> None:
         assert (refused.status_code, refused.headers["content-type"]) == (422, "application/problem+json")
 
 
-# ---- figures
-
-
-def expressions() -> list[str]:
-    """Every query of alerts and dashboard."""
-    alerts = [rule["expr"] for group in ALERTS["groups"] for rule in group["rules"]]
-    panels = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
-    return [*alerts, *panels]
-
-
-@pytest.fixture(scope="module")
-def exposed(house: House) -> str:
-    """/metrics of a service that has done a job and refused a request."""
-    with httpx2.Client(base_url=house.url, trust_env=False, timeout=PATIENCE) as http:
-        http.get("/erf/no-such-job")
-        place = http.post("/erf", json=SMALL).headers["Location"]
-        wait_until("a small job", lambda: http.get(place).json()["status"] == "succeeded")
-        return http.get("/metrics").text
-
-
-def test_every_figure_that_is_shown_exists(exposed: str) -> None:
-    there = set(re.findall(r"^([a-z_]+)[{ ]", exposed, flags=re.MULTILINE))
-    named = {name for text in expressions() for name in re.findall(r"\b(?:erfscope|process)_[a-z_]+", text)}
-    assert len(named) > 6
-    assert named <= there, named - there
-
-
-def test_every_event_that_is_shown_is_counted() -> None:
-    scripts = "".join(place.read_text("utf-8") for place in (ROOT / "service/erfscope_jobs/scripts").glob("*.lua"))
-    named = {event for text in expressions() for event in re.findall(r'event="(\w+)"', text)}
-    assert named
-    statuses = {"succeeded", "failed", "canceled", "expired"}  # close() counts the status that it is given
-    assert all(event in statuses or f"'{event}'" in scripts for event in named), named
-
-
-def test_alerts_say_what_to_do_and_panels_stand_apart() -> None:
-    for group in ALERTS["groups"]:
-        for rule in group["rules"]:
-            assert rule["labels"]["severity"] in ("warning", "critical")
-            assert rule["annotations"]["summary"].endswith(".")
-            assert rule["annotations"]["action"]
-    places = {(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in DASHBOARD["panels"]}
-    assert len(places) == len(DASHBOARD["panels"]) == len({panel["id"] for panel in DASHBOARD["panels"]})
-
-
-def test_prometheus_knows_its_alerts_and_the_replicas() -> None:
-    scraped = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text("utf-8"))
-    assert [Path(name).name for name in scraped["rule_files"]] == ["alerts.yml"]
-    (job,) = scraped["scrape_configs"]
-    assert job["dns_sd_configs"][0]["names"] == ["api"]
-    secret = COMPOSE["services"]["prometheus"]["secrets"][0]
-    assert job["authorization"]["credentials_file"] == f"/run/secrets/{secret}"
-
-
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
-@pytest.mark.parametrize("words", [("check", "rules", "alerts.yml"), ("test", "rules", "tests.yml")])
-def test_alerts_fire_when_they_should(words: tuple[str, ...]) -> None:
-    done = subprocess.run(["promtool", *words], cwd=DEPLOY / "prometheus", capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_an_alert_tells_that_every_replica_is_gone() -> None:
-    """Without a replica there is no series that a comparison could fail on."""
-    rules = {rule["alert"]: rule for group in ALERTS["groups"] for rule in group["rules"]}
-    assert rules["ErfscopeGone"]["expr"].startswith("absent(")
-    assert f'job="{scrape_job()["job_name"]}"' in rules["ErfscopeGone"]["expr"]
-
-
-def scrape_job() -> dict[str, Any]:
-    """How Prometheus scrapes replicas under compose."""
-    scraped = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text("utf-8"))
-    (job,) = scraped["scrape_configs"]
-    return dict(job)
-
-
-# ---- what is fetched
-
-
 def test_images_and_actions_have_exact_versions() -> None:
     images = [service["image"] for service in COMPOSE["services"].values() if "build" not in service]
     images += [container["image"] for _, container in containers() if not container["image"].startswith("erfscope-")]
@@ -273,131 +127,3 @@ def test_images_and_actions_have_exact_versions() -> None:
     uses = [use for place in places for use in re.findall(r"uses: (actions/\S+)", place.read_text("utf-8"))]
     assert len(uses) > 3
     assert [use for use in uses if not re.search(r"@(v\d+\.\d+\.\d+|[0-9a-f]{40})$", use)] == []
-
-
-# ---- kubernetes
-
-
-def test_the_cluster_scrapes_with_its_key() -> None:
-    monitor = yaml.safe_load((CLUSTER / "monitoring" / "podmonitor.yaml").read_text("utf-8"))
-    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
-    assert monitor["spec"]["selector"]["matchLabels"] == objects("Deployment")["api"]["spec"]["selector"]["matchLabels"]
-    assert endpoint["port"] in {port["name"] for one in PODS["api"]["containers"] for port in one["ports"]}
-    assert endpoint["authorization"] == {"type": "Bearer", "credentials": {"name": "metrics-key", "key": "token"}}
-    assert endpoint["relabelings"][0]["replacement"] == scrape_job()["job_name"]
-    assert "prometheus.io" not in (CLUSTER / "api.yaml").read_text("utf-8")  # annotations cannot carry a key
-
-
-def test_what_is_scaled_sets_no_replicas() -> None:
-    """An `apply` would set them back each time."""
-    for kind in ("ScaledObject", "HorizontalPodAutoscaler"):
-        for one in objects(kind).values():
-            assert "replicas" not in objects("Deployment")[one["spec"]["scaleTargetRef"]["name"]]["spec"]
-
-
-def test_kustomization_lists_every_file() -> None:
-    listed = yaml.safe_load((CLUSTER / "kustomization.yaml").read_text("utf-8"))["resources"]
-    assert sorted(listed) == sorted(
-        place.name for place in CLUSTER.glob("*.yaml") if place.name != "kustomization.yaml"
-    )
-
-
-def test_every_object_has_its_version_and_a_name_of_its_own() -> None:
-    seen = [(one["kind"], one["metadata"]["name"]) for one in manifests()]
-    assert len(seen) == len(set(seen))
-    assert all(one["apiVersion"] == API_VERSIONS[one["kind"]] for one in manifests())
-
-
-def test_selectors_meet_their_pods() -> None:
-    labels = {name: one["spec"]["template"]["metadata"]["labels"] for kind in ("Deployment", "StatefulSet")
-              for name, one in objects(kind).items()}  # fmt: skip
-    for kind in ("Deployment", "StatefulSet"):
-        for name, one in objects(kind).items():
-            assert one["spec"]["selector"]["matchLabels"] == labels[name]
-    for name, one in objects("Service").items():
-        assert one["spec"]["selector"] == labels[name]
-        named = {port["name"] for container in PODS[name]["containers"] for port in container["ports"]}
-        assert {port["targetPort"] for port in one["spec"]["ports"]} <= named
-    for one in objects("PodDisruptionBudget").values():
-        assert one["spec"]["selector"]["matchLabels"] in labels.values()
-    for kind in ("ScaledObject", "HorizontalPodAutoscaler"):
-        for one in objects(kind).values():
-            assert one["spec"]["scaleTargetRef"]["name"] in objects("Deployment")
-
-
-def test_volumes_and_settings_that_pods_name_exist() -> None:
-    for name, container in containers():
-        given = {volume["name"]: volume for volume in PODS[name].get("volumes", [])}
-        claims = {
-            one["metadata"]["name"]
-            for one in objects("StatefulSet").get(name, {"spec": {}})["spec"].get("volumeClaimTemplates", [])
-        }
-        assert {mount["name"] for mount in container["volumeMounts"]} <= set(given) | claims
-        for volume in given.values():
-            if claim := volume.get("persistentVolumeClaim"):
-                assert claim["claimName"] in objects("PersistentVolumeClaim")
-        assert {source["configMapRef"]["name"] for source in container.get("envFrom", [])} <= set(objects("ConfigMap"))
-
-
-def test_pods_have_no_privilege_to_lose() -> None:
-    for name, pod in PODS.items():
-        assert pod["securityContext"]["runAsNonRoot"] is True, name
-        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert pod["automountServiceAccountToken"] is False
-        assert pod["enableServiceLinks"] is False  # else a service's name becomes a variable, ERFSCOPE_PORT perhaps
-    for _, container in containers():
-        assert container["securityContext"] == {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        }
-        assert container["resources"]["limits"]["memory"]
-
-
-def test_pods_are_told_what_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("api", "worker"):
-        (container,) = PODS[name]["containers"]
-        told = settings_of(container)
-        assert {variable for variable in told if variable.startswith("ERFSCOPE_")} <= VARIABLES
-        for variable, value in told.items():
-            monkeypatch.setenv(variable, value)
-        settings = ServiceSettings()
-        assert settings.redis_url.startswith("redis://redis:6379/")
-        assert str(settings.data_dir) in {mount["mountPath"] for mount in container["volumeMounts"]}
-
-
-def test_pods_stop_later_than_what_runs_in_them() -> None:
-    settings = ServiceSettings()
-    assert PODS["worker"]["terminationGracePeriodSeconds"] > settings.shutdown_grace
-    assert PODS["api"]["terminationGracePeriodSeconds"] > settings.shutdown_seconds + 5
-    (worker,) = PODS["worker"]["containers"]
-    assert (
-        int(settings_of(worker)["ERFSCOPE_JOB_MEMORY_BYTES"]) < int(worker["resources"]["limits"]["memory"][:-2]) << 30
-    )
-
-
-def test_workers_are_scaled_by_the_ledgers_open_jobs() -> None:
-    (trigger,) = objects("ScaledObject")["worker"]["spec"]["triggers"]
-    settings = ServiceSettings()
-    assert trigger["type"] == "redis"
-    assert trigger["metadata"]["listName"] == f"{settings.namespace}:open"
-    assert "key('open')" in (ROOT / "service/erfscope_jobs/scripts/common.lua").read_text("utf-8")
-    assert trigger["metadata"]["listName"] not in {f"{settings.namespace}.{kind}" for kind in Kind}
-
-
-def test_the_stores_are_set_up_alike() -> None:
-    (redis,) = PODS["redis"]["containers"]
-    assert flags(redis["args"]) == flags(PLAIN["services"]["redis"]["command"]) | {"--maxmemory": "1gb"}
-    assert redis["image"] == PLAIN["services"]["redis"]["image"]
-
-
-def test_workers_talk_to_redis_alone() -> None:
-    policies = objects("NetworkPolicy")
-    assert policies["nothing"]["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    told = json.dumps(policies["to-redis"]["spec"]["egress"])
-    assert set(re.findall(r'"port": (\d+)', told)) == {"6379", "53"}
-
-
-def test_nginx_passes_the_host_with_its_port() -> None:
-    """The service compares it with the page's Origin, which has one."""
-    assert "proxy_set_header Host $http_host;" in NGINX

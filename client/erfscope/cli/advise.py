@@ -40,30 +40,30 @@ def advise(
         "layer": layer, "verify": verify, "samples": samples, "weights": weights, "seed": seed,
         "input": {"shape": options.integers(shape, "--shape")} if shape else None,
     }  # fmt: skip
-    found = answered(ADVICE, prepared, {"want": want, **fields}, url, api_key)
+    advice = answered(ADVICE, prepared, {"want": want, **fields}, url, api_key)
     if as_json:
-        print(found.model_dump_json(indent=2))
+        print(advice.model_dump_json(indent=2))
     else:
-        _print(found)
+        _print(advice)
 
 
-def _print(found: Advice) -> None:
+def _print(advice: Advice) -> None:
     out = show.console()
-    out.print(layer_table(found.layers))
-    now = _size(found.erf_analytic, found.erf_measured, found.stderr)
-    trf = "×".join(map(str, found.trf_size))
+    out.print(layer_table(advice.layers))
+    now = _size(advice.erf_analytic, advice.erf_measured, advice.stderr)
+    trf = "×".join(map(str, advice.trf_size))
     show.print_lines(out, [
         "",
-        f"{found.layer}: ERF {now} px, TRF {trf}, wanted {found.want:g}; {count(found.macs)} MACs, "
-        f"{count(found.parameters)} parameters, at input {found.input_shape}.",
-        _idle(found.layers),
+        f"{advice.layer}: ERF {now} px, TRF {trf}, wanted {advice.want:g}; {count(advice.macs)} MACs, "
+        f"{count(advice.parameters)} parameters, at input {advice.input_shape}.",
+        _idle(advice.layers),
         "",
     ])  # fmt: skip
-    if found.reaches and not found.changes:
+    if advice.reaches and not advice.changes:
         show.print_lines(out, ["Nothing needs to change."])
-    elif found.changes:
-        out.print(change_table(found.changes))
-    show.print_lines(out, ["", *(f"note: {note}" for note in found.notes)])
+    elif advice.changes:
+        out.print(change_table(advice.changes))
+    show.print_lines(out, ["", *(f"note: {note}" for note in advice.notes)])
 
 
 def _idle(layers: Sequence[AdviceLayer]) -> str:

@@ -99,7 +99,9 @@ class Recorder(TorchDispatchMode):
     def _as_products(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Attention whose mask depends on the input, as products and a softmax: the kernel has no gradient of it."""
         with self:
-            out, weights = aten._scaled_dot_product_attention_math.default(*args, **kwargs)
+            out, weights = aten._scaled_dot_product_attention_math.default(
+                *args[:3], attn_mask=kwargs["attn_mask"], scale=kwargs.get("scale")
+            )  # with a mask, the kernel takes neither dropout nor a causal flag
         return out, weights
 
     def _by_places(self, func: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
