@@ -107,7 +107,7 @@ def refuse(kind: str, detail: str, **context: Any) -> APIError:
     return from_problem(ProblemError(kind, detail, **context).problem)
 
 
-def refuse_invalid(error: ValidationError, kind: str = "invalid-request", data: object = None) -> APIError:
+def refuse_invalid(error: ValidationError, data: object, kind: str = "invalid-request") -> APIError:
     """Pydantic's complaint about `data` as the problem the service would have answered."""
     errors = field_errors(error, data)
     detail = "; ".join(f"{item.pointer}: {item.detail}" if item.pointer else f"it {item.detail}" for item in errors)

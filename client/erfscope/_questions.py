@@ -68,11 +68,11 @@ def ask(
 
 def build(kind: Question[R, A], ref: ModelRef, fields: Mapping[str, Any]) -> R:
     """The checked question; `fields` that are None are left at their defaults."""
-    filled = {name: value for name, value in fields.items() if value is not None}
+    filled = {"model": ref} | {name: value for name, value in fields.items() if value is not None}
     try:
-        return kind.request.model_validate({"model": ref, **filled})
+        return kind.request.model_validate(filled)
     except ValidationError as error:
-        raise refuse_invalid(error) from None
+        raise refuse_invalid(error, filled) from None
 
 
 def reference(prepared: Prepared) -> ModelRef:

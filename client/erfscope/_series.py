@@ -47,10 +47,13 @@ def submit(
         for model in models:
             refs.append((yield from stored(settings, prepare(model, shapes_given(asked, fields)))))
         members = _members(refs, x, labels)
+    fields_given = {
+        "models": members, "sweep": _sweep(sweep), "x_label": x_label, "metrics": list(metrics), "request": asked
+    }  # fmt: skip
     try:
-        body = SeriesRequest(models=members, sweep=_sweep(sweep), x_label=x_label, metrics=list(metrics), request=asked)
+        body = SeriesRequest.model_validate(fields_given)
     except ValidationError as error:
-        raise refuse_invalid(error) from None
+        raise refuse_invalid(error, fields_given) from None
     return (yield from exchange(_calls.submit_series(body, key), settings))
 
 
@@ -68,10 +71,11 @@ def _sweep(sweep: Sweep | Mapping[str, Any] | None) -> Sweep | None:
         spec = ref.architecture
     if isinstance(spec, Architecture):
         spec = spec.model_dump(mode="json", exclude_unset=True)
+    body = {**sweep, "architecture": spec}
     try:
-        return Sweep.model_validate({**sweep, "architecture": spec})
+        return Sweep.model_validate(body)
     except ValidationError as error:
-        raise refuse_invalid(error) from None
+        raise refuse_invalid(error, body) from None
 
 
 def _members(refs: Sequence[ModelRef], x: Sequence[float] | None, labels: Sequence[str] | None) -> list[Member]:
@@ -84,7 +88,7 @@ def _members(refs: Sequence[ModelRef], x: Sequence[float] | None, labels: Sequen
             for n, ref in enumerate(refs)
         ]
     except ValidationError as error:
-        raise refuse_invalid(error) from None
+        raise refuse_invalid(error, None) from None  # a member has no unions, so its locations are fields
     except (TypeError, ValueError) as error:
         raise refuse("invalid-request", f"x has an entry that is no number: {error}") from None
 

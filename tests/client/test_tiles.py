@@ -8,7 +8,8 @@ import pytest
 from tests.client.conftest import Reply, Service, problem_json
 from tests.client.test_cli import SPEC, Run, run  # noqa: F401 – `run` is a fixture
 
-from erfscope import errors
+from erfscope import _questions, errors
+from erfscope.contract.request import ModelRef
 
 TILES = {
     "tile": [16, 16], "halo": [[2, 2], [2, 2]], "alignment": [1, 1], "crop": [[2, 14], [2, 14]], "step": [12, 12],
@@ -86,3 +87,12 @@ def test_the_command_cuts_here(run: Run, tmp_path: Path) -> None:  # noqa: F811 
     wrong = run("tiles", "spec.json", "--tile", "wide")
     assert wrong.returncode == 2
     assert "--tile 'wide' is not a number of pixels" in " ".join(wrong.stderr.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("tile", [0, 10**6, "x", [0, 64]])
+def test_a_wrong_size_is_named_by_its_field(tile: Any) -> None:
+    """Not by the form that it was held against: a size is one number, or one for each axis."""
+    with pytest.raises(errors.APIError) as refused:
+        _questions.build(_questions.TILES, ModelRef(sha256="0" * 64), {"tile": tile})
+    assert {error.pointer.split("/")[1] for error in refused.value.problem.errors} == {"tile"}
+    assert not any("[" in error.pointer or "-" in error.pointer for error in refused.value.problem.errors)

@@ -217,3 +217,17 @@ def test_tiles_cut_by_alignment_and_reach_give_the_whole(name: str) -> None:
     torch.testing.assert_close(inner, whole[:, :, first + shift :, first + shift :], rtol=1e-12, atol=1e-12)
     if first > 0:
         assert not torch.allclose(tile[:, :, : first // 2 + 1], whole[:, :, shift : shift + first // 2 + 1, shift:])
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer"),
+    [
+        ({"unit": (1, "x")}, "/target/unit/1"),
+        ({"channels": [-1]}, "/target/channels/0"),
+        ({"inputs": "a"}, "/average/inputs"),
+    ],
+)
+def test_a_wrong_field_is_named_as_it_was_written(fields: dict[str, Any], pointer: str) -> None:
+    with pytest.raises(ProblemError) as refused:
+        measure(nn.Conv2d(1, 1, 3), (1, 8, 8), **fields)
+    assert [error.pointer for error in refused.value.problem.errors] == [pointer]

@@ -6,7 +6,8 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from erfscope.contract.problem import FieldError, ProblemError
+from erfscope.contract.invalid import field_errors
+from erfscope.contract.problem import ProblemError
 from erfscope.contract.request import ErfRequest
 from erfscope_engine.arithmetic import torch_dtype
 from erfscope_engine.layers import Layer, Place
@@ -57,7 +58,7 @@ def _request(fields: dict[str, Any]) -> ErfRequest:
     try:
         return ErfRequest.model_validate(nested)
     except ValidationError as error:
-        errors = [FieldError(pointer="/" + "/".join(map(str, e["loc"])), detail=e["msg"]) for e in error.errors()]
+        errors = field_errors(error, nested)
         words = "; ".join(f"{each.pointer}: {each.detail}" for each in errors)
         raise ProblemError("invalid-request", f"{words}. Fields are those of ErfRequest.", errors=errors) from None
 

@@ -129,7 +129,7 @@ def _sweep(models: Sequence[str], text: str) -> Sweep:
     try:
         return Sweep.model_validate(wanted)
     except ValidationError as error:
-        raise refuse_invalid(error, "bad-request", wanted) from None
+        raise refuse_invalid(error, wanted, "bad-request") from None
 
 
 def _value(text: str) -> Any:
