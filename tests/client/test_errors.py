@@ -35,9 +35,10 @@ def test_a_kind_of_a_newer_service_is_an_api_error() -> None:
 
 
 def test_pydantic_errors_name_the_field() -> None:
+    body = {"average": {"inputs": 0}, "colour": 1}
     with pytest.raises(ValidationError) as caught:
-        ErfRequest.model_validate({"average": {"inputs": 0}, "colour": 1})
-    error = refuse_invalid(caught.value)
+        ErfRequest.model_validate(body)
+    error = refuse_invalid(caught.value, body)
     assert isinstance(error, errors.APIError)
     assert {item.pointer for item in error.problem.errors} == {"/average/inputs", "/colour"}
     assert "/average/inputs" in str(error)
