@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from erfscope import __version__
+from erfscope_contract.version import __version__
 from erfscope_service import openapi, page, problems
 from erfscope_service.edge.absolute_form import AbsoluteFormMiddleware
 from erfscope_service.edge.body_limit import BodyLimitMiddleware

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_jobs import keys, log
 from erfscope_jobs.aio import AsyncLedger
 from erfscope_jobs.keys import PUBLIC, ApiKey, Scope

@@ -7,9 +7,9 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from erfscope.contract.problem import KINDS, Problem
-from erfscope.contract.request import ErfRequest
-from erfscope.contract.series import SeriesRequest
+from erfscope_contract.problem import KINDS, Problem
+from erfscope_contract.request import ErfRequest
+from erfscope_contract.series import SeriesRequest
 from erfscope_service.problems import MEDIA_TYPE
 from erfscope_service.questions.table import QUESTIONS
 

@@ -12,8 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
-from erfscope.contract.invalid import field_errors, merged
-from erfscope.contract.problem import KINDS, FieldError, Problem, ProblemError
+from erfscope_contract.invalid import field_errors, merged
+from erfscope_contract.problem import KINDS, FieldError, Problem, ProblemError
 from erfscope_jobs.log import note
 
 log = logging.getLogger(__name__)

@@ -9,11 +9,11 @@ from tests.gate.conftest import onnx_model
 from torch import nn
 
 from erfscope import _export, errors
-from erfscope.contract.request import ErfRequest
 from erfscope.gate.cache import Cache
 from erfscope.gate.expect import measure
 from erfscope.gate.models import Subject
 from erfscope.gate.question import Question
+from erfscope_contract.request import ErfRequest
 
 
 @pytest.fixture

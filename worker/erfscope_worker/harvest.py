@@ -6,8 +6,8 @@ import re
 import time
 from typing import Any
 
-from erfscope.contract.job import Timing
-from erfscope.contract.problem import KINDS, Problem, ProblemError
+from erfscope_contract.job import Timing
+from erfscope_contract.problem import KINDS, Problem, ProblemError
 from erfscope_jobs.blobs import BlobStore, BlobWriter
 from erfscope_jobs.records import Part
 from erfscope_jobs.settings import Settings

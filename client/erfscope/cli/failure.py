@@ -9,8 +9,8 @@ from rich.text import Text
 
 from erfscope._errors import APIError, ConnectionFailed, ErfscopeError, JobCanceled, JobFailed, ResultTimeout
 from erfscope._files import trouble
-from erfscope.contract.problem import KINDS, Problem, ProblemError
-from erfscope.contract.text import visible
+from erfscope_contract.problem import KINDS, Problem, ProblemError
+from erfscope_contract.text import visible
 
 BAD_INPUT, BROKEN = 2, 3
 

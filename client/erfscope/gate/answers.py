@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from erfscope import _local
 from erfscope._files import trouble
 from erfscope.gate.attempt import tried
 from erfscope.gate.cache import Answer, Cache
@@ -48,7 +49,5 @@ def _from_here(questions: Sequence[Question], means: Means, progress: Progress) 
 
 
 def _measure(question: Question, means: Means, progress: Callable[[str, float], None]) -> Answer:
-    from erfscope.cli import local
-
-    result = local.measure(question.subject.prepared, question.request, question.images, progress)
+    result = _local.measure(question.subject.prepared, question.request, question.images, progress)
     return Answer(result.data, result.png() if means.with_pictures else None)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from erfscope._request import with_model
-from erfscope._version import __version__
-from erfscope.contract.request import ErfRequest
 from erfscope.gate.models import Subject
+from erfscope_contract.request import ErfRequest
+from erfscope_contract.version import __version__
 
 # How often is measured, from which seed, and whether a sample is verified, decides how sure an answer is, not what is
 # asked.

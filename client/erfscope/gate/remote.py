@@ -10,11 +10,11 @@ from typing import TypeVar
 from erfscope._client import Client
 from erfscope._errors import ErfscopeError
 from erfscope._job import JobHandle
-from erfscope.contract.problem import Problem
 from erfscope.gate.attempt import tried
 from erfscope.gate.cache import Answer
 from erfscope.gate.means import Means, Outcome, Progress, share_of
 from erfscope.gate.question import Question
+from erfscope_contract.problem import Problem
 
 T = TypeVar("T")
 AWAY = "connection"  # the kind of problem that every further question would meet as well

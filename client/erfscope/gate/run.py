@@ -6,7 +6,6 @@ from pathlib import Path
 
 from erfscope._errors import ErfscopeError
 from erfscope._files import trouble
-from erfscope.contract.problem import Problem
 from erfscope.gate import baseline as baselines
 from erfscope.gate.answers import ask
 from erfscope.gate.attempt import problem_from
@@ -21,6 +20,7 @@ from erfscope.gate.means import Means, Outcome, Progress, silent
 from erfscope.gate.models import Subject, chosen, subjects
 from erfscope.gate.question import Question
 from erfscope.gate.rules import Level
+from erfscope_contract.problem import Problem
 
 # Problems that the configuration (or the spec that it names) can mend; every other is the model's, the job's or the
 # service's.

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.responses import Response
 
-from erfscope.contract import parts
-from erfscope.contract.job import Job, JobPage
+from erfscope_contract import parts
+from erfscope_contract.job import Job, JobPage
 from erfscope_jobs.log import note
 from erfscope_jobs.records import Record
 from erfscope_picture import COLORMAPS

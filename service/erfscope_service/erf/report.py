@@ -6,9 +6,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from erfscope import __version__
-from erfscope.contract import parts
 from erfscope.report import content_of, to_html, to_markdown
+from erfscope_contract import parts
+from erfscope_contract.version import __version__
 from erfscope_jobs.records import Record
 from erfscope_service.caching import etag, immutable_headers, not_modified
 from erfscope_service.erf import examples, service

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from erfscope.contract.job import StoredFile
+from erfscope_contract.job import StoredFile
 from erfscope_service.admission import require_room
 from erfscope_service.files import service
 from erfscope_service.problems import of_tenant

@@ -5,9 +5,9 @@ import asyncio
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from erfscope import __version__
-from erfscope.contract.job import Health
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.job import Health
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.version import __version__
 from erfscope_service.problems import documented
 from erfscope_service.services import Services, ServicesDep
 

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
-from erfscope.contract.job import StoredModel
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.job import StoredModel
+from erfscope_contract.problem import ProblemError
 from erfscope_service.admission import require_room
 from erfscope_service.bodies import media_type_of
 from erfscope_service.models import service

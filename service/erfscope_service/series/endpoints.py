@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.responses import Response
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.series import Series
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.series import Series
 from erfscope_jobs.log import note
 from erfscope_picture import render_trend
 from erfscope_service.bodies import json_body, json_response

@@ -5,7 +5,7 @@ from typing import Any
 
 from python_multipart.multipart import parse_options_header
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_service.bodies import media_type_of, refuse_encoded
 from erfscope_service.upload.form import clean_name
 

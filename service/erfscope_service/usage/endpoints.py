@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from erfscope.contract.usage import Share, Usage
+from erfscope_contract.usage import Share, Usage
 from erfscope_service.problems import of_tenant
 from erfscope_service.services import ServicesDep, TenantDep
 
