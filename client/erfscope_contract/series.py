@@ -104,7 +104,7 @@ class PowerLaw(Frozen):
     intercept: float
 
 
-class Change(Frozen):
+class TrendChange(Frozen):
     """From the first point to the last."""
 
     difference: float
@@ -116,7 +116,7 @@ class Trend(Frozen):
     """How a metric goes along the series."""
 
     power: PowerLaw | None = Field(None, description="Where every x and value is positive.")
-    change: Change | None = None
+    change: TrendChange | None = None
 
 
 class SeriesLinks(Frozen):

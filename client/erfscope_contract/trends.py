@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from erfscope_contract.series import Change, PowerLaw, SeriesPoint, Trend
+from erfscope_contract.series import TrendChange, PowerLaw, SeriesPoint, Trend
 from erfscope_contract.trend import fit_power
 
 
@@ -35,10 +35,10 @@ def _errors(points: Sequence[SeriesPoint], metric: str) -> list[float] | None:
     return errors if len(errors) == len(points) else None
 
 
-def _change(first: SeriesPoint, last: SeriesPoint, metric: str) -> Change:
+def _change(first: SeriesPoint, last: SeriesPoint, metric: str) -> TrendChange:
     before, after = _value(first, metric) or 0.0, _value(last, metric) or 0.0
     errors = _errors((first, last), metric)
-    return Change(
+    return TrendChange(
         difference=after - before,
         difference_error=math.hypot(*errors) if errors else None,
         ratio=after / before if before else None,

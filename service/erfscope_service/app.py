@@ -44,6 +44,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         summary="What a network really sees.",
         description=openapi.description(),
         openapi_tags=openapi.TAGS,
+        servers=openapi.SERVERS,
         docs_url=None,  # Swagger UI and ReDoc come from a CDN; /docs is a page of ours
         redoc_url=None,
         redirect_slashes=False,

@@ -40,6 +40,9 @@ TAGS = [
 ]
 
 
+SERVERS = [{"url": "/", "description": "The service that sent this document."}]
+EVENT_STREAM = "text/event-stream"
+
 BODIES: tuple[type[BaseModel], ...] = (Problem, ErfRequest, SeriesRequest, *(kind.request for kind in QUESTIONS))
 """What FastAPI does not find by itself: bodies that we read ourselves, and problems."""
 
@@ -75,6 +78,7 @@ def _finished(document: dict[str, Any]) -> dict[str, Any]:
     for path in document["paths"].values():
         for operation in path.values():
             _drop_default_422(operation["responses"])
+            _stream_as_text(operation["responses"])
             operation["responses"]["default"] = ANY_PROBLEM
     return document
 
@@ -82,6 +86,14 @@ def _finished(document: dict[str, Any]) -> dict[str, Any]:
 def _schemas(model: type[BaseModel]) -> dict[str, Any]:
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
     return {**schema.pop("$defs", {}), model.__name__: schema}
+
+
+def _stream_as_text(responses: dict[str, Any]) -> None:
+    """FastAPI describes a stream by `itemSchema`, a word of OpenAPI 3.2 in a document of 3.1, which validators refuse."""
+    for response in responses.values():
+        if stream := response.get("content", {}).get(EVENT_STREAM):
+            stream.pop("itemSchema", None)
+            stream["schema"] = {"type": "string"}
 
 
 def _drop_default_422(responses: dict[str, Any]) -> None:

@@ -50,7 +50,7 @@ class Prelu(Layer):
     """ReLU with a slope below 0 that a training could change."""
 
     type: Literal["prelu"] = "prelu"
-    num_parameters: Literal[1, "channels"] = Field(1, description="One slope, or one per channel.")
+    num_parameters: Literal[1] | Literal["channels"] = Field(1, description="One slope, or one per channel.")
     init: Finite = Field(0.25, description="The slope, as in torch.nn.PReLU.")
 
 

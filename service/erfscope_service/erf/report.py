@@ -34,6 +34,7 @@ def _documented(media_type: str, words: str) -> dict[int | str, dict[str, Any]]:
 @router.get(
     "/{id}/report.html",
     response_class=Response,
+    operation_id="get_erf_report_html",
     summary="The report as a page",
     responses=_documented("text/html", "One self-contained file: picture, metrics with errors, provenance."),
 )
@@ -52,6 +53,7 @@ async def html(id: JobId, request: Request, services: ServicesDep, tenant: Tenan
 @router.get(
     "/{id}/report.md",
     response_class=Response,
+    operation_id="get_erf_report_markdown",
     summary="The report as Markdown",
     responses=_documented("text/markdown", "Metrics with errors and provenance; the picture by its address."),
 )

@@ -14,14 +14,22 @@ from erfscope_service.services import Services, ServicesDep
 router = APIRouter(prefix="/health", tags=["health"])
 
 
-@router.get("/live", summary="Liveness", response_description="Alive.", responses=documented())
+@router.get(
+    "/live", operation_id="get_liveness", summary="Liveness", response_description="Alive.", responses=documented()
+)
 async def live(response: Response) -> dict[str, str]:
     """The process answers; nothing else is looked at."""
     response.headers["Cache-Control"] = "no-store"
     return {"status": "ok", "version": __version__}
 
 
-@router.get("/ready", summary="Readiness", response_description="Ready.", responses=documented("unavailable"))
+@router.get(
+    "/ready",
+    operation_id="get_readiness",
+    summary="Readiness",
+    response_description="Ready.",
+    responses=documented("unavailable"),
+)
 async def ready(response: Response, services: ServicesDep) -> Health:
     """200 when jobs can be taken: store and blobs answer. `workers` says how many work on them."""
     response.headers["Cache-Control"] = "no-store"

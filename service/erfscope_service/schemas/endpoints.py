@@ -34,6 +34,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 @router.get(
     "/{name}",
     response_class=Response,
+    operation_id="get_schema",
     summary="JSON Schema of a part of the contract",
     responses=documented("not-found")
     | {200: {"description": "JSON Schema 2020-12.", "content": {"application/schema+json": {}}}},

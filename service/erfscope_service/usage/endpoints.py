@@ -10,7 +10,7 @@ from erfscope_service.services import ServicesDep, TenantDep
 router = APIRouter(prefix="/usage", tags=["usage"])
 
 
-@router.get("", summary="What you store", response_description="Now.", responses=of_tenant())
+@router.get("", operation_id="get_usage", summary="What you store", response_description="Now.", responses=of_tenant())
 async def usage(response: Response, services: ServicesDep, tenant: TenantDep) -> Usage:
     """Bytes of models, images and results, stored and unfinished jobs; each with its limit."""
     response.headers["Cache-Control"] = "no-store"
