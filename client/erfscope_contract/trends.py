@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from erfscope_contract.series import TrendChange, PowerLaw, SeriesPoint, Trend
+from erfscope_contract.series import PowerLaw, SeriesPoint, Trend, TrendChange
 from erfscope_contract.trend import fit_power
 
 

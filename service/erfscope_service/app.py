@@ -20,6 +20,7 @@ from erfscope_service.erf.endpoints import router as erf
 from erfscope_service.erf.report import router as report
 from erfscope_service.files.endpoints import router as files
 from erfscope_service.health.endpoints import router as health
+from erfscope_service.kinds.endpoints import router as kinds
 from erfscope_service.meters import Meters
 from erfscope_service.metrics.endpoints import router as metrics
 from erfscope_service.models.endpoints import router as models
@@ -62,6 +63,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         files,
         usage,
         schemas,
+        kinds,
         health,
         metrics,
         page.router,

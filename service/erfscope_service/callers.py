@@ -17,7 +17,7 @@ from erfscope_service.settings import ServiceSettings, is_loopback
 
 _log = logging.getLogger(__name__)
 
-OPEN = frozenset({"/health/live", "/health/ready", "/schemas/{name}"})
+OPEN = frozenset({"/health/live", "/health/ready", "/schemas/{name}", "/problems", "/problems/{kind}"})
 """Routes of the interface that need no key, for load balancers and editors: they tell nothing of any tenant."""
 
 _bearer = HTTPBearer(

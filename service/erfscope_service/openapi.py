@@ -17,7 +17,8 @@ DESCRIPTION = """\
 Effective and theoretical receptive fields of convolutional networks.
 
 Send an ONNX file or describe a network layer by layer, follow the job, fetch the metrics, the heat map and
-the array. Every error is an RFC 9457 `application/problem+json` object with one of these types:
+the array. Every error is an RFC 9457 `application/problem+json` object with one of these types;
+`GET /problems/{kind}` says what to do about each:
 
 | type | status | meaning |
 |---|---|---|
@@ -36,6 +37,7 @@ TAGS = [
     {"name": "files", "description": "Images to measure on."},
     {"name": "usage", "description": "What you store of what you may."},
     {"name": "schemas", "description": "The contract as JSON Schema."},
+    {"name": "problems", "description": "What each type of problem means."},
     {"name": "health", "description": "Liveness, readiness, metrics."},
 ]
 
@@ -89,7 +91,7 @@ def _schemas(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _stream_as_text(responses: dict[str, Any]) -> None:
-    """FastAPI describes a stream by `itemSchema`, a word of OpenAPI 3.2 in a document of 3.1, which validators refuse."""
+    """FastAPI describes a stream by OpenAPI 3.2's `itemSchema`, which validators refuse in a document of 3.1."""
     for response in responses.values():
         if stream := response.get("content", {}).get(EVENT_STREAM):
             stream.pop("itemSchema", None)

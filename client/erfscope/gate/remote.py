@@ -41,6 +41,12 @@ def from_service(questions: Sequence[Question], means: Means, progress: Progress
             yield question, outcome
 
 
+def version_of_service(url: str) -> str:
+    """The version that a service runs; raises an ErfscopeError where it does not answer, or cannot take jobs."""
+    with Client(url) as client:
+        return client.health().version
+
+
 @dataclass
 class _Caller:
     """Tries; once the service does not answer it is not asked again, or each model would wait for all retries."""
