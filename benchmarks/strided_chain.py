@@ -16,18 +16,22 @@ import torch
 from torch import Tensor
 
 MIXING = 10**6  # pixels: the window of what mixes all positions, so that a path beside it is always smaller
-MIXERS = ("ScaledDotProduct", "Softmax", "Bmm", "FftR2C")
+MIXERS = ("ScaledDotProduct", "Softmax", "Bmm", "FftR2C", "MkldnnRnnLayer")
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of a map: its extent, and in input pixels its stride, and of unit 0 the place and the field's ends."""
+    """One axis of a map: its extent, and in input pixels its stride, and of unit 0 the place and the field's ends.
+
+    `phased`: units read other pixels by their phase (resampling), so that the ends are too far out for some.
+    """
 
     extent: int
     stride: Fraction = Fraction(1)
     place: Fraction = Fraction(0)
     first: Fraction = Fraction(0)
     last: Fraction = Fraction(0)
+    phased: bool = False
 
     @property
     def field(self) -> Fraction:
@@ -57,7 +61,7 @@ class Axis:
         """Resampled with pixel areas aligned."""
         pace = self.stride * Fraction(self.extent, extent)
         shift, half = (pace - self.stride) / 2, self.stride / 2
-        return replace(self.moved(shift, shift - half, shift + half), extent=extent, stride=pace)
+        return replace(self.moved(shift, shift - half, shift + half), extent=extent, stride=pace, phased=True)
 
     def regrouped(self, extent: int) -> "Axis | None":
         """With `extent` units by views alone; None where that is not a matter of whole patches."""
@@ -68,8 +72,8 @@ class Axis:
 
     @property
     def size(self) -> int | None:
-        """Pixels of a unit's field; None where positions were mixed on the way."""
-        return int(self.field) + 1 if self.field < MIXING else None
+        """Pixels of a unit's field; None where positions were mixed or resampled on the way."""
+        return int(self.field) + 1 if self.field < MIXING and not self.phased else None
 
 
 Place = tuple[Axis, Axis]  # height and width
@@ -136,7 +140,8 @@ def _joined(best: Axis, others: Sequence[Axis]) -> Axis:
     alike = [axis for axis in others if (axis.extent, axis.stride) == (best.extent, best.stride)]
     places = [axis.place for axis in alike if axis.field == best.field]
     middle = (min(places) + max(places)) / 2
-    return replace(best, place=middle, first=min(a.first for a in alike), last=max(a.last for a in alike))
+    first, last, phased = min(a.first for a in alike), max(a.last for a in alike), any(a.phased for a in alike)
+    return replace(best, place=middle, first=first, last=last, phased=phased)
 
 
 def _behind(place: Place, node: Any) -> Place | None:

@@ -106,6 +106,32 @@ def test_token_grid_with_class_token() -> None:
     assert after.widened_by
 
 
+def test_patches_that_leave_a_rest_of_the_image_over_are_mixed_whole_all_the_same() -> None:
+    class Mixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.patches, self.attention = nn.Conv2d(3, 8, 7, 7), nn.MultiheadAttention(8, 2, batch_first=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            tokens = self.patches(x).flatten(2).transpose(1, 2)
+            return self.attention(tokens, tokens, tokens)[0].transpose(1, 2).unflatten(2, (4, 3))
+
+    field = receptive_field(Mixed(), (3, 32, 24))
+    assert field.is_global
+    assert field.box == ((0, 32), (0, 24))
+    assert field.seen == ((0, 28), (0, 21))
+
+
+def test_a_crop_that_is_mixed_is_not_the_whole_image() -> None:
+    class Cropped(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            part = x[:, :, :16]
+            return part * part.mean((2, 3), keepdim=True)
+
+    field = receptive_field(Cropped(), (3, 32, 24), unit=(3, 5))
+    assert field.box == ((0, 16), (0, 24))
+
+
 def test_shifted_windows_see_their_windows_only() -> None:
     model = zoo.swin_transformer.SwinTransformer([4, 4], 8, [2], [2], [7, 7], num_classes=2)
     plain = receptive_field(model, (3, 56, 56), layer="features.1.0", unit=(6, 6))
