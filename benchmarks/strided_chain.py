@@ -18,6 +18,8 @@ from torch import Tensor
 MIXING = 10**6  # pixels: the window of what mixes all positions, so that a path beside it is always smaller
 MIXERS = ("ScaledDotProduct", "Softmax", "Bmm", "FftR2C", "MkldnnRnnLayer")
 
+WINDOWS = ("Convolution", "MaxPool2D", "AvgPool2D")
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -94,10 +96,14 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 def chain_of(output: Tensor, image: Tensor) -> Place | None:
     """The axes of `output` [N, C, H, W] (or another layout) along the chain from `image` [N, C, H, W].
 
-    None where no path keeps the image's axes: behind global pooling, or where the rules know a map's extent no more.
+    None where no path keeps the image's axes: behind global pooling, or where the rules know a map's extent no more;
+    and where no window slides, so that nothing says which axes are of space.
     """
     places: dict[Any, Place | None] = {}
-    for node in _in_order(output.grad_fn):
+    nodes = list(_in_order(output.grad_fn))
+    if not any(type(node).__name__.startswith(WINDOWS) for node in nodes):
+        return None
+    for node in nodes:
         if getattr(node, "variable", None) is image:
             places[node] = (Axis(image.shape[-2]), Axis(image.shape[-1]))
             continue

@@ -175,3 +175,20 @@ def test_holes_of_a_transposed_convolution_are_said(kernel: int, holes: bool) ->
     assert any("may be wider than what the unit reads" in note for note in result.provenance.notes) is holes
     if holes:
         assert (result.trf.size, result.erf.size_peak) == ([2], 1)
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular", "constant"])
+def test_a_padded_map_moves_as_it_did(mode: str) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), _Padded(mode))
+    field = receptive_field(net, (3, 32, 24), layer="1", unit=(9, 7))
+    assert field.stride == (2, 2)
+    assert field.center == (12, 8)
+
+
+class _Padded(nn.Module):
+    def __init__(self, mode: str) -> None:
+        super().__init__()
+        self.mode = mode
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.pad(x, (3, 3, 3, 3), mode=self.mode)

@@ -220,9 +220,12 @@ def _one_of_piece(run: Run, position: int, digit: Digit, start: int, seams: Seam
 
 
 def _share(span: Span, start: int, extent: int, seams: Seams) -> Span | None:
-    """What a piece gives of a span: nothing where they are apart, cut at a seam, unclipped towards an end."""
-    if span.piece and span.piece[0] != start:
-        return None
+    """What a piece gives of a span: nothing where they are apart, cut at a seam, unclipped towards an end.
+
+    Where one piece alone is needed, it goes on as it would without the others.
+    """
+    if span.piece:
+        return Span(span.lo - start, span.hi - start, span.why) if span.piece[0] == start else None
     if not max(span.lo, start) < min(span.hi, start + extent):
         return None
     lo = span.lo if seams[0] is None else max(span.lo, seams[0])
