@@ -10,8 +10,8 @@ import onnxruntime
 import torch
 
 from benchmarks.strided_chain import chain_of, on_grid
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import ErfRequest, InputOptions
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import ErfRequest, InputOptions
 from erfscope_engine import Measurement, measure_network
 from erfscope_engine.plan import Plan, center_place, plan_for
 from erfscope_engine.samples import draw, signs

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from erfscope.contract.duration import lasting
-from erfscope.contract.job import Timing
-from erfscope.contract.problem import Problem, ProblemError
+from erfscope_contract.duration import lasting
+from erfscope_contract.job import Timing
+from erfscope_contract.problem import Problem, ProblemError
 from erfscope_jobs import replies, stages
 from erfscope_jobs.call import Call, plain, scripted
 from erfscope_jobs.digest import Fingerprint, canonical

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from erfscope.contract.job import Status, Timing
-from erfscope.contract.problem import Problem, ProblemError
+from erfscope_contract.job import Status, Timing
+from erfscope_contract.problem import Problem, ProblemError
 from erfscope_jobs.packing import unpacked
 from erfscope_jobs.records import Event, Kind, Overdue, Page, Pulse, Record, Submitted, Upload, Usage
 

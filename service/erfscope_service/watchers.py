@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 
 
 class Watchers:

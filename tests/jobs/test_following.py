@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import pytest
 import redis
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_jobs.aio import AsyncLedger
 from erfscope_jobs.records import Kind, Record, Submission
 from erfscope_jobs.settings import Settings

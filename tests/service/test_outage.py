@@ -20,7 +20,7 @@ from tests.service.conftest import (
     running_valkey,
 )
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_jobs import keys
 from erfscope_jobs.aio import AsyncLedger
 from erfscope_jobs.following import SLICE

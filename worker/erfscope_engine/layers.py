@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from fractions import Fraction
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_engine.fields import Map
 from erfscope_engine.geometry.digits import Digit, Run, follows_of, size
 from erfscope_engine.geometry.frame import Frame, flat

@@ -11,7 +11,7 @@ import torch
 from onnx import GraphProto, NodeProto, ValueInfoProto, defs, helper, shape_inference
 from torch import Tensor
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_intake.converters.table import Node, Row
 from erfscope_intake.onnx_external import DataFiles, is_outside
 from erfscope_intake.onnx_library import registry

@@ -10,8 +10,8 @@ from erfscope._models import prepare
 from erfscope._questions import ADVICE
 from erfscope.cli import options, show
 from erfscope.cli.asking import answered
-from erfscope.contract.advice import Advice, AdviceLayer, Change
-from erfscope.numbers import with_error
+from erfscope_contract.advice import Advice, AdviceLayer, Change
+from erfscope_contract.numbers import with_error
 
 Want = Annotated[float, Option(help="Wanted ERF size in input pixels, for example that of the objects to be found.")]
 Verify = Annotated[int | None, Option(help="How many of the best changes are measured by gradient (default 3).")]

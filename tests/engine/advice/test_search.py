@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from erfscope.contract.architecture import Architecture, check
+from erfscope_contract.architecture import Architecture, check
 from erfscope_engine.advice.narrow import narrowed
 from erfscope_engine.advice.search import one_of_each, search, smallest
 from erfscope_engine.advice.spec import Candidate, families

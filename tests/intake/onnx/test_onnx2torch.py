@@ -7,7 +7,7 @@ import onnx2torch
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from erfscope.contract.request import ErfRequest
+from erfscope_contract.request import ErfRequest
 from erfscope_engine import measure
 from erfscope_intake.answer import Answer, Sources, answer
 from erfscope_intake.converters import TABLE

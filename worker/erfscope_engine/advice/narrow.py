@@ -3,8 +3,8 @@
 from math import gcd
 from typing import Any
 
-from erfscope.contract.architecture import Architecture, infer
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.architecture import Architecture, infer
+from erfscope_contract.problem import ProblemError
 
 # Layers that read channels as such: their number matters.
 COUNTED = {"group_norm", "layer_norm", "local_response_norm", "prelu", "pixel_shuffle", "pixel_unshuffle", "attention",

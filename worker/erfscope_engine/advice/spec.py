@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from erfscope.contract.advice import ChangeKind, Edit
-from erfscope.contract.architecture import Architecture, infer
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.advice import ChangeKind, Edit
+from erfscope_contract.architecture import Architecture, infer
+from erfscope_contract.problem import ProblemError
 
 Json = dict[str, Any]
 T = TypeVar("T")

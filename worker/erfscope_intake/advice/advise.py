@@ -7,11 +7,11 @@ from pathlib import Path
 
 import torch
 
-from erfscope._version import __version__
-from erfscope.contract.advice import Advice, AdviceRequest, Change
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import AverageOptions, ErfRequest, TargetOptions, Weights
-from erfscope.contract.result import ErfResult
+from erfscope_contract.advice import Advice, AdviceRequest, Change
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import AverageOptions, ErfRequest, TargetOptions, Weights
+from erfscope_contract.result import ErfResult
+from erfscope_contract.version import __version__
 from erfscope_engine.advice.profile import Cost, cost_of, profile_of
 from erfscope_engine.advice.search import Trial, one_of_each, search
 from erfscope_engine.by_expectation import expected_size

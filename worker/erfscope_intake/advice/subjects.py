@@ -9,10 +9,10 @@ from typing import Any, Protocol
 
 import torch
 
-from erfscope.contract.advice import AdviceRequest, ChangeKind, Edit
-from erfscope.contract.architecture import Architecture, infer
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import InputOptions
+from erfscope_contract.advice import AdviceRequest, ChangeKind, Edit
+from erfscope_contract.architecture import Architecture, infer
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import InputOptions
 from erfscope_engine.advice import spec
 from erfscope_engine.advice.narrow import narrowed
 from erfscope_engine.advice.search import Growing
