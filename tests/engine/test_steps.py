@@ -147,6 +147,36 @@ def out_center(net: nn.Module) -> tuple[int, int]:
     return SHAPE[1] // 2, SHAPE[2] // 2
 
 
+class Read(nn.Module):
+    """A dense layer whose result is read before its factor is applied, or has one factor per place: nothing folds."""
+
+    def __init__(self, per_place: bool) -> None:
+        super().__init__()
+        self.dense, self.per_place = nn.Linear(8, 8), per_place
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.dense(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        if self.per_place:
+            return y * torch.linspace(0.5, 2, 18).to(x)
+        return y * torch.linspace(0.5, 2, 8).to(x).view(8, 1, 1) + y
+
+
+BODIES |= {
+    "a dense layer that is read": lambda: Read(per_place=False),
+    "a factor per place": lambda: Read(per_place=True),
+}
+
+
+def test_a_layer_scale_is_in_the_matrix_before_it() -> None:
+    net = Net(Folded()).double().eval().requires_grad_(False)
+    plan = plan_for(network_of(net, SHAPE, dtype=torch.float64), "auto", samples=1)
+    program = program_for(plan.traced, [center_place(plan.layer)])
+    (factor,) = [call.outputs[0] for call in plan.traced.tape.calls if call.name == "mul"]
+    (step,) = [step for step in program.steps if step.writes[0][0] == factor]
+    (x,) = [torch.randn([hi - lo for lo, hi in box], dtype=torch.float64) for _, box in step.reads]
+    assert torch.equal(step.forward([x])[0][0], x)
+
+
 @pytest.mark.parametrize("samples", [1, 2])
 @pytest.mark.parametrize("name", BODIES)
 def test_the_gradient_is_autograds(name: str, samples: int) -> None:

@@ -156,6 +156,14 @@ def _convolve(part: Part, weight: Any, bias: Any, groups: int) -> Step | None:
     need = (*full(shape)[:2], *((lo * s - p, (hi - 1) * s - p + d * (k - 1) + 1) for (lo, hi), s, p, d, k in windows))
     if is_beside(need, shape):
         return None
+    return _windows(part, x, need, weight, bias, groups, (stride, dilation))
+
+
+def _windows(
+    part: Part, x: Ref, need: Box, weight: Tensor, bias: Tensor | None, groups: int, steps: tuple[list[int], list[int]]
+) -> Step:
+    """A convolution of what its box needs, which may stick out of the image."""
+    shape, rank, (stride, dilation) = part.shape(x), weight.dim() - 2, steps
     if is_product(weight, per_axis(part.arg("padding"), rank), groups):
         read, write = (x.index, clipped(need, shape)), (part.call.outputs[0], part.box)
         return product_step(read, write, weight, bias, stride)

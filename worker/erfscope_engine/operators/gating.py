@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from erfscope_engine.execution.box import Box, cut, full, lengths
+from erfscope_engine.execution.box import Box, cut, full
 from erfscope_engine.execution.part import Part
 from erfscope_engine.execution.step import Gradient, Scaled, Step, pointwise
 from erfscope_engine.operators.table import stepped

@@ -1,7 +1,7 @@
 """Convolutions of 1×1 as matrix products of rows of channels, on a CPU.
 
-With the channels last in memory a convolution of 1×1 is one product without any copy. torch takes a slower way for it on
-one thread: a third of MobileNetV3-L's time went into copies.
+With the channels last in memory a convolution of 1×1 is one product without any copy. On one thread torch takes a
+slower way: a third of MobileNetV3-L's time went into copies.
 """
 
 from collections.abc import Sequence
