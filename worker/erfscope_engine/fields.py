@@ -74,7 +74,7 @@ class Map:
             if index not in self.made or not (every or self.tape.values[index].live):
                 continue
             call, out = self.made[index]
-            for operand, links in self._ways(call, out.reads, local=local, every=every):
+            for operand, links in self.ways(call, out.reads, local=local, every=every):
                 back = pull(regions[index], links, self.frames[operand], inside=inside)
                 if back is not None:
                     known = regions.get(operand)
@@ -83,7 +83,10 @@ class Map:
                     regions[operand] = back if known is None else hull(known, back)
         return regions
 
-    def _ways(self, call: Call, reads: Reads, *, local: bool, every: bool) -> Iterable[tuple[int, Sequence[Link]]]:
+    def ways(
+        self, call: Call, reads: Reads, *, local: bool = False, every: bool = False
+    ) -> Iterable[tuple[int, Sequence[Link]]]:
+        """Operands of a call with their links, by the ways that carry a gradient (see `walk`)."""
         record = OPERATORS.get(call.name)
         for operand, links in reads:
             if not (every or self.tape.values[operand].live):
