@@ -176,10 +176,12 @@ def overdue(reply: list[Any]) -> Overdue:
     return Overdue([(id.decode(), Kind(kind.decode())) for id, kind in ring], bool(full))
 
 
-def events(reply: Any) -> list[Event]:
-    """Entries of one stream (XREAD, RESP2); nothing new is no reply."""
-    entries = reply[0][1] if reply else []
-    return [Event(id.decode(), json.loads(fields[b"data"])) for id, fields in entries]
+def events(space: str, reply: Any) -> dict[str, list[Event]]:
+    """Entries of streams by job (XREAD, RESP2), whose keys begin with `space`; nothing new is no reply."""
+    return {
+        key.decode().removeprefix(space): [Event(id.decode(), json.loads(fields[b"data"])) for id, fields in entries]
+        for key, entries in reply or ()
+    }
 
 
 def pulse(reply: list[Any]) -> Pulse:
