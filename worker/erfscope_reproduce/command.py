@@ -36,7 +36,7 @@ def reproduce(
         list[str] | None,
         Argument(
             metavar="[WHAT]...",
-            help="What to measure: all, a claim (S10), a figure (figure-3), training, segmentation (default: list them).",
+            help="What to measure: all, a claim (S10), figure-3, training or segmentation (default: list what there is).",
         ),
     ] = None,
     quick: Annotated[
