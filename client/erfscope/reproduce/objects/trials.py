@@ -138,4 +138,3 @@ def _iou(network: "Network", radius: int, effort: Effort) -> float:
             both += int((inside & (truth == 1)).sum())
             either += int((inside | (truth == 1)).sum())
     return both / either if either else 0.0
-
