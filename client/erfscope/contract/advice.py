@@ -10,11 +10,10 @@ from erfscope.contract.request import InputOptions, ModelRef, Source, Strict, We
 from erfscope.contract.result import Frozen, Number
 
 ChangeKind = Literal[
-    "dilation", "kernel_size", "stride", "depth", "output_stride", "large_kernel", "context", "extra_stage", "attention",
-    "input_scale", "combined",
+    "dilation", "kernel_size", "stride", "depth", "output_stride", "large_kernel", "context", "extra_stage",
+    "attention", "input_scale", "combined",
 ]  # fmt: skip
 HOLD = 1.5  # ERF over the size of the object that a unit decides about: `erfscope reproduce s20b`
-DETAIL = 1.0  # the same below which accuracy falls fast
 
 
 class AdviceRequest(Strict):

@@ -68,7 +68,7 @@ class Survey:
             layers = layers[stop - 1]["layers"]
             stop = len(layers)
         elif len(keys) == 3:
-            prefix = f"{segment(self.tree['layers'][keys[1]], int(keys[1]))}."  # type: ignore[arg-type]
+            prefix = f"{segment(self.tree['layers'][keys[1]], int(keys[1]))}."
         shape, start = (site.channels, *site.grid), stop
         while start > 1 and self._shape(layers, prefix, start - 1) == self._shape(layers, prefix, start - 2) == shape:
             start -= 1
@@ -90,7 +90,7 @@ def survey(architecture: Architecture, shape: Sequence[int] | None, layer: str, 
     checked = infer(architecture, shape)
     steps = checked.plan.steps
     last = next((k for k, step in enumerate(steps) if step.name == layer), len(steps) - 1)
-    grids = {}
+    grids = dict[str, tuple[tuple[int, ...], tuple[int, ...]]]()
     for step, out in zip(steps[: last + 1], checked.shapes, strict=False):
         taken = checked.inputs(step)[0]
         if len(out) > 1 and len(taken) > 1:

@@ -1,4 +1,4 @@
-"""Networks of (nearly) equal arithmetic and parameters whose ERF differs: dilation, kernel, depthwise, stride, skips."""
+"""Networks of nearly equal parameters whose ERF differs: by dilation, kernel, depthwise kernel, stride, skips."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
