@@ -15,13 +15,13 @@ from erfscope._request import RequestFields
 from erfscope._result import AsyncResult
 from erfscope._series import AsyncSeriesHandle
 from erfscope._transport import AsyncTransport
-from erfscope.contract.advice import Advice
-from erfscope.contract.fit import Fit
-from erfscope.contract.job import Health, Inspection, StoredFile, StoredModel
-from erfscope.contract.request import ErfRequest
-from erfscope.contract.series import DEFAULT_METRICS, Sweep
-from erfscope.contract.tiles import Tiles
-from erfscope.contract.usage import Usage
+from erfscope_contract.advice import Advice
+from erfscope_contract.fit import Fit
+from erfscope_contract.job import Health, Inspection, StoredFile, StoredModel
+from erfscope_contract.request import ErfRequest
+from erfscope_contract.series import DEFAULT_METRICS, Sweep
+from erfscope_contract.tiles import Tiles
+from erfscope_contract.usage import Usage
 
 A = TypeVar("A", bound=BaseModel)
 

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from erfscope._errors import APIError, from_problem, refuse
-from erfscope.contract.data_files import sha256_of
-from erfscope.contract.job import Health, Job, JobPage, StoredFile, StoredModel
-from erfscope.contract.problem import KINDS, Problem
-from erfscope.contract.request import ErfRequest
-from erfscope.contract.series import Series, SeriesRequest
-from erfscope.contract.usage import Usage
+from erfscope_contract.data_files import sha256_of
+from erfscope_contract.job import Health, Job, JobPage, StoredFile, StoredModel
+from erfscope_contract.problem import Problem, kind_of_status
+from erfscope_contract.request import ErfRequest
+from erfscope_contract.series import Series, SeriesRequest
+from erfscope_contract.usage import Usage
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -205,7 +205,7 @@ def error_of(response: httpx2.Response) -> APIError:
 
 
 def _stranger(response: httpx2.Response) -> APIError:
-    kind = next((kind for kind, row in KINDS.items() if row.status == response.status_code), "internal")
+    kind = kind_of_status(response.status_code)
     where = f"{response.request.method} {response.request.url}"
     key = response.request.headers.get("authorization", "").removeprefix("Bearer ")
     body = response.text.replace(key, "…") if key else response.text  # some servers echo what they got

@@ -16,13 +16,13 @@ from erfscope._result import Result
 from erfscope._retry import RetryPolicy
 from erfscope._series import SeriesHandle
 from erfscope._transport import Settings, Transport
-from erfscope.contract.advice import Advice
-from erfscope.contract.fit import Fit
-from erfscope.contract.job import Health, Inspection, StoredFile, StoredModel
-from erfscope.contract.request import ErfRequest
-from erfscope.contract.series import DEFAULT_METRICS, Sweep
-from erfscope.contract.tiles import Tiles
-from erfscope.contract.usage import Usage
+from erfscope_contract.advice import Advice
+from erfscope_contract.fit import Fit
+from erfscope_contract.job import Health, Inspection, StoredFile, StoredModel
+from erfscope_contract.request import ErfRequest
+from erfscope_contract.series import DEFAULT_METRICS, Sweep
+from erfscope_contract.tiles import Tiles
+from erfscope_contract.usage import Usage
 
 A = TypeVar("A", bound=BaseModel)
 DEFAULT_URL = "http://127.0.0.1:8000"

@@ -11,8 +11,8 @@ import redis
 from redis.exceptions import ConnectionError, NoScriptError, ResponseError
 from redis.retry import Retry
 
-from erfscope.contract.job import Timing
-from erfscope.contract.problem import Problem
+from erfscope_contract.job import Timing
+from erfscope_contract.problem import Problem
 from erfscope_jobs.call import Call
 from erfscope_jobs.digest import Fingerprint
 from erfscope_jobs.operations import MOST_WAIT, Operations

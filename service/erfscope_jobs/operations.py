@@ -8,11 +8,12 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from erfscope.contract.duration import lasting
-from erfscope.contract.job import Timing
-from erfscope.contract.problem import Problem, ProblemError
+from erfscope_contract.duration import lasting
+from erfscope_contract.job import Timing
+from erfscope_contract.problem import Problem, ProblemError
 from erfscope_jobs import replies, stages
 from erfscope_jobs.call import Call, plain, scripted
 from erfscope_jobs.digest import Fingerprint, canonical
@@ -135,12 +136,18 @@ class Operations:
 
     def events(self, id: str, after: str, wait: float) -> Call[list[Event]]:
         """What happened to a job after an event, waiting for it up to `wait` seconds."""
-        if not is_event_id(after):
+        news = self.news({id: after}, wait)
+        return plain(lambda reply: news.parse(reply).get(id, []), *news.arguments, patience=news.patience)
+
+    def news(self, after: Mapping[str, str], wait: float) -> Call[dict[str, list[Event]]]:
+        """What happened to several jobs, each after an event of its own, waiting up to `wait` seconds for any of it."""
+        if not all(map(is_event_id, after.values())):
             raise ProblemError("invalid-request", "Last-Event-ID is not one that this service gave out.")
-        wait = min(wait, MOST_WAIT)
+        wait, space = min(wait, MOST_WAIT), f"{self.space}:events:"
         block = ("BLOCK", max(1, milliseconds(wait))) if wait > 0 else ()  # BLOCK 0 would be for ever
-        command = ("XREAD", "COUNT", 64, *block, "STREAMS", f"{self.space}:events:{id}", after)
-        return plain(replies.events, *command, patience=wait)
+        keys = [space + id for id in after]
+        command = ("XREAD", "COUNT", 64, *block, "STREAMS", *keys, *after.values())
+        return plain(partial(replies.events, space), *command, patience=wait)
 
     def admit(self, tenant: str, kind: str, size: int = 0) -> Call[str]:
         """ADMIT a file of `size` bytes; raises quota-exceeded, or unavailable above the watermark."""

@@ -7,8 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from erfscope.contract.job import Status, Timing
-from erfscope.contract.problem import Problem
+from erfscope_contract.job import Status, Timing
+from erfscope_contract.problem import Problem
 
 Part = tuple[int, int]  # samples first … stop − 1
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from erfscope.contract.job import Status, Timing
-from erfscope.contract.problem import Problem, ProblemError
+from erfscope_contract.job import Status, Timing
+from erfscope_contract.problem import Problem, ProblemError
 from erfscope_jobs.packing import unpacked
 from erfscope_jobs.records import Event, Kind, Overdue, Page, Pulse, Record, Submitted, Upload, Usage
 
@@ -151,10 +151,12 @@ def overdue(reply: list[Any]) -> Overdue:
     return Overdue([(id.decode(), Kind(kind.decode())) for id, kind in ring], bool(full))
 
 
-def events(reply: Any) -> list[Event]:
-    """Entries of one stream (XREAD, RESP2); nothing new is no reply."""
-    entries = reply[0][1] if reply else []
-    return [Event(id.decode(), json.loads(fields[b"data"])) for id, fields in entries]
+def events(space: str, reply: Any) -> dict[str, list[Event]]:
+    """Entries of streams by job (XREAD, RESP2), whose keys begin with `space`; nothing new is no reply."""
+    return {
+        key.decode().removeprefix(space): [Event(id.decode(), json.loads(fields[b"data"])) for id, fields in entries]
+        for key, entries in reply or ()
+    }
 
 
 def pulse(reply: list[Any]) -> Pulse:

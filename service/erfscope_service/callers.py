@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_jobs import keys, log
 from erfscope_jobs.aio import AsyncLedger
 from erfscope_jobs.keys import PUBLIC, ApiKey, Scope
@@ -17,7 +17,7 @@ from erfscope_service.settings import ServiceSettings, is_loopback
 
 _log = logging.getLogger(__name__)
 
-OPEN = frozenset({"/health/live", "/health/ready", "/schemas/{name}"})
+OPEN = frozenset({"/health/live", "/health/ready", "/schemas/{name}", "/problems", "/problems/{kind}"})
 """Routes of the interface that need no key, for load balancers and editors: they tell nothing of any tenant."""
 
 _bearer = HTTPBearer(

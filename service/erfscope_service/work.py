@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from erfscope.contract.job import ModelName
+from erfscope_contract.job import ModelName
 from erfscope_jobs.records import Record
 from erfscope_service.services import Services
 

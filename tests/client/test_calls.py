@@ -9,7 +9,7 @@ import pytest
 
 from erfscope import _calls, errors
 from erfscope._calls import Call, Content
-from erfscope.contract.request import ErfRequest
+from erfscope_contract.request import ErfRequest
 
 from .conftest import MAP, npy, problem_json
 

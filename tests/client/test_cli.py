@@ -20,8 +20,8 @@ from erfscope import __version__
 from erfscope.cli import app, main, options
 from erfscope.cli.failure import problem_of, report
 from erfscope.cli.measure import read
-from erfscope.contract.meanings import unit_of
-from erfscope.contract.problem import KINDS, ProblemError
+from erfscope_contract.meanings import unit_of
+from erfscope_contract.problem import KINDS, ProblemError
 
 from .conftest import MAP, PNG, Reply, Service, job_json, npy, problem_json, result_json, succeeded
 

@@ -13,7 +13,7 @@ from tests.house.conftest import ROOT
 
 import erfscope
 from erfscope.cli import app
-from erfscope.contract.meanings import TABLE
+from erfscope_contract.meanings import TABLE
 
 PAGES = {name: (ROOT / name).read_text("utf-8") for name in sources() if name.endswith(".md")}
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import redis
 
-from erfscope.contract.job import Status, Timing
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.job import Status, Timing
+from erfscope_contract.problem import ProblemError
 from erfscope_jobs import series
 from erfscope_jobs.aio import AsyncLedger
 from erfscope_jobs.digest import Fingerprint

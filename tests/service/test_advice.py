@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from tests.service.conftest import Worker, a_spec, assert_problem
 
-from erfscope.contract.advice import Advice
+from erfscope_contract.advice import Advice
 from erfscope_jobs.records import Kind
 
 ANSWER = {

@@ -9,8 +9,8 @@ from tests.client.test_fit import FIT
 from tests.client.test_tiles import TILES
 from tests.service.conftest import Worker, a_spec, assert_problem
 
-from erfscope.contract.fit import Fit
-from erfscope.contract.tiles import Tiles
+from erfscope_contract.fit import Fit
+from erfscope_contract.tiles import Tiles
 from erfscope_jobs.records import Kind
 
 ASKED: dict[str, dict[str, Any]] = {"tiles": {"tile": 64}, "fit": {"objects": [8, 24.5]}}

@@ -74,7 +74,7 @@ class Map:
             if index not in self.made or not (every or self.tape.values[index].live):
                 continue
             call, out = self.made[index]
-            for operand, links in self._ways(call, out.reads, local=local, every=every):
+            for operand, links in self.ways(call, out.reads, local=local, every=every):
                 back = pull(regions[index], links, self.frames[operand], inside=inside)
                 if back is not None:
                     known = regions.get(operand)
@@ -83,7 +83,10 @@ class Map:
                     regions[operand] = back if known is None else hull(known, back)
         return regions
 
-    def _ways(self, call: Call, reads: Reads, *, local: bool, every: bool) -> Iterable[tuple[int, Sequence[Link]]]:
+    def ways(
+        self, call: Call, reads: Reads, *, local: bool = False, every: bool = False
+    ) -> Iterable[tuple[int, Sequence[Link]]]:
+        """Operands of a call with their links, by the ways that carry a gradient (see `walk`)."""
         record = OPERATORS.get(call.name)
         for operand, links in reads:
             if not (every or self.tape.values[operand].live):
@@ -160,11 +163,16 @@ def field_of(geometry: Map, value: int, region: Region, *, local: bool = False) 
         return None
     spans = [gather(regions[0], geometry.frames[0].axes[k]) for k in geometry.space]
     box, labels, whole = list[tuple[int, int]](), set[str](), False
-    for span, n in zip(spans, geometry.spatial_shape, strict=True):
+    whys = [
+        span.why | {*geometry.frames[value].seats[k].why} for k, span in zip(geometry.space, spans, strict=True) if span
+    ]
+    paces = geometry.alignment(regions) if any(whys) else geometry.space
+    for span, n, pace, why in zip(spans, geometry.spatial_shape, paces, whys, strict=True):
         assert span is not None  # one digit per axis of the input
-        covers = bool(span.why) and span.lo <= 0 and span.hi >= n
+        # patches that do not fill the image leave less than one of them over, which a larger image would have read
+        covers = bool(why) and span.lo < pace and span.hi > n - pace
         box.append((0, n) if covers else (span.lo, span.hi))
-        labels |= span.why if covers else frozenset()
+        labels |= why if covers else frozenset()
         whole |= covers
     center = geometry.center(value, region)
     return Field(tuple(box), tuple(center[k] for k in geometry.space), frozenset(labels), whole, regions)

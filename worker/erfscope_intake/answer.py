@@ -10,19 +10,19 @@ from typing import Any, TypeVar
 import torch
 from numpy.typing import NDArray
 
-from erfscope.contract.architecture import Architecture
-from erfscope.contract.data_files import identity_of
-from erfscope.contract.job import InputInfo, Inspection, LayerRow
-from erfscope.contract.named_files import data_beside
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import ErfRequest, InputOptions, Source, Weights
-from erfscope.contract.result import ErfResult, InputTaken
+from erfscope_contract.architecture import Architecture
+from erfscope_contract.data_files import identity_of
+from erfscope_contract.job import InputInfo, Inspection, LayerRow
+from erfscope_contract.named_files import data_beside
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import ErfRequest, InputOptions, Source, Weights
+from erfscope_contract.result import ErfResult, InputTaken
 from erfscope_engine.arithmetic import torch_dtype
-from erfscope_engine.fields import field_of
 from erfscope_engine.layers import Layer, Traced
 from erfscope_engine.measure import measure_network, sample_network
 from erfscope_engine.network import Network
 from erfscope_engine.plan import Plan, center_place, plan_for
+from erfscope_engine.reaches import Reaches
 from erfscope_engine.sampling import Sampler, sample
 from erfscope_engine.shards import Part, Range, Unlike
 from erfscope_intake.images import load_images
@@ -224,9 +224,9 @@ def inspect_model(
         network = _network_to_inspect(model, options, place, data)
         progress("trace", 0.2)
         plan = plan_for(network, "auto", samples=1)
-        layers, rows = plan.traced.layers, list[LayerRow]()
+        layers, rows, reaches = plan.traced.layers, list[LayerRow](), Reaches(plan.traced.geometry)
         for n, layer in enumerate(layers):
-            rows += _layer_row(plan.traced, layer)
+            rows += _layer_row(plan.traced, layer, reaches)
             progress("layers", (n + 1) / len(layers))
     described = None if isinstance(model, Architecture) else describe_onnx(model, data)
     return _inspection(described, network, plan, rows)
@@ -240,11 +240,11 @@ def _network_to_inspect(
     return load_onnx(model, options, dtype=torch.float32, device=device, data=data)
 
 
-def _layer_row(traced: Traced, layer: Layer) -> list[LayerRow]:
+def _layer_row(traced: Traced, layer: Layer, reaches: Reaches) -> list[LayerRow]:
     """A layer with the field of its centre unit; no row where it has no gradient with respect to the input."""
     if layer.frame is None:
         return [_row(layer, traced.spatial_shape, 1.0, traced, is_global=True)]
-    field = field_of(traced.geometry, layer.value, center_place(layer).region)
+    field = reaches.extent(layer.value, center_place(layer).region)
     if field is None:
         return []
     covered = 1.0

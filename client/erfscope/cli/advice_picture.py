@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erfscope._errors import refuse
-from erfscope.contract.advice import Advice, Picture
-from erfscope.numbers import with_error
+from erfscope_contract.advice import Advice, Picture
+from erfscope_contract.numbers import with_error
 
 SHOWN = 3
 

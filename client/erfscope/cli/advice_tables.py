@@ -6,8 +6,8 @@ from rich.table import Table
 from rich.text import Text
 
 from erfscope.cli import show
-from erfscope.contract.advice import Advice, AdviceLayer, Change
-from erfscope.numbers import plain, with_error
+from erfscope_contract.advice import Advice, AdviceLayer, Change
+from erfscope_contract.numbers import plain, with_error
 
 LAYERS = ("layer", "operator", "TRF", "ERF", "adds")
 CHANGES = ("", "change", "ERF (px)", "MACs", "parameters", "memory", "output", "kept", "gridding")

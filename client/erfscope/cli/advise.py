@@ -10,7 +10,7 @@ from erfscope._questions import ADVICE
 from erfscope.cli import options, show
 from erfscope.cli.advice_tables import change_table, layer_table, summary, verdict
 from erfscope.cli.asking import answered
-from erfscope.contract.advice import HOLD, Advice
+from erfscope_contract.advice import HOLD, Advice
 
 ObjectSize = Annotated[
     float | None,

@@ -7,11 +7,11 @@ from rich.table import Table
 from rich.text import Text
 
 from erfscope._result import Measured
-from erfscope.contract.job import Job
-from erfscope.contract.meanings import is_shown, meaning_of, unit_of
-from erfscope.contract.text import for_terminal
-from erfscope.numbers import plain
 from erfscope.report import content
+from erfscope_contract.job import Job
+from erfscope_contract.meanings import is_shown, meaning_of, unit_of
+from erfscope_contract.numbers import plain
+from erfscope_contract.text import for_terminal
 
 WIDE = 160  # columns where stdout is not a terminal: long layer names must survive a pipe
 

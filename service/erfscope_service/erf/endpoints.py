@@ -9,8 +9,8 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.responses import Response
 
-from erfscope.contract import parts
-from erfscope.contract.job import Job, JobPage
+from erfscope_contract import parts
+from erfscope_contract.job import Job, JobPage
 from erfscope_jobs.log import note
 from erfscope_jobs.records import Record
 from erfscope_picture import COLORMAPS
@@ -45,6 +45,7 @@ JobId = Annotated[str, Path(description="The job's id.", examples=["QGKk9X7yq3zv
     "",
     status_code=202,
     response_model=Job,
+    operation_id="submit_erf",
     summary="Submit a measurement",
     responses=of_submission() | {202: examples.ACCEPTED},
     openapi_extra={"requestBody": examples.REQUEST_BODY},
@@ -69,6 +70,7 @@ async def submit(
 
 @router.get(
     "",
+    operation_id="list_erf",
     summary="List jobs, newest first",
     response_description="One page.",
     responses=of_tenant("invalid-request"),
@@ -88,6 +90,7 @@ async def list_jobs(
 @router.get(
     "/{id}",
     response_model=Job,
+    operation_id="get_erf",
     summary="Look at a job",
     responses=of_tenant("not-found") | {200: examples.JOB, 304: examples.NOT_MODIFIED},
 )
@@ -119,6 +122,7 @@ async def look(
 @router.delete(
     "/{id}",
     response_model=Job,
+    operation_id="cancel_erf",
     summary="Cancel a job, or remove one that has ended",
     responses=of_tenant("not-found", "conflict", "invalid-request")
     | {
@@ -162,6 +166,7 @@ async def _followed(
 @router.get(
     "/{id}/events",
     response_class=EventSourceResponse,
+    operation_id="follow_erf",
     summary="Follow a job",
     responses=of_tenant("not-found")
     | {200: examples.EVENTS, 204: {"description": "Last-Event-ID was the end; do not come again."}},
@@ -177,6 +182,7 @@ async def follow(
 @router.get(
     "/{id}/heatmap.png",
     response_class=Response,
+    operation_id="get_erf_heatmap",
     summary="The picture",
     responses=of_tenant("not-found", "conflict", "invalid-request") | {200: examples.PNG, 304: examples.NOT_MODIFIED},
 )
@@ -201,6 +207,7 @@ async def heatmap(
 @router.get(
     "/{id}/map.npy",
     response_class=Response,
+    operation_id="get_erf_map",
     summary="The map as a NumPy array",
     responses=of_tenant("not-found", "conflict", "invalid-request") | {200: examples.NPY, 304: examples.NOT_MODIFIED},
 )

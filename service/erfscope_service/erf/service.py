@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from erfscope import __version__
-from erfscope.contract.job import JobPage, Status
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.result import ErfResult
+from erfscope_contract.job import JobPage, Status
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.result import ErfResult
+from erfscope_contract.version import __version__
 from erfscope_jobs.digest import canonical, question
 from erfscope_jobs.records import Idempotency, Kind, Purge, Record, Submission, Submitted, Upload
 from erfscope_service import work

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from erfscope.contract.job import StoredFile
+from erfscope_contract.job import StoredFile
 from erfscope_service.admission import require_room
 from erfscope_service.files import service
 from erfscope_service.problems import of_tenant
@@ -14,16 +14,18 @@ from erfscope_service.upload.raw import BINARY, file_name, raw_body, require_med
 router = APIRouter(prefix="/files", tags=["files"])
 
 DESCRIPTION = "A PNG, JPEG, WebP, a zip of them, or an npy array."
-MEDIA_TYPES = (BINARY, "image/png", "image/jpeg", "image/webp", "application/zip", "application/x-npy")
+OWN_TYPES = ("image/png", "image/jpeg", "image/webp", "application/zip", "application/x-npy")
+MEDIA_TYPES = (BINARY, *OWN_TYPES)
 
 
 @router.post(
     "",
     status_code=201,
+    operation_id="upload_file",
     summary="Store images",
     response_description="Stored.",
     responses=of_tenant("bad-request", "too-large", "unsupported-media-type", "quota-exceeded"),
-    openapi_extra={"requestBody": raw_body(DESCRIPTION, MEDIA_TYPES)},
+    openapi_extra={"requestBody": raw_body(DESCRIPTION, OWN_TYPES)},
 )
 async def upload(request: Request, response: Response, services: ServicesDep, tenant: TenantDep) -> StoredFile:
     """For `input.images` of a measurement with source=images."""

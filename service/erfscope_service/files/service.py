@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncIterable, AsyncIterator
 
-from erfscope.contract.job import StoredFile
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.job import StoredFile
+from erfscope_contract.problem import ProblemError
 from erfscope_jobs.records import Upload
 from erfscope_service.services import Services
 from erfscope_service.stored import FILE

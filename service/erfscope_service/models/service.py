@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from erfscope import __version__
-from erfscope.contract.job import Inspection, Status, StoredModel
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import InputOptions
+from erfscope_contract.job import Inspection, Status, StoredModel
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import InputOptions
+from erfscope_contract.version import __version__
 from erfscope_jobs.digest import canonical, question
 from erfscope_jobs.records import Idempotency, Kind, Record, Submission, Upload
 from erfscope_service.reading import read_result

@@ -27,6 +27,7 @@ def router_of(kind: Question[Any, Any]) -> APIRouter:
         "",
         status_code=202,
         response_model=kind.job,
+        operation_id=f"submit_{kind.kind}",
         summary=kind.summary,
         description=kind.description,
         response_description="Submitted.",
@@ -45,6 +46,7 @@ def router_of(kind: Question[Any, Any]) -> APIRouter:
     @router.get(
         "/{id}",
         response_model=kind.job,
+        operation_id=f"get_{kind.kind}",
         summary=f"Look at a job of /{kind.kind}",
         description="Its `result` is there when it has succeeded.",
         response_description="As it is now.",
@@ -59,6 +61,7 @@ def router_of(kind: Question[Any, Any]) -> APIRouter:
         "/{id}",
         status_code=202,
         response_model=kind.job,
+        operation_id=f"cancel_{kind.kind}",
         summary=f"Cancel a job of /{kind.kind}",
         description="Repeating it is safe.",
         response_description="It is being canceled, or had ended.",

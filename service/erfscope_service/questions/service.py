@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from erfscope import __version__
-from erfscope.contract import architecture
-from erfscope.contract.job import Status, Work
-from erfscope.contract.problem import ProblemError
+from erfscope_contract import architecture
+from erfscope_contract.job import Status, Work
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.version import __version__
 from erfscope_jobs.digest import canonical, question
 from erfscope_jobs.records import Idempotency, Record, Submission
 from erfscope_service import work

@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.responses import Response
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.series import Series
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.series import Series
 from erfscope_jobs.log import note
 from erfscope_picture import render_trend
 from erfscope_service.bodies import json_body, json_response
@@ -27,6 +27,7 @@ SeriesId = Annotated[str, Path(description="The series' id.", examples=["QGKk9X7
     "",
     status_code=202,
     response_model=Series,
+    operation_id="submit_series",
     summary="Measure several models as one series",
     response_description="Submitted.",
     responses=of_submission(),
@@ -54,6 +55,7 @@ async def submit(
 @router.get(
     "/{id}",
     response_model=Series,
+    operation_id="get_series",
     summary="Look at a series",
     response_description="As its jobs stand now.",
     responses=of_tenant("not-found"),
@@ -77,6 +79,7 @@ async def look(
 @router.get(
     "/{id}/chart.png",
     response_class=Response,
+    operation_id="get_series_chart",
     summary="The chart",
     responses=of_tenant("not-found", "conflict", "invalid-request") | {200: examples.CHART},
 )
@@ -114,6 +117,7 @@ def _metrics(wanted: str, series: Series) -> list[str]:
     "/{id}",
     status_code=202,
     response_model=Series,
+    operation_id="cancel_series",
     summary="Cancel the jobs of a series",
     response_description="Those that had not ended are being canceled.",
     responses=of_tenant("not-found"),

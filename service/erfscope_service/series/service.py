@@ -9,12 +9,12 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from erfscope.contract.flat import flatten
-from erfscope.contract.job import Status
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.result import ErfResult
-from erfscope.contract.series import Series, SeriesLinks, SeriesPoint, SeriesRequest
-from erfscope.contract.trends import trend_of
+from erfscope_contract.flat import flatten
+from erfscope_contract.job import Status
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.result import ErfResult
+from erfscope_contract.series import Series, SeriesLinks, SeriesPoint, SeriesRequest
+from erfscope_contract.trends import trend_of
 from erfscope_jobs import series as ledger
 from erfscope_jobs.digest import canonical
 from erfscope_jobs.records import Record, Submitted, new_id

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from erfscope.contract.advice import Change
-from erfscope.contract.architecture import Architecture, check
+from erfscope_contract.advice import Change
+from erfscope_contract.architecture import Architecture, check
 from erfscope_engine.advice.alter import LARGEST_DILATION, LARGEST_KERNEL
 from erfscope_engine.advice.cost import Cost
 from erfscope_engine.advice.moves import Candidate, families

@@ -9,10 +9,10 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from erfscope.contract.advice import HOLD, Advice, AdviceRequest
-from erfscope.contract.architecture import Architecture
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import ErfRequest
+from erfscope_contract.advice import HOLD, Advice, AdviceRequest
+from erfscope_contract.architecture import Architecture
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import ErfRequest
 from erfscope_intake.advice import advise
 from erfscope_intake.advice.onnx_convolutions import convolutions, dilate
 from erfscope_intake.answer import Sources, answer

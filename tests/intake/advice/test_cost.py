@@ -5,9 +5,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from erfscope.contract.advice import AdviceRequest
-from erfscope.contract.architecture import Architecture
-from erfscope.contract.request import InputOptions, Weights
+from erfscope_contract.advice import AdviceRequest
+from erfscope_contract.architecture import Architecture
+from erfscope_contract.request import InputOptions, Weights
 from erfscope_engine.advice.cost import Cost
 from erfscope_intake.advice.bench import Bench
 from erfscope_intake.advice.spec_subject import SpecSubject

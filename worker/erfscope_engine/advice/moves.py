@@ -7,9 +7,9 @@ from itertools import cycle, islice
 
 from pydantic import ValidationError
 
-from erfscope.contract.advice import ChangeKind, Edit
-from erfscope.contract.architecture import Architecture, infer
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.advice import ChangeKind, Edit
+from erfscope_contract.architecture import Architecture, infer
+from erfscope_contract.problem import ProblemError
 from erfscope_engine.advice import blocks
 from erfscope_engine.advice.alter import Alter, dilated, strided, unstrided, wider
 from erfscope_engine.advice.survey import Site, Survey

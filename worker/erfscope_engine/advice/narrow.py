@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from math import gcd
 from typing import Any
 
-from erfscope.contract.architecture import Architecture, infer
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.architecture import Architecture, infer
+from erfscope_contract.problem import ProblemError
 
 # Layers that read channels as such: their number matters.
 COUNTED = {"group_norm", "layer_norm", "local_response_norm", "prelu", "pixel_shuffle", "pixel_unshuffle", "attention",

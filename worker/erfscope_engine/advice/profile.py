@@ -6,8 +6,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from erfscope.contract.advice import AdviceLayer
-from erfscope.contract.result import LayerProfile
+from erfscope_contract.advice import AdviceLayer
+from erfscope_contract.result import LayerProfile
 from erfscope_engine.layers import Traced
 from erfscope_engine.metrics import Geometry
 from erfscope_engine.metrics.luo import pixels_around, sizes

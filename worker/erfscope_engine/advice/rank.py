@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from erfscope.contract.advice import Change
+from erfscope_contract.advice import Change
 from erfscope_engine.advice.cost import Cost
 
 HOLES = 0.5  # lattice score above which a change is not offered

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
-from erfscope.contract.architecture import Architecture, infer
+from erfscope_contract.architecture import Architecture, infer
 from erfscope_engine.advice.alter import is_dilatable
 from erfscope_engine.advice.tree import Json, Keys, Spot, list_at, segment, spots, widest
 

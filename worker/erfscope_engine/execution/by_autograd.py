@@ -115,7 +115,14 @@ def _step(
         kept = (list(outs), [given[index] for index in order]) if live else None
         return [o.detach() if isinstance(o, Tensor) else o for o in outs], kept
 
-    return Step(reads, writes, forward, _differentiate, any_format=any_format, autograd=why, operator=call.name)
+    back = _differentiate_ordered if "batch_norm" in call.name or isinstance(call.op, Custom) else _differentiate
+    return Step(reads, writes, forward, back, any_format=any_format, autograd=why, operator=call.name)
+
+
+def _differentiate_ordered(kept: Any, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+    """Where a batch normalisation may be inside: a dispatch mode slows every operator."""
+    with OrderedNorms():
+        return _differentiate(kept, grads)
 
 
 def _leaf(value: Tensor) -> Tensor:
@@ -130,6 +137,5 @@ def _differentiate(kept: Any, grads: Sequence[Tensor | None]) -> Sequence[Tensor
     if not pairs:
         return [None] * len(leaves)
     through, seeds = [o for o, _ in pairs], [g for _, g in pairs]
-    with OrderedNorms():
-        back = iter(torch.autograd.grad(through, wanted, seeds, allow_unused=True, retain_graph=True))
+    back = iter(torch.autograd.grad(through, wanted, seeds, allow_unused=True, retain_graph=True))
     return [next(back) if leaf.requires_grad else None for leaf in leaves]

@@ -12,6 +12,7 @@ from erfscope_engine.execution.by_autograd import part_step, whole_step
 from erfscope_engine.execution.fusion import Fused, fuse
 from erfscope_engine.execution.part import Part
 from erfscope_engine.execution.program import Program, Target
+from erfscope_engine.execution.scales import with_scales_folded
 from erfscope_engine.execution.step import Step
 from erfscope_engine.fields import Map
 from erfscope_engine.operators.table import OPERATORS
@@ -22,7 +23,8 @@ def program_of(geometry: Map, targets: Sequence[Target]) -> Program:
     """The program that holds all targets, for gradients."""
     wanted = {value for value, _ in targets}
     tape = geometry.tape
-    return Program.of(geometry, fuse(tape, tape.ancestors(wanted), wanted), partial(steps_of, geometry), targets)
+    items = with_scales_folded(geometry, fuse(tape, tape.ancestors(wanted), wanted), wanted)
+    return Program.of(geometry, items, partial(steps_of, geometry), targets)
 
 
 def steps_of(geometry: Map, item: Call | Fused, boxes: dict[int, Box]) -> list[Step]:

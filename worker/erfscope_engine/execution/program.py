@@ -8,13 +8,15 @@ runs on numbers (gradients) and on moments (expected squared gradients): only th
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from erfscope_engine.execution.box import Box, cut, full, hull, layout_of
-from erfscope_engine.execution.step import Step
+from erfscope_engine.execution.box import Box, cut, full, hull, layout_of, lengths
+from erfscope_engine.execution.step import Scaled, Step
 from erfscope_engine.recording.tape import Call
 
 if TYPE_CHECKING:
@@ -27,11 +29,15 @@ Maker = Callable[[Call, dict[int, Box]], Sequence[Step]]  # a call, the boxes wa
 
 @dataclass(frozen=True)
 class Piece:
-    """A gradient of a part of a value; `owned` says that nobody else holds its memory: it may be overwritten."""
+    """A gradient of a part of a value, times `factor` where it has one (see `Scaled`).
+
+    `owned` says that nobody else holds the memory of `grad`: it may be overwritten.
+    """
 
     box: Box
     grad: Tensor
     owned: bool
+    factor: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -148,24 +154,36 @@ def _forward(step: Step, inputs: Sequence[Any]) -> tuple[Sequence[Any], Any]:
 
 def _backward(step: Step, kept: Any, grads: Sequence[Piece | None]) -> Iterator[tuple[int, Piece]]:
     """Gradients of what a step read; a ReLU's mask is its own output."""
-    seeds = [None if piece is None else piece.grad for piece in grads]
+    seeds = list(grads)
     if step.relu:
-        (piece,), (kept, mask) = grads, kept
+        (piece,), (kept, mask) = seeds, kept
         assert piece is not None
         seeds = [_masked(piece, mask)]
-    back = step.backward(kept, seeds)
-    owners = Counter(_memory(g) for g in (*back, *seeds) if g is not None)
-    for (index, read), g in zip(step.reads, back, strict=False):
-        if g is not None:
-            yield index, Piece(read, g, owners[_memory(g)] == 1)
+    if step.pointwise is not None:
+        (piece,) = [seed for seed in seeds if seed is not None]
+        g = step.pointwise(kept, piece.grad, piece.grad if piece.owned else None)
+        yield step.reads[0][0], Piece(step.reads[0][1], g, piece.owned or _memory(g) != _memory(piece.grad))
+        return
+    back = step.backward(kept, [None if seed is None else seed.grad for seed in seeds])
+    users = Counter(_memory(g.grad if isinstance(g, Scaled) else g) for g in back if g is not None)
+    shared = {_memory(seed.grad) for seed in seeds if seed is not None and not seed.owned}
+    for (index, read), result in zip(step.reads, back, strict=False):
+        if result is not None:
+            g, factor = result if isinstance(result, Scaled) else (result, None)
+            owned = users[_memory(g)] == 1 and _memory(g) not in shared and _is_writable(g)
+            yield index, Piece(read, g, owned, factor)
 
 
-def _masked(piece: Piece, mask: Tensor) -> Tensor:
+def _masked(piece: Piece, mask: Tensor) -> Piece:
     if piece.owned and piece.grad.stride() == mask.stride():
         aten.threshold_backward.grad_input(piece.grad, mask, 0, grad_input=piece.grad)
-        return piece.grad
-    masked: Tensor = aten.threshold_backward(piece.grad, mask, 0)
-    return masked
+        return piece
+    return Piece(piece.box, aten.threshold_backward(piece.grad, mask, 0), True)
+
+
+def _is_writable(tensor: Tensor) -> bool:
+    """Whether every element has memory of its own (an expanded tensor's have not)."""
+    return all(step or extent == 1 for step, extent in zip(tensor.stride(), tensor.shape, strict=True))
 
 
 def _memory(tensor: Tensor) -> int:
@@ -173,19 +191,66 @@ def _memory(tensor: Tensor) -> int:
 
 
 def _gathered(pieces: Sequence[Piece], box: Box) -> Piece | None:
-    """The sum of gradients of parts of a box; the widest one that nobody else holds is the ground for the others."""
+    """The sum of gradients of parts of a box; the first one that nobody else holds is the ground for the others."""
     if not pieces:
         return None
     if len(pieces) == 1 and pieces[0].box == box:
-        return pieces[0]
-    ground = next((piece for piece in pieces if piece.box == box and piece.owned), None)
-    if ground is None:
-        like = pieces[0].grad
-        shape = [hi - lo for lo, hi in box]
-        total = torch.zeros(shape, dtype=like.dtype, device=like.device).contiguous(memory_format=layout_of(like))
-    else:
-        total = ground.grad
-    for piece in pieces:
-        if piece is not ground:
-            cut(total, box, piece.box).add_(piece.grad)
-    return Piece(box, total, True)
+        return _computed(pieces[0])
+    whole = [piece for piece in pieces if piece.box == box]
+    rest = [piece for piece in pieces if piece.box != box]
+    if not whole:
+        return Piece(box, _placed(rest, box), True)
+    ground = next((piece for piece in whole if piece.owned), whole[0])
+    others = [piece for piece in whole if piece is not ground]
+    total = ground
+    for piece in sorted(others, key=lambda piece: _is_writable(piece.grad)):  # what is expanded joins a product first
+        total = _sum(total, piece)
+    total = _computed(total, fresh=True)
+    for piece in rest:
+        cut(total.grad, box, piece.box).add_(_computed(piece).grad)
+    return total
+
+
+def _computed(piece: Piece, *, fresh: bool = False) -> Piece:
+    """A piece without a factor, in memory of its own where that is asked for."""
+    if piece.factor is not None:
+        product = torch.mul(piece.grad, piece.factor, out=piece.grad if piece.owned else None)
+        return Piece(piece.box, product, True)
+    return Piece(piece.box, piece.grad.clone(), True) if fresh and not piece.owned else piece
+
+
+def _sum(a: Piece, b: Piece) -> Piece:
+    """Of two pieces of one box, into one of them that may be overwritten; a factor is applied on the way."""
+    if a.factor is not None:
+        a, b = (_computed(a) if b.factor is not None else b), (b if b.factor is not None else a)
+    target = next((piece.grad for piece in (a, b) if piece.owned), None)
+    if b.factor is None:
+        return Piece(a.box, torch.add(a.grad, b.grad, out=target), True)
+    return Piece(a.box, torch.addcmul(a.grad, b.grad, b.factor, out=target), True)
+
+
+def _placed(pieces: Sequence[Piece], box: Box) -> Tensor:
+    """Parts of a box in their places; where they fill it without meeting, nothing is added."""
+    computed = [_computed(piece) for piece in pieces]
+    like, shape = computed[0].grad, [hi - lo for lo, hi in box]
+    layout = layout_of(like)
+    if _tile(computed, box):
+        total = torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=layout)
+        for piece in computed:
+            cut(total, box, piece.box).copy_(piece.grad)
+        return total
+    total = torch.zeros(shape, dtype=like.dtype, device=like.device).contiguous(memory_format=layout)
+    for piece in computed:
+        cut(total, box, piece.box).add_(piece.grad)
+    return total
+
+
+def _tile(pieces: Sequence[Piece], box: Box) -> bool:
+    """Whether parts fill a box and none meets another."""
+    if sum(prod(lengths(piece.box)) for piece in pieces) != prod(lengths(box)):
+        return False
+    return not any(_meet(a.box, b.box) for a, b in combinations(pieces, 2))
+
+
+def _meet(a: Box, b: Box) -> bool:
+    return all(lo < end and first < hi for (lo, hi), (first, end) in zip(a, b, strict=True))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor
 
@@ -12,8 +12,18 @@ if TYPE_CHECKING:
     from erfscope_engine.execution.part import Part
     from erfscope_engine.recording.tape import Ref
 
+
+class Scaled(NamedTuple):
+    """The gradient grad · factor (broadcast), not computed yet: whoever adds to it computes both in one pass."""
+
+    grad: Tensor
+    factor: Tensor
+
+
+Gradient = Tensor | Scaled | None
 Forward = Callable[[Sequence[Any]], tuple[Sequence[Any], Any]]
-Backward = Callable[[Any, Sequence[Tensor | None]], Sequence[Tensor | None]]
+Backward = Callable[[Any, Sequence[Tensor | None]], Sequence[Gradient]]
+Pointwise = Callable[[Any, Tensor, Tensor | None], Tensor]
 
 
 @dataclass(frozen=True)
@@ -22,10 +32,12 @@ class Step:
 
     Inputs come cut to `reads` (value, box), outputs fill `writes` (value or None, box). Inputs must not be changed;
     gradients may be handed on as they are. `kept` is None where the output does not depend differentiably on the input.
-    `any_format` says that the inputs' memory format does not matter, or that the step sees to it; else they come in
-    the memory order that was recorded. `relu` puts a ReLU behind the (first) output: in place where the output is
-    `fresh`, nobody else's memory. `autograd`: why the operator runs by autograd on whole tensors ("" where it does
-    not). `note`: what is approximate about a step for moments.
+    `any_format` says that the inputs' memory format does not matter, or that the step sees to it; else they come in the
+    memory order that was recorded. `relu` puts a ReLU behind the (first) output: in place where the output is `fresh`,
+    nobody else's memory. `pointwise(kept, gradient, target)` is the backward of a step that works element by element on
+    one operand: it writes into `target`, which may be the gradient itself, where there is one. `autograd`: why the
+    operator runs by autograd on whole tensors ("" where it does not). `note`: what is approximate about a step for
+    moments.
     """
 
     reads: tuple[tuple[int, Box], ...]
@@ -35,9 +47,26 @@ class Step:
     any_format: bool = False
     fresh: bool = False
     relu: bool = False
+    pointwise: Pointwise | None = None
     autograd: str = ""
     operator: str = ""
     note: str = ""
+
+
+def pointwise(
+    reads: tuple[int, Box],
+    writes: tuple[tuple[int | None, Box], ...],
+    forward: Forward,
+    back: Pointwise,
+    **options: Any,
+) -> Step:
+    """A step that works element by element on one operand; `back` as `Step.pointwise`."""
+
+    def backward(kept: Any, grads: Sequence[Tensor | None]) -> Sequence[Gradient]:
+        g = next(each for each in grads if each is not None)
+        return [back(kept, g, None)]
+
+    return Step((reads,), writes, forward, backward, any_format=True, pointwise=back, **options)
 
 
 def linear(

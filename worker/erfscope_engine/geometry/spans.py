@@ -41,6 +41,28 @@ class Span:
 ONE = Span(0, 1)
 
 
+@dataclass(frozen=True)
+class Affine:
+    """A look that is affine at both ends: [lo, hi) → [scale · lo + first, scale · (hi − 1) + last + 1), scale ≥ 0.
+
+    Such looks can be composed, and keep hulls: `reaches.py` takes whole chains of them at once.
+    """
+
+    scale: int
+    first: int
+    last: int
+
+    def __call__(self, span: Span) -> Span:
+        """What is needed of the operand."""
+        return Span(self.scale * span.lo + self.first, self.scale * (span.hi - 1) + self.last + 1, span.why)
+
+    def after(self, other: "Affine") -> "Affine":
+        """This look of what `other` gives."""
+        return Affine(
+            self.scale * other.scale, self.scale * other.first + self.first, self.scale * other.last + self.last
+        )
+
+
 def split(run: Run, span: Span) -> list[Span]:
     """A span of a row of digits, digit by digit; the hull where it crosses the end of an inner digit."""
     if len(run) < 2:

@@ -68,7 +68,7 @@ def _watched(step: Step, *, stops: bool) -> Step:
                 _check_range(g)
         return back
 
-    return replace(step, forward=forward, backward=backward)
+    return replace(step, forward=forward, backward=backward, pointwise=None)
 
 
 def _check_range(x: Tensor) -> None:

@@ -1,14 +1,22 @@
 """Attention kernels: queries stay apart, of keys and values all are read, batch by batch and head by head."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import torch
+from torch import Tensor
+
+from erfscope_engine.execution.part import Part
+from erfscope_engine.execution.step import Step
 from erfscope_engine.geometry.digits import Digit, Run, size
 from erfscope_engine.geometry.frame import Frame, Link, everything, first_of, reduced
 from erfscope_engine.geometry.seats import meet
 from erfscope_engine.operators.joins import aligned, going_along, telling
 from erfscope_engine.operators.site import Out, Site, out
-from erfscope_engine.operators.table import operator
+from erfscope_engine.operators.table import operator, stepped
 from erfscope_engine.recording.tape import Ref
+
+aten = torch.ops.aten
 
 
 @operator("_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_flash_attention",
@@ -19,6 +27,36 @@ def attention(site: Site) -> list[Out | None]:
     made = _attention(site)
     rest = [None if k is None else _beside(site, n, made) for n, k in enumerate(site.call.outputs[1:], start=1)]
     return [made, *rest]
+
+
+@stepped("_scaled_dot_product_flash_attention_for_cpu")
+def attention_step(part: Part) -> Step | None:
+    """The queries that the part needs, by all keys and values of its samples and heads."""
+    call, refs = part.call, part.call.args[:3]
+    masked = part.arg("attn_mask") is not None or part.arg("is_causal")
+    if part.out != 0 or not all(isinstance(ref, Ref) for ref in refs) or part.is_read(1) or part.arg("dropout_p"):
+        return None
+    if masked and part.cropped:
+        return None
+    (samples, heads, rows, _), tokens = part.box, (0, part.shape(refs[1])[2])
+    boxes = [
+        (samples, heads, span, (0, part.shape(ref)[3])) for ref, span in zip(refs, (rows, tokens, tokens), strict=True)
+    ]
+    if [part.read(ref) for ref in refs] != boxes or part.box[3] != (0, part.out_shape[3]):
+        return None
+    options = {"attn_mask": part.arg("attn_mask"), "scale": part.arg("scale")}
+    causal = part.arg("is_causal")
+
+    def forward(inputs: Sequence[Tensor]) -> tuple[Sequence[Tensor], Any]:
+        result, sums = call.op(*inputs, 0.0, causal, **options)
+        return [result, sums], (*inputs, result, sums)
+
+    def backward(kept: Any, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+        back = aten._scaled_dot_product_flash_attention_for_cpu_backward(grads[0], *kept, 0.0, causal, **options)
+        return list(back)
+
+    reads = tuple((ref.index, box) for ref, box in zip(refs, boxes, strict=True))
+    return Step(reads, part.writes, forward, backward, any_format=True)
 
 
 def _beside(site: Site, k: int, made: Out) -> Out:

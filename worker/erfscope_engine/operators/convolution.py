@@ -17,6 +17,7 @@ from erfscope_engine.geometry.seats import Seats
 from erfscope_engine.geometry.spans import Span
 from erfscope_engine.moments.rule import Case
 from erfscope_engine.moments.weighted import weighted
+from erfscope_engine.operators.one_by_one import is_product, product_step
 from erfscope_engine.operators.site import Out, Site, out, unknown
 from erfscope_engine.operators.table import operator, stepped, varied
 from erfscope_engine.operators.windows import per_axis, scattering, sliding, spatial
@@ -155,6 +156,17 @@ def _convolve(part: Part, weight: Any, bias: Any, groups: int) -> Step | None:
     need = (*full(shape)[:2], *((lo * s - p, (hi - 1) * s - p + d * (k - 1) + 1) for (lo, hi), s, p, d, k in windows))
     if is_beside(need, shape):
         return None
+    return _windows(part, x, need, weight, bias, groups, (stride, dilation))
+
+
+def _windows(
+    part: Part, x: Ref, need: Box, weight: Tensor, bias: Tensor | None, groups: int, steps: tuple[list[int], list[int]]
+) -> Step:
+    """A convolution of what its box needs, which may stick out of the image."""
+    shape, rank, (stride, dilation) = part.shape(x), weight.dim() - 2, steps
+    if is_product(weight, per_axis(part.arg("padding"), rank), groups):
+        read, write = (x.index, clipped(need, shape)), (part.call.outputs[0], part.box)
+        return product_step(read, write, weight, bias, stride)
     edges = beyond(need, shape)[2:]
     even, borders, none = all(low == high for low, high in edges), as_padding(edges), [0] * rank
     drawn = groups != part.arg("groups")
@@ -166,11 +178,12 @@ def _convolve(part: Part, weight: Any, bias: Any, groups: int) -> Step | None:
         given = inputs[0] if even else F.pad(inputs[0], borders)
         given = given.contiguous(memory_format=layout)
         result = aten.convolution(given, weight, bias, stride, padding, dilation, False, none, groups)
-        return [result], given  # going back, only its shape and layout are read
+        return [result], given.shape
 
     def backward(kept: Any, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+        like = torch.empty(kept, dtype=weight.dtype, device=weight.device, memory_format=layout)  # never read
         g, _, _ = aten.convolution_backward(
-            grads[0], kept, weight, None, stride, padding, dilation, False, none, groups, [True, False, False]
+            grads[0], like, weight, None, stride, padding, dilation, False, none, groups, [True, False, False]
         )
         return [g if even else F.pad(g, [-p for p in borders])]
 

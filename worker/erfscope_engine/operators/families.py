@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 from erfscope_engine.geometry.digits import size
 from erfscope_engine.operators import (
+    activations,
     attention,
     columns,
     convolution,
     elementwise,
+    gating,
     indexing,
     joins,
     mixing,
@@ -26,8 +28,8 @@ from erfscope_engine.operators.site import Out, Site, empty_output, unknown, unk
 from erfscope_engine.operators.table import OPERATORS, is_pointwise
 
 FAMILIES = (
-    attention, columns, convolution, elementwise, indexing, joins, mixing, norms, padding, pooling, products, recurrent,
-    resizing, sampling_at, slices, views,
+    activations, attention, columns, convolution, elementwise, gating, indexing, joins, mixing, norms, padding,
+    pooling, products, recurrent, resizing, sampling_at, slices, views,
 )  # fmt: skip
 
 

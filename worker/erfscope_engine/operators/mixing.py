@@ -4,18 +4,22 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from erfscope_engine.execution.step import Step
+from erfscope_engine.execution.part import Part
+from erfscope_engine.execution.step import Step, pointwise
 from erfscope_engine.geometry.digits import Digit, Run, size
 from erfscope_engine.geometry.frame import Frame, Link, everything, mixed, reduced
 from erfscope_engine.geometry.spans import Span
 from erfscope_engine.moments.rule import Case, moved, ref_of, step_of
 from erfscope_engine.moments.state import Moments
-from erfscope_engine.operators.joins import pointwise
+from erfscope_engine.operators import joins
 from erfscope_engine.operators.site import Out, Site, out
-from erfscope_engine.operators.table import operator, varied
+from erfscope_engine.operators.table import operator, stepped, varied
 from erfscope_engine.recording.tape import Ref
+
+aten = torch.ops.aten
 
 
 def digits_of(frame: Frame, dims: Iterable[int]) -> Run:
@@ -56,7 +60,7 @@ def running(site: Site) -> Out:
 def reduction(site: Site) -> Out:
     """All of some axes, which go."""
     if site.call.has("other"):
-        return pointwise(site)
+        return joins.pointwise(site)
     ref = site.refs[0]
     rank, dims = len(site.shape(ref)), site.option("dim")
     dims = range(rank) if dims is None or dims == [] else [dims] if isinstance(dims, int) else dims
@@ -117,6 +121,54 @@ def _transformed(run: Run, extent: int, before: int) -> Run:
 def again(run: Run) -> Run:
     """New digits at the same places."""
     return tuple(Digit(digit.extent, digit.axis, digit.stride, origin=digit.origin) for digit in run)
+
+
+@stepped("_softmax")
+def softmax(part: Part) -> Step | None:
+    """Along an axis that the part has whole; its output tells its derivative."""
+    ref, dim = part.arg("self"), part.arg("dim")
+    if not isinstance(ref, Ref) or not part.box or part.read(ref) != part.box or dim % len(part.box) in part.cropped:
+        return None
+    if part.arg("half_to_float"):
+        return None
+
+    def forward(inputs: Sequence[Tensor]) -> tuple[Sequence[Tensor], Any]:
+        result = aten._softmax(inputs[0], dim, False)
+        return [result], result
+
+    def backward(kept: Any, g: Tensor, target: Tensor | None) -> Tensor:
+        return aten._softmax_backward_data(g, kept, dim, kept.dtype)  # type: ignore[no-any-return]
+
+    return pointwise((ref.index, part.box), part.writes, forward, backward, fresh=False)
+
+
+@stepped("mean")
+def mean(part: Part) -> Step | None:
+    """Each element has the same share; its gradient is spread when it is added to something."""
+    ref = part.arg("self")
+    if not part.call.has("dim") or part.arg("dtype") is not None or not isinstance(ref, Ref):
+        return None
+    read, rank = part.read(ref), len(part.shape(ref))
+    dims = sorted({d % rank for d in part.arg("dim") or range(rank)})
+    if read is None or any(read[k] != (0, part.shape(ref)[k]) for k in dims):
+        return None
+    stays, count = part.arg("keepdim"), math.prod(part.shape(ref)[k] for k in dims)
+    left = [(0, 1) if k in dims else span for k, span in enumerate(read) if stays or k not in dims]
+    if tuple(left) != part.box:
+        return None
+
+    def forward(inputs: Sequence[Tensor]) -> tuple[Sequence[Tensor], Any]:
+        return [inputs[0].mean(dims, keepdim=stays)], inputs[0].shape
+
+    def backward(kept: Any, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+        (g,) = grads
+        assert g is not None
+        g = g / count
+        for k in () if stays else dims:
+            g = g.unsqueeze(k)
+        return [g.expand(kept)]
+
+    return Step(((ref.index, read),), part.writes, forward, backward, any_format=True, fresh=True)
 
 
 @varied("mean")

@@ -24,6 +24,8 @@ from erfscope_engine.operators.site import Out, Site, empty_output, out
 from erfscope_engine.operators.table import operator, stepped, varied
 from erfscope_engine.recording.tape import Call, Ref
 
+aten = torch.ops.aten
+
 OWN = "a normalisation by the signal's own statistics divides by their expected value"
 
 
@@ -87,6 +89,36 @@ def batch_norm_step(part: Part) -> Step | None:
         return [None if grads[0] is None else grads[0] * factor]
 
     return Step(((x.index, part.box),), part.writes, forward, backward, any_format=True, fresh=True)
+
+
+@stepped("native_layer_norm")
+def layer_norm_step(part: Part) -> Step | None:
+    """By its own statistics, over axes that the part has whole."""
+    call, x, shape = part.call, part.arg("input"), part.arg("normalized_shape")
+    weight, bias = part.arg("weight"), part.arg("bias")
+    rank = len(part.box)
+    if not isinstance(x, Ref) or isinstance(weight, Ref) or isinstance(bias, Ref) or part.out != 0:
+        return None
+    if part.read(x) != part.box or part.cropped & set(range(rank - len(shape), rank)) or _has_readers(part):
+        return None
+
+    def forward(inputs: Sequence[Tensor]) -> tuple[Sequence[Tensor], Any]:
+        given = inputs[0].contiguous()
+        result, mean, scale = aten.native_layer_norm(given, shape, weight, bias, call.arg("eps"))
+        return [result, None, None], (given, mean, scale)
+
+    def backward(kept: Any, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+        given, mean, scale = kept
+        wanted = [True, False, False]
+        g, _, _ = aten.native_layer_norm_backward(grads[0], given, shape, mean, scale, weight, bias, wanted)
+        return [g]
+
+    return Step(((x.index, part.box),), part.writes, forward, backward, any_format=True)
+
+
+def _has_readers(part: Part) -> bool:
+    """Whether anything reads the statistics."""
+    return any(part.is_read(k) for k in range(1, len(part.call.outputs)))
 
 
 def folded_affine(call: Call) -> tuple[Tensor, Tensor] | None:

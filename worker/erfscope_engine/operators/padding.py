@@ -10,7 +10,7 @@ from erfscope_engine.execution.part import Part
 from erfscope_engine.execution.step import Step
 from erfscope_engine.geometry.digits import Digit
 from erfscope_engine.geometry.frame import Frame, Link, Look, Window, flat, windowed
-from erfscope_engine.geometry.spans import Span
+from erfscope_engine.geometry.spans import Affine, Span
 from erfscope_engine.moments.rule import Case, argument, linear, moved
 from erfscope_engine.operators.site import Out, Site, out
 from erfscope_engine.operators.slices import cut_look
@@ -74,6 +74,8 @@ def _bordered(site: Site, ref: Ref, axis: int, before: int, after: int) -> Look:
     n = site.shape(ref)[axis]
     mirror = MIRRORS[site.name.split("_")[0]]
     if before >= 0 and after >= 0:
+        if mirror is _open:
+            return Affine(1, -before, -before)
         return lambda span: mirror(span.moved(-before), n)
     one, seats = flat(site.frame(ref).axes[axis], site.frame(ref).seats)  # a crop is a slice
     first = max(-before, 0)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from erfscope_engine.execution.part import Part
-from erfscope_engine.execution.step import Step
+from erfscope_engine.execution.step import Gradient, Step
 from erfscope_engine.geometry.digits import Digit, Run, follows_of, plain, size
 from erfscope_engine.geometry.frame import Frame, Link, everything, mixed, reduced, same
 from erfscope_engine.geometry.seats import Seats, meet
@@ -97,10 +97,36 @@ def affine_step(part: Part) -> Step | None:
 @stepped("bmm")
 def batched_step(part: Part) -> Step | None:
     """A linear layer on tensors that could not be folded: its matrix is one, expanded over the batch."""
-    matrix = part.arg("mat2")
+    left, matrix = part.arg("self"), part.arg("mat2")
+    if isinstance(left, Ref) and isinstance(matrix, Ref):
+        return _of_two(part, left, matrix)
     if isinstance(matrix, Ref) or matrix.stride(0) != 0:
         return None
-    return _rows(part, part.arg("self"), matrix[0], None)
+    return _rows(part, left, matrix[0], None)
+
+
+def _of_two(part: Part, left: Ref, right: Ref) -> Step | None:
+    """Rows of one tensor by columns of another, sample by sample: those of the part alone."""
+    values, (samples, rows, columns) = part.tape.values, part.box
+    inner = (0, part.shape(left)[2])
+    boxes = (samples, rows, inner), (samples, inner, columns)
+    types = {values[ref.index].dtype for ref in (left, right)}
+    if (part.read(left), part.read(right)) != boxes or len(types) > 1 or not types.pop().is_floating_point:
+        return None
+
+    def backward(kept: Any, grads: Sequence[Tensor | None]) -> Sequence[Gradient]:
+        (x, y), (g,) = kept, grads
+        assert g is not None
+        return [torch.bmm(g, y.mT), torch.bmm(x.mT, g)]
+
+    return Step(
+        ((left.index, boxes[0]), (right.index, boxes[1])),
+        part.writes,
+        lambda inputs: ([torch.bmm(*inputs)], tuple(inputs)),
+        backward,
+        any_format=True,
+        fresh=True,
+    )
 
 
 def _rows(part: Part, x: Any, matrix: Any, shift: Any) -> Step | None:
@@ -111,15 +137,15 @@ def _rows(part: Part, x: Any, matrix: Any, shift: Any) -> Step | None:
     box = (*part.box[:-1], (0, part.out_shape[-1]))
     read, back = (*box[:-1], (0, part.shape(x)[-1])), matrix.t().conj()
 
-    def times(rows: Tensor, by: Tensor) -> Tensor:
+    def times(rows: Tensor, by: Tensor, shift: Tensor | None = None) -> Tensor:
         flat = rows.reshape(-1, rows.shape[-1])
-        return torch.mm(flat, by).view(*rows.shape[:-1], by.shape[1])
+        result = torch.mm(flat, by) if shift is None else torch.addmm(shift, flat, by)
+        return result.view(*rows.shape[:-1], by.shape[1])
 
     def forward(inputs: Sequence[Tensor]) -> tuple[Sequence[Tensor], Any]:
-        product = times(inputs[0], matrix)
-        return [product if shift is None else product.add_(shift)], True
+        return [times(inputs[0], matrix, shift)], True
 
-    def backward(kept: Any, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+    def backward(kept: Any, grads: Sequence[Tensor | None]) -> Sequence[Gradient]:
         return [None if grads[0] is None else times(grads[0], back)]
 
     reads = ((x.index, read),)

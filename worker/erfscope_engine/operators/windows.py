@@ -7,7 +7,7 @@ from typing import Any
 from erfscope_engine.geometry.digits import Digit, Run
 from erfscope_engine.geometry.frame import Link, Window, windowed
 from erfscope_engine.geometry.seats import Seats
-from erfscope_engine.geometry.spans import Span
+from erfscope_engine.geometry.spans import Affine, Span
 from erfscope_engine.operators.site import Site
 from erfscope_engine.recording.tape import Ref
 
@@ -21,11 +21,7 @@ def per_axis(value: Any, rank: int) -> list[int]:
 def sliding(kernel: int, stride: int, padding: int, dilation: int) -> Window:
     """Output q reads q·stride − padding + dilation·(0 … kernel − 1)."""
     reach = dilation * (kernel - 1)
-
-    def look(span: Span) -> Span:
-        return Span(span.lo * stride - padding, (span.hi - 1) * stride - padding + reach + 1, span.why)
-
-    return Window(stride, Fraction(reach, 2) - padding, look)
+    return Window(stride, Fraction(reach, 2) - padding, Affine(stride, -padding, reach - padding))
 
 
 def scattering(kernel: int, stride: int, padding: int, dilation: int) -> Window:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from erfscope._version import __version__
-from erfscope.contract.advice import Advice, AdviceLayer, AdviceRequest, Change
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.advice import Advice, AdviceLayer, AdviceRequest, Change
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.version import __version__
 from erfscope_engine.advice.profile import profile_of
 from erfscope_engine.advice.rank import HOLES, ranked, with_pareto
 from erfscope_engine.advice.search import Trial, search

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from erfscope.contract.advice import AdviceRequest, Picture
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import AverageOptions, ErfRequest, TargetOptions
+from erfscope_contract.advice import AdviceRequest, Picture
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import AverageOptions, ErfRequest, TargetOptions
 from erfscope_engine.advice.cost import Cost, cost_of
 from erfscope_engine.by_expectation import expected_size
 from erfscope_engine.layers import Layer

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from erfscope.contract.advice import HOLD, AdviceRequest, Change
-from erfscope.contract.result import ErfResult
+from erfscope_contract.advice import HOLD, AdviceRequest, Change
+from erfscope_contract.result import ErfResult
 
 RULE = (
     "For objects of {size:g} px the ERF should be {want:g} px: {hold:g} times the object (docs: reproduction, S20). "

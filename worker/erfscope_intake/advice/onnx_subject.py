@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from onnx import ModelProto
 
-from erfscope.contract.advice import AdviceRequest, Edit
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import InputOptions
+from erfscope_contract.advice import AdviceRequest, Edit
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import InputOptions
 from erfscope_engine.advice.alter import LARGEST_DILATION
 from erfscope_engine.advice.moves import CYCLES, FACTORS, LARGE
 from erfscope_engine.advice.search import Growing

@@ -6,10 +6,10 @@ from math import ceil
 
 import torch
 
-from erfscope.contract.advice import AdviceRequest
-from erfscope.contract.architecture import Architecture, check, infer
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import InputOptions
+from erfscope_contract.advice import AdviceRequest
+from erfscope_contract.architecture import Architecture, check, infer
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import InputOptions
 from erfscope_engine.advice import moves
 from erfscope_engine.advice.narrow import narrowed
 from erfscope_engine.advice.search import Growing

@@ -6,9 +6,9 @@ from typing import Protocol
 
 from onnx import ModelProto
 
-from erfscope.contract.advice import ChangeKind, Edit
-from erfscope.contract.architecture import Architecture
-from erfscope.contract.request import InputOptions
+from erfscope_contract.advice import ChangeKind, Edit
+from erfscope_contract.architecture import Architecture
+from erfscope_contract.request import InputOptions
 from erfscope_engine.advice.search import Growing
 from erfscope_engine.network import Network
 
