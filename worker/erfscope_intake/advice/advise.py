@@ -99,8 +99,8 @@ def _profile(bench: Bench) -> tuple[Measurement, list[AdviceLayer]]:
     quick = bench.subject.network(None, quick=True, place=bench.device)
     profile = measure_network(quick, bench.analytic.model_copy(update={"layers": "all"}))
     traced = plan_for(quick, bench.request.layer, samples=1).traced
-    maps = [] if profile.layers_map is None else profile.layers_map
-    return profile, profile_of(traced, profile.result.layers, maps)
+    maps = profile.layers_map
+    return profile, profile_of(traced, profile.result.layers, () if maps is None else maps)
 
 
 def _searched(

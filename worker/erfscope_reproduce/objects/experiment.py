@@ -24,14 +24,14 @@ WORDS = {
 BANDS = ((0.0, 0.75), (0.75, 1.25), (1.25, 2.0), (2.0, 4.0), (4.0, 9.0))
 HOW = "14 networks of six layers, 12 to 13 thousand weights, 200 steps of 8 scenes of 64×64"
 REMARK = """\
-The scenes: outlined discs of one radius among open arcs of the same radius; each pixel is inside of a closed outline or
-not, so a unit must see the whole outline. IoU is that of the insides on scenes that were not trained on; it is given over
-the best network's for that size of object and seed. Networks have nearly equal weights (11,890 to 13,394) and arithmetic
-(the two with a stride less); only their field differs. **What to take away: {sentence}**
+The scenes: outlined discs of one radius among open arcs of the same radius; each pixel is inside of a closed outline
+or not, so a unit must see the whole outline. IoU is that of the insides on scenes that were not trained on; it is given
+over the best network's for that size of object and seed. Networks have nearly equal weights (11,890 to 13,394) and
+arithmetic (the two with a stride less); only their field differs. **What to take away: {sentence}**
 
 Beside it: Loos, Pardasani and Awasthi (J. Med. Imaging 11(5), 2024) find a best TRF for each segmentation task, larger
-where context is needed. Here too there is a best size for each object, but it is the ERF that tells it, and a field whose
-taps leave holes does not count. Scenes of one kind, short trainings: a start for a design, not a law."""
+where context is needed. Here too there is a best size for each object, but it is the ERF that tells it, and a field
+whose taps leave holes does not count. Scenes of one kind, short trainings: a start for a design, not a law."""
 
 
 def objects(bench: Bench) -> Finding:
