@@ -13,7 +13,7 @@ ChangeKind = Literal[
     "dilation", "kernel_size", "stride", "depth", "output_stride", "large_kernel", "context", "extra_stage",
     "attention", "input_scale", "combined",
 ]  # fmt: skip
-HOLD = 1.5  # ERF over the size of the object that a unit decides about: `erfscope reproduce s20b`
+HOLD = 1.5  # ERF over the size of the object that a unit decides about: measured by `erfscope reproduce objects`
 
 
 class AdviceRequest(Strict):

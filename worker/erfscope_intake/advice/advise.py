@@ -141,7 +141,7 @@ def _best(
     }
     order = ranked([change for _, change in priced.values()], want, now.cost, grid)
     if not measured:
-        return with_pareto(order)
+        return with_pareto([change for change in order if change.erf_analytic is not None])
     sized: list[Change] = []
     for number, change in enumerate(order[: bench.request.verify]):
         progress("verify", number / bench.request.verify)

@@ -6,7 +6,8 @@ from erfscope_contract.advice import HOLD, AdviceRequest, Change
 from erfscope_contract.result import ErfResult
 
 RULE = (
-    "For objects of {size:g} px the ERF should be {want:g} px: {hold:g} times the object (docs: reproduction, S20). "
+    "For objects of {size:g} px the ERF should be {want:g} px: {hold:g} times the object "
+    "(docs/science/object-size.md). "
     "In a detector another level may suit: erfscope fit MODEL --object {size:g}."
 )
 FAILED = "No change reaches the wanted size; those listed come nearest."
