@@ -47,6 +47,10 @@ def reproduce(
     keep: Annotated[
         bool, Option("--keep", help="Keep what the report in -o says of the claims that are not measured now.")
     ] = False,
+    resume: Annotated[
+        Path | None,
+        Option(metavar="DIR", help="Folder of finished trainings: what is there is read, what is new is kept there."),
+    ] = None,
     listed: Annotated[bool, Option("--list", help="List the claims, and measure nothing.")] = False,
 ) -> None:
     """Measure what Luo et al. 2016 published, and write the numbers beside theirs.
@@ -69,7 +73,7 @@ def reproduce(
     if len(claims) == len(CLAIMS):
         show.print_lines(out, [f"{len(claims)} claims: {'some minutes' if quick else 'about half an hour'}"])
     with progress_bar("reproducing") as hear:
-        outcomes = run(claims, quick=quick, data=data, hear=hear, tell=_tell)
+        outcomes = run(claims, quick=quick, data=data, resume=resume, hear=hear, tell=_tell)
     if earlier:
         write(earlier.with_fresh(outcomes), place, earlier.command(_command()), quick=quick)
     else:
