@@ -154,7 +154,7 @@ class AsyncClient:
         self,
         model: Model,
         *,
-        want: float,
+        want: float | None = None,
         timeout: float | None = None,
         progress: Progress | None = None,
         **fields: Any,

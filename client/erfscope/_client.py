@@ -159,7 +159,7 @@ class Client:
         self,
         model: Model,
         *,
-        want: float,
+        want: float | None = None,
         timeout: float | None = None,
         progress: Progress | None = None,
         **fields: Any,

@@ -35,7 +35,7 @@ def test_a_question_is_answered(client: httpx2.Client, worker: Worker) -> None:
     assert (job["status"], job["result"], job["request"]["want"]) == ("queued", None, 9)
     record = worker.claim(job["id"])
     assert record.kind is Kind.ADVICE
-    assert json.loads(record.payload)["request"]["verify"] == 3
+    assert json.loads(record.payload)["request"]["verify"] == 5
     worker.beat(record, "search", 0.5)
     assert client.get(f"/advice/{job['id']}").json()["stage"] == "search"
     worker.succeed(record, Advice.model_validate(ANSWER).model_dump_json().encode())

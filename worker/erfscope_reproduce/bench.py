@@ -47,6 +47,7 @@ class Bench:
 
     quick: bool
     data: Path | None = None
+    resume: Path | None = None  # folder of finished trainings
     progress: Progress = lambda stage, share: None
     _shots: dict[str, Shot] = field(default_factory=dict)
 

@@ -36,7 +36,7 @@ def reproduce(
         list[str] | None,
         Argument(
             metavar="[WHAT]...",
-            help="What to measure: all, a claim (S10), figure-3, training or segmentation (default: list what there is).",
+            help="What to measure: all, a claim (S10), figure-3, training or segmentation (default: list them).",
         ),
     ] = None,
     quick: Annotated[
@@ -56,6 +56,13 @@ def reproduce(
         bool,
         Option("--keep", help="Keep what the report in -o says of claims that are not measured now (default: off)."),
     ] = False,
+    resume: Annotated[
+        Path | None,
+        Option(
+            metavar="DIR",
+            help="Folder of finished trainings: what is there is read, what is new is kept there (default: none).",
+        ),
+    ] = None,
     listed: Annotated[bool, Option("--list", help="List the claims, and measure nothing (default: off).")] = False,
 ) -> None:
     """Measure what Luo et al. 2016 published, and write the numbers beside theirs.
@@ -78,7 +85,7 @@ def reproduce(
     if len(claims) == len(CLAIMS):
         show.print_lines(out, [f"{len(claims)} claims: {'some minutes' if quick else 'about half an hour'}"])
     with progress_bar("reproducing") as hear:
-        outcomes = run(claims, quick=quick, data=data, hear=hear, tell=_tell)
+        outcomes = run(claims, quick=quick, data=data, resume=resume, hear=hear, tell=_tell)
     if earlier:
         write(earlier.with_fresh(outcomes), place, earlier.command(_command()), quick=quick)
     else:

@@ -30,9 +30,11 @@ class Outcome:
         return any(row.verdict is Verdict.CRASHED for row in self.finding.rows)
 
 
-def run(claims: Sequence[Claim], *, quick: bool, data: Path | None, hear: Hear, tell: Tell) -> list[Outcome]:
+def run(
+    claims: Sequence[Claim], *, quick: bool, data: Path | None, resume: Path | None = None, hear: Hear, tell: Tell
+) -> list[Outcome]:
     """Ask every claim; `hear` gets (what is done, share), `tell` each outcome when it is there."""
-    bench = Bench(quick, data)
+    bench = Bench(quick, data, resume)
     outcomes = []
     for number, claim in enumerate(claims):
         outcome = _ask(claim, replace(bench, progress=_within(hear, claim, number, len(claims))))

@@ -19,6 +19,7 @@ from erfscope_reproduce import (
 )
 from erfscope_reproduce.bench import Bench
 from erfscope_reproduce.finding import Finding
+from erfscope_reproduce.objects import experiment
 from erfscope_reproduce.training import classification, segmentation
 
 
@@ -53,10 +54,15 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("S18", "Units near the border", border.border_units),
     Claim("S19", "Spectrograms, waveforms, non-central weights", spectrogram.axes_apart),
     Claim("S20", "The ERF along depth, and what to change", depth.profiles),
+    Claim("S20b", "How much of an object the ERF should hold", experiment.objects),
 )
 
 ALL = "all"
-TRAINING = {"training": ("S11",), "segmentation": ("S12",)}  # words for claims that people ask for by name
+TRAINING = {
+    "training": ("S11",),
+    "segmentation": ("S12",),
+    "objects": ("S20b",),
+}  # words for claims that people ask for by name
 
 
 def choose(words: Sequence[str]) -> list[Claim]:
