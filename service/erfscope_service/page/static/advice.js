@@ -37,8 +37,8 @@ function verdict({ reaches, changes }) {
 function asked({ want, object_size: size, input_shape: shape, layer }) {
   const objects = size ? `objects of ${number(size)} px, so ` : "";
   return (
-    `${layer} at input ${shape.join(" × ")}. Asked for: ${objects}an ERF of ${number(want)} px. Every row is measured; ` +
-    "* marks what no other row beats."
+    `${layer} at input ${shape.join(" × ")}. Asked for: ${objects}an ERF of ${number(want)} px. ` +
+    "Every row is measured; * marks what no other row beats."
   );
 }
 

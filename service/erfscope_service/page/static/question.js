@@ -1,4 +1,4 @@
-// A question about a network (tiles, fit, advice): what the small forms send, and a job of it with its state and answer.
+// A question about a network (tiles, fit, advice): what the small forms send, a job of it with its state and answer.
 
 import { advice } from "/page/advice.js";
 import * as api from "/page/api.js";
