@@ -84,6 +84,36 @@ class JobPage(Frozen):
     next_page_token: str | None = None
 
 
+class JobKind(StrEnum):
+    """What a job does."""
+
+    ERF = "erf"
+    INSPECT = "inspect"
+    ADVICE = "advice"
+    TILES = "tiles"
+    FIT = "fit"
+
+
+class JobAddress(Frozen):
+    """Where a job of any kind is."""
+
+    self: str
+
+
+class ListedJob(Work):
+    """A job of any kind, without its request and its result."""
+
+    kind: JobKind
+    links: JobAddress
+
+
+class ListedJobs(Frozen):
+    """One page of jobs of any kind, newest first."""
+
+    jobs: list[ListedJob]
+    next_page_token: str | None = None
+
+
 class InputInfo(Frozen):
     """One input of a model."""
 
@@ -136,6 +166,33 @@ class StoredFile(Frozen):
 
     sha256: str
     size: int = Field(description="Bytes.")
+
+
+class ListedFile(StoredFile):
+    """A stored file in a list."""
+
+    name: str
+    created_at: datetime
+
+
+class ListedFiles(Frozen):
+    """One page of stored files, newest first."""
+
+    files: list[ListedFile]
+    next_page_token: str | None = None
+
+
+class ListedModel(ListedFile):
+    """A stored model in a list; GET /models/{sha256} has what is inside it."""
+
+    data: dict[str, str] = Field(default_factory=dict, description="sha256 of each file beside it, by its name.")
+
+
+class ListedModels(Frozen):
+    """One page of stored models, newest first."""
+
+    models: list[ListedModel]
+    next_page_token: str | None = None
 
 
 class Health(Frozen):

@@ -126,6 +126,24 @@ class SeriesLinks(Frozen):
     chart: str
 
 
+class ListedSeries(Frozen):
+    """A series in a list; GET /series/{id} has its state, its points and its trends."""
+
+    id: str
+    created_at: datetime
+    x_label: str
+    metrics: list[str]
+    points: int = Field(description="How many.")
+    links: SeriesLinks
+
+
+class SeriesPage(Frozen):
+    """One page of series, newest first."""
+
+    series: list[ListedSeries]
+    next_page_token: str | None = None
+
+
 class Series(Frozen):
     """A series on its way; `succeeded` when every point has."""
 

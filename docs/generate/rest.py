@@ -12,9 +12,9 @@ HEAD = """# REST API
 The service says the same of itself at `/docs` (a page) and `/openapi.json` (for generators). A service that wants
 an API key takes it as `Authorization: Bearer …`. Every error is `application/problem+json` with a `type` from the table
 at the end, a `detail` for people, and, for fields, `errors` with a pointer to each."""
-ERRORS = """A `type` is also an address: `GET /problems/invalid-target` answers with its row of this
-table. A failed job is a 200 whose `error` is such a problem. The command line ends with exit code 2 if
-the request or the model is at fault, with exit code 3 if it is the service."""
+ERRORS = """A `type` is also an address: `GET /problems/invalid-target` answers with its row of this table. A failed job
+is a 200 whose `error` is such a problem. The command line ends with exit code 2 if the request or the model is at
+fault, with exit code 3 if it is the service."""
 COLUMNS = ("type", "status", "meaning", "whose fault", "what to do")
 Part = Mapping[str, Any]
 

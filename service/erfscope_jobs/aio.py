@@ -6,11 +6,24 @@ import redis.asyncio
 import redis.asyncio.retry
 from redis.exceptions import ConnectionError, NoScriptError, ResponseError
 
+from erfscope_contract.job import Status
 from erfscope_jobs.call import Call
 from erfscope_jobs.digest import Fingerprint
 from erfscope_jobs.following import SLICE, Following
 from erfscope_jobs.operations import MOST_WAIT, Operations
-from erfscope_jobs.records import Event, Page, Pulse, Purge, Record, Submission, Submitted, Upload, Usage
+from erfscope_jobs.records import (
+    Event,
+    Kind,
+    Page,
+    Pulse,
+    Purge,
+    Record,
+    Submission,
+    Submitted,
+    Upload,
+    UploadPage,
+    Usage,
+)
 from erfscope_jobs.settings import Settings
 from erfscope_jobs.wire import (
     BACKOFF,
@@ -157,6 +170,17 @@ class AsyncLedger:
         """Whether Redis answers."""
         return await self.run(self.do.ping())
 
-    async def list(self, tenant: str, size: int = 20, token: str | None = None) -> Page:
+    async def list_uploads(self, tenant: str, kind: str, size: int, token: str | None) -> UploadPage:
+        """A page of the files of a kind that a tenant stored."""
+        return await self.run(self.do.list_uploads(tenant, kind, size, token))
+
+    async def list(
+        self,
+        tenant: str,
+        size: int = 20,
+        token: str | None = None,
+        kind: Kind | None = None,
+        status: Status | None = None,
+    ) -> Page:
         """A page of jobs, newest first."""
-        return await self.run(self.do.list(tenant, size, token))
+        return await self.run(self.do.list(tenant, size, token, kind, status))

@@ -227,6 +227,6 @@ class Ledger:
         """REAP; the jobs that a message must be sent for."""
         return self.run(self.do.reap(most, queues))
 
-    def list(self, tenant: str, size: int = 20, token: str | None = None) -> Page:
+    def list(self, tenant: str, size: int = 20, token: str | None = None, kind: Kind | None = None) -> Page:
         """A page of jobs, newest first."""
-        return self.run(self.do.list(tenant, size, token))
+        return self.run(self.do.list(tenant, size, token, kind))

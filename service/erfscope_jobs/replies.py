@@ -8,7 +8,19 @@ from typing import Any
 from erfscope_contract.job import Status, Timing
 from erfscope_contract.problem import Problem, ProblemError
 from erfscope_jobs.packing import unpacked
-from erfscope_jobs.records import Event, Kind, Overdue, Page, Pulse, Record, Submitted, Upload, Usage
+from erfscope_jobs.records import (
+    Event,
+    Kind,
+    Overdue,
+    Page,
+    Pulse,
+    Record,
+    SeriesPage,
+    Submitted,
+    Upload,
+    UploadPage,
+    Usage,
+)
 
 Flat = Sequence[bytes]
 
@@ -123,6 +135,19 @@ def page(reply: list[Any]) -> Page:
     """One page and the token of the next."""
     found, last = reply
     return Page([record(flat) for flat in found], last.decode() if last else None)
+
+
+def upload_page(tenant: str, kind: str, reply: list[Any]) -> UploadPage:
+    """One page of stored files and the token of the next."""
+    entries, last = reply
+    uploads = [upload(tenant, kind, sha256.decode(), flat) for sha256, flat in entries]
+    return UploadPage([one for one in uploads if one is not None], last.decode() if last else None)
+
+
+def series_page(reply: list[Any]) -> SeriesPage:
+    """One page of series and the token of the next."""
+    entries, last = reply
+    return SeriesPage([(id.decode(), payload.decode()) for id, payload in entries], last.decode() if last else None)
 
 
 def upload(tenant: str, kind: str, sha256: str, flat: Flat) -> Upload | None:

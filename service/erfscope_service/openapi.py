@@ -28,6 +28,7 @@ ANY_PROBLEM = {
     "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
 TAGS = [
+    {"name": "jobs", "description": "Jobs of every kind in one list."},
     {"name": "erf", "description": "Measurements: submit one, follow it, fetch its picture and its map."},
     {"name": "series", "description": "Several models, or a swept spec: the trend of a metric."},
     {"name": "advice", "description": "The smallest changes of a network that give a wanted receptive field."},

@@ -97,7 +97,7 @@ def test_a_running_up_is_found_by_its_folder(tmp_path: Path) -> None:
 
 
 def test_commands_send_the_key(run: Run, service: Service) -> None:
-    service.on("GET /erf", Reply(body={"jobs": []}))
+    service.on("GET /jobs", Reply(body={"jobs": []}))
     assert run("jobs", "--url", service.url, "--api-key", "erf_option")[0] == 0
     assert run("jobs", "--url", service.url, ERFSCOPE_API_KEY="erf_environment")[0] == 0
     sent = [request.headers.get("authorization") for request in service.seen]

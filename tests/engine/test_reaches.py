@@ -5,13 +5,13 @@ from collections.abc import Callable
 import pytest
 import torch
 import torchvision.models as zoo
-from erfscope.contract.problem import ProblemError
 from hypothesis import given, settings
 from nets import SmallUNet, TinyViT
 from random_nets import networks
 from tests.engine.programs import program
 from torch import Tensor, nn
 
+from erfscope_contract.problem import ProblemError
 from erfscope_engine import network_of
 from erfscope_engine.fields import Map, field_of
 from erfscope_engine.layers import Traced

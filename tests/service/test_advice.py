@@ -67,9 +67,9 @@ def test_it_can_be_canceled_and_repeated_safely(client: httpx2.Client) -> None:
     assert _submit(client, "canceled", **{"Idempotency-Key": "advice-key"})["id"] == job["id"]
     other = client.post("/advice", json=_asked("other"), headers={"Idempotency-Key": "advice-key"})
     assert_problem(other, 422, "idempotency-mismatch")
-    for _ in range(2):
+    for status in (202, 200):  # the second changes nothing
         response = client.delete(f"/advice/{job['id']}")
-        assert (response.status_code, response.json()["status"]) == (202, "canceled")
+        assert (response.status_code, response.json()["status"]) == (status, "canceled")
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from erfscope_engine.execution.box import Box, lengths
 from erfscope_engine.execution.program import Program
 from erfscope_engine.layers import Layer, Place, Traced
 from erfscope_engine.plan import program_for
+from erfscope_engine.room import refuse_without_room
 from erfscope_engine.samples import draw, signs
 
 Numbers = Sequence[int]  # of samples, row by row
@@ -28,7 +29,10 @@ VANISHING = 1e-5  # rms gradient of the channel sum over that of random signs (b
 def executor_for(traced: Traced, places: Sequence[Place]) -> Executor:
     """What computes the gradients of these units: a program on parts, or the whole network by autograd."""
     if not traced.eager:
-        return program_for(traced, places)
+        program = program_for(traced, places)
+        if len(places) == 1:
+            refuse_without_room(traced, program, places[0].layer)
+        return program
     return WholeNetwork(traced.network, tuple((place.layer.name, place.box) for place in places))
 
 

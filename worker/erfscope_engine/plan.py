@@ -11,13 +11,16 @@ from erfscope_contract.result import PassedOver
 from erfscope_engine.choice import MOST_TOLD, chosen
 from erfscope_engine.eager import tensors_of
 from erfscope_engine.execution.box import lengths
+from erfscope_engine.execution.memory import peak_bytes
 from erfscope_engine.execution.numbers import program_of
 from erfscope_engine.execution.program import Program
 from erfscope_engine.layers import Coordinate, Layer, Place, Traced, layer_of, region_at, survey
 from erfscope_engine.network import Network
 from erfscope_engine.recording.recorder import record
+from erfscope_engine.room import memory_limit
 
-WORKING_SET = {"cpu": 1 << 30, "cuda": 4 << 30, "meta": 0}  # bytes of activations that a micro-batch may keep
+WORKING_SET = {"cpu": 1 << 30, "cuda": 4 << 30, "meta": 0}  # bytes of a micro-batch at its peak
+SHARE_OF_MEMORY = 4  # of all memory that a process may use, a micro-batch takes a quarter at most
 # Beyond SMALL_BATCH samples the products are large enough, and what does not stay near the cores costs more than it
 # gains: VGG-16 at 512² took 177 ms per image by 4, 186 by 8, 199 by 16 (1 thread).
 SMALL_BATCH = 4
@@ -153,8 +156,10 @@ def _by_position(shape: tuple[int, ...], rank: int) -> tuple[Coordinate, ...]:
 def _room(traced: Traced, target: Layer, samples: int, at_most: int | None) -> int:
     """For how many samples the working set has room (their programs of the centre unit), and are wanted; 1 at least."""
     device = traced.network.device.type
-    size = bytes_of(traced, program_for(traced, [center_place(target)])) // traced.tape.batch or 1
-    fitting = max(min(SMALL_BATCH, WORKING_SET[device] // size), NEAR_SET[device] // size)
+    size = peak_bytes(program_for(traced, [center_place(target)])) // traced.tape.batch or 1
+    limit = memory_limit(traced.network.device)
+    working = WORKING_SET[device] if limit is None else min(WORKING_SET[device], limit // SHARE_OF_MEMORY)
+    fitting = max(min(SMALL_BATCH, working // size), min(NEAR_SET[device], working) // size)
     return max(min(LARGEST_BATCH[device], fitting, samples, at_most or samples), 1)
 
 

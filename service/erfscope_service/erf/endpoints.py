@@ -18,13 +18,22 @@ from erfscope_service.caching import etag, immutable_headers, not_modified
 from erfscope_service.callers import CredentialsDep
 from erfscope_service.erf import events, examples, figures, service, submission
 from erfscope_service.erf.view import json_of
-from erfscope_service.preferences import IdempotencyHeader, idempotency_key_of, seconds_to_wait
+from erfscope_service.preferences import (
+    IdempotencyHeader,
+    PageSize,
+    PageToken,
+    PreferHeader,
+    Purge,
+    applied,
+    idempotency_key_of,
+    seconds_to_wait,
+)
 from erfscope_service.problems import of_submission, of_tenant
 from erfscope_service.services import ServicesDep, TenantDep
 
 router = APIRouter(prefix="/erf", tags=["erf"])
 
-RETRY_AFTER = "1"  # seconds until a first look is worth it
+CHANGING = {"Cache-Control": "no-store", "Retry-After": "1"}  # seconds until another look is worth it
 Colormap = Literal["viridis", "cividis", "magma", "inferno", "gray"]
 assert get_args(Colormap) == COLORMAPS, "the colour maps of the picture, spelt out for OpenAPI"
 
@@ -55,16 +64,19 @@ async def submit(
     services: ServicesDep,
     tenant: TenantDep,
     idempotency_key: IdempotencyHeader = None,
+    prefer: PreferHeader = None,
 ) -> Response:
     """Measure an ONNX file (multipart), a stored one, or an architecture spec (JSON).
 
     The answer is always 202 and a Job; one that was computed before has already succeeded (`cached`).
     """
-    key = idempotency_key_of(idempotency_key)
+    key, seconds = idempotency_key_of(idempotency_key), seconds_to_wait(prefer, services)
     asked = await submission.read(request, services, tenant)
     record = (await service.submit(services, tenant, asked, key)).record
     note(job=record.id)
-    headers = {"Location": f"/erf/{record.id}", "Retry-After": RETRY_AFTER, "Cache-Control": "no-store"}
+    if seconds is not None:
+        record = await service.wait(services, tenant, record, seconds)
+    headers = {"Location": f"/erf/{record.id}", **CHANGING, **applied(seconds)}
     return await _job_response(record, 202, headers)
 
 
@@ -79,8 +91,8 @@ async def list_jobs(
     services: ServicesDep,
     tenant: TenantDep,
     response: Response,
-    page_size: Annotated[int, Query(ge=1, le=100, description="Jobs per page.")] = 20,
-    page_token: Annotated[str | None, Query(max_length=200, description="`next_page_token` of the last page.")] = None,
+    page_size: PageSize = 20,
+    page_token: PageToken = None,
 ) -> JobPage:
     """Results are left out; GET /erf/{id} has them."""
     response.headers["Cache-Control"] = "no-store"
@@ -99,24 +111,19 @@ async def look(
     request: Request,
     services: ServicesDep,
     tenant: TenantDep,
-    prefer: Annotated[
-        str | None,
-        Header(description="`wait=10` holds the answer up to 10 seconds, until the job has ended."),
-    ] = None,
+    prefer: PreferHeader = None,
 ) -> Response:
     """A job that has ended never changes: it comes with a strong ETag."""
     record = await service.look(services, tenant, id)
     seconds = seconds_to_wait(prefer, services)
-    applied: dict[str, str] = {}
     if seconds is not None:
         record = await service.wait(services, tenant, record, seconds)
-        applied = {"Preference-Applied": f"wait={seconds:g}"}
     if not record.status.is_terminal:
-        return await _job_response(record, 200, {"Cache-Control": "no-store", "Retry-After": RETRY_AFTER} | applied)
+        return await _job_response(record, 200, CHANGING | applied(seconds))
     tag = etag("job", record.id, record.status, record.result_sha256 or "", record.last_event)
     if known := not_modified(request.headers, tag):
         return known
-    return await _job_response(record, 200, immutable_headers(tag) | applied)
+    return await _job_response(record, 200, immutable_headers(tag) | applied(seconds))
 
 
 @router.delete(
@@ -135,7 +142,7 @@ async def delete(
     id: JobId,
     services: ServicesDep,
     tenant: TenantDep,
-    purge: Annotated[bool, Query(description="Remove the record of a job that has ended.")] = False,
+    purge: Purge = False,
 ) -> Response:
     """Repeating it is safe."""
     if purge:

@@ -3,9 +3,10 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from erfscope_contract.job import StoredFile
+from erfscope_contract.job import ListedFiles, StoredFile
 from erfscope_service.admission import require_room
 from erfscope_service.files import service
+from erfscope_service.preferences import PageSize, PageToken
 from erfscope_service.problems import of_tenant
 from erfscope_service.services import ServicesDep, TenantDep
 from erfscope_service.stored import FILE
@@ -33,3 +34,22 @@ async def upload(request: Request, response: Response, services: ServicesDep, te
     await require_room(services, tenant, FILE, request.headers)
     response.headers["Cache-Control"] = "no-store"
     return await service.keep(services, tenant, request.stream(), file_name(request.headers))
+
+
+@router.get(
+    "",
+    operation_id="list_files",
+    summary="List stored images, newest first",
+    response_description="One page.",
+    responses=of_tenant("invalid-request"),
+)
+async def every(
+    services: ServicesDep,
+    tenant: TenantDep,
+    response: Response,
+    page_size: PageSize = 20,
+    page_token: PageToken = None,
+) -> ListedFiles:
+    """Their sha256 goes into `input.images`."""
+    response.headers["Cache-Control"] = "no-store"
+    return await service.page(services, tenant, page_size, page_token)

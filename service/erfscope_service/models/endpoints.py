@@ -5,11 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
-from erfscope_contract.job import StoredModel
+from erfscope_contract.job import ListedModels, StoredModel
 from erfscope_contract.problem import ProblemError
 from erfscope_service.admission import require_room
 from erfscope_service.bodies import media_type_of
 from erfscope_service.models import service
+from erfscope_service.preferences import PageSize, PageToken
 from erfscope_service.problems import of_tenant
 from erfscope_service.services import Services, ServicesDep, TenantDep
 from erfscope_service.stored import MODEL as UPLOAD
@@ -85,3 +86,22 @@ async def look(sha256: Sha256Path, response: Response, services: ServicesDep, te
 async def delete(sha256: Sha256Path, services: ServicesDep, tenant: TenantDep) -> None:
     """Results that were computed from it stay."""
     await service.drop(services, tenant, sha256)
+
+
+@router.get(
+    "",
+    operation_id="list_models",
+    summary="List stored models, newest first",
+    response_description="One page.",
+    responses=of_tenant("invalid-request"),
+)
+async def every(
+    services: ServicesDep,
+    tenant: TenantDep,
+    response: Response,
+    page_size: PageSize = 20,
+    page_token: PageToken = None,
+) -> ListedModels:
+    """GET /models/{sha256} has what is inside a model."""
+    response.headers["Cache-Control"] = "no-store"
+    return await service.page(services, tenant, page_size, page_token)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from torch import Tensor
 
@@ -21,8 +21,16 @@ class Scaled(NamedTuple):
 
 
 Gradient = Tensor | Scaled | None
+
+
+def computed(g: Gradient) -> Tensor | None:
+    """A gradient as a tensor."""
+    return g.grad * g.factor if isinstance(g, Scaled) else g
+
+
 Forward = Callable[[Sequence[Any]], tuple[Sequence[Any], Any]]
 Backward = Callable[[Any, Sequence[Tensor | None]], Sequence[Gradient]]
+Keeps = Literal["nothing", "input", "output", "both"]
 Pointwise = Callable[[Any, Tensor, Tensor | None], Tensor]
 
 
@@ -48,6 +56,7 @@ class Step:
     fresh: bool = False
     relu: bool = False
     pointwise: Pointwise | None = None
+    keeps: Keeps = "both"
     autograd: str = ""
     operator: str = ""
     note: str = ""
@@ -79,4 +88,5 @@ def linear(
         lambda inputs: ([there(inputs[0])] * len(part.call.outputs), True),
         lambda kept, grads: [back(next(g for g in grads if g is not None))],
         any_format=True,
+        keeps="nothing",
     )

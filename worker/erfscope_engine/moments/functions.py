@@ -12,7 +12,7 @@ from torch import Tensor
 
 from erfscope_engine.execution.fusion import NORMALISATIONS
 from erfscope_engine.execution.part import Part
-from erfscope_engine.execution.step import Step
+from erfscope_engine.execution.step import Step, computed
 from erfscope_engine.moments.gaussian import Evaluate, Piece, Response, piecewise, quadrature
 from erfscope_engine.moments.rule import Case, step_of
 from erfscope_engine.moments.state import Moments
@@ -204,7 +204,7 @@ def _evaluation(steps: Sequence[Step], source: int, target: int) -> Evaluate:
             given = [slopes.pop(index, None) if index is not None else None for index, _ in step.writes]
             if keeps is None or all(g is None for g in given):
                 continue
-            for (index, _), g in zip(step.reads, step.backward(keeps, given), strict=False):
+            for (index, _), g in zip(step.reads, map(computed, step.backward(keeps, given)), strict=False):
                 if g is not None:
                     slopes[index] = slopes[index] + g if index in slopes else g
         return store[target], slopes.get(source)

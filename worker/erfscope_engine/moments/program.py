@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_map
 from erfscope_engine.execution.box import Box
 from erfscope_engine.execution.part import Part
 from erfscope_engine.execution.program import Program, Target
-from erfscope_engine.execution.step import Step
+from erfscope_engine.execution.step import Step, computed
 from erfscope_engine.fields import Map
 from erfscope_engine.moments.functions import function_of
 from erfscope_engine.moments.rule import Case, is_float
@@ -62,7 +62,7 @@ def _watched(step: Step, *, stops: bool) -> Step:
         return outs, None if stops else kept
 
     def backward(kept: Any, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
-        back = [None if g is None else g.clamp_min(0) for g in step.backward(kept, grads)]
+        back = [None if g is None else g.clamp_min(0) for g in map(computed, step.backward(kept, grads))]
         for g in back:
             if g is not None:
                 _check_range(g)

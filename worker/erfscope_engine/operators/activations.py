@@ -67,7 +67,9 @@ def activation(part: Part) -> Step | None:
         rule.operator(g, kept, *options, **named, grad_input=target)
         return target
 
-    return pointwise((ref.index, part.box), part.writes, forward, backward, fresh=False)
+    return pointwise(
+        (ref.index, part.box), part.writes, forward, backward, keeps="output" if rule.of_output else "input"
+    )
 
 
 for name in DERIVATIVES:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from erfscope_engine.execution.box import Box, as_padding, beyond, clipped, full, is_beside, layout_of, lengths
 from erfscope_engine.execution.part import Part
-from erfscope_engine.execution.step import Step
+from erfscope_engine.execution.step import Step, computed
 from erfscope_engine.geometry.digits import Digit, Run
 from erfscope_engine.geometry.frame import Frame, Link, Window, everything, reduced
 from erfscope_engine.geometry.seats import Seats
@@ -132,7 +132,7 @@ def _draws_as_groups(step: Step, weight: Drawn) -> Step:
 
     def backward(kept: Any, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
         assert grads[0] is not None
-        (g,) = step.backward(kept, [fold(grads[0])])
+        (g,) = map(computed, step.backward(kept, [fold(grads[0])]))
         return [None if g is None else unfold(g)]
 
     return replace(step, forward=forward, backward=backward)
@@ -188,7 +188,9 @@ def _windows(
         return [g if even else F.pad(g, [-p for p in borders])]
 
     reads = ((x.index, clipped(need, shape)),)
-    return Step(reads, ((part.call.outputs[0], part.box),), forward, backward, any_format=True, fresh=True)
+    return Step(
+        reads, ((part.call.outputs[0], part.box),), forward, backward, any_format=True, fresh=True, keeps="nothing"
+    )
 
 
 def _transposed(part: Part, read: Box, weight: Tensor, bias: Tensor | None, groups: int) -> Step:
@@ -228,7 +230,7 @@ def _transposed(part: Part, read: Box, weight: Tensor, bias: Tensor | None, grou
         )
         return [back]
 
-    return Step(((x.index, read),), ((part.call.outputs[0], box),), forward, backward, any_format=True)
+    return Step(((x.index, read),), ((part.call.outputs[0], box),), forward, backward, any_format=True, keeps="nothing")
 
 
 @varied("convolution")

@@ -31,7 +31,7 @@ def relu(part: Part) -> Step | None:
     def backward(kept: Any, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
         return [aten.threshold_backward(grads[0], kept, 0)]
 
-    return Step(((part.arg("self").index, part.box),), part.writes, forward, backward, any_format=True)
+    return Step(((part.arg("self").index, part.box),), part.writes, forward, backward, any_format=True, keeps="output")
 
 
 @stepped("add")
@@ -53,6 +53,7 @@ def add(part: Part) -> Step | None:
         lambda kept, grads: [grads[0], grads[0]],
         any_format=True,
         fresh=True,
+        keeps="nothing",
     )
 
 

@@ -53,7 +53,7 @@ def _scaled(part: Part, ref: Ref, factor: Any) -> Step | None:
             return torch.mul(g, factor)
         return target.mul_(factor)
 
-    return pointwise((ref.index, part.box), part.writes, forward, backward, fresh=True)
+    return pointwise((ref.index, part.box), part.writes, forward, backward, fresh=True, keeps="nothing")
 
 
 def _on(box: Box, shape: Sequence[int]) -> Box:
@@ -79,7 +79,7 @@ def _of_two(part: Part, left: Ref, right: Ref) -> Step | None:
         return [_back(g, y, x.shape), _back(g, x, y.shape)]
 
     reads = (left.index, boxes[0]), (right.index, boxes[1])
-    return Step(reads, part.writes, forward, backward, any_format=True, fresh=True)
+    return Step(reads, part.writes, forward, backward, any_format=True, fresh=True, keeps="input")
 
 
 def _back(g: Tensor, other: Tensor, shape: Sequence[int]) -> Gradient:

@@ -287,7 +287,7 @@ def joined_step(part: Part, taken: Sequence[tuple[Any, Box]], dim: int) -> Step:
         assert g is not None
         return [each for n, each in enumerate(torch.split_with_sizes(g, sizes, dim)) if n not in constants]
 
-    return Step(reads, part.writes, forward, backward, any_format=True)
+    return Step(reads, part.writes, forward, backward, any_format=True, keeps="nothing")
 
 
 @stepped("stack")

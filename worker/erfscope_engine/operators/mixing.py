@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from erfscope_engine.execution.part import Part
-from erfscope_engine.execution.step import Step, pointwise
+from erfscope_engine.execution.step import Step, computed, pointwise
 from erfscope_engine.geometry.digits import Digit, Run, size
 from erfscope_engine.geometry.frame import Frame, Link, everything, mixed, reduced
 from erfscope_engine.geometry.spans import Span
@@ -139,7 +139,7 @@ def softmax(part: Part) -> Step | None:
     def backward(kept: Any, g: Tensor, target: Tensor | None) -> Tensor:
         return aten._softmax_backward_data(g, kept, dim, kept.dtype)  # type: ignore[no-any-return]
 
-    return pointwise((ref.index, part.box), part.writes, forward, backward, fresh=False)
+    return pointwise((ref.index, part.box), part.writes, forward, backward, keeps="output")
 
 
 @stepped("mean")
@@ -168,7 +168,7 @@ def mean(part: Part) -> Step | None:
             g = g.unsqueeze(k)
         return [g.expand(kept)]
 
-    return Step(((ref.index, read),), part.writes, forward, backward, any_format=True, fresh=True)
+    return Step(((ref.index, read),), part.writes, forward, backward, any_format=True, fresh=True, keeps="nothing")
 
 
 @varied("mean")
@@ -184,7 +184,7 @@ def mean_variance(case: Case) -> Step:
         return [Moments(means[0], outs[0] * share)], kept
 
     def backward(kept: Any, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
-        return [None if g is None else g * share for g in step.backward(kept, grads)]
+        return [None if g is None else g * share for g in map(computed, step.backward(kept, grads))]
 
     return Step(step.reads, step.writes, forward, backward)
 

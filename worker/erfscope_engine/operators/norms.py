@@ -88,7 +88,7 @@ def batch_norm_step(part: Part) -> Step | None:
     def backward(kept: Any, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
         return [None if grads[0] is None else grads[0] * factor]
 
-    return Step(((x.index, part.box),), part.writes, forward, backward, any_format=True, fresh=True)
+    return Step(((x.index, part.box),), part.writes, forward, backward, any_format=True, fresh=True, keeps="nothing")
 
 
 @stepped("native_layer_norm")
@@ -113,7 +113,7 @@ def layer_norm_step(part: Part) -> Step | None:
         g, _, _ = aten.native_layer_norm_backward(grads[0], given, shape, mean, scale, weight, bias, wanted)
         return [g]
 
-    return Step(((x.index, part.box),), part.writes, forward, backward, any_format=True)
+    return Step(((x.index, part.box),), part.writes, forward, backward, any_format=True, keeps="input")
 
 
 def _has_readers(part: Part) -> bool:

@@ -47,7 +47,7 @@ def product_step(
         whole[picked].copy_(g)
         return [whole]
 
-    return Step((read,), (write,), forward, backward, any_format=True, fresh=True)
+    return Step((read,), (write,), forward, backward, any_format=True, fresh=True, keeps="nothing")
 
 
 def _last(x: Tensor) -> Tensor:

@@ -99,7 +99,7 @@ def constant_pad(part: Part) -> Step | None:
         (g,) = grads
         return [g if g is None or not any(borders) else F.pad(g, [-p for p in borders])]
 
-    return Step(((ref.index, clipped(need, shape)),), part.writes, forward, backward, any_format=True)
+    return Step(((ref.index, clipped(need, shape)),), part.writes, forward, backward, any_format=True, keeps="nothing")
 
 
 @stepped("reflection_pad1d", "reflection_pad2d", "reflection_pad3d", "replication_pad1d", "replication_pad2d",

@@ -112,7 +112,7 @@ def average_pool(part: Part) -> Step | None:
     def backward(kept: Any, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
         return [unpool(grads[0], kept.expand(lengths(box)), kernel, stride, none, False, True, divisor)]
 
-    return Step(((ref.index, box),), part.writes, forward, backward, any_format=True)
+    return Step(((ref.index, box),), part.writes, forward, backward, any_format=True, keeps="nothing")
 
 
 @varied("avg_pool1d", "avg_pool2d", "avg_pool3d")

@@ -126,6 +126,7 @@ def _of_two(part: Part, left: Ref, right: Ref) -> Step | None:
         backward,
         any_format=True,
         fresh=True,
+        keeps="input",
     )
 
 
@@ -149,7 +150,7 @@ def _rows(part: Part, x: Any, matrix: Any, shift: Any) -> Step | None:
         return [None if grads[0] is None else times(grads[0], back)]
 
     reads = ((x.index, read),)
-    return Step(reads, ((part.call.outputs[0], box),), forward, backward, any_format=True, fresh=True)
+    return Step(reads, ((part.call.outputs[0], box),), forward, backward, any_format=True, fresh=True, keeps="nothing")
 
 
 @varied("mm")

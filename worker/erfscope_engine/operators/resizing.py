@@ -128,7 +128,7 @@ def upsample(part: Part) -> Step | None:
         (g,) = torch.autograd.grad(kept[0], kept[1], grads[0], retain_graph=True)
         return [g]
 
-    return Step(((ref.index, read),), part.writes, forward, backward, any_format=True)
+    return Step(((ref.index, read),), part.writes, forward, backward, any_format=True, keeps="nothing")
 
 
 def _plain(part: Part, shape: tuple[int, ...], factors: list[int]) -> bool:

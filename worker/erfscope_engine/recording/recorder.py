@@ -6,7 +6,7 @@ become new values (`memory.py`), a torch.autograd.Function one call (`functions.
 
 import logging
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -26,7 +26,9 @@ from torch.utils._pytree import tree_flatten, tree_map_only
 from erfscope_engine.network import Network
 from erfscope_engine.recording.functions import Run, functions_seen
 from erfscope_engine.recording.memory import Memory, NotFollowedError
+from erfscope_engine.recording.shapes import NoShapesError, fake, meta_shapes
 from erfscope_engine.recording.tape import Call, Constant, Custom, Ref, Tape, Value, execute
+from erfscope_engine.recording.uncompiled import fake_tensors, uncompiled
 
 aten = torch.ops.aten
 SHAPE_ONLY = {"zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like", "randint_like",
@@ -49,7 +51,7 @@ class Recorder(TorchDispatchMode):
     def __init__(self, tape: Tape, until: str | None, constant: Constant) -> None:
         super().__init__()
         self.tape, self.until, self.constant = tape, until, constant
-        self.shapes = FakeTensorMode(allow_non_fake_inputs=True)
+        self.shapes = fake_tensors()
         self.memory = Memory()
         self.index: dict[int, int] = {}  # id of a fake tensor → its value
         self.fakes: list[Tensor] = []  # by value; they stay alive, so that no id is used twice
@@ -155,9 +157,13 @@ class Recorder(TorchDispatchMode):
 
     def _shapes_of(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The operator on fake tensors; on zeros where torch knows no rule for its shapes."""
+        if _normalises(func, args):
+            return _batch_norm_shapes(self.shapes, func, args[0])
+        with suppress(NoShapesError):
+            return meta_shapes(self.shapes, func, args, kwargs)
         try:
             with self.shapes:
-                return _batch_norm_shapes(func, args[0]) if _normalises(func, args) else func(*args, **kwargs)
+                return func(*args, **kwargs)
         except (DataDependentOutputException, DynamicOutputShapeException):
             name = func.overloadpacket.__name__
             raise NotFollowedError(f"operator {name}, which reads values that depend on the input") from None
@@ -294,9 +300,10 @@ def _normalises(func: Any, args: tuple[Any, ...]) -> bool:
     return flag is None or (len(args) > flag and args[flag] is False)
 
 
-def _batch_norm_shapes(func: Any, x: Tensor) -> tuple[Tensor, ...]:
+def _batch_norm_shapes(mode: FakeTensorMode, func: Any, x: Tensor) -> tuple[Tensor, ...]:
     """The output like the input; saved statistics are empty where nothing is trained."""
-    return (torch.empty_like(x), *(x.new_empty(0) for _ in func._schema.returns[1:]))
+    normal = fake(mode, x.shape, x.stride(), x.dtype, x.device)
+    return (normal, *(fake(mode, (0,), (1,), x.dtype, x.device) for _ in func._schema.returns[1:]))
 
 
 def _zeros_like(fake: FakeTensor) -> Tensor:
@@ -333,10 +340,10 @@ def record(network: Network, batch: int, until: str | None = None, constant: Con
     tape = Tape([Value(shape, network.dtype, order, None, True, network.input_name, "Input")])
     tape.names[network.input_name] = 0
     recorder = Recorder(tape, until, constant)
-    with recorder.shapes:
-        x = torch.empty(shape, dtype=network.dtype, device=network.device)
-    recorder.begin(x)
     with ExitStack() as stack:
+        stack.enter_context(uncompiled(Recorder, FakeTensorMode))
+        strides = torch.empty(shape, device="meta").stride()
+        recorder.begin(x := fake(recorder.shapes, shape, strides, network.dtype, network.device))
         for context in (torch.enable_grad(), open_attention(), _quiet(), functions_seen(recorder.custom), recorder):
             stack.enter_context(context)
         try:
