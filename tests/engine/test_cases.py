@@ -23,7 +23,6 @@ OPEN_MAPS = {
 }
 OPEN_FIELDS = OPEN_MAPS | {
     "unbound and stacked": RIM,
-    "local response norm of volumes": "its pooling joins two axes of space",
 }
 
 

@@ -1,10 +1,11 @@
 """Operands that meet: broadcasting, element-wise work, cat and stack."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from math import prod
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -145,20 +146,33 @@ def row_of(seats: Sequence[Seat], axis: int, extent: int) -> tuple[Digit, Seat] 
         if step and 2 * count > len(places) - 1:
             k = next(n for n, (a, b) in enumerate(pairwise(places)) if b - a == step)
             digit = Digit(extent, axis, step)
-            seat = seats[k].fixed(digit, -k, -k + 1)
-            return digit, seat.because("stack") if _grow(seats, step) else seat
+            return digit, _labelled(seats[k].fixed(digit, -k, -k + 1), seats)
     return None
 
 
-def _grow(seats: Sequence[Seat], step: Fraction) -> bool:
-    """Whether each row reads all that the one before it (or behind it) reads, and more: a recurrence."""
-    widths = [seat.hi - seat.lo for seat in seats]
-    return len(seats) > 2 and all(abs(b - a) == abs(step) for a, b in pairwise(widths))
+def _labelled(seat: Seat, rows: Sequence[Seat]) -> Seat:
+    """The seat of rows side by side: mixed where each reads all that the one before (or behind) it reads, and more."""
+    widths, way = [row.hi - row.lo for row in rows], abs(rows[-1].at - rows[0].at)
+    is_even = widths in (sorted(widths), sorted(widths, reverse=True))
+    recurrent = len(rows) > 2 and way and is_even and abs(widths[-1] - widths[0]) >= way
+    return seat.because("stack") if recurrent else seat
 
 
 def _rows(seats: Sequence[Seats]) -> Iterator[tuple[Run, dict[int, Seat]]]:
-    """Parts side by side as digits along input axes, with their seats: phases along several, or a row along one."""
-    places = {axis: [each[axis].at for each in seats] for axis in seats[0]}
+    """Parts side by side as digits along input axes, with their seats: phases along several, or a row along one.
+
+    They are told apart by where they sit; those of a recurrence by the last (or first) edge of what they read.
+    """
+    for where in map(attrgetter, ("at", "hi", "lo")):
+        yield from _phases(seats, where)
+    for axis in seats[0]:
+        if found := row_of([each[axis] for each in seats], axis, len(seats)):
+            yield (found[0],), {axis: found[1]}
+
+
+def _phases(seats: Sequence[Seats], where: Callable[[Seat], Fraction]) -> Iterator[tuple[Run, dict[int, Seat]]]:
+    """Parts as a grid of digits, the slowest first; parts in one place are a last digit that moves nowhere."""
+    places = {axis: [where(each[axis]) for each in seats] for axis in seats[0]}
     lags = {
         axis: next(i for i, at in enumerate(row) if at != row[0]) for axis, row in places.items() if len({*row}) > 1
     }
@@ -167,15 +181,16 @@ def _rows(seats: Sequence[Seats]) -> Iterator[tuple[Run, dict[int, Seat]]]:
         row, extent = places[axis], outer // lag
         step = row[lag] - row[0]
         if outer % lag or row != [row[0] + step * (i // lag % extent) for i in range(len(row))]:
-            break
+            return
         run.append(Digit(extent, axis, step))
-        moved[axis] = seats[0][axis].fixed(run[-1], 0, 1)
+        moved[axis] = _labelled(seats[0][axis].fixed(run[-1], 0, 1), [each[axis] for each in seats])
         outer = lag
     if outer == 1:
         yield tuple(run), moved
-    for axis in places:
-        if found := row_of([each[axis] for each in seats], axis, len(seats)):
-            yield (found[0],), {axis: found[1]}
+    elif len(run) == 1:
+        (axis,) = moved
+        phases = meet([({axis: each[axis]}, frozenset([axis])) for each in seats[:outer]])[axis]
+        yield (*run, Digit(outer)), {axis: _labelled(phases, [each[axis] for each in seats])}
 
 
 def _between(row: Digit, others: Sequence[Digit]) -> bool:

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from erfscope_engine.geometry.digits import Digit, Run
+from erfscope_engine.geometry.digits import Digit, Run, size
 from erfscope_engine.geometry.frame import Link, Window, windowed
 from erfscope_engine.geometry.seats import Seats
 from erfscope_engine.geometry.spans import Affine, Span
 from erfscope_engine.operators.site import Site
 from erfscope_engine.recording.tape import Ref
+
+IDLE = Affine(1, 0, 0)
 
 
 def per_axis(value: Any, rank: int) -> list[int]:
@@ -41,6 +43,8 @@ def spatial(site: Site, ref: Ref, windows: Sequence[Window | None], k: int = 0) 
     axes, seats, links = list(site.frame(ref).axes), site.frame(ref).seats, list[Link]()
     for position, window in enumerate(windows, start=len(axes) - len(windows)):
         extent = site.out_shape(k)[position]
+        if window and window.look == IDLE and size(axes[position]) == extent:
+            continue  # one tap: an axis of rows and columns together stays what it is
         if window and axes[position]:
             digit, seats, link = windowed(axes[position], seats, extent, window)
             axes[position] = (digit,)

@@ -54,7 +54,7 @@ def _simple(
     """
     name, sized = func.overloadpacket.__name__, [t for t in tensors if t.dim()]
     alike = {(t.dtype, _device(t), t.layout) for t in sized} == {(tensors[0].dtype, device, torch.strided)}
-    if not alike or not tensors[0].is_floating_point():
+    if not alike or not tensors[0].is_floating_point() or any(isinstance(each, complex) for each in args):
         return None
     if name in PRODUCTS and len(sized) == len(tensors) and all(t.dim() == 2 for t in tensors[-2:]):
         left, right = tensors[-2:]
