@@ -161,7 +161,7 @@ class AsyncClient:
     ) -> Advice:
         """Changes of `model` that give a unit an ERF of `want` pixels, measured and priced, and what each layer adds.
 
-        Instead of `want` give `object_size`, the pixels that a unit must see. Other `fields` are those of AdviceRequest:
+        Instead of `want` give `object_size`, the pixels that a unit must see. Other `fields` are of AdviceRequest:
         layer, weights, verify, samples, latency, seed, input. Waits for the answer.
         """
         return await self._ask(_questions.ADVICE, model, {"want": want, **fields}, timeout, progress)
