@@ -29,7 +29,7 @@ def fake_tensors() -> FakeTensorMode:
     settings.fake_tensor_cache_crosscheck_enabled = False  # type: ignore[attr-defined]
     package.config = settings  # type: ignore[attr-defined]
     sys.modules |= {COMPILER: package, SETTINGS: settings}
-    torch._dynamo = package  # type: ignore[assignment]
+    torch._dynamo = package
     try:
         return FakeTensorMode(allow_non_fake_inputs=True)
     finally:
