@@ -24,9 +24,10 @@ demo: $(VENV)/.local  ## measure a published network and a spec through the serv
 test: $(VENV)/.dev  ## the whole test suite, against real servers and processes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile
 
-lint: $(VENV)/.dev  ## formatting, lint and types
+lint: $(VENV)/.dev  ## formatting, lint, imports and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 format: $(VENV)/.dev
@@ -55,4 +56,4 @@ soak: $(VENV)/.dev  ## a thousand jobs, and what they leave behind
 	$(BIN)/python -m tests.chaos.soak --jobs 1000
 
 clean:
-	rm -rf $(VENV) demo bench dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo bench dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

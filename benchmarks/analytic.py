@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
-from erfscope.contract.request import ErfRequest, InputOptions, Weights
-from erfscope.contract.result import ErfResult
-from erfscope.presets import preset
+from erfscope_contract.presets import preset
+from erfscope_contract.request import ErfRequest, InputOptions, Weights
+from erfscope_contract.result import ErfResult
 from erfscope_engine.moments.program import moment_program
 from erfscope_engine.moments.state import Moments
 from erfscope_engine.plan import center_place, plan_for, program_for

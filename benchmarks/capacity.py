@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from tests.chaos.town import Town, wait_until
 
-from erfscope.presets import preset
+from erfscope_contract.presets import preset
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from erfscope.contract.request import ErfRequest
+from erfscope_contract.request import ErfRequest
 from erfscope_engine import Network, measure_network, network_of
 from erfscope_engine.plan import center_place, plan_for, program_for
 from erfscope_engine.sampling import sample

@@ -13,7 +13,7 @@ from rich.progress import track
 from rich.table import Table
 from torch import nn
 
-from erfscope.contract.flat import flatten
+from erfscope_contract.flat import flatten
 from erfscope_engine import measure
 
 WATCHED = ("erf_size", "mass_50_side", "sigma_1", "r90")

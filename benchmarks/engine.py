@@ -23,7 +23,7 @@ from benchmarks.bodies import ROWS, Row
 from benchmarks.limit import arithmetic_of, limit, peaks
 from benchmarks.peak_memory import MEMORY_WAYS, gpu_memory, peak_memory
 from benchmarks.ways import Cone, Expert, Ours, Script, Way
-from erfscope.contract.request import Dtype
+from erfscope_contract.request import Dtype
 from erfscope_engine import measure
 from erfscope_engine.arithmetic import arithmetic
 

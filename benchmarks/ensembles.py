@@ -16,8 +16,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from erfscope.contract.request import ErfRequest, InputOptions, Weights
-from erfscope.presets import preset
+from erfscope_contract.presets import preset
+from erfscope_contract.request import ErfRequest, InputOptions, Weights
 from erfscope_engine.ensemble import Ensemble, ensemble_of
 from erfscope_engine.gradient import Forward, Probe, executor_for, started
 from erfscope_engine.network import Network

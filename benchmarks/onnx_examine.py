@@ -9,8 +9,9 @@ import numpy as np
 import onnxruntime
 import torch
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import ErfRequest, InputOptions
+from benchmarks.strided_chain import chain_of, on_grid
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import ErfRequest, InputOptions
 from erfscope_engine import Measurement, measure_network
 from erfscope_engine.plan import Plan, center_place, plan_for
 from erfscope_engine.samples import draw, signs
@@ -18,6 +19,7 @@ from erfscope_intake.answer import Answer, Sources, answer
 from erfscope_intake.onnx_model import Opened, load_onnx, open_onnx
 
 FORWARD_TOLERANCE = 1e-3  # relative L2, float32, against onnxruntime
+NEAR = 0.5  # pixels, of the unit's centre from the strided chain's
 ROUNDING = 2e-2  # the same for quantised files: onnxruntime rounds, we do not
 GRADIENT_TOLERANCE = 1e-6  # relative L2 of the map, float64, against autograd through the whole network
 FEW, USUAL = 2, 32  # samples
@@ -43,6 +45,8 @@ class Outcome:
     layers: int = 0
     trf: tuple[int, ...] = ()
     is_global: bool = False
+    center: tuple[float, ...] = ()
+    chain: tuple[float, ...] | None = None  # the centre by hand rules (benchmarks.strided_chain); None where they end
     erf: float | None = None
     channels: str = ""
     samples: int = 0
@@ -54,7 +58,8 @@ class Outcome:
         """Measured on a spatial layer, with the numbers of onnxruntime (where it runs the file) and of autograd."""
         tolerance = ROUNDING if "quantised" in self.detail else FORWARD_TOLERANCE
         forward = self.forward is None or self.forward < tolerance
-        return self.verdict == "measured" and forward and (self.gradient or 0.0) < GRADIENT_TOLERANCE
+        near = self.chain is None or all(abs(a - b) <= NEAR for a, b in zip(self.center, self.chain, strict=True))
+        return self.verdict == "measured" and forward and near and (self.gradient or 0.0) < GRADIENT_TOLERANCE
 
 
 def examine(path: Path) -> dict[str, Any]:
@@ -62,7 +67,7 @@ def examine(path: Path) -> dict[str, Any]:
     torch.set_num_threads(1)
     start = time.monotonic()
     outcome = Outcome(path.name)
-    for part in (_forward, _measure, _gradient):
+    for part in (_forward, _measure, _gradient, _center):
         try:
             part(path, outcome)
         except ProblemError as problem:
@@ -140,6 +145,7 @@ def _measure(path: Path, outcome: Outcome) -> None:
     outcome.layer, outcome.operator = result.layer.name, result.layer.operator
     outcome.layer_shape, outcome.trf = tuple(result.layer.shape), tuple(result.trf.size)
     outcome.is_global, outcome.erf = result.trf.is_global, result.erf.size
+    outcome.center = tuple(result.trf.center)
     outcome.channels, outcome.samples = result.provenance.channels, result.samples.used
     outcome.detail = " ".join(result.provenance.notes)
 
@@ -182,6 +188,21 @@ def _by_autograd(plan: Plan, outcome: Outcome, first: int) -> Any:
     (g,) = torch.autograd.grad(y, x, torch.stack(seeds, layer.batch).to(y.dtype))
     others = tuple(k for k in range(1, x.dim()) if k not in plan.traced.space)
     return (g.abs().sum(others) if others else g.abs()).numpy()
+
+
+def _center(path: Path, outcome: Outcome) -> None:
+    """The centre unit's place along the chain of windows in autograd's graph of one forward run."""
+    network = load_onnx(path, InputOptions(), dtype=torch.float32, device=CPU)
+    layer = plan_for(network, outcome.layer, samples=1).layer
+    if len(network.input_shape) != 3 or len(layer.grid) != 2:
+        return  # the rules are of images
+    image = torch.randn(network.batch or 1, *network.input_shape, requires_grad=True)
+    found: dict[str, torch.Tensor] = {}
+    network.run(image, lambda name, _operator, value: found.setdefault(name, value))
+    chain = chain_of(found[layer.name], image)
+    at = on_grid(chain, layer.grid) if chain else None
+    if at is not None:
+        outcome.chain = tuple(float(axis.at(index)) for axis, index in zip(at, layer.center, strict=True))
 
 
 def _seed(shape: tuple[int, ...], channels: str, sample: int) -> torch.Tensor:

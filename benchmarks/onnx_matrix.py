@@ -3,7 +3,8 @@
 Usage: python -m benchmarks.onnx_matrix DIR [--json [FILE]] [--timeout SECONDS]
 
 forward: relative L2 error of the worst output against onnxruntime (float32). gradient: relative L2 error of the
-map against autograd through the whole network (float64, one sample). Each file has a process of its own.
+map against autograd through the whole network (float64, one sample). centre: of the measured unit, pixels, beside the
+strided chain's (`benchmarks.strided_chain`; – where its rules do not reach). Each file has a process of its own.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from pathlib import Path
 from benchmarks.children import in_child
 from benchmarks.onnx_examine import Outcome, examine
 
-HEAD = ("file", "verdict", "input", "layer", "TRF", "forward", "gradient", "s", "remark")
+HEAD = ("file", "verdict", "input", "layer", "TRF", "centre", "by the chain", "forward", "gradient", "s", "remark")
 LONGEST_REMARK = 160
 
 
@@ -37,14 +38,18 @@ def row(one: Outcome) -> tuple[str, ...]:
     trf = by(one.trf) + (" global" if one.is_global else "")
     remark = one.detail or ("" if one.forward is not None else one.reference)
     return (
-        one.file, one.verdict, by(one.input_shape), layer, trf, _error(one.forward), _error(one.gradient),
-        f"{one.seconds:.1f}", remark[:LONGEST_REMARK].replace("|", "/"),
+        one.file, one.verdict, by(one.input_shape), layer, trf, _at(one.center), _at(one.chain), _error(one.forward),
+        _error(one.gradient), f"{one.seconds:.1f}", remark[:LONGEST_REMARK].replace("|", "/"),
     )  # fmt: skip
 
 
 def by(extents: Sequence[int]) -> str:
     """`3×224×224`."""
     return "×".join(map(str, extents))
+
+
+def _at(place: Sequence[float] | None) -> str:
+    return "–" if place is None else ", ".join(f"{number:g}" for number in place)
 
 
 def _error(value: float | None) -> str:
@@ -65,10 +70,12 @@ def totals(outcomes: Sequence[Outcome]) -> str:
     compared = [one for one in measured if one.forward is not None]
     worst = max((one.forward or 0.0 for one in compared), default=0.0)
     steepest = max((one.gradient or 0.0 for one in measured), default=0.0)
+    apart = [max(abs(a - b) for a, b in zip(one.center, one.chain, strict=True)) for one in measured if one.chain]
     return (
         f"{len(outcomes)} files in {sum(one.seconds for one in outcomes):.0f} s: {counted}.\n"
         f"{sum(one.good for one in outcomes)} of {len(measured)} measured are right; onnxruntime could judge "
-        f"{len(compared)}, worst forward error {worst:.1e}; worst gradient error {steepest:.1e}."
+        f"{len(compared)}, worst forward error {worst:.1e}; worst gradient error {steepest:.1e}; the chain gave "
+        f"{len(apart)} centres, the furthest {max(apart, default=0):g} px from ours."
     )
 
 

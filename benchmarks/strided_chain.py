@@ -16,18 +16,24 @@ import torch
 from torch import Tensor
 
 MIXING = 10**6  # pixels: the window of what mixes all positions, so that a path beside it is always smaller
-MIXERS = ("ScaledDotProduct", "Softmax", "Bmm", "FftR2C")
+MIXERS = ("ScaledDotProduct", "Softmax", "Bmm", "FftR2C", "MkldnnRnnLayer")
+
+WINDOWS = ("Convolution", "MaxPool2D", "AvgPool2D")
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of a map: its extent, and in input pixels its stride, and of unit 0 the place and the field's ends."""
+    """One axis of a map: its extent, and in input pixels its stride, and of unit 0 the place and the field's ends.
+
+    `phased`: units read other pixels by their phase (resampling), so that the ends are too far out for some.
+    """
 
     extent: int
     stride: Fraction = Fraction(1)
     place: Fraction = Fraction(0)
     first: Fraction = Fraction(0)
     last: Fraction = Fraction(0)
+    phased: bool = False
 
     @property
     def field(self) -> Fraction:
@@ -57,7 +63,7 @@ class Axis:
         """Resampled with pixel areas aligned."""
         pace = self.stride * Fraction(self.extent, extent)
         shift, half = (pace - self.stride) / 2, self.stride / 2
-        return replace(self.moved(shift, shift - half, shift + half), extent=extent, stride=pace)
+        return replace(self.moved(shift, shift - half, shift + half), extent=extent, stride=pace, phased=True)
 
     def regrouped(self, extent: int) -> "Axis | None":
         """With `extent` units by views alone; None where that is not a matter of whole patches."""
@@ -68,8 +74,8 @@ class Axis:
 
     @property
     def size(self) -> int | None:
-        """Pixels of a unit's field; None where positions were mixed on the way."""
-        return int(self.field) + 1 if self.field < MIXING else None
+        """Pixels of a unit's field; None where positions were mixed or resampled on the way."""
+        return int(self.field) + 1 if self.field < MIXING and not self.phased else None
 
 
 Place = tuple[Axis, Axis]  # height and width
@@ -90,10 +96,14 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 def chain_of(output: Tensor, image: Tensor) -> Place | None:
     """The axes of `output` [N, C, H, W] (or another layout) along the chain from `image` [N, C, H, W].
 
-    None where no path keeps the image's axes: behind global pooling, or where the rules know a map's extent no more.
+    None where no path keeps the image's axes: behind global pooling, or where the rules know a map's extent no more;
+    and where no window slides, so that nothing says which axes are of space.
     """
     places: dict[Any, Place | None] = {}
-    for node in _in_order(output.grad_fn):
+    nodes = list(_in_order(output.grad_fn))
+    if not any(type(node).__name__.startswith(WINDOWS) for node in nodes):
+        return None
+    for node in nodes:
         if getattr(node, "variable", None) is image:
             places[node] = (Axis(image.shape[-2]), Axis(image.shape[-1]))
             continue
@@ -136,7 +146,8 @@ def _joined(best: Axis, others: Sequence[Axis]) -> Axis:
     alike = [axis for axis in others if (axis.extent, axis.stride) == (best.extent, best.stride)]
     places = [axis.place for axis in alike if axis.field == best.field]
     middle = (min(places) + max(places)) / 2
-    return replace(best, place=middle, first=min(a.first for a in alike), last=max(a.last for a in alike))
+    first, last, phased = min(a.first for a in alike), max(a.last for a in alike), any(a.phased for a in alike)
+    return replace(best, place=middle, first=first, last=last, phased=phased)
 
 
 def _behind(place: Place, node: Any) -> Place | None:

@@ -16,9 +16,9 @@ from torch import nn
 from benchmarks.children import in_child
 from benchmarks.strided_chain import Place, chain_of, on_grid, run_with_graph
 from benchmarks.timm_networks import Features, opened, plain
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import ErfRequest
-from erfscope.contract.result import ErfResult
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import ErfRequest
+from erfscope_contract.result import ErfResult
 from erfscope_engine import measure
 from erfscope_intake.answer import Sources, answer
 

@@ -6,7 +6,7 @@ Names load when they are first used: the pytest plugin is part of every pytest r
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from erfscope._version import __version__
+from erfscope_contract.version import __version__
 
 if TYPE_CHECKING:
     from erfscope import errors
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from erfscope._job import AsyncJobHandle, JobHandle
     from erfscope._result import AsyncResult, Result
     from erfscope._series import AsyncSeriesHandle, SeriesHandle
-    from erfscope.contract.architecture import Architecture
-    from erfscope.contract.job import Health, Inspection, Job, Status, StoredFile, StoredModel
-    from erfscope.contract.problem import Problem
-    from erfscope.contract.request import ErfRequest, ModelRef
-    from erfscope.contract.result import ErfResult
-    from erfscope.contract.series import Series
-    from erfscope.contract.usage import Usage
+    from erfscope_contract.architecture import Architecture
+    from erfscope_contract.job import Health, Inspection, Job, Status, StoredFile, StoredModel
+    from erfscope_contract.problem import Problem
+    from erfscope_contract.request import ErfRequest, ModelRef
+    from erfscope_contract.result import ErfResult
+    from erfscope_contract.series import Series
+    from erfscope_contract.usage import Usage
 
 __all__ = [
     "APIError",
@@ -87,13 +87,13 @@ _HOMES = {
     "erfscope._job": ("AsyncJobHandle", "JobHandle"),
     "erfscope._result": ("AsyncResult", "Result"),
     "erfscope._series": ("AsyncSeriesHandle", "SeriesHandle"),
-    "erfscope.contract.architecture": ("Architecture",),
-    "erfscope.contract.usage": ("Usage",),
-    "erfscope.contract.job": ("Health", "Inspection", "Job", "Status", "StoredFile", "StoredModel"),
-    "erfscope.contract.problem": ("Problem",),
-    "erfscope.contract.request": ("ErfRequest", "ModelRef"),
-    "erfscope.contract.result": ("ErfResult",),
-    "erfscope.contract.series": ("Series",),
+    "erfscope_contract.architecture": ("Architecture",),
+    "erfscope_contract.usage": ("Usage",),
+    "erfscope_contract.job": ("Health", "Inspection", "Job", "Status", "StoredFile", "StoredModel"),
+    "erfscope_contract.problem": ("Problem",),
+    "erfscope_contract.request": ("ErfRequest", "ModelRef"),
+    "erfscope_contract.result": ("ErfResult",),
+    "erfscope_contract.series": ("Series",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -6,24 +6,26 @@ from typing import Any, Self, TypeVar, Unpack
 
 from pydantic import BaseModel
 
-from erfscope import _calls, _flows, _questions, _series
+from erfscope import _calls, _flows, _pages, _questions, _series
 from erfscope._client import settings
 from erfscope._export import InputShape
 from erfscope._job import AsyncJobHandle, Progress
 from erfscope._models import File, Model
+from erfscope._pages import Pages
 from erfscope._request import RequestFields
 from erfscope._result import AsyncResult
 from erfscope._series import AsyncSeriesHandle
 from erfscope._transport import AsyncTransport
-from erfscope.contract.advice import Advice
-from erfscope.contract.fit import Fit
-from erfscope.contract.job import Health, Inspection, StoredFile, StoredModel
-from erfscope.contract.request import ErfRequest
-from erfscope.contract.series import DEFAULT_METRICS, Sweep
-from erfscope.contract.tiles import Tiles
-from erfscope.contract.usage import Usage
+from erfscope_contract.advice import Advice
+from erfscope_contract.fit import Fit
+from erfscope_contract.job import Health, Inspection, ListedFile, ListedJob, ListedModel, StoredFile, StoredModel
+from erfscope_contract.request import ErfRequest
+from erfscope_contract.series import DEFAULT_METRICS, ListedSeries, Sweep
+from erfscope_contract.tiles import Tiles
+from erfscope_contract.usage import Usage
 
 A = TypeVar("A", bound=BaseModel)
+T = TypeVar("T")
 
 
 class AsyncClient:
@@ -102,6 +104,16 @@ class AsyncClient:
             if (token := page.next_page_token) is None:
                 return
 
+    async def list_jobs(self, kind: str | None = None, status: str | None = None) -> AsyncIterator[ListedJob]:
+        """Jobs of every kind (erf, inspect, advice, tiles, fit), newest first, without requests and results."""
+        async for one in _every(self._transport, _pages.jobs(kind, status)):
+            yield one
+
+    async def list_series(self) -> AsyncIterator[ListedSeries]:
+        """All series, newest first, without their points."""
+        async for one in _every(self._transport, _pages.SERIES):
+            yield one
+
     async def series(
         self,
         models: Sequence[Model] | None = None,
@@ -142,7 +154,7 @@ class AsyncClient:
         self,
         model: Model,
         *,
-        want: float,
+        want: float | None = None,
         timeout: float | None = None,
         progress: Progress | None = None,
         **fields: Any,
@@ -242,6 +254,11 @@ class AsyncModels:
         """Remove a stored model."""
         await self._transport.call(_calls.delete_model(sha256))
 
+    async def list(self) -> AsyncIterator[ListedModel]:
+        """All stored models, newest first."""
+        async for one in _every(self._transport, _pages.MODELS):
+            yield one
+
 
 class AsyncFiles:
     """Images stored with the service."""
@@ -252,3 +269,19 @@ class AsyncFiles:
     async def upload(self, file: File) -> StoredFile:
         """Store a zip, PNG, JPEG or npy; its sha256 goes into `input={"source": "images", "images": …}`."""
         return await self._transport.drive(_flows.upload_file(self._transport.settings, file))
+
+    async def list(self) -> AsyncIterator[ListedFile]:
+        """All stored images, newest first."""
+        async for one in _every(self._transport, _pages.FILES):
+            yield one
+
+
+async def _every(transport: AsyncTransport, pages: Pages[T]) -> AsyncIterator[T]:
+    """All entries; a page is read when it is needed."""
+    token: str | None = None
+    while True:
+        page = await transport.call(pages.call(token))
+        for entry in pages.entries(page):
+            yield entry
+        if (token := page.next_page_token) is None:
+            return

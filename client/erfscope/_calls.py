@@ -15,12 +15,22 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from erfscope._errors import APIError, from_problem, refuse
-from erfscope.contract.data_files import sha256_of
-from erfscope.contract.job import Health, Job, JobPage, StoredFile, StoredModel
-from erfscope.contract.problem import KINDS, Problem
-from erfscope.contract.request import ErfRequest
-from erfscope.contract.series import Series, SeriesRequest
-from erfscope.contract.usage import Usage
+from erfscope_contract.data_files import sha256_of
+from erfscope_contract.job import (
+    Health,
+    Job,
+    JobPage,
+    ListedFiles,
+    ListedJob,
+    ListedJobs,
+    ListedModels,
+    StoredFile,
+    StoredModel,
+)
+from erfscope_contract.problem import Problem, kind_of_status
+from erfscope_contract.request import ErfRequest
+from erfscope_contract.series import Series, SeriesPage, SeriesRequest
+from erfscope_contract.usage import Usage
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -87,6 +97,48 @@ def jobs(page_size: int, page_token: str | None) -> Call[JobPage]:
     """GET /erf: one page, newest first."""
     params = {"page_size": str(page_size)} | ({"page_token": page_token} if page_token else {})
     return Call("GET", "/erf", _model(JobPage), params=params)
+
+
+def list_jobs(kind: str | None, status: str | None, page_token: str | None) -> Call[ListedJobs]:
+    """GET /jobs: one page of jobs of any kind, newest first."""
+    return Call("GET", "/jobs", _model(ListedJobs), params=_page(page_token, kind=kind, status=status))
+
+
+def any_job(id: str, wait: float = 0.0) -> Call[ListedJob]:
+    """GET /jobs/{id}: a job of any kind; the service may hold the answer for `wait` seconds until it has ended."""
+    headers = {"Prefer": f"wait={int(wait)}"} if wait >= 1 else {}
+    return Call("GET", f"/jobs/{quote(id, safe='')}", _model(ListedJob), headers=headers, patience=wait)
+
+
+def cancel_any(id: str) -> Call[ListedJob]:
+    """DELETE /jobs/{id}."""
+    return Call("DELETE", f"/jobs/{quote(id, safe='')}", _model(ListedJob))
+
+
+def whole(job: ListedJob) -> Call[bytes]:
+    """GET of a job where its own kind has it, with request and result; JSON."""
+    return Call("GET", job.links.self, lambda response: response.content)
+
+
+def list_models(page_token: str | None) -> Call[ListedModels]:
+    """GET /models: one page, newest first."""
+    return Call("GET", "/models", _model(ListedModels), params=_page(page_token))
+
+
+def list_files(page_token: str | None) -> Call[ListedFiles]:
+    """GET /files: one page, newest first."""
+    return Call("GET", "/files", _model(ListedFiles), params=_page(page_token))
+
+
+def list_series(page_token: str | None) -> Call[SeriesPage]:
+    """GET /series: one page, newest first."""
+    return Call("GET", "/series", _model(SeriesPage), params=_page(page_token))
+
+
+def _page(page_token: str | None, **filters: str | None) -> dict[str, str]:
+    """The query of a page of a hundred."""
+    chosen = {"page_token": page_token, **filters}
+    return {"page_size": "100"} | {name: value for name, value in chosen.items() if value is not None}
 
 
 def cancel(id: str) -> Call[Job]:
@@ -205,7 +257,7 @@ def error_of(response: httpx2.Response) -> APIError:
 
 
 def _stranger(response: httpx2.Response) -> APIError:
-    kind = next((kind for kind, row in KINDS.items() if row.status == response.status_code), "internal")
+    kind = kind_of_status(response.status_code)
     where = f"{response.request.method} {response.request.url}"
     key = response.request.headers.get("authorization", "").removeprefix("Bearer ")
     body = response.text.replace(key, "…") if key else response.text  # some servers echo what they got

@@ -7,24 +7,26 @@ from typing import Any, Self, TypeVar, Unpack
 
 from pydantic import BaseModel
 
-from erfscope import _calls, _flows, _headers, _questions, _series
+from erfscope import _calls, _flows, _headers, _pages, _questions, _series
 from erfscope._export import InputShape
 from erfscope._job import JobHandle, Progress
 from erfscope._models import File, Model
+from erfscope._pages import Pages
 from erfscope._request import RequestFields
 from erfscope._result import Result
 from erfscope._retry import RetryPolicy
 from erfscope._series import SeriesHandle
 from erfscope._transport import Settings, Transport
-from erfscope.contract.advice import Advice
-from erfscope.contract.fit import Fit
-from erfscope.contract.job import Health, Inspection, StoredFile, StoredModel
-from erfscope.contract.request import ErfRequest
-from erfscope.contract.series import DEFAULT_METRICS, Sweep
-from erfscope.contract.tiles import Tiles
-from erfscope.contract.usage import Usage
+from erfscope_contract.advice import Advice
+from erfscope_contract.fit import Fit
+from erfscope_contract.job import Health, Inspection, ListedFile, ListedJob, ListedModel, StoredFile, StoredModel
+from erfscope_contract.request import ErfRequest
+from erfscope_contract.series import DEFAULT_METRICS, ListedSeries, Sweep
+from erfscope_contract.tiles import Tiles
+from erfscope_contract.usage import Usage
 
 A = TypeVar("A", bound=BaseModel)
+T = TypeVar("T")
 DEFAULT_URL = "http://127.0.0.1:8000"
 
 
@@ -109,6 +111,14 @@ class Client:
             if (token := page.next_page_token) is None:
                 return
 
+    def list_jobs(self, kind: str | None = None, status: str | None = None) -> Iterator[ListedJob]:
+        """Jobs of every kind (erf, inspect, advice, tiles, fit), newest first, without requests and results."""
+        yield from _every(self._transport, _pages.jobs(kind, status))
+
+    def list_series(self) -> Iterator[ListedSeries]:
+        """All series, newest first, without their points."""
+        yield from _every(self._transport, _pages.SERIES)
+
     def series(
         self,
         models: Sequence[Model] | None = None,
@@ -149,7 +159,7 @@ class Client:
         self,
         model: Model,
         *,
-        want: float,
+        want: float | None = None,
         timeout: float | None = None,
         progress: Progress | None = None,
         **fields: Any,
@@ -249,6 +259,10 @@ class Models:
         """Remove a stored model."""
         self._transport.call(_calls.delete_model(sha256))
 
+    def list(self) -> Iterator[ListedModel]:
+        """All stored models, newest first."""
+        yield from _every(self._transport, _pages.MODELS)
+
 
 class Files:
     """Images stored with the service."""
@@ -259,3 +273,17 @@ class Files:
     def upload(self, file: File) -> StoredFile:
         """Store a zip, PNG, JPEG or npy; its sha256 goes into `input={"source": "images", "images": …}`."""
         return self._transport.drive(_flows.upload_file(self._transport.settings, file))
+
+    def list(self) -> Iterator[ListedFile]:
+        """All stored images, newest first."""
+        yield from _every(self._transport, _pages.FILES)
+
+
+def _every(transport: Transport, pages: Pages[T]) -> Iterator[T]:
+    """All entries; a page is read when it is needed."""
+    token: str | None = None
+    while True:
+        page = transport.call(pages.call(token))
+        yield from pages.entries(page)
+        if (token := page.next_page_token) is None:
+            return

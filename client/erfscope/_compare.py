@@ -7,11 +7,11 @@ from typing import Any
 
 from erfscope._errors import refuse
 from erfscope._result import Measured, Result
-from erfscope.contract.meanings import is_shown, meaning_of
-from erfscope.contract.result import Number
-from erfscope.contract.text import for_html
-from erfscope.numbers import plain, with_error
-from erfscope.significance import ROUNDING, reach
+from erfscope_contract.meanings import is_shown, meaning_of
+from erfscope_contract.numbers import plain, with_error
+from erfscope_contract.result import Number
+from erfscope_contract.significance import ROUNDING, reach
+from erfscope_contract.text import for_html
 
 
 @dataclass(frozen=True)

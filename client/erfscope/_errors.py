@@ -10,18 +10,18 @@
   x ResultTimeout           the job is still at work after the time the caller gave it; `.job`
   x SeriesUnfinished        points of a series are still at work, or did not succeed; `.series`
 
-The classes of the table are made from `erfscope.contract.problem.KINDS`: a new row there is a new class here.
+The classes of the table are made from `erfscope_contract.problem.KINDS`: a new row there is a new class here.
 """
 
 from typing import Any
 
 from pydantic import ValidationError
 
-from erfscope.contract.duration import lasting
-from erfscope.contract.invalid import field_errors
-from erfscope.contract.job import Job, Status
-from erfscope.contract.problem import KINDS, Problem, ProblemError
-from erfscope.contract.series import Series
+from erfscope_contract.duration import lasting
+from erfscope_contract.invalid import field_errors
+from erfscope_contract.job import Job, Status
+from erfscope_contract.problem import KINDS, Problem, ProblemError
+from erfscope_contract.series import Series
 
 
 class ErfscopeError(Exception):

@@ -8,7 +8,7 @@ import httpx2
 from erfscope import _calls
 from erfscope._errors import ErfscopeError, refuse
 from erfscope._transport import Settings
-from erfscope.contract.job import Job
+from erfscope_contract.job import Job
 
 
 class EventCursor:

@@ -12,8 +12,8 @@ from erfscope._models import File, Model, Prepared, prepare, read_file
 from erfscope._polling import until_ended
 from erfscope._request import build, shapes_given, with_model
 from erfscope._transport import Flow, Settings, exchange
-from erfscope.contract.job import Inspection, Job, StoredFile, StoredModel
-from erfscope.contract.request import ErfRequest, ModelRef
+from erfscope_contract.job import Inspection, Job, StoredFile, StoredModel
+from erfscope_contract.request import ErfRequest, ModelRef
 
 
 def submit(

@@ -9,8 +9,8 @@ from erfscope._errors import refuse
 from erfscope._events import EventCursor
 from erfscope._result import AsyncResult, Origin, Result
 from erfscope._transport import AsyncTransport, Transport
-from erfscope.contract.job import Job, Status
-from erfscope.contract.result import ErfResult
+from erfscope_contract.job import Job, Status
+from erfscope_contract.result import ErfResult
 
 Progress = Callable[[str, float], None]
 

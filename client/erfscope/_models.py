@@ -30,12 +30,12 @@ from pydantic import ValidationError
 from erfscope._calls import Content
 from erfscope._errors import from_problem, refuse, refuse_invalid
 from erfscope._export import InputShape
-from erfscope.contract.architecture import Architecture
-from erfscope.contract.data_files import identity, missing
-from erfscope.contract.job import StoredModel
-from erfscope.contract.named_files import data_beside, names_in
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import ModelRef
+from erfscope_contract.architecture import Architecture
+from erfscope_contract.data_files import identity, missing
+from erfscope_contract.job import StoredModel
+from erfscope_contract.named_files import data_beside, names_in
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import ModelRef
 
 # Any stands for torch.nn.Module, whose type must not be imported here.
 Model: TypeAlias = (
@@ -169,7 +169,7 @@ def _from_str(text: str) -> Prepared:
 
 
 def _from_preset(name: str) -> Prepared:
-    from erfscope.presets import preset
+    from erfscope_contract.presets import preset
 
     try:
         return _from_spec(preset(name), name)

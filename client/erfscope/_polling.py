@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 
 from erfscope._calls import Call
 from erfscope._transport import Flow, Pause, Settings, exchange
-from erfscope.contract.job import Status
+from erfscope_contract.job import Status
 
 LONG_POLL = 20.0  # seconds that one GET may be held by the service
 POLL = (0.1, 1.0)  # first and longest pause between polls that came back early

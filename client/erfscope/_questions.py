@@ -15,11 +15,11 @@ from erfscope._flows import stored
 from erfscope._models import Model, Prepared, prepare
 from erfscope._polling import until_ended
 from erfscope._transport import Flow, Settings, exchange
-from erfscope.contract.advice import Advice, AdviceJob, AdviceRequest
-from erfscope.contract.duration import lasting
-from erfscope.contract.fit import Fit, FitJob, FitRequest
-from erfscope.contract.request import ModelRef
-from erfscope.contract.tiles import Tiles, TilesJob, TilesRequest
+from erfscope_contract.advice import Advice, AdviceJob, AdviceRequest
+from erfscope_contract.duration import lasting
+from erfscope_contract.fit import Fit, FitJob, FitRequest
+from erfscope_contract.request import ModelRef
+from erfscope_contract.tiles import Tiles, TilesJob, TilesRequest
 
 Progress = Callable[[str, float], None]
 R = TypeVar("R", bound=BaseModel)

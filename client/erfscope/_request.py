@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 from pydantic import ValidationError
 
 from erfscope._errors import refuse, refuse_invalid
-from erfscope.contract.request import ErfRequest, ModelRef
+from erfscope_contract.request import ErfRequest, ModelRef
 
 # Short name → where it stands in ErfRequest. The command line's options are the same names.
 SHORT: dict[str, tuple[str, str]] = {

@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erfscope._errors import refuse
-from erfscope.contract.flat import flatten
-from erfscope.contract.meanings import is_shown, meaning_of, unit_of
-from erfscope.contract.result import ErfResult
-from erfscope.contract.text import for_html
-from erfscope.numbers import MISSING, with_error
 from erfscope.report import content_of, to_html, to_markdown
 from erfscope.report.profile import profile_csv
+from erfscope_contract.flat import flatten
+from erfscope_contract.meanings import is_shown, meaning_of, unit_of
+from erfscope_contract.numbers import MISSING, with_error
+from erfscope_contract.result import ErfResult
+from erfscope_contract.text import for_html
 
 Map: TypeAlias = NDArray[np.floating[Any]]
 Map_co = TypeVar("Map_co", covariant=True)

@@ -8,9 +8,10 @@ from email.utils import parsedate_to_datetime
 
 import httpx2
 
-# Busy (429), a proxy without its service (502), and "not now" (503). Every call of this SDK may be repeated:
+# Too slow on the way (408), busy (429), a proxy without its service (502) or without its answer in time (504), and "not
+# now" (503). Every call of this SDK may be repeated:
 # reads and DELETE by nature, uploads because they are content-addressed, submits by their Idempotency-Key.
-RETRIED = frozenset({429, 502, 503})
+RETRIED = frozenset({408, 429, 502, 503, 504})
 HOPELESS = (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError)  # what is asked cannot be sent at all
 PATIENCE = 60.0  # the longest Retry-After that is waited for, seconds
 

@@ -14,10 +14,10 @@ from erfscope._models import Model, prepare
 from erfscope._polling import until_ended
 from erfscope._request import build, shapes_given
 from erfscope._transport import AsyncTransport, Flow, Settings, Transport, exchange
-from erfscope.contract.architecture import Architecture
-from erfscope.contract.duration import lasting
-from erfscope.contract.request import ErfRequest, ModelRef
-from erfscope.contract.series import Member, Series, SeriesRequest, Sweep
+from erfscope_contract.architecture import Architecture
+from erfscope_contract.duration import lasting
+from erfscope_contract.request import ErfRequest, ModelRef
+from erfscope_contract.series import Member, Series, SeriesRequest, Sweep
 
 Progress = Callable[[str, float], None]
 

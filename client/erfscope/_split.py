@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from erfscope.contract.protobuf import VARINT, fields, write_field, write_varint
+from erfscope_contract.protobuf import VARINT, fields, write_field, write_varint
 
 SMALLEST = 1024  # bytes; shapes and axes stay in the model
 ALIGNED = 64  # bytes: where a tensor begins, as torch's own memory does

@@ -18,8 +18,8 @@ import httpx2
 from erfscope._calls import Call, conclude
 from erfscope._errors import ConnectionFailed
 from erfscope._retry import RetryPolicy
-from erfscope._version import __version__
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.version import __version__
 
 T = TypeVar("T")
 EVENT_LIMIT = 32 << 20  # bytes; the last event of a job carries its whole request and result, a megabyte each

@@ -14,8 +14,8 @@ from erfscope._errors import ErfscopeError, refuse
 from erfscope._job import JobHandle
 from erfscope._request import RequestFields, build
 from erfscope._series import SeriesHandle
-from erfscope.contract.request import ErfRequest, ModelRef
-from erfscope.contract.series import DEFAULT_METRICS
+from erfscope_contract.request import ErfRequest, ModelRef
+from erfscope_contract.series import DEFAULT_METRICS
 
 if TYPE_CHECKING:
     import torch

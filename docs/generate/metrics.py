@@ -1,7 +1,7 @@
 """reference/metrics.md: every scalar of a result, from the contract's table of meanings."""
 
 from docs.generate.table import joined, table
-from erfscope.contract.meanings import TABLE
+from erfscope_contract.meanings import TABLE
 
 HEAD = """# Metrics
 

@@ -5,20 +5,29 @@ from typing import Any
 
 from docs.generate.schemas import document, kind, link
 from docs.generate.table import joined, prose, table
+from erfscope_contract.problem import KINDS
 
 HEAD = """# REST API
 
 The service says the same of itself at `/docs` (a page) and `/openapi.json` (for generators). A service that wants
 an API key takes it as `Authorization: Bearer …`. Every error is `application/problem+json` with a `type` from the table
 at the end, a `detail` for people, and, for fields, `errors` with a pointer to each."""
+ERRORS = """A `type` is also an address: `GET /problems/invalid-target` answers with its row of this table. A failed job
+is a 200 whose `error` is such a problem. The command line ends with exit code 2 if the request or the model is at
+fault, with exit code 3 if it is the service."""
+COLUMNS = ("type", "status", "meaning", "whose fault", "what to do")
 Part = Mapping[str, Any]
 
 
 def rest() -> str:
     """The page, one section for each tag."""
     sections = [_tag(tag) for tag in document()["tags"]]
-    errors = document()["info"]["description"].partition("| type |")
-    return joined([HEAD, *sections, f"## Errors\n\n{errors[1]}{errors[2]}"])
+    return joined([HEAD, *sections, "## Errors", ERRORS, table(COLUMNS, map(_kind, KINDS))])
+
+
+def _kind(kind: str) -> tuple[str, str, str, str, str]:
+    row = KINDS[kind]
+    return f"`/problems/{kind}`", str(row.status), row.title, row.fault, prose(row.hint)
 
 
 def _tag(tag: Part) -> str:

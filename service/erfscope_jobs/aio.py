@@ -6,10 +6,24 @@ import redis.asyncio
 import redis.asyncio.retry
 from redis.exceptions import ConnectionError, NoScriptError, ResponseError
 
+from erfscope_contract.job import Status
 from erfscope_jobs.call import Call
 from erfscope_jobs.digest import Fingerprint
+from erfscope_jobs.following import SLICE, Following
 from erfscope_jobs.operations import MOST_WAIT, Operations
-from erfscope_jobs.records import Event, Page, Pulse, Purge, Record, Submission, Submitted, Upload, Usage
+from erfscope_jobs.records import (
+    Event,
+    Kind,
+    Page,
+    Pulse,
+    Purge,
+    Record,
+    Submission,
+    Submitted,
+    Upload,
+    UploadPage,
+    Usage,
+)
 from erfscope_jobs.settings import Settings
 from erfscope_jobs.wire import (
     BACKOFF,
@@ -24,7 +38,7 @@ from erfscope_jobs.workers import WorkerInfo
 T = TypeVar("T")
 MOST_CALLS = 64  # connections of one event loop; further calls wait their turn
 WRITE_SECONDS = 2.5  # a record, and its way to the disk
-MOST_WATCHERS = 1000  # calls of `events` that wait at a time, each on a connection of its own
+MOST_READERS = 4  # of events: one, and those that are on their way out
 
 
 class AsyncLedger:
@@ -35,14 +49,15 @@ class AsyncLedger:
         self.do = Operations(settings)
         self._durable = settings.durable_submit
         self._brisk = self._client(0.0)
-        self._patient = self._client(MOST_WAIT)
+        self._patient = self._client(SLICE)
+        self._following = Following(lambda after, wait: self.run(self.do.news(after, wait)))
 
     def _client(self, patience: float) -> Any:  # execute_command is untyped in redis-py
         retry = redis.asyncio.retry.Retry(BACKOFF, 1, supported_errors=(ConnectionError,))
         options = connection_options(self.settings, patience)
         pool = redis.asyncio.BlockingConnectionPool.from_url(
             self.settings.redis_url,
-            max_connections=MOST_WATCHERS if patience else MOST_CALLS,
+            max_connections=MOST_READERS if patience else MOST_CALLS,
             timeout=self.settings.redis_timeout,
             retry=retry,
             **options,
@@ -80,6 +95,7 @@ class AsyncLedger:
 
     async def close(self) -> None:
         """Give the connections back."""
+        await self._following.close()
         await self._brisk.aclose()
         await self._patient.aclose()
 
@@ -114,8 +130,9 @@ class AsyncLedger:
         return await self.run(self.do.figure(digest))
 
     async def events(self, id: str, after: str = "0-0", wait: float = 0.0) -> list[Event]:
-        """What happened after an event."""
-        return await self.run(self.do.events(id, after, wait))
+        """What happened after an event; all who wait in this process share one reader."""
+        call = self.do.events(id, after, 0)  # raises where `after` is no event
+        return await (self._following.events(id, after, min(wait, MOST_WAIT)) if wait > 0 else self.run(call))
 
     async def admit(self, tenant: str, kind: str, size: int = 0) -> None:
         """ADMIT a file."""
@@ -153,6 +170,17 @@ class AsyncLedger:
         """Whether Redis answers."""
         return await self.run(self.do.ping())
 
-    async def list(self, tenant: str, size: int = 20, token: str | None = None) -> Page:
+    async def list_uploads(self, tenant: str, kind: str, size: int, token: str | None) -> UploadPage:
+        """A page of the files of a kind that a tenant stored."""
+        return await self.run(self.do.list_uploads(tenant, kind, size, token))
+
+    async def list(
+        self,
+        tenant: str,
+        size: int = 20,
+        token: str | None = None,
+        kind: Kind | None = None,
+        status: Status | None = None,
+    ) -> Page:
         """A page of jobs, newest first."""
-        return await self.run(self.do.list(tenant, size, token))
+        return await self.run(self.do.list(tenant, size, token, kind, status))

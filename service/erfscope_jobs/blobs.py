@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 
 PIECE = 1 << 20
 SETTLE_SECONDS = 2.0  # a sweep asks the ledger once while a file is set aside

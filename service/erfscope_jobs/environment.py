@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from erfscope.contract.invalid import in_words
+from erfscope_contract.invalid import in_words
 from erfscope_jobs.settings import Settings
 
 S = TypeVar("S", bound=Settings)

@@ -11,8 +11,8 @@ import redis
 from redis.exceptions import ConnectionError, NoScriptError, ResponseError
 from redis.retry import Retry
 
-from erfscope.contract.job import Timing
-from erfscope.contract.problem import Problem
+from erfscope_contract.job import Timing
+from erfscope_contract.problem import Problem
 from erfscope_jobs.call import Call
 from erfscope_jobs.digest import Fingerprint
 from erfscope_jobs.operations import MOST_WAIT, Operations
@@ -227,6 +227,6 @@ class Ledger:
         """REAP; the jobs that a message must be sent for."""
         return self.run(self.do.reap(most, queues))
 
-    def list(self, tenant: str, size: int = 20, token: str | None = None) -> Page:
+    def list(self, tenant: str, size: int = 20, token: str | None = None, kind: Kind | None = None) -> Page:
         """A page of jobs, newest first."""
-        return self.run(self.do.list(tenant, size, token))
+        return self.run(self.do.list(tenant, size, token, kind))

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from erfscope.contract.text import for_log
+from erfscope_contract.text import for_log
 
 BURST = 20
 WINDOW_SECONDS = 60.0

@@ -8,11 +8,12 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from erfscope.contract.duration import lasting
-from erfscope.contract.job import Timing
-from erfscope.contract.problem import Problem, ProblemError
+from erfscope_contract.duration import lasting
+from erfscope_contract.job import Status, Timing
+from erfscope_contract.problem import Problem, ProblemError
 from erfscope_jobs import replies, stages
 from erfscope_jobs.call import Call, plain, scripted
 from erfscope_jobs.digest import Fingerprint, canonical
@@ -33,14 +34,24 @@ from erfscope_jobs.records import (
     Submission,
     Submitted,
     Upload,
+    UploadPage,
     Usage,
 )
 from erfscope_jobs.settings import Settings
 from erfscope_jobs.workers import WorkerInfo
 
 MOST_WAIT = 30.0  # seconds that one call of `events` may block
+_PAGE_TOKEN = re.compile(r"[0-9]{1,20}")
+_UPLOAD_TOKEN = re.compile(r"[0-9]{20}-[0-9a-f]{64}")
 _EVENT_ID = re.compile(r"([0-9]{1,20})-([0-9]{1,20})")
 SETTLE_MILLISECONDS = 1500  # a submission answers within 3 s in any outage
+
+
+def page_token(token: str | None, form: re.Pattern[str] = _PAGE_TOKEN) -> str | None:
+    """The token; raises invalid-request for one that cannot have been given out."""
+    if token is not None and not form.fullmatch(token):
+        raise ProblemError("invalid-request", "page_token is not one that this service gave out.")
+    return token
 
 
 def is_event_id(text: str) -> bool:
@@ -135,12 +146,18 @@ class Operations:
 
     def events(self, id: str, after: str, wait: float) -> Call[list[Event]]:
         """What happened to a job after an event, waiting for it up to `wait` seconds."""
-        if not is_event_id(after):
+        news = self.news({id: after}, wait)
+        return plain(lambda reply: news.parse(reply).get(id, []), *news.arguments, patience=news.patience)
+
+    def news(self, after: Mapping[str, str], wait: float) -> Call[dict[str, list[Event]]]:
+        """What happened to several jobs, each after an event of its own, waiting up to `wait` seconds for any of it."""
+        if not all(map(is_event_id, after.values())):
             raise ProblemError("invalid-request", "Last-Event-ID is not one that this service gave out.")
-        wait = min(wait, MOST_WAIT)
+        wait, space = min(wait, MOST_WAIT), f"{self.space}:events:"
         block = ("BLOCK", max(1, milliseconds(wait))) if wait > 0 else ()  # BLOCK 0 would be for ever
-        command = ("XREAD", "COUNT", 64, *block, "STREAMS", f"{self.space}:events:{id}", after)
-        return plain(replies.events, *command, patience=wait)
+        keys = [space + id for id in after]
+        command = ("XREAD", "COUNT", 64, *block, "STREAMS", *keys, *after.values())
+        return plain(partial(replies.events, space), *command, patience=wait)
 
     def admit(self, tenant: str, kind: str, size: int = 0) -> Call[str]:
         """ADMIT a file of `size` bytes; raises quota-exceeded, or unavailable above the watermark."""
@@ -184,6 +201,11 @@ class Operations:
         """Forget a tenant's file; whether there was one."""
         named = {"tenant": tenant, "kind": kind, "sha256": sha256}
         return scripted("drop_upload", self.space, named, bool)
+
+    def list_uploads(self, tenant: str, kind: str, size: int, token: str | None) -> Call[UploadPage]:
+        """A page of the files of a kind that a tenant stored, newest first."""
+        named = {"tenant": tenant, "kind": kind, "size": size, "after": page_token(token, _UPLOAD_TOKEN)}
+        return scripted("list_uploads", self.space, named, lambda reply: replies.upload_page(tenant, kind, reply))
 
     @staticmethod
     def _upload(tenant: str, kind: str, sha256: str) -> Any:
@@ -335,8 +357,9 @@ class Operations:
 
     # last, because its name hides the type
 
-    def list(self, tenant: str, size: int, token: str | None) -> Call[Page]:
-        """A page of jobs, newest first, without results."""
-        if token is not None and not (token.isascii() and token.isdigit() and len(token) <= 20):
-            raise ProblemError("invalid-request", "page_token is not one that this service gave out.")
-        return scripted("list", self.space, {"tenant": tenant, "size": size, "before": token}, replies.page)
+    def list(
+        self, tenant: str, size: int, token: str | None, kind: Kind | None = None, status: Status | None = None
+    ) -> Call[Page]:
+        """A page of jobs, newest first, without results; of one kind and one status where they are given."""
+        named = {"tenant": tenant, "size": size, "before": page_token(token), "kind": kind, "status": status}
+        return scripted("list", self.space, named, replies.page)

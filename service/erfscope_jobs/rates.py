@@ -5,6 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import redis.asyncio
 import redis.asyncio.retry
@@ -14,13 +15,36 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_jobs.settings import Settings
 from erfscope_jobs.wire import connection_options
 
 PATIENCE = 0.25  # seconds; the answer of a service whose Redis is away must not wait for its counters as well
 MOST_CALLS = 16
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """A caller has `left` of `most` calls in a window of so many seconds, and more of them in `seconds`."""
+
+    most: int
+    window: int
+    left: int
+    seconds: int
+
+
+class TooManyRequestsError(ProblemError):
+    """`too-many-requests`, with what is left."""
+
+    def __init__(self, allowance: Allowance | None, limit: RateLimitItem, wait: int) -> None:
+        super().__init__(
+            "too-many-requests",
+            f"Rate limit of {limit.amount} requests per {_window(limit)} exceeded. Retry in {wait} s.",
+            retry_after=wait,
+            limit=str(limit),
+        )
+        self.allowance = allowance
 
 
 class Rates:
@@ -43,10 +67,11 @@ class Rates:
         )
         self._limiter = SlidingWindowCounterRateLimiter(storage)
 
-    async def admit(self, caller: str, beyond: int = 0) -> None:
+    async def admit(self, caller: str, beyond: int = 0) -> Allowance | None:
         """Count one call; or, of one that has been counted, what it is worth `beyond` that, at most the whole limit.
 
-        Where Redis does not answer, the call passes: what it is about to do needs Redis too and says so better.
+        What is left of the limit that is nearest to its end; None without limits. Where Redis does not answer, the call
+        passes: what it is about to do needs Redis too and says so better.
 
         Raises:
             ProblemError: `too-many-requests`, with `retry_after` in seconds.
@@ -56,12 +81,29 @@ class Rates:
                 full = await self._full(caller, beyond)
         except (RedisError, OSError, TimeoutError) as error:
             log.warning("calls are not counted: %s", type(error).__name__)
-            return
+            return None
+        allowance = await self._left_in_time(caller)
         if full is not None:
             limit, wait = full
-            raise ProblemError(
-                "too-many-requests", f"More than {limit}; come again in {wait} s.", retry_after=wait, limit=str(limit)
-            )
+            raise TooManyRequestsError(allowance, limit, wait)
+        return allowance
+
+    async def _left_in_time(self, caller: str) -> Allowance | None:
+        """What is left, where Redis says so soon: only a header depends on it."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await self._left(caller)
+        except (RedisError, OSError, TimeoutError):
+            return None
+
+    async def _left(self, caller: str) -> Allowance | None:
+        """What the caller has left under each limit, the least of it."""
+        allowances = []
+        for limit in self._limits:
+            stats = await self._limiter.get_window_stats(limit, caller)
+            seconds = max(1, math.ceil(stats.reset_time - time.time()))
+            allowances.append(Allowance(limit.amount, limit.get_expiry(), max(0, stats.remaining), seconds))
+        return min(allowances, key=lambda one: one.left / one.most, default=None)
 
     async def _full(self, caller: str, beyond: int) -> tuple[RateLimitItem, int] | None:
         for limit in self._limits:
@@ -75,6 +117,11 @@ class Rates:
     async def close(self) -> None:
         """Give the connections back."""
         await self._pool.aclose()
+
+
+def _window(limit: RateLimitItem) -> str:
+    """`minute`, or `5 minutes`."""
+    return limit.GRANULARITY.name if limit.multiples == 1 else f"{limit.multiples} {limit.GRANULARITY.name}s"
 
 
 def parse(text: str) -> list[RateLimitItem]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from itertools import islice
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_jobs.blobs import BlobStore
 from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.queue import Doorbell, queues

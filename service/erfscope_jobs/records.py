@@ -7,8 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from erfscope.contract.job import Status, Timing
-from erfscope.contract.problem import Problem
+from erfscope_contract.job import Status, Timing
+from erfscope_contract.problem import Problem
 
 Part = tuple[int, int]  # samples first … stop − 1
 
@@ -141,6 +141,14 @@ class Page:
 
 
 @dataclass(frozen=True)
+class SeriesPage:
+    """Some of a tenant's series, newest first: what `remember` stored, by id."""
+
+    series: list[tuple[str, str]]
+    next_token: str | None
+
+
+@dataclass(frozen=True)
 class Overdue:
     """What one pass of the reaper found: jobs that a message must be sent for, and whether there may be more."""
 
@@ -188,6 +196,14 @@ class Upload:
     def used(self) -> tuple[str, ...]:
         """What a job that reads it must keep: its blobs, and the upload itself."""
         return tuple(dict.fromkeys((*self.blobs, self.sha256)))
+
+
+@dataclass(frozen=True)
+class UploadPage:
+    """Some of a tenant's files of a kind, newest first."""
+
+    uploads: list[Upload]
+    next_token: str | None
 
 
 @dataclass(frozen=True)

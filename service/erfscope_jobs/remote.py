@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_jobs.blobs import ROOM, WORDS, BlobStore, named, no_space, on_disk, renewed
 from erfscope_jobs.settings import Settings
 

@@ -5,10 +5,22 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from erfscope.contract.job import Status, Timing
-from erfscope.contract.problem import Problem, ProblemError
+from erfscope_contract.job import Status, Timing
+from erfscope_contract.problem import Problem, ProblemError
 from erfscope_jobs.packing import unpacked
-from erfscope_jobs.records import Event, Kind, Overdue, Page, Pulse, Record, Submitted, Upload, Usage
+from erfscope_jobs.records import (
+    Event,
+    Kind,
+    Overdue,
+    Page,
+    Pulse,
+    Record,
+    SeriesPage,
+    Submitted,
+    Upload,
+    UploadPage,
+    Usage,
+)
 
 Flat = Sequence[bytes]
 
@@ -125,6 +137,19 @@ def page(reply: list[Any]) -> Page:
     return Page([record(flat) for flat in found], last.decode() if last else None)
 
 
+def upload_page(tenant: str, kind: str, reply: list[Any]) -> UploadPage:
+    """One page of stored files and the token of the next."""
+    entries, last = reply
+    uploads = [upload(tenant, kind, sha256.decode(), flat) for sha256, flat in entries]
+    return UploadPage([one for one in uploads if one is not None], last.decode() if last else None)
+
+
+def series_page(reply: list[Any]) -> SeriesPage:
+    """One page of series and the token of the next."""
+    entries, last = reply
+    return SeriesPage([(id.decode(), payload.decode()) for id, payload in entries], last.decode() if last else None)
+
+
 def upload(tenant: str, kind: str, sha256: str, flat: Flat) -> Upload | None:
     """A stored file, or None."""
     field = pairs(flat)
@@ -151,10 +176,12 @@ def overdue(reply: list[Any]) -> Overdue:
     return Overdue([(id.decode(), Kind(kind.decode())) for id, kind in ring], bool(full))
 
 
-def events(reply: Any) -> list[Event]:
-    """Entries of one stream (XREAD, RESP2); nothing new is no reply."""
-    entries = reply[0][1] if reply else []
-    return [Event(id.decode(), json.loads(fields[b"data"])) for id, fields in entries]
+def events(space: str, reply: Any) -> dict[str, list[Event]]:
+    """Entries of streams by job (XREAD, RESP2), whose keys begin with `space`; nothing new is no reply."""
+    return {
+        key.decode().removeprefix(space): [Event(id.decode(), json.loads(fields[b"data"])) for id, fields in entries]
+        for key, entries in reply or ()
+    }
 
 
 def pulse(reply: list[Any]) -> Pulse:

@@ -1,6 +1,9 @@
 """Which jobs are one series: a value per series, which says what was asked; its state is that of its jobs."""
 
-from erfscope_jobs.call import Call, plain, scripted
+from erfscope_jobs import replies
+from erfscope_jobs.call import Call, scripted
+from erfscope_jobs.operations import page_token
+from erfscope_jobs.records import SeriesPage
 from erfscope_jobs.settings import Settings
 
 GRACE = 60.0  # seconds that a series outlives the last of its jobs
@@ -8,8 +11,14 @@ GRACE = 60.0  # seconds that a series outlives the last of its jobs
 
 def remember(settings: Settings, tenant: str, id: str, payload: str) -> Call[bool]:
     """Store a new series; False, and nothing is written, where there is one of this id."""
-    key = f"{settings.namespace}:series:{tenant}:{id}"
-    return plain(bool, "SET", key, payload, "PX", _life(settings), "NX")
+    named = {"tenant": tenant, "id": id, "ttl": _life(settings)}
+    return scripted("remember_series", settings.namespace, named, bool, payload.encode())
+
+
+def listing(settings: Settings, tenant: str, size: int, token: str | None) -> Call[SeriesPage]:
+    """A page of a tenant's series, newest first."""
+    named = {"tenant": tenant, "size": size, "before": page_token(token)}
+    return scripted("list_series", settings.namespace, named, replies.series_page)
 
 
 def recall(settings: Settings, tenant: str, id: str) -> Call[str | None]:

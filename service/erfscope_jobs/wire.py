@@ -8,8 +8,8 @@ from typing import Any
 from redis import exceptions
 from redis.backoff import ConstantBackoff
 
-from erfscope.contract.duration import lasting
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.duration import lasting
+from erfscope_contract.problem import ProblemError
 from erfscope_jobs.records import Submitted
 from erfscope_jobs.settings import Settings
 

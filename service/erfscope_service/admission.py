@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_service.services import Services
 from erfscope_service.settings import ServiceSettings
 

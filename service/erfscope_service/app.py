@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from erfscope import __version__
+from erfscope_contract.version import __version__
 from erfscope_service import openapi, page, problems
 from erfscope_service.edge.absolute_form import AbsoluteFormMiddleware
 from erfscope_service.edge.body_limit import BodyLimitMiddleware
 from erfscope_service.edge.head import HeadMiddleware
 from erfscope_service.edge.headers import SecurityHeadersMiddleware
 from erfscope_service.edge.last_resort import LastResortMiddleware
+from erfscope_service.edge.rate_limit import RateLimitMiddleware
 from erfscope_service.edge.request_id import RequestIdMiddleware
 from erfscope_service.edge.same_site import SameSiteMiddleware
 from erfscope_service.edge.telemetry import TelemetryMiddleware
@@ -20,6 +21,8 @@ from erfscope_service.erf.endpoints import router as erf
 from erfscope_service.erf.report import router as report
 from erfscope_service.files.endpoints import router as files
 from erfscope_service.health.endpoints import router as health
+from erfscope_service.jobs.endpoints import router as jobs
+from erfscope_service.kinds.endpoints import router as kinds
 from erfscope_service.meters import Meters
 from erfscope_service.metrics.endpoints import router as metrics
 from erfscope_service.models.endpoints import router as models
@@ -44,6 +47,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         summary="What a network really sees.",
         description=openapi.description(),
         openapi_tags=openapi.TAGS,
+        servers=openapi.SERVERS,
         docs_url=None,  # Swagger UI and ReDoc come from a CDN; /docs is a page of ours
         redoc_url=None,
         redirect_slashes=False,
@@ -53,6 +57,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     app.state.settings = settings
     app.state.meters = meters
     for router in (
+        jobs,
         erf,
         report,
         series,
@@ -61,6 +66,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         files,
         usage,
         schemas,
+        kinds,
         health,
         metrics,
         page.router,
@@ -88,6 +94,7 @@ def edge(settings: ServiceSettings, meters: Meters) -> list[Middleware]:
         Middleware(LastResortMiddleware),
         Middleware(TrustedHostMiddleware, allowed=settings.hosts),
         Middleware(SameSiteMiddleware),
+        Middleware(RateLimitMiddleware),
     ]
 
 

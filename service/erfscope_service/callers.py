@@ -8,16 +8,16 @@ from typing import Annotated
 from fastapi import Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_jobs import keys, log
 from erfscope_jobs.aio import AsyncLedger
 from erfscope_jobs.keys import PUBLIC, ApiKey, Scope
-from erfscope_jobs.rates import Rates
+from erfscope_jobs.rates import Allowance, Rates
 from erfscope_service.settings import ServiceSettings, is_loopback
 
 _log = logging.getLogger(__name__)
 
-OPEN = frozenset({"/health/live", "/health/ready", "/schemas/{name}"})
+OPEN = frozenset({"/health/live", "/health/ready", "/schemas/{name}", "/problems", "/problems/{kind}"})
 """Routes of the interface that need no key, for load balancers and editors: they tell nothing of any tenant."""
 
 _bearer = HTTPBearer(
@@ -36,8 +36,10 @@ class Door:
     ledger: AsyncLedger
     rates: Rates
 
-    async def tenant(self, credentials: HTTPAuthorizationCredentials | None, address: str) -> str:
-        """The tenant that calls, counted against its rate limit.
+    async def tenant(
+        self, credentials: HTTPAuthorizationCredentials | None, address: str
+    ) -> tuple[str, Allowance | None]:
+        """The tenant that calls, counted against its rate limit, and what is left of that.
 
         Raises:
             ProblemError: `unauthorized`, `too-many-requests`.
@@ -45,17 +47,16 @@ class Door:
         key = await self._key(credentials, Scope.JOBS)
         tenant = key.tenant if key else PUBLIC
         log.note(tenant=tenant)
-        await self.count(tenant, address)
-        return tenant
+        return tenant, await self.count(tenant, address)
 
-    async def count(self, tenant: str, address: str, beyond: int = 0) -> None:
+    async def count(self, tenant: str, address: str, beyond: int = 0) -> Allowance | None:
         """Count a call, or what it is worth beyond that, for its tenant, or its address where no keys are needed.
 
         Raises:
             ProblemError: `too-many-requests`.
         """
         caller = f"tenant/{tenant}" if self.settings.needs_keys else f"address/{address}"
-        await self.rates.admit(caller, beyond)
+        return await self.rates.admit(caller, beyond)
 
     async def operator(self, credentials: HTTPAuthorizationCredentials | None) -> None:
         """Pass whoever may read the figures of the whole installation; raises `unauthorized` for others."""

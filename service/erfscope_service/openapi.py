@@ -7,9 +7,9 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from erfscope.contract.problem import KINDS, Problem
-from erfscope.contract.request import ErfRequest
-from erfscope.contract.series import SeriesRequest
+from erfscope_contract.problem import KINDS, Problem
+from erfscope_contract.request import ErfRequest
+from erfscope_contract.series import SeriesRequest
 from erfscope_service.problems import MEDIA_TYPE
 from erfscope_service.questions.table import QUESTIONS
 
@@ -17,7 +17,8 @@ DESCRIPTION = """\
 Effective and theoretical receptive fields of convolutional networks.
 
 Send an ONNX file or describe a network layer by layer, follow the job, fetch the metrics, the heat map and
-the array. Every error is an RFC 9457 `application/problem+json` object with one of these types:
+the array. Every error is an RFC 9457 `application/problem+json` object with one of these types;
+`GET /problems/{kind}` says what to do about each:
 
 | type | status | meaning |
 |---|---|---|
@@ -27,6 +28,7 @@ ANY_PROBLEM = {
     "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
 TAGS = [
+    {"name": "jobs", "description": "Jobs of every kind in one list."},
     {"name": "erf", "description": "Measurements: submit one, follow it, fetch its picture and its map."},
     {"name": "series", "description": "Several models, or a swept spec: the trend of a metric."},
     {"name": "advice", "description": "The smallest changes of a network that give a wanted receptive field."},
@@ -36,9 +38,13 @@ TAGS = [
     {"name": "files", "description": "Images to measure on."},
     {"name": "usage", "description": "What you store of what you may."},
     {"name": "schemas", "description": "The contract as JSON Schema."},
+    {"name": "problems", "description": "What each type of problem means."},
     {"name": "health", "description": "Liveness, readiness, metrics."},
 ]
 
+
+SERVERS = [{"url": "/", "description": "The service that sent this document."}]
+EVENT_STREAM = "text/event-stream"
 
 BODIES: tuple[type[BaseModel], ...] = (Problem, ErfRequest, SeriesRequest, *(kind.request for kind in QUESTIONS))
 """What FastAPI does not find by itself: bodies that we read ourselves, and problems."""
@@ -75,6 +81,7 @@ def _finished(document: dict[str, Any]) -> dict[str, Any]:
     for path in document["paths"].values():
         for operation in path.values():
             _drop_default_422(operation["responses"])
+            _stream_as_text(operation["responses"])
             operation["responses"]["default"] = ANY_PROBLEM
     return document
 
@@ -82,6 +89,14 @@ def _finished(document: dict[str, Any]) -> dict[str, Any]:
 def _schemas(model: type[BaseModel]) -> dict[str, Any]:
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
     return {**schema.pop("$defs", {}), model.__name__: schema}
+
+
+def _stream_as_text(responses: dict[str, Any]) -> None:
+    """FastAPI describes a stream by OpenAPI 3.2's `itemSchema`, which validators refuse in a document of 3.1."""
+    for response in responses.values():
+        if stream := response.get("content", {}).get(EVENT_STREAM):
+            stream.pop("itemSchema", None)
+            stream["schema"] = {"type": "string"}
 
 
 def _drop_default_422(responses: dict[str, Any]) -> None:

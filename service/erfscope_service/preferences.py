@@ -3,9 +3,9 @@
 import re
 from typing import Annotated
 
-from fastapi import Header
+from fastapi import Header, Query
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_service.services import Services
 
 _PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})")
@@ -20,11 +20,28 @@ IdempotencyHeader = Annotated[
 ]
 
 
+PreferHeader = Annotated[
+    str | None,
+    Header(
+        description="`wait=10` holds the answer up to 10 seconds, until the work has ended; the answer says in "
+        "Preference-Applied how long it would have waited."
+    ),
+]
+Purge = Annotated[bool, Query(description="Remove the record of a job that has ended.")]
+PageSize = Annotated[int, Query(ge=1, le=100, description="Entries per page.")]
+PageToken = Annotated[str | None, Query(max_length=200, description="`next_page_token` of the last page.")]
+
+
 def idempotency_key_of(header: str | None) -> str | None:
     """The key as it was sent; raises `bad-request` for one that is too long or cannot be printed."""
     if header is not None and not _IDEMPOTENCY_KEY.fullmatch(header):
         raise ProblemError("bad-request", "An Idempotency-Key has 1 to 255 visible ASCII characters.")
     return header
+
+
+def applied(seconds: float | None) -> dict[str, str]:
+    """The header that says how long was waited at most; none where waiting was not asked for."""
+    return {} if seconds is None else {"Preference-Applied": f"wait={seconds:g}"}
 
 
 def seconds_to_wait(prefer: str | None, services: Services) -> float | None:

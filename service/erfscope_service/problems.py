@@ -12,32 +12,16 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
-from erfscope.contract.invalid import field_errors, merged
-from erfscope.contract.problem import KINDS, FieldError, Problem, ProblemError
+from erfscope_contract.invalid import field_errors, merged
+from erfscope_contract.problem import KINDS, FieldError, Problem, ProblemError, kind_of_status
 from erfscope_jobs.log import note
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-RETRY_AFTER = {"unavailable": "2", "too-many-requests": "5"}
-"""Seconds that a client should wait, for the kinds that pass by themselves."""
-
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="erfscope"'}
 """What every 401 must carry (RFC 9110, 11.6.1)."""
 
-_STATUS_TO_KIND = {
-    400: "bad-request",
-    401: "unauthorized",
-    404: "not-found",
-    405: "method-not-allowed",
-    408: "too-slow",
-    409: "conflict",
-    413: "too-large",
-    415: "unsupported-media-type",
-    422: "invalid-request",
-    429: "too-many-requests",
-    503: "unavailable",
-}
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _OWN_WORDS = {404: "There is nothing at {path}.", 405: "{path} does not take {method}."}
 ANY_KINDS = ("bad-request",)  # a foreign Host, a page of another site, a header that cannot be read
@@ -63,8 +47,8 @@ def problem_response(problem: Problem, headers: Mapping[str, str] | None = None)
     sent = dict(headers or {})
     if problem.kind == "unauthorized":
         sent |= CHALLENGE
-    if problem.kind in RETRY_AFTER:
-        sent.setdefault("Retry-After", str(problem.context.get("retry_after", RETRY_AFTER[problem.kind])))
+    if (seconds := KINDS[problem.kind].retry_after) is not None:
+        sent.setdefault("Retry-After", str(problem.context.get("retry_after", seconds)))
     sent.setdefault("Cache-Control", "no-store")
     body = problem.model_dump_json(exclude_defaults=True)
     return Response(body, status_code=problem.status, media_type=MEDIA_TYPE, headers=sent)
@@ -95,7 +79,7 @@ def from_exception(error: Exception) -> Problem:
 
 
 def _from_http_exception(request: Request, error: HTTPException) -> Response:
-    kind = _STATUS_TO_KIND.get(error.status_code, "bad-request" if error.status_code < 500 else "internal")
+    kind = kind_of_status(error.status_code)
     words = _OWN_WORDS.get(error.status_code, str(error.detail))
     detail = words.format(path=request.url.path[:200], method=request.method)
     headers = {"Allow": ", ".join(_allowed(request))} if error.status_code == 405 else error.headers

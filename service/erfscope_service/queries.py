@@ -7,7 +7,7 @@ from fastapi import Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from erfscope.contract.problem import FieldError, ProblemError
+from erfscope_contract.problem import FieldError, ProblemError
 
 MOST_NAMED = 10
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 
 Shape = TypeVar("Shape", bound=BaseModel)
 log = logging.getLogger(__name__)

@@ -17,6 +17,7 @@ from erfscope_jobs.remote import open_store
 from erfscope_service.callers import CredentialsDep, Door
 from erfscope_service.doorbell import PromptDoorbell
 from erfscope_service.drawing import Easel
+from erfscope_service.edge.rate_limit import telling
 from erfscope_service.health.probe import BlobProbe
 from erfscope_service.queries import refuse_unknown
 from erfscope_service.settings import ServiceSettings
@@ -85,7 +86,9 @@ ServicesDep = Annotated[Services, Depends(_services)]
 
 
 async def _tenant(request: Request, services: ServicesDep, credentials: CredentialsDep) -> str:
-    tenant = await services.door.tenant(credentials, _address(request))
+    with telling(request.scope) as tell:
+        tenant, allowance = await services.door.tenant(credentials, _address(request))
+        tell(allowance)
     refuse_unknown(request)
     return tenant
 
@@ -96,7 +99,8 @@ def _address(request: Request) -> str:
 
 async def count_beyond(request: Request, services: Services, tenant: str, calls: int) -> None:
     """Count a request as so many calls beyond the one that it is; raises `too-many-requests`."""
-    await services.door.count(tenant, _address(request), calls)
+    with telling(request.scope) as tell:
+        tell(await services.door.count(tenant, _address(request), calls))
 
 
 async def _operator(services: ServicesDep, credentials: CredentialsDep) -> None:

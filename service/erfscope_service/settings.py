@@ -8,7 +8,6 @@ from limits import RateLimitItem
 from pydantic import Field, field_validator
 
 from erfscope_jobs import rates
-from erfscope_jobs.aio import MOST_WATCHERS
 from erfscope_jobs.settings import Settings
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
@@ -40,10 +39,9 @@ class ServiceSettings(Settings):
         f"auto: none on a loopback address, {USUAL_RATE} on any other.",
     )
     max_streams: int = Field(
-        500,
+        2000,
         ge=1,
-        le=MOST_WATCHERS,
-        description="Event streams and waiting requests of one replica; each holds a connection to Redis. "
+        description="Event streams and waiting requests of one replica, of which one reader of events serves all. "
         "Where keys are needed, a tenant may have half of them.",
     )
     max_connections: int = Field(

@@ -1,6 +1,6 @@
 """Files that a request names by their sha256: the tenant has stored them, or the request is not valid."""
 
-from erfscope.contract.problem import FieldError, ProblemError
+from erfscope_contract.problem import FieldError, ProblemError
 from erfscope_jobs.records import Upload
 from erfscope_service.services import Services
 from erfscope_service.upload.form import StoredFiles

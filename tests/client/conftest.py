@@ -16,7 +16,7 @@ import pytest
 import uvicorn
 
 from erfscope import AsyncClient, Client
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 
 MAP = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
 PNG = b"\x89PNG\r\n\x1a\n not a picture, but bytes"

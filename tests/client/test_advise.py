@@ -13,11 +13,13 @@ from erfscope import errors
 CHANGE = {
     "kind": "dilation", "text": "dilate first: 1 → 4", "erf_analytic": 9.5, "erf_measured": 9.42, "stderr": 0.21,
     "edits": [{"layer": "first", "field": "dilation", "before": "1", "after": "4"}], "trf_size": [11, 11],
-    "reaches": True, "layer_shape": [2, 16, 16], "added_macs": 0, "added_parameters": 0,
+    "reaches": True, "layer_shape": [2, 16, 16], "added_macs": 0, "added_parameters": 8, "added_memory": -100,
+    "weights_kept": 1.0, "lattice": 0.2, "pareto": True,
 }  # fmt: skip
 ADVICE = {
     "layer": "second", "want": 9, "input_shape": [1, 32, 32], "layer_shape": [2, 32, 32], "trf_size": [5, 5],
     "erf_analytic": 5.0, "erf_measured": 4.9, "stderr": 0.1, "reaches": False, "macs": 12000, "parameters": 54,
+    "memory": 1000,
     "layers": [{"name": "first", "operator": "conv", "trf_size": [3, 3], "erf_size": 3.0, "adds": 2.0, "idle": True}],
     "changes": [CHANGE], "tried": 4, "engine": "0", "torch": "2", "notes": ["said"],
 }  # fmt: skip
@@ -69,11 +71,13 @@ def test_failures_and_typos_are_errors(client: Any, service: Service) -> None:
 def test_the_command_shows_a_table(run: Run, service: Service, tmp_path: Path) -> None:  # noqa: F811 – the fixture
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
     service.on("POST /advice", Reply(202, advice_json()))
-    done = run("advise", "spec.json", "--want", "9", "--url", service.url)
+    done = run("advise", "spec.json", "--want", "9", "--layers", "--url", service.url)
     assert done.returncode == 0, done.stderr
     told = " ".join(done.stdout.split())
-    assert "dilate first: 1 → 4 9.5 9.42 ± 0.21 11×11 +0 +0 2×16×16" in told
-    assert "second: ERF 4.90 ± 0.10 px, TRF 5×5, wanted 9; 12k MACs, 54 parameters" in told
+    assert "1* dilate first: 1 → 4 9.42 ± 0.21 0 +14.8% -10.0% 16×16 100% 0.20 holes" in told
+    assert "as it is 4.90 ± 0.10 12k 54 1kB 32×32" in told
+    assert "second: ERF 4.90 ± 0.10 px, TRF 5×5, at input 1×32×32." in told
+    assert "First choice: dilate first: 1 → 4." in told
     assert "add (nearly) nothing to it: first." in told
     assert "note: said" in told
 

@@ -9,7 +9,7 @@ import pytest
 
 from erfscope import _calls, errors
 from erfscope._calls import Call, Content
-from erfscope.contract.request import ErfRequest
+from erfscope_contract.request import ErfRequest
 
 from .conftest import MAP, npy, problem_json
 
@@ -94,7 +94,8 @@ def test_a_problem_is_raised_as_its_class() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "expected"), [(404, "NotFound"), (413, "TooLarge"), (502, "Internal"), (503, "Unavailable")]
+    ("status", "expected"),
+    [(404, "NotFound"), (413, "TooLarge"), (502, "Unavailable"), (500, "Internal"), (503, "Unavailable")],
 )
 def test_a_strangers_answer_is_put_into_words(status: int, expected: str) -> None:
     error = _calls.error_of(answer(status, b"<html>nginx</html>"))

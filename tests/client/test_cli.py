@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -20,8 +21,8 @@ from erfscope import __version__
 from erfscope.cli import app, main, options
 from erfscope.cli.failure import problem_of, report
 from erfscope.cli.measure import read
-from erfscope.contract.meanings import unit_of
-from erfscope.contract.problem import KINDS, ProblemError
+from erfscope_contract.meanings import unit_of
+from erfscope_contract.problem import KINDS, ProblemError
 
 from .conftest import MAP, PNG, Reply, Service, job_json, npy, problem_json, result_json, succeeded
 
@@ -247,17 +248,28 @@ def test_layers_of_a_service(run: Run, service: Service, spec: Path, tmp_path: P
     assert "leave out --url" in refused.stderr
 
 
+def listed_job(id: str, status: str, **changes: Any) -> dict[str, Any]:
+    job = job_json(id, status, **changes)
+    return {name: job[name] for name in job if name not in ("request", "result")} | {
+        "kind": "erf",
+        "links": {"self": f"/erf/{id}"},
+    }
+
+
 def test_jobs(run: Run, service: Service) -> None:
-    service.on("GET /erf", Reply(body={"jobs": [job_json("a", "running", progress=0.5), succeeded("b")]}))
-    done = run("jobs", "--url", service.url)
-    assert [line.split()[:3] for line in done.stdout.splitlines()[1:]] == [
-        ["a", "running", "50%"],
-        ["b", "succeeded", "100%"],
-    ]
+    both = [listed_job("a", "running", progress=0.5), listed_job("b", "succeeded", progress=1.0)]
+    service.on("GET /jobs", Reply(body={"jobs": both}))
+    for words in (("jobs", "list"), ("jobs",)):
+        done = run(*words, "--url", service.url)
+        assert [line.split()[:4] for line in done.stdout.splitlines()[1:]] == [
+            ["a", "erf", "running", "50%"],
+            ["b", "erf", "succeeded", "100%"],
+        ]
     listed = json.loads(run("jobs", "-n", "1", "--json", "--url", service.url).stdout)
     assert [job["id"] for job in listed] == ["a"]
-    service.on("GET /erf", Reply(body={"jobs": []}))
-    assert run("jobs", "--url", service.url).stdout == "no jobs\n"
+    service.on("GET /jobs", Reply(body={"jobs": []}))
+    assert run("jobs", "list", "--kind", "tiles", "--status", "failed", "--url", service.url).stdout == "no jobs\n"
+    assert service.seen[-1].query == "page_size=100&kind=tiles&status=failed"
 
 
 @pytest.mark.parametrize(

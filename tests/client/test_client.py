@@ -202,6 +202,30 @@ def test_jobs_are_paged(client: Any, service: Service) -> None:
     assert [request.query for request in service.seen] == ["page_size=2", "page_size=2&page_token=t%261"]
 
 
+def test_lists_are_paged(client: Any, service: Service) -> None:
+    about = {"created_at": "2026-01-31T12:00:00Z", "name": "net", "size": 3}
+    series = {"created_at": "2026-01-31T12:00:00Z", "x_label": "", "metrics": ["erf_size"], "points": 2}
+    for path, entries, read, pages in (
+        ("/models", "models", client.models.list, [[{"sha256": "a", **about}], [{"sha256": "b", **about}]]),
+        ("/files", "files", client.files.list, [[{"sha256": "a", **about}], []]),
+        ("/series", "series", client.list_series, [[], [{"id": "s", **series, "links": {"self": "/", "chart": "/"}}]]),
+    ):
+        first, second = (
+            {entries: page, "next_page_token": token} for page, token in zip(pages, ("t", None), strict=True)
+        )
+        service.on(f"GET {path}", Reply(body=first), Reply(body=second))
+        assert len(list(read())) == len(pages[0] + pages[1])
+        assert [request.query for request in service.seen[-2:]] == ["page_size=100", "page_size=100&page_token=t"]
+
+
+def test_jobs_of_every_kind_are_filtered(client: Any, service: Service) -> None:
+    service.on("GET /jobs", Reply(body={"jobs": []}))
+    assert list(client.list_jobs(kind="fit", status="failed")) == []
+    assert service.seen[-1].query == "page_size=100&kind=fit&status=failed"
+    with pytest.raises(errors.InvalidRequest, match=r"'fits' is not one of erf, inspect, advice, tiles, fit"):
+        list(client.list_jobs(kind="fits"))
+
+
 def test_images_are_uploaded_first(client: Any, service: Service) -> None:
     service.on("POST /files", Reply(201, {"sha256": digest(b"png"), "size": 3}))
     service.on("POST /erf", Reply(202, job_json()))

@@ -7,7 +7,7 @@ import pytest
 
 from erfscope import Result, compare, errors
 from erfscope._result import Origin
-from erfscope.contract.result import ErfResult, Verify
+from erfscope_contract.result import ErfResult, Verify
 
 from .conftest import MAP, PNG, result_json
 from .test_cli import SPEC, Run, run  # noqa: F401 – `run` is a fixture

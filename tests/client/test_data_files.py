@@ -19,7 +19,7 @@ from erfscope import _calls, _export, errors
 from erfscope._calls import Call, Content
 from erfscope._models import prepare
 from erfscope._split import SMALLEST, split
-from erfscope.contract.request import ErfRequest
+from erfscope_contract.request import ErfRequest
 
 Parts = list[tuple[str, str | None, bytes]]
 

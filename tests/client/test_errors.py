@@ -5,9 +5,9 @@ from pydantic import ValidationError
 
 from erfscope import errors
 from erfscope._errors import class_name, for_ended, from_problem, refuse, refuse_invalid
-from erfscope.contract.job import Job
-from erfscope.contract.problem import KINDS, Problem
-from erfscope.contract.request import ErfRequest
+from erfscope_contract.job import Job
+from erfscope_contract.problem import KINDS, Problem
+from erfscope_contract.request import ErfRequest
 
 from .conftest import job_json, problem_json, succeeded
 

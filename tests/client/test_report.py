@@ -8,10 +8,10 @@ from tests.client.conftest import modern_result_json, result_json
 
 from erfscope._result import Measured
 from erfscope.cli import show
-from erfscope.contract.result import ErfResult
 from erfscope.report import content_of, to_html, to_markdown
 from erfscope.report.profile import profile_csv
 from erfscope.report.remarks import remarks_of
+from erfscope_contract.result import ErfResult
 
 MODERN = ErfResult.model_validate(modern_result_json())
 OLDER = ErfResult.model_validate(result_json())

@@ -6,7 +6,7 @@ import pytest
 
 from erfscope import ErfRequest, errors
 from erfscope._request import SHORT, RequestFields, build, with_model
-from erfscope.contract.request import ModelRef
+from erfscope_contract.request import ModelRef
 
 
 def dumped(request: ErfRequest) -> dict[str, Any]:

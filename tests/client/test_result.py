@@ -7,8 +7,8 @@ from base64 import b64encode
 
 from erfscope import Result
 from erfscope._result import Origin
-from erfscope.contract.result import ErfResult
 from erfscope.report import content_of, to_html, to_markdown
+from erfscope_contract.result import ErfResult
 
 from .conftest import MAP, PNG, result_json
 

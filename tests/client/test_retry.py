@@ -15,7 +15,7 @@ def answer(status: int, **headers: str) -> httpx2.Response:
     return httpx2.Response(status, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
 
-@pytest.mark.parametrize("status", [429, 502, 503])
+@pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
 def test_busy_is_repeated(status: int) -> None:
     assert RetryPolicy().delay(0, answer(status)) is not None
 

@@ -8,7 +8,7 @@ import pytest
 from tests.client.conftest import PNG, Reply, Service, problem_json
 
 from erfscope import SeriesUnfinished, errors
-from erfscope.contract.series import Sweep, swept
+from erfscope_contract.series import Sweep, swept
 
 SPEC = {
     "name": "swept",

@@ -9,7 +9,7 @@ from tests.client.conftest import Reply, Service, problem_json
 from tests.client.test_cli import SPEC, Run, run  # noqa: F401 – `run` is a fixture
 
 from erfscope import _questions, errors
-from erfscope.contract.request import ModelRef
+from erfscope_contract.request import ModelRef
 
 TILES = {
     "tile": [16, 16], "halo": [[2, 2], [2, 2]], "alignment": [1, 1], "crop": [[2, 14], [2, 14]], "step": [12, 12],

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from erfscope.cli.failure import problem_of
-from erfscope.contract.duration import lasting
+from erfscope_contract.duration import lasting
 
 from .test_cli import Run, environment, run, spec
 

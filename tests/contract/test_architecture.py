@@ -7,9 +7,9 @@ import pytest
 from pydantic import ValidationError
 from pydantic.json_schema import JsonSchemaMode
 
-from erfscope.contract.architecture import Architecture, Init, check, plan
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import ErfRequest, Weights
+from erfscope_contract.architecture import Architecture, Init, check, plan
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import ErfRequest, Weights
 
 CONV: dict[str, Any] = {"type": "conv", "out_channels": 8, "kernel_size": 3, "padding": "same"}
 

@@ -10,10 +10,10 @@ import onnx
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from erfscope.contract import protobuf
-from erfscope.contract.data_files import MOST_FILES, beside, identity, identity_of, location_of, matched
-from erfscope.contract.named_files import data_beside, names_in
-from erfscope.contract.problem import ProblemError
+from erfscope_contract import protobuf
+from erfscope_contract.data_files import MOST_FILES, beside, identity, identity_of, location_of, matched
+from erfscope_contract.named_files import data_beside, names_in
+from erfscope_contract.problem import ProblemError
 
 
 def external(location: str, name: str = "w") -> TensorProto:

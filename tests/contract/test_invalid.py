@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from erfscope.contract.advice import AdviceRequest
-from erfscope.contract.architecture import Architecture
-from erfscope.contract.invalid import FORMS, field_errors, pointer
-from erfscope.contract.request import ErfRequest
-from erfscope.contract.series import SeriesRequest
+from erfscope_contract.advice import AdviceRequest
+from erfscope_contract.architecture import Architecture
+from erfscope_contract.invalid import FORMS, field_errors, pointer
+from erfscope_contract.request import ErfRequest
+from erfscope_contract.series import SeriesRequest
 
 CONV = {"type": "conv", "out_channels": 8, "kernel_size": 3}
 REQUESTS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {

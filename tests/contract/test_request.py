@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from erfscope.contract.invalid import field_errors
-from erfscope.contract.request import ErfRequest, GridUnits, IndexUnit, TargetOptions
+from erfscope_contract.invalid import field_errors
+from erfscope_contract.request import ErfRequest, GridUnits, IndexUnit, TargetOptions
 
 LONGEST = [0, 1, 2, 3, 4, 5, 6, 7]
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from tests.client.conftest import modern_result_json, result_json
 
-from erfscope.contract.flat import flatten
-from erfscope.contract.meanings import grouped, is_shown, meaning_of
-from erfscope.contract.parts import select
-from erfscope.contract.result import ErfResult, Reach, Verify
+from erfscope_contract.flat import flatten
+from erfscope_contract.meanings import grouped, is_shown, meaning_of
+from erfscope_contract.parts import select
+from erfscope_contract.result import ErfResult, Reach, Verify
 
 ROW = {"operator": "Conv", "shape": [2, 8, 8], "trf_size": [3, 3], "trf_stride": [1, 1], "unit": [4, 4]}
 

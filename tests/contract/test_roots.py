@@ -2,7 +2,7 @@
 
 import pytest
 
-from erfscope.contract.roots import geometric_mean, root
+from erfscope_contract.roots import geometric_mean, root
 
 
 @pytest.mark.parametrize("rank", [1, 2, 3])

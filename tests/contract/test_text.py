@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erfscope.contract import text
+from erfscope_contract import text
 
 HOSTILE = {
     "escape": "\x1b[2J\x1b]0;owned\x07",
@@ -95,7 +95,7 @@ def test_nothing_else_cleans_text() -> None:
         for place in (root / folder).rglob("*.py")
         if re.search(r"^(import unicodedata|from html import|import html)", place.read_text("utf-8"), re.MULTILINE)
     ]
-    assert sorted(found) == ["client/erfscope/contract/text.py", "worker/erfscope_picture/text.py"]
+    assert sorted(found) == ["client/erfscope_contract/text.py", "client/erfscope_picture/text.py"]
 
 
 def test_a_label_leaves_out_what_is_not_seen() -> None:

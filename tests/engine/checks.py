@@ -16,8 +16,8 @@ from tests.engine.steps.step import COUPLES, EDGES, GLOBAL, HOLES
 from tests.engine.verdicts import CheckError, Tally, refused
 from torch import nn
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import ErfRequest
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import ErfRequest
 from erfscope_engine import Measurement, Network, measure, measure_network, network_of
 
 TOLERANCE = 1e-9  # relative L2, float64

@@ -9,7 +9,7 @@ from tests.engine.programs import Program
 from tests.engine.steps.step import EDGES, FIXED, GLOBAL, HOLES, LOPSIDED, SIZED
 from tests.engine.verdicts import CheckError, Tally, refused
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_engine import layers_of, measure, receptive_field
 
 

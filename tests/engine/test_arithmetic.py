@@ -4,8 +4,8 @@ import pytest
 import torch
 from nets import convs
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import Dtype
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import Dtype
 from erfscope_engine import layers_of, measure, network_of
 from erfscope_engine.arithmetic import arithmetic, torch_dtype
 

@@ -15,7 +15,7 @@ from tests.engine.steps.writes import Blurred
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_engine import measure
 
 OTHERS = 2  # the block of random numbers for inputs that are not measured

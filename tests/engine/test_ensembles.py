@@ -11,9 +11,9 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from tests.engine.oracle import difference, sample
 
-from erfscope.contract.architecture import Architecture
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import ErfRequest, InputOptions, Weights
+from erfscope_contract.architecture import Architecture
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import ErfRequest, InputOptions, Weights
 from erfscope_engine import Measurement, Network, measure_network, network_of, sample_network
 from erfscope_engine.shards import Merge, Part
 from erfscope_intake.onnx_model import load_onnx

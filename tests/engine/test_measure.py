@@ -9,7 +9,7 @@ from nets import ChannelsLast, TinyViT, convs
 from tests.engine.oracle import gradient_map, unit_of
 from torch import nn
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_engine import measure
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_engine import measure, network_of, plan, room
 from erfscope_engine.execution.memory import peak_bytes
 from erfscope_engine.execution.program import Program

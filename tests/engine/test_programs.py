@@ -17,7 +17,7 @@ from tests.engine.oracle import difference, gradient_map
 from tests.engine.programs import Program, program, programs
 from tests.engine.steps.step import COUPLES, NOT_ONNX, SIZED
 
-from erfscope.contract.request import ErfRequest, InputOptions
+from erfscope_contract.request import ErfRequest, InputOptions
 from erfscope_engine import measure, measure_network, network_of, sample_network
 from erfscope_engine.shards import Merge, Part, cuts
 from erfscope_intake.onnx_model import load_onnx

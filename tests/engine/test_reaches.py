@@ -11,7 +11,7 @@ from random_nets import networks
 from tests.engine.programs import program
 from torch import Tensor, nn
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_engine import network_of
 from erfscope_engine.fields import Map, field_of
 from erfscope_engine.layers import Traced

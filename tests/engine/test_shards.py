@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from erfscope.contract.request import ErfRequest
+from erfscope_contract.request import ErfRequest
 from erfscope_engine import Measurement, Network, measure_network, network_of, sample_network
 from erfscope_engine.shards import Merge, Part, Range, Split, Unlike, Watch, cuts
 

@@ -6,7 +6,7 @@ from nets import SmallUNet, TinyViT
 from tests.engine.oracle import difference, gradient_map, unit_of
 from torch import nn
 
-from erfscope.contract.request import ErfRequest
+from erfscope_contract.request import ErfRequest
 from erfscope_engine import measure, measure_network, network_of, sample_network
 from erfscope_engine.shards import Merge, Part
 

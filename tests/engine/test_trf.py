@@ -106,6 +106,32 @@ def test_token_grid_with_class_token() -> None:
     assert after.widened_by
 
 
+def test_patches_that_leave_a_rest_of_the_image_over_are_mixed_whole_all_the_same() -> None:
+    class Mixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.patches, self.attention = nn.Conv2d(3, 8, 7, 7), nn.MultiheadAttention(8, 2, batch_first=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            tokens = self.patches(x).flatten(2).transpose(1, 2)
+            return self.attention(tokens, tokens, tokens)[0].transpose(1, 2).unflatten(2, (4, 3))
+
+    field = receptive_field(Mixed(), (3, 32, 24))
+    assert field.is_global
+    assert field.box == ((0, 32), (0, 24))
+    assert field.seen == ((0, 28), (0, 21))
+
+
+def test_a_crop_that_is_mixed_is_not_the_whole_image() -> None:
+    class Cropped(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            part = x[:, :, :16]
+            return part * part.mean((2, 3), keepdim=True)
+
+    field = receptive_field(Cropped(), (3, 32, 24), unit=(3, 5))
+    assert field.box == ((0, 16), (0, 24))
+
+
 def test_shifted_windows_see_their_windows_only() -> None:
     model = zoo.swin_transformer.SwinTransformer([4, 4], 8, [2], [2], [7, 7], num_classes=2)
     plain = receptive_field(model, (3, 56, 56), layer="features.1.0", unit=(6, 6))
@@ -149,3 +175,20 @@ def test_holes_of_a_transposed_convolution_are_said(kernel: int, holes: bool) ->
     assert any("may be wider than what the unit reads" in note for note in result.provenance.notes) is holes
     if holes:
         assert (result.trf.size, result.erf.size_peak) == ([2], 1)
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular", "constant"])
+def test_a_padded_map_moves_as_it_did(mode: str) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), _Padded(mode))
+    field = receptive_field(net, (3, 32, 24), layer="1", unit=(9, 7))
+    assert field.stride == (2, 2)
+    assert field.center == (12, 8)
+
+
+class _Padded(nn.Module):
+    def __init__(self, mode: str) -> None:
+        super().__init__()
+        self.mode = mode
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.pad(x, (3, 3, 3, 3), mode=self.mode)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 
 
 class CheckError(AssertionError):

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from hypothesis import HealthCheck, settings
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import ErfRequest, InputOptions
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import ErfRequest, InputOptions
 from erfscope_intake.answer import Sources, answer
 from erfscope_intake.images import load_images
 from erfscope_intake.onnx_model import load_onnx

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from tests.gate.conftest import Check, installed_environment, onnx_model, spec
 
-from erfscope.cli import local
+from erfscope import _local
 from erfscope.gate.cache import KEPT
 
 Write = Callable[..., Path]
@@ -93,13 +93,13 @@ def test_one_measurement_per_distinct_request(
     check: Check, write: Write, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    really = local.measure
+    really = _local.measure
 
     def counted(prepared: Any, *rest: Any) -> Any:
         asked.append(prepared.name)
         return really(prepared, *rest)
 
-    monkeypatch.setattr(local, "measure", counted)
+    monkeypatch.setattr(_local, "measure", counted)
     write("models/a.json", spec(side=20))
     write("models/b.json", spec(2, side=20))
     write("models/same-as-a.json", spec(side=20))

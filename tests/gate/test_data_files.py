@@ -9,11 +9,11 @@ from tests.gate.conftest import onnx_model
 from torch import nn
 
 from erfscope import _export, errors
-from erfscope.contract.request import ErfRequest
 from erfscope.gate.cache import Cache
 from erfscope.gate.expect import measure
 from erfscope.gate.models import Subject
-from erfscope.gate.question import Question
+from erfscope.gate.question import Question, answered_by
+from erfscope_contract.request import ErfRequest
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def key(path: Path, url: str | None = None) -> str:
-    return Question(Subject("net", path), ErfRequest(), None).key(url)
+    return Question(Subject("net", path), ErfRequest(), None).key(answered_by(url, "1.0"))
 
 
 @pytest.mark.parametrize("url", [None, "http://localhost:8000"])

@@ -3,9 +3,9 @@
 import pytest
 from tests.gate.conftest import conv
 
+from erfscope import _local
 from erfscope._models import prepare
 from erfscope._request import build
-from erfscope.cli import local
 from erfscope.gate.names import CHECK_KEYS, REQUEST_KEYS, metric_names, nearest
 
 
@@ -13,7 +13,7 @@ def test_metrics_are_those_of_results() -> None:
     measured: set[str] = set()
     for size in ([24], [24, 24], [9, 9, 9]):
         body = {"name": "n", "input": {"channels": 1, "size": size}, "layers": [conv()]}
-        result = local.measure(prepare(body), build(None, {"inputs": 2}), None, lambda stage, share: None)
+        result = _local.measure(prepare(body), build(None, {"inputs": 2}), None, lambda stage, share: None)
         measured |= set(result.metrics)
     assert metric_names() == measured
 

@@ -75,3 +75,45 @@ def test_ctrl_c_cancels_what_nobody_waits_for(service: Service) -> None:
     assert process.returncode == 130
     assert sorted(service.paths()[-2:]) == ["DELETE /erf/job-1", "DELETE /erf/job-2"]
     assert "Traceback" not in said
+
+
+def healthy(version: str) -> Reply:
+    return Reply(body={"status": "ready", "redis": True, "blobs": True, "workers": 1, "version": version})
+
+
+@pytest.fixture
+def answering(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Service:
+    """A service that has answered both questions, which lie in the cache now."""
+    monkeypatch.setenv("ERFSCOPE_CACHE_DIR", str(tmp_path / "cache"))
+    accept_both(service)
+    for job in ("job-1", "job-2"):
+        service.on(f"GET /erf/{job}/events", Reply(chunks=[f"data: {json.dumps(succeeded(job))}\n\n"]))
+        service.on(f"GET /erf/{job}", Reply(body=succeeded(job)))
+    service.on("GET /health/ready", healthy("1.0"))
+    return service
+
+
+def test_the_cache_answers_for_the_same_version_of_a_service(check: Check, answering: Service) -> None:
+    assert check("--url", answering.url).code == 0
+    answering.seen.clear()
+    done = check("--url", answering.url)
+    assert (done.code, answering.paths()) == (0, ["GET /health/ready"])
+    assert "0 measured, 2 from the cache" in done.words
+
+
+def test_a_service_that_was_upgraded_is_asked_anew(check: Check, answering: Service) -> None:
+    check("--url", answering.url)
+    answering.seen.clear()
+    answering.on("GET /health/ready", healthy("1.1"))
+    accept_both(answering)
+    done = check("--url", answering.url)
+    assert (done.code, answering.paths().count("POST /erf")) == (0, 2)
+    assert "2 measured, 0 from the cache" in done.words
+
+
+def test_a_service_that_is_stopped_does_not_pass_from_the_cache(check: Check, answering: Service) -> None:
+    check("--url", answering.url)
+    answering.on("GET /health/ready", Reply(503, problem_json("unavailable", "it is stopped"), {"retry-after": "3600"}))
+    done = check("--url", answering.url)
+    assert done.code == 3
+    assert "it is stopped" in done.words

@@ -10,7 +10,6 @@ from tests.client.conftest import modern_result_json, result_json
 from tests.gate.conftest import Check, spec
 
 from erfscope._errors import APIError
-from erfscope.contract.result import ErfResult
 from erfscope.gate.compare import Value
 from erfscope.gate.config import Check as Checked
 from erfscope.gate.config import load
@@ -20,6 +19,7 @@ from erfscope.gate.findings import Finding, Rule, Verdict
 from erfscope.gate.judge import judge
 from erfscope.gate.models import Subject
 from erfscope.gate.question import Question
+from erfscope_contract.result import ErfResult
 
 Write = Callable[..., Path]
 CHECK = '[[check]]\nmodel = "a.json"\n'
@@ -113,16 +113,16 @@ def test_a_committed_baseline_stays_when_verification_is_switched_on(folder: Pat
 
 
 def test_the_command_measures_with_it(check: Check, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    from erfscope.cli import local
+    from erfscope import _local
 
     asked: list[bool] = []
-    really = local.measure
+    really = _local.measure
 
     def noted(prepared: Any, request: Any, *rest: Any) -> Any:
         asked.append(request.verify)
         return really(prepared, request, *rest)
 
-    monkeypatch.setattr(local, "measure", noted)
+    monkeypatch.setattr(_local, "measure", noted)
     write("a.json", spec(side=20))
     rules = "erf_size = { min = 1 }\nverify_difference = { max = 1e-5 }\n"
     write("erfscope.toml", f"[defaults]\nverify = true\ninputs = 2\n{CHECK}{rules}")

@@ -18,14 +18,14 @@ EXTRAS = PROJECT["optional-dependencies"]
 
 # Which packages an image with this extra runs.
 RUNS = {
-    "service": ("client/erfscope", "service/erfscope_service", "service/erfscope_jobs", "worker/erfscope_picture"),
+    "service": ("client/erfscope", "service/erfscope_service", "service/erfscope_jobs", "client/erfscope_picture"),
     "worker": (
-        "client/erfscope/contract",
+        "client/erfscope_contract",
         "service/erfscope_jobs",
         "worker/erfscope_worker",
         "worker/erfscope_intake",
         "worker/erfscope_engine",
-        "worker/erfscope_picture",
+        "client/erfscope_picture",
     ),
 }
 # Imported by the command line alone, in commands that say `pip install 'erfscope[local]'` where it is missing.

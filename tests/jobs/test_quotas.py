@@ -8,7 +8,7 @@ import pytest
 import redis
 from tests.jobs.test_ledger import INVALID, SHA, TIMING, A, B, refused, submit
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.records import Answer, Upload, Usage
 from erfscope_jobs.settings import Settings

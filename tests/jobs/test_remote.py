@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_jobs.blobs import BlobStore
 from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.reaper import sweep_once

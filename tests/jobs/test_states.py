@@ -18,8 +18,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from erfscope.contract.job import Status, Timing
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.job import Status, Timing
+from erfscope_contract.problem import ProblemError
 from erfscope_jobs.digest import Fingerprint
 from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.records import Answer, Beat, Failure, Kind, Purge, Sharded, Submission

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_jobs import reaper
 from erfscope_jobs.blobs import BlobStore
 from erfscope_jobs.ledger import Ledger

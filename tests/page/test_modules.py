@@ -18,11 +18,11 @@ from tests.client.conftest import modern_result_json, result_json
 from tests.house.conftest import House
 from tests.page.test_page import submit
 
-from erfscope.contract.architecture import Architecture
-from erfscope.contract.flat import flatten
-from erfscope.contract.request import Dtype, Source, Statistic, Weights
-from erfscope.contract.result import ErfResult
-from erfscope.presets import PRESETS
+from erfscope_contract.architecture import Architecture
+from erfscope_contract.flat import flatten
+from erfscope_contract.presets import PRESETS
+from erfscope_contract.request import Dtype, Source, Statistic, Weights
+from erfscope_contract.result import ErfResult
 from erfscope_picture.colormap import COLORMAPS, table
 from erfscope_picture.contour import mass_level
 from erfscope_picture.scale import SCALES, placed

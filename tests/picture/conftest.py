@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from erfscope.contract.result import (
+from erfscope_contract.result import (
     Erf,
     ErfResult,
     GaussianFit,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from erfscope.reproduce.bench import Bench
+from erfscope_reproduce.bench import Bench
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from erfscope.reproduce.report import environment
+from erfscope_reproduce.report import environment
 
 from .test_report import check
 

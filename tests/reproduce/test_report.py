@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from erfscope.reproduce.draw import Axis, Series, chart
-from erfscope.reproduce.finding import Finding, Picture, Quantity, Row, Verdict
-from erfscope.reproduce.report import Place, write
-from erfscope.reproduce.run import Outcome
-from erfscope.reproduce.table import CLAIMS
+from erfscope_reproduce.draw import Axis, Series, chart
+from erfscope_reproduce.finding import Finding, Picture, Quantity, Row, Verdict
+from erfscope_reproduce.report import Place, write
+from erfscope_reproduce.run import Outcome
+from erfscope_reproduce.table import CLAIMS
 
 ROOT = Path(__file__).parents[2]
 FIELDS = {"id", "claim", "published", "ours", "error", "unit", "verdict", "how", "note"}

@@ -6,12 +6,12 @@ import math
 import numpy as np
 import pytest
 
-from erfscope.contract.architecture import check
-from erfscope.presets import preset
-from erfscope.reproduce import configuration, depth, exact, growth, natural, spectrogram
-from erfscope.reproduce.bench import Bench
-from erfscope.reproduce.finding import Finding, Verdict
-from erfscope.reproduce.nonlinearity import distance
+from erfscope_contract.architecture import check
+from erfscope_contract.presets import preset
+from erfscope_reproduce import configuration, depth, exact, growth, natural, spectrogram
+from erfscope_reproduce.bench import Bench
+from erfscope_reproduce.finding import Finding, Verdict
+from erfscope_reproduce.nonlinearity import distance
 
 
 def verdicts(finding: Finding) -> list[Verdict]:

@@ -9,14 +9,14 @@ import torch
 from PIL import Image
 
 from erfscope._errors import ErfscopeError
-from erfscope.contract.architecture import Architecture, InputSpec
-from erfscope.contract.architecture.layers import Conv, Flatten, GlobalAvgPool, Linear
-from erfscope.contract.architecture.pointwise import Activation, BatchNorm
-from erfscope.presets.article import camvid_resnet16
-from erfscope.reproduce.bench import Bench
-from erfscope.reproduce.training import classification, fit, segmentation
-from erfscope.reproduce.training.pictures import CIFAR_RECORD, cifar10, digits
-from erfscope.reproduce.training.scenes import IGNORED, camvid, made, scenes
+from erfscope_contract.architecture import Architecture, InputSpec
+from erfscope_contract.architecture.layers import Conv, Flatten, GlobalAvgPool, Linear
+from erfscope_contract.architecture.pointwise import Activation, BatchNorm
+from erfscope_contract.presets.article import camvid_resnet16
+from erfscope_reproduce.bench import Bench
+from erfscope_reproduce.training import classification, fit, segmentation
+from erfscope_reproduce.training.pictures import CIFAR_RECORD, cifar10, digits
+from erfscope_reproduce.training.scenes import IGNORED, camvid, made, scenes
 
 CLASSES = 10
 

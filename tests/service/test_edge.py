@@ -184,7 +184,7 @@ def test_own_names_are_served(client: httpx2.Client, host: str) -> None:
         ("GET", "/page/..%2Fendpoints.py", 404, "not-found"),
         ("PUT", "/erf", 405, "method-not-allowed"),
         ("PATCH", "/erf/x", 405, "method-not-allowed"),
-        ("GET", "/models", 405, "method-not-allowed"),
+        ("PUT", "/models", 405, "method-not-allowed"),
     ],
 )
 def test_routing_errors_are_problems(client: httpx2.Client, method: str, path: str, status: int, kind: str) -> None:

@@ -9,8 +9,8 @@ from tests.client.test_fit import FIT
 from tests.client.test_tiles import TILES
 from tests.service.conftest import Worker, a_spec, assert_problem
 
-from erfscope.contract.fit import Fit
-from erfscope.contract.tiles import Tiles
+from erfscope_contract.fit import Fit
+from erfscope_contract.tiles import Tiles
 from erfscope_jobs.records import Kind
 
 ASKED: dict[str, dict[str, Any]] = {"tiles": {"tile": 64}, "fit": {"objects": [8, 24.5]}}
@@ -69,9 +69,9 @@ def test_it_can_be_canceled_and_repeated_safely(client: httpx2.Client, route: st
     assert submit(client, route, "canceled", **key)["id"] == job["id"]
     body = {**a_spec(name="other"), **ASKED[route]}
     assert_problem(client.post(f"/{route}", json=body, headers=key), 422, "idempotency-mismatch")
-    for _ in range(2):
+    for status in (202, 200):  # the second changes nothing
         response = client.delete(f"/{route}/{job['id']}")
-        assert (response.status_code, response.json()["status"]) == (202, "canceled")
+        assert (response.status_code, response.json()["status"]) == (status, "canceled")
 
 
 @pytest.mark.parametrize(

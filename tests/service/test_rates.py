@@ -1,6 +1,7 @@
 """Rate limits: 429 with Retry-After, per tenant or address, counted across replicas, and never a 500."""
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -38,7 +39,24 @@ def test_too_many_calls_are_429_and_say_when_to_come_again(limited: ServiceSetti
     assert codes == [404] * MOST
     assert 1 <= int(refused.headers["retry-after"]) <= 2 * 3600
     assert problem["context"]["retry_after"] == int(refused.headers["retry-after"])
-    assert f"{MOST} per 1 hour" in problem["detail"]
+    assert problem["detail"] == (
+        f"Rate limit of {MOST} requests per hour exceeded. Retry in {refused.headers['retry-after']} s."
+    )
+
+
+def test_every_answer_says_what_is_left(limited: ServiceSettings) -> None:
+    with running_service(limited) as url, httpx2.Client(base_url=url, timeout=30) as client:
+        answers = [client.get("/erf") for _ in range(MOST + 1)]
+        not_counted = client.get("/health/ready")
+    left = [re.fullmatch(r'"default";r=(\d+);t=(\d+)', answer.headers["ratelimit"]) for answer in answers]
+    assert [int(one[1]) for one in left if one] == [4, 3, 2, 1, 0, 0]
+    assert all(one and 1 <= int(one[2]) <= 2 * 3600 for one in left)
+    assert {answer.headers["ratelimit-policy"] for answer in answers} == {'"default";q=5;w=3600'}
+    assert "ratelimit" not in not_counted.headers
+
+
+def test_without_a_limit_nothing_is_said(client: httpx2.Client) -> None:
+    assert "ratelimit" not in client.get("/erf").headers
 
 
 def test_replicas_count_together(limited: ServiceSettings) -> None:

@@ -11,7 +11,7 @@ from tests.service.conftest import TENANT, Worker, assert_problem, running_servi
 from tests.service.test_models import INSPECTION, upload
 from tests.service.test_series import a_sweep
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.records import Upload
 from erfscope_service.settings import ServiceSettings

@@ -8,10 +8,10 @@ import httpx2
 import pytest
 from tests.service.conftest import Worker, a_map, a_result, assert_problem, submit
 
-from erfscope.contract.flat import flatten
-from erfscope.contract.meanings import meaning_of
-from erfscope.contract.result import ErfResult
-from erfscope.numbers import plain, with_error
+from erfscope_contract.flat import flatten
+from erfscope_contract.meanings import meaning_of
+from erfscope_contract.numbers import plain, with_error
+from erfscope_contract.result import ErfResult
 from erfscope_picture import render
 
 HOSTILE = "<script>alert(1)</script>|**bold**"

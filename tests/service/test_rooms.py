@@ -14,8 +14,8 @@ import pytest
 from fastapi import FastAPI
 from tests.service.conftest import Worker, assert_problem, register_store, running_service, submit
 
-from erfscope.contract.problem import KINDS
-from erfscope.contract.request import ErfRequest
+from erfscope_contract.problem import KINDS
+from erfscope_contract.request import ErfRequest
 from erfscope_service.app import create_app
 from erfscope_service.problems import from_exception
 from erfscope_service.settings import ServiceSettings

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from tests.service.conftest import Worker, a_result, a_spec, assert_problem, send_form, sha256, submit
 
-from erfscope.contract.job import Job
+from erfscope_contract.job import Job
 
 
 def test_a_spec_becomes_a_queued_job(client: httpx2.Client) -> None:

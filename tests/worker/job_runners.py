@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_worker import frames
 from erfscope_worker.child import CHANNEL
 from erfscope_worker.task import Outputs, Task, data_roles

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from erfscope.contract.advice import Advice
+from erfscope_contract.advice import Advice
 from erfscope_jobs.records import Kind, Submission
 
 CONV = {"type": "conv", "out_channels": 4, "kernel_size": 3, "padding": "same"}

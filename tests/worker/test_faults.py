@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from erfscope.contract.job import Status
+from erfscope_contract.job import Status
 from erfscope_jobs.reaper import Reaper, reap_once
 from erfscope_jobs.settings import Settings
 from erfscope_worker.attempt import memory_kills

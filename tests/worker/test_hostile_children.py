@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from erfscope.contract.job import Status
+from erfscope_contract.job import Status
 from erfscope_worker import jail
 from erfscope_worker.removal import remove
 

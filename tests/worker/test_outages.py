@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tests.disks import mounted
 
-from erfscope.contract.job import Status
+from erfscope_contract.job import Status
 from erfscope_jobs.reaper import Reaper
 from erfscope_jobs.remote import open_store
 from erfscope_jobs.settings import Settings

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from erfscope.contract.job import Status
+from erfscope_contract.job import Status
 
 
 def test_success_leaves_result_picture_array_and_timing(shop: Any, worker: Any) -> None:

@@ -14,8 +14,8 @@ from PIL import Image
 import erfscope_engine
 import erfscope_intake
 import erfscope_worker
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.result import ErfResult
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.result import ErfResult
 from erfscope_jobs import stages
 from erfscope_jobs.records import Kind
 from erfscope_worker.runner import run

@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from erfscope.contract.job import Status
+from erfscope_contract.job import Status
 from erfscope_jobs.records import Kind, Record, Submission
 from erfscope_jobs.settings import Settings
 

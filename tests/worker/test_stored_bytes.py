@@ -10,9 +10,9 @@ import pytest
 import redis
 from PIL import Image
 
-from erfscope.contract.job import Status
-from erfscope.contract.request import ErfRequest
-from erfscope.presets import preset
+from erfscope_contract.job import Status
+from erfscope_contract.presets import preset
+from erfscope_contract.request import ErfRequest
 from erfscope_jobs.digest import Fingerprint
 from erfscope_jobs.records import Kind, Record, Submission
 from erfscope_picture import render

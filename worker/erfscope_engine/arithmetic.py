@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 import torch
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import Dtype
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import Dtype
 
 TYPES = {
     Dtype.FLOAT32: torch.float32,

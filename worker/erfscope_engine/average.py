@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from erfscope.contract.request import Statistic
+from erfscope_contract.request import Statistic
 
 Array = NDArray[np.float64]
 MOST_GROUPS, FEWEST_GROUPS = 16, 8  # of the jackknife, which measures a map for each

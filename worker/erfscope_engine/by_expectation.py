@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import ErfRequest, Source, Statistic
-from erfscope.contract.result import Samples, Verify
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import ErfRequest, Source, Statistic
+from erfscope_contract.result import Samples, Verify
 from erfscope_engine.execution.box import lengths
 from erfscope_engine.execution.program import Program, Run
 from erfscope_engine.gradient import listed

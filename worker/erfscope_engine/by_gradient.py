@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.result import Samples, Verify
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.result import Samples, Verify
 from erfscope_engine.average import most_units
 from erfscope_engine.ensemble import Ensemble
 from erfscope_engine.gradient import (

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.result import PassedOver
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.result import PassedOver
 from erfscope_engine.layers import Layer, Traced, is_rearranged_input
 
 NO_GRADIENT = "it is computed from the input only through operators without a gradient"

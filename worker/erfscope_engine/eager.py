@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_engine.execution.box import Box, cut, full
 from erfscope_engine.execution.by_autograd import OrderedNorms
 from erfscope_engine.network import Network

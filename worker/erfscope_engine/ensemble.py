@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_engine.layers import Traced, survey
 from erfscope_engine.network import Network
 from erfscope_engine.operators.table import is_pointwise

@@ -6,9 +6,9 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from erfscope.contract.invalid import field_errors
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import ErfRequest
+from erfscope_contract.invalid import field_errors
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import ErfRequest
 from erfscope_engine.arithmetic import torch_dtype
 from erfscope_engine.layers import Layer, Place
 from erfscope_engine.measure import Measurement, measure_network

@@ -7,6 +7,7 @@ ever (the TRF), and cut at every tensor (what is really read on this image; auto
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from heapq import heappop, heappush
 from math import lcm
 
@@ -115,6 +116,20 @@ class Map:
                 where[digit.axis] += digit.stride * Fraction(span.lo + span.hi - 1, 2)
         return {axis: float(place) for axis, place in where.items()}
 
+    def pace(self, value: int, axis: int) -> Fraction:
+        """The coarsest stride along an input axis up to a value, pixels."""
+        return self._paces[value][axis]
+
+    @cached_property
+    def _paces(self) -> dict[int, dict[int, Fraction]]:
+        coarsest, paces = dict.fromkeys(self.space, Fraction(1)), dict[int, dict[int, Fraction]]()
+        for value, frame in sorted(self.frames.items()):
+            for digit in frame.digits:
+                if digit.axis is not None and digit.extent > 1:
+                    coarsest[digit.axis] = max(coarsest[digit.axis], abs(digit.stride))
+            paces[value] = dict(coarsest)
+        return paces
+
     def alignment(self, values: Iterable[int]) -> tuple[int, ...]:
         """By how many pixels an input may move so that tensors just move along: tiles start at its multiples."""
         found = dict.fromkeys(self.space, 1)
@@ -162,15 +177,26 @@ def field_of(geometry: Map, value: int, region: Region, *, local: bool = False) 
     if 0 not in regions:
         return None
     spans = [gather(regions[0], geometry.frames[0].axes[k]) for k in geometry.space]
-    box, labels, whole = list[tuple[int, int]](), set[str](), False
-    for span, n in zip(spans, geometry.spatial_shape, strict=True):
-        assert span is not None  # one digit per axis of the input
-        covers = bool(span.why) and span.lo <= 0 and span.hi >= n
-        box.append((0, n) if covers else (span.lo, span.hi))
-        labels |= span.why if covers else frozenset()
-        whole |= covers
+    box, labels, whole = boxed(geometry, value, spans)
     center = geometry.center(value, region)
-    return Field(tuple(box), tuple(center[k] for k in geometry.space), frozenset(labels), whole, regions)
+    return Field(box, tuple(center[k] for k in geometry.space), labels, whole, regions)
+
+
+def boxed(geometry: Map, value: int, spans: Sequence[Span | None]) -> tuple[Boxes, frozenset[str], bool]:
+    """What a unit of a value reads along each spatial axis as a box, who made an axis whole, and whether one is.
+
+    Patches that do not fill the image leave less than one of them over, which a larger image would have read: such an
+    axis is whole all the same.
+    """
+    box, labels, whole = list[tuple[int, int]](), set[str](), False
+    for axis, span, n in zip(geometry.space, spans, geometry.spatial_shape, strict=True):
+        assert span is not None  # one digit per axis of the input
+        why, pace = span.why | {*geometry.frames[value].seats[axis].why}, geometry.pace(value, axis)
+        covers = bool(why) and span.lo < pace and span.hi > n - pace
+        box.append((0, n) if covers else (span.lo, span.hi))
+        labels |= why if covers else frozenset()
+        whole |= covers
+    return tuple(box), frozenset(labels), whole
 
 
 def seen_of(geometry: Map, value: int, region: Region) -> Boxes | None:

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import Source
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import Source
 from erfscope_engine.eager import Executor, WholeNetwork
 from erfscope_engine.execution.box import Box, lengths
 from erfscope_engine.execution.program import Program

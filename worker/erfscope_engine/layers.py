@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from fractions import Fraction
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_engine.fields import Map
 from erfscope_engine.geometry.digits import Digit, Run, follows_of, size
 from erfscope_engine.geometry.frame import Frame, flat
@@ -117,10 +117,10 @@ class Layer:
         if len(along) != 1 or self.frame is None:
             return None
         digit, _ = flat(along[0].digits, self.frame.seats)
-        paces = {
-            part.stride for piece in digit.pieces for part in piece.digits if part.axis == axis and part.extent > 1
-        }
-        even = digit.axis == axis and len(paces) < 2  # maps of several strides may stand one behind another
+        parts = [part for piece in digit.pieces for part in piece.digits if part.axis == axis and part.extent > 1]
+        backward = sum(part.extent for part in parts if part.stride * digit.stride < 0)  # a mirrored border
+        # maps of several strides may stand one behind another
+        even = digit.axis == axis and len({abs(part.stride) for part in parts}) < 2 and 2 * backward < digit.extent
         return digit.stride or None if even else None
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import ErfRequest
-from erfscope.contract.result import ErfResult, KeptMaps
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import ErfRequest
+from erfscope_contract.result import ErfResult, KeptMaps
 from erfscope_engine.arithmetic import arithmetic
 from erfscope_engine.by_expectation import expecting
 from erfscope_engine.by_gradient import ByGradient

@@ -6,8 +6,8 @@ from math import prod
 
 import torch
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.result import PassedOver
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.result import PassedOver
 from erfscope_engine.choice import MOST_TOLD, chosen
 from erfscope_engine.eager import tensors_of
 from erfscope_engine.execution.box import lengths

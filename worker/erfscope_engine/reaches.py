@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import chain
 
-from erfscope_engine.fields import Boxes, Map
+from erfscope_engine.fields import Boxes, Map, boxed
 from erfscope_engine.geometry.digits import Digit, size
 from erfscope_engine.geometry.frame import Link, same
 from erfscope_engine.geometry.regions import Region, gather, hull, pull
@@ -61,14 +61,9 @@ class Reaches:
         read = self._at_input(value, region)
         if read is None:
             return None
-        box, whole = list[tuple[int, int]](), False
-        for axis, n in zip(self.geometry.space, self.geometry.spatial_shape, strict=True):
-            span = gather(read, self.geometry.frames[0].axes[axis])
-            assert span is not None  # one digit per axis of the input
-            covers = bool(span.why) and span.lo <= 0 and span.hi >= n
-            box.append((0, n) if covers else (span.lo, span.hi))
-            whole |= covers
-        return Extent(tuple(box), whole)
+        spans = [gather(read, self.geometry.frames[0].axes[axis]) for axis in self.geometry.space]
+        box, _, whole = boxed(self.geometry, value, spans)
+        return Extent(box, whole)
 
     def _at_input(self, value: int, region: Region) -> Region | None:
         """A walk that goes by formulas from base to base where they hold, and call by call elsewhere."""

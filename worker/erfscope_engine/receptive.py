@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_engine.fields import Boxes, Field, Map, field_of, labelled, reach_of, seen_of
 from erfscope_engine.geometry.seats import EVERYTHING
 from erfscope_engine.layers import Coordinate, Layer, Place, Traced, layer_of

@@ -1,6 +1,6 @@
 """Samples that would be taken twice: images are taken in turn, and the same image has the same gradient."""
 
-from erfscope.contract.request import ErfRequest, Source
+from erfscope_contract.request import ErfRequest, Source
 
 REPEATED = "Images: {count}, and a sample of each; more inputs would repeat them."
 

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from erfscope._version import __version__
-from erfscope.contract.result import (
+from erfscope_contract.result import (
     AutogradRun,
     ErfResult,
     KeptMaps,
@@ -23,6 +22,7 @@ from erfscope.contract.result import (
     UnitEntry,
     Verify,
 )
+from erfscope_contract.version import __version__
 from erfscope_engine.layers import Traced
 from erfscope_engine.metrics import MapMetrics, area_ratio, brief_metrics, measure_map
 from erfscope_engine.receptive import ReceptiveField

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_engine.execution.memory import peak_bytes
 from erfscope_engine.execution.program import Program
 from erfscope_engine.layers import Layer, Traced

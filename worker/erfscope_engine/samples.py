@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from erfscope.contract.request import Source
+from erfscope_contract.request import Source
 
 Array = NDArray[Any]
 INPUT_STREAM, CHANNEL_STREAM, OTHER_STREAM = 0, 1, 2

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from erfscope.contract.request import ErfRequest
+from erfscope_contract.request import ErfRequest
 from erfscope_engine.average import FEWEST_GROUPS
 from erfscope_engine.sampling import Done, Sampled, sample, sample_part
 

@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from erfscope.contract.request import ErfRequest
-from erfscope.contract.result import Samples, Verify
+from erfscope_contract.request import ErfRequest
+from erfscope_contract.result import Samples, Verify
 from erfscope_engine.layers import Layer, Place
 from erfscope_engine.metrics import Geometry
 from erfscope_engine.plan import Plan

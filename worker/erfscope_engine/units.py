@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from itertools import product
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import GridUnits, IndexUnit, TargetOptions
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import GridUnits, IndexUnit, TargetOptions
 from erfscope_engine.layers import Layer, Place, Unit
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.result import Verify
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.result import Verify
 from erfscope_engine.eager import WholeNetwork
 from erfscope_engine.execution.box import cut, full
 from erfscope_engine.gradient import Forward, Probe, executor_for, sample_gradients, seed_of, started

@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 import torch
 from numpy.typing import NDArray
 
-from erfscope.contract.architecture import Architecture
-from erfscope.contract.data_files import identity_of
-from erfscope.contract.job import InputInfo, Inspection, LayerRow
-from erfscope.contract.named_files import data_beside
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import ErfRequest, InputOptions, Source, Weights
-from erfscope.contract.result import ErfResult, InputTaken
+from erfscope_contract.architecture import Architecture
+from erfscope_contract.data_files import identity_of
+from erfscope_contract.job import InputInfo, Inspection, LayerRow
+from erfscope_contract.named_files import data_beside
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import ErfRequest, InputOptions, Source, Weights
+from erfscope_contract.result import ErfResult, InputTaken
 from erfscope_engine.arithmetic import torch_dtype
 from erfscope_engine.layers import Layer, Traced
 from erfscope_engine.measure import measure_network, sample_network

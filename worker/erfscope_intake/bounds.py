@@ -7,7 +7,7 @@ that a file at all of them together costs seconds and some hundred MiB.
 from collections.abc import Sequence
 from typing import NoReturn
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 
 MAX_NODES = 20_000
 MAX_FIELDS = 1_200_000  # of all messages in the file; a parsed message takes about 150 bytes

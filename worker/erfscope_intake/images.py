@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import InputOptions
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import InputOptions
 
 Array = NDArray[Any]
 FORMATS = ("PNG", "JPEG", "WEBP")

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import torch
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 
 T = TypeVar("T")
 

@@ -5,20 +5,20 @@ names only (see onnx_names) and the module that they answer is run eagerly, like
 """
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 
 import torch
-from onnx import GraphProto, NodeProto, defs
+from onnx import GraphProto, NodeProto, ValueInfoProto, defs, helper, shape_inference
 from torch import Tensor
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_intake.converters.table import Node, Row
 from erfscope_intake.onnx_external import DataFiles, is_outside
 from erfscope_intake.onnx_library import registry
 
 # Its answers are wrong (1.5.15) or read values where ours need not; never fall back to these.
 DISTRUSTED = {"NonMaxSuppression"}
+SHAPES = 1 << 10  # bytes: larger constants are no shapes, and not copied where shapes are inferred
 
 
 def registered(operator: str, domain: str, version: int) -> int | None:
@@ -39,13 +39,19 @@ class Behind:
     def __init__(self, graph: GraphProto, data: DataFiles) -> None:
         self._proto = graph
         self._data = data
+        self._graph: Any = None  # made when the first node needs it
         self._outside = {tensor.name: tensor for tensor in graph.initializer if is_outside(tensor)}
 
-    @cached_property
-    def _graph(self) -> Any:
+    def _graph_at(self, version: int) -> Any:
+        """The graph as onnx2torch has it, with the shapes that some of its converters look at."""
         from onnx2torch.onnx_graph import OnnxGraph
 
-        return OnnxGraph(self._proto)
+        if self._graph is None:
+            known = {value.name for value in self._proto.value_info}
+            inferred = _shapes(self._proto, version)
+            self._proto.value_info.extend(value for value in inferred if value.name not in known)
+            self._graph = OnnxGraph(self._proto)
+        return self._graph
 
     def row(self, proto: NodeProto, domain: str, version: int, label: str) -> Row | None:
         """A row that runs onnx2torch's module for this very node; None where it has no converter."""
@@ -60,7 +66,7 @@ class Behind:
 
         convert = registry()[OperationDescription(domain, proto.op_type, known)]
         try:
-            module, mapping = convert(OnnxNode(proto, unique_name=proto.name), self._graph)
+            module, mapping = convert(OnnxNode(proto, unique_name=proto.name), self._graph_at(version))
         except (NotImplementedError, KeyError, ValueError) as error:
             raise ProblemError(
                 "unsupported-op",
@@ -70,6 +76,21 @@ class Behind:
             ) from error
         places = [list(proto.input).index(name) for name in mapping.inputs]
         return Row(proto.op_type, _call(module.eval().requires_grad_(False), places), domain)
+
+
+def _shapes(graph: GraphProto, version: int) -> list[ValueInfoProto]:
+    """The shapes that onnx infers; none where it cannot."""
+    light = GraphProto(name=graph.name, node=graph.node, input=graph.input, output=graph.output)
+    for tensor in graph.initializer:
+        if is_outside(tensor) or tensor.ByteSize() > SHAPES:
+            light.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+        else:
+            light.initializer.append(tensor)
+    try:
+        model = helper.make_model(light, opset_imports=[helper.make_opsetid("", version)])
+        return list(shape_inference.infer_shapes(model).graph.value_info)
+    except (ValueError, RuntimeError, shape_inference.InferenceError):
+        return []
 
 
 def _call(module: torch.nn.Module, places: list[int]) -> Callable[..., Any]:

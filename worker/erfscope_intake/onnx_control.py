@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from onnx import GraphProto, NodeProto
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_intake.converters import TABLE, Row
 from erfscope_intake.onnx_graph import Build, Iteration, Lost, Program, Step, attributes_of
 from erfscope_intake.onnx_place import decided_by_values, label_of, lose, lose_reader, place, step_of

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from erfscope.contract.architecture import Init, InitOptions
-from erfscope.contract.request import Weights
+from erfscope_contract.architecture import Init, InitOptions
+from erfscope_contract.request import Weights
 from erfscope_engine.network import Redraw, Spread
 from erfscope_intake.onnx_graph import Program, Step, all_steps
 from erfscope_intake.spec.schemes import box_rim, fill_bias, fill_weight, stream

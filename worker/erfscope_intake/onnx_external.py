@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
-from erfscope.contract.data_files import KIND, MOST_FILES, beside, location_of, matched, too_many, unnamed
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.data_files import KIND, MOST_FILES, beside, location_of, matched, too_many, unnamed
+from erfscope_contract.problem import ProblemError
 from erfscope_intake.onnx_tensors import PACKED, raw_bytes
 
 Sent = Mapping[str, Path]  # files by the name under which they came with the model

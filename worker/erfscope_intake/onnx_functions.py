@@ -2,7 +2,7 @@
 
 from onnx import FunctionProto, ModelProto, NodeProto, inliner
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_intake.bounds import MAX_NODES
 
 Key = tuple[str, str, str]

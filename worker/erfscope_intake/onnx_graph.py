@@ -8,7 +8,7 @@ import torch
 from onnx import AttributeProto, NodeProto
 from torch import Tensor
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_intake.converters import Node, Row
 from erfscope_intake.onnx_behind import Behind
 from erfscope_intake.onnx_names import Names

@@ -9,9 +9,9 @@ import torch
 from onnx import GraphProto, TensorProto, ValueInfoProto
 from torch import Tensor
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import InputOptions
-from erfscope.contract.result import InputTaken, PassedOver
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import InputOptions
+from erfscope_contract.result import InputTaken, PassedOver
 from erfscope_intake.onnx_layout import SMALL, Extent, Hint, Layout, Uses, hint_for, layout_of
 from erfscope_intake.onnx_names import Names
 from erfscope_intake.onnx_states import State, states_of

@@ -8,8 +8,8 @@ import torch
 from onnx import ModelProto
 from torch import Tensor
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import InputOptions, Weights
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import InputOptions, Weights
 from erfscope_engine.network import Mark, Network, Run
 from erfscope_intake.converters.recurrent import RECURRENT
 from erfscope_intake.onnx_audit import OnnxFile, read_model

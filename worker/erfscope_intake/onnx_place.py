@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from onnx import NodeProto
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_intake.converters import TABLE, Node, Row
 from erfscope_intake.converters.recurrent import RECURRENT
 from erfscope_intake.onnx_behind import Behind

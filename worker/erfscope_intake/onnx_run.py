@@ -9,7 +9,7 @@ from torch import Tensor
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch.utils._python_dispatch import _disable_current_modes
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_engine.network import Mark
 from erfscope_intake.bounds import INDICES, MAX_LISTED, PER_AXIS, check_axes, too_complex
 from erfscope_intake.onnx_graph import Program, Step, last_uses, to_working

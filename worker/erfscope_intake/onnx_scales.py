@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from erfscope.contract.result import LayerInfo
+from erfscope_contract.result import LayerInfo
 from erfscope_intake.onnx_graph import Program, Step
 from erfscope_intake.onnx_layout import TRANSPARENT
 from erfscope_intake.onnx_states import MOVES

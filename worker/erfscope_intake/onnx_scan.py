@@ -9,8 +9,8 @@ from typing import Any
 
 from onnx import ModelProto
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.protobuf import BrokenError, read_field
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.protobuf import BrokenError, read_field
 from erfscope_intake.bounds import MAX_FIELDS, MAX_NESTING, MAX_NODES, too_complex
 
 _ROOT, _NODE = "onnx.ModelProto", "onnx.NodeProto"

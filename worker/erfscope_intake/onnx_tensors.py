@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_intake.bounds import MAX_ELEMENTS, check_axes
 
 # What an ONNX type computes as. Narrow floats widen: they are the working type anyway once they meet the input.

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_intake.onnx_graph import Iteration, Program, Step
 
 MAX_OPERATORS = 20_000

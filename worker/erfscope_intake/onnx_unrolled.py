@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_engine.network import Network
 from erfscope_engine.plan import plan_for
 from erfscope_engine.recording.recorder import record

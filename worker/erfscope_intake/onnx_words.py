@@ -2,7 +2,7 @@
 
 from onnx import defs
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_intake.converters.table import CLASSICAL
 
 READS_INPUT = (

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from onnx import ModelProto, defs, numpy_helper
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_engine.network import Mark, Network
 from erfscope_engine.operators.table import OPERATORS, is_pointwise
 from erfscope_engine.recording.recorder import record

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import InputOptions, ModelRef, Weights
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import InputOptions, ModelRef, Weights
 from erfscope_engine.eager import tensors_of
 from erfscope_engine.network import Network
 from erfscope_intake.onnx_external import Sent

@@ -8,7 +8,7 @@ from erfscope_worker.safe_path import restart_safely
 def main() -> int:
     """Log to stderr, and serve."""
     # Imported here: before `restart_safely` the start folder is on sys.path, and its files are not ours.
-    from erfscope.contract.problem import ProblemError
+    from erfscope_contract.problem import ProblemError
     from erfscope_jobs import log
     from erfscope_jobs.blobs import BlobStore
     from erfscope_jobs.environment import read_or_exit

@@ -11,7 +11,7 @@ from celery import bootsteps
 from celery.platforms import SecurityWarning
 from celery.signals import setup_logging, worker_ready, worker_shutting_down
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_jobs.queue import LOOK, bells, broker_options, broker_url
 from erfscope_jobs.records import Kind
 from erfscope_jobs.settings import Settings

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from erfscope.contract.result import ErfResult
+from erfscope_contract.result import ErfResult
 from erfscope_engine.shards import FIELDS
 
 MAGIC = b"\x93NUMPY\x01\x00"  # version 1.0, which children write

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_jobs.records import Kind
 from erfscope_worker import environment, frames, jail, limits, strict
 from erfscope_worker.task import Orders, Outputs, Report, Runner, Sharding, Task

@@ -6,8 +6,8 @@ import re
 import time
 from typing import Any
 
-from erfscope.contract.job import Timing
-from erfscope.contract.problem import KINDS, Problem, ProblemError
+from erfscope_contract.job import Timing
+from erfscope_contract.problem import KINDS, Problem, ProblemError
 from erfscope_jobs.blobs import BlobStore, BlobWriter
 from erfscope_jobs.records import Part
 from erfscope_jobs.settings import Settings
@@ -22,22 +22,7 @@ MOST_PARTS = 64
 MOST_SAMPLES = 1 << 40
 PNG = b"\x89PNG"
 # What the child's own work can end with. Requests, keys and outages are not its business.
-NOT_OF_A_JOB = {
-    "unauthorized",
-    "method-not-allowed",
-    "too-slow",
-    "conflict",
-    "too-many-requests",
-    "idempotency-mismatch",
-    "quota-exceeded",
-    "unreadable-result",
-    "timeout",
-    "deadline",
-    "worker-crash",
-    "unavailable",
-    "connection",
-}
-OF_A_JOB = set(KINDS) - NOT_OF_A_JOB
+OF_A_JOB = {kind for kind, row in KINDS.items() if row.of_job}
 MOST_ERROR = 20_000  # characters of a traceback: what a hostile child says goes to the log
 
 

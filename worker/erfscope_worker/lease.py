@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.records import Record
 from erfscope_worker.harvest import Harvest

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from erfscope.contract.advice import AdviceRequest
-from erfscope.contract.architecture import Architecture
-from erfscope.contract.fit import FitRequest
-from erfscope.contract.request import ErfRequest, InputOptions
-from erfscope.contract.tiles import TilesRequest
+from erfscope_contract.advice import AdviceRequest
+from erfscope_contract.architecture import Architecture
+from erfscope_contract.fit import FitRequest
+from erfscope_contract.request import ErfRequest, InputOptions
+from erfscope_contract.tiles import TilesRequest
 from erfscope_engine.sampling import Sampler, sample
 from erfscope_engine.shards import FIELDS, Merge, Split, Unlike, Watch
 from erfscope_intake.advice import advise

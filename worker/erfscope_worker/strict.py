@@ -4,7 +4,7 @@ import json
 import math
 from typing import Any, NoReturn
 
-from erfscope.contract.problem import FieldError, Problem
+from erfscope_contract.problem import FieldError, Problem
 
 LARGEST = 1 << 63  # whole numbers of the contract fit 64 bits
 DEEPEST = 64

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from erfscope.contract.problem import Problem, ProblemError
+from erfscope_contract.problem import Problem, ProblemError
 from erfscope_jobs.blobs import ROOM
 from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.log import about

@@ -2,13 +2,13 @@
 
 from pydantic import BaseModel
 
-from erfscope.contract.advice import Advice
-from erfscope.contract.duration import lasting
-from erfscope.contract.fit import Fit
-from erfscope.contract.job import Inspection
-from erfscope.contract.problem import Problem, ProblemError
-from erfscope.contract.result import ErfResult
-from erfscope.contract.tiles import Tiles
+from erfscope_contract.advice import Advice
+from erfscope_contract.duration import lasting
+from erfscope_contract.fit import Fit
+from erfscope_contract.job import Inspection
+from erfscope_contract.problem import Problem, ProblemError
+from erfscope_contract.result import ErfResult
+from erfscope_contract.tiles import Tiles
 from erfscope_jobs.records import Kind
 from erfscope_jobs.settings import Settings
 from erfscope_worker import strict, usage

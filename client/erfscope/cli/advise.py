@@ -1,31 +1,42 @@
-"""`erfscope advise`: the smallest changes of a network that give a wanted receptive field."""
+"""`erfscope advise`: which changes of a network let its units see what they must, and what each costs."""
 
-from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
-from rich.table import Table
 from typer import Option
 
 from erfscope._models import prepare
 from erfscope._questions import ADVICE
 from erfscope.cli import options, show
+from erfscope.cli.advice_tables import change_table, layer_table, summary, verdict
 from erfscope.cli.asking import answered
-from erfscope.contract.advice import Advice, AdviceLayer, Change
-from erfscope.numbers import with_error
+from erfscope_contract.advice import HOLD, Advice
 
-Want = Annotated[float, Option(help="Wanted ERF size in input pixels, for example that of the objects to be found.")]
-Verify = Annotated[int | None, Option(help="How many of the best changes are measured by gradient (default 3).")]
-Samples = Annotated[int | None, Option(help="Samples of such a measurement (default 16).")]
-LAYERS = ("layer", "operator", "TRF", "ERF", "adds")
-CHANGES = ("change", "ERF expected", "measured", "TRF", "MACs", "parameters", "layer's shape")
-SCALES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+ObjectSize = Annotated[
+    float | None,
+    Option(
+        "--object", help=f"Size in input pixels of the objects that a unit must see; asks for an ERF {HOLD:g} times it."
+    ),
+]
+Want = Annotated[float | None, Option(help="Wanted ERF size in input pixels, instead of --object.")]
+Verify = Annotated[int | None, Option(help="How many of the best changes are measured by gradient (default 5).")]
+Samples = Annotated[int | None, Option(help="Samples of each measurement (default 8).")]
+Latency = Annotated[bool, Option("--latency", help="Time one input through each network on this machine, in ms.")]
+Depth = Annotated[bool, Option("--layers", help="Also list what each layer adds to the ERF.")]
+Drawing = Annotated[
+    Path | None, Option("--picture", metavar="FILE", help="Draw the maps of the network and of the best three (PNG).")
+]
 
 
 def advise(
     model: options.Model,
-    want: Want,
+    object_size: ObjectSize = None,
+    want: Want = None,
     layer: options.Layer = None,
     as_json: options.AsJson = False,
+    depth: Depth = False,
+    picture: Drawing = None,
+    latency: Latency = False,
     verify: Verify = None,
     samples: Samples = None,
     weights: options.WeightScheme = None,
@@ -34,82 +45,40 @@ def advise(
     url: options.Url = None,
     api_key: options.ApiKey = None,
 ) -> None:
-    """Say what each layer of MODEL adds, and which smallest changes make its ERF as large as --want pixels."""
+    """Say which changes let MODEL's units see objects of --object pixels, what each costs, and what it keeps.
+
+    Every row of the table is measured. The best come first; * marks those that no other row beats.
+    """
     prepared = prepare(model)
     fields: dict[str, Any] = {
-        "layer": layer, "verify": verify, "samples": samples, "weights": weights, "seed": seed,
+        "want": want, "object_size": object_size, "layer": layer, "verify": verify, "samples": samples,
+        "latency": latency or None, "weights": weights, "seed": seed,
         "input": {"shape": options.integers(shape, "--shape")} if shape else None,
     }  # fmt: skip
-    advice = answered(ADVICE, prepared, {"want": want, **fields}, url, api_key)
+    advice = answered(ADVICE, prepared, fields, url, api_key)
+    if picture is not None:
+        _draw(advice, prepared.name, picture)
     if as_json:
         print(advice.model_dump_json(indent=2))
     else:
-        _print(advice)
+        _print(advice, depth=depth, picture=picture)
 
 
-def _print(advice: Advice) -> None:
+def _print(advice: Advice, *, depth: bool, picture: Path | None) -> None:
     out = show.console()
-    out.print(layer_table(advice.layers))
-    now = _size(advice.erf_analytic, advice.erf_measured, advice.stderr)
-    trf = "×".join(map(str, advice.trf_size))
-    show.print_lines(out, [
-        "",
-        f"{advice.layer}: ERF {now} px, TRF {trf}, wanted {advice.want:g}; {count(advice.macs)} MACs, "
-        f"{count(advice.parameters)} parameters, at input {advice.input_shape}.",
-        _idle(advice.layers),
-        "",
-    ])  # fmt: skip
-    if advice.reaches and not advice.changes:
-        show.print_lines(out, ["Nothing needs to change."])
-    elif advice.changes:
-        out.print(change_table(advice.changes))
-    show.print_lines(out, ["", *(f"note: {note}" for note in advice.notes)])
+    if depth:
+        out.print(layer_table(advice.layers))
+        show.print_lines(out, [""])
+    show.print_lines(out, [*summary(advice), ""])
+    if advice.changes:
+        out.print(change_table(advice))
+        show.print_lines(out, [""])
+    show.print_lines(out, [verdict(advice), "", *(f"note: {note}" for note in advice.notes)])
+    if picture is not None:
+        show.print_lines(out, [f"wrote {picture}"])
 
 
-def _idle(layers: Sequence[AdviceLayer]) -> str:
-    idle = [row.name for row in layers if row.idle]
-    return f"Layers that add (nearly) nothing to it: {', '.join(idle) or 'none'}."
+def _draw(advice: Advice, name: str, path: Path) -> None:
+    from erfscope.cli.advice_picture import render  # loads the drawing package
 
-
-def layer_table(layers: Sequence[AdviceLayer]) -> Table:
-    """The profile along depth: what each layer adds."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in LAYERS:
-        made.add_column(heading, justify="left" if heading in ("layer", "operator") else "right", no_wrap=True)
-    for row in layers:
-        mark = " (idle)" if row.idle else ""
-        sizes = ("?" if value is None else f"{value:.1f}" for value in (row.erf_size, row.adds))
-        made.add_row(show.cell(row.name + mark), row.operator, "×".join(map(str, row.trf_size)), *sizes)
-    return made
-
-
-def change_table(changes: Sequence[Change]) -> Table:
-    """Cheapest first; what was measured comes with its standard error."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in CHANGES:
-        made.add_column(heading, justify="left" if heading == CHANGES[0] else "right", no_wrap=heading != CHANGES[0])
-    for change in changes:
-        text = change.text if change.reaches else f"{change.text} (falls short)"
-        measured = "" if change.erf_measured is None else with_error(change.erf_measured, change.stderr)
-        made.add_row(
-            show.cell(text),
-            f"{change.erf_analytic:.1f}",
-            measured,
-            "×".join(map(str, change.trf_size)),
-            count(change.added_macs, sign=True),
-            count(change.added_parameters, sign=True),
-            "×".join(map(str, change.layer_shape)),
-        )
-    return made
-
-
-def _size(analytic: float, measured: float | None, stderr: float | None) -> str:
-    return f"{analytic:.1f} expected" if measured is None else f"{with_error(measured, stderr)}"
-
-
-def count(number: int, *, sign: bool = False) -> str:
-    """`1.2M`, with its sign where asked."""
-    for scale, letter in SCALES:
-        if abs(number) >= scale:
-            return f"{number / scale:{'+' if sign else ''}.3g}{letter}"
-    return f"{number:+d}" if sign else str(number)
+    path.write_bytes(render(advice, name))

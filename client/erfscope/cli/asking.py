@@ -6,11 +6,11 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from erfscope import _local
 from erfscope._client import settings
 from erfscope._models import Prepared
 from erfscope._questions import Question, ask
 from erfscope._transport import Transport
-from erfscope.cli import local
 from erfscope.cli.progress import progress_bar
 
 A = TypeVar("A", bound=BaseModel)
@@ -22,7 +22,7 @@ def answered(
     """The answer to `kind`; with a `url` the service there gives it."""
     with progress_bar(f"looking at {prepared.name}") as progress:
         if not url:
-            return local.ask(kind, prepared, fields, progress)
+            return _local.ask(kind, prepared, fields, progress)
         source = prepared.ref if prepared.content is None else prepared.content.source
         with closing(Transport(settings(url, api_key))) as transport:
             flow = ask(transport.settings, kind, source, fields, timeout=None, progress=progress)

@@ -1,13 +1,15 @@
 """The `erfscope` command: its subcommands, and the one place where errors become messages and exit codes.
 
-A command's file is imported when the command is called, so that `erfscope version` does not wait for the others'.
+A command's file is imported when the command is called, so that `erfscope version` does not wait for the others'. Other
+packages add commands by entry points of group `erfscope.commands` (`up`, `serve` …).
 """
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import typer
@@ -20,8 +22,8 @@ EXIT_CODES = (
     "130 Ctrl-C."
 )
 # Each is a function, or a group of commands, of this name in the file of this name.
-COMMANDS = ("measure", "layers", "compare", "check", "advise", "tiles", "fit", "presets", "series", "reproduce", "jobs",
-            "up", "serve", "worker", "version", "keys")  # fmt: skip
+COMMANDS = ("measure", "layers", "compare", "check", "advise", "tiles", "fit", "presets", "series", "jobs", "version")
+GROUP = "erfscope.commands"
 COMPLETION = "_ERFSCOPE_COMPLETE"  # set while a shell asks what could follow
 
 
@@ -37,12 +39,41 @@ def assembled(names: Iterable[str]) -> typer.Typer:
     )
     group.callback()(_nothing)  # without it a single subcommand would be taken for the whole
     for name in names:
-        command = getattr(import_module(f"erfscope.cli.{name}"), name)
+        command = _command(name)
         if isinstance(command, typer.Typer):
             group.add_typer(command, epilog=EXIT_CODES)
         else:
-            group.command(epilog=EXIT_CODES, cls=PlainCommand)(command)
+            group.command(name, epilog=EXIT_CODES, cls=PlainCommand)(command)
     return group
+
+
+def _command(name: str) -> Callable[..., Any] | typer.Typer:
+    """The command of that name, ours or another package's."""
+    if name in COMMANDS:
+        ours: Callable[..., Any] = getattr(import_module(f"erfscope.cli.{name}"), name)
+        return ours
+    offered = offered_commands()[name]
+    try:
+        theirs: Callable[..., Any] = offered.load()
+    except ModuleNotFoundError as error:
+        return _lacking(error)
+    return theirs
+
+
+@cache
+def offered_commands() -> Mapping[str, EntryPoint]:
+    """The commands of other packages, by name; finding them reads what is installed, so `COMMANDS` come first."""
+    return {offered.name: offered for offered in sorted(entry_points(group=GROUP), key=lambda one: one.name)}
+
+
+def _lacking(error: ModuleNotFoundError) -> Callable[[], None]:
+    """In the place of a command whose file cannot be imported: calling it says which extra brings what it needs."""
+
+    def lacking() -> None:
+        """Not available here: a package that it needs is not installed."""
+        raise error
+
+    return lacking
 
 
 def _nothing() -> None:
@@ -51,7 +82,7 @@ def _nothing() -> None:
 
 @cache
 def _all() -> typer.Typer:
-    return assembled(COMMANDS)
+    return assembled((*COMMANDS, *offered_commands()))
 
 
 def __getattr__(name: str) -> Any:
@@ -61,13 +92,19 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+def _is_alone(asked: Sequence[str]) -> bool:
+    """Whether one command is enough: not where the help or a completion lists all of them."""
+    if not asked or COMPLETION in os.environ:
+        return False
+    return asked[0] in COMMANDS or asked[0] in offered_commands()
+
+
 def main() -> None:
     """Run a command; what goes wrong is one readable block on stderr and an exit code."""
     sys.stdout = forgiving(sys.stdout)
     asked = sys.argv[1:2]
-    alone = asked[0] in COMMANDS if asked and COMPLETION not in os.environ else False
     try:
-        (assembled(asked) if alone else _all())()
+        (assembled(asked) if _is_alone(asked) else _all())()
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:  # the last line of defence: the user gets words, not a traceback

@@ -17,8 +17,8 @@ from erfscope.cli import options, show
 from erfscope.cli.measure import read
 from erfscope.cli.progress import progress_bar
 from erfscope.cli.several import measure_all
-from erfscope.contract.meanings import meaning_of
-from erfscope.numbers import plain, with_error
+from erfscope_contract.meanings import meaning_of
+from erfscope_contract.numbers import plain, with_error
 
 Models = Annotated[list[str], Argument(metavar="MODEL...", help="Two or more: .onnx, .json or preset:NAME.")]
 Picture = Annotated[Path | None, Option("-o", "--output", help="Write the maps side by side (.png).")]

@@ -9,33 +9,10 @@ from rich.text import Text
 
 from erfscope._errors import APIError, ConnectionFailed, ErfscopeError, JobCanceled, JobFailed, ResultTimeout
 from erfscope._files import trouble
-from erfscope.contract.problem import KINDS, Problem, ProblemError
-from erfscope.contract.text import visible
+from erfscope_contract.problem import KINDS, Fault, Problem, ProblemError
+from erfscope_contract.text import visible
 
-BAD_INPUT, BROKEN = 2, 3
-
-# What is not the input's or the model's fault; every other row of the error table is.
-SERVICE_KINDS = frozenset(
-    {
-        "connection",
-        "deadline",
-        "internal",
-        "resource-limit",
-        "timeout",
-        "too-many-requests",
-        "unauthorized",
-        "unavailable",
-        "worker-crash",
-    }
-)
-
-HINTS = {
-    "invalid-target": "`erfscope layers MODEL` lists the layers by name.",
-    "no-spatial-layer": "`erfscope layers MODEL` lists what the network has.",
-    "unauthorized": "Put a key into ERFSCOPE_API_KEY; the service's operator makes one with `erfscope keys create`.",
-    "resource-limit": "Ask for less: a smaller --shape, or an earlier --layer.",
-    "internal": "Please report this; ERFSCOPE_DEBUG=1 shows where it happened.",
-}
+BAD_INPUT, BROKEN = Fault.REQUEST.exit_code, Fault.SERVICE.exit_code
 
 
 def cannot_start(detail: str) -> APIError:
@@ -56,10 +33,11 @@ def has_stopped(detail: str) -> APIError:
 def report(error: Exception) -> int:
     """Print the block; the exit code."""
     problem = problem_of(error)
-    show(problem.title, problem.detail, HINTS.get(problem.kind))
+    row = KINDS.get(problem.kind, KINDS["internal"])
+    show(problem.title, problem.detail, None if row.is_told else row.hint)
     if os.environ.get("ERFSCOPE_DEBUG"):
         traceback.print_exception(error)
-    return BROKEN if problem.kind in SERVICE_KINDS else BAD_INPUT
+    return row.fault.exit_code
 
 
 def show(title: str, detail: str, hint: str | None = None) -> None:
@@ -99,5 +77,5 @@ def missing_extra(error: ModuleNotFoundError) -> str:
 
 
 def _problem(kind: str, detail: str, title: str | None = None) -> Problem:
-    status, usual = KINDS[kind]
-    return Problem(type=f"/problems/{kind}", title=title or usual, status=status, detail=detail)
+    row = KINDS[kind]
+    return Problem(type=f"/problems/{kind}", title=title or row.title, status=row.status, detail=detail)

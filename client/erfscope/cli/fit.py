@@ -12,8 +12,8 @@ from erfscope._questions import FIT
 from erfscope.cli import options, show
 from erfscope.cli.asking import answered
 from erfscope.cli.tables import Column, table_of
-from erfscope.contract.fit import UNITS_ACROSS, Fit, FitLevel, Verdict
-from erfscope.numbers import with_error
+from erfscope_contract.fit import UNITS_ACROSS, Fit, FitLevel, Verdict
+from erfscope_contract.numbers import with_error
 
 Objects = Annotated[
     str,

@@ -6,13 +6,14 @@ from typing import Literal
 
 from rich.table import Table
 
+from erfscope import _local
 from erfscope._client import Client
 from erfscope._errors import refuse
 from erfscope._models import Prepared, prepare
-from erfscope.cli import local, options, show
+from erfscope.cli import options, show
 from erfscope.cli.progress import progress_bar
-from erfscope.contract.job import Inspection, LayerRow
-from erfscope.contract.request import InputOptions
+from erfscope_contract.job import Inspection, LayerRow
+from erfscope_contract.request import InputOptions
 
 HEADINGS: tuple[tuple[str, Literal["left", "right"]], ...] = (
     ("operator", "left"), ("shape", "right"), ("TRF", "right"), ("stride", "right"), ("coverage", "right"),
@@ -39,7 +40,7 @@ def layers(
         if url:
             inspection = _remote(url, api_key, prepared, sizes, input_name)
         else:
-            inspection = local.inspect(prepared, InputOptions(shape=sizes, name=input_name), progress)
+            inspection = _local.inspect(prepared, InputOptions(shape=sizes, name=input_name), progress)
     if as_json:
         print(inspection.model_dump_json(indent=2))
     else:

@@ -6,15 +6,16 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from erfscope import _local
 from erfscope._client import Client
 from erfscope._errors import refuse
 from erfscope._models import Prepared, prepare
 from erfscope._request import build
 from erfscope._result import FORMS, Result
-from erfscope.cli import local, options, show
+from erfscope.cli import options, show
 from erfscope.cli.progress import progress_bar
-from erfscope.contract.data_files import sha256_of
 from erfscope.report.remarks import remarks_of
+from erfscope_contract.data_files import sha256_of
 
 # How the text of an option becomes a field's value; the others are taken as they are.
 READERS: Mapping[str, Callable[[Any], Any]] = {
@@ -97,7 +98,7 @@ def measure(
             result = _remote(client, prepared, {"request": base, "images": images, **fields}, progress)
         else:
             asked = build(base, fields, sha256_of(images) if images else None)
-            result = local.measure(prepared, asked, images, progress)
+            result = _local.measure(prepared, asked, images, progress)
         for path in output or ():
             result.save(path, scale=scale, colormap=colormap)
         for path in profile_output or ():

@@ -9,7 +9,7 @@ from typer import Argument, Option
 
 from erfscope._errors import refuse
 from erfscope._result import FORMS
-from erfscope.contract.request import Dtype, Source, Statistic, Weights
+from erfscope_contract.request import Dtype, Source, Statistic, Weights
 
 Model = Annotated[
     str,

@@ -8,8 +8,8 @@ from typing import Any
 from rich.table import Table
 
 from erfscope.cli import options, show
-from erfscope.contract.architecture.spec import expanded_count
-from erfscope.presets import PRESETS
+from erfscope_contract.architecture.spec import expanded_count
+from erfscope_contract.presets import PRESETS
 
 
 def presets(as_json: options.AsJson = False) -> None:

@@ -21,9 +21,10 @@ from erfscope.cli import options, show
 from erfscope.cli.measure import read
 from erfscope.cli.progress import progress_bar
 from erfscope.cli.several import measure_all
-from erfscope.contract.job import Status
-from erfscope.contract.meanings import unit_of
-from erfscope.contract.series import (
+from erfscope_contract.job import Status
+from erfscope_contract.meanings import unit_of
+from erfscope_contract.numbers import with_error
+from erfscope_contract.series import (
     DEFAULT_METRICS,
     FARTHEST,
     Series,
@@ -35,9 +36,8 @@ from erfscope.contract.series import (
     label_of,
     swept,
 )
-from erfscope.contract.text import for_csv
-from erfscope.contract.trends import trend_of
-from erfscope.numbers import with_error
+from erfscope_contract.text import for_csv
+from erfscope_contract.trends import trend_of
 
 Models = Annotated[list[str], Argument(metavar="MODEL...", help="Two or more models; or one spec with --sweep.")]
 Swept = Annotated[

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from erfscope import _local
 from erfscope._client import Client
 from erfscope._models import Prepared
 from erfscope._request import build
 from erfscope._result import Result
-from erfscope.cli import local
 
 Progress = Callable[[str, float], None]
 
@@ -20,7 +20,7 @@ def measure_all(
     if client is None:
         request = build(None, fields)
         return [
-            local.measure(model, request, None, partial(_part, progress, n, len(models)))
+            _local.measure(model, request, None, partial(_part, progress, n, len(models)))
             for n, model in enumerate(models)
         ]
     jobs = [

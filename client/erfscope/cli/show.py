@@ -7,11 +7,11 @@ from rich.table import Table
 from rich.text import Text
 
 from erfscope._result import Measured
-from erfscope.contract.job import Job
-from erfscope.contract.meanings import is_shown, meaning_of, unit_of
-from erfscope.contract.text import for_terminal
-from erfscope.numbers import plain
 from erfscope.report import content
+from erfscope_contract.job import ListedJob
+from erfscope_contract.meanings import is_shown, meaning_of, unit_of
+from erfscope_contract.numbers import plain
+from erfscope_contract.text import for_terminal
 
 WIDE = 160  # columns where stdout is not a terminal: long layer names must survive a pipe
 
@@ -78,16 +78,16 @@ def summary(result: Measured, name: str) -> str:
     return f"{where}: {'; '.join(parts)}."
 
 
-def job_table(jobs: Sequence[Job]) -> Table:
-    """Jobs, newest first."""
+def job_table(jobs: Sequence[ListedJob]) -> Table:
+    """A row for each job."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("id", "status", "progress", "model", "layer", "created"):
+    for heading in ("id", "kind", "status", "progress", "model", "created"):
         table.add_column(heading, overflow="fold")
     for job in jobs:
         created = job.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
         status = f"{job.status} (cached)" if job.cached else str(job.status)
         progress = f"{job.progress:.0%}"
-        table.add_row(job.id, status, progress, cell(job.model.name), cell(job.request.target.layer), created)
+        table.add_row(job.id, job.kind, status, progress, cell(job.model.name), created)
     return table
 
 

@@ -11,8 +11,8 @@ from erfscope._questions import TILES
 from erfscope.cli import options, show
 from erfscope.cli.asking import answered
 from erfscope.cli.tables import Column, table_of
-from erfscope.contract.tiles import TiledLayer, TileGrid, Tiles
-from erfscope.numbers import plain
+from erfscope_contract.numbers import plain
+from erfscope_contract.tiles import TiledLayer, TileGrid, Tiles
 
 Tile = Annotated[
     str,

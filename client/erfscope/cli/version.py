@@ -1,6 +1,6 @@
 """`erfscope version`."""
 
-from erfscope._version import __version__
+from erfscope_contract.version import __version__
 
 
 def version() -> None:

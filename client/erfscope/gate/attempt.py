@@ -5,7 +5,7 @@ import traceback
 from collections.abc import Callable
 from typing import TypeVar
 
-from erfscope.contract.problem import Problem
+from erfscope_contract.problem import Problem
 
 T = TypeVar("T")
 

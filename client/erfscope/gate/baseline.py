@@ -9,11 +9,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from erfscope._files import trouble
-from erfscope.contract.invalid import field_errors
-from erfscope.contract.result import Number
 from erfscope.gate.compare import Value
 from erfscope.gate.errors import ConfigurationError
 from erfscope.gate.mend import UPDATE
+from erfscope_contract.invalid import field_errors
+from erfscope_contract.result import Number
 
 SCHEMA_VERSION = 1
 Identity = Mapping[str, Any]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from erfscope.contract.result import ErfResult
+from erfscope_contract.result import ErfResult
 
 VARIABLE = "ERFSCOPE_CACHE_DIR"
 KEPT = 60 * 86_400.0  # seconds since its last use after which an answer is dropped

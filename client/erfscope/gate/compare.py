@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from erfscope.contract.flat import flatten
-from erfscope.contract.meanings import unit_of
-from erfscope.contract.result import ErfResult, Number
 from erfscope.gate.rules import Bound, Drift
-from erfscope.numbers import with_error
-from erfscope.significance import DECIDES, reach
+from erfscope_contract.flat import flatten
+from erfscope_contract.meanings import unit_of
+from erfscope_contract.numbers import with_error
+from erfscope_contract.result import ErfResult, Number
+from erfscope_contract.significance import DECIDES, reach
 
 EXACT = "trf_"  # start of the metrics that follow from the graph alone and have no standard error
 

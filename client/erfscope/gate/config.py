@@ -9,15 +9,15 @@ from pydantic import ValidationError
 
 from erfscope._errors import APIError
 from erfscope._request import SHORT, build
-from erfscope.contract.data_files import sha256_of
-from erfscope.contract.invalid import in_words
-from erfscope.contract.request import ErfRequest
 from erfscope.gate.discovery import Source, find
 from erfscope.gate.errors import ConfigurationError
 from erfscope.gate.lines import line_of
 from erfscope.gate.names import CHECK_KEYS, REQUEST_KEYS, metric_names, nearest
 from erfscope.gate.rules import Bound, Drift, Level
-from erfscope.significance import ROUNDING
+from erfscope_contract.data_files import sha256_of
+from erfscope_contract.invalid import in_words
+from erfscope_contract.request import ErfRequest
+from erfscope_contract.significance import ROUNDING
 
 BASELINE = "erfscope-baseline.json"
 VERIFY_METRIC = "verify_difference"

@@ -12,8 +12,6 @@ from erfscope._errors import from_problem
 from erfscope._models import PRESET, check_one_shape, prepare
 from erfscope._request import build
 from erfscope._result import Measured
-from erfscope.contract.invalid import field_errors
-from erfscope.contract.problem import Problem
 from erfscope.gate.answers import ask
 from erfscope.gate.cache import Cache
 from erfscope.gate.compare import Change, Value, broken_end, nearness, range_of, shown, values
@@ -23,6 +21,8 @@ from erfscope.gate.models import Subject
 from erfscope.gate.names import nearest
 from erfscope.gate.question import Question
 from erfscope.gate.rules import Bound, Drift
+from erfscope_contract.invalid import field_errors
+from erfscope_contract.problem import Problem
 
 R = TypeVar("R", Bound, Drift)
 

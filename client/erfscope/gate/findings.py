@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from erfscope.numbers import with_error
+from erfscope_contract.numbers import with_error
 
 
 class Verdict(StrEnum):

@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from erfscope.contract.meanings import unit_of
-from erfscope.contract.result import ErfResult
 from erfscope.gate.compare import Change, Value, broken_end, nearness, range_of, shown, values
 from erfscope.gate.config import Check
 from erfscope.gate.findings import ASSERTION, CONFIGURATION, PASSED, Finding, Rule, Verdict
 from erfscope.gate.mend import mend_bound, mend_drift, mend_missing
 from erfscope.gate.rules import Bound, Drift, Level
-from erfscope.significance import ROUNDING
+from erfscope_contract.meanings import unit_of
+from erfscope_contract.result import ErfResult
+from erfscope_contract.significance import ROUNDING
 
 VERDICTS = {None: Verdict.PASS, Level.WARN: Verdict.WARN, Level.ERROR: Verdict.FAIL}
 NOTHING = Value(None, None)

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from erfscope.contract.problem import Problem
 from erfscope.gate.cache import Answer, Cache
 from erfscope.gate.question import Question
+from erfscope_contract.problem import Problem
 
 Outcome = Answer | Problem
 Progress = Callable[[str, str, float], None]  # model, stage, share of the whole run

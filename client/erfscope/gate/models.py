@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path
 
 from erfscope._models import PRESET, Prepared, prepare
-from erfscope.contract.request import ModelRef
 from erfscope.gate.config import Check, Gate
+from erfscope_contract.request import ModelRef
 
 ENDINGS = (".onnx", ".json")  # what a glob takes; a path that is written out is taken as it is
 WILD = re.compile(r"[*?\[]")

@@ -6,9 +6,9 @@ from functools import cache
 from typing import Any
 
 from erfscope._request import SHORT
-from erfscope.contract.flat import SHARES, flatten
-from erfscope.contract.request import ErfRequest
-from erfscope.contract.result import (
+from erfscope_contract.flat import SHARES, flatten
+from erfscope_contract.request import ErfRequest
+from erfscope_contract.result import (
     Erf,
     ErfResult,
     GaussianFit,

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from erfscope._request import with_model
-from erfscope._version import __version__
-from erfscope.contract.request import ErfRequest
 from erfscope.gate.models import Subject
+from erfscope_contract.request import ErfRequest
+from erfscope_contract.version import __version__
 
 # How often is measured, from which seed, and whether a sample is verified, decides how sure an answer is, not what is
 # asked.
@@ -37,9 +37,8 @@ class Question:
         """Of everything that is asked, every default written out: one digest is one measurement."""
         return _digest(self.whole.model_dump(mode="json"))
 
-    def key(self, url: str | None) -> str:
-        """Of everything that an answer depends on; a service's address stands for the versions that it runs."""
-        answered_by = {"url": url} if url else {"torch": _version_of("torch")}
+    def key(self, answered_by: Mapping[str, str | None]) -> str:
+        """Of everything that an answer depends on: the question, and what answers it (see `answered_by`)."""
         return _digest({"question": self.digest, "erfscope": __version__, **answered_by})
 
     @property
@@ -52,6 +51,11 @@ class Question:
 def _digest(body: Any) -> str:
     text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def answered_by(url: str | None, version: str | None = None) -> Mapping[str, str | None]:
+    """What decides an answer beside its question: a service and the version that it runs, or torch in this process."""
+    return {"url": url, "version": version} if url else {"torch": _version_of("torch")}
 
 
 def _version_of(distribution: str) -> str | None:

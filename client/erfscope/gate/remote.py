@@ -10,11 +10,11 @@ from typing import TypeVar
 from erfscope._client import Client
 from erfscope._errors import ErfscopeError
 from erfscope._job import JobHandle
-from erfscope.contract.problem import Problem
 from erfscope.gate.attempt import tried
 from erfscope.gate.cache import Answer
 from erfscope.gate.means import Means, Outcome, Progress, share_of
 from erfscope.gate.question import Question
+from erfscope_contract.problem import Problem
 
 T = TypeVar("T")
 AWAY = "connection"  # the kind of problem that every further question would meet as well
@@ -39,6 +39,12 @@ def from_service(questions: Sequence[Question], means: Means, progress: Progress
             outcome: Outcome = job if isinstance(job, Problem) else call(partial(_awaited, job, until, means, told))
             del jobs[question.digest]
             yield question, outcome
+
+
+def version_of_service(url: str) -> str:
+    """The version that a service runs; raises an ErfscopeError where it does not answer, or cannot take jobs."""
+    with Client(url) as client:
+        return client.health().version
 
 
 @dataclass

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from erfscope.contract.request import Strict
+from erfscope_contract.request import Strict
 
 
 class Level(StrEnum):

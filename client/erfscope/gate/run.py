@@ -6,7 +6,6 @@ from pathlib import Path
 
 from erfscope._errors import ErfscopeError
 from erfscope._files import trouble
-from erfscope.contract.problem import Problem
 from erfscope.gate import baseline as baselines
 from erfscope.gate.answers import ask
 from erfscope.gate.attempt import problem_from
@@ -21,31 +20,7 @@ from erfscope.gate.means import Means, Outcome, Progress, silent
 from erfscope.gate.models import Subject, chosen, subjects
 from erfscope.gate.question import Question
 from erfscope.gate.rules import Level
-
-# Problems that the configuration (or the spec that it names) can mend; every other is the model's, the job's or the
-# service's.
-CONFIGURABLE = frozenset(
-    {
-        "bad-request",
-        "image-too-large",
-        "invalid-architecture",
-        "invalid-image",
-        "invalid-request",
-        "invalid-target",
-        "no-spatial-layer",
-        "not-found",
-        "shape-mismatch",
-        "unsupported-feature",
-        "unsupported-media-type",
-    }
-)
-MENDS = {
-    "connection": "Start the service, or correct --url / ERFSCOPE_URL.",
-    "invalid-target": "`erfscope layers MODEL` lists the layers by name; correct `layer` or `unit`.",
-    "no-spatial-layer": "`erfscope layers MODEL` lists what the network has; name a `layer`.",
-    "shape-mismatch": "Correct `input_shape`, or leave it out to take the model's own.",
-    "unauthorized": "Put the key into ERFSCOPE_API_KEY.",
-}
+from erfscope_contract.problem import KINDS, Fault, Problem
 
 
 @dataclass(frozen=True)
@@ -180,7 +155,8 @@ def _entries(cases: Sequence[Case], outcomes: Mapping[str, Outcome]) -> list[Ent
 
 
 def _unmeasured(case: Case, problem: Problem) -> Finding:
-    is_configurable = problem.kind in CONFIGURABLE
+    row = KINDS.get(problem.kind, KINDS["internal"])
+    is_configurable = row.fault is Fault.REQUEST
     key = {"invalid-target": "layer", "shape-mismatch": "input_shape"}.get(problem.kind, "model")
     return Finding(
         check=case.check.name,
@@ -194,7 +170,7 @@ def _unmeasured(case: Case, problem: Problem) -> Finding:
         file=str(case.check.source.file),
         line=case.check.line(key),
         detail=f"{problem.title}: {problem.detail}",
-        mend=MENDS.get(problem.kind, ""),
+        mend="" if row.is_told else row.hint,
         exit_code=CONFIGURATION if is_configurable else SERVICE,
     )
 

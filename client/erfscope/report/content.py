@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from erfscope.contract.flat import flatten
-from erfscope.contract.meanings import grouped, is_shown, meaning_of
-from erfscope.contract.result import ErfResult, LayerProfile, UnitEntry
-from erfscope.numbers import MISSING, plain, with_error
 from erfscope.report.facts import box_sides, facts_of, index_text, named
+from erfscope_contract.flat import flatten
+from erfscope_contract.meanings import grouped, is_shown, meaning_of
+from erfscope_contract.numbers import MISSING, plain, with_error
+from erfscope_contract.result import ErfResult, LayerProfile, UnitEntry
 
 MOST_ROWS = 400  # of a grid or a profile; the whole of it stands in the JSON
 

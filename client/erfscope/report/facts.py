@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from erfscope.contract.result import Box, ErfResult, Trf
-from erfscope.numbers import plain
+from erfscope_contract.numbers import plain
+from erfscope_contract.result import Box, ErfResult, Trf
 
 MOST_NAMED = 3  # operators in a sentence; tables and the JSON have all
 Fact = tuple[str, str]

@@ -3,8 +3,8 @@
 from base64 import b64encode
 from collections.abc import Sequence
 
-from erfscope.contract.text import for_html
 from erfscope.report.content import Content, Table
+from erfscope_contract.text import for_html
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8886; --soft: #8882; }

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from erfscope.contract.text import for_markdown
 from erfscope.report.content import Content, Table
+from erfscope_contract.text import for_markdown
 
 
 def to_markdown(content: Content, picture: str | None = None) -> str:

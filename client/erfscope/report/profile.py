@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
-from erfscope.contract.result import LayerProfile
+from erfscope_contract.result import LayerProfile
 
 AXES = {1: ("x",), 2: ("y", "x"), 3: ("z", "y", "x")}
 MEASURED = ("erf_size", "erf_ratio", "mass_50_side")

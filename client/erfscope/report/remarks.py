@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from erfscope.contract.result import ErfResult, PassedOver, Trf
-from erfscope.numbers import plain
 from erfscope.report.facts import MOST_NAMED, box_sides, box_text, named, tiles_text
+from erfscope_contract.numbers import plain
+from erfscope_contract.result import ErfResult, PassedOver, Trf
 
 
 def remarks_of(result: ErfResult) -> list[str]:

@@ -92,6 +92,13 @@ local function keep_blob(sha256, milliseconds)
   if known < now + milliseconds then mark(BLOBS, now + milliseconds, sha256, milliseconds) end
 end
 
+-- Lists of a tenant's jobs, newest first: one for each kind, and without a kind the list of all.
+local function list_of(tenant, kind)
+  if not kind then return key('every', tenant) end
+  if kind == 'erf' then return key('jobs', tenant) end
+  return key('jobs', tenant, kind)
+end
+
 local function field(id, name) return redis.call('HGET', key('job', id), name) end
 local function number(id, name) return tonumber(field(id, name)) end
 

@@ -1,12 +1,24 @@
--- LIST: one page of a tenant's jobs, newest first, without results; `before` is the last score of the page before.
-local list = key('jobs', a.tenant)
-local from = a.before and ('(' .. a.before) or '+inf'
-local found = redis.call('ZREVRANGEBYSCORE', list, from, '-inf', 'WITHSCORES', 'LIMIT', 0, a.size + 1)
-local page, last = {}, false
-for i = 1, math.min(#found, 2 * a.size), 2 do
-  local fields = record(found[i])
-  last = found[i + 1]
-  if #fields > 0 then page[#page + 1] = fields end
+-- LIST: one page of a tenant's jobs, newest first, without results, of a kind and a status where they are given.
+-- `before` is the last score of the page before. A page may be short of jobs where few have that status: MOST bounds the
+-- work of one call, and the token goes on from there.
+local CHUNK, MOST = 100, 1000
+local list = list_of(a.tenant, a.kind)
+local from, last, looked = a.before and ('(' .. a.before) or '+inf', false, 0
+local page = {}
+
+local function is_asked_for(id)
+  local status = field(id, 'status')
+  return status and (not a.status or (SHOWN[status] or status) == a.status)
 end
-if #found <= 2 * a.size then last = false end
+
+repeat
+  local entries = redis.call('ZREVRANGEBYSCORE', list, from, '-inf', 'WITHSCORES', 'LIMIT', 0, CHUNK)
+  for i = 1, #entries, 2 do
+    if #page == a.size then return {page, last} end
+    last = entries[i + 1]
+    if is_asked_for(entries[i]) then page[#page + 1] = record(entries[i]) end
+  end
+  from, looked = last and ('(' .. last) or from, looked + CHUNK
+  if #entries < 2 * CHUNK then return {page, false} end
+until looked >= MOST
 return {page, last}

@@ -9,7 +9,8 @@ if digest and redis.call('EXISTS', key('answer', digest)) == 1
   refund(a.tenant, 'result', digest)
 end
 if idempotency then redis.call('DEL', key('key', a.tenant, idempotency)) end
-redis.call('ZREM', key('jobs', a.tenant), a.id)
+redis.call('ZREM', list_of(a.tenant, field(a.id, 'kind')), a.id)
+redis.call('ZREM', list_of(a.tenant), a.id)
 refund(a.tenant, 'job', a.id)
 redis.call('DEL', key('job', a.id), key('events', a.id))
 return 'purged'

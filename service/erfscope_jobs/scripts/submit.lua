@@ -18,11 +18,12 @@ local function known_answer()
 end
 
 local function listed()
-  local list = key('jobs', a.tenant)
-  local newest = redis.call('ZRANGE', list, -1, -1, 'WITHSCORES')
-  local score = math.max(micros, (tonumber(newest[2]) or 0) + 1) -- unique, so that a page token is one number
-  redis.call('ZREMRANGEBYSCORE', list, '-inf', '(' .. whole(micros - (a.ttl + a.patience) * 1000))
-  mark(list, score, a.id, a.ttl + a.patience)
+  for _, list in ipairs({list_of(a.tenant, a.kind), list_of(a.tenant)}) do
+    local newest = redis.call('ZRANGE', list, -1, -1, 'WITHSCORES')
+    local score = math.max(micros, (tonumber(newest[2]) or 0) + 1) -- unique, so that a page token is one number
+    redis.call('ZREMRANGEBYSCORE', list, '-inf', '(' .. whole(micros - (a.ttl + a.patience) * 1000))
+    mark(list, score, a.id, a.ttl + a.patience)
+  end
 end
 
 if redis.call('EXISTS', key('job', a.id)) == 1 then return {'known', whole_record(a.id)} end
@@ -44,7 +45,7 @@ redis.call('HSET', key('job', a.id), 'id', a.id, 'kind', a.kind, 'tenant', a.ten
   'deadline', whole(now + a.patience), 'ttl', whole(a.ttl))
 keep(key('job', a.id), life(a.id))
 charge(a.tenant, 'job', a.id, 1, life(a.id))
-if a.kind == 'erf' then listed() end
+listed()
 if a.idempotency then
   redis.call('HSET', seen, 'id', a.id, 'body', a.body)
   redis.call('HSET', key('job', a.id), 'key', a.idempotency)

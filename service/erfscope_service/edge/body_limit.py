@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_service.bodies import media_type_of
 
 SLOWEST = 10 * 1024  # bytes per second, after the patience is used up

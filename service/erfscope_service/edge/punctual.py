@@ -11,7 +11,7 @@ import struct
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_service.edge.connections import Connections
 
 MAX_HEADER_BYTES = 32 * 1024

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 
 _HARMLESS = ("GET", "HEAD", "OPTIONS")
 _OWN = ("same-origin", "none")  # none: typed by the user. Other clients than browsers send no such header.

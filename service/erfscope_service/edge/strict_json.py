@@ -9,7 +9,7 @@ import re
 from itertools import accumulate, repeat
 from typing import Any
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 
 MAX_DEPTH = 100  # the deepest architecture spec takes two thirds of it
 MAX_WHOLE = 2**53  # the largest range in which every integer is a float

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 
 
 class TrustedHostMiddleware:

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.responses import Response
 
-from erfscope.contract import parts
-from erfscope.contract.job import Job, JobPage
+from erfscope_contract import parts
+from erfscope_contract.job import Job, JobPage
 from erfscope_jobs.log import note
 from erfscope_jobs.records import Record
 from erfscope_picture import COLORMAPS
@@ -18,13 +18,22 @@ from erfscope_service.caching import etag, immutable_headers, not_modified
 from erfscope_service.callers import CredentialsDep
 from erfscope_service.erf import events, examples, figures, service, submission
 from erfscope_service.erf.view import json_of
-from erfscope_service.preferences import IdempotencyHeader, idempotency_key_of, seconds_to_wait
+from erfscope_service.preferences import (
+    IdempotencyHeader,
+    PageSize,
+    PageToken,
+    PreferHeader,
+    Purge,
+    applied,
+    idempotency_key_of,
+    seconds_to_wait,
+)
 from erfscope_service.problems import of_submission, of_tenant
 from erfscope_service.services import ServicesDep, TenantDep
 
 router = APIRouter(prefix="/erf", tags=["erf"])
 
-RETRY_AFTER = "1"  # seconds until a first look is worth it
+CHANGING = {"Cache-Control": "no-store", "Retry-After": "1"}  # seconds until another look is worth it
 Colormap = Literal["viridis", "cividis", "magma", "inferno", "gray"]
 assert get_args(Colormap) == COLORMAPS, "the colour maps of the picture, spelt out for OpenAPI"
 
@@ -45,6 +54,7 @@ JobId = Annotated[str, Path(description="The job's id.", examples=["QGKk9X7yq3zv
     "",
     status_code=202,
     response_model=Job,
+    operation_id="submit_erf",
     summary="Submit a measurement",
     responses=of_submission() | {202: examples.ACCEPTED},
     openapi_extra={"requestBody": examples.REQUEST_BODY},
@@ -54,21 +64,25 @@ async def submit(
     services: ServicesDep,
     tenant: TenantDep,
     idempotency_key: IdempotencyHeader = None,
+    prefer: PreferHeader = None,
 ) -> Response:
     """Measure an ONNX file (multipart), a stored one, or an architecture spec (JSON).
 
     The answer is always 202 and a Job; one that was computed before has already succeeded (`cached`).
     """
-    key = idempotency_key_of(idempotency_key)
+    key, seconds = idempotency_key_of(idempotency_key), seconds_to_wait(prefer, services)
     asked = await submission.read(request, services, tenant)
     record = (await service.submit(services, tenant, asked, key)).record
     note(job=record.id)
-    headers = {"Location": f"/erf/{record.id}", "Retry-After": RETRY_AFTER, "Cache-Control": "no-store"}
+    if seconds is not None:
+        record = await service.wait(services, tenant, record, seconds)
+    headers = {"Location": f"/erf/{record.id}", **CHANGING, **applied(seconds)}
     return await _job_response(record, 202, headers)
 
 
 @router.get(
     "",
+    operation_id="list_erf",
     summary="List jobs, newest first",
     response_description="One page.",
     responses=of_tenant("invalid-request"),
@@ -77,8 +91,8 @@ async def list_jobs(
     services: ServicesDep,
     tenant: TenantDep,
     response: Response,
-    page_size: Annotated[int, Query(ge=1, le=100, description="Jobs per page.")] = 20,
-    page_token: Annotated[str | None, Query(max_length=200, description="`next_page_token` of the last page.")] = None,
+    page_size: PageSize = 20,
+    page_token: PageToken = None,
 ) -> JobPage:
     """Results are left out; GET /erf/{id} has them."""
     response.headers["Cache-Control"] = "no-store"
@@ -88,6 +102,7 @@ async def list_jobs(
 @router.get(
     "/{id}",
     response_model=Job,
+    operation_id="get_erf",
     summary="Look at a job",
     responses=of_tenant("not-found") | {200: examples.JOB, 304: examples.NOT_MODIFIED},
 )
@@ -96,29 +111,25 @@ async def look(
     request: Request,
     services: ServicesDep,
     tenant: TenantDep,
-    prefer: Annotated[
-        str | None,
-        Header(description="`wait=10` holds the answer up to 10 seconds, until the job has ended."),
-    ] = None,
+    prefer: PreferHeader = None,
 ) -> Response:
     """A job that has ended never changes: it comes with a strong ETag."""
     record = await service.look(services, tenant, id)
     seconds = seconds_to_wait(prefer, services)
-    applied: dict[str, str] = {}
     if seconds is not None:
         record = await service.wait(services, tenant, record, seconds)
-        applied = {"Preference-Applied": f"wait={seconds:g}"}
     if not record.status.is_terminal:
-        return await _job_response(record, 200, {"Cache-Control": "no-store", "Retry-After": RETRY_AFTER} | applied)
+        return await _job_response(record, 200, CHANGING | applied(seconds))
     tag = etag("job", record.id, record.status, record.result_sha256 or "", record.last_event)
     if known := not_modified(request.headers, tag):
         return known
-    return await _job_response(record, 200, immutable_headers(tag) | applied)
+    return await _job_response(record, 200, immutable_headers(tag) | applied(seconds))
 
 
 @router.delete(
     "/{id}",
     response_model=Job,
+    operation_id="cancel_erf",
     summary="Cancel a job, or remove one that has ended",
     responses=of_tenant("not-found", "conflict", "invalid-request")
     | {
@@ -131,7 +142,7 @@ async def delete(
     id: JobId,
     services: ServicesDep,
     tenant: TenantDep,
-    purge: Annotated[bool, Query(description="Remove the record of a job that has ended.")] = False,
+    purge: Purge = False,
 ) -> Response:
     """Repeating it is safe."""
     if purge:
@@ -162,6 +173,7 @@ async def _followed(
 @router.get(
     "/{id}/events",
     response_class=EventSourceResponse,
+    operation_id="follow_erf",
     summary="Follow a job",
     responses=of_tenant("not-found")
     | {200: examples.EVENTS, 204: {"description": "Last-Event-ID was the end; do not come again."}},
@@ -177,6 +189,7 @@ async def follow(
 @router.get(
     "/{id}/heatmap.png",
     response_class=Response,
+    operation_id="get_erf_heatmap",
     summary="The picture",
     responses=of_tenant("not-found", "conflict", "invalid-request") | {200: examples.PNG, 304: examples.NOT_MODIFIED},
 )
@@ -201,6 +214,7 @@ async def heatmap(
 @router.get(
     "/{id}/map.npy",
     response_class=Response,
+    operation_id="get_erf_map",
     summary="The map as a NumPy array",
     responses=of_tenant("not-found", "conflict", "invalid-request") | {200: examples.NPY, 304: examples.NOT_MODIFIED},
 )

@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from fastapi.sse import ServerSentEvent
 
-from erfscope.contract.job import Status
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.job import Status
+from erfscope_contract.problem import ProblemError
 from erfscope_jobs.operations import is_event_id
 from erfscope_jobs.records import Record
 from erfscope_service.erf.service import look

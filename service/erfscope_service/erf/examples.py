@@ -96,10 +96,12 @@ EVENTS: dict[str, Any] = {
 PNG: dict[str, Any] = {
     "description": "The picture.",
     "headers": _ETAG,
-    "content": {"image/png": {"schema": {"type": "string", "contentMediaType": "image/png"}}},
+    "content": {"image/png": {"schema": {"type": "string", "contentMediaType": "image/png", "format": "binary"}}},
 }
 NPY: dict[str, Any] = {
     "description": "NumPy's .npy format, float32 (float64 for dtype=float64).",
     "headers": _ETAG,
-    "content": {"application/x-npy": {"schema": {"type": "string", "contentMediaType": "application/x-npy"}}},
+    "content": {
+        "application/x-npy": {"schema": {"type": "string", "contentMediaType": "application/x-npy", "format": "binary"}}
+    },
 }

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from starlette.datastructures import Headers
 from starlette.responses import Response, StreamingResponse
 
-from erfscope import __version__
-from erfscope.contract.parts import MAP, Part
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.parts import MAP, Part
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.version import __version__
 from erfscope_jobs.records import Record
 from erfscope_picture import render
 from erfscope_service.caching import etag, immutable_headers, not_modified

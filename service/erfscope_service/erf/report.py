@@ -6,9 +6,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from erfscope import __version__
-from erfscope.contract import parts
 from erfscope.report import content_of, to_html, to_markdown
+from erfscope_contract import parts
+from erfscope_contract.version import __version__
 from erfscope_jobs.records import Record
 from erfscope_service.caching import etag, immutable_headers, not_modified
 from erfscope_service.erf import examples, service
@@ -34,6 +34,7 @@ def _documented(media_type: str, words: str) -> dict[int | str, dict[str, Any]]:
 @router.get(
     "/{id}/report.html",
     response_class=Response,
+    operation_id="get_erf_report_html",
     summary="The report as a page",
     responses=_documented("text/html", "One self-contained file: picture, metrics with errors, provenance."),
 )
@@ -52,6 +53,7 @@ async def html(id: JobId, request: Request, services: ServicesDep, tenant: Tenan
 @router.get(
     "/{id}/report.md",
     response_class=Response,
+    operation_id="get_erf_report_markdown",
     summary="The report as Markdown",
     responses=_documented("text/markdown", "Metrics with errors and provenance; the picture by its address."),
 )

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from erfscope import __version__
-from erfscope.contract.job import JobPage, Status
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.result import ErfResult
+from erfscope_contract.job import JobPage, Status
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.result import ErfResult
+from erfscope_contract.version import __version__
 from erfscope_jobs.digest import canonical, question
-from erfscope_jobs.records import Idempotency, Kind, Purge, Record, Submission, Submitted, Upload
+from erfscope_jobs.records import Idempotency, Kind, Record, Submission, Submitted, Upload
 from erfscope_service import work
 from erfscope_service.erf import submission
 from erfscope_service.erf.submission import Asked
@@ -102,28 +102,19 @@ async def wait(services: Services, tenant: str, record: Record, seconds: float) 
 
 async def page(services: Services, tenant: str, size: int, token: str | None) -> JobPage:
     """One page of a tenant's jobs, newest first, without their results."""
-    found = await services.ledger.list(tenant, size=size, token=token)
+    found = await services.ledger.list(tenant, size=size, token=token, kind=Kind.ERF)
     jobs = await asyncio.to_thread(lambda: [job_of(record) for record in found.records])
     return JobPage(jobs=jobs, next_page_token=found.next_token)
 
 
 async def cancel(services: Services, tenant: str, id: str) -> tuple[Record, bool]:
     """Ask for the job's end; a job that had ended already comes back unchanged, and True."""
-    await look(services, tenant, id)
-    record = await services.ledger.cancel(id, tenant)
-    if record is None:
-        raise unknown(id)
-    return record, not record.canceled_now
+    return await work.cancel(services, await look(services, tenant, id), unknown(id))
 
 
 async def purge(services: Services, tenant: str, id: str) -> None:
     """Remove a job that has ended."""
-    await look(services, tenant, id)
-    removed = await services.ledger.purge(id, tenant)
-    if removed is Purge.OPEN:
-        raise ProblemError("conflict", "The job has not ended; cancel it first (DELETE without purge).")
-    if removed is Purge.MISSING:
-        raise unknown(id)
+    await work.purge(services, await look(services, tenant, id), unknown(id))
 
 
 async def succeeded(services: Services, tenant: str, id: str) -> tuple[Record, str, ErfResult]:

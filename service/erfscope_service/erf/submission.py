@@ -7,9 +7,9 @@ from typing import Any
 
 from fastapi import Request
 
-from erfscope.contract import architecture
-from erfscope.contract.problem import FieldError, ProblemError
-from erfscope.contract.request import ErfRequest
+from erfscope_contract import architecture
+from erfscope_contract.problem import FieldError, ProblemError
+from erfscope_contract.request import ErfRequest
 from erfscope_jobs.digest import canonical
 from erfscope_service.admission import require_disk, require_room
 from erfscope_service.bodies import JSON, media_type_of, refuse_encoded, shaped

@@ -3,9 +3,9 @@
 import json
 from functools import lru_cache
 
-from erfscope.contract.job import Job, Links
-from erfscope.contract.request import ErfRequest
-from erfscope.contract.result import ErfResult
+from erfscope_contract.job import Job, Links
+from erfscope_contract.request import ErfRequest
+from erfscope_contract.result import ErfResult
 from erfscope_jobs.records import Record
 from erfscope_service.reading import read_result
 from erfscope_service.work import fields_of

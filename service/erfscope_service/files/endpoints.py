@@ -3,9 +3,10 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from erfscope.contract.job import StoredFile
+from erfscope_contract.job import ListedFiles, StoredFile
 from erfscope_service.admission import require_room
 from erfscope_service.files import service
+from erfscope_service.preferences import PageSize, PageToken
 from erfscope_service.problems import of_tenant
 from erfscope_service.services import ServicesDep, TenantDep
 from erfscope_service.stored import FILE
@@ -14,16 +15,18 @@ from erfscope_service.upload.raw import BINARY, file_name, raw_body, require_med
 router = APIRouter(prefix="/files", tags=["files"])
 
 DESCRIPTION = "A PNG, JPEG, WebP, a zip of them, or an npy array."
-MEDIA_TYPES = (BINARY, "image/png", "image/jpeg", "image/webp", "application/zip", "application/x-npy")
+OWN_TYPES = ("image/png", "image/jpeg", "image/webp", "application/zip", "application/x-npy")
+MEDIA_TYPES = (BINARY, *OWN_TYPES)
 
 
 @router.post(
     "",
     status_code=201,
+    operation_id="upload_file",
     summary="Store images",
     response_description="Stored.",
     responses=of_tenant("bad-request", "too-large", "unsupported-media-type", "quota-exceeded"),
-    openapi_extra={"requestBody": raw_body(DESCRIPTION, MEDIA_TYPES)},
+    openapi_extra={"requestBody": raw_body(DESCRIPTION, OWN_TYPES)},
 )
 async def upload(request: Request, response: Response, services: ServicesDep, tenant: TenantDep) -> StoredFile:
     """For `input.images` of a measurement with source=images."""
@@ -31,3 +34,22 @@ async def upload(request: Request, response: Response, services: ServicesDep, te
     await require_room(services, tenant, FILE, request.headers)
     response.headers["Cache-Control"] = "no-store"
     return await service.keep(services, tenant, request.stream(), file_name(request.headers))
+
+
+@router.get(
+    "",
+    operation_id="list_files",
+    summary="List stored images, newest first",
+    response_description="One page.",
+    responses=of_tenant("invalid-request"),
+)
+async def every(
+    services: ServicesDep,
+    tenant: TenantDep,
+    response: Response,
+    page_size: PageSize = 20,
+    page_token: PageToken = None,
+) -> ListedFiles:
+    """Their sha256 goes into `input.images`."""
+    response.headers["Cache-Control"] = "no-store"
+    return await service.page(services, tenant, page_size, page_token)

@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncIterable, AsyncIterator
 
-from erfscope.contract.job import StoredFile
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.job import ListedFile, ListedFiles, StoredFile
+from erfscope_contract.problem import ProblemError
 from erfscope_jobs.records import Upload
 from erfscope_service.services import Services
 from erfscope_service.stored import FILE
@@ -24,6 +24,17 @@ async def keep(services: Services, tenant: str, chunks: AsyncIterable[bytes], na
     blob = await store(_recognised(chunks), services.blobs, services.settings.max_file_bytes)
     await services.ledger.put_upload(Upload(tenant, FILE, sha256=blob.sha256, size=blob.size, name=name))
     return StoredFile(sha256=blob.sha256, size=blob.size)
+
+
+async def page(services: Services, tenant: str, size: int, token: str | None) -> ListedFiles:
+    """One page of a tenant's images, newest first."""
+    page = await services.ledger.list_uploads(tenant, FILE, size, token)
+    files = [
+        ListedFile(sha256=one.sha256, size=one.size, name=one.name, created_at=one.created_at)
+        for one in page.uploads
+        if one.created_at is not None
+    ]
+    return ListedFiles(files=files, next_page_token=page.next_token)
 
 
 async def _recognised(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:

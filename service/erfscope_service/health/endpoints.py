@@ -5,23 +5,31 @@ import asyncio
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from erfscope import __version__
-from erfscope.contract.job import Health
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.job import Health
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.version import __version__
 from erfscope_service.problems import documented
 from erfscope_service.services import Services, ServicesDep
 
 router = APIRouter(prefix="/health", tags=["health"])
 
 
-@router.get("/live", summary="Liveness", response_description="Alive.", responses=documented())
+@router.get(
+    "/live", operation_id="get_liveness", summary="Liveness", response_description="Alive.", responses=documented()
+)
 async def live(response: Response) -> dict[str, str]:
     """The process answers; nothing else is looked at."""
     response.headers["Cache-Control"] = "no-store"
     return {"status": "ok", "version": __version__}
 
 
-@router.get("/ready", summary="Readiness", response_description="Ready.", responses=documented("unavailable"))
+@router.get(
+    "/ready",
+    operation_id="get_readiness",
+    summary="Readiness",
+    response_description="Ready.",
+    responses=documented("unavailable"),
+)
 async def ready(response: Response, services: ServicesDep) -> Health:
     """200 when jobs can be taken: store and blobs answer. `workers` says how many work on them."""
     response.headers["Cache-Control"] = "no-store"

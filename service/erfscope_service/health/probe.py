@@ -2,7 +2,7 @@
 
 import asyncio
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_jobs.blobs import BlobStore
 
 

@@ -66,6 +66,7 @@ class _Ledger(Collector):
 @router.get(
     "/metrics",
     response_class=Response,
+    operation_id="get_metrics",
     summary="Prometheus metrics",
     responses=documented("unauthorized", "unavailable")
     | {200: {"description": "Text format 0.0.4.", "content": {"text/plain": {}}}},

@@ -5,11 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
-from erfscope.contract.job import StoredModel
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.job import ListedModels, StoredModel
+from erfscope_contract.problem import ProblemError
 from erfscope_service.admission import require_room
 from erfscope_service.bodies import media_type_of
 from erfscope_service.models import service
+from erfscope_service.preferences import PageSize, PageToken
 from erfscope_service.problems import of_tenant
 from erfscope_service.services import Services, ServicesDep, TenantDep
 from erfscope_service.stored import MODEL as UPLOAD
@@ -21,7 +22,7 @@ from erfscope_service.upload.sink import store
 router = APIRouter(prefix="/models", tags=["models"])
 
 MEDIA_TYPES = (BINARY, *ONNX)
-BODY = raw_body("The ONNX file; or a form of it and the files beside it.", MEDIA_TYPES)
+BODY = raw_body("The ONNX file; or a form of it and the files beside it.", ONNX)
 BODY["content"][MULTIPART] = {"schema": model_form()}
 Sha256Path = Annotated[str, Path(description="Lower-case hexadecimal sha256.", examples=["0" * 64])]
 
@@ -29,6 +30,7 @@ Sha256Path = Annotated[str, Path(description="Lower-case hexadecimal sha256.", e
 @router.post(
     "",
     status_code=202,
+    operation_id="upload_model",
     summary="Store an ONNX model",
     response_description="Stored; its inspection is on its way, or done.",
     responses=of_tenant("bad-request", "external-data", "too-large", "unsupported-media-type", "quota-exceeded"),
@@ -61,6 +63,7 @@ async def _received(request: Request, services: Services, tenant: str) -> tuple[
 
 @router.get(
     "/{sha256}",
+    operation_id="get_model",
     summary="What is inside a model",
     response_description="The model.",
     responses=of_tenant("not-found"),
@@ -75,6 +78,7 @@ async def look(sha256: Sha256Path, response: Response, services: ServicesDep, te
     "/{sha256}",
     status_code=204,
     response_class=Response,
+    operation_id="delete_model",
     summary="Forget a model",
     response_description="Forgotten.",
     responses=of_tenant("not-found"),
@@ -82,3 +86,22 @@ async def look(sha256: Sha256Path, response: Response, services: ServicesDep, te
 async def delete(sha256: Sha256Path, services: ServicesDep, tenant: TenantDep) -> None:
     """Results that were computed from it stay."""
     await service.drop(services, tenant, sha256)
+
+
+@router.get(
+    "",
+    operation_id="list_models",
+    summary="List stored models, newest first",
+    response_description="One page.",
+    responses=of_tenant("invalid-request"),
+)
+async def every(
+    services: ServicesDep,
+    tenant: TenantDep,
+    response: Response,
+    page_size: PageSize = 20,
+    page_token: PageToken = None,
+) -> ListedModels:
+    """GET /models/{sha256} has what is inside a model."""
+    response.headers["Cache-Control"] = "no-store"
+    return await service.page(services, tenant, page_size, page_token)

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from erfscope import __version__
-from erfscope.contract.job import Inspection, Status, StoredModel
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import InputOptions
+from erfscope_contract.job import Inspection, ListedModel, ListedModels, Status, StoredModel
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import InputOptions
+from erfscope_contract.version import __version__
 from erfscope_jobs.digest import canonical, question
 from erfscope_jobs.records import Idempotency, Kind, Record, Submission, Upload
 from erfscope_service.reading import read_result
@@ -29,6 +29,17 @@ async def look(services: Services, tenant: str, sha256: str, *, repeat: bool = F
     if record is None or (repeat and has_failed(record)):
         record = await _inspect(services, upload)
     return _stored(upload, record)
+
+
+async def page(services: Services, tenant: str, size: int, token: str | None) -> ListedModels:
+    """One page of a tenant's models, newest first."""
+    page = await services.ledger.list_uploads(tenant, MODEL, size, token)
+    models = [
+        ListedModel(sha256=one.sha256, size=one.size, name=one.name, created_at=one.created_at, data=dict(one.data))
+        for one in page.uploads
+        if one.created_at is not None
+    ]
+    return ListedModels(models=models, next_page_token=page.next_token)
 
 
 def has_failed(record: Record) -> bool:

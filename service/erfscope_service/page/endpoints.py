@@ -5,7 +5,7 @@ from importlib.resources import files
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_service.caching import etag, not_modified
 from erfscope_service.page import meanings, presets
 

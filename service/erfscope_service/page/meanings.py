@@ -2,7 +2,7 @@
 
 import json
 
-from erfscope.contract.meanings import TABLE
+from erfscope_contract.meanings import TABLE
 
 
 def as_module() -> bytes:

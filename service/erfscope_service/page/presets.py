@@ -5,10 +5,10 @@ from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
-from erfscope.contract.architecture import Architecture, Init, InputSpec
-from erfscope.contract.architecture.layers import Conv
-from erfscope.contract.architecture.pointwise import Activation
-from erfscope.presets import PRESETS
+from erfscope_contract.architecture import Architecture, Init, InputSpec
+from erfscope_contract.architecture.layers import Conv
+from erfscope_contract.architecture.pointwise import Activation
+from erfscope_contract.presets import PRESETS
 
 Builder = Callable[[], Architecture]
 

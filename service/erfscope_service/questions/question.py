@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
-from erfscope.contract.job import Work
+from erfscope_contract.job import Work
 from erfscope_jobs.records import Kind
 
 R = TypeVar("R", bound=BaseModel)

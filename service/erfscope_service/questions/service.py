@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from erfscope import __version__
-from erfscope.contract import architecture
-from erfscope.contract.job import Status, Work
-from erfscope.contract.problem import ProblemError
+from erfscope_contract import architecture
+from erfscope_contract.job import Status, Work
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.version import __version__
 from erfscope_jobs.digest import canonical, question
 from erfscope_jobs.records import Idempotency, Record, Submission
 from erfscope_service import work
@@ -79,13 +79,15 @@ async def look(services: Services, tenant: str, kind: Question[R, J], id: str, s
     return await asyncio.to_thread(_job, kind, record)
 
 
-async def cancel(services: Services, tenant: str, kind: Question[R, J], id: str) -> J:
-    """Ask for the job's end; one that had ended comes back unchanged."""
-    await _record(services, tenant, kind, id)
-    record = await services.ledger.cancel(id, tenant)
-    if record is None:
-        raise _unknown(kind, id)
-    return await asyncio.to_thread(_job, kind, record)
+async def cancel(services: Services, tenant: str, kind: Question[R, J], id: str) -> tuple[J, bool]:
+    """Ask for the job's end; one that had ended comes back unchanged, and True."""
+    record, had_ended = await work.cancel(services, await _record(services, tenant, kind, id), _unknown(kind, id))
+    return await asyncio.to_thread(_job, kind, record), had_ended
+
+
+async def purge(services: Services, tenant: str, kind: Question[R, J], id: str) -> None:
+    """Remove a job that has ended."""
+    await work.purge(services, await _record(services, tenant, kind, id), _unknown(kind, id))
 
 
 async def _record(services: Services, tenant: str, kind: Question[R, J], id: str) -> Record:

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from erfscope.contract.advice import Advice, AdviceJob, AdviceRequest
-from erfscope.contract.fit import Fit, FitJob, FitRequest
-from erfscope.contract.tiles import Tiles, TilesJob, TilesRequest
+from erfscope_contract.advice import Advice, AdviceJob, AdviceRequest
+from erfscope_contract.fit import Fit, FitJob, FitRequest
+from erfscope_contract.tiles import Tiles, TilesJob, TilesRequest
 from erfscope_jobs.records import Kind
 from erfscope_service.questions.question import Question
 

@@ -9,12 +9,12 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode
 from starlette.responses import Response
 
-from erfscope import __version__
-from erfscope.contract.architecture import Architecture
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import ErfRequest
-from erfscope.contract.result import ErfResult
-from erfscope.contract.series import SeriesRequest
+from erfscope_contract.architecture import Architecture
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import ErfRequest
+from erfscope_contract.result import ErfResult
+from erfscope_contract.series import SeriesRequest
+from erfscope_contract.version import __version__
 from erfscope_service.caching import etag, not_modified
 from erfscope_service.problems import documented
 from erfscope_service.questions.table import QUESTIONS
@@ -34,6 +34,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 @router.get(
     "/{name}",
     response_class=Response,
+    operation_id="get_schema",
     summary="JSON Schema of a part of the contract",
     responses=documented("not-found")
     | {200: {"description": "JSON Schema 2020-12.", "content": {"application/schema+json": {}}}},

@@ -4,15 +4,23 @@ import asyncio
 import re
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.series import Series
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.series import Series, SeriesPage
 from erfscope_jobs.log import note
 from erfscope_picture import render_trend
 from erfscope_service.bodies import json_body, json_response
-from erfscope_service.preferences import IdempotencyHeader, idempotency_key_of, seconds_to_wait
+from erfscope_service.preferences import (
+    IdempotencyHeader,
+    PageSize,
+    PageToken,
+    PreferHeader,
+    applied,
+    idempotency_key_of,
+    seconds_to_wait,
+)
 from erfscope_service.problems import of_submission, of_tenant
 from erfscope_service.series import examples, expand, service
 from erfscope_service.services import ServicesDep, TenantDep, count_beyond
@@ -27,6 +35,7 @@ SeriesId = Annotated[str, Path(description="The series' id.", examples=["QGKk9X7
     "",
     status_code=202,
     response_model=Series,
+    operation_id="submit_series",
     summary="Measure several models as one series",
     response_description="Submitted.",
     responses=of_submission(),
@@ -37,23 +46,47 @@ async def submit(
     services: ServicesDep,
     tenant: TenantDep,
     idempotency_key: IdempotencyHeader = None,
+    prefer: PreferHeader = None,
 ) -> Response:
     """Checkpoints of a training (`models`), or one spec with a parameter at several values (`sweep`).
 
     Each point is a job of its own under /erf, and counts as a call of its own; the series collects them, with trends
     and a chart.
     """
-    key = idempotency_key_of(idempotency_key)
+    key, seconds = idempotency_key_of(idempotency_key), seconds_to_wait(prefer, services)
     wanted, points = await expand.read(await json_body(request))
     await count_beyond(request, services, tenant, len(points) - 1)
     series = await service.submit(services, tenant, wanted, points, key)
     note(series=series.id)
-    return json_response(series, 202, {"Location": f"/series/{series.id}", "Retry-After": "1"})
+    if seconds is not None:
+        series = await service.wait(services, tenant, series.id, seconds)
+    headers = {"Location": f"/series/{series.id}", "Retry-After": "1"}
+    return json_response(series, 202, headers | applied(seconds))
+
+
+@router.get(
+    "",
+    operation_id="list_series",
+    summary="List series, newest first",
+    response_description="One page.",
+    responses=of_tenant("invalid-request"),
+)
+async def every(
+    services: ServicesDep,
+    tenant: TenantDep,
+    response: Response,
+    page_size: PageSize = 20,
+    page_token: PageToken = None,
+) -> SeriesPage:
+    """State, points and trends are left out; GET /series/{id} has them."""
+    response.headers["Cache-Control"] = "no-store"
+    return await service.page(services, tenant, page_size, page_token)
 
 
 @router.get(
     "/{id}",
     response_model=Series,
+    operation_id="get_series",
     summary="Look at a series",
     response_description="As its jobs stand now.",
     responses=of_tenant("not-found"),
@@ -62,21 +95,20 @@ async def look(
     id: SeriesId,
     services: ServicesDep,
     tenant: TenantDep,
-    prefer: Annotated[
-        str | None, Header(description="`wait=10` holds the answer up to 10 seconds, until every job has ended.")
-    ] = None,
+    prefer: PreferHeader = None,
 ) -> Response:
     """Points with their metrics and standard errors, and the trend of each metric."""
     seconds = seconds_to_wait(prefer, services)
     if seconds is None:
         return json_response(await service.look(services, tenant, id), 200, {})
     series = await service.wait(services, tenant, id, seconds)
-    return json_response(series, 200, {"Preference-Applied": f"wait={seconds:g}"})
+    return json_response(series, 200, applied(seconds))
 
 
 @router.get(
     "/{id}/chart.png",
     response_class=Response,
+    operation_id="get_series_chart",
     summary="The chart",
     responses=of_tenant("not-found", "conflict", "invalid-request") | {200: examples.CHART},
 )
@@ -112,12 +144,16 @@ def _metrics(wanted: str, series: Series) -> list[str]:
 
 @router.delete(
     "/{id}",
-    status_code=202,
     response_model=Series,
+    operation_id="cancel_series",
     summary="Cancel the jobs of a series",
-    response_description="Those that had not ended are being canceled.",
-    responses=of_tenant("not-found"),
+    responses=of_tenant("not-found")
+    | {
+        200: {"description": "Every job had ended; the series is unchanged."},
+        202: {"model": Series, "description": "Those that had not ended are being canceled."},
+    },
 )
 async def delete(id: SeriesId, services: ServicesDep, tenant: TenantDep) -> Response:
     """Repeating it is safe."""
-    return json_response(await service.cancel(services, tenant, id), 202, {})
+    series, had_ended = await service.cancel(services, tenant, id)
+    return json_response(series, 200 if had_ended else 202, {})

@@ -38,5 +38,5 @@ REQUEST_BODY: dict[str, Any] = {
 }
 CHART: dict[str, Any] = {
     "description": "The chart.",
-    "content": {"image/png": {"schema": {"type": "string", "contentMediaType": "image/png"}}},
+    "content": {"image/png": {"schema": {"type": "string", "contentMediaType": "image/png", "format": "binary"}}},
 }

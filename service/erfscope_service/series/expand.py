@@ -8,12 +8,12 @@ from typing import Any
 
 from pydantic import JsonValue, ValidationError
 
-from erfscope.contract import architecture
-from erfscope.contract.architecture import Architecture
-from erfscope.contract.architecture.spec import MAX_LAYERS
-from erfscope.contract.problem import FieldError, ProblemError
-from erfscope.contract.request import ErfRequest, ModelRef
-from erfscope.contract.series import Member, SeriesRequest, Sweep, are_places, label_of, swept
+from erfscope_contract import architecture
+from erfscope_contract.architecture import Architecture
+from erfscope_contract.architecture.spec import MAX_LAYERS
+from erfscope_contract.problem import FieldError, ProblemError
+from erfscope_contract.request import ErfRequest, ModelRef
+from erfscope_contract.series import Member, SeriesRequest, Sweep, are_places, label_of, swept
 from erfscope_service.bodies import shaped
 from erfscope_service.edge import strict_json
 from erfscope_service.erf.submission import Asked

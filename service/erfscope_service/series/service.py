@@ -9,12 +9,12 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from erfscope.contract.flat import flatten
-from erfscope.contract.job import Status
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.result import ErfResult
-from erfscope.contract.series import Series, SeriesLinks, SeriesPoint, SeriesRequest
-from erfscope.contract.trends import trend_of
+from erfscope_contract.flat import flatten
+from erfscope_contract.job import Status
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.result import ErfResult
+from erfscope_contract.series import ListedSeries, Series, SeriesLinks, SeriesPage, SeriesPoint, SeriesRequest
+from erfscope_contract.trends import trend_of
 from erfscope_jobs import series as ledger
 from erfscope_jobs.digest import canonical
 from erfscope_jobs.records import Record, Submitted, new_id
@@ -135,7 +135,7 @@ def _series(id: str, payload: dict[str, Any], records: Sequence[Record | None]) 
         metrics=metrics,
         points=points,
         trends={metric: trend_of(points, metric) for metric in metrics},
-        links=SeriesLinks(self=f"/series/{id}", chart=f"/series/{id}/chart.png"),
+        links=_links(id),
     )
 
 
@@ -179,10 +179,35 @@ async def wait(services: Services, tenant: str, id: str, seconds: float) -> Seri
     return await look(services, tenant, id) if not series.status.is_terminal else series
 
 
-async def cancel(services: Services, tenant: str, id: str) -> Series:
-    """Ask for the end of every job that has not ended."""
+async def page(services: Services, tenant: str, size: int, token: str | None) -> SeriesPage:
+    """One page of a tenant's series, newest first, without what their jobs would say."""
+    known = await services.ledger.run(ledger.listing(services.settings, tenant, size, token))
+    return SeriesPage(
+        series=[_listed(id, json.loads(payload)) for id, payload in known.series], next_page_token=known.next_token
+    )
+
+
+def _listed(id: str, payload: dict[str, Any]) -> ListedSeries:
+    return ListedSeries(
+        id=id,
+        created_at=datetime.fromtimestamp(payload["created"], UTC),
+        x_label=payload["x_label"],
+        metrics=payload["metrics"],
+        points=len(payload["points"]),
+        links=_links(id),
+    )
+
+
+def _links(id: str) -> SeriesLinks:
+    return SeriesLinks(self=f"/series/{id}", chart=f"/series/{id}/chart.png")
+
+
+async def cancel(services: Services, tenant: str, id: str) -> tuple[Series, bool]:
+    """Ask for the end of every job that has not ended; True where all had ended already."""
     series = await look(services, tenant, id)
+    if series.status.is_terminal:
+        return series, True
     for point in series.points:
         if not point.status.is_terminal:
             await services.ledger.cancel(point.job, tenant)
-    return await look(services, tenant, id)
+    return await look(services, tenant, id), False

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
-from erfscope.contract.data_files import identity, location_of
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.text import for_label
+from erfscope_contract.data_files import identity, location_of
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.text import for_label
 from erfscope_jobs.blobs import Blob, BlobStore
 from erfscope_service.settings import ServiceSettings
 from erfscope_service.upload.multipart import PartBegin, PartData, PartEnd, read_parts

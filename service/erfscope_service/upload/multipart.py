@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from erfscope.contract.data_files import MOST_FILES
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.data_files import MOST_FILES
+from erfscope_contract.problem import ProblemError
 
 MAX_PARTS = MOST_FILES + 2  # the files beside a model, the model, the request
 MAX_HEADERS = 8

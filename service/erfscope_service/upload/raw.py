@@ -5,11 +5,13 @@ from typing import Any
 
 from python_multipart.multipart import parse_options_header
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_service.bodies import media_type_of, refuse_encoded
 from erfscope_service.upload.form import clean_name
 
 BINARY = "application/octet-stream"
+# Both words for bytes: OpenAPI 3.1's, and 3.0's, which most generators of clients go by.
+BYTES = {"type": "string", "contentMediaType": BINARY, "format": "binary"}
 ONNX = ("application/onnx", "application/x-onnx", "application/x-protobuf", "application/protobuf")
 
 
@@ -34,16 +36,15 @@ def file_name(headers: Mapping[str, str]) -> str:
 
 def model_form(**properties: Any) -> dict[str, Any]:
     """OpenAPI's schema of a form that carries a model, with further properties."""
-    binary = {"type": "string", "contentMediaType": BINARY}
     return {
         "type": "object",
         "required": ["model"],
         "additionalProperties": False,
         "properties": {
-            "model": {**binary, "description": "The ONNX file. Its file name becomes the job's label."},
+            "model": {**BYTES, "description": "The ONNX file. Its file name becomes the job's label."},
             "data": {
                 "type": "array",
-                "items": binary,
+                "items": BYTES,
                 "description": "Files beside the ONNX file that hold its weights, one part each, under the file name "
                 "by which the model names it.",
             },
@@ -52,11 +53,10 @@ def model_form(**properties: Any) -> dict[str, Any]:
     }
 
 
-def raw_body(description: str, media_types: Sequence[str]) -> dict[str, Any]:
-    """OpenAPI's words for a raw body."""
-    schema = {"type": "string", "contentMediaType": BINARY, "minLength": 1}
-    return {
-        "required": True,
-        "description": description,
-        "content": {media_type: {"schema": schema} for media_type in media_types},
-    }
+def raw_body(description: str, also: Sequence[str]) -> dict[str, Any]:
+    """OpenAPI's words for a raw body; the media types that are taken `also` are named in its description.
+
+    One media type in `content`, because generated clients send the last of several, whatever the file is.
+    """
+    words = f"{description} Also as {', '.join(also)}."
+    return {"required": True, "description": words, "content": {BINARY: {"schema": BYTES | {"minLength": 1}}}}

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_jobs.blobs import Blob, BlobStore, BlobWriter
 
 PIECE = 2**20  # bytes per trip to a thread: hashing and writing must not hold up the event loop

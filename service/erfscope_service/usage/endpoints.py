@@ -3,14 +3,14 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from erfscope.contract.usage import Share, Usage
+from erfscope_contract.usage import Share, Usage
 from erfscope_service.problems import of_tenant
 from erfscope_service.services import ServicesDep, TenantDep
 
 router = APIRouter(prefix="/usage", tags=["usage"])
 
 
-@router.get("", summary="What you store", response_description="Now.", responses=of_tenant())
+@router.get("", operation_id="get_usage", summary="What you store", response_description="Now.", responses=of_tenant())
 async def usage(response: Response, services: ServicesDep, tenant: TenantDep) -> Usage:
     """Bytes of models, images and results, stored and unfinished jobs; each with its limit."""
     response.headers["Cache-Control"] = "no-store"

@@ -8,8 +8,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from erfscope.contract.request import ErfRequest
-from erfscope.contract.result import ErfResult
+from erfscope_contract.request import ErfRequest
+from erfscope_contract.result import ErfResult
 from erfscope_intake.answer import Sources, answer
 
 Squares = Callable[..., tuple[NDArray[np.float64], ErfResult]]

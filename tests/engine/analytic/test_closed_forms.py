@@ -10,8 +10,8 @@ import torch
 from scipy.signal import convolve
 from torch import nn
 
-from erfscope.contract.architecture import Init, InitOptions
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.architecture import Init, InitOptions
+from erfscope_contract.problem import ProblemError
 from erfscope_engine import measure
 from erfscope_intake.spec.schemes import box_rim, fill_weight, stream
 

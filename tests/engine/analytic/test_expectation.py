@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from erfscope.contract.architecture import Architecture
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import ErfRequest, InputOptions, Weights
+from erfscope_contract.architecture import Architecture
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import ErfRequest, InputOptions, Weights
 from erfscope_engine import measure_network
 from erfscope_intake.answer import Sources, answer
 from erfscope_intake.spec import build_network

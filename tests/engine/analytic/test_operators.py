@@ -11,7 +11,7 @@ from scipy.integrate import quad
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_engine import measure
 
 FIELDS: dict[str, Any] = {"method": "analytic", "dtype": "float64", "average": {"statistic": "rms"}}

@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from erfscope.contract.flat import flatten
-from erfscope.contract.result import ErfResult, LayerInfo, Provenance, Samples, Trf
+from erfscope_contract.flat import flatten
+from erfscope_contract.result import ErfResult, LayerInfo, Provenance, Samples, Trf
 from erfscope_engine.metrics import Geometry, flat_scalars, measure_map
 
 
@@ -84,6 +84,6 @@ def test_an_empty_map_has_the_same_names(centered):
 
 
 def test_the_client_needs_neither_torch_nor_scipy():
-    code = "import sys, erfscope.contract.flat; print({'torch', 'scipy'} & set(sys.modules))"
+    code = "import sys, erfscope_contract.flat; print({'torch', 'scipy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_engine.metrics import Geometry, MapMetrics, flat_scalars, measure_map, standard_errors
 
 SHAPES = [(1,), (1, 1), (1, 1, 1), (2, 2), (7,), (5, 8), (4, 1, 3), (3, 4, 5)]

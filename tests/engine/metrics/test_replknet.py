@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_engine.metrics import area_ratio, score_map
 
 

@@ -169,7 +169,29 @@ def nearest(random: Random, at: Place) -> Step:
             x = x.repeat_interleave(f, axis)
         return x
 
-    return step(nn.Upsample(scale_factor=f), repeated, LOPSIDED, pitch=alike(Fraction(1, f), at.rank))
+    def by_index(x: Tensor) -> Tensor:
+        for axis in spatial(x):
+            x = x.index_select(axis, torch.arange(f * x.shape[axis]) // f)
+        return x
+
+    def by_copies(x: Tensor) -> Tensor:
+        """Old exporters' way: elements joined with themselves, then rows, then planes."""
+        inner = 1
+        for axis in reversed(spatial(x)):
+            extents = [n * f if k == axis else n for k, n in enumerate(x.shape)]
+            x = torch.cat([x.reshape(-1, inner)] * f, 1).reshape(extents)
+            inner *= extents[axis]
+        return x
+
+    def by_views(x: Tensor) -> Tensor:
+        for axis in spatial(x):
+            x = torch.stack([x] * f, axis + 1).flatten(axis, axis + 1)
+        return x
+
+    forms = random.sample([repeated, by_index, by_copies, by_views], 2)
+    plain = nn.Upsample(scale_factor=f)
+    pair = random.choice([(plain, forms[0]), (forms[0], forms[1]), (forms[0], plain)])
+    return step(*pair, LOPSIDED, pitch=alike(Fraction(1, f), at.rank))
 
 
 @TABLE.add("resizing")

@@ -8,10 +8,10 @@ import torch
 from tests.intake.tiles.networks import Pyramid, UNet, exported
 from torch import nn
 
-from erfscope.contract.fit import Fit, FitRequest
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import ErfRequest, InputOptions, ModelRef, Weights
-from erfscope.presets import preset
+from erfscope_contract.fit import Fit, FitRequest
+from erfscope_contract.presets import preset
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import ErfRequest, InputOptions, ModelRef, Weights
 from erfscope_intake.answer import Sources, answer
 from erfscope_intake.fit import fit
 from erfscope_intake.fit.verdicts import at_level

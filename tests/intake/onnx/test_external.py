@@ -13,8 +13,8 @@ import torch
 from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
 from onnx2torch.utils.common import OnnxMapping, OperationConverterResult
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import ErfRequest, InputOptions
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import ErfRequest, InputOptions
 from erfscope_intake.answer import Sources, answer, inspect_model
 from erfscope_intake.onnx_external import SMALL
 from erfscope_intake.onnx_library import registry

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import ErfRequest
-from erfscope.contract.result import ErfResult
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import ErfRequest
+from erfscope_contract.result import ErfResult
 from erfscope_intake.answer import Sources, answer, inspect_model
 
 Make = Callable[..., ModelProto]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from onnx import ModelProto, NodeProto, helper
 
-from erfscope.contract.request import InputOptions
+from erfscope_contract.request import InputOptions
 from erfscope_intake.onnx_behind import Behind
 from erfscope_intake.onnx_model import load_onnx
 from erfscope_intake.onnx_names import renamed

@@ -12,8 +12,8 @@ import pytest
 import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import InputOptions
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import InputOptions
 from erfscope_intake.onnx_model import load_onnx
 
 Make = Callable[..., ModelProto]

@@ -11,9 +11,9 @@ import torch
 from onnx import ModelProto, TensorProto, helper
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import ErfRequest, InputOptions
-from erfscope.contract.result import ErfResult
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import ErfRequest, InputOptions
+from erfscope_contract.result import ErfResult
 from erfscope_engine import Network, layers_of, measure_network
 from erfscope_intake.onnx_model import load_onnx
 from erfscope_intake.onnx_summary import describe_onnx

@@ -10,8 +10,8 @@ import torch
 from onnx import NodeProto, helper, numpy_helper
 from torch import nn
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import InputOptions
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import InputOptions
 from erfscope_intake.onnx_model import load_onnx
 from erfscope_intake.onnx_order import sort_nodes
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from onnx import ModelProto, helper
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import ErfRequest, InputOptions
-from erfscope.contract.result import ErfResult
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import ErfRequest, InputOptions
+from erfscope_contract.result import ErfResult
 from erfscope_intake.answer import Sources, answer, inspect_model
 from erfscope_intake.converters import TABLE, Node
 from erfscope_intake.converters.recurrent import stand_in

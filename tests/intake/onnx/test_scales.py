@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, helper
 
-from erfscope.contract.request import ErfRequest
-from erfscope.contract.result import ErfResult
+from erfscope_contract.request import ErfRequest
+from erfscope_contract.result import ErfResult
 from erfscope_intake.answer import Sources, answer
 
 Make = Callable[..., ModelProto]

@@ -9,8 +9,8 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import ErfRequest
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import ErfRequest
 from erfscope_intake.answer import Sources, answer
 
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import ErfRequest, InputOptions
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import ErfRequest, InputOptions
 from erfscope_intake.answer import Answer, Sources, answer
 from erfscope_intake.onnx_model import open_onnx
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from onnx import ModelProto, helper
 
-from erfscope.contract.request import ErfRequest
+from erfscope_contract.request import ErfRequest
 from erfscope_intake.answer import Sources, answer
 
 Make = Callable[..., ModelProto]

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from erfscope.contract.architecture import Architecture
-from erfscope.contract.request import InputOptions, Weights
+from erfscope_contract.architecture import Architecture
+from erfscope_contract.request import InputOptions, Weights
 from erfscope_engine import Network
 from erfscope_intake.spec import build_network
 

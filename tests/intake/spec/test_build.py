@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from erfscope.contract.architecture import Architecture
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import InputOptions, Weights
+from erfscope_contract.architecture import Architecture
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import InputOptions, Weights
 from erfscope_intake.spec import build_network
 from erfscope_intake.spec.blocks import LocalResponseNorm, SelfAttention
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from erfscope.contract.architecture import Init
-from erfscope.contract.request import Weights
+from erfscope_contract.architecture import Init
+from erfscope_contract.request import Weights
 from erfscope_engine import Network
 
 WIDE: dict[str, Any] = {"type": "conv", "name": "c", "out_channels": 64, "kernel_size": 3}

@@ -5,11 +5,11 @@ from itertools import pairwise
 import pytest
 import torch
 
-from erfscope.contract.architecture import Architecture, check
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import InputOptions, Weights
-from erfscope.presets import PRESETS, preset
-from erfscope.presets.article import spiral
+from erfscope_contract.architecture import Architecture, check
+from erfscope_contract.presets import PRESETS, preset
+from erfscope_contract.presets.article import spiral
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import InputOptions, Weights
 from erfscope_engine.plan import center_place, plan_for
 from erfscope_engine.receptive import receptive_field_of
 from erfscope_intake.spec import build_network

@@ -7,11 +7,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from erfscope.contract.architecture import AnyLayer, Architecture, check
-from erfscope.contract.architecture.axes import MisfitError
-from erfscope.contract.architecture.shapes import RULES
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import InputOptions, Weights
+from erfscope_contract.architecture import AnyLayer, Architecture, check
+from erfscope_contract.architecture.axes import MisfitError
+from erfscope_contract.architecture.shapes import RULES
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import InputOptions, Weights
 from erfscope_intake.spec import build_network
 from erfscope_intake.spec.modules import make_module
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from tests.intake.tiles.networks import TCN, Coordinates, DeepLab, Placed, Pyramid, UNet, exported
 from torch import nn
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.tiles import TiledLayer, Tiles, TilesRequest
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.tiles import TiledLayer, Tiles, TilesRequest
 from erfscope_intake.tiles import tile
 
 Array = NDArray[np.float32]

@@ -1,68 +1,20 @@
-"""What a network costs up to a layer, and what each of its layers adds to the receptive field."""
+"""What each layer of a network adds to the receptive field."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 from numpy.typing import NDArray
-from torch import Tensor
 
-from erfscope.contract.advice import AdviceLayer
-from erfscope.contract.result import LayerProfile
-from erfscope_engine.layers import Layer, Traced
+from erfscope_contract.advice import AdviceLayer
+from erfscope_contract.result import LayerProfile
+from erfscope_engine.layers import Traced
 from erfscope_engine.metrics import Geometry
 from erfscope_engine.metrics.luo import pixels_around, sizes
 from erfscope_engine.metrics.patch import cut
-from erfscope_engine.recording.tape import Call, Ref, Tape
+from erfscope_engine.recording.tape import Tape
 
 IDLE = 0.01  # share of its ERF that a layer must add
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Multiply-accumulates of one input, and weights, up to a layer."""
-
-    macs: int
-    parameters: int
-
-
-def cost_of(traced: Traced, layer: Layer) -> Cost:
-    """Convolutions and matrix products that lead to a layer."""
-    tape = traced.tape
-    entries = tape.ancestors([layer.value])
-    return Cost(sum(_macs(tape, entry) for entry in entries) // tape.batch, sum(map(_parameters, entries)))
-
-
-def _macs(tape: Tape, entry: Call) -> int:
-    name = entry.name
-    made = entry.outputs[0]
-    if made is None:
-        return 0
-    out = tape.values[made].shape
-    if name == "convolution":
-        weight = _shape(tape, entry.args[1])
-        transposed = bool(entry.args[6])
-        positions = prod(_shape(tape, entry.args[0])[2:] if transposed else out[2:])
-        return out[0] * positions * prod(weight)
-    if name in ("mm", "bmm", "addmm", "baddbmm"):
-        left = entry.args[1] if name.startswith(("add", "badd")) else entry.args[0]
-        return prod(out) * _shape(tape, left)[-1]
-    return 0
-
-
-def _shape(tape: Tape, item: Ref | Tensor) -> tuple[int, ...]:
-    return tape.values[item.index].shape if isinstance(item, Ref) else tuple(item.shape)
-
-
-def _parameters(entry: Call) -> int:
-    """Weights of layers and of normalisations (statistics are none); a repeated matrix counts once."""
-    name = entry.name
-    if name not in ("convolution", "mm", "bmm", "addmm", "baddbmm") and "norm" not in name:
-        return 0
-    given = entry.args[1:3] if name == "convolution" or "norm" in name else entry.args
-    held = [item for item in given if isinstance(item, Tensor)]
-    return sum(prod(n for n, stride in zip(t.shape, t.stride(), strict=True) if stride != 0 or n == 1) for t in held)
 
 
 def profile_of(

@@ -118,13 +118,14 @@ def _labelled(frame: Frame, run: Run, seats: dict[int, Seat], operator: str) -> 
 
 
 def whole_axes(frame: Frame, run: Run) -> set[int]:
-    """The input axes of which all is taken with all of `run`: nothing coarser that follows them is left."""
+    """The input axes of which all is taken with all of `run`: nothing that goes further along them is left."""
     left = [digit for digit in frame.digits if digit not in run and digit.extent > 1]
 
-    def coarser(axis: int, than: Digit) -> bool:
-        return any(axis in d.follows and (d.axis != axis or abs(d.stride) > abs(than.stride)) for d in left)
+    def further(axis: int, than: Digit) -> bool:
+        own = abs(than.stride) * than.extent
+        return any(axis in d.follows and (d.axis != axis or abs(d.stride) * d.extent >= own) for d in left)
 
-    return {axis for d in run if d.extent > 1 for axis in d.follows if not coarser(axis, d)}
+    return {axis for d in run if d.extent > 1 for axis in d.follows if not further(axis, d)}
 
 
 def flat(run: Run, seats: Seats) -> tuple[Digit, dict[int, Seat]]:

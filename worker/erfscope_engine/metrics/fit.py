@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from erfscope.contract.result import GaussianFit, Rival
+from erfscope_contract.result import GaussianFit, Rival
 from erfscope_engine.metrics.blocks import Blocks, blocks
 from erfscope_engine.metrics.moments import Moments, principal_sigmas
 from erfscope_engine.metrics.patch import Patch

@@ -6,7 +6,7 @@ pixel indices is centred at (lo + hi - 1) / 2 and an input of n pixels spans [-0
 
 from dataclasses import dataclass
 
-from erfscope.contract.roots import geometric_mean
+from erfscope_contract.roots import geometric_mean
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from erfscope.contract.flat import SHARES, flatten_map, mass_name
-from erfscope.contract.result import Number
+from erfscope_contract.flat import SHARES, flatten_map, mass_name
+from erfscope_contract.result import Number
 from erfscope_engine.metrics.geometry import Geometry
 from erfscope_engine.metrics.luo import pixels_about, sizes
 from erfscope_engine.metrics.mass import pixel_counts

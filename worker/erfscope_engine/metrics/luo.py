@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from erfscope.contract.result import Erf
-from erfscope.contract.roots import root
+from erfscope_contract.result import Erf
+from erfscope_contract.roots import root
 from erfscope_engine.metrics.patch import Patch
 
 TWO_SIGMA = 1 - 0.9545

@@ -11,8 +11,8 @@ from itertools import product
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from erfscope.contract.flat import SHARES
-from erfscope.contract.result import MassArea
+from erfscope_contract.flat import SHARES
+from erfscope_contract.result import MassArea
 from erfscope_engine.metrics.patch import Array, Patch
 
 # Rounding of sums over up to 10^6 pixels; without it a share that is met exactly would be missed by one ulp.

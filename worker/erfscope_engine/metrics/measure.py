@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy.typing as npt
 
-from erfscope.contract.flat import flatten_map
-from erfscope.contract.result import Erf, GaussianFit, MassArea, Number, Radial, Shape
+from erfscope_contract.flat import flatten_map
+from erfscope_contract.result import Erf, GaussianFit, MassArea, Number, Radial, Shape
 from erfscope_engine.metrics.blocks import blocks
 from erfscope_engine.metrics.fit import describe, fit_gaussian, rank_rivals
 from erfscope_engine.metrics.geometry import Geometry

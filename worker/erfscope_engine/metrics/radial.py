@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from erfscope.contract.result import Marginal, Radial
+from erfscope_contract.result import Marginal, Radial
 from erfscope_engine.metrics.mass import SLACK
 from erfscope_engine.metrics.patch import Array, Patch
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 
 THRESHOLDS = (0.2, 0.3, 0.5, 0.99)
 

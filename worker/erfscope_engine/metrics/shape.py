@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from erfscope.contract.result import Shape
+from erfscope_contract.result import Shape
 from erfscope_engine.metrics.border import border_mass
 from erfscope_engine.metrics.lattice import lattice
 from erfscope_engine.metrics.moments import Moments

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_engine.execution.box import Box
 from erfscope_engine.execution.part import Part
 from erfscope_engine.execution.step import Step

@@ -1,5 +1,6 @@
 """Operators that take elements by a table of indices."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from erfscope_engine.geometry.digits import Digit, Run, follows_of, size
-from erfscope_engine.geometry.frame import Frame, Link, Window, everything, fixed, flat, starting, windowed
+from erfscope_engine.geometry.frame import Frame, Link, Look, Window, everything, fixed, flat, starting, windowed
 from erfscope_engine.geometry.seats import Seat
 from erfscope_engine.geometry.spans import Span
 from erfscope_engine.moments.rule import joined, moved
@@ -65,7 +66,7 @@ def index(site: Site) -> Out:
     for table in tables:
         seats = _taken(frame.axes[table.axis], seats, table, new)
     links = [
-        Link(frame.axes[table.axis], tuple((digit,) for digit in table.digits(new)), _looked_up(table.places))
+        Link(frame.axes[table.axis], tuple((digit,) for digit in table.digits(new)), _looked_up(table))
         for table in tables
         if frame.axes[table.axis]
     ]
@@ -193,16 +194,35 @@ def _steps(places: Tensor) -> list[int] | None:
     return steps if even else None
 
 
-def _looked_up(places: Tensor) -> Any:
+def _looked_up(table: Table) -> Look:
+    places, beyond = table.places, _beyond(table)
+
     def look(*spans: Span) -> Span:
         part = places
         for k, span in enumerate(spans):
             lo = min(max(span.lo, 0), part.shape[k] - 1)
             part = part.narrow(k, lo, max(min(span.hi, part.shape[k]) - lo, 1))
         why = frozenset().union(*(span.why for span in spans))
-        return Span(int(part.min()), int(part.max()) + 1, why)
+        read = [int(part.min()), int(part.max())]
+        if beyond and (spans[0].lo < 0 or spans[0].hi > len(places)):
+            read += [beyond(spans[0].lo), beyond(spans[0].hi - 1)]
+        return Span(min(read), max(read) + 1, why)
 
     return look
+
+
+def _beyond(table: Table) -> Callable[[int], int] | None:
+    """Which place an index before or behind a table would have, where it is even up to both its ends."""
+    if table.grouped or not table.places.dim() == len(table.dims) == 1:
+        return None
+    window = _even_window(table.places)
+
+    def place(index: int) -> int:
+        span = window.look(Span(index, index + 1)) if window else None
+        return span.lo if span else 0
+
+    ends = (0, len(table.places) - 1)
+    return place if window and all(place(k) == table.places[k] for k in ends) else None
 
 
 @operator("gather", "take_along_dim")

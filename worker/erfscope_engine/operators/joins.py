@@ -145,8 +145,15 @@ def row_of(seats: Sequence[Seat], axis: int, extent: int) -> tuple[Digit, Seat] 
         if step and 2 * count > len(places) - 1:
             k = next(n for n, (a, b) in enumerate(pairwise(places)) if b - a == step)
             digit = Digit(extent, axis, step)
-            return digit, seats[k].fixed(digit, -k, -k + 1)
+            seat = seats[k].fixed(digit, -k, -k + 1)
+            return digit, seat.because("stack") if _grow(seats, step) else seat
     return None
+
+
+def _grow(seats: Sequence[Seat], step: Fraction) -> bool:
+    """Whether each row reads all that the one before it (or behind it) reads, and more: a recurrence."""
+    widths = [seat.hi - seat.lo for seat in seats]
+    return len(seats) > 2 and all(abs(b - a) == abs(step) for a, b in pairwise(widths))
 
 
 def _rows(seats: Sequence[Seats]) -> Iterator[tuple[Run, dict[int, Seat]]]:
@@ -213,9 +220,12 @@ def _one_of_piece(run: Run, position: int, digit: Digit, start: int, seams: Seam
 
 
 def _share(span: Span, start: int, extent: int, seams: Seams) -> Span | None:
-    """What a piece gives of a span: nothing where they are apart, cut at a seam, unclipped towards an end."""
-    if span.piece and span.piece[0] != start:
-        return None
+    """What a piece gives of a span: nothing where they are apart, cut at a seam, unclipped towards an end.
+
+    Where one piece alone is needed, it goes on as it would without the others.
+    """
+    if span.piece:
+        return Span(span.lo - start, span.hi - start, span.why) if span.piece[0] == start else None
     if not max(span.lo, start) < min(span.hi, start + extent):
         return None
     lo = span.lo if seams[0] is None else max(span.lo, seams[0])

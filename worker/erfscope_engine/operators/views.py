@@ -8,7 +8,7 @@ from erfscope_engine.execution.part import Part
 from erfscope_engine.execution.step import Step, linear
 from erfscope_engine.geometry.digits import Digit, Piece, Run, deal, follows_of, size
 from erfscope_engine.geometry.frame import Frame, Link, first_of, fixed, same
-from erfscope_engine.geometry.spans import Span
+from erfscope_engine.geometry.spans import Span, fuse
 from erfscope_engine.moments.rule import moved as moved_variance
 from erfscope_engine.operators.joins import joined, piece_links, pointwise
 from erfscope_engine.operators.site import Out, Site, out, unknown
@@ -39,10 +39,39 @@ def view(site: Site) -> Out:
     frame = site.frame(ref)
     axes, links = dealt(frame.digits, site.out_shape())
     seats = frame.seats
+    for copies in {digit for link in links for digit in link.to if _is_copies(digit)}:
+        opened = _opened(frame.digits, copies, site.out_shape())
+        if opened:
+            return out(Frame(tuple(opened[0]), {**seats, **copies.pieces[0].seats}), (ref, opened[1]))
     for link in links:
         if follows_of(link.to) and not follows_of(link.of[0]):  # renumbered: places became channels
             seats = fixed(seats, link.to, [Span(0, digit.extent) for digit in link.to])
     return out(Frame(tuple(axes), seats), (ref, links))
+
+
+def _is_copies(digit: Digit) -> bool:
+    """Whether a digit counts the copies of one tensor, one behind another: half of an upsampling by views."""
+    first, *others = digit.pieces or (None,)
+    alike = all(piece.digits == first.digits and piece.seats == first.seats for piece in others if first)
+    return bool(others) and alike and first is not None and len(digit.pieces) * size(first.digits) == digit.extent
+
+
+def _opened(digits: Run, copies: Digit, shape: Sequence[int]) -> tuple[list[Run], list[Link]] | None:
+    """Digits dealt out where a view cuts copies: which of them, and then what each is made of; None where it cannot."""
+    first = copies.pieces[0]
+    inner = (Digit(len(copies.pieces)), *first.digits)
+    place = digits.index(copies)
+    axes, cuts = deal((*digits[:place], *inner, *digits[place + 1 :]), tuple(shape))
+    if any(len(old) > 1 for old, _ in cuts):
+        return None  # renumbered together with others
+    new = {old[0]: run for old, run in cuts}
+
+    def look(_: Span, *spans: Span) -> Span:
+        inside = fuse(first.digits, spans) or Span(0, 0)
+        return Span(inside.lo, inside.hi, inside.why, (first.start, spans))  # the first copy stands for all
+
+    links = [Link((copies,), tuple(new.get(digit, (digit,)) for digit in inner), look)]
+    return axes, links + [Link((old,), (run,), same) for old, run in new.items() if old not in inner]
 
 
 @operator("permute", "permute_copy", moves=True, part="permute")

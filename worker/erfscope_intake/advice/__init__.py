@@ -1,4 +1,4 @@
-"""Advice on a model or a spec: changed ones are looked at by the analytic method, the best verified by gradient."""
+"""Advice: which changes of a network give a unit the effective receptive field that is wanted."""
 
 from erfscope_intake.advice.advise import advise
 

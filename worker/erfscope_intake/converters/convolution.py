@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_intake.converters.table import MICROSOFT, Node, converts, within_limit
 from erfscope_intake.converters.windows import Pairs, pad, split_padding, window
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_intake.converters.table import MICROSOFT, Node, converts
 
 FILTER = -10_000.0

@@ -4,7 +4,7 @@ from typing import NoReturn
 
 from torch import Tensor
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_intake.converters.table import CLASSICAL, Node, converts
 
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_intake.converters.table import MICROSOFT, Node, converts
 
 RECURRENT = ("LSTM", "GRU", "RNN", "DynamicQuantizeLSTM")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 
-from erfscope._version import __version__
-from erfscope.contract.fit import Fit, FitLevel, FitRequest
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import AverageOptions, ErfRequest, TargetOptions
-from erfscope.contract.result import ErfResult
+from erfscope_contract.fit import Fit, FitLevel, FitRequest
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import AverageOptions, ErfRequest, TargetOptions
+from erfscope_contract.result import ErfResult
+from erfscope_contract.version import __version__
 from erfscope_engine.layers import Traced
 from erfscope_engine.measure import measure_network
 from erfscope_engine.network import Network

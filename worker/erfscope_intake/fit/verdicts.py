@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from erfscope.contract.fit import UNITS_ACROSS, FitLevel, FitObject, ObjectFit, Verdict
+from erfscope_contract.fit import UNITS_ACROSS, FitLevel, FitObject, ObjectFit, Verdict
 
 
 def at_level(size: float, erf_size: float | None, stride: Sequence[float | None], extents: Sequence[int]) -> ObjectFit:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from erfscope.contract.architecture import Architecture, Checked, Init, InitOptions, InitSpec, Step, infer
-from erfscope.contract.architecture.plan import INPUT
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import InputOptions, Weights
+from erfscope_contract.architecture import Architecture, Checked, Init, InitOptions, InitSpec, Step, infer
+from erfscope_contract.architecture.plan import INPUT
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import InputOptions, Weights
 from erfscope_engine.network import Mark, Network
 from erfscope_intake.spec.draw import Drawing
 from erfscope_intake.spec.modules import make_module

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from erfscope.contract.architecture import Init, InitOptions
+from erfscope_contract.architecture import Init, InitOptions
 from erfscope_intake.spec import blocks
 from erfscope_intake.spec.schemes import (
     Rim,

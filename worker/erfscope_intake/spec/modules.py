@@ -5,11 +5,11 @@ from typing import Any
 
 from torch import nn
 
-from erfscope.contract.architecture import layers as leaf
-from erfscope.contract.architecture import pointwise
-from erfscope.contract.architecture.axes import groups_of, per_axis, same_padding, sides
-from erfscope.contract.architecture.base import Layer
-from erfscope.contract.architecture.shapes import Shape, crop_bounds
+from erfscope_contract.architecture import layers as leaf
+from erfscope_contract.architecture import pointwise
+from erfscope_contract.architecture.axes import groups_of, per_axis, same_padding, sides
+from erfscope_contract.architecture.base import Layer
+from erfscope_contract.architecture.shapes import Shape, crop_bounds
 from erfscope_intake.spec import blocks
 
 Factory = Callable[[Any, Shape], nn.Module]

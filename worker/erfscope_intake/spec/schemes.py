@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from erfscope.contract.architecture import Init, InitOptions
+from erfscope_contract.architecture import Init, InitOptions
 
 Stream = np.random.Generator
 Rim = NDArray[np.float64]  # distance of each tap from the kernel's middle, 0 to 1

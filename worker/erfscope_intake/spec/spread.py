@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from erfscope.contract.architecture import Init, InitOptions
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.architecture import Init, InitOptions
+from erfscope_contract.problem import ProblemError
 from erfscope_intake.spec.schemes import Rim, fans, kaiming_std, rim_scale, uniform_bounds, xavier_std
 
 UNCENTRED = (

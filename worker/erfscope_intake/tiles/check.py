@@ -8,9 +8,9 @@ from math import inf, isfinite, prod
 import torch
 from torch import Tensor
 
-from erfscope.contract.problem import ProblemError
-from erfscope.contract.request import Dtype
-from erfscope.contract.tiles import Checked
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import Dtype
+from erfscope_contract.tiles import Checked
 from erfscope_engine.arithmetic import arithmetic
 from erfscope_engine.network import Network
 from erfscope_intake.sizes import SizedModel, noise, size_explained, values_of

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, lcm
 
-from erfscope.contract.problem import ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_engine.layers import Coordinate, Layer, Place, Traced
 from erfscope_engine.receptive import ReceptiveField, receptive_field_of
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 
-from erfscope.contract.tiles import TileGrid
+from erfscope_contract.tiles import TileGrid
 
 Range = tuple[int, int]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-from erfscope._version import __version__
-from erfscope.contract.problem import FieldError, ProblemError
-from erfscope.contract.result import Reach
-from erfscope.contract.tiles import Checked, TiledLayer, Tiles, TilesRequest
+from erfscope_contract.problem import FieldError, ProblemError
+from erfscope_contract.result import Reach
+from erfscope_contract.tiles import Checked, TiledLayer, Tiles, TilesRequest
+from erfscope_contract.version import __version__
 from erfscope_engine.layers import Layer
 from erfscope_engine.network import Network
 from erfscope_engine.plan import plan_for

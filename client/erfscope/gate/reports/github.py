@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from erfscope.contract.text import for_terminal
 from erfscope.gate.findings import Finding, Report, Verdict
 from erfscope.gate.reports.text import relative
+from erfscope_contract.text import for_terminal
 
 LIMIT = 10  # GitHub shows so many errors, and so many warnings, per step
 

@@ -4,9 +4,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from erfscope.contract.text import for_terminal
 from erfscope.gate.findings import Finding, Report, Verdict
 from erfscope.gate.reports.text import relative
+from erfscope_contract.text import for_terminal
 
 SEVERITIES = {Verdict.WARN: "minor", Verdict.FAIL: "major", Verdict.BROKEN: "critical"}
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from itertools import groupby
 from xml.etree import ElementTree as ET
 
-from erfscope.contract.text import for_terminal
 from erfscope.gate.findings import Finding, Report, Verdict
+from erfscope_contract.text import for_terminal
 
 OUTCOMES = {Verdict.FAIL: "failure", Verdict.BROKEN: "error"}
 

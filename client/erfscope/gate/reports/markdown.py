@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from erfscope.contract.text import for_markdown
 from erfscope.gate.findings import Finding, Report, Rule, Verdict
 from erfscope.gate.reports.text import SIGNS
+from erfscope_contract.text import for_markdown
 
 ROWS = 300  # a step summary may have 1 MiB; the terminal has the rest
 

@@ -1,0 +1,80 @@
+"""Measuring and inspecting in this process: a backend instead of a service. It is loaded (torch) when called."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from erfscope._backend import backend
+from erfscope._errors import from_problem, refuse
+from erfscope._job import Progress
+from erfscope._models import Prepared
+from erfscope._questions import Question, build, reference
+from erfscope._request import with_model
+from erfscope._result import Map, Origin, Result
+from erfscope_contract.architecture import Architecture
+from erfscope_contract.job import Inspection
+from erfscope_contract.parts import MAP, select
+from erfscope_contract.problem import ProblemError
+from erfscope_contract.request import ErfRequest, InputOptions, ModelRef
+from erfscope_contract.result import ErfResult
+
+A = TypeVar("A", bound=BaseModel)
+
+
+def measure(prepared: Prepared, request: ErfRequest, images: Path | None, progress: Progress) -> Result:
+    """Answer a request here."""
+    path = _file(prepared)
+    ref = ModelRef(sha256=prepared.sha256) if path else prepared.ref
+    result, arrays = backend().measure(with_model(request, ref), path, images, prepared.data_paths, progress)
+    return Result(result, _origin(arrays, result, prepared.name), name=prepared.name)
+
+
+def inspect(prepared: Prepared, options: InputOptions, progress: Progress) -> Inspection:
+    """List what is inside a model here."""
+    return backend().inspect(_subject(prepared), options, prepared.data_paths, progress)
+
+
+def ask(kind: Question[Any, A], prepared: Prepared, fields: Mapping[str, Any], progress: Progress) -> A:
+    """Answer a question about a model (advice, tiles, fit) here."""
+    path = _file(prepared)
+    request = build(kind, reference(prepared), fields)
+    return kind.answer.model_validate(backend().ask(request, path, prepared.data_paths, progress))
+
+
+def _file(prepared: Prepared) -> Path | None:
+    """The ONNX file; None for a spec."""
+    subject = _subject(prepared)
+    return subject if isinstance(subject, Path) else None
+
+
+def _subject(prepared: Prepared) -> Path | Architecture:
+    source = None if prepared.content is None else prepared.content.source
+    architecture = None if prepared.ref is None else prepared.ref.architecture
+    if isinstance(source, Path):
+        return source
+    if architecture is not None:
+        return architecture
+    raise refuse("bad-request", f"{prepared.name} names a model that a service has; say which with --url")
+
+
+def _origin(arrays: Mapping[str, Map], result: ErfResult, title: str) -> Origin[Map, bytes]:
+    def array(unit: Sequence[int] | None, layer: str | None) -> Map:
+        try:
+            part = select(result, None if unit is None else ",".join(map(str, unit)), layer)
+        except ProblemError as error:
+            raise from_problem(error.problem) from None
+        stack = arrays[part.array]
+        row: Map = stack if part.index is None else stack[part.index]
+        return row
+
+    def picture(scale: str | None, colormap: str | None) -> bytes:
+        from erfscope_picture import render
+
+        options: dict[str, Any] = {"scale": scale, "colormap": colormap}
+        chosen = {name: value for name, value in options.items() if value is not None}
+        return render(arrays[MAP], json.loads(result.model_dump_json(by_alias=True)), title=title, **chosen)
+
+    return Origin(array, picture)

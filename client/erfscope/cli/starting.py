@@ -1,0 +1,36 @@
+"""What the commands share that run a part of the service in this process: its Redis, and a thin start of its module."""
+
+import os
+import sys
+from importlib.util import find_spec
+from typing import Annotated, NoReturn
+
+import typer
+
+from erfscope._errors import refuse
+
+RedisUrl = Annotated[
+    str | None,
+    typer.Option("--redis-url", envvar="ERFSCOPE_REDIS_URL", help="Where the ledger is: redis://… or unix://…"),
+]
+
+
+def require(*modules: str) -> None:
+    """Everything that a command needs, before it starts anything; raises ModuleNotFoundError for what is missing."""
+    for name in modules:
+        if find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def start(module: str, redis_url: str | None, settings: dict[str, object]) -> NoReturn:
+    """Become the part: same process id, so that signals and service supervisors reach it directly."""
+    if not redis_url:
+        raise refuse(
+            "bad-request",
+            "ERFSCOPE_REDIS_URL is not set, and there is no --redis-url. "
+            "Name a Redis (redis://host:6379/0), or run `erfscope up`, which brings its own.",
+        )
+    require("redis")
+    given = {name: str(value) for name, value in settings.items() if value is not None}
+    environment = {**os.environ, **given, "ERFSCOPE_REDIS_URL": redis_url}
+    os.execve(sys.executable, [sys.executable, "-P", "-m", module], environment)

@@ -1,0 +1,106 @@
+"""Fit: which heads and levels of a network hold objects of which sizes."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from erfscope_contract.job import Work
+from erfscope_contract.request import InputOptions, ModelRef, Source, Strict, Weights
+from erfscope_contract.result import Frozen, Number
+from erfscope_contract.tiles import Names
+
+ObjectSize = Annotated[float, Field(gt=0, le=65_536)]
+UNITS_ACROSS = 2.0
+"""So many units an object must be wide: a grid that is coarser than half of the object may step over it."""
+
+Verdict = Literal["holds", "small field", "coarse grid", "outside input"]
+
+
+class FitRequest(Strict):
+    """A network, and the sizes of the objects that it should find."""
+
+    model: ModelRef = Field(description="A stored ONNX model, or an architecture spec.")
+    objects: list[ObjectSize] = Field(
+        min_length=1, max_length=32, description="Sizes of objects, input pixels: the side of their square box."
+    )
+    layers: Names = Field(
+        default_factory=list,
+        description="The tensors to look at. Empty (the default): every head, and the last layer of each stage.",
+    )
+    input: InputOptions = Field(InputOptions(), description="Its name and shape, where they are not the model's own.")
+    weights: Weights = Field(Weights.GIVEN, description="The model's own, or a scheme that draws every one anew.")
+    samples: Annotated[int, Field(ge=2, le=1000)] = Field(
+        16, description="Input samples per layer, as average.inputs of a measurement."
+    )
+    seed: int = Field(0, ge=0, lt=2**63)
+
+    @model_validator(mode="after")
+    def _noise_only(self) -> Self:
+        if self.input.source is not Source.NORMAL:
+            raise ValueError("fields are measured on normal noise; leave out input.source and input.images")
+        return self
+
+
+class ObjectFit(Frozen):
+    """One object at one level."""
+
+    size: float
+    verdict: Verdict = Field(
+        description="holds; small field: the ERF is smaller than the object; coarse grid: the object is narrower "
+        "than two units; outside input: the object is larger than the input."
+    )
+
+
+class FitLevel(Frozen):
+    """A head, or the last layer of a stage."""
+
+    name: str
+    operator: str
+    role: Literal["head", "level"] = Field(description="head: the network's outputs are computed from it alone.")
+    shape: list[int] = Field(description="Without the batch axis.")
+    stride: list[Number] = Field(description="Input pixels from one unit to the next; null where uneven.")
+    trf_size: list[int] = Field(
+        description="Pixels per input axis, of the centre unit; empty where no gradient arrives."
+    )
+    is_global: bool = Field(False, description="An operator on the way sees its whole input.")
+    clipped: bool = Field(False, description="The TRF sticks out of the input: with a larger input the ERF may grow.")
+    erf_size: Number = Field(None, description="Luo's ERF size (2 sigma), pixels; null where no gradient arrives.")
+    erf_ratio: Number = Field(None, description="ERF size over TRF side.")
+    stderr: Number = Field(None, description="Standard error of erf_size, pixels.")
+    objects: list[ObjectFit] = Field(description="Each size that was asked for, in the order of the request.")
+    holds: list[float] = Field(description="The sizes that it holds.")
+
+
+class FitObject(Frozen):
+    """One object size at all levels."""
+
+    size: float
+    held_by: list[str] = Field(description="Levels that hold it, by name, smallest ERF first.")
+    best: str | None = Field(description="The head, else the level, with the smallest ERF that holds it.")
+    words: str = Field(description="The same as a sentence; where nothing holds it, what is missing.")
+
+
+class Fit(Frozen):
+    """Heads and levels of a network, and which objects each holds."""
+
+    schema_version: int = 1
+    input_shape: list[int] = Field(description="[C, spatial …] at which everything was measured, without the batch.")
+    levels: list[FitLevel]
+    objects: list[FitObject]
+    notes: list[str] = Field(default_factory=list)
+    engine: str
+    torch: str
+
+
+class FitLinks(Frozen):
+    """Where the parts of the job are."""
+
+    self: str
+
+
+class FitJob(Work):
+    """A question for a fit on its way to its answer."""
+
+    request: FitRequest
+    result: Fit | None = None
+    links: FitLinks

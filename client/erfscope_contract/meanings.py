@@ -1,0 +1,135 @@
+"""What each scalar of a result is called, its unit and its meaning: one table, for reports, pages and tables.
+
+A row's name may hold `{}`, which stands for an axis (x, y, z), a share in per cent or a number. Units are px for
+lengths and pixels for counts of them, in any number of dimensions.
+"""
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from typing import NamedTuple
+
+from erfscope_contract.result import Number
+
+
+class Meaning(NamedTuple):
+    """One scalar, in words."""
+
+    group: str
+    label: str
+    unit: str
+    words: str
+
+
+EFFECTIVE, THEORETICAL, MASS = "Effective field", "Theoretical field", "Where the mass is"
+SHAPE, SAMPLES = "Shape", "Samples"
+
+TABLE: dict[str, Meaning] = {
+    "erf_size": Meaning(
+        EFFECTIVE, "ERF size (4.55 % of the centre)", "px", "Side of the area above 4.55 % of the centre's value (2σ)."
+    ),
+    "erf_ratio": Meaning(EFFECTIVE, "ERF / TRF", "", "ERF size over the side of the theoretical field."),
+    "erf_ratio_clipped": Meaning(
+        EFFECTIVE, "ERF / TRF in the input", "", "The same, the theoretical field clipped to the input."
+    ),
+    "erf_size_1sigma": Meaning(
+        EFFECTIVE,
+        "ERF size, 1 sigma (31.7 % of the centre)",
+        "px",
+        "Side of the area above 31.73 % of the centre's value (1σ).",
+    ),
+    "erf_size_peak": Meaning(
+        EFFECTIVE,
+        "ERF size (4.55 % of the peak)",
+        "px",
+        "Side of the area above 4.55 % of the maximum, wherever it is.",
+    ),
+    "trf_size": Meaning(THEORETICAL, "TRF size", "px", "Side of the box that can reach the unit (geometric mean)."),
+    "trf_size_{}": Meaning(THEORETICAL, "TRF along {}", "px", "Exact and unclipped; may stick out of the input."),
+    "trf_ratio": Meaning(THEORETICAL, "TRF / input", "", "Side of the TRF over the side of the input."),
+    "mass_{}_side": Meaning(
+        MASS,
+        "side of the box with {} % of the mass",
+        "px",
+        "Of the smallest box around the projected centre that holds this share.",
+    ),
+    "mass_{}_ratio": Meaning(
+        MASS, "box with {} % of the mass / input", "", "Area of that box, clipped, as a share of the input."
+    ),
+    "mass_{}_pixels": Meaning(
+        MASS, "smallest set with {} % of the mass", "pixels", "How many pixels hold this share at least."
+    ),
+    "r{}": Meaning(
+        MASS,
+        "radius of {} % of the mass",
+        "px",
+        "Distance from the projected centre within which this share lies; of 99 %: an overlap for tiled inference.",
+    ),
+    "border_mass": Meaning(
+        MASS, "mass a Gaussian would lose at the border", "", "Share of the fitted Gaussian outside the input."
+    ),
+    "sigma_1": Meaning(SHAPE, "sigma, first principal axis", "px", "Standard deviation along the longest axis."),
+    "sigma_2": Meaning(SHAPE, "sigma, second principal axis", "px", "Standard deviation along the next axis."),
+    "sigma_3": Meaning(SHAPE, "sigma, third principal axis", "px", "Standard deviation along the shortest axis."),
+    "sigma_{}": Meaning(SHAPE, "sigma along {}", "px", "Standard deviation along an axis of the input."),
+    "theta": Meaning(SHAPE, "angle of the first principal axis", "rad", "From the last axis of the input."),
+    "r2": Meaning(SHAPE, "R² of a Gaussian fit", "", "Of the least-squares fit; 1 is a perfect Gaussian."),
+    "kurtosis_{}": Meaning(
+        SHAPE, "excess kurtosis along {}", "", "0 for a Gaussian, below for a box, above for long tails."
+    ),
+    "offset_{}": Meaning(SHAPE, "offset along {}", "px", "Centre of mass minus projected centre."),
+    "anisotropy": Meaning(SHAPE, "anisotropy, largest / smallest sigma", "", "Of the principal axes; 1 is round."),
+    "participation": Meaning(
+        SHAPE, "effective number of pixels", "pixels", "(Σm)² / Σm²: how many would share the mass evenly."
+    ),
+    "entropy": Meaning(SHAPE, "entropy", "nat", "Of the map as a distribution."),
+    "lattice": Meaning(
+        SHAPE, "gridding (spectral energy at the stride)", "", "The same at the periods of dilations; 0 is even."
+    ),
+    "mass_before": Meaning(
+        MASS,
+        "mass at or before the unit's place",
+        "",
+        "Share of the mass that a causal unit has in its past and present; undefined where a field is not causal.",
+    ),
+    "dead_fraction": Meaning(
+        SAMPLES, "dead samples", "", "Share of samples whose gradient is exactly zero; they count in the average."
+    ),
+    "verify_difference": Meaning(
+        SAMPLES,
+        "difference to plain autograd",
+        "",
+        "Of one sample's gradient, relative (L2); undefined unless verify is true.",
+    ),
+}
+_WHERE_MEASURED = frozenset({"mass_before", "verify_difference"})
+_PATTERNS = [(re.compile(name.replace("{}", r"([a-z]|\d+)")), row) for name, row in TABLE.items() if "{}" in name]
+
+
+@cache
+def meaning_of(name: str) -> Meaning:
+    """The row of a flat name, its `{}` filled in; KeyError for a name that no result has."""
+    if name in TABLE:
+        return TABLE[name]
+    for pattern, row in _PATTERNS:
+        if found := pattern.fullmatch(name):
+            return row._replace(label=row.label.format(found[1]))
+    raise KeyError(name)
+
+
+def is_shown(name: str, value: Number) -> bool:
+    """Whether a table for people has a row of this metric: not where it is undefined because few results have it."""
+    return value is not None or name not in _WHERE_MEASURED
+
+
+def unit_of(name: str) -> str:
+    """The unit of a metric by its flat name; empty for plain numbers."""
+    return meaning_of(name).unit
+
+
+def grouped(names: Iterable[str]) -> dict[str, list[str]]:
+    """Flat names by group, in the table's order."""
+    groups: dict[str, list[str]] = {row.group: [] for row in TABLE.values()}
+    for name in names:
+        groups[meaning_of(name).group].append(name)
+    return {group: held for group, held in groups.items() if held}

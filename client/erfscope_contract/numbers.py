@@ -1,0 +1,29 @@
+"""Numbers as people read them: as many digits as their error is worth, no powers of ten where digits do."""
+
+import math
+
+from erfscope_contract.result import Number
+
+MOST_DIGITS = 6  # behind the point
+MISSING = "–"
+
+
+def plain(value: Number, missing: str = MISSING) -> str:
+    """Four significant digits; whole numbers in full up to ten million."""
+    if value is None or math.isnan(value):
+        return missing
+    if value != 0 and not 1e-4 <= abs(value) < 1e7:
+        return f"{value:.3g}"
+    digits = max(3 - math.floor(math.log10(abs(value))), 0) if value else 0
+    text = f"{value:.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def with_error(value: Number, error: Number) -> str:
+    """`43.32 ± 0.33`: two digits of the error, and the value to the same place."""
+    if value is None or error is None or not error or not math.isfinite(error) or not math.isfinite(value):
+        return plain(value)
+    digits = min(max(1 - math.floor(math.log10(error)), 0), MOST_DIGITS)
+    if round(error, digits) == 0:
+        return f"{plain(value)} ± {error:.1e}"
+    return f"{value:.{digits}f} ± {error:.{digits}f}"

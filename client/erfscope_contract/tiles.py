@@ -1,0 +1,114 @@
+"""Tiles: how an image is cut so that a network gives on the tiles what it gives on the whole image."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from erfscope_contract.job import Work
+from erfscope_contract.request import Extent, InputOptions, ModelRef, Source, Strict, Weights
+from erfscope_contract.result import Frozen, Number, Reach
+
+Names = Annotated[list[Annotated[str, Field(min_length=1, max_length=4096)]], Field(max_length=64)]
+Extents = Annotated[list[Extent], Field(min_length=1, max_length=3)]
+Range = Annotated[tuple[int, int], Field(description="Half-open: [start, stop).")]
+
+
+class TilesRequest(Strict):
+    """A network, and the size of the tiles that it runs on."""
+
+    model: ModelRef = Field(description="A stored ONNX model, or an architecture spec.")
+    tile: Extent | Extents = Field(
+        description="Size of a tile in input pixels, halo included: one number for all axes, or one for each."
+    )
+    image: Extents | None = Field(
+        None,
+        description="Size of the image to cut, per axis; the answer then lists where the tiles start. Along an axis "
+        "where it is no larger than a tile, it is not cut.",
+    )
+    layers: Names = Field(
+        default_factory=list,
+        description="The tensors that must be the same on a tile as on the whole image. Empty (the default): all "
+        "outputs of the network whose units lie in the input's space.",
+    )
+    input: InputOptions = Field(InputOptions(), description="Its name and shape, where they are not the model's own.")
+    weights: Weights = Field(Weights.GIVEN, description="The model's own, or a scheme that draws every one anew.")
+
+    @model_validator(mode="after")
+    def _noise_only(self) -> Self:
+        if self.input.source is not Source.NORMAL:
+            raise ValueError("tiles are checked on normal noise; leave out input.source and input.images")
+        return self
+
+
+class TiledLayer(Frozen):
+    """One tensor of the network, as it comes out of a tile."""
+
+    name: str
+    operator: str
+    shape: list[int] = Field(description="On one tile, without the batch axis.")
+    spatial_axes: list[int] = Field(description="Positions in `shape` of the axes along which tiles are cut.")
+    stride: list[float] = Field(description="Input pixels from one unit to the next; below 1 where it is finer.")
+    trf_size: list[int] = Field(description="Pixels per input axis, of the centre unit.")
+    reach: Reach
+    crop: list[Range] = Field(description="The units of an inner tile to keep, per axis.")
+    causal: bool = Field(description="One-sided: it needs no halo after a tile.")
+
+
+class TileGrid(Frozen):
+    """Where the tiles of one image are."""
+
+    image: list[int] = Field(description="Pixels per axis.")
+    tiles: list[list[Range]] = Field(description="Per axis: what each tile reads, input pixels of the image.")
+    keeps: list[list[Range]] = Field(description="Per axis: the part of the image for which each tile's output counts.")
+    count: int = Field(description="Tiles in all.")
+
+
+class Checked(Frozen):
+    """The check: tiles at the corners and in the middle of an image of normal noise, compared with the whole."""
+
+    image: list[int] = Field(description="Size of that image, input pixels per axis.")
+    tiles: int = Field(description="How many tiles were run.")
+    max_error: float = Field(
+        description="Largest difference between cropped tiles and whole, over the largest absolute value of the whole."
+    )
+    outside: Number = Field(
+        None,
+        description="The same for what the crop leaves out: how wrong uncropped tiles are. Null if nothing is cropped.",
+    )
+    dtype: str = Field(description="Arithmetic of the check. float64 where float32 rounds too coarsely to tell.")
+
+
+class Tiles(Frozen):
+    """Halo, alignment and crop of a network's tiles, checked on the network itself."""
+
+    schema_version: int = 1
+    tile: list[int] = Field(description="Input pixels per axis, halo included.")
+    halo: list[tuple[int, int]] = Field(
+        description="Per axis: input pixels before and after that a tile needs beside the part that it keeps."
+    )
+    alignment: list[int] = Field(description="Tiles start at multiples of this, input pixels per axis.")
+    crop: list[Range] = Field(description="The part of an inner tile that is kept, in input pixels per axis.")
+    step: list[int] = Field(description="Input pixels from one tile to the next: the length of `crop`.")
+    efficiency: float = Field(description="Share of an inner tile that is kept: step over tile, over all axes.")
+    reach: Reach = Field(description="The largest over the layers and their phases.")
+    layers: list[TiledLayer]
+    grid: TileGrid | None = Field(None, description="The tiles of `image`, where the request names one.")
+    checked: Checked
+    input_shape: list[int] = Field(description="[C, spatial …] of the model's own input, without the batch.")
+    notes: list[str] = Field(default_factory=list)
+    engine: str
+    torch: str
+
+
+class TilesLinks(Frozen):
+    """Where the parts of the job are."""
+
+    self: str
+
+
+class TilesJob(Work):
+    """A question for tiles on its way to its answer."""
+
+    request: TilesRequest
+    result: Tiles | None = None
+    links: TilesLinks

@@ -1,0 +1,112 @@
+"""`erfscope keys`: who may call a service, straight from its ledger."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from erfscope._errors import refuse
+from erfscope.cli import options, show, up_folder
+from erfscope.cli.failure import bad_setting
+from erfscope.cli.starting import require
+
+if TYPE_CHECKING:
+    from erfscope_jobs.ledger import Ledger
+
+keys = typer.Typer(
+    name="keys",
+    help="Make, list and revoke the API keys of a service. It asks for one on any but a loopback address "
+    "(ERFSCOPE_KEYS=auto|on|off).",
+    no_args_is_help=True,
+)
+
+RedisUrl = Annotated[
+    str | None,
+    typer.Option("--redis-url", envvar="ERFSCOPE_REDIS_URL", help="The service's Redis; default: a running `up`'s."),
+]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="The folder of that `up`.")]
+
+
+@keys.command()
+def create(
+    name: Annotated[str, typer.Argument(help="What the key is for: a person, a machine.")],
+    tenant: Annotated[
+        str | None,
+        typer.Option(help="Keys of one tenant share jobs, models and results; default: NAME, a tenant of its own."),
+    ] = None,
+    metrics: Annotated[bool, typer.Option("--metrics", help="For GET /metrics, and nothing else.")] = False,
+    redis_url: RedisUrl = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Make a key and print it: the only time that it is seen."""
+    with _ledger(redis_url, data_dir) as ledger:
+        from erfscope_jobs.keys import Scope, add, every, issue
+
+        key, text = issue(name, tenant, Scope.METRICS if metrics else Scope.JOBS)
+        others = [other.id for other in ledger.run(every(ledger.settings.namespace)) if other.tenant == key.tenant]
+        ledger.run(add(ledger.settings.namespace, key))
+    typer.echo(text)
+    typer.echo(f"Key {key.id} of tenant {key.tenant}; put it into ERFSCOPE_API_KEY. It is not shown again.", err=True)
+    if others:
+        typer.echo(f"That tenant has other keys, which go on working: {', '.join(others)}.", err=True)
+
+
+@keys.command("list")
+def listing(as_json: options.AsJson = False, redis_url: RedisUrl = None, data_dir: DataDir = None) -> None:
+    """List the keys: id, name, tenant, what for, since when."""
+    with _ledger(redis_url, data_dir) as ledger:
+        from erfscope_jobs.keys import every
+
+        found = ledger.run(every(ledger.settings.namespace))
+    rows = [
+        (key.id, key.name, key.tenant, str(key.scope), key.created_at.isoformat(timespec="seconds")) for key in found
+    ]
+    heads = ("id", "name", "tenant", "for", "created")
+    if as_json:
+        print(json.dumps([dict(zip(heads, row, strict=True)) for row in rows], indent=2))
+        return
+    table = Table(*heads, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*row)
+    show.console().print(table if rows else "no keys")
+
+
+@keys.command()
+def revoke(
+    id: Annotated[str, typer.Argument(help="Of the key, as `list` shows it.")],
+    redis_url: RedisUrl = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Revoke a key: from its next request on it is unknown."""
+    with _ledger(redis_url, data_dir) as ledger:
+        from erfscope_jobs.keys import revoke as revoking
+
+        if not ledger.run(revoking(ledger.settings.namespace, id)):
+            raise refuse("not-found", f"there is no key {id!r}; `erfscope keys list` shows them")
+    typer.echo(f"Key {id} is revoked.")
+
+
+@contextmanager
+def _ledger(redis_url: str | None, data_dir: Path | None) -> "Iterator[Ledger]":
+    require("redis", "pydantic_settings")
+    from erfscope_jobs.environment import BadSettings, read
+    from erfscope_jobs.ledger import Ledger
+    from erfscope_jobs.settings import Settings
+
+    url = redis_url if redis_url and not data_dir else up_folder.running(data_dir)
+    if url is None:
+        raise refuse(
+            "bad-request",
+            "no `erfscope up` is running with that data folder, and ERFSCOPE_REDIS_URL is not set; "
+            "name the service's Redis with --redis-url redis://host:6379/0",
+        )
+    try:
+        settings = read(Settings, redis_url=url)
+    except BadSettings as error:
+        raise bad_setting(str(error)) from None
+    with Ledger(settings) as ledger:
+        yield ledger

@@ -1,0 +1,1 @@
+"""What a type of problem means: the table of the contract as a resource."""

@@ -1,0 +1,33 @@
+"""What a reader of advice must know, in words."""
+
+from collections.abc import Sequence
+
+from erfscope_contract.advice import HOLD, AdviceRequest, Change
+from erfscope_contract.result import ErfResult
+
+RULE = (
+    "For objects of {size:g} px the ERF should be {want:g} px: {hold:g} times the object "
+    "(docs/science/object-size.md). "
+    "In a detector another level may suit: erfscope fit MODEL --object {size:g}."
+)
+FAILED = "No change reaches the wanted size; those listed come nearest."
+NONE_NEARER = "Of {tried} changes that were tried, none comes nearer to the wanted size than the network as it is."
+CLIPPED = "The input is smaller than twice the wanted size: sizes near it are clipped."
+NEW = "Layers that are new have random weights here; everything else keeps its own. Train, and measure again."
+
+
+def notes_of(request: AdviceRequest, base: ErfResult, changes: Sequence[Change], tried: int) -> list[str]:
+    """The rule, how the numbers were found, and what they do not tell."""
+    want = request.wanted_size
+    listed = []
+    if request.object_size is not None:
+        listed.append(RULE.format(size=request.object_size, want=want, hold=HOLD))
+    if changes and not any(change.reaches for change in changes):
+        listed.append(FAILED)
+    if tried and not changes:
+        listed.append(NONE_NEARER.format(tried=tried))
+    if request.model.architecture is None and any(change.train_anew for change in changes):
+        listed.append(NEW)
+    if min(base.input_shape[1:]) < 2 * want:
+        listed.append(CLIPPED)
+    return [*listed, *base.provenance.notes]

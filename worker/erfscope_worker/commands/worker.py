@@ -1,0 +1,11 @@
+"""`erfscope worker`."""
+
+from erfscope.cli.starting import RedisUrl, start
+
+
+def worker(redis_url: RedisUrl = None) -> None:
+    """Run one worker, against a Redis of your own. `erfscope up` runs everything at once.
+
+    All other settings are ERFSCOPE_* variables.
+    """
+    start("erfscope_worker", redis_url, {})

