@@ -151,8 +151,17 @@ def flat(run: Run, seats: Seats) -> tuple[Digit, dict[int, Seat]]:
             if digit.extent > 1:
                 seats[axis] = seats[axis].resting(Digit(digit.extent, axis, stride))
         elif digit.extent > 1:
-            return Digit(size(run)), seats
+            return _uneven(run, seats)
     return Digit(size(run), axis, stride), seats
+
+
+def _uneven(run: Run, seats: dict[int, Seat]) -> tuple[Digit, dict[int, Seat]]:
+    """Places of one input axis in no even row are all in the window; of several, they are told apart no more."""
+    axes = {digit.axis for digit in run} - {None}
+    if len(axes) > 1 or any(digit.pieces for digit in run):
+        return Digit(size(run)), seats
+    (axis,) = axes
+    return Digit(size(run), axis), fixed(seats, run, [Span(0, digit.extent) for digit in run])
 
 
 @dataclass(frozen=True)
