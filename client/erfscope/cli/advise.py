@@ -15,7 +15,8 @@ from erfscope_contract.advice import HOLD, Advice
 ObjectSize = Annotated[
     float | None,
     Option(
-        "--object", help=f"Size in input pixels of the objects that a unit must see; asks for an ERF {HOLD:g} times it."
+        "--object",
+        help=f"Size in input pixels of the objects that a unit must see; asks for an ERF {HOLD:g} times it (default: none).",
     ),
 ]
 Want = Annotated[float | None, Option(help="Wanted ERF size in input pixels, instead of --object (default: none).")]
