@@ -16,7 +16,7 @@ ObjectSize = Annotated[
     float | None,
     Option(
         "--object",
-        help=f"Size in input pixels of the objects that a unit must see; asks for an ERF {HOLD:g} times it (default: none).",
+        help=f"Size in input pixels of the objects that a unit must see: an ERF {HOLD:g} times that (default: none).",
     ),
 ]
 Want = Annotated[float | None, Option(help="Wanted ERF size in input pixels, instead of --object (default: none).")]
