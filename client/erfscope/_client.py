@@ -164,9 +164,10 @@ class Client:
         progress: Progress | None = None,
         **fields: Any,
     ) -> Advice:
-        """The smallest changes of `model` that give a unit an ERF of `want` pixels, and what each layer adds.
+        """Changes of `model` that give a unit an ERF of `want` pixels, measured and priced, and what each layer adds.
 
-        `fields` are those of AdviceRequest: layer, weights, verify, samples, seed, input. Waits for the answer.
+        Instead of `want` give `object_size`, the pixels that a unit must see. Other `fields` are of AdviceRequest:
+        layer, weights, verify, samples, latency, seed, input. Waits for the answer.
         """
         return self._ask(_questions.ADVICE, model, {"want": want, **fields}, timeout, progress)
 

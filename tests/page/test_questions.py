@@ -1,4 +1,4 @@
-"""Tiles and object sizes on the page: asked about the network of the form, followed, and shown by their address."""
+"""Tiles, object sizes and advice on the page: asked about the network of the form, and shown by their address."""
 
 import re
 from collections.abc import Callable
@@ -57,6 +57,24 @@ def test_object_sizes_of_a_spec_with_its_chosen_layer(visit: Visit) -> None:
     (cells,) = rows(page, "Layer").values()
     assert cells[:2] == ["✓ holds", "field too small"]
     assert (cells[-1], cells[-3]) == ("head", "1 × 1")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of its words
+        assert serious(page) == []
+
+
+def test_advice_on_a_spec_with_the_maps_of_the_best(visit: Visit) -> None:
+    page = visit()
+    page.get_by_text("Layer spec", exact=True).click()
+    page.get_by_label("Start from").select_option("plain-5-relu")
+    ask(page, "Size of the objects in pixels", "10", "Advise")
+    expect(page.get_by_text(re.compile("^First choice: "))).to_be_visible(timeout=120_000)
+    changes = rows(page, "Change")
+    before = changes.pop("as it is")
+    assert float(before[0].split()[0]) < 15
+    assert len(changes) >= 3
+    assert all(float(cells[0].split()[0]) > float(before[0].split()[0]) for cells in changes.values())
+    assert all(re.fullmatch(r"\d+ %", cells[-2]) for cells in changes.values())
+    assert page.get_by_role("img", name=re.compile("^Map of ")).count() == 4
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of its words
         assert serious(page) == []

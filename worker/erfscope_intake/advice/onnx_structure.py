@@ -129,10 +129,9 @@ def add_large_kernel(model: ModelProto, place: Place, kernel: int, seed: int) ->
         for k, each in enumerate(node.input):
             if each == place.tensor:
                 node.input[k] = behind
-    is_output = False
     for output in model.graph.output:
         if output.name == place.tensor:
-            output.name, is_output = behind, True
+            output.name = behind
     names = [f"{behind}_{k}" for k in range(3)]
     first, second = weights
     block = [
@@ -146,14 +145,12 @@ def add_large_kernel(model: ModelProto, place: Place, kernel: int, seed: int) ->
     at = next(k for k, node in enumerate(model.graph.node) if place.tensor in node.output) + 1
     for offset, node in enumerate(block):
         model.graph.node.insert(at + offset, node)
-    forget_shapes(model, keep_outputs=is_output)
+    del model.graph.value_info[:]  # the outputs' shapes are still so
 
 
-def forget_shapes(model: ModelProto, *, keep_outputs: bool = False) -> None:
+def forget_shapes(model: ModelProto) -> None:
     """Drop what the file says of shapes that are no longer so; in place."""
     del model.graph.value_info[:]
-    if keep_outputs:
-        return
     for output in model.graph.output:
         kind = output.type.tensor_type.elem_type or TensorProto.FLOAT
         output.CopyFrom(helper.make_tensor_value_info(output.name, kind, None))

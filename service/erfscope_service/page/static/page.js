@@ -1,4 +1,4 @@
-// The page: what the address bar says is what is shown. #/job/ID, #/compare/ID+ID, #/tiles/ID, #/fit/ID,
+// The page: what the address bar says is what is shown. #/job/ID, #/compare/ID+ID, #/tiles/ID, #/fit/ID, #/advice/ID,
 // or nothing yet.
 
 import * as api from "/page/api.js";

@@ -1,5 +1,6 @@
-// A question about a network (tiles, fit): what the small forms send, and a job of it with its state and answer.
+// A question about a network (tiles, fit, advice): what the small forms send, a job of it with its state and answer.
 
+import { advice } from "/page/advice.js";
 import * as api from "/page/api.js";
 import { $, announce, button, h } from "/page/dom.js";
 import { ENDED } from "/page/events.js";
@@ -13,21 +14,28 @@ const PAUSE = 500; // milliseconds between looks, where the service does not hol
 const KINDS = {
   tiles: { title: "Tiles", answer: cut, asked: ({ tile }) => `tiles of ${[tile].flat().join(" × ")} px` },
   fit: { title: "Object sizes", answer: fit, asked: ({ objects }) => `objects of ${objects.join(", ")} px` },
+  advice: {
+    title: "Advice",
+    answer: advice,
+    asked: ({ object_size: size, want }) => (size ? `objects of ${size} px` : `an ERF of ${want} px`),
+  },
 };
 const STAGES = {
   load: "reading the model",
   trace: "following its graph",
   measure: "measuring",
-  verify: "running tiles",
+  verify: "measuring and checking",
+  profile: "measuring along the depth",
+  search: "trying changes",
 };
 
 // `network` gives model, input, layers and weights of the form above; `submitted` gets (kind, job).
 export function setUp(network, submitted) {
-  const send = (kind, fields) => async (event) => {
+  const send = (kind, fields, about = network) => async (event) => {
     event.preventDefault();
     complain($("question-problem"), null);
     try {
-      submitted(kind, await api.ask(`/${kind}`, { ...network(), ...fields() }));
+      submitted(kind, await api.ask(`/${kind}`, { ...about(), ...fields() }));
     } catch (error) {
       complain($("question-problem"), error);
     }
@@ -40,6 +48,19 @@ export function setUp(network, submitted) {
     "submit",
     send("fit", () => ({ objects: numbers($("objects").value) })),
   );
+  $("advice-form").addEventListener(
+    "submit",
+    send(
+      "advice",
+      () => ({ object_size: numbers($("object-size").value)[0] }),
+      () => one(network()),
+    ),
+  );
+}
+
+// Advice is about one layer, where the other questions take several.
+function one({ layers, ...network }) {
+  return { ...network, ...(layers ? { layer: layers[0] } : {}) };
 }
 
 const sides = (values) => (values.length === 1 ? values[0] : values);

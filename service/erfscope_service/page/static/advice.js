@@ -1,0 +1,103 @@
+// The answer to a question for advice: the changes as a table, and the maps of the network and the best three.
+
+import { table as colours } from "/page/colormaps.js";
+import { h } from "/page/dom.js";
+import { by, number, withError } from "/page/format.js";
+import { table } from "/page/tables.js";
+import { notes } from "/page/tiles.js";
+
+const HEADS = ["Change", "ERF", "MACs", "Parameters", "Memory", "Output", "Weights kept", "Gridding"];
+const SHOWN = 3; // changes with a map
+const HOLES = 0.1; // gridding from which holes are plain
+const SCALES = [
+  [1e9, "G"],
+  [1e6, "M"],
+  [1e3, "k"],
+];
+
+export function advice(found) {
+  const rows = [whole(found), ...found.changes.map((change, n) => row(change, n + 1, found))];
+  return h(
+    "div",
+    { className: "result" },
+    h("ul", { className: "verdicts" }, h("li", { textContent: verdict(found) })),
+    h("p", { className: "hint", textContent: asked(found) }),
+    table(HEADS, rows),
+    maps(found),
+    notes(found.notes),
+  );
+}
+
+function verdict({ reaches, changes }) {
+  if (reaches && !changes.length) return "Nothing needs to change.";
+  const best = changes.find((change) => change.reaches);
+  return best ? `First choice: ${best.text}.` : "No change that was tried reaches it.";
+}
+
+function asked({ want, object_size: size, input_shape: shape, layer }) {
+  const objects = size ? `objects of ${number(size)} px, so ` : "";
+  return (
+    `${layer} at input ${shape.join(" × ")}. Asked for: ${objects}an ERF of ${number(want)} px. ` +
+    "Every row is measured; * marks what no other row beats."
+  );
+}
+
+const whole = (found) => [
+  "as it is",
+  withError(found.erf_measured ?? found.erf_analytic, found.stderr, "px"),
+  count(found.macs),
+  count(found.parameters),
+  `${count(found.memory)}B`,
+  found.layer_shape.slice(1).join(" × "),
+  "",
+  gridding(found.lattice),
+];
+
+const row = (change, place, found) => [
+  `${place}${change.pareto ? "*" : ""} ${change.text}${change.reaches ? "" : " (falls short)"}`,
+  withError(change.erf_measured ?? change.erf_analytic, change.stderr, "px"),
+  added(change.added_macs, found.macs),
+  added(change.added_parameters, found.parameters),
+  added(change.added_memory, found.memory),
+  change.layer_shape.slice(1).join(" × "),
+  change.weights_kept === null ? "" : `${Math.round(100 * change.weights_kept)} %`,
+  gridding(change.lattice),
+];
+
+const gridding = (score) => (score === null ? "" : `${score.toFixed(2)}${score > HOLES ? " holes" : ""}`);
+
+function added(more, before) {
+  if (!more) return "0";
+  const share = more / Math.max(before, 1);
+  return share < 1 ? `${share > 0 ? "+" : ""}${(100 * share).toFixed(1)} %` : `× ${(1 + share).toPrecision(2)}`;
+}
+
+function count(value) {
+  const [scale, letter] = SCALES.find(([scale]) => value >= scale) ?? [1, ""];
+  return `${Number((value / scale).toPrecision(3))}${letter}`;
+}
+
+function maps(found) {
+  const best = found.changes.slice(0, SHOWN).map((change, n) => [`${n + 1}. ${change.text}`, change]);
+  const named = [["as it is", found], ...best];
+  const drawn = named.filter(([, { picture }]) => picture).map(([words, { picture }]) => figure(words, picture));
+  return drawn.length ? h("div", { className: "small-maps" }, ...drawn) : null;
+}
+
+function figure(words, { cells, pixels }) {
+  const size = [cells.length * pixels[0], cells[0].length * pixels[1]];
+  const canvas = h("canvas", { width: cells[0].length, height: cells.length, role: "img" });
+  canvas.ariaLabel = `Map of ${words}, ${by(size)} px`;
+  paint(canvas, cells);
+  return h("figure", {}, canvas, h("figcaption", { textContent: words }));
+}
+
+function paint(canvas, cells) {
+  const map = colours("viridis");
+  const image = new ImageData(cells[0].length, cells.length);
+  cells.flat().forEach((value, k) => {
+    image.data.set(map.subarray(3 * value, 3 * value + 3), 4 * k);
+    image.data[4 * k + 3] = 255;
+  });
+  canvas.getContext("2d").putImageData(image, 0, 0);
+}
