@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 MINUTES ?= 10
 # Folders and files whose tests start no service; see test-fast.
-FAST := tests/contract tests/picture tests/engine/metrics tests/house/test_imports.py tests/house/test_install.py \
+FAST := tests/contract tests/picture tests/house/test_imports.py tests/house/test_install.py \
         tests/house/test_text.py tests/house/test_face.py tests/client/test_request.py tests/client/test_errors.py \
         tests/client/test_retry.py tests/client/test_compare.py tests/client/test_report.py tests/gate/test_compare.py
 

@@ -15,16 +15,22 @@ from erfscope_contract.advice import HOLD, Advice
 ObjectSize = Annotated[
     float | None,
     Option(
-        "--object", help=f"Size in input pixels of the objects that a unit must see; asks for an ERF {HOLD:g} times it."
+        "--object",
+        help=f"Size in input pixels of the objects that a unit must see: an ERF {HOLD:g} times that (default: none).",
     ),
 ]
-Want = Annotated[float | None, Option(help="Wanted ERF size in input pixels, instead of --object.")]
+Want = Annotated[float | None, Option(help="Wanted ERF size in input pixels, instead of --object (default: none).")]
 Verify = Annotated[int | None, Option(help="How many of the best changes are measured by gradient (default 5).")]
 Samples = Annotated[int | None, Option(help="Samples of each measurement (default 8).")]
-Latency = Annotated[bool, Option("--latency", help="Time one input through each network on this machine, in ms.")]
-Depth = Annotated[bool, Option("--layers", help="Also list what each layer adds to the ERF.")]
+Latency = Annotated[
+    bool, Option("--latency", help="Time one input through each network on this machine, in ms (default: off).")
+]
+Depth = Annotated[bool, Option("--layers", help="Also list what each layer adds to the ERF (default: off).")]
 Drawing = Annotated[
-    Path | None, Option("--picture", metavar="FILE", help="Draw the maps of the network and of the best three (PNG).")
+    Path | None,
+    Option(
+        "--picture", metavar="FILE", help="Draw the maps of the network and of the best three, PNG (default: none)."
+    ),
 ]
 
 
