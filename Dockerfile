@@ -14,7 +14,7 @@ RUN groupadd --gid 10001 erfscope \
 FROM base AS source
 RUN python -m venv /opt/erfscope
 WORKDIR /source
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY client client
 COPY service service
 COPY worker worker
@@ -34,7 +34,8 @@ RUN pip install --no-cache-dir '.[worker]'
 
 FROM base AS api
 COPY --from=api-build /opt/erfscope /opt/erfscope
-USER erfscope
+# By number, so that a cluster can see that it is not root.
+USER 10001:10001
 # Not /data: what lies in the start folder could be imported, and people's files lie there.
 WORKDIR /opt/erfscope
 EXPOSE 8000
@@ -42,13 +43,13 @@ CMD ["python", "-P", "-m", "erfscope_service"]
 
 FROM base AS worker
 COPY --from=worker-build /opt/erfscope /opt/erfscope
-USER erfscope
+USER 10001:10001
 WORKDIR /opt/erfscope
 CMD ["python", "-P", "-m", "erfscope_worker"]
 
 FROM base AS worker-gpu
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 COPY --from=worker-gpu-build /opt/erfscope /opt/erfscope
-USER erfscope
+USER 10001:10001
 WORKDIR /opt/erfscope
 CMD ["python", "-P", "-m", "erfscope_worker"]

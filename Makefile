@@ -3,8 +3,12 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 MINUTES ?= 10
+# Folders and files whose tests start no service; see test-fast.
+FAST := tests/contract tests/picture tests/engine/metrics tests/house/test_imports.py tests/house/test_install.py \
+        tests/house/test_text.py tests/house/test_face.py tests/client/test_request.py tests/client/test_errors.py \
+        tests/client/test_retry.py tests/client/test_compare.py tests/client/test_report.py tests/gate/test_compare.py
 
-.PHONY: demo test lint format docs bench chaos soak clean
+.PHONY: demo test test-fast browser dist lint format docs bench chaos soak clean
 
 $(VENV)/.local: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -21,8 +25,19 @@ $(VENV)/.dev: pyproject.toml
 demo: $(VENV)/.local  ## measure a published network and a spec through the service, pictures into demo/
 	$(BIN)/python examples/demo.py demo
 
-test: $(VENV)/.dev  ## the whole test suite, against real servers and processes
+test: $(VENV)/.dev  ## the whole test suite, against real servers and processes; the last lines say what was skipped
+	$(MAKE) browser || echo "No browser can be installed here: the tests of the page will be skipped."
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile
+
+test-fast: $(VENV)/.dev  ## what needs no server and no browser, in a minute or so
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(FAST)
+
+browser: $(VENV)/.dev  ## a browser for the tests of the page, where the system has none
+	command -v chromium || command -v chromium-browser || command -v google-chrome \
+		|| timeout 300 $(BIN)/playwright install --with-deps chromium
+
+dist: pyproject.toml  ## wheel and sdist in dist/, and the wheel tried in a clean environment
+	PYTHON=$(PYTHON) .ci/check-wheel
 
 lint: $(VENV)/.dev  ## formatting, lint, imports and types
 	$(BIN)/ruff format --check .

@@ -1,8 +1,20 @@
 """What every test shares."""
 
 import signal
+from collections import Counter
 
 import pytest
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The last lines: how many tests were skipped, by reason. A suite that is green may have left out a whole part."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if not skipped:
+        return
+    reasons = Counter(str(report.longrepr[2]).removeprefix("Skipped: ") for report in skipped)
+    terminalreporter.section(f"{len(skipped)} tests were skipped")
+    for reason, tests in reasons.most_common():
+        terminalreporter.write_line(f"{tests:5} {reason}")
 
 
 @pytest.fixture(autouse=True, scope="session")

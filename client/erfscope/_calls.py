@@ -1,6 +1,5 @@
 """Each call of the service as data: what is sent, and how the answer is read. No network here."""
 
-import hashlib
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from erfscope._errors import APIError, from_problem, refuse
-from erfscope_contract.data_files import sha256_of
+from erfscope_contract.hashing import sha256_of
 from erfscope_contract.job import (
     Health,
     Job,
@@ -52,7 +51,7 @@ class Content:
     @property
     def sha256(self) -> str:
         """Of the bytes."""
-        return sha256_of(self.source) if isinstance(self.source, Path) else hashlib.sha256(self.source).hexdigest()
+        return sha256_of(self.source)
 
     def chunks(self) -> Iterator[bytes]:
         """The bytes, a megabyte at a time."""

@@ -5,13 +5,13 @@ the model chose the name: it is a name to be matched, never a path to be followe
 folder and below it, and no link that leads out of there.
 """
 
-import hashlib
 import json
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from erfscope_contract.hashing import sha256_of
 from erfscope_contract.problem import ProblemError
 
 KIND = "external-data"
@@ -146,13 +146,7 @@ def identity(sha256: str, data: Mapping[str, str]) -> str:
     if not data:
         return sha256
     parts = {"data": dict(data), "model": sha256}
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def sha256_of(path: Path) -> str:
-    """Of a file, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(json.dumps(parts, sort_keys=True, separators=(",", ":")))
 
 
 def identity_of(model: Path, data: Mapping[str, Path]) -> str:

@@ -43,6 +43,11 @@ def for_markdown(text: str) -> str:
     return _LINKED.sub(_apart, _MARKUP.sub(r"\\\1", one_line(text)))
 
 
+def for_cell(text: str) -> str:
+    """For a cell of a Markdown table, of sentences that are our own: their markup and links stay."""
+    return one_line(text).replace("|", "\\|")
+
+
 def _apart(found: re.Match[str]) -> str:
     return f"{found[0]}{_JOINER}"
 

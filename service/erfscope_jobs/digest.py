@@ -1,11 +1,11 @@
 """Names for questions and answers: what decides a result's bytes, hashed. Knows no torch."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from erfscope_contract.hashing import sha256_of
 from erfscope_jobs.records import Kind
 
 
@@ -17,7 +17,7 @@ def canonical(value: Any) -> bytes:
 def question(tenant: str, kind: Kind, model: str, request: Mapping[str, Any], engine: str) -> str:
     """Digest of what is asked: whose, of which model (sha256 or canonical spec), by which engine version."""
     parts = {"tenant": tenant, "kind": kind, "model": model, "request": request, "engine": engine}
-    return hashlib.sha256(canonical(parts)).hexdigest()
+    return sha256_of(canonical(parts))
 
 
 @dataclass(frozen=True, order=True)
@@ -34,4 +34,4 @@ class Fingerprint:
 
     def digest(self, question: str) -> str:
         """Name of the answer that such a worker gives to `question`."""
-        return hashlib.sha256(canonical([question, asdict(self)])).hexdigest()
+        return sha256_of(canonical([question, asdict(self)]))

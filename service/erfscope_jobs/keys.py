@@ -4,7 +4,6 @@ A key is `erf_<id>_<secret>`; the secret has 256 random bits, so a plain sha256 
 All keys of an installation are one Redis hash by id. It has no TTL: a key holds until it is revoked.
 """
 
-import hashlib
 import json
 import re
 import secrets
@@ -14,6 +13,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from erfscope_contract.hashing import sha256_of
 from erfscope_contract.problem import ProblemError
 from erfscope_jobs.call import Call, plain
 from erfscope_jobs.digest import canonical
@@ -113,4 +113,4 @@ def _place(space: str) -> str:
 
 
 def _hash(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
+    return sha256_of(secret)

@@ -4,7 +4,6 @@ The protocol: a job is `queued`, `running` or terminal; each step is one Lua scr
 by Redis' clock. A worker holds a job by lease and attempt; what it writes under an older one changes nothing.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from erfscope_contract.duration import lasting
+from erfscope_contract.hashing import sha256_of
 from erfscope_contract.job import Status, Timing
 from erfscope_contract.problem import Problem, ProblemError
 from erfscope_jobs import replies, stages
@@ -110,7 +110,7 @@ class Operations:
             "question": job.question,
             "blobs": list(job.blobs),
             "candidates": list(job.candidates),
-            "idempotency": hashlib.sha256(seen.key.encode()).hexdigest() if seen else None,
+            "idempotency": sha256_of(seen.key) if seen else None,
             "body": seen.body_sha256 if seen else None,
             "ttl": self.ttl,
             "lease": self.lease,
@@ -270,7 +270,7 @@ class Operations:
             "digest": answer.digest,
             "arrays": canonical(dict(answer.arrays)).decode(),
             "size": answer.size,
-            "sha256": hashlib.sha256(answer.result).hexdigest(),
+            "sha256": sha256_of(answer.result),
             "timing": timing.model_dump_json(),
             "stages": stages.known(timing.stages),
             "bounds": stages.BOUNDS,

@@ -1,16 +1,16 @@
 """Strong ETags and 304 for what never changes once it exists."""
 
-import hashlib
-
 from starlette.datastructures import Headers
 from starlette.responses import Response
+
+from erfscope_contract.hashing import sha256_of
 
 IMMUTABLE = "private, max-age=86400, immutable"
 
 
 def etag(*parts: str) -> str:
     """A strong entity tag from everything that decides the bytes."""
-    return f'"{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:32]}"'
+    return f'"{sha256_of(chr(0).join(parts))[:32]}"'
 
 
 def immutable_headers(tag: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from docs.generate import pages
-from docs.generate.table import anchor, cell
+from docs.generate.table import anchor
 from docs.site import PROJECT, build, linked, sources, stale
 from tests.docs.blocks import blocks
 from tests.house.conftest import ROOT
@@ -14,6 +14,7 @@ from tests.house.conftest import ROOT
 import erfscope
 from erfscope.cli import app
 from erfscope_contract.meanings import TABLE
+from erfscope_contract.text import for_cell
 
 PAGES = {name: (ROOT / name).read_text("utf-8") for name in sources() if name.endswith(".md")}
 
@@ -79,7 +80,7 @@ def test_commands_and_options_that_documents_show_exist() -> None:
 
 
 def test_words_of_tables_stay_in_their_cells() -> None:
-    assert cell("a |\nb") == "a \\| b"
+    assert for_cell("a |\nb") == "a \\| b"
     assert anchor("POST /erf/{id}") == "post-erfid"
 
 

@@ -80,7 +80,8 @@ def test_a_batch_takes_a_quarter_of_the_memory(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr(plan, "memory_limit", lambda device: limit)
         return plan_for(network_of(net, (CHANNELS, SIDE, SIDE)), "auto", samples=32).traced.tape.batch
 
-    assert [batch(4 * n * one) for n in (1, 2, 4)] == [1, 2, 4]
+    assert [batch(6 * n * one) for n in (1, 2, 4)] == [1, 2, 4]
+    assert len({room.steady((1 << 30) - k * (1 << 20)) for k in range(1, 100)}) == 1
 
 
 def test_what_does_not_fit_is_refused_in_words_before_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,7 @@ CALLS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "addmm": (aten.addmm.default, (Y[0, 0, 0, :6], X[0, 0, :, :6], Y[0, 0, :6, :6])),
     "bmm": (aten.bmm.default, (X[0], Y[0].mT)), "softmax": (aten._softmax.default, (X, 1, False)),
     "layer norm": (aten.native_layer_norm.default, (X.mT, [9], None, None, 1e-5)),
+    "layer norm of all": (aten.native_layer_norm.default, (X, [9, 8], Y[0, 0], Y[0, 1], 1e-5)),
     "view": (aten.view.default, (X, [2, 54, 8])), "permuted": (aten.permute.default, (X, [0, 2, 3, 1])),
     "cat": (aten.cat.default, ([X, Y], 1)), "mean": (aten.mean.dim, (X, [2, 3], True)),
     "max pool": (aten.max_pool2d_with_indices.default, (X, [3, 3], [2, 2], [1, 1])),

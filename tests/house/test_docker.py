@@ -42,8 +42,10 @@ def test_no_image_runs_as_root() -> None:
     assert SERVICES["redis"]["user"] == "valkey"
     for name in ("api", "worker", "worker-gpu"):
         lines = stages()[name][1].split("\n")
-        assert "USER erfscope" in lines
-        assert not [line for line in lines[lines.index("USER erfscope") :] if line.startswith(("RUN", "COPY", "ADD"))]
+        assert "USER 10001:10001" in lines
+        assert not [
+            line for line in lines[lines.index("USER 10001:10001") :] if line.startswith(("RUN", "COPY", "ADD"))
+        ]
 
 
 def bundled() -> str:

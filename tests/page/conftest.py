@@ -19,13 +19,16 @@ PATIENCE = 30_000  # milliseconds after which a test gives up on a machine under
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """The system's own Chromium; a machine without one skips these tests, unless it was told that it must not."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not found:
-        reason = "there is no chromium on this machine"
+    """Playwright's own Chromium, else the system's; without one these tests are skipped, unless they must not be."""
+    with sync_playwright() as playwright:
+        own = playwright.chromium.executable_path
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = own if Path(own).exists() else next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        reason = "there is no browser on this machine: make browser"
         assert os.environ.get("ERFSCOPE_REQUIRE_BROWSER") != "1", reason
         pytest.skip(reason)
-    return found
+    return program
 
 
 @pytest.fixture(scope="module")  # no longer: while it is open, an event loop runs in this thread

@@ -94,7 +94,7 @@ def test_a_lattice_gets_one_line_per_share():
 def test_large_maps_are_traced_on_blocks_in_their_own_pixels():
     y, x = np.mgrid[:1500, :1500] - 700
     tracing = traced(np.exp(-(y**2 + x**2) / (2 * 100**2)), [PLANE], 600)
-    assert tracing.block == 2
+    assert tracing.block == 3
     (line,) = tracing.lines(0.5, PLANE)
     np.testing.assert_allclose(np.hypot(*(line - 700).T), np.sqrt(-2e4 * np.log(0.5)), atol=1.5)
 

@@ -17,7 +17,7 @@ from erfscope_engine.execution.program import Program
 from erfscope_engine.layers import Coordinate, Layer, Place, Traced, layer_of, region_at, survey
 from erfscope_engine.network import Network
 from erfscope_engine.recording.recorder import record
-from erfscope_engine.room import memory_limit
+from erfscope_engine.room import memory_limit, steady
 
 WORKING_SET = {"cpu": 1 << 30, "cuda": 4 << 30, "meta": 0}  # bytes of a micro-batch at its peak
 SHARE_OF_MEMORY = 4  # of all memory that a process may use, a micro-batch takes a quarter at most
@@ -158,7 +158,7 @@ def _room(traced: Traced, target: Layer, samples: int, at_most: int | None) -> i
     device = traced.network.device.type
     size = peak_bytes(program_for(traced, [center_place(target)])) // traced.tape.batch or 1
     limit = memory_limit(traced.network.device)
-    working = WORKING_SET[device] if limit is None else min(WORKING_SET[device], limit // SHARE_OF_MEMORY)
+    working = WORKING_SET[device] if limit is None else min(WORKING_SET[device], steady(limit // SHARE_OF_MEMORY))
     fitting = max(min(SMALL_BATCH, working // size), min(NEAR_SET[device], working) // size)
     return max(min(LARGEST_BATCH[device], fitting, samples, at_most or samples), 1)
 

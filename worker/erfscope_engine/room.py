@@ -29,6 +29,12 @@ def memory_limit(device: torch.device) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
+def steady(size: int) -> int:
+    """A size in eighths of a power of two, downward: what differs a little between processes gives one plan."""
+    step = 1 << max(size.bit_length() - 3, 0)
+    return size // step * step
+
+
 def _physical() -> int | None:
     with suppress(ValueError, OSError, AttributeError):
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

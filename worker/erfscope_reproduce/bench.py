@@ -13,8 +13,8 @@ from erfscope._request import build
 from erfscope._result import Map
 from erfscope_contract.advice import Advice
 from erfscope_contract.architecture import Architecture
-from erfscope_contract.data_files import sha256_of
 from erfscope_contract.flat import flatten
+from erfscope_contract.hashing import sha256_of
 from erfscope_contract.result import ErfResult
 from erfscope_reproduce.finding import Quantity
 

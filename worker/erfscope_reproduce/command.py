@@ -34,24 +34,36 @@ CRASHED = 3  # exit code where a row has no answer
 def reproduce(
     what: Annotated[
         list[str] | None,
-        Argument(metavar="[WHAT]...", help="all, a claim (S10), a figure (figure-3), training or segmentation."),
+        Argument(
+            metavar="[WHAT]...",
+            help="What to measure: all, a claim (S10), figure-3, training or segmentation (default: list them).",
+        ),
     ] = None,
-    quick: Annotated[bool, Option("--quick", help="Fewer repeats: minutes instead of half an hour.")] = False,
+    quick: Annotated[
+        bool, Option("--quick", help="Fewer repeats: minutes instead of half an hour (default: off).")
+    ] = False,
     output: Annotated[
         Path, Option("-o", "--output", metavar="DIR", help="Folder of the report, or its .md file.")
     ] = Path("erfscope-report"),
     data: Annotated[
         Path | None,
-        Option(metavar="DIR", help="CIFAR-10 (binary version) or CamVid; without it, data made or bundled here."),
+        Option(
+            metavar="DIR",
+            help="Folder of CIFAR-10 (binary version) or CamVid (default: data that is made or bundled here).",
+        ),
     ] = None,
     keep: Annotated[
-        bool, Option("--keep", help="Keep what the report in -o says of the claims that are not measured now.")
+        bool,
+        Option("--keep", help="Keep what the report in -o says of claims that are not measured now (default: off)."),
     ] = False,
     resume: Annotated[
         Path | None,
-        Option(metavar="DIR", help="Folder of finished trainings: what is there is read, what is new is kept there."),
+        Option(
+            metavar="DIR",
+            help="Folder of finished trainings: what is there is read, what is new is kept there (default: none).",
+        ),
     ] = None,
-    listed: Annotated[bool, Option("--list", help="List the claims, and measure nothing.")] = False,
+    listed: Annotated[bool, Option("--list", help="List the claims, and measure nothing (default: off).")] = False,
 ) -> None:
     """Measure what Luo et al. 2016 published, and write the numbers beside theirs.
 

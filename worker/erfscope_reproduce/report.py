@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from erfscope_contract.text import visible
+from erfscope_contract.text import for_cell
 from erfscope_contract.version import __version__
 from erfscope_reproduce.finding import Row, Verdict
 from erfscope_reproduce.run import Outcome
@@ -162,10 +162,7 @@ def _section(outcome: Outcome, place: Place) -> str:
 
 
 def _line(row: Row) -> str:
-    how = f"{_cell(row.how)}<br>{_cell(row.note)}" if row.note and row.how else _cell(row.how or row.note)
-    return f"| {_cell(row.claim)} | {_cell(row.published)} | {_cell(row.answer)} | {row.verdict.value} | {how} |"
-
-
-def _cell(text: str) -> str:
-    """Our own sentences, which may have links, with names of models in them."""
-    return visible(text).replace("|", "\\|").replace("\n", " ")
+    how = f"{for_cell(row.how)}<br>{for_cell(row.note)}" if row.note and row.how else for_cell(row.how or row.note)
+    return (
+        f"| {for_cell(row.claim)} | {for_cell(row.published)} | {for_cell(row.answer)} | {row.verdict.value} | {how} |"
+    )

@@ -19,26 +19,41 @@ if TYPE_CHECKING:  # the command line starts without the gate
 Paths = Annotated[
     list[Path] | None,
     Argument(
-        metavar="PATHS", help="Only these models, or those in these folders; all of the configuration's by default."
+        metavar="PATHS", help="Only these models, or those in these folders; (default: all of the configuration)."
     ),
 ]
 Config = Annotated[
     Path | None,
-    Option("--config", help="erfscope.toml or pyproject.toml; by default the nearest one, from this folder upward."),
+    Option("--config", help="erfscope.toml or pyproject.toml; (default: the nearest one, from this folder upward)."),
 ]
 Update = Annotated[
-    bool, Option("--update-baseline", help="Write what is found now into the baseline that drift is judged against.")
+    bool,
+    Option(
+        "--update-baseline",
+        help="Write the measured values into the baseline that drift is judged against (default: off).",
+    ),
 ]
-JUnit = Annotated[Path | None, Option("--junit", help="Write JUnit XML.")]
+JUnit = Annotated[Path | None, Option("--junit", help="File for a report as JUnit XML (default: none).")]
 Markdown = Annotated[
-    Path | None, Option("--markdown", help="Write Markdown (it is appended to GITHUB_STEP_SUMMARY by itself).")
+    Path | None,
+    Option(
+        "--markdown", help="File for a report as Markdown; GITHUB_STEP_SUMMARY gets one in any case (default: none)."
+    ),
 ]
-GitLab = Annotated[Path | None, Option("--gitlab", help="Write GitLab's code-quality JSON.")]
-ReportFile = Annotated[Path | None, Option("--report", help="Write what --json prints, beside the table.")]
-Pictures = Annotated[Path | None, Option("--pictures", help="Write the heatmaps into this folder.")]
-NoCache = Annotated[bool, Option("--no-cache", help="Measure anew, and keep nothing.")]
+GitLab = Annotated[
+    Path | None, Option("--gitlab", help="File for a report in GitLab's code-quality JSON (default: none).")
+]
+ReportFile = Annotated[
+    Path | None, Option("--report", help="File for what --json prints, beside the table (default: none).")
+]
+Pictures = Annotated[Path | None, Option("--pictures", help="Folder for the heat maps (default: none).")]
+NoCache = Annotated[
+    bool,
+    Option("--no-cache", help="Measure everything again, and store no answers (default: answers come from the cache)."),
+]
 Timeout = Annotated[
-    float | None, Option("--timeout", min=0, help="Seconds to wait for a service's jobs; by default without end.")
+    float | None,
+    Option("--timeout", min=0, help="Seconds to wait for a service's jobs, all together (default: no limit)."),
 ]
 
 

@@ -20,8 +20,12 @@ from erfscope.cli.several import measure_all
 from erfscope_contract.meanings import meaning_of
 from erfscope_contract.numbers import plain, with_error
 
-Models = Annotated[list[str], Argument(metavar="MODEL...", help="Two or more: .onnx, .json or preset:NAME.")]
-Picture = Annotated[Path | None, Option("-o", "--output", help="Write the maps side by side (.png).")]
+Models = Annotated[
+    list[str], Argument(metavar="MODEL...", help="Two or more models: .onnx files, .json specs or preset:NAME.")
+]
+Picture = Annotated[
+    Path | None, Option("-o", "--output", help="File for a picture of the maps side by side, .png (default: none).")
+]
 ONE_DRAW = "The weights of a spec are drawn once here, and ± covers the inputs alone; --draws 16 covers the draws."
 
 

@@ -46,7 +46,7 @@ FAILED = 3  # exit code where a job that was waited for has no result
 
 @jobs.command("list")
 def listing(
-    limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="How many jobs to list (default 20).")] = 20,
+    limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="Number of jobs to list.")] = 20,
     kind: Annotated[JobKind | None, typer.Option(help="List only jobs of this kind (default: all kinds).")] = None,
     status: Annotated[Status | None, typer.Option(help="List only jobs in this state (default: all states).")] = None,
     as_json: options.AsJson = False,

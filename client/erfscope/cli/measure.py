@@ -15,7 +15,7 @@ from erfscope._result import FORMS, Result
 from erfscope.cli import options, show
 from erfscope.cli.progress import progress_bar
 from erfscope.report.remarks import remarks_of
-from erfscope_contract.data_files import sha256_of
+from erfscope_contract.hashing import sha256_of
 
 # How the text of an option becomes a field's value; the others are taken as they are.
 READERS: Mapping[str, Callable[[Any], Any]] = {

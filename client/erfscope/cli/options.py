@@ -13,24 +13,49 @@ from erfscope_contract.request import Dtype, Source, Statistic, Weights
 
 Model = Annotated[
     str,
-    Argument(metavar="MODEL", help="An .onnx file, a .json spec, or preset:NAME (`erfscope presets`)."),
+    Argument(
+        metavar="MODEL",
+        help="The model: an .onnx file, a .json spec, or preset:NAME (`erfscope presets` lists the names).",
+    ),
 ]
 Url = Annotated[
     str | None,
-    Option("--url", envvar="ERFSCOPE_URL", help="A service; without one, this process does the work."),
+    Option(
+        "--url",
+        envvar="ERFSCOPE_URL",
+        help="Address of a service that does the work, such as http://localhost:8000 (default: this process does it).",
+    ),
 ]
 ApiKey = Annotated[
     str | None,
-    Option("--api-key", envvar="ERFSCOPE_API_KEY", show_envvar=True, help="The service's; better in the environment."),
+    Option(
+        "--api-key",
+        envvar="ERFSCOPE_API_KEY",
+        show_envvar=True,
+        help="API key of the service; safer in the environment than on the command line (default: none).",
+    ),
 ]
-AsJson = Annotated[bool, Option("--json", help="Print JSON, and nothing else.")]
+AsJson = Annotated[bool, Option("--json", help="Print JSON, and nothing else (default: a table).")]
 Output = Annotated[
     list[Path] | None,
-    Option("-o", "--output", help=f"Write a file ({', '.join(FORMS)}); may be given several times."),
+    Option(
+        "-o",
+        "--output",
+        help=f"File to write, by its ending {', '.join(FORMS)}; may be given several times (default: none).",
+    ),
 ]
-Everything = Annotated[bool, Option("--all", help="Show every metric, by its flat name.")]
+Everything = Annotated[
+    bool, Option("--all", help="Show every metric, by its flat name (default: the most important ones).")
+]
 
-Layer = Annotated[str | None, Option(help="ONNX tensor or node, or a spec's layer; `erfscope layers` lists them.")]
+Layer = Annotated[
+    str | None,
+    Option(
+        help="Layer to measure: an ONNX tensor or node, or a layer of a spec; `erfscope layers` lists them "
+        "(default: auto, "
+        "the layer nearest to the output that has axes in the input's space and a gradient)."
+    ),
+]
 Layers = Annotated[
     list[str] | None,
     Option(
@@ -39,7 +64,9 @@ Layers = Annotated[
         "computed from).",
     ),
 ]
-Unit = Annotated[str | None, Option(help="center, an index such as 7,7, or grid:3x3 (default center).")]
+Unit = Annotated[
+    str | None, Option(help="Unit to measure: center, an index such as 7,7, or grid:3x3 (default: center).")
+]
 Index = Annotated[
     str | None,
     Option(
@@ -56,33 +83,89 @@ Verify = Annotated[
         "(default: off).",
     ),
 ]
-Channels = Annotated[str | None, Option(help="auto, sum, random, or a list such as 0,5.")]
-Inputs = Annotated[int | None, Option(help="Input samples.")]
-Draws = Annotated[int | None, Option(help="Draws of the weights; above 1 each run re-draws them (see --weights).")]
-Until = Annotated[float | None, Option(help="Draw samples until the sizes are this precise, e.g. 0.02.")]
-Seed = Annotated[int | None, Option(help="Of every random draw.")]
-Statistics = Annotated[Statistic | None, Option(help="How gradients become a map.")]
-WeightScheme = Annotated[Weights | None, Option(help="The model's own, or the scheme to draw them by.")]
-Arithmetic = Annotated[Dtype | None, Option(help="Arithmetic of the network.")]
-Method = Annotated[Literal["gradient", "analytic"] | None, Option(help="By samples, or the expected map in one pass.")]
-Protocol = Annotated[Literal["erfscope", "replknet"] | None, Option(help="replknet: area ratios of that script too.")]
+Channels = Annotated[
+    str | None,
+    Option(
+        help="Channels whose outputs are added up: sum, random (signs), a list such as 0,5, or auto: sum, and "
+        "random where "
+        "the gradient of the sum vanishes (default: auto)."
+    ),
+]
+Inputs = Annotated[int | None, Option(help="Number of input samples (default: 32).")]
+Draws = Annotated[
+    int | None,
+    Option(help="Number of draws of the weights; above 1 each run draws them again by --weights (default: 1)."),
+]
+Until = Annotated[
+    float | None,
+    Option(
+        help="Draw samples until the relative standard error of the sizes is at most this, such as 0.02 "
+        "(default: a fixed "
+        "number, see --inputs)."
+    ),
+]
+Seed = Annotated[int | None, Option(help="Seed of all random numbers (default: 0).")]
+Statistics = Annotated[
+    Statistic | None,
+    Option(
+        help="Statistic that makes a map of the samples' gradients: abs (mean of absolute values), rms, relu (positive "
+        "part) or signed (default: abs)."
+    ),
+]
+WeightScheme = Annotated[
+    Weights | None,
+    Option(help="Weights to measure with: given (the model's own) or the scheme to draw them by (default: given)."),
+]
+Arithmetic = Annotated[Dtype | None, Option(help="Data type in which the network is computed (default: float32).")]
+Method = Annotated[
+    Literal["gradient", "analytic"] | None,
+    Option(
+        help="gradient: average over samples; analytic: the expected map over random weights, in one pass (default: "
+        "gradient)."
+    ),
+]
+Protocol = Annotated[
+    Literal["erfscope", "replknet"] | None,
+    Option(help="replknet: also the area ratios of RepLKNet's script (default: erfscope)."),
+]
 Shape = Annotated[
     str | None,
-    Option(metavar="C,H,W", help="Input shape without the batch: 3,224,224 or 3x224x224. Default: the model's own."),
+    Option(
+        metavar="C,H,W",
+        help="Input shape in pixels, channels first and without the batch: 3,224,224 (default: the model's own).",
+    ),
 ]
-InputName = Annotated[str | None, Option(help="Which input, where there are several.")]
-Sources = Annotated[Source | None, Option(help="Distribution of the samples.")]
+InputName = Annotated[
+    str | None,
+    Option(help="Name of the input to measure, if the model has several (default: the first that is an image)."),
+]
+Sources = Annotated[
+    Source | None,
+    Option(help="Where the samples come from: a distribution, a constant, or --images (default: normal)."),
+]
 Images = Annotated[
     Path | None,
     Option(
         exists=True,
         dir_okay=False,
-        help="zip, PNG, JPEG, or npy [N, C, H, W] (or without N) of the input's shape, to use as input.",
+        help="File of images to use as samples: zip, PNG, JPEG, or npy [N, C, H, W] (or without N) of the "
+        "input's shape "
+        "(default: none).",
     ),
 ]
-Mean = Annotated[str | None, Option(help="Per channel, subtracted from images: 0.485,0.456,0.406.")]
-Std = Annotated[str | None, Option(help="Per channel, images are divided by it.")]
-Profile = Annotated[bool, Option("--profile", help="All layers: the profile along depth.")]
+Mean = Annotated[
+    str | None,
+    Option(
+        help="Mean of each channel, subtracted from images whose values are 0 to 1: 0.485,0.456,0.406 (default: 0)."
+    ),
+]
+Std = Annotated[
+    str | None,
+    Option(help="Standard deviation of each channel, by which images are divided: 0.229,0.224,0.225 (default: 1)."),
+]
+Profile = Annotated[
+    bool, Option("--profile", help="Measure all layers: the profile along depth (default: the one layer).")
+]
 ProfileOutput = Annotated[
     list[Path] | None,
     Option(
@@ -92,10 +175,20 @@ ProfileOutput = Annotated[
     ),
 ]
 Request = Annotated[
-    Path | None, Option(exists=True, dir_okay=False, help="An ErfRequest as JSON; the other options are laid over it.")
+    Path | None,
+    Option(
+        exists=True,
+        dir_okay=False,
+        help="File with an ErfRequest as JSON; the other options replace its fields (default: none).",
+    ),
 ]
-Scale = Annotated[Literal["linear", "sqrt", "log"] | None, Option(help="Of the picture's colours.")]
-Colormap = Annotated[Literal["viridis", "cividis", "magma", "inferno", "gray"] | None, Option(help="Of the picture.")]
+Scale = Annotated[
+    Literal["linear", "sqrt", "log"] | None, Option(help="Scale of the picture's colours (default: sqrt).")
+]
+Colormap = Annotated[
+    Literal["viridis", "cividis", "magma", "inferno", "gray"] | None,
+    Option(help="Colour map of the picture (default: viridis)."),
+]
 
 
 def integers(text: str, option: str, wanted: str = "a list of whole numbers such as 3,224,224") -> list[int]:

@@ -39,17 +39,35 @@ from erfscope_contract.series import (
 from erfscope_contract.text import for_csv
 from erfscope_contract.trends import trend_of
 
-Models = Annotated[list[str], Argument(metavar="MODEL...", help="Two or more models; or one spec with --sweep.")]
+Models = Annotated[list[str], Argument(metavar="MODEL...", help="Two or more models, or one spec with --sweep.")]
 Swept = Annotated[
     str | None,
-    Option(metavar="POINTER=V,V,…", help="Sweep the spec: /layers/0/times=5,10,20; several pointers with + between."),
+    Option(
+        metavar="POINTER=V,V,…",
+        help="Parameter of the spec and its values: /layers/0/times=5,10,20; several parameters with + between "
+        "(default: "
+        "none).",
+    ),
 ]
-Places = Annotated[str | None, Option("--x", metavar="N,N,…", help="Where the models stand, one number each: 0,5,10.")]
+Places = Annotated[
+    str | None,
+    Option("--x", metavar="N,N,…", help="Value of each model on the horizontal axis: 0,5,10 (default: 0, 1, 2 …)."),
+]
 Metrics = Annotated[
     str | None,
-    Option(help=f"Flat names with commas between; a chart draws them all. Default: {','.join(DEFAULT_METRICS)}."),
+    Option(
+        help="Flat names of metrics with commas between; a chart draws them all (default: "
+        f"{','.join(DEFAULT_METRICS)})."
+    ),
 ]
-Outputs = Annotated[list[Path] | None, Option("-o", "--output", help="Write .png (chart), .json or .csv.")]
+Outputs = Annotated[
+    list[Path] | None,
+    Option(
+        "-o",
+        "--output",
+        help="File to write, by its ending: .png (chart), .json or .csv; may be given several times (default: none).",
+    ),
+]
 FORMS = (".png", ".json", ".csv")
 
 
@@ -59,7 +77,7 @@ def series(
     as_json: options.AsJson = False,
     sweep: Swept = None,
     x: Places = None,
-    x_label: Annotated[str, Option(help="Name of the horizontal axis.")] = "",
+    x_label: Annotated[str, Option(help="Name of the horizontal axis (default: none).")] = "",
     metrics: Metrics = None,
     layer: options.Layer = None,
     unit: options.Unit = None,

@@ -11,7 +11,11 @@ from erfscope._errors import refuse
 
 RedisUrl = Annotated[
     str | None,
-    typer.Option("--redis-url", envvar="ERFSCOPE_REDIS_URL", help="Where the ledger is: redis://… or unix://…"),
+    typer.Option(
+        "--redis-url",
+        envvar="ERFSCOPE_REDIS_URL",
+        help="Address of the Redis that holds the jobs: redis://… or unix://… (default: ERFSCOPE_REDIS_URL).",
+    ),
 ]
 
 

@@ -14,7 +14,7 @@ from erfscope.gate.errors import ConfigurationError
 from erfscope.gate.lines import line_of
 from erfscope.gate.names import CHECK_KEYS, REQUEST_KEYS, metric_names, nearest
 from erfscope.gate.rules import Bound, Drift, Level
-from erfscope_contract.data_files import sha256_of
+from erfscope_contract.hashing import sha256_of
 from erfscope_contract.invalid import in_words
 from erfscope_contract.request import ErfRequest
 from erfscope_contract.significance import ROUNDING

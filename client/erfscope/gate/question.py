@@ -1,6 +1,5 @@
 """One measurement that a check needs, and its two names: by content (the cache) and by meaning (the baseline)."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from erfscope._request import with_model
 from erfscope.gate.models import Subject
+from erfscope_contract.hashing import sha256_of
 from erfscope_contract.request import ErfRequest
 from erfscope_contract.version import __version__
 
@@ -50,7 +50,7 @@ class Question:
 
 def _digest(body: Any) -> str:
     text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256_of(text)
 
 
 def answered_by(url: str | None, version: str | None = None) -> Mapping[str, str | None]:

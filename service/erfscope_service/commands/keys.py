@@ -26,19 +26,27 @@ keys = typer.Typer(
 
 RedisUrl = Annotated[
     str | None,
-    typer.Option("--redis-url", envvar="ERFSCOPE_REDIS_URL", help="The service's Redis; default: a running `up`'s."),
+    typer.Option(
+        "--redis-url",
+        envvar="ERFSCOPE_REDIS_URL",
+        help="Address of the service's Redis (default: that of a running `up`).",
+    ),
 ]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="The folder of that `up`.")]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Data folder of that `up` (default: the user's data folder).")
+]
 
 
 @keys.command()
 def create(
-    name: Annotated[str, typer.Argument(help="What the key is for: a person, a machine.")],
+    name: Annotated[str, typer.Argument(help="Name of the key: the person or the machine that it is for.")],
     tenant: Annotated[
         str | None,
-        typer.Option(help="Keys of one tenant share jobs, models and results; default: NAME, a tenant of its own."),
+        typer.Option(help="Tenant of the key; the keys of a tenant share jobs, models and results (default: NAME)."),
     ] = None,
-    metrics: Annotated[bool, typer.Option("--metrics", help="For GET /metrics, and nothing else.")] = False,
+    metrics: Annotated[
+        bool, typer.Option("--metrics", help="Make a key for GET /metrics, and nothing else (default: a key for jobs).")
+    ] = False,
     redis_url: RedisUrl = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -77,7 +85,7 @@ def listing(as_json: options.AsJson = False, redis_url: RedisUrl = None, data_di
 
 @keys.command()
 def revoke(
-    id: Annotated[str, typer.Argument(help="Of the key, as `list` shows it.")],
+    id: Annotated[str, typer.Argument(help="Id of the key, as `erfscope keys list` shows it.")],
     redis_url: RedisUrl = None,
     data_dir: DataDir = None,
 ) -> None:

@@ -9,8 +9,12 @@ from erfscope.cli.starting import RedisUrl, start
 
 def serve(
     redis_url: RedisUrl = None,
-    host: Annotated[str | None, typer.Option(envvar="ERFSCOPE_HOST", help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(envvar="ERFSCOPE_PORT", help="Port to listen on.")] = None,
+    host: Annotated[
+        str | None, typer.Option(envvar="ERFSCOPE_HOST", help="Address to listen on (default: 127.0.0.1).")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(envvar="ERFSCOPE_PORT", help="TCP port to listen on (default: 8000).")
+    ] = None,
 ) -> None:
     """Run the HTTP service alone, against a Redis of your own. `erfscope up` runs everything at once.
 

@@ -1,13 +1,13 @@
 """The body of POST /erf: from bytes to a checked request and the model it is about."""
 
 import asyncio
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
 
 from erfscope_contract import architecture
+from erfscope_contract.hashing import sha256_of
 from erfscope_contract.problem import FieldError, ProblemError
 from erfscope_contract.request import ErfRequest
 from erfscope_jobs.digest import canonical
@@ -107,4 +107,4 @@ def _spec_name(request: ErfRequest) -> str:
 
 def fingerprint(asked: Asked) -> str:
     """What an Idempotency-Key is held against: the request, not the bytes around it."""
-    return hashlib.sha256(canonical(asked.as_json())).hexdigest()
+    return sha256_of(canonical(asked.as_json()))

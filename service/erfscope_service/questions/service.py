@@ -1,13 +1,13 @@
 """What happens to questions about a model: each is a job of its own kind."""
 
 import asyncio
-import hashlib
 import json
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from erfscope_contract import architecture
+from erfscope_contract.hashing import sha256_of
 from erfscope_contract.job import Status, Work
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.version import __version__
@@ -68,7 +68,7 @@ def _idempotency(kind: Question[R, J], key: str | None, fields: dict[str, Any]) 
     """Each kind has keys of its own."""
     if key is None:
         return None
-    return Idempotency(f"{kind.kind} {key}", hashlib.sha256(canonical(fields)).hexdigest())
+    return Idempotency(f"{kind.kind} {key}", sha256_of(canonical(fields)))
 
 
 async def look(services: Services, tenant: str, kind: Question[R, J], id: str, seconds: float = 0.0) -> J:

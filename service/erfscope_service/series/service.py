@@ -1,7 +1,6 @@
 """What happens to series: every point is a job of its own, the series says which belong together."""
 
 import asyncio
-import hashlib
 import json
 import time
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from erfscope_contract.flat import flatten
+from erfscope_contract.hashing import sha256_of
 from erfscope_contract.job import Status
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.result import ErfResult
@@ -36,7 +36,7 @@ async def submit(
     of its jobs (by a key that no caller can give: it has a space).
     """
     id = _id_of(tenant, key) if key else new_id()
-    body = hashlib.sha256(canonical(wanted.model_dump(mode="json"))).hexdigest()
+    body = sha256_of(canonical(wanted.model_dump(mode="json")))
     known = await _payload(services, tenant, id) if key else None
     if known is None:
         jobs = await _submit_points(services, tenant, points, key)
@@ -90,7 +90,7 @@ def _of_point(error: ProblemError, n: int) -> ProblemError:
 
 
 def _id_of(tenant: str, key: str) -> str:
-    return hashlib.sha256(f"{tenant}\0{key}".encode()).hexdigest()[:22]
+    return sha256_of(f"{tenant}\0{key}")[:22]
 
 
 async def look(services: Services, tenant: str, id: str) -> Series:

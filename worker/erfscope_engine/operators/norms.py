@@ -69,7 +69,9 @@ def _statistics(site: Site, ref: Ref, made: Out) -> list[Out | None]:
             continue
         axes = tuple((Digit(n),) if n > 1 else () for n in site.out_shape(k))
         reads = [(r, everything(site.frame(r).digits, site.name)) for r in site.refs]
-        outs.append(out(Frame(axes, reduced(frame, frame.digits, site.name)), *reads))
+        is_read = site.call.outputs[k] in site.tape.readers  # hardly ever, and seats of all of an image take long
+        seats = reduced(frame, frame.digits, site.name) if is_read else frame.seats
+        outs.append(out(Frame(axes, seats), *reads))
     return outs
 
 

@@ -31,6 +31,10 @@ def meta_shapes(mode: FakeTensorMode, func: Any, args: tuple[Any, ...], kwargs: 
     """An operator on fake tensors (and real ones) of one device. Raises NoShapesError where it is no plain case."""
     tensors = [leaf for leaf in tree_flatten((args, kwargs))[0] if isinstance(leaf, Tensor)]
     device = next((t.fake_device for t in tensors if isinstance(t, FakeTensor)), None)
+    if func is torch.ops.aten.native_layer_norm.default and device is not None and _is_even(tensors, device):
+        x, count = args[0], len(args[1])
+        few = (*x.shape[: x.dim() - count], *(1,) * count)
+        return tuple(fake(mode, shape, _contiguous(shape), x.dtype, device) for shape in (x.shape, few, few))
     simple = None if device is None or func.namespace != "aten" else _simple(func, args, kwargs, tensors, device)
     if device is not None and simple is not None:
         return fake(mode, simple, _contiguous(simple), tensors[0].dtype, device)
@@ -43,6 +47,12 @@ def meta_shapes(mode: FakeTensorMode, func: Any, args: tuple[Any, ...], kwargs: 
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         raise NoShapesError from error  # the mode says what is wrong, in its words
     return tree_map_only(Tensor, lambda t: t if isinstance(t, FakeTensor) else FakeTensor(mode, t, device), out)
+
+
+def _is_even(tensors: list[Tensor], device: torch.device) -> bool:
+    """Whether all are contiguous and of one type, which statistics are kept in as well."""
+    types = {(t.dtype, _device(t), t.layout, t.is_contiguous()) for t in tensors}
+    return any(types == {(dtype, device, torch.strided, True)} for dtype in (torch.float32, torch.float64))
 
 
 def _simple(

@@ -20,11 +20,11 @@ KEYS_NEEDED = "Others reach it too, so callers need an API key: erfscope keys cr
 
 
 def up(
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="TCP port to listen on; 0 takes a free one.")] = 8000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     data_dir: Annotated[
         Path | None,
-        typer.Option("--data-dir", help="Jobs, models and results; default: the user's data folder."),
+        typer.Option("--data-dir", help="Folder for jobs, models and results (default: the user's data folder)."),
     ] = None,
 ) -> None:
     """Start the store, one worker and the HTTP service; stop all of it, with exit code 0, on Ctrl-C or SIGTERM.

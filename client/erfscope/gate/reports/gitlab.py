@@ -1,11 +1,11 @@
 """GitLab's code-quality report: what did not pass, at its line of the configuration."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 
 from erfscope.gate.findings import Finding, Report, Verdict
 from erfscope.gate.reports.text import relative
+from erfscope_contract.hashing import sha256_of
 from erfscope_contract.text import for_terminal
 
 SEVERITIES = {Verdict.WARN: "minor", Verdict.FAIL: "major", Verdict.BROKEN: "critical"}
@@ -30,4 +30,4 @@ def _issue(finding: Finding, environment: Mapping[str, str]) -> dict[str, object
 def _fingerprint(finding: Finding, path: str) -> str:
     """The same for the same trouble in another run: no numbers in it."""
     parts = (path, finding.check, finding.model, finding.rule, finding.metric)
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()
+    return sha256_of("\0".join(parts))
