@@ -25,7 +25,9 @@ RUN = """
 import sys, torch
 from benchmarks.bodies import resnet, zoo
 from benchmarks.memory import peak_resident
-from erfscope_engine import measure
+from erfscope_engine import network_of
+from erfscope_engine.execution.memory import peak_bytes
+from erfscope_engine.plan import center_place, plan_for, program_for
 body = resnet(zoo.resnet50).eval().requires_grad_(False)
 chosen = plan_for(network_of(body, (3, 320, 320)), "auto", samples=8, at_most=8)
 program = program_for(chosen.traced, [center_place(chosen.layer)])
