@@ -1,6 +1,8 @@
 """The TRF of all layers at once: the walk's of each unit, the closed form of chains, and steps that grow with depth."""
 
+import sys
 from collections.abc import Callable
+from types import FrameType
 
 import pytest
 import torch
@@ -12,26 +14,26 @@ from tests.engine.programs import program
 from torch import Tensor, nn
 
 from erfscope_contract.problem import ProblemError
-from erfscope_engine import network_of
-from erfscope_engine.fields import Map, field_of
-from erfscope_engine.layers import Traced
-from erfscope_engine.plan import center_place, plan_for
-from erfscope_engine.reaches import Extent, Reaches
+from erfscope_engine import Extent, extents_of, receptive_field
 
 
-def traced(module: nn.Module, shape: tuple[int, ...]) -> Traced:
-    return plan_for(network_of(module.eval(), shape), "auto", samples=1).traced
+def walked(module: nn.Module, shape: tuple[int, ...], layer: str) -> Extent | None:
+    """A layer by a walk of its own."""
+    try:
+        field = receptive_field(module, shape, layer=layer)
+    except ProblemError as problem:
+        if problem.kind != "no-gradient":
+            raise
+        return None
+    return Extent(field.box, field.is_global)
 
 
-def extents(network: Traced) -> list[Extent | None]:
-    reaches = Reaches(network.geometry)
-    return [reaches.extent(layer.value, center_place(layer).region) for layer in network.layers]
-
-
-def walked(network: Traced) -> list[Extent | None]:
-    """Each layer by a walk of its own."""
-    fields = [field_of(network.geometry, layer.value, center_place(layer).region) for layer in network.layers]
-    return [None if field is None else Extent(field.box, field.is_global) for field in fields]
+def check(module: nn.Module, shape: tuple[int, ...], most: int = 8) -> None:
+    """A few layers, the last among them."""
+    extents = extents_of(module.eval(), shape)
+    names = list(extents)
+    for name in names[-1 :: -max(len(names) // most, 1)]:
+        assert extents[name] == walked(module, shape, name), name
 
 
 class SqueezeAfterSplit(nn.Module):
@@ -60,28 +62,26 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_every_layer_has_the_field_of_its_walk(name: str) -> None:
+def test_layers_have_the_field_of_their_walk(name: str) -> None:
     build, shape = NETWORKS[name]
-    network = traced(build(), shape)
-    assert extents(network) == walked(network)
+    check(build(), shape)
 
 
 @given(networks)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_random_networks(module: nn.Module) -> None:
     try:
-        network = traced(module, (4, 31, 29))
-    except ProblemError:
-        return  # an image too small for its windows
-    assert extents(network) == walked(network)
+        check(module, (4, 31, 29))
+    except ProblemError as problem:
+        if problem.kind not in ("shape-mismatch", "no-spatial-layer"):  # an image too small for its windows
+            raise
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(30))
 def test_random_programs(seed: int) -> None:
     """Slices, joins, rolls, attention and their like, one after another."""
     chosen = program(seed)
-    network = traced(chosen.module, chosen.shape)
-    assert extents(network) == walked(network)
+    check(chosen.module, chosen.shape)
 
 
 def strided(depth: int) -> nn.Module:
@@ -91,7 +91,7 @@ def strided(depth: int) -> nn.Module:
 
 def test_a_chain_has_the_closed_form_at_every_depth() -> None:
     """Araujo, Norris and Sim, Distill 2019: size = 1 + Σ (kernel − 1) · stride before it."""
-    found = extents(traced(strided(60), (2, 96, 96)))
+    found = list(extents_of(strided(60), (2, 96, 96)).values())[:60]
     size, stride, expected = 1, 1, []
     for k in range(60):
         size, stride = size + 2 * stride, stride * (2 if k in (10, 20, 30) else 1)
@@ -99,15 +99,19 @@ def test_a_chain_has_the_closed_form_at_every_depth() -> None:
     assert [extent.box[0][1] - extent.box[0][0] for extent in found if extent] == expected
 
 
-def test_steps_grow_with_the_layers_not_their_square(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
-    ways = Map.ways
-    monkeypatch.setattr(Map, "ways", lambda self, *a, **k: asked.append(1) or ways(self, *a, **k))
-
+def test_steps_grow_with_the_layers_not_their_square() -> None:
     def count(depth: int) -> int:
-        network = traced(strided(depth), (2, 96, 96))
-        asked.clear()
-        extents(network)
-        return len(asked)
+        calls = 0
 
-    assert count(120) < 2.2 * count(60)
+        def seen(frame: FrameType, event: str, _: object) -> None:
+            nonlocal calls
+            calls += event == "call" and frame.f_code.co_filename.endswith("reaches.py")
+
+        sys.setprofile(seen)
+        try:
+            extents_of(strided(depth), (2, 96, 96))
+        finally:
+            sys.setprofile(None)
+        return calls
+
+    assert 0 < count(120) < 2.2 * count(60)

@@ -7,9 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from erfscope_engine import network_of
-from erfscope_engine.gradient import steps_by_autograd
-from erfscope_engine.plan import center_place, plan_for, program_for
+from erfscope_engine import measure
 
 SHAPE = (4, 20, 18)
 
@@ -123,28 +121,14 @@ BODIES: dict[str, Callable[[], Callable[[Tensor], Tensor]]] = {
 }  # fmt: skip
 
 
-def difference(net: nn.Module, samples: int) -> float:
-    """Relative difference of a program's gradient from plain autograd's, by batches of `samples`."""
-    plan = plan_for(network_of(net, SHAPE, dtype=torch.float64), "auto", samples=samples, at_most=samples)
-    program = program_for(plan.traced, [center_place(plan.layer)])
-    assert not steps_by_autograd(program)
-    batch = plan.traced.tape.batch
-    x = torch.randn(batch, *SHAPE, dtype=torch.float64)
-    run = program.run(x)
-    signs = torch.randn(run.outputs[0].shape, dtype=torch.float64)
-    ours = torch.zeros_like(x)
-    for _ in range(2):  # a run goes back as often as it has units: nothing that is kept may change
-        g = run.back(0, signs)
-        assert g is not None
-        ours.zero_()[tuple(slice(lo, hi) for lo, hi in program.boxes[0])] = g
-    leaf = x.clone().requires_grad_()
-    out = net(leaf)[:, :, out_center(net)[0], out_center(net)[1]]
-    (theirs,) = torch.autograd.grad((out * signs.view(out.shape)).sum(), leaf)
-    return float((ours - theirs).norm() / theirs.norm())
-
-
-def out_center(net: nn.Module) -> tuple[int, int]:
-    return SHAPE[1] // 2, SHAPE[2] // 2
+def difference(net: nn.Module, samples: int, shape: tuple[int, ...] = SHAPE) -> float:
+    """Relative difference of a sample's gradient from plain autograd's; no operator may run whole by autograd."""
+    average = {"inputs": samples}
+    result = measure(net, shape, dtype="float64", channels="random", average=average, verify=True).result
+    assert not result.provenance.autograd
+    assert result.provenance.micro_batch == samples
+    assert result.verify is not None
+    return result.verify.relative_difference
 
 
 class Read(nn.Module):
@@ -167,16 +151,6 @@ BODIES |= {
 }
 
 
-def test_a_layer_scale_is_in_the_matrix_before_it() -> None:
-    net = Net(Folded()).double().eval().requires_grad_(False)
-    plan = plan_for(network_of(net, SHAPE, dtype=torch.float64), "auto", samples=1)
-    program = program_for(plan.traced, [center_place(plan.layer)])
-    (factor,) = [call.outputs[0] for call in plan.traced.tape.calls if call.name == "mul"]
-    (step,) = [step for step in program.steps if step.writes[0][0] == factor]
-    (x,) = [torch.randn([hi - lo for lo, hi in box], dtype=torch.float64) for _, box in step.reads]
-    assert torch.equal(step.forward([x])[0][0], x)
-
-
 @pytest.mark.parametrize("samples", [1, 2])
 @pytest.mark.parametrize("name", BODIES)
 def test_the_gradient_is_autograds(name: str, samples: int) -> None:
@@ -186,10 +160,6 @@ def test_the_gradient_is_autograds(name: str, samples: int) -> None:
 
 
 def test_a_gate_on_a_large_map_is_summed_in_blocks() -> None:
-    from erfscope_engine.operators.gating import BLOCK, summed_product
-
     torch.manual_seed(0)
-    a, b = (torch.randn(2, 6, 170, 180, dtype=torch.float64) for _ in range(2))
-    assert a[0].numel() > BLOCK
-    last = (x.contiguous(memory_format=torch.channels_last) for x in (a, b))
-    torch.testing.assert_close(summed_product(*last, [2, 3]), torch.einsum("nchw,nchw->nc", a, b)[:, :, None, None])
+    net = Net(Excite(keep=True)).double().eval().requires_grad_(False)
+    assert difference(net, 2, (4, 170, 180)) < 1e-12

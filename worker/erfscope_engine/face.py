@@ -14,7 +14,8 @@ from erfscope_engine.layers import Layer, Place
 from erfscope_engine.measure import Measurement, measure_network
 from erfscope_engine.module import Shapes, network_of
 from erfscope_engine.network import Network
-from erfscope_engine.plan import plan_for
+from erfscope_engine.plan import center_place, plan_for
+from erfscope_engine.reaches import Extent, Reaches
 from erfscope_engine.receptive import ReceptiveField, receptive_field_of
 from erfscope_engine.taking import Progress
 from erfscope_engine.units import no_coordinates
@@ -87,3 +88,26 @@ def layers_of(module: nn.Module | Network, input_shape: Shapes | None = None) ->
             )
         module = network_of(module, input_shape)
     return plan_for(module, "auto", samples=1).traced.layers
+
+
+def extents_of(module: nn.Module | Network, input_shape: Shapes | None = None) -> dict[str, Extent | None]:
+    """The TRF of the centre unit of every layer of `layers_of`, by name, all at once; None where it has no gradient.
+
+    Takes a time that grows with the number of layers; `receptive_field` tells more of one of them.
+    """
+    network = module if isinstance(module, Network) else network_of(module, _needed(input_shape))
+    traced = plan_for(network, "auto", samples=1).traced
+    reaches = Reaches(traced.geometry)
+    return {
+        layer.name: reaches.extent(layer.value, center_place(layer).region)
+        for layer in traced.layers
+        if layer.frame is not None
+    }
+
+
+def _needed(input_shape: Shapes | None) -> Shapes:
+    if input_shape is None:
+        raise ProblemError(
+            "invalid-request", "extents_of(module) needs the shape of its input: extents_of(module, shape)."
+        )
+    return input_shape
