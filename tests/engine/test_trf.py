@@ -1,6 +1,7 @@
 """The theoretical receptive field against published and hand-computed truth."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -192,3 +193,19 @@ class _Padded(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return nn.functional.pad(x, (3, 3, 3, 3), mode=self.mode)
+
+
+@pytest.mark.parametrize("join", [torch.cat, lambda maps, dim: torch.stack(maps, dim).flatten(1, 2)])
+def test_branches_of_one_channel_are_channels_however_evenly_they_widen(join: Any) -> None:
+    class Branches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.branches = nn.ModuleList(nn.Conv2d(3, 1, 3, padding=d, dilation=d) for d in (1, 2, 3, 4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return join([branch(x) for branch in self.branches], 1)
+
+    field = receptive_field(Branches(), (3, 24, 24), unit=(12, 12))
+    assert field.center == (12, 12)
+    assert field.box == ((8, 17), (8, 17))
+    assert field.stride == (1, 1)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from math import prod
-from operator import attrgetter
 from typing import Any
 
 import torch
@@ -140,7 +139,7 @@ def row_of(seats: Sequence[Seat], axis: int, extent: int) -> tuple[Digit, Seat] 
     Most of them must move evenly (a border may wrap). The outputs of a recurrent layer sit where the sample is that
     each was the first to read: at the last edge of what they read (at the first edge, where time runs backward).
     """
-    for places in ([seat.at for seat in seats], [seat.hi for seat in seats], [seat.lo for seat in seats]):
+    for places in (_at(seats), _last_edge(seats), _first_edge(seats)):
         steps = Counter(b - a for a, b in pairwise(places))
         step, count = steps.most_common(1)[0] if steps else (Fraction(0), 0)
         if step and 2 * count > len(places) - 1:
@@ -163,16 +162,32 @@ def _rows(seats: Sequence[Seats]) -> Iterator[tuple[Run, dict[int, Seat]]]:
 
     They are told apart by where they sit; those of a recurrence by the last (or first) edge of what they read.
     """
-    for where in map(attrgetter, ("at", "hi", "lo")):
+    for where in (_at, _last_edge, _first_edge):
         yield from _phases(seats, where)
     for axis in seats[0]:
         if found := row_of([each[axis] for each in seats], axis, len(seats)):
             yield (found[0],), {axis: found[1]}
 
 
-def _phases(seats: Sequence[Seats], where: Callable[[Seat], Fraction]) -> Iterator[tuple[Run, dict[int, Seat]]]:
+def _at(seats: Sequence[Seat]) -> list[Fraction]:
+    return [seat.at for seat in seats]
+
+
+def _last_edge(seats: Sequence[Seat]) -> list[Fraction]:
+    """Where a recurrence has come to: all read from the same place on."""
+    return [seat.hi for seat in seats] if len({seat.lo for seat in seats}) == 1 else []
+
+
+def _first_edge(seats: Sequence[Seat]) -> list[Fraction]:
+    """The same, where time runs backward."""
+    return [seat.lo for seat in seats] if len({seat.hi for seat in seats}) == 1 else []
+
+
+def _phases(
+    seats: Sequence[Seats], where: Callable[[Sequence[Seat]], list[Fraction]]
+) -> Iterator[tuple[Run, dict[int, Seat]]]:
     """Parts as a grid of digits, the slowest first; parts in one place are a last digit that moves nowhere."""
-    places = {axis: [where(each[axis]) for each in seats] for axis in seats[0]}
+    places = {axis: where([each[axis] for each in seats]) for axis in seats[0]}
     lags = {
         axis: next(i for i, at in enumerate(row) if at != row[0]) for axis, row in places.items() if len({*row}) > 1
     }
