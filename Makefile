@@ -27,7 +27,7 @@ demo: $(VENV)/.local  ## measure a published network and a spec through the serv
 
 test: $(VENV)/.dev  ## the whole test suite, against real servers and processes; the last lines say what was skipped
 	$(MAKE) browser || echo "No browser can be installed here: the tests of the page will be skipped."
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(VENV)/.dev  ## what needs no server and no browser, in a minute or so
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(FAST)

@@ -2,8 +2,24 @@
 
 import signal
 from collections import Counter
+from pathlib import Path
 
 import pytest
+
+# Few tests, minutes each: they begin first, so that no worker is left alone with one of them at the end.
+LONG = ("docs", "page", "worker", "house", "client/test_up", "gate", "reproduce", "jobs", "service")
+HERE = Path(__file__).parent
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files of long tests first, each file in one piece."""
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.relative_to(HERE).as_posix() if item.path.is_relative_to(HERE) else ""
+        return next((k for k, start in enumerate(LONG) if name.startswith(start)), len(LONG))
+
+    items.sort(key=place)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

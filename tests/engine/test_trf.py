@@ -209,3 +209,20 @@ def test_branches_of_one_channel_are_channels_however_evenly_they_widen(join: An
     assert field.center == (12, 12)
     assert field.box == ((8, 17), (8, 17))
     assert field.stride == (1, 1)
+
+
+def test_tensors_without_elements_are_no_layers() -> None:
+    class Empty(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.tokens, self.rows, self.columns = nn.Conv2d(3, 4, 3, padding=1), *(nn.Identity(),) * 3
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.conv(x)
+            self.tokens(y.flatten(2)[:, :, :0])
+            self.rows(y[:, :, :0].flatten(2))
+            self.columns(y[..., :0].permute(0, 2, 3, 1).flatten(1, 2))
+            return y
+
+    field = receptive_field(Empty(), (3, 8, 8))
+    assert field.box == ((3, 6), (3, 6))

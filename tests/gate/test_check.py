@@ -66,7 +66,7 @@ def test_a_service_that_is_down(check: Check, miniature: Callable[[str], Path], 
     done = check("--url", "http://127.0.0.1:9", "--junit", "junit.xml")
     assert done.code == 3
     assert done.out.count("no answer from http://127.0.0.1:9") == 2  # both models; the service was asked once
-    assert "Start the service" in done.words
+    assert "Start a service with `erfscope up`" in done.words
     assert 'errors="2"' in Path("junit.xml").read_text("utf-8")
 
 

@@ -201,6 +201,8 @@ def _along(axis: int, run: Run, extent: int) -> list[Coordinate]:
     if len(run) == 1 and run[0].axis is None and run[0].pieces:
         piece = max((p for p in run[0].pieces if follows_of(p.digits)), key=lambda p: size(p.digits))
         run, lead = piece.digits, piece.start
+    if not size(run):  # an axis of no positions
+        return []
     groups = _groups(run)
     if groups is None:
         return [] if _counts_channels(run) else [Coordinate(axis, extent, 1, 0, run)]

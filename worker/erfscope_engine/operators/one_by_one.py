@@ -27,7 +27,7 @@ def product_step(
 ) -> Step:
     """The product, forward and backward; `read` has the places from the first to the last that are taken."""
     matrix = weight.flatten(1)
-    columns = matrix.t().contiguous()
+    columns = matrix.t()  # a view: a copy of large weights takes as much memory again
     picked = (slice(None), slice(None), *(slice(None, None, s) for s in stride))
     strided, extents = any(s > 1 for s in stride), lengths(read[1])
 

@@ -11,7 +11,7 @@ from erfscope_engine.geometry.frame import Frame, Link, first_of, fixed, same
 from erfscope_engine.geometry.spans import Span, fuse
 from erfscope_engine.moments.rule import moved as moved_variance
 from erfscope_engine.operators.joins import joined, piece_links, pointwise
-from erfscope_engine.operators.site import Out, Site, out, unknown
+from erfscope_engine.operators.site import Out, Site, empty_output, out, unknown
 from erfscope_engine.operators.table import operator, stepped, varied
 from erfscope_engine.recording.tape import Ref
 
@@ -36,6 +36,8 @@ def view(site: Site) -> Out:
         return unknown(site)[0]  # type: ignore[return-value]
     if site.shape(ref) == site.out_shape():
         return pointwise(site)
+    if 0 in site.out_shape():
+        return empty_output(site, 0)
     frame = site.frame(ref)
     axes, links = dealt(frame.digits, site.out_shape())
     seats = frame.seats
