@@ -13,12 +13,12 @@ COLUMNS = {
     "centre": "the unit's projected centre, pixels",
     "by the chain": "the same by hand rules: stride × index along the shallowest chain of windows in autograd's graph, "
     f"in code that shares nothing with the engine; at most {NEAR} px from the centre. "
-    "The same rules give the TRF where it is not global: it is equal",
+    "The same rules give the TRF where it is not global and nothing is resampled: it is equal",
     "ERF": "Luo's effective size, pixels, in process: the mean of a few samples, weights not trained",
     "verify": "relative difference of one sample's gradient from plain autograd's on the whole network, the worst of "
     f"the routes; below {VERIFIED:.0e}",
-    "routes": "how many hold: verified, and with the TRF and centre of the route in process; files that torch does not "
-    "write are not counted, and are named below the table",
+    "routes": "how many hold: verified, and with the TRF and centre of the route in process; routes that "
+    "were not run, and files that torch does not write (named below the table), are not counted",
     "s": "seconds in process, one thread",
 }
 TEXT = f"""# timm's families, measured
