@@ -54,7 +54,7 @@ def reproduce(
     ] = None,
     keep: Annotated[
         bool,
-        Option("--keep", help="Keep what the report in -o says of claims that are not measured now (default: off)."),
+        Option("--keep", help="Keep older results in the report of -o for claims not measured now (default: off)."),
     ] = False,
     resume: Annotated[
         Path | None,
