@@ -151,6 +151,19 @@ def scan() -> ModelProto:
     return model([step], inputs={"x": [1, 1, 4, 60_000]})
 
 
+def uncounted_scan() -> ModelProto:
+    """A Scan that does not say how many of its inputs are scanned."""
+    made = scan()
+    made.graph.node[0].attribute[0].ClearField("type")
+    return made
+
+
+def one_output_more() -> ModelProto:
+    """A Reshape with two outputs, of which the second is read."""
+    steps = [node("Reshape", ["x", "s"], ["t", "u"]), node("Relu", ["u"], ["y"])]
+    return model(steps, weights={"s": np.array([1, 3, -1])})
+
+
 def cyclic() -> ModelProto:
     """Two nodes that read each other."""
     return model([node("Add", ["x", "b"], ["a"]), node("Relu", ["a"], ["b"])], outputs=["b"])
@@ -212,6 +225,9 @@ FILES: dict[str, Hostile] = {
     "functions call each other": Hostile(
         lambda: functions({"F": ["G"], "G": ["F"]}), ("unsupported-model",), seconds=2
     ),
+    "exponential functions of nothing": Hostile(
+        lambda: functions(EXPONENTIAL | {"F60": []}), ("unsupported-model",), seconds=2
+    ),
     "exponential functions": Hostile(lambda: functions(EXPONENTIAL), ("unsupported-model",), seconds=2),
     "20 MB of empty nodes": Hostile(empty_nodes, COMPLEX),
     "45 nested subgraphs": Hostile(lambda: nested(45), COMPLEX),
@@ -230,6 +246,8 @@ FILES: dict[str, Hostile] = {
     "a Loop without an end": Hostile(lambda: loop(None), COMPLEX, ("Loop", "the-loop"), seconds=2),
     "Loops in Loops": Hostile(lambda: loop(1000, depth=5), COMPLEX, ("Loop", "the-loop"), seconds=2),
     "a long Scan": Hostile(scan, COMPLEX, ("Scan", "the-scan")),
+    "a Scan without its number of inputs": Hostile(uncounted_scan, INVALID, ("Scan", "the-scan")),
+    "an output that the operator lacks": Hostile(one_output_more, INVALID, ("'u'",)),
     "custom domain": Hostile(
         lambda: model([node("Warp", ["x"], ["y"], name="w1", domain="acme")], domains={"acme": 1}),
         UNSUPPORTED,

@@ -71,7 +71,8 @@ def add_scan(proto: NodeProto, program: Program, state: Build, build: Building) 
     """A Scan, as it is since opset 9."""
     label, body = label_of(proto, state.names), _graphs(proto).get("body")
     attributes = attributes_of(proto)
-    slices = attributes.get("num_scan_inputs", 0)
+    slices = attributes.get("num_scan_inputs")
+    slices = slices if isinstance(slices, int) else 0
     carried = len(proto.input) - slices
     scanned = len(proto.output) - carried
     if state.versions.get("", 0) < OLDEST_SCAN:
@@ -88,10 +89,10 @@ def add_scan(proto: NodeProto, program: Program, state: Build, build: Building) 
         )
 
     def listed(name: str, count: int) -> tuple[int, ...]:
-        values = tuple(attributes.get(name) or (0,) * count)
-        if len(values) != count:
-            raise ProblemError("invalid-model", f"Scan (node {label[:200]!r}): {name} must have {count} entries.")
-        return values
+        values = attributes.get(name) or [0] * count
+        if not isinstance(values, list) or len(values) != count or not all(isinstance(one, int) for one in values):
+            raise ProblemError("invalid-model", f"Scan (node {label[:200]!r}): {name} must have {count} integers.")
+        return tuple(values)
 
     iteration = Iteration(
         _names(body), carried, listed("scan_input_axes", slices),

@@ -123,6 +123,12 @@ class Walk:
         return name in env or name in self.program.constants
 
     def _value(self, name: str, env: dict[str, Any]) -> Any:
+        if not self._known(name, env):
+            written = self.names.get(name, name)
+            raise ProblemError(
+                "invalid-model",
+                f"{written[:200]!r} is read, but the operator that should make it has no such output.",
+            )
         return env[name] if name in env else self.program.constants[name]
 
     def _walk(self, program: Program, env: dict[str, Any], mark: Mark, keep: set[str]) -> None:
@@ -199,7 +205,7 @@ class Walk:
             return self._value(name, env)
         if name in self.program.working:
             return self.program.working[name]
-        value = env[name]
+        value = self._value(name, env)
         if isinstance(value, Tensor) and (value.device != self.device or _is_other_float(value, self.dtype)):
             with plain():
                 value = to_working(value, self.dtype, self.device)
