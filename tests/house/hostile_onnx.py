@@ -154,14 +154,15 @@ def scan() -> ModelProto:
 def uncounted_scan() -> ModelProto:
     """A Scan that does not say how many of its inputs are scanned."""
     made = scan()
-    made.graph.node[0].attribute[0].ClearField("type")
+    (count,) = (one for one in made.graph.node[0].attribute if one.name == "num_scan_inputs")
+    count.ClearField("type")
     return made
 
 
-def one_output_more() -> ModelProto:
+def one_output_more(reshaped: str = "x") -> ModelProto:
     """A Reshape with two outputs, of which the second is read."""
-    steps = [node("Reshape", ["x", "s"], ["t", "u"]), node("Relu", ["u"], ["y"])]
-    return model(steps, weights={"s": np.array([1, 3, -1])})
+    steps = [node("Reshape", [reshaped, "s"], ["t", "u"]), node("Neg", ["u"], ["v"]), node("Add", ["x", "v"], ["y"])]
+    return model(steps, weights={"s": np.array([1, 3, -1]), "w": np.ones((1, 3, 4, 4), np.float32)})
 
 
 def cyclic() -> ModelProto:
@@ -248,6 +249,7 @@ FILES: dict[str, Hostile] = {
     "a long Scan": Hostile(scan, COMPLEX, ("Scan", "the-scan")),
     "a Scan without its number of inputs": Hostile(uncounted_scan, INVALID, ("Scan", "the-scan")),
     "an output that the operator lacks": Hostile(one_output_more, INVALID, ("'u'",)),
+    "an output that the operator lacks, of weights alone": Hostile(lambda: one_output_more("w"), INVALID, ("'u'",)),
     "custom domain": Hostile(
         lambda: model([node("Warp", ["x"], ["y"], name="w1", domain="acme")], domains={"acme": 1}),
         UNSUPPORTED,

@@ -14,6 +14,7 @@ from erfscope_engine.network import Mark
 from erfscope_intake.bounds import INDICES, MAX_LISTED, PER_AXIS, check_axes, too_complex
 from erfscope_intake.onnx_graph import Program, Step, last_uses, to_working
 from erfscope_intake.onnx_unroll import MAX_OPERATORS, Course, too_long
+from erfscope_intake.onnx_words import no_such_output
 
 # What torch and Python raise when shapes do not fit; anything else (and what a tape raises) is not ours to explain.
 MISFITS = (
@@ -124,11 +125,7 @@ class Walk:
 
     def _value(self, name: str, env: dict[str, Any]) -> Any:
         if not self._known(name, env):
-            written = self.names.get(name, name)
-            raise ProblemError(
-                "invalid-model",
-                f"{written[:200]!r} is read, but the operator that should make it has no such output.",
-            )
+            raise no_such_output(self.names.get(name, name))
         return env[name] if name in env else self.program.constants[name]
 
     def _walk(self, program: Program, env: dict[str, Any], mark: Mark, keep: set[str]) -> None:
