@@ -71,11 +71,11 @@ def problem_json(kind: str, detail: str, **context: Any) -> str:
 
 
 class Operations:
-    """Builds calls from the settings; does no input or output."""
+    """Builds calls from the settings, for keys that begin with `space`; does no input or output."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, space: str) -> None:
         self.settings = settings
-        self.space = settings.namespace
+        self.space = space
         self.ttl = milliseconds(settings.result_ttl)
         self.lease = milliseconds(settings.lease_seconds)
         late = f"The job was not finished within {lasting(settings.job_deadline)} of its submission"
@@ -338,9 +338,16 @@ class Operations:
 
     # ---- what the reaper does
 
-    def reap(self, most: int, queues: Mapping[str, str]) -> Call[Overdue]:
-        """REAP, up to `most` lost leases and `most` others; `queues` are the lists of messages by kind of job."""
-        named = {"most": most, "queues": dict(queues), **self._caps()}
+    def waiting(self) -> Call[dict[str, int]]:
+        """WAITING: how many jobs of each kind wait for a worker."""
+        return scripted("waiting", self.space, {"kinds": list(Kind)}, lambda reply: dict(zip(Kind, reply, strict=True)))
+
+    def reap(self, most: int, missing: Mapping[str, int]) -> Call[Overdue]:
+        """REAP, up to `most` lost leases and `most` others.
+
+        `missing` says how many messages of a kind are missing in the queue; jobs of other kinds are all notified of.
+        """
+        named = {"most": most, "missing": dict(missing), **self._caps()}
         return scripted("reap", self.space, named, replies.overdue)
 
     def swept(self) -> Call[bool]:

@@ -172,8 +172,8 @@ def upload(tenant: str, kind: str, sha256: str, flat: Flat) -> Upload | None:
 
 def overdue(reply: list[Any]) -> Overdue:
     """Jobs to notify workers of, and whether the pass was full."""
-    ring, full = reply
-    return Overdue([(id.decode(), Kind(kind.decode())) for id, kind in ring], bool(full))
+    ring, full, missing = reply
+    return Overdue([(id.decode(), Kind(kind.decode())) for id, kind in ring], bool(full), dict(json.loads(missing)))
 
 
 def events(space: str, reply: Any) -> dict[str, list[Event]]:

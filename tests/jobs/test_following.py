@@ -38,7 +38,7 @@ def followed(ledger: AsyncLedger, record: Record, after: str | None = None, wait
 async def begun(ledger: AsyncLedger) -> None:
     """Until the reader waits for all who were asked to follow."""
     await asyncio.sleep(0)
-    while not ledger._following._followers:
+    while not ledger._following[0]._followers:
         await asyncio.sleep(0.01)
 
 
@@ -80,7 +80,7 @@ def test_who_waits_in_vain_gets_nothing_and_the_reader_ends_with_the_last(settin
     async def story(ledger: AsyncLedger) -> tuple[list[Any], bool, list[Any]]:
         record = await submitted(ledger)
         nothing = await ledger.events(record.id, record.last_event, 0.05)
-        reader = ledger._following._reader
+        reader = ledger._following[0]._reader
         assert reader is not None
         await reader
         again = followed(ledger, record)
