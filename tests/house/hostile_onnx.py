@@ -159,6 +159,12 @@ def uncounted_scan() -> ModelProto:
     return made
 
 
+def without_input(made: ModelProto) -> ModelProto:
+    """The first node's last input is left out, as optional ones may be."""
+    made.graph.node[0].input[-1] = ""
+    return made
+
+
 def one_output_more(reshaped: str = "x") -> ModelProto:
     """A Reshape with two outputs, of which the second is read."""
     steps = [node("Reshape", [reshaped, "s"], ["t", "u"]), node("Neg", ["u"], ["v"]), node("Add", ["x", "v"], ["y"])]
@@ -248,6 +254,16 @@ FILES: dict[str, Hostile] = {
     "Loops in Loops": Hostile(lambda: loop(1000, depth=5), COMPLEX, ("Loop", "the-loop"), seconds=2),
     "a long Scan": Hostile(scan, COMPLEX, ("Scan", "the-scan")),
     "a Scan without its number of inputs": Hostile(uncounted_scan, INVALID, ("Scan", "the-scan")),
+    "a Scan of nothing": Hostile(lambda: without_input(scan()), INVALID, ("Scan", "the-scan")),
+    "a Loop of nothing": Hostile(lambda: without_input(loop(3)), INVALID, ("Loop", "the-loop")),
+    "a grid of three coordinates": Hostile(
+        lambda: model([node("GridSample", ["x", "w"], ["y"])], weights={"w": np.ones((1, 3, 3, 3), np.float32)}),
+        ("shape-mismatch", *INVALID),
+        ("GridSample",),
+    ),
+    "an input beyond all memories": Hostile(
+        lambda: model([node("Relu", ["x"], ["y"])], inputs={"x": [2**31 - 1, 2**15, 13, 60_000]}), LIMIT
+    ),
     "an output that the operator lacks": Hostile(one_output_more, INVALID, ("'u'",)),
     "an output that the operator lacks, of weights alone": Hostile(lambda: one_output_more("w"), INVALID, ("'u'",)),
     "custom domain": Hostile(

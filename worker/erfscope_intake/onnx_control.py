@@ -58,6 +58,8 @@ def add_loop(proto: NodeProto, program: Program, state: Build, build: Building) 
     body = _graphs(proto).get("body")
     carried = len(proto.input) - 2
     label = label_of(proto, state.names)
+    if not all(proto.input[2:]):
+        raise ProblemError("invalid-model", f"Loop (node {label[:200]!r}): one of its inputs is left out.")
     if body is None or carried < 0 or len(body.input) != carried + 2 or len(body.output) != len(proto.output) + 1:
         raise ProblemError(
             "invalid-model", f"Loop (node {label[:200]!r}): its body does not fit its inputs and outputs."
@@ -83,6 +85,8 @@ def add_scan(proto: NodeProto, program: Program, state: Build, build: Building) 
             state,
         )
         return
+    if not all(proto.input):
+        raise ProblemError("invalid-model", f"Scan (node {label[:200]!r}): one of its inputs is left out.")
     if body is None or slices < 1 or carried < 0 or scanned < 0 or not _fits(body, proto):
         raise ProblemError(
             "invalid-model", f"Scan (node {label[:200]!r}): its body does not fit its inputs and outputs."

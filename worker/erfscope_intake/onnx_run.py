@@ -18,6 +18,7 @@ from erfscope_intake.onnx_words import no_such_output
 
 # What torch and Python raise when shapes do not fit; anything else (and what a tape raises) is not ours to explain.
 MISFITS = (
+    AssertionError,  # torch's functions check their arguments by them
     RuntimeError,
     ValueError,
     IndexError,
