@@ -4,9 +4,20 @@ from enum import StrEnum
 from math import prod
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    Tag,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
 from erfscope_contract.architecture import Architecture
+from erfscope_contract.architecture.numbers import without_bools
 from erfscope_contract.presets import preset
 from erfscope_contract.problem import ProblemError
 
@@ -19,6 +30,10 @@ class Strict(BaseModel):
     """Base of everything a user writes: immutable, and an unknown field is an error, not a typo lost."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return without_bools(handler(source), cls)
 
 
 class Source(StrEnum):

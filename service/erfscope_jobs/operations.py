@@ -44,6 +44,7 @@ MOST_WAIT = 30.0  # seconds that one call of `events` may block
 _PAGE_TOKEN = re.compile(r"[0-9]{1,20}")
 _UPLOAD_TOKEN = re.compile(r"[0-9]{20}-[0-9a-f]{64}")
 _EVENT_ID = re.compile(r"([0-9]{1,20})-([0-9]{1,20})")
+MOST_EVENTS = 256  # of a job that are kept (common.lua), so that one read has all that any follower is told
 SETTLE_MILLISECONDS = 1500  # a submission answers within 3 s in any outage
 
 
@@ -147,16 +148,23 @@ class Operations:
     def events(self, id: str, after: str, wait: float) -> Call[list[Event]]:
         """What happened to a job after an event, waiting for it up to `wait` seconds."""
         news = self.news({id: after}, wait)
-        return plain(lambda reply: news.parse(reply).get(id, []), *news.arguments, patience=news.patience)
 
-    def news(self, after: Mapping[str, str], wait: float) -> Call[dict[str, list[Event]]]:
+        def parse(reply: Any) -> list[Event]:
+            events = news.parse(reply).get(id, [])
+            if isinstance(events, ProblemError):
+                raise events
+            return events
+
+        return plain(parse, *news.arguments, patience=news.patience)
+
+    def news(self, after: Mapping[str, str], wait: float) -> Call[dict[str, list[Event] | ProblemError]]:
         """What happened to several jobs, each after an event of its own, waiting up to `wait` seconds for any of it."""
         if not all(map(is_event_id, after.values())):
             raise ProblemError("invalid-request", "Last-Event-ID is not one that this service gave out.")
         wait, space = min(wait, MOST_WAIT), f"{self.space}:events:"
         block = ("BLOCK", max(1, milliseconds(wait))) if wait > 0 else ()  # BLOCK 0 would be for ever
         keys = [space + id for id in after]
-        command = ("XREAD", "COUNT", 64, *block, "STREAMS", *keys, *after.values())
+        command = ("XREAD", "COUNT", MOST_EVENTS, *block, "STREAMS", *keys, *after.values())
         return plain(partial(replies.events, space), *command, patience=wait)
 
     def admit(self, tenant: str, kind: str, size: int = 0) -> Call[str]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import BaseModel, ValidationError
 
@@ -43,6 +44,15 @@ REQUESTS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "misspelt in a layer": (
         {"model": {"architecture": {"layers": [{"type": "residual", "layers": [CONV | {"kernal_sise": 1}]}]}}},
         {"/model/architecture/layers/0/layers/0/kernal_sise": "did you mean kernel_size?"},
+    ),
+    "true is not 1": ({"average": {"inputs": True}}, {"/average/inputs": "must be a number, not true or false"}),
+    "true in a list": ({"target": {"unit": [True, 1]}}, {"/target/unit/0": "must be a number, not true or false"}),
+    "true in a layer": (
+        {"model": {"architecture": {"layers": [CONV | {"out_channels": True, "dilation": [1, False]}]}}},
+        {
+            "/model/architecture/layers/0/out_channels": "must be a number, not true or false",
+            "/model/architecture/layers/0/dilation/1": "must be a number, not true or false",
+        },
     ),
     "no such preset": (
         {"model": {"preset": "resnet5"}},
@@ -141,3 +151,9 @@ def test_without_a_model_an_unknown_field_is_told_without_advice() -> None:
     with pytest.raises(ValidationError) as caught:
         ErfRequest.model_validate({"avrage": {}})
     assert field_errors(caught.value, {"avrage": {}})[0].detail == "there is no such field"
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    request = ErfRequest.model_validate({"average": {"inputs": np.int64(3), "until": None}})
+    assert request.average.inputs == 3
+    assert FitRequest.model_validate({"model": {"preset": "luo-conv"}, "objects": [np.float32(8.5)]}).objects == [8.5]
