@@ -25,6 +25,7 @@ from erfscope_jobs.records import (
     Usage,
     merged,
 )
+from erfscope_jobs.replies import FingerprintsChangedError
 from erfscope_jobs.settings import Settings
 from erfscope_jobs.wire import (
     confirm_settled,
@@ -37,6 +38,7 @@ from erfscope_jobs.workers import WorkerInfo
 T = TypeVar("T")
 MOST_CALLS = 64  # connections of one event loop; further calls wait their turn
 WRITE_SECONDS = 2.5  # a record, and its way to the disk
+MOST_CHANGES = 4  # of the kinds of workers, during one submission
 MOST_READERS = 4  # of events: one, and those that are on their way out
 
 
@@ -47,6 +49,7 @@ class AsyncLedger:
         self.settings = settings
         self._parts = Partitions(settings)
         self._durable = settings.durable_submit
+        self._fingerprints: list[Fingerprint] = []
         self._brisk = connect_async(settings, 0.0, MOST_CALLS)
         self._patient = connect_async(settings, SLICE, MOST_READERS + settings.partitions)
         self._following = [self._followers_of(at) for at in self._parts.all]
@@ -99,10 +102,20 @@ class AsyncLedger:
     async def submit(self, job: Submission, *, settle: bool = True) -> Submitted:
         """SUBMIT, and wait until it is on disk, unless the caller calls `settle` for several."""
         async with promptly(WRITE_SECONDS):
-            submitted = await self.run(self._parts.of(job.tenant).submit(self._parts.placed(job)))
+            submitted = await self._submitted(self._parts.placed(job))
             if settle and needs_settling(submitted):
                 await self.settle(job.tenant)
         return submitted
+
+    async def _submitted(self, job: Submission) -> Submitted:
+        """SUBMIT, with answers that workers of known kinds gave: one round trip while the kinds are the same."""
+        at = self._parts.of(job.tenant)
+        for _ in range(MOST_CHANGES):
+            try:
+                return await self.run(at.submit(job, self._fingerprints))
+            except FingerprintsChangedError as change:
+                self._fingerprints = change.known
+        return await self.run(at.submit(job))  # they change all the time: then without looking for an answer
 
     async def get(self, id: str, tenant: str) -> Record | None:
         """The record with its result."""

@@ -101,8 +101,11 @@ class Operations:
 
     # ---- what the service does
 
-    def submit(self, job: Submission) -> Call[Submitted]:
-        """SUBMIT; raises idempotency-mismatch, too-many-requests or unavailable."""
+    def submit(self, job: Submission, known: Sequence[Fingerprint] | None = None) -> Call[Submitted]:
+        """SUBMIT; raises idempotency-mismatch, too-many-requests or unavailable.
+
+        With `known`, its candidates are the answers of workers of these kinds; FingerprintsChangedError has others.
+        """
         settings, seen = self.settings, job.idempotency
         named = {
             "id": job.id,
@@ -110,7 +113,8 @@ class Operations:
             "tenant": job.tenant,
             "question": job.question,
             "blobs": list(job.blobs),
-            "candidates": list(job.candidates),
+            "candidates": [*job.candidates, *(one.digest(job.question) for one in known or ())],
+            "fingerprints": None if known is None else [one.to_json() for one in known],
             "idempotency": sha256_of(seen.key) if seen else None,
             "body": seen.body_sha256 if seen else None,
             "ttl": self.ttl,

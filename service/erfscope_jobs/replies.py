@@ -8,6 +8,7 @@ from typing import Any
 
 from erfscope_contract.job import Status, Timing
 from erfscope_contract.problem import Problem, ProblemError
+from erfscope_jobs.digest import Fingerprint
 from erfscope_jobs.packing import unpacked
 from erfscope_jobs.records import (
     Event,
@@ -107,8 +108,18 @@ def maybe_record(flat: Flat) -> Record | None:
     return record(flat) if flat else None
 
 
+class FingerprintsChangedError(Exception):
+    """Workers of other kinds than were known; `known` are those of now."""
+
+    def __init__(self, known: list[Fingerprint]) -> None:
+        super().__init__(f"{len(known)} kinds of workers")
+        self.known = known
+
+
 def submitted(reply: list[Any]) -> Submitted:
     """The job of a submission, or the reason for none as a ProblemError."""
+    if reply[0] == b"fingerprints":
+        raise FingerprintsChangedError([Fingerprint(**json.loads(text)) for text in reply[1]])
     word = allowed(reply)
     return Submitted(record(reply[1]), created=word == "created")
 

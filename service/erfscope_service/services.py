@@ -77,7 +77,7 @@ async def _prepare(app: FastAPI) -> None:
     await asyncio.to_thread(app.openapi)
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:  # not a plain function: FastAPI runs those in a thread
     services: Services = request.app.state.services
     return services
 

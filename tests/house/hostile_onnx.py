@@ -159,6 +159,13 @@ def uncounted_scan() -> ModelProto:
     return made
 
 
+def with_weight(made: ModelProto, name: str, value: Any) -> ModelProto:
+    """Another value for a weight."""
+    (tensor,) = (one for one in made.graph.initializer if one.name == name)
+    tensor.CopyFrom(numpy_helper.from_array(value, name))
+    return made
+
+
 def without_input(made: ModelProto) -> ModelProto:
     """The first node's last input is left out, as optional ones may be."""
     made.graph.node[0].input[-1] = ""
@@ -256,6 +263,8 @@ FILES: dict[str, Hostile] = {
     "a Scan without its number of inputs": Hostile(uncounted_scan, INVALID, ("Scan", "the-scan")),
     "a Scan of nothing": Hostile(lambda: without_input(scan()), INVALID, ("Scan", "the-scan")),
     "a Loop of nothing": Hostile(lambda: without_input(loop(3)), INVALID, ("Loop", "the-loop")),
+    "a condition of nothing": Hostile(lambda: with_weight(loop(3), "k", np.zeros(0, bool)), INVALID, ("the-loop",)),
+    "a count of nothing": Hostile(lambda: with_weight(loop(3), "n", np.zeros(0, np.int64)), INVALID, ("the-loop",)),
     "a grid of three coordinates": Hostile(
         lambda: model([node("GridSample", ["x", "w"], ["y"])], weights={"w": np.ones((1, 3, 3, 3), np.float32)}),
         ("shape-mismatch", *INVALID),

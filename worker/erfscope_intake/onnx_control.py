@@ -10,7 +10,7 @@ from erfscope_intake.converters import TABLE, Row
 from erfscope_intake.onnx_graph import Build, Iteration, Lost, Program, Step, attributes_of
 from erfscope_intake.onnx_place import decided_by_values, label_of, lose, lose_reader, place, step_of
 from erfscope_intake.onnx_unroll import check_length
-from erfscope_intake.onnx_words import unsupported
+from erfscope_intake.onnx_words import first_of, unsupported
 
 Building = Callable[[GraphProto, Build], Program]
 Control = Callable[[NodeProto, Program, Build, Building], None]
@@ -26,7 +26,7 @@ def add_if(proto: NodeProto, program: Program, state: Build, build: Building) ->
         raise ProblemError("invalid-model", f"If (node {label[:200]!r}) needs a condition and two branches.")
     condition = proto.input[0]
     if condition in state.constants:
-        taken = ways["then_branch" if bool(state.constants[condition].reshape(-1)[0]) else "else_branch"]
+        taken = ways["then_branch" if bool(first_of(state.constants[condition], "If", label)) else "else_branch"]
         _add_branch(proto, taken, program, state, build)
         return
     if condition in state.lost:

@@ -14,7 +14,7 @@ from erfscope_engine.network import Mark
 from erfscope_intake.bounds import INDICES, MAX_LISTED, PER_AXIS, check_axes, too_complex
 from erfscope_intake.onnx_graph import Program, Step, last_uses, to_working
 from erfscope_intake.onnx_unroll import MAX_OPERATORS, Course, too_long
-from erfscope_intake.onnx_words import no_such_output
+from erfscope_intake.onnx_words import first_of, no_such_output
 
 # What torch and Python raise when shapes do not fit; anything else (and what a tape raises) is not ours to explain.
 MISFITS = (
@@ -160,7 +160,7 @@ class Walk:
 
     def _branch(self, step: Step, env: dict[str, Any], mark: Mark) -> None:
         with plain():
-            condition = bool(self._value(step.inputs[0], env).reshape(-1)[0])
+            condition = bool(first_of(self._value(step.inputs[0], env), step.node.operator, step.label))
         branch = step.branches[0 if condition else 1]
         self._walk(branch, env, mark, set())
         for made, name in zip(step.outputs, branch.outputs, strict=False):

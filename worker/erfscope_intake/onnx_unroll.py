@@ -8,6 +8,7 @@ from torch import Tensor
 
 from erfscope_contract.problem import ProblemError
 from erfscope_intake.onnx_graph import Iteration, Program, Step
+from erfscope_intake.onnx_words import first_of
 
 MAX_OPERATORS = 20_000
 """Operators that the loops of a network run in all: each of them is on the tape."""
@@ -47,7 +48,7 @@ def operators_in(program: Program, constants: Mapping[str, Tensor]) -> int:
 def _count(step: Step, constants: Mapping[str, Tensor]) -> int | None:
     """The constant trip count of a Loop."""
     count = constants.get(step.inputs[0]) if step.node.operator == "Loop" else None
-    return None if count is None else max(int(count.reshape(-1)[0]), 0)
+    return None if count is None else max(int(first_of(count, step.node.operator, step.label)), 0)
 
 
 def _goes_on(body: Program, iteration: Iteration | None, constants: Mapping[str, Tensor]) -> bool:
@@ -57,7 +58,7 @@ def _goes_on(body: Program, iteration: Iteration | None, constants: Mapping[str,
     while name in aliases:
         name = aliases[name]
     if name in constants:
-        return bool(constants[name].reshape(-1)[0])
+        return bool(constants[name].any())
     return iteration is not None and name == iteration.inputs[1]
 
 
@@ -77,7 +78,7 @@ class Course:
             self._most, self._condition = len(self._slices[0]), None
         else:
             most, self._condition, *self._carried = arguments
-            self._most = None if most is None else int(most.reshape(-1)[0])
+            self._most = None if most is None else int(first_of(most, step.node.operator, step.label))
 
     @property
     def most(self) -> int | None:
@@ -88,7 +89,9 @@ class Course:
         """Whether there is another iteration."""
         if self._most is not None and self._count >= self._most:
             return False
-        return self._condition is None or bool(self._condition.reshape(-1)[0])
+        if self._condition is None:
+            return True
+        return bool(first_of(self._condition, self._step.node.operator, self._step.label))
 
     def inputs(self) -> dict[str, Any]:
         """The values of the body's inputs in this iteration, by name."""

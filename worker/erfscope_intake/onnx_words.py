@@ -1,5 +1,7 @@
 """Verdicts on operators that cannot be converted, in words that say why and what to do."""
 
+from typing import Any
+
 from onnx import defs
 
 from erfscope_contract.problem import ProblemError
@@ -41,6 +43,15 @@ def unsupported(operator: str, domain: str, label: str, why: str | None = None) 
         operator=name[:200],
         node=label[:200],
     )
+
+
+def first_of(value: Any, operator: str, label: str) -> Any:
+    """The one number of a tensor that is a trip count or a condition; raises ProblemError invalid-model without one."""
+    if not value.numel():
+        raise ProblemError(
+            "invalid-model", f"{operator} (node {label[:200]!r}): its trip count or condition has no value."
+        )
+    return value.reshape(-1)[0]
 
 
 def no_such_output(name: str) -> ProblemError:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from erfscope_contract import parts
 from erfscope_contract.job import Job, JobPage
+from erfscope_contract.request import ErfRequest
 from erfscope_jobs.log import note
 from erfscope_jobs.records import Record
 from erfscope_picture import COLORMAPS
@@ -77,7 +78,7 @@ async def submit(
     if seconds is not None:
         record = await service.wait(services, tenant, record, seconds)
     headers = {"Location": f"/erf/{record.id}", **CHANGING, **applied(seconds)}
-    return await _job_response(record, 202, headers)
+    return await _job_response(record, 202, headers, asked.request)
 
 
 @router.get(
@@ -232,6 +233,8 @@ async def map_array(
     return await figures.array(services, record, parts.select(result, unit, layer), request.headers)
 
 
-async def _job_response(record: Record, status: int, headers: dict[str, str]) -> Response:
-    body = await asyncio.to_thread(json_of, record)
+async def _job_response(
+    record: Record, status: int, headers: dict[str, str], request: ErfRequest | None = None
+) -> Response:
+    body = await asyncio.to_thread(json_of, record, request)
     return Response(body, status_code=status, media_type="application/json", headers=headers)

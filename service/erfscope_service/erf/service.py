@@ -32,7 +32,7 @@ async def submit(services: Services, tenant: str, asked: Asked, key: str | None,
     """
     model = await _model(services, tenant, asked)
     await _require_images(services, tenant, asked)
-    job = await _submission(services, tenant, asked, model, key)
+    job = _submission(tenant, asked, model, key)
     submitted = await services.ledger.submit(job, settle=settle)
     if submitted.record.status is Status.QUEUED:  # one that was there before may have lost its ring
         await services.doorbell.ring_async(submitted.record.id, Kind.ERF)
@@ -58,10 +58,8 @@ async def _require_images(services: Services, tenant: str, asked: Asked) -> None
         await require(services, tenant, FILE, images, "/input/images")
 
 
-async def _submission(
-    services: Services, tenant: str, asked: Asked, model: Upload | None, key: str | None
-) -> Submission:
-    request = asked.as_json()
+def _submission(tenant: str, asked: Asked, model: Upload | None, key: str | None) -> Submission:
+    request = asked.as_json
     images = asked.request.input.images
     name, parts = (model.name, model.parts) if model else (asked.name, {})
     asks = question(tenant, Kind.ERF, asked.sha256 or _spec_text(request), request, __version__)
@@ -73,7 +71,6 @@ async def _submission(
         ).decode(),
         question=asks,
         blobs=(*(model.used if model else ()), *([images] if images else ())),
-        candidates=tuple(known.digest(asks) for known in await services.ledger.fingerprints()),
         idempotency=Idempotency(key, submission.fingerprint(asked)) if key else None,
     )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from fastapi import Request
@@ -35,6 +36,7 @@ class Asked:
         """Of the ONNX model; None for a spec."""
         return self.request.model.sha256 if self.request.model else None
 
+    @cached_property
     def as_json(self) -> dict[str, Any]:
         """The canonical request: every field, defaults included."""
         return self.request.model_dump(mode="json")
@@ -109,4 +111,4 @@ def _spec_name(request: ErfRequest) -> str:
 
 def fingerprint(asked: Asked) -> str:
     """What an Idempotency-Key is held against: the request, not the bytes around it."""
-    return sha256_of(canonical(asked.as_json()))
+    return sha256_of(canonical(asked.as_json))

@@ -11,19 +11,22 @@ from erfscope_service.reading import read_result
 from erfscope_service.work import fields_of
 
 
-def job_of(record: Record) -> Job:
-    """The Job that a record is; the result is there when the record carries it."""
+def job_of(record: Record, request: ErfRequest | None = None) -> Job:
+    """The Job that a record is; the result is there when the record carries it.
+
+    Who has just checked the record's request gives it, so that it is not validated again.
+    """
     return Job(
         **fields_of(record),
-        request=_request(record.payload),
+        request=request or _request(record.payload),
         result=read_result(ErfResult, record.id, record.result) if record.result else None,
         links=links_of(record.id),
     )
 
 
-def json_of(record: Record) -> str:
+def json_of(record: Record, request: ErfRequest | None = None) -> str:
     """`job_of` as JSON; for large specs better called in a thread."""
-    return job_of(record).model_dump_json()
+    return job_of(record, request).model_dump_json()
 
 
 @lru_cache(maxsize=64)

@@ -88,7 +88,6 @@ async def _inspect(services: Services, upload: Upload) -> Record:
             payload=canonical(payload).decode(),
             question=asks,
             blobs=upload.used,
-            candidates=tuple(known.digest(asks) for known in await services.ledger.fingerprints()),
             # Whoever asks at the same time, or after the same failure, gets the same job. No caller's key has a space.
             idempotency=Idempotency(f"inspect {asks} {upload.job or 'first'}", asks),
         )

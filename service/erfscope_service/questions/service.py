@@ -55,7 +55,6 @@ async def submit(services: Services, tenant: str, kind: Question[R, J], request:
             payload=canonical(payload).decode(),
             question=asks,
             blobs=stored.used if stored else (),
-            candidates=tuple(known.digest(asks) for known in await services.ledger.fingerprints()),
             idempotency=_idempotency(kind, key, fields),
         )
     )
