@@ -166,6 +166,15 @@ def with_weight(made: ModelProto, name: str, value: Any) -> ModelProto:
     return made
 
 
+def inputs_of_one_name() -> ModelProto:
+    """Two inputs are called x, and the second has no axes."""
+    made = model(
+        [node("Reshape", ["x", "s"], ["a"]), node("Softmax", ["a"], ["y"])], weights={"s": np.array([1, 3, -1])}
+    )
+    made.graph.input.append(helper.make_tensor_value_info("x", FLOAT, []))
+    return made
+
+
 def without_input(made: ModelProto) -> ModelProto:
     """The first node's last input is left out, as optional ones may be."""
     made.graph.node[0].input[-1] = ""
@@ -265,6 +274,7 @@ FILES: dict[str, Hostile] = {
     "a Loop of nothing": Hostile(lambda: without_input(loop(3)), INVALID, ("Loop", "the-loop")),
     "a condition of nothing": Hostile(lambda: with_weight(loop(3), "k", np.zeros(0, bool)), INVALID, ("the-loop",)),
     "a count of nothing": Hostile(lambda: with_weight(loop(3), "n", np.zeros(0, np.int64)), INVALID, ("the-loop",)),
+    "inputs of one name": Hostile(inputs_of_one_name, INVALID, ("'x'",)),
     "a grid of three coordinates": Hostile(
         lambda: model([node("GridSample", ["x", "w"], ["y"])], weights={"w": np.ones((1, 3, 3, 3), np.float32)}),
         ("shape-mismatch", *INVALID),

@@ -1,5 +1,6 @@
 """The audit: is this parsed file something that may be converted? Iterative and bounded, before any ONNX pass."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,6 +193,9 @@ def check_names(root: GraphProto) -> None:
 
 def _check_scope(graph: GraphProto, outer: tuple[set[str], ...]) -> None:
     """One graph and, by recursion that `graphs` has bounded, those in it."""
+    named = Counter(value.name for value in graph.input)
+    if twice := next((name for name, times in named.items() if times > 1), None):
+        raise ProblemError("invalid-model", f"Two inputs of a graph are called {twice[:80]!r}.")
     own = {tensor.name for tensor in graph.initializer} | {value.name for value in graph.input}
     scopes = (own, *outer)
     for node in graph.node:

@@ -158,7 +158,7 @@ def _reshaped(extents: Sequence[Extent], target: list[int] | None) -> list[int |
 
     Other inputs need no such look: their first axis is the batch.
     """
-    if not target or extents[0] in (None, 1):
+    if not target or not extents or extents[0] in (None, 1):
         return None
     axes: list[int | None] = [None] * len(target)
     for k in range(1, min(len(extents), len(target)) + 1):
