@@ -35,6 +35,7 @@ from erfscope_service.services import ServicesDep, TenantDep
 router = APIRouter(prefix="/erf", tags=["erf"])
 
 CHANGING = {"Cache-Control": "no-store", "Retry-After": "1"}  # seconds until another look is worth it
+AT_ONCE = 8192  # bytes of a job that are written as JSON in less time than a thread takes to be called
 Colormap = Literal["viridis", "cividis", "magma", "inferno", "gray"]
 assert get_args(Colormap) == COLORMAPS, "the colour maps of the picture, spelt out for OpenAPI"
 
@@ -236,5 +237,6 @@ async def map_array(
 async def _job_response(
     record: Record, status: int, headers: dict[str, str], request: ErfRequest | None = None
 ) -> Response:
-    body = await asyncio.to_thread(json_of, record, request)
+    is_small = len(record.payload) + len(record.result or b"") < AT_ONCE
+    body = json_of(record, request) if is_small else await asyncio.to_thread(json_of, record, request)
     return Response(body, status_code=status, media_type="application/json", headers=headers)
