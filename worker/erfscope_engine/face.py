@@ -10,7 +10,7 @@ from erfscope_contract.invalid import field_errors
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.request import ErfRequest
 from erfscope_engine.arithmetic import torch_dtype
-from erfscope_engine.layers import Layer, Place
+from erfscope_engine.layers import Layer
 from erfscope_engine.measure import Measurement, measure_network
 from erfscope_engine.module import Shapes, network_of
 from erfscope_engine.network import Network
@@ -18,7 +18,7 @@ from erfscope_engine.plan import center_place, plan_for
 from erfscope_engine.reaches import Extent, Reaches
 from erfscope_engine.receptive import ReceptiveField, receptive_field_of
 from erfscope_engine.taking import Progress
-from erfscope_engine.units import no_coordinates
+from erfscope_engine.units import places_of
 
 # Short names of fields, as the SDK has them: where they belong in an ErfRequest.
 SHORT = {
@@ -73,10 +73,9 @@ def receptive_field(
     input_name: str | None = None,
 ) -> ReceptiveField:
     """The exact theoretical receptive field of a unit (the centre by default), from one recording."""
+    target = _request({"layer": layer, "unit": "center" if unit is None else unit}).target
     plan = plan_for(network_of(module, input_shape, input_name=input_name), layer, samples=1)
-    if not plan.layer.coordinates:
-        raise ProblemError("invalid-target", no_coordinates(plan.layer), layer=plan.layer.name)
-    return receptive_field_of(plan.traced, Place(plan.layer, plan.layer.center if unit is None else tuple(unit)))
+    return receptive_field_of(plan.traced, places_of(target, plan.layer)[0])
 
 
 def layers_of(module: nn.Module | Network, input_shape: Shapes | None = None) -> tuple[Layer, ...]:
