@@ -13,24 +13,23 @@ import httpx2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Route
 from tests.client.conftest import modern_result_json, result_json
 from tests.house.conftest import House
-from tests.page.test_page import submit
+from tests.page.test_page import Visit, finished, submit
 
 from erfscope_contract.architecture import Architecture
-from erfscope_contract.flat import flatten
+from erfscope_contract.metrics import metrics_of
 from erfscope_contract.presets import PRESETS
 from erfscope_contract.request import Dtype, Source, Statistic, Weights
 from erfscope_contract.result import ErfResult
 from erfscope_picture.colormap import COLORMAPS, table
 from erfscope_picture.contour import mass_level
 from erfscope_picture.scale import SCALES, placed
-from erfscope_service.page import meanings, presets
+from erfscope_service.page import presets
 
 STATIC = files("erfscope_service.page") / "static"
 SOURCES = {entry.name: entry.read_text() for entry in STATIC.iterdir() if entry.is_file()}
-SOURCES["meanings.js"] = meanings.as_module().decode()
 MODULES = sorted(name for name in SOURCES if name.endswith(".js"))
 
 
@@ -100,27 +99,26 @@ def a_map() -> NDArray[np.float32]:
     return np.asarray(rng.random((40, 50)) * bump, dtype=np.float32)
 
 
-def test_the_flat_table_is_the_contracts(blank: Page, house: House) -> None:
-    for size in ([200], [24, 24], [10, 10, 10]):
-        id = submit(house, spec={"input": {"channels": 1, "size": size}})
-        result = httpx2.get(f"{house.url}/erf/{id}").json()["result"]
-        flat = blank.evaluate("async (result) => (await import('/page/metrics.js')).flat(result)", result)
-        assert dict(flat) == pytest.approx(flatten(ErfResult.model_validate(result)), nan_ok=False)
-        assert [name for name, _ in flat] == list(flatten(ErfResult.model_validate(result)))
-
-
 @pytest.mark.parametrize("body", [modern_result_json(), result_json()], ids=["modern", "older"])
-def test_the_flat_table_of_what_only_some_results_have(blank: Page, body: dict[str, Any]) -> None:
-    body |= {"stderr": {}}
-    flat = blank.evaluate("async (result) => (await import('/page/metrics.js')).flat(result)", body)
-    expected = flatten(ErfResult.model_validate(body))
-    assert dict(flat) == expected
-    shown = blank.evaluate("async (result) => (await import('/page/metrics.js')).grouped(result)", body)
-    names = {row["name"]: row["value"] for group in shown for row in group["rows"]}
-    assert ("verify_difference" in names) == ("verify" in body)
-    if "verify" in body:
-        assert names["verify_difference"] == "3.1 × 10⁻⁷"
-        assert names["mass_before"] == "75\u202f%"
+def test_the_table_of_metrics_is_what_the_job_brings(visit: Visit, house: House, body: dict[str, Any]) -> None:
+    """Word for word, group by group; what is undefined has no row."""
+    id, page = submit(house), visit()
+    rows = [row.model_dump() for row in metrics_of(ErfResult.model_validate(body | {"stderr": {"erf_size": 0.3}}))]
+
+    def answered(route: Route) -> None:
+        job = route.fetch().json()
+        route.fulfill(json=job | {"metrics": rows})
+
+    page.route(f"**/erf/{id}", answered)
+    page.goto(f"{house.url}/#/job/{id}")
+    finished(page)
+    shown = page.locator(".metrics tbody tr:not(.group)").evaluate_all(
+        "(all) => all.map((row) => [...row.cells].map((cell) => cell.textContent))"
+    )
+    grouped = sorted(rows, key=lambda row: list(dict.fromkeys(one["group"] for one in rows)).index(row["group"]))
+    defined = [row for row in grouped if row["value"] is not None]
+    assert shown == [[row["label"], row["text"], row["meaning"]] for row in defined]
+    assert page.locator(".tile", has_text="ERF size").locator("small").inner_text() == "± 0.30"
 
 
 def test_place_and_reach_as_facts(blank: Page) -> None:

@@ -195,7 +195,7 @@ def test_downloads(visit: Visit, house: House) -> None:
     assert saved["PNG"].startswith(b"\x89PNG")
     assert b"data:image/png;base64," in saved["SVG"]
     assert b"TRF 5" in saved["SVG"]
-    assert saved["CSV"].startswith(b"metric,value,standard_error,unit\ntrf_size,5,,px\n")
+    assert saved["CSV"].startswith(b"metric,value,stderr\ntrf_size,5.0,\n")
     assert b"<html" in saved["Report"]
     assert json.loads(saved["JSON"])["id"] == job_of(page)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from erfscope.gate.rules import Bound, Drift
 from erfscope_contract.flat import flatten
 from erfscope_contract.meanings import unit_of
-from erfscope_contract.numbers import with_error
+from erfscope_contract.metrics import written
 from erfscope_contract.result import ErfResult, Number
 from erfscope_contract.significance import DECIDES, reach
 
@@ -27,9 +27,7 @@ def values(result: ErfResult) -> dict[str, Value]:
 
 def shown(metric: str, found: Value) -> str:
     """`43.32 ± 0.33 px`."""
-    if found.value is None:
-        return "undefined"
-    return f"{with_error(found.value, found.stderr)} {unit_of(metric)}".rstrip()
+    return "undefined" if found.value is None else written(metric, found.value, found.stderr)
 
 
 def range_of(metric: str, bound: Bound) -> str:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from erfscope_contract import parts
 from erfscope_contract.job import Job, JobPage
+from erfscope_contract.version import __version__
 from erfscope_jobs.log import note
 from erfscope_jobs.records import Record
 from erfscope_picture import COLORMAPS
@@ -120,7 +121,7 @@ async def look(
         record = await service.wait(services, tenant, record, seconds)
     if not record.status.is_terminal:
         return await _job_response(record, 200, CHANGING | applied(seconds))
-    tag = etag("job", record.id, record.status, record.result_sha256 or "", record.last_event)
+    tag = etag("job", __version__, record.id, record.status, record.result_sha256 or "", record.last_event)
     if known := not_modified(request.headers, tag):
         return known
     return await _job_response(record, 200, immutable_headers(tag) | applied(seconds))

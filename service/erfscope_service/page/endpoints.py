@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from erfscope_contract.problem import ProblemError
 from erfscope_service.caching import etag, not_modified
-from erfscope_service.page import meanings, presets
+from erfscope_service.page import presets
 
 router = APIRouter(include_in_schema=False)
 
@@ -19,10 +19,7 @@ _TYPES = {
     ".svg": "image/svg+xml",
     ".json": "application/json",
 }
-_FILES = {
-    **{entry.name: entry.read_bytes() for entry in _FOLDER.iterdir() if entry.is_file()},
-    "meanings.js": meanings.as_module(),
-}
+_FILES = {entry.name: entry.read_bytes() for entry in _FOLDER.iterdir() if entry.is_file()}
 _TAGS = {name: etag("page", name, content.hex()) for name, content in _FILES.items()}
 PRESETS = "presets.json"
 

@@ -5,7 +5,6 @@ import { choice, h } from "/page/dom.js";
 import { maximum, sum } from "/page/field.js";
 import { figure } from "/page/figure.js";
 import { unitName } from "/page/format.js";
-import { described, flat, written } from "/page/metrics.js";
 import * as npy from "/page/npy.js";
 import { radials } from "/page/profile.js";
 import { table } from "/page/tables.js";
@@ -104,13 +103,10 @@ function side(jobs, fields, names) {
 }
 
 function metrics(jobs, names) {
-  const columns = jobs.map(({ result }) => new Map(flat(result)));
-  const all = [...new Set(columns.flatMap((column) => [...column.keys()]))];
-  const rows = all
-    .filter((name) => columns.some((column) => (column.get(name) ?? null) !== null))
-    .map((name) => {
-      const cells = jobs.map(({ result }, i) => written(name, columns[i].get(name) ?? null, result.stderr[name]));
-      return [described(name).label, ...cells];
-    });
+  const all = jobs.flatMap((job) => job.metrics);
+  const textOf = (job, name) => job.metrics.find((row) => row.name === name)?.text ?? "–";
+  const rows = [...Map.groupBy(all, ({ name }) => name)]
+    .filter(([, same]) => same.some(({ value }) => value !== null))
+    .map(([name, [{ label }]]) => [label, ...jobs.map((job) => textOf(job, name))]);
   return table(["Metric", ...names], rows);
 }

@@ -4,7 +4,6 @@ import * as api from "/page/api.js";
 import { button, fileName, h, save } from "/page/dom.js";
 import { figure } from "/page/figure.js";
 import { pixels, unitName } from "/page/format.js";
-import { csv } from "/page/metrics.js";
 import * as npy from "/page/npy.js";
 import { saveSvg, savePng } from "/page/portable.js";
 import { complain } from "/page/problem.js";
@@ -100,7 +99,7 @@ function downloads(job, part, bytes, { drawn }, fail) {
   return [
     ...made,
     fetched("JSON", job.links.self, "json", "application/json"),
-    button("CSV", () => save(csv(job.result), `${name}.csv`, "text/csv")),
+    fetched("CSV", `${job.links.self}/metrics.csv`, "csv", "text/csv"),
     fetched("Report", `${job.links.self}/report.html`, "html", "text/html"),
   ];
 }

@@ -2,10 +2,10 @@
 
 import { button, h } from "/page/dom.js";
 import { by, number, percent, pixels, withError } from "/page/format.js";
-import { geometric } from "/page/metrics.js";
 import { localWords } from "/page/place.js";
 import { plot } from "/page/plot.js";
 
+const geometric = (sides) => sides.reduce((product, side) => product * side, 1) ** (1 / sides.length);
 const top = (values) => 1.05 * Math.max(1e-9, ...values.filter((value) => value !== null && Number.isFinite(value)));
 
 // TRF, ERF and half-mass side of each layer, and a table whose rows show the layer's map.
