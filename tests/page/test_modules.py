@@ -31,6 +31,7 @@ from erfscope_service.page import presets
 STATIC = files("erfscope_service.page") / "static"
 SOURCES = {entry.name: entry.read_text() for entry in STATIC.iterdir() if entry.is_file()}
 MODULES = sorted(name for name in SOURCES if name.endswith(".js"))
+VENDORED = "observable-plot.js"
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -39,8 +40,8 @@ def test_a_module_is_short_says_what_it_is_for_and_imports_what_is_there(name: s
     assert source.startswith("// ")
     assert len(source.splitlines()) <= 300
     assert max(map(len, source.splitlines())) <= 120
-    assert set(re.findall(r'from "/page/([^"]+)"', source)) <= set(MODULES)
-    for found in re.finditer(r'import \{([^}]+)\} from "/page/([^"]+)"', source):
+    assert set(re.findall(r'from "/page/([^"]+)"', source)) <= {*MODULES, VENDORED}
+    for found in re.finditer(r'import \{([^}]+)\} from "/page/((?!observable)[^"]+)"', source):
         for wanted in filter(None, (part.split(" as ")[0].strip() for part in found[1].split(","))):
             exported = rf"export (?:async )?(?:const|function|class|let) {re.escape(wanted)}(?!\w)"
             assert re.search(exported, SOURCES[found[2]]), wanted
@@ -181,7 +182,7 @@ def test_contours_enclose_what_is_above_their_level(blank: Page, a_map: NDArray[
     plane = {"height": 40, "width": 50, "values": a_map.ravel().tolist()}
     level = 0.3
     lines = blank.evaluate(
-        "async ([plane, level]) => (await import('/page/contours.js')).chains(plane, level)", [plane, level]
+        "async ([plane, level]) => (await import('/page/contours.js')).rings(plane, level)", [plane, level]
     )
     for line in lines:
         assert line[0] == pytest.approx(line[-1])
@@ -189,6 +190,15 @@ def test_contours_enclose_what_is_above_their_level(blank: Page, a_map: NDArray[
     for y, x in np.ndindex(40, 50):
         inside[y, x] = sum(crossings(line, x + 1e-6, y + 1e-6) for line in lines) % 2
     assert (inside == (a_map > level)).all()
+
+
+def test_a_speckled_map_is_smoothed_until_its_contours_are_few(blank: Page, a_map: NDArray[Any]) -> None:
+    wide = np.kron(a_map, np.ones((4, 4))) * np.random.default_rng(2).random((160, 200))
+    plane = {"height": 160, "width": 200, "values": wide.ravel().tolist()}
+    traced = blank.evaluate("async (plane) => (await import('/page/contours.js')).traced(plane)", plane)
+    assert traced["blur"] > 0
+    assert [share for share, _ in traced["lines"]] == [0.5, 0.9, 0.99]
+    assert all(1 <= len(lines) < 100 for _, lines in traced["lines"])
 
 
 def crossings(line: list[list[float]], x: float, y: float) -> int:
@@ -201,6 +211,7 @@ def crossings(line: list[list[float]], x: float, y: float) -> int:
 
 
 def test_colours_and_scales_are_the_pictures(blank: Page) -> None:
+    """Colours to what two published tables of one map may differ; places exactly."""
     shares = [0.0, 1e-6, 1e-3, 0.2, 0.5, 1.0]
     names, colours, places = blank.evaluate(
         """async (shares) => {
@@ -213,10 +224,22 @@ def test_colours_and_scales_are_the_pictures(blank: Page) -> None:
     )
     assert tuple(names) == COLORMAPS
     for name, found in zip(names, colours, strict=True):
-        assert np.abs(np.array(found).reshape(256, 3) - table(name).astype(int)).max() <= 1  # rounding of halves
+        rgba = np.array(found).reshape(256, 4)
+        assert (rgba[:, 3] == 255).all()
+        assert np.abs(rgba[:, :3] - table(name).astype(int)).max() <= 24, name
     assert [name for name, _ in places] == list(SCALES)
     for scale, found in places:
         assert found == pytest.approx(placed(np.array(shares), scale).tolist())
+
+
+def test_the_chart_library_is_kept_with_its_licences(house: House) -> None:
+    served = httpx2.get(f"{house.url}/page/{VENDORED}")
+    assert served.headers["content-type"].startswith("text/javascript")
+    assert served.text == (STATIC / "vendor" / VENDORED).read_text("utf-8")
+    licences = (STATIC / "vendor" / "LICENSES.txt").read_text("utf-8")
+    for part in ("@observablehq/plot", "d3-contour", "d3-scale-chromatic", "Permission to use, copy, modify"):
+        assert part in licences
+    assert httpx2.get(f"{house.url}/page/entry.js").status_code == 404
 
 
 NUMBERS = [

@@ -10,6 +10,7 @@ from erfscope_contract.metrics import written
 from erfscope_contract.numbers import plain, with_error
 from erfscope_contract.result import ErfResult, LayerProfile, UnitEntry
 
+METRIC_HEADS = ("metric", "value ± standard error", "flat name", "meaning")
 MOST_ROWS = 400  # of a grid or a profile; the whole of it stands in the JSON
 
 
@@ -78,7 +79,7 @@ def _metrics(result: ErfResult) -> list[Table]:
         for name in (one for one in names if is_shown(one, flat[one])):
             row = meaning_of(name)
             rows.append((row.label, written(name, flat[name], result.stderr.get(name)), name, row.words))
-        tables.append(Table(group, ("metric", "value ± standard error", "flat name", "meaning"), rows, left=2))
+        tables.append(Table(group, METRIC_HEADS, rows, left=2))
     return tables
 
 

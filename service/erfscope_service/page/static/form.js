@@ -1,5 +1,6 @@
 // The form: a network, a layer, a unit, options; and what it sends.
 
+import { requireImages } from "/page/accept.js";
 import * as api from "/page/api.js";
 import { $ } from "/page/dom.js";
 import { mebibytes } from "/page/format.js";
@@ -15,6 +16,7 @@ let images = null; // StoredFile
 let files = null;
 
 const isSpec = () => $("form").elements.kind.value === "spec";
+const isReady = () => isSpec() || (model !== null && model.status !== "failed");
 
 // `submitted` gets the job that the service answers with.
 export async function setUp(submitted) {
@@ -73,7 +75,7 @@ function modelChanged(changed) {
 function showKind() {
   $("file-panel").hidden = isSpec();
   $("spec-panel").hidden = !isSpec();
-  $("submit").disabled = !isSpec() && !model;
+  $("submit").disabled = !isReady();
   if (isSpec()) layers.show(spec.names(), "Named blocks of the spec are listed; a profile along depth finds the rest.");
   else layers.show(model?.inspection?.layers ?? [], listed());
   preview();
@@ -103,7 +105,9 @@ async function storeImages() {
   const file = $("images").files[0];
   if (!file) return;
   $("images-hint").textContent = "uploading …";
+  images = null;
   try {
+    await requireImages(file);
     images = await api.storeImages(file);
     $("images-hint").textContent = `${file.name}, ${mebibytes(file.size)}, stored`;
   } catch (error) {
@@ -117,7 +121,7 @@ const asked = () => request.read(isSpec() ? { architecture: spec.parsed() } : { 
 
 // What a question about the network takes over: model, input, layer and weights, as far as they were chosen.
 export function network() {
-  if (!isSpec() && !model)
+  if (!isReady())
     throw new api.Problem({ title: "Choose a network first", detail: "Drop an ONNX file, or write a layer spec." });
   const { model: ref, input = {}, target = {}, weights } = asked();
   const { shape, name } = input;
@@ -132,7 +136,7 @@ export function network() {
 function preview() {
   if (!$("as-json").open) return;
   try {
-    $("request-json").textContent = spec.written(asked());
+    $("request-json").textContent = isReady() ? spec.written(asked()) : "Choose a network first.";
   } catch (error) {
     $("request-json").textContent = error.message;
   }
@@ -147,6 +151,14 @@ async function submit(submitted) {
     complain($("problem"), error);
     point(error);
   } finally {
-    $("submit").disabled = !isSpec() && !model;
+    $("submit").disabled = !isReady();
   }
+}
+
+// Measures one of the presets, with the form as it then is.
+export async function example(name, submitted) {
+  $("form").elements.kind.value = "spec";
+  spec.choose(name);
+  showKind();
+  await submit(submitted);
 }

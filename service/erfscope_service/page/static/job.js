@@ -2,6 +2,7 @@
 
 import * as api from "/page/api.js";
 import { announce, button, h } from "/page/dom.js";
+import { estimator } from "/page/estimate.js";
 import { ENDED, follow } from "/page/events.js";
 import { clock, duration, targetWords, unitName } from "/page/format.js";
 import { complain } from "/page/problem.js";
@@ -39,6 +40,7 @@ export function showJob(host, job, actions) {
     ),
   );
 
+  const estimate = estimator();
   let status = null;
   function update(now) {
     const ended = ENDED.has(now.status);
@@ -47,7 +49,7 @@ export function showJob(host, job, actions) {
     state.dataset.state = now.status;
     cancel.hidden = running.hidden = ended;
     bar.value = now.progress;
-    stage.textContent = progressWords(now);
+    stage.textContent = [progressWords(now), estimate(now)].filter(Boolean).join(", ");
     if (now.status === status) return;
     if (status) actions.changed();
     status = now.status;

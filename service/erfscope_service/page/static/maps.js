@@ -28,10 +28,10 @@ export function maps(job) {
   const root = h(
     "section",
     { className: "maps", aria: { label: "Map" } },
-    controls,
     h("div", { className: "toolbar" }, caption, back),
     problem,
     place,
+    controls,
     files,
   );
   let turn = 0;

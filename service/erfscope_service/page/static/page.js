@@ -3,7 +3,7 @@
 
 import * as api from "/page/api.js";
 import { showComparison } from "/page/compare.js";
-import { $, h } from "/page/dom.js";
+import { $, button, h } from "/page/dom.js";
 import * as form from "/page/form.js";
 import * as history_ from "/page/history.js";
 import { showJob } from "/page/job.js";
@@ -11,6 +11,12 @@ import * as key from "/page/key.js";
 import { complain } from "/page/problem.js";
 import * as question from "/page/question.js";
 
+const EXAMPLES = [
+  ["resnet18", "ResNet-18: an image network"],
+  ["plain-20-relu", "20 convolutions, as in the article"],
+  ["wave-1d", "WaveNet's dilations: sound"],
+  ["volume-3d", "3-D convolutions: a volume"],
+];
 const PAUSE = 15_000; // milliseconds between looks at workers and open jobs
 
 let stop = () => {};
@@ -37,12 +43,21 @@ async function route() {
 
 async function open(id, address) {
   const job = held?.id === id ? held : await api.look(id);
-  if (address === location.hash) stop = showJob($("view"), job, { reuse: form.reuse, changed: () => history_.load() });
+  if (address !== location.hash) return;
+  stop = showJob($("view"), job, { reuse: form.reuse, changed: () => history_.load() });
+  toView();
 }
 
 async function openQuestion(kind, id, address) {
   const job = held?.id === id ? held : await question.lookAt(kind, id);
-  if (address === location.hash) stop = question.showQuestion($("view"), kind, job);
+  if (address !== location.hash) return;
+  stop = question.showQuestion($("view"), kind, job);
+  toView();
+}
+
+// On a phone the form comes first; whoever opens a result is taken to it.
+function toView() {
+  if (matchMedia("(max-width: 60rem)").matches) $("view").scrollIntoView({ block: "start" });
 }
 
 function empty() {
@@ -54,9 +69,14 @@ function empty() {
       h("p", {
         textContent: "The map shows where in the input one unit of a layer really looks, next to where it could look.",
       }),
+      h("p", { textContent: "Or try an example:" }),
+      h("div", { className: "examples" }, ...EXAMPLES.map(example)),
     ),
   );
 }
+
+const example = ([name, words]) =>
+  button(words, () => form.example(name, (job) => submitted("job", job)), { title: `Measure the preset ${name}` });
 
 function submitted(kind, job) {
   held = job;
@@ -64,7 +84,7 @@ function submitted(kind, job) {
   if (location.hash === address) route();
   else location.hash = address;
   history_.load();
-  if (matchMedia("(max-width: 60rem)").matches) $("view").scrollIntoView({ block: "start" });
+  toView();
   $("view").focus({ preventScroll: true });
 }
 

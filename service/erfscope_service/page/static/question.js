@@ -6,6 +6,7 @@ import { $, announce, button, h } from "/page/dom.js";
 import { ENDED } from "/page/events.js";
 import { clock, duration } from "/page/format.js";
 import { fit } from "/page/fit.js";
+import { patiently } from "/page/patience.js";
 import { complain } from "/page/problem.js";
 import { numbers } from "/page/request.js";
 import { cut } from "/page/tiles.js";
@@ -31,15 +32,17 @@ const STAGES = {
 
 // `network` gives model, input, layers and weights of the form above; `submitted` gets (kind, job).
 export function setUp(network, submitted) {
-  const send = (kind, fields, about = network) => async (event) => {
-    event.preventDefault();
-    complain($("question-problem"), null);
-    try {
-      submitted(kind, await api.ask(`/${kind}`, { ...about(), ...fields() }));
-    } catch (error) {
-      complain($("question-problem"), error);
-    }
-  };
+  const send =
+    (kind, fields, about = network) =>
+    async (event) => {
+      event.preventDefault();
+      complain($("question-problem"), null);
+      try {
+        submitted(kind, await api.ask(`/${kind}`, { ...about(), ...fields() }));
+      } catch (error) {
+        complain($("question-problem"), error);
+      }
+    };
   $("tiles-form").addEventListener(
     "submit",
     send("tiles", () => ({ tile: sides(numbers($("tile").value)) })),
@@ -120,7 +123,7 @@ export function showQuestion(host, kind, job) {
 
 async function follow(path, update, signal) {
   for (;;) {
-    const now = await api.json(path, { headers: { Prefer: "wait=1" }, signal });
+    const now = await patiently(() => api.json(path, { headers: { Prefer: "wait=1" }, signal }), signal);
     if (signal.aborted) return;
     update(now);
     if (ENDED.has(now.status)) return;

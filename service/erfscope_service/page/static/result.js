@@ -15,9 +15,8 @@ export function result(job) {
   return h(
     "div",
     { className: "result" },
-    tiles(job),
+    h("div", { className: "front" }, front.root, tiles(job)),
     notes(found),
-    front.root,
     found.units.length ? section("Units", units(found, show), true) : null,
     found.layers.length ? section("Along depth", depth(found, show), true) : null,
     section("Metrics", metrics(job.metrics), true),
