@@ -20,7 +20,7 @@ export function maps(job) {
   const back = button("Back to the main map", () => show({}));
   const place = h(
     "div",
-    { className: "mapplace", aria: { busy: "true" } },
+    { className: rank === 1 ? "mapplace line" : "mapplace", aria: { busy: "true" } },
     h("p", { className: "muted loading", textContent: "Loading the map …" }),
   );
   const files = h("div", { className: "toolbar downloads", aria: { role: "group", label: "Downloads" } });
