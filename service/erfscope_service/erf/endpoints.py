@@ -21,8 +21,7 @@ from erfscope_service.erf import events, examples, figures, service, submission
 from erfscope_service.erf.view import json_of
 from erfscope_service.preferences import (
     IdempotencyHeader,
-    PageSize,
-    PageToken,
+    PageDep,
     PreferHeader,
     Purge,
     applied,
@@ -91,13 +90,10 @@ async def submit(
 async def list_jobs(
     services: ServicesDep,
     tenant: TenantDep,
-    response: Response,
-    page_size: PageSize = 20,
-    page_token: PageToken = None,
+    page: PageDep,
 ) -> JobPage:
     """Results are left out; GET /erf/{id} has them."""
-    response.headers["Cache-Control"] = "no-store"
-    return await service.page(services, tenant, page_size, page_token)
+    return await service.page(services, tenant, page)
 
 
 @router.get(
