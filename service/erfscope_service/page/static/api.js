@@ -54,7 +54,6 @@ export const look = (id) => json(at(id));
 export const text = async (path) => (await send(path)).text();
 export const bytes = async (path) => (await send(path)).arrayBuffer();
 export const recent = (token) => json(`/erf?page_size=12${token ? `&page_token=${encodeURIComponent(token)}` : ""}`);
-export const cancel = (id) => json(at(id), { method: "DELETE" });
 export const remove = (id, options = {}) => send(`${at(id)}?purge=1`, { method: "DELETE", ...options });
 export const ready = () => json("/health/ready");
 export const presets = () => json("/page/presets.json");

@@ -6,11 +6,12 @@ import { $ } from "/page/dom.js";
 import { mebibytes } from "/page/format.js";
 import * as layers from "/page/layers.js";
 import { complain, point } from "/page/problem.js";
-import * as request from "/page/request.js";
+import * as fields from "/page/request.js";
 import * as spec from "/page/spec.js";
 import * as unit from "/page/unit.js";
 import { uploads } from "/page/upload.js";
 
+const NOTHING = { title: "Choose a network first", detail: "Drop an ONNX file, or write a layer spec." };
 let model = null; // StoredModel
 let images = null; // StoredFile
 let files = null;
@@ -40,7 +41,7 @@ export async function reuse(job) {
   $("form").elements.kind.value = architecture ? "spec" : "file";
   if (architecture) spec.write(plain(architecture));
   showKind();
-  request.write(job.request);
+  fields.write(job.request);
   images = job.request.input.images ? { sha256: job.request.input.images } : null;
   $("images-hint").textContent = images ? "The images of that job." : "";
   showImages();
@@ -117,12 +118,17 @@ async function storeImages() {
   preview();
 }
 
-const asked = () => request.read(isSpec() ? { architecture: spec.parsed() } : { sha256: model?.sha256 }, images);
+const asked = () => fields.read(isSpec() ? { architecture: spec.parsed() } : { sha256: model?.sha256 }, images);
+
+// The whole request of the form.
+export function request() {
+  if (!isReady()) throw new api.Problem(NOTHING);
+  return asked();
+}
 
 // What a question about the network takes over: model, input, layer and weights, as far as they were chosen.
 export function network() {
-  if (!isReady())
-    throw new api.Problem({ title: "Choose a network first", detail: "Drop an ONNX file, or write a layer spec." });
+  if (!isReady()) throw new api.Problem(NOTHING);
   const { model: ref, input = {}, target = {}, weights } = asked();
   const { shape, name } = input;
   return {

@@ -1,5 +1,5 @@
 // The page: what the address bar says is what is shown. #/job/ID, #/compare/ID+ID, #/tiles/ID, #/fit/ID, #/advice/ID,
-// or nothing yet.
+// #/series/ID, or nothing yet.
 
 import * as api from "/page/api.js";
 import { showComparison } from "/page/compare.js";
@@ -10,6 +10,7 @@ import { showJob } from "/page/job.js";
 import * as key from "/page/key.js";
 import { complain } from "/page/problem.js";
 import * as question from "/page/question.js";
+import * as series from "/page/series.js";
 
 const EXAMPLES = [
   ["resnet18", "ResNet-18: an image network"],
@@ -31,6 +32,7 @@ async function route() {
   try {
     if (kind === "job") await open(decodeURIComponent(rest), address);
     else if (kind === "compare") await showComparison($("view"), rest.split("+").map(decodeURIComponent));
+    else if (kind === "series") await openSeries(decodeURIComponent(rest), address);
     else if (question.isKind(kind)) await openQuestion(kind, decodeURIComponent(rest), address);
     else empty();
   } catch (error) {
@@ -52,6 +54,13 @@ async function openQuestion(kind, id, address) {
   const job = held?.id === id ? held : await question.lookAt(kind, id);
   if (address !== location.hash) return;
   stop = question.showQuestion($("view"), kind, job);
+  toView();
+}
+
+async function openSeries(id, address) {
+  const looked = held?.id === id ? held : await series.lookAt(id);
+  if (address !== location.hash) return;
+  stop = series.showSeries($("view"), looked);
   toView();
 }
 
@@ -102,6 +111,7 @@ async function countWorkers() {
 // First: a file may be dropped at once.
 form.setUp((job) => submitted("job", job)).catch((error) => complain($("problem"), error));
 question.setUp(form.network, submitted);
+series.setUp(form.request, submitted);
 key.show();
 $("forget-key").addEventListener("click", key.forget);
 history_.setUp();
