@@ -3,7 +3,6 @@
 `Result` reads the map and the picture when they are first asked for; `AsyncResult` is the same with await.
 """
 
-import csv
 import io
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,8 +19,8 @@ from erfscope._errors import refuse
 from erfscope.report import content_of, to_html, to_markdown
 from erfscope.report.profile import profile_csv
 from erfscope_contract.flat import flatten
-from erfscope_contract.meanings import is_shown, meaning_of, unit_of
-from erfscope_contract.numbers import MISSING, with_error
+from erfscope_contract.meanings import is_shown, meaning_of
+from erfscope_contract.metrics import metrics_csv, written
 from erfscope_contract.result import ErfResult
 from erfscope_contract.text import for_html
 
@@ -62,11 +61,7 @@ class Measured:
 
     def to_csv(self) -> str:
         """One line per metric: name, value, standard error."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(("metric", "value", "stderr"))
-        writer.writerows((name, value, self.data.stderr.get(name)) for name, value in self.metrics.items())
-        return text.getvalue()
+        return metrics_csv(self.data)
 
     def profile_csv(self) -> str:
         """One line per layer of the profile (layers="all"): shape, stride, TRF, ERF with standard errors."""
@@ -103,8 +98,7 @@ class Measured:
         return f"<p>{head}</p><table>{body}</table>"
 
     def _written(self, name: str) -> str:
-        value = with_error(self.metrics[name], self.data.stderr.get(name))
-        return value if value == MISSING else f"{value} {unit_of(name)}".rstrip()
+        return written(name, self.metrics[name], self.data.stderr.get(name))
 
 
 class Result(Measured):
