@@ -216,16 +216,18 @@ class Comparison:
         return f"<Comparison of ERF sizes: {sizes}>"
 
 
-def compare(*results: Measured, names: Sequence[Name] | None = None) -> Comparison:
+def compare(*results: Any, names: Sequence[Name] | None = None) -> Comparison:
     """Put results side by side; differences are to the first, and weighed by their standard errors.
 
     A name is a text, or a pair of model and weights, such as ("ResNet-50", "random").
     """
     if len(results) < 2:
         raise refuse("invalid-request", "a comparison needs two results or more")
+    results = tuple(getattr(one, "as_result", one) for one in results)  # measurements of the engine in this process
     if strangers := [one for one in results if not isinstance(one, Measured)]:
         raise refuse(
-            "invalid-request", f"{type(strangers[0]).__name__} is not a result; give what `run` or `result` gave"
+            "invalid-request",
+            f"{type(strangers[0]).__name__} is not a result; give what `run`, `result` or the engine's `measure` gave",
         )
     if names is not None and len(names) != len(results):
         raise refuse("invalid-request", f"{len(names)} names for {len(results)} results")

@@ -166,6 +166,12 @@ class Result(Measured):
         """
         return plot_on(ax, self.array(unit=unit, layer=layer), self._part(unit, layer), options)
 
+    def compare(self, *others: Any, names: Sequence[Any] | None = None) -> Any:
+        """A `Comparison` with other results; this one is the first, to which differences are taken."""
+        from erfscope._compare import compare  # a comparison is made of results
+
+        return compare(self, *others, names=names)
+
     def save(self, path: str | PathLike[str], **options: Unpack[FigureOptions]) -> Path:
         """Write .png, .pdf, .svg (picture), .npy (map), .json (whole result), .csv (metrics), .html or .md (report).
 
