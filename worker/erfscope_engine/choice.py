@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.result import PassedOver
-from erfscope_engine.layers import Layer, Traced, is_rearranged_input
+from erfscope_engine.layers import Layer, Traced
 
 NO_GRADIENT = "it is computed from the input only through operators without a gradient"
 NO_AXES = "none of its axes follows the input's space, or has more than one position"
@@ -59,7 +59,7 @@ def _counts(traced: Traced, layer: Layer) -> bool:
     """Whether along how many axes a layer's units lie is what others are held to: the input, seen otherwise, is not."""
     if layer.frame is None:
         return True
-    return _is_live(traced, layer) and not is_rearranged_input(traced.tape, layer)
+    return _is_live(traced, layer) and layer.value not in traced.rearranged
 
 
 def _objection(traced: Traced, layer: Layer, most: int) -> str:
@@ -69,7 +69,7 @@ def _objection(traced: Traced, layer: Layer, most: int) -> str:
         return ""
     if not _is_live(traced, layer):
         return NO_GRADIENT
-    if is_rearranged_input(traced.tape, layer):
+    if layer.value in traced.rearranged:
         return "it is the input itself, moved or scaled"
     if _spreads(traced, layer):
         return "it is a softmax over space, the weights of an attention"
