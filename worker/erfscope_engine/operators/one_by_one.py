@@ -14,10 +14,9 @@ from torch import Tensor
 
 from erfscope_engine.execution.box import Box, layout_of, lengths
 from erfscope_engine.execution.step import Gradient, Step
-from erfscope_engine.operators.onednn import convolve_with, is_fused
+from erfscope_engine.operators.onednn import FEW, convolve_with, is_fused
 
 TYPES = (torch.float32, torch.float64)
-FEW = 512  # channels that are summed over: beyond them oneDNN's copy of the weights takes longer than it saves
 
 
 def is_product(weight: Tensor, padding: Sequence[int], groups: int) -> bool:
