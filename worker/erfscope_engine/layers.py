@@ -13,6 +13,7 @@ from erfscope_engine.geometry.frame import Frame, flat
 from erfscope_engine.geometry.regions import Region
 from erfscope_engine.geometry.spans import Span, split
 from erfscope_engine.network import Network
+from erfscope_engine.operators.convolution import has_dead_rim
 from erfscope_engine.operators.table import OPERATORS, is_pointwise
 from erfscope_engine.recording.tape import Call, Tape
 
@@ -261,6 +262,12 @@ class Traced:
     def rearranged(self) -> frozenset[int]:
         """The values that are the input itself, moved or scaled."""
         return rearranged_inputs(self.tape)
+
+    @cached_property
+    def dead_rims(self) -> frozenset[int]:
+        """The ids of the convolutions whose outer taps are all 0."""
+        calls = [call for call in self.tape.geometric if call.name == "convolution" and has_dead_rim(call)]
+        return frozenset(map(id, calls))
 
     def layer(self, name: str) -> Layer:
         """The layer called `name`, or an alias of it."""

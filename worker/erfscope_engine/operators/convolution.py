@@ -61,7 +61,7 @@ def has_dead_rim(call: Call) -> bool:
         return False
     if weight.numel() == 0 or not bool(weight.any()):
         return False
-    return any((lo, hi) != (0, n) for (lo, hi), n in zip(_living(weight), weight.shape[2:], strict=True))
+    return any(not bool(weight.select(k, end).any()) for k in range(2, weight.dim()) for end in (0, -1))
 
 
 def _living(weight: Tensor) -> list[tuple[int, int]]:

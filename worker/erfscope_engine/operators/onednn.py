@@ -22,8 +22,9 @@ def is_fused(weight: Tensor) -> bool:
 
 
 def _takes(weight: Tensor, operator: str) -> bool:
+    available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     fits = weight.device.type == "cpu" and weight.dtype == torch.float32
-    return fits and torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, operator)
+    return fits and bool(available) and hasattr(torch.ops.mkldnn, operator)
 
 
 def convolve_with(
