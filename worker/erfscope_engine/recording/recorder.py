@@ -23,7 +23,7 @@ from torch._subclasses.fake_tensor import (
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 
-from erfscope_engine.network import Network
+from erfscope_engine.network import Network, tensors_in
 from erfscope_engine.recording.arguments import leaves, mapped
 from erfscope_engine.recording.functions import Run, functions_seen
 from erfscope_engine.recording.memory import Memory, NotFollowedError
@@ -254,6 +254,11 @@ class Recorder(TorchDispatchMode):
         if name == self.until:
             raise _ReachedError
 
+    def values_in(self, outputs: object) -> frozenset[int]:
+        """The recorded values among what a run returns."""
+        values = (self.index.get(id(self._current(tensor))) for _, tensor in tensors_in(outputs))
+        return frozenset(value for value in values if value is not None)
+
 
 def value_of(tensor: Tensor, made: int | None, live: bool) -> Value:
     """What the tape knows of a tensor; its memory order is that of its strides."""
@@ -348,7 +353,7 @@ def record(network: Network, batch: int, until: str | None = None, constant: Con
         for context in (torch.enable_grad(), open_attention(), _quiet(), functions_seen(recorder.custom), recorder):
             stack.enter_context(context)
         try:
-            network.run(x, recorder.name)
+            tape.outputs = recorder.values_in(network.run(x, recorder.name))
         except NotFollowedError as stop:
             tape.stopped = str(stop)
         except _ReachedError:

@@ -111,7 +111,7 @@ class Value:
 
 @dataclass
 class Tape:
-    """Value 0 is the input; `calls` in order; `names`: the network's own names of values.
+    """Value 0 is the input; `calls` in order; `names`: the network's own names of values; `outputs`: what it returns.
 
     `geometric` are the calls that tell what reads what: a custom Function's forward in its place.
     """
@@ -120,6 +120,7 @@ class Tape:
     calls: list[Call] = field(default_factory=list)
     names: dict[str, int] = field(default_factory=dict)
     stopped: str | None = None  # why recording ended before the network did
+    outputs: frozenset[int] = frozenset()  # none where the run did not come to its end
 
     @property
     def batch(self) -> int:
@@ -134,6 +135,14 @@ class Tape:
                 yield from call.op.inner
             else:
                 yield call
+
+    @cached_property
+    def used(self) -> frozenset[int] | None:
+        """The values that the outputs depend on, themselves included; None where the outputs are not known."""
+        if not self.outputs:
+            return None
+        calls = self.ancestors(self.outputs)
+        return self.outputs | {out for call in calls for out in call.outputs if out is not None}
 
     def ancestors(self, targets: Iterable[int]) -> list[Call]:
         """The calls that `targets` depend on, in order."""
