@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from erfscope_contract.metrics import Metric
 from erfscope_contract.problem import Problem
 from erfscope_contract.request import ErfRequest
 from erfscope_contract.result import ErfResult, Frozen, Number
@@ -74,6 +75,9 @@ class Job(Work):
 
     request: ErfRequest
     result: ErfResult | None = None
+    metrics: list[Metric] | None = Field(
+        None, description="Every scalar of the result by its flat name, with the words that people read."
+    )
     links: Links
 
 

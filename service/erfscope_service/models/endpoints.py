@@ -10,7 +10,7 @@ from erfscope_contract.problem import ProblemError
 from erfscope_service.admission import require_room
 from erfscope_service.bodies import media_type_of
 from erfscope_service.models import service
-from erfscope_service.preferences import PageSize, PageToken, PreferHeader, applied, seconds_to_wait
+from erfscope_service.preferences import PageDep, PreferHeader, applied, seconds_to_wait
 from erfscope_service.problems import of_tenant
 from erfscope_service.services import Services, ServicesDep, TenantDep
 from erfscope_service.stored import MODEL as UPLOAD
@@ -123,10 +123,7 @@ async def delete(sha256: Sha256Path, services: ServicesDep, tenant: TenantDep) -
 async def every(
     services: ServicesDep,
     tenant: TenantDep,
-    response: Response,
-    page_size: PageSize = 20,
-    page_token: PageToken = None,
+    page: PageDep,
 ) -> ListedModels:
     """GET /models/{sha256} has what is inside a model."""
-    response.headers["Cache-Control"] = "no-store"
-    return await service.page(services, tenant, page_size, page_token)
+    return await service.page(services, tenant, page)

@@ -10,6 +10,7 @@ from erfscope_contract.version import __version__
 from erfscope_jobs.digest import canonical, question
 from erfscope_jobs.records import Idempotency, Kind, Record, Submission, Upload
 from erfscope_service import work
+from erfscope_service.preferences import Page
 from erfscope_service.reading import read_result
 from erfscope_service.services import Services
 from erfscope_service.stored import MODEL, uploaded
@@ -55,9 +56,9 @@ async def _waited(services: Services, upload: Upload, record: Record | None, sec
     return await asyncio.to_thread(_stored, upload, record)
 
 
-async def page(services: Services, tenant: str, size: int, token: str | None) -> ListedModels:
+async def page(services: Services, tenant: str, asked: Page) -> ListedModels:
     """One page of a tenant's models, newest first."""
-    page = await services.ledger.list_uploads(tenant, MODEL, size, token)
+    page = await services.ledger.list_uploads(tenant, MODEL, asked.size, asked.token)
     models = [
         ListedModel(sha256=one.sha256, size=one.size, name=one.name, created_at=one.created_at, data=dict(one.data))
         for one in page.uploads
