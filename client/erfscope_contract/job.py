@@ -160,7 +160,7 @@ class StoredModel(Frozen):
     size: int = Field(description="Bytes, with the files beside it.")
     name: str
     data: dict[str, str] = Field(default_factory=dict, description="sha256 of each file beside it, by its name.")
-    status: Status = Field(description="Of the inspection.")
+    status: Status | None = Field(description="Of the inspection; null where none was asked for yet.")
     inspection: Inspection | None = None
     error: Problem | None = None
 

@@ -54,7 +54,9 @@ async def submit(
         raise ProblemError(
             "idempotency-mismatch", "This Idempotency-Key came with another series before; use a new one."
         )
-    await services.ledger.settle()  # once for all points: where the disk syncs every second, each would wait for one
+    await services.ledger.settle(
+        tenant
+    )  # once for all points: where the disk syncs every second, each would wait for one
     return await look(services, tenant, id)
 
 

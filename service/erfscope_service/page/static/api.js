@@ -59,6 +59,7 @@ export const ready = () => json("/health/ready");
 export const presets = () => json("/page/presets.json");
 export const limits = () => json("/page/limits.json");
 export const model = (sha256) => json(`/models/${sha256}`);
+export const inspect = (sha256) => json(`/models/${sha256}`, { method: "POST" });
 
 // The map of a job, or of one unit of its grid, or of one layer of its profile.
 export function mapPath(job, { unit, layer } = {}) {

@@ -75,7 +75,7 @@ export function uploads(changed) {
   async function reopen(sha256) {
     waiting = null;
     const mine = ++turn;
-    await watch(() => api.model(sha256), mine);
+    await watch(() => api.inspect(sha256), mine);
   }
 
   async function watch(first, mine) {
