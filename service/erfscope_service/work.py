@@ -2,12 +2,12 @@
 
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from typing import Any
 
 from erfscope_contract.job import ModelName
 from erfscope_contract.problem import ProblemError
-from erfscope_jobs.records import Purge, Record
+from erfscope_jobs.records import Kind, Purge, Record
 from erfscope_service.services import Services
 
 WAIT_SLICE = 2.0  # seconds: how soon a waiting request notices that the server shuts down
@@ -33,6 +33,19 @@ def fields_of(record: Record) -> dict[str, Any]:
     }
 
 
+def unknown(id: str, noun: str = "job") -> ProblemError:
+    """The 404 of a job, which its sentence calls by `noun`."""
+    return ProblemError("not-found", f"There is no {noun} {id[:64]!r} (any more; results have a time to live).")
+
+
+async def find(services: Services, tenant: str, id: str, kinds: Container[Kind], noun: str = "job") -> Record:
+    """The record of a job of these kinds; `not-found` for an unknown id, an expired one and another tenant's alike."""
+    record = await services.ledger.get(id, tenant)
+    if record is None or record.kind not in kinds:
+        raise unknown(id, noun)
+    return record
+
+
 async def wait(services: Services, record: Record, seconds: float, look: Look) -> Record:
     """The record once the job has ended, or as it is after `seconds`; at once where too many wait already."""
     if services.watchers.is_full(record.tenant):
@@ -41,21 +54,21 @@ async def wait(services: Services, record: Record, seconds: float, look: Look) -
         return await _waited(services, record, time.monotonic() + seconds, look)
 
 
-async def cancel(services: Services, record: Record, unknown: ProblemError) -> tuple[Record, bool]:
-    """Ask for the job's end; a job that had ended already comes back unchanged, and True. Raises `unknown`."""
+async def cancel(services: Services, record: Record, noun: str = "job") -> tuple[Record, bool]:
+    """Ask for the job's end; a job that had ended already comes back unchanged, and True. Raises `not-found`."""
     canceled = await services.ledger.cancel(record.id, record.tenant)
     if canceled is None:
-        raise unknown
+        raise unknown(record.id, noun)
     return canceled, not canceled.canceled_now
 
 
-async def purge(services: Services, record: Record, unknown: ProblemError) -> None:
-    """Remove a job that has ended; raises `conflict` for one that has not, and `unknown`."""
+async def purge(services: Services, record: Record, noun: str = "job") -> None:
+    """Remove a job that has ended; raises `conflict` for one that has not, and `not-found`."""
     removed = await services.ledger.purge(record.id, record.tenant)
     if removed is Purge.OPEN:
         raise ProblemError("conflict", "The job has not ended; cancel it first (DELETE without purge).")
     if removed is Purge.MISSING:
-        raise unknown
+        raise unknown(record.id, noun)
 
 
 async def _waited(services: Services, record: Record, until: float, look: Look) -> Record:

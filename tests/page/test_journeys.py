@@ -146,3 +146,21 @@ def test_the_report_is_read_on_a_phone_without_scrolling_sideways(visit: Visit, 
     assert metrics.evaluate("(table) => table.scrollWidth <= table.parentElement.clientWidth")
     expect(page.get_by_text("Side of the box that can reach the unit")).to_be_visible()
     assert serious(page) == []
+
+
+SHIFTS = """
+window.shifts = [];
+new PerformanceObserver((list) => list.getEntries().forEach((entry) => shifts.push(entry.value)))
+    .observe({ type: "layout-shift", buffered: true });
+"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_moves_while_a_result_arrives(visit: Visit, house: House, width: int) -> None:
+    id, page = submit(house), visit(viewport={"width": width, "height": 844})
+    page.add_init_script(SHIFTS)
+    page.goto(f"{house.url}/#/job/{id}")
+    page.reload()
+    finished(page)
+    expect(page.locator("#history a").first).to_be_visible()
+    assert sum(page.evaluate("shifts")) < 0.02

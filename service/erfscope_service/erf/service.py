@@ -82,15 +82,7 @@ def _spec_text(request: Mapping[str, Any]) -> str:
 
 async def look(services: Services, tenant: str, id: str) -> Record:
     """The job's record; `not-found` for an unknown id, an expired one and another tenant's alike."""
-    record = await services.ledger.get(id, tenant)
-    if record is None or record.kind is not Kind.ERF:
-        raise unknown(id)
-    return record
-
-
-def unknown(id: str) -> ProblemError:
-    """The 404 of a job."""
-    return ProblemError("not-found", f"There is no job {id[:64]!r} (any more; results have a time to live).")
+    return await work.find(services, tenant, id, (Kind.ERF,))
 
 
 async def wait(services: Services, tenant: str, record: Record, seconds: float) -> Record:
@@ -107,12 +99,12 @@ async def page(services: Services, tenant: str, asked: Page) -> JobPage:
 
 async def cancel(services: Services, tenant: str, id: str) -> tuple[Record, bool]:
     """Ask for the job's end; a job that had ended already comes back unchanged, and True."""
-    return await work.cancel(services, await look(services, tenant, id), unknown(id))
+    return await work.cancel(services, await look(services, tenant, id))
 
 
 async def purge(services: Services, tenant: str, id: str) -> None:
     """Remove a job that has ended."""
-    await work.purge(services, await look(services, tenant, id), unknown(id))
+    await work.purge(services, await look(services, tenant, id))
 
 
 async def succeeded(services: Services, tenant: str, id: str) -> tuple[Record, str, ErfResult]:

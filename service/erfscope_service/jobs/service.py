@@ -4,12 +4,13 @@ import asyncio
 import json
 
 from erfscope_contract.job import JobAddress, JobKind, ListedJob, ListedJobs, Status
-from erfscope_contract.problem import ProblemError
 from erfscope_jobs.records import Kind, Record
 from erfscope_service import work
 from erfscope_service.preferences import Page
 from erfscope_service.services import Services
 from erfscope_service.work import fields_of
+
+SHOWN = frozenset(Kind) - {Kind.SHARD}
 
 
 async def page(
@@ -35,24 +36,17 @@ async def look(services: Services, tenant: str, id: str, seconds: float = 0.0) -
 
 async def cancel(services: Services, tenant: str, id: str) -> tuple[ListedJob, bool]:
     """Ask for the job's end; one that had ended comes back unchanged, and True."""
-    record, had_ended = await work.cancel(services, await _record(services, tenant, id), _unknown(id))
+    record, had_ended = await work.cancel(services, await _record(services, tenant, id))
     return listed(record), had_ended
 
 
 async def purge(services: Services, tenant: str, id: str) -> None:
     """Remove a job that has ended."""
-    await work.purge(services, await _record(services, tenant, id), _unknown(id))
+    await work.purge(services, await _record(services, tenant, id))
 
 
 async def _record(services: Services, tenant: str, id: str) -> Record:
-    record = await services.ledger.get(id, tenant)
-    if record is None or record.kind is Kind.SHARD:
-        raise _unknown(id)
-    return record
-
-
-def _unknown(id: str) -> ProblemError:
-    return ProblemError("not-found", f"There is no job {id[:64]!r} (any more; results have a time to live).")
+    return await work.find(services, tenant, id, SHOWN)
 
 
 def listed(record: Record) -> ListedJob:

@@ -9,7 +9,6 @@ from pydantic import BaseModel
 from erfscope_contract import architecture
 from erfscope_contract.hashing import sha256_of
 from erfscope_contract.job import Status, Work
-from erfscope_contract.problem import ProblemError
 from erfscope_contract.version import __version__
 from erfscope_jobs.digest import canonical, question
 from erfscope_jobs.records import Idempotency, Record, Submission
@@ -80,24 +79,17 @@ async def look(services: Services, tenant: str, kind: Question[R, J], id: str, s
 
 async def cancel(services: Services, tenant: str, kind: Question[R, J], id: str) -> tuple[J, bool]:
     """Ask for the job's end; one that had ended comes back unchanged, and True."""
-    record, had_ended = await work.cancel(services, await _record(services, tenant, kind, id), _unknown(kind, id))
+    record, had_ended = await work.cancel(services, await _record(services, tenant, kind, id), kind.noun)
     return await asyncio.to_thread(_job, kind, record), had_ended
 
 
 async def purge(services: Services, tenant: str, kind: Question[R, J], id: str) -> None:
     """Remove a job that has ended."""
-    await work.purge(services, await _record(services, tenant, kind, id), _unknown(kind, id))
+    await work.purge(services, await _record(services, tenant, kind, id), kind.noun)
 
 
 async def _record(services: Services, tenant: str, kind: Question[R, J], id: str) -> Record:
-    record = await services.ledger.get(id, tenant)
-    if record is None or record.kind is not kind.kind:
-        raise _unknown(kind, id)
-    return record
-
-
-def _unknown(kind: Question[R, J], id: str) -> ProblemError:
-    return ProblemError("not-found", f"There is no {kind.noun} {id[:64]!r} (any more; results have a time to live).")
+    return await work.find(services, tenant, id, (kind.kind,), kind.noun)
 
 
 def _job(kind: Question[R, J], record: Record) -> J:

@@ -37,7 +37,7 @@ export function figure(subject) {
   let current = null;
   let width = 0;
   if (rank === 3) root.append(slicer(subject, names, cut, redraw));
-  root.append(stage, readout);
+  root.append(stage); // the readout follows once the map above it has its height
 
   function drawn(options) {
     return draw(subject, { names, cut, memory, ...options });
@@ -54,6 +54,7 @@ export function figure(subject) {
     });
     current.svg.append(current.cross);
     stage.replaceChildren(current.svg);
+    if (!readout.isConnected) root.append(readout);
   }
 
   function read(point, aloud) {
