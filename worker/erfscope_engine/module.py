@@ -58,7 +58,15 @@ def network_of(
                 for key, item in tensors_in(result):
                     mark(f"output.{key}" if key else "output", type(module).__name__, item)
                 return result
-            except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
+            except (
+                RuntimeError,
+                ValueError,
+                LookupError,
+                TypeError,
+                AttributeError,
+                AssertionError,
+                ArithmeticError,
+            ) as error:
                 words = str(error).strip().split("\n", 1)[0] or type(error).__name__
                 raise ProblemError(
                     "shape-mismatch", f"The module does not take an input of {list(shapes[name])}: {words}"
