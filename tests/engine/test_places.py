@@ -91,3 +91,16 @@ def test_a_unit_that_is_none_is_refused_in_words() -> None:
     for unit, words in (((1,), "1 coordinates"), ((1, 99), "counted from 0"), ((-1, 0), "greater than or equal to 0")):
         with pytest.raises(ProblemError, match=words):
             receptive_field(net, (3, 16, 16), unit=unit)
+
+
+@pytest.mark.parametrize("part", [slice(0, None, 2), slice(1, None, 2), slice(2, None, 4), slice(0, 2), slice(0, 3)])
+def test_some_phases_of_space_in_channels_read_what_they_hold(part: slice) -> None:
+    def phases(x: Tensor) -> Tensor:
+        return F.pixel_unshuffle(x, 2)[:, part]
+
+    x = torch.rand(1, 2, 16, 12, requires_grad=True)
+    phases(x)[0, :, 3, 2].sum().backward()
+    assert x.grad is not None
+    rows, columns = x.grad[0].sum(0).nonzero(as_tuple=True)
+    box = tuple((int(at.min()), int(at.max()) + 1) for at in (rows, columns))
+    assert receptive_field(Fn(phases), (2, 16, 12), unit=(3, 2)).box == box

@@ -76,6 +76,10 @@ def sliced(site: Site, ref: Ref, dim: int, start: int, stop: int, step: int = 1)
     for piece in run[0].pieces if len(run) == 1 else ():
         if (start, stop, step) == (piece.start, piece.stop, 1):
             return _piece(site, ref, dim, piece)
+    outer_run, inner_run = _split_at(run, step)
+    if inner_run and start < step and extent == size(outer_run):  # one index of the inner digits, with each outer one
+        seats = at_index(frame.seats, inner_run, start)
+        return one_axis(site, ref, dim, outer_run, seats, [Link(inner_run, (), lambda: Span(start, start + 1))])
     inner = size(run[1:])
     if len(run) > 1 and step == 1 and start % inner == stop % inner == 0:  # whole steps of the outermost digit
         first, count = start // inner, extent // inner
@@ -89,6 +93,12 @@ def sliced(site: Site, ref: Ref, dim: int, start: int, stop: int, step: int = 1)
     base = seats if digit.axis is None else frame.seats
     out_digit, seats, link = windowed(run, base, extent, Window(step, start, look))
     return one_axis(site, ref, dim, (out_digit,), seats, [link])
+
+
+def _split_at(run: Run, count: int) -> tuple[Run, Run]:
+    """A row of digits as outer and inner ones, of which there are `count` values; no inner ones where none fit."""
+    cut = next((k for k in range(1, len(run)) if size(run[k:]) == count > 1), len(run))
+    return run[:cut], run[cut:]
 
 
 def _piece(site: Site, ref: Ref, dim: int, piece: Piece) -> Out:
