@@ -30,7 +30,9 @@ from erfscope._figure import (
 from erfscope.report import content_of, to_html, to_markdown
 from erfscope.report.profile import profile_csv
 from erfscope_contract.flat import flatten
-from erfscope_contract.meanings import is_shown, meaning_of, unit_of
+from erfscope_contract.lengths import measured_in, pixels_of, rank_of
+from erfscope_contract.limits import LIMITED, said
+from erfscope_contract.meanings import is_shown, meaning_of
 from erfscope_contract.numbers import MISSING, with_error
 from erfscope_contract.parts import select
 from erfscope_contract.problem import ProblemError
@@ -125,8 +127,9 @@ class Measured:
             raise from_problem(error.problem) from None
 
     def _written(self, name: str) -> str:
-        value = with_error(self.metrics[name], self.data.stderr.get(name))
-        return value if value == MISSING else f"{value} {unit_of(name)}".rstrip()
+        value = said(self.data, name, with_error(self.metrics[name], self.data.stderr.get(name)))
+        unit = measured_in(name, None, pixels_of(rank_of(self.data)))[1]
+        return value if value in (MISSING, LIMITED) else f"{value} {unit}".rstrip()
 
 
 class Result(Measured):

@@ -17,6 +17,7 @@ from erfscope.cli import figures, options, show
 from erfscope.cli.measure import read
 from erfscope.cli.progress import progress_bar
 from erfscope.cli.several import Entry, entry, measure_all
+from erfscope_contract.limits import said
 from erfscope_contract.meanings import meaning_of
 from erfscope_contract.numbers import plain, with_error
 
@@ -168,6 +169,7 @@ def _table(comparison: Comparison, metrics: list[str] | None, *, everything: boo
         cells = []
         for n, (value, error) in enumerate(zip(row.values, row.errors, strict=True)):
             mark = " *" if n and row.differs(n) else "  "
-            cells.append((with_error(value, error) if error else plain(value)) + mark)
+            text = with_error(value, error) if error else plain(value)
+            cells.append(said(comparison.results[n].data, row.metric, text) + mark)
         table.add_row(f"{label} [dim]{row_of.unit}[/dim]", *cells)
     return table

@@ -9,6 +9,7 @@ from typer import Argument, Option
 
 from erfscope._errors import refuse
 from erfscope._result import FORMS
+from erfscope_contract.lengths import Lengths
 from erfscope_contract.request import Dtype, Source, Statistic, Weights
 
 PER_INCH = {"in": 1.0, "cm": 2.54, "mm": 25.4}
@@ -187,6 +188,18 @@ Request = Annotated[
 Scale = Annotated[
     Literal["linear", "sqrt", "log"] | None, Option(help="Scale of the picture's colours (default: sqrt).")
 ]
+Rate = Annotated[
+    float | None,
+    Option(help="Sampling rate of sound, in Hz: lengths are shown in seconds (default: in samples)."),
+]
+Spacing = Annotated[
+    str | None,
+    Option(
+        metavar="D,H,W",
+        help="Size of a pixel or voxel along each axis, in mm, such as 2,0.7,0.7, or one for all axes: lengths are "
+        "shown in mm (default: in pixels or voxels).",
+    ),
+]
 Width = Annotated[
     str | None,
     Option(
@@ -231,6 +244,22 @@ def width(text: str) -> float:
     if matched is None:
         raise refuse("bad-request", f"--width {text!r} is not a length such as 3.25in or 8.5cm")
     return float(matched[1]) / PER_INCH[matched[2] or "in"]
+
+
+def lengths(rate: float | None, spacing: str | None, rank: int) -> Lengths | None:
+    """The unit in which lengths are shown; None for the input's own."""
+    if rate is not None and spacing is not None:
+        raise refuse("bad-request", "--rate and --spacing both say what a step of the input is; give one of them")
+    if rate is not None:
+        if rank != 1 or not rate > 0:
+            raise refuse("bad-request", f"--rate {rate:g} is for inputs with one axis, and above 0; this has {rank}")
+        return Lengths((1 / rate,), "s")
+    if spacing is None:
+        return None
+    steps = numbers(spacing, "--spacing", "a list of sizes in mm such as 2,0.7,0.7")
+    if len(steps) not in (1, rank) or not all(step > 0 for step in steps):
+        raise refuse("bad-request", f"--spacing {spacing!r} must have one size above 0, or {rank}: one for each axis")
+    return Lengths(tuple(steps * rank if len(steps) == 1 else steps), "mm")
 
 
 def input_fields(shape: str | None, name: str | None) -> dict[str, Any] | None:
