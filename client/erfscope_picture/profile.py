@@ -8,7 +8,9 @@ from erfscope_picture.chart import Axis, Series, render_chart
 
 
 def render_profile(layers: Sequence[Mapping[str, Any]], title: str | None = None) -> bytes:
-    """The chart as PNG; `layers` are those of a result, or of an inspection (without ERF), as JSON. Sizes are geometric means over the axes, in pixels.
+    """The chart as PNG; `layers` are those of a result, or of an inspection (without ERF), as JSON.
+
+    Sizes are geometric means over the axes, in pixels.
 
     ValueError where there is no layer.
     """

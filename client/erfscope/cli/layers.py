@@ -28,8 +28,9 @@ Outputs = Annotated[
     Option(
         "-o",
         "--output",
-        help=f"File to write, by its ending {', '.join(FORMS)}: the table with a line per layer, or TRF and stride along "
-        "depth as a chart; may be given several times (default: none).",
+        help=f"File to write, by its ending {', '.join(FORMS)}: the table with a line per layer, or TRF and stride "
+        "along depth as a chart; may be given several times (default: none).",
+        rich_help_panel=options.OUTPUT,
     ),
 ]
 MARK = " ← auto"

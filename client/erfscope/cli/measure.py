@@ -1,6 +1,7 @@
 """`erfscope measure`: one network, one unit; a table on stdout and files where asked."""
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -137,6 +138,7 @@ def _remote(
 ) -> Result:
     model = prepared.ref if prepared.content is None else prepared.content.source
     job = client.submit(model, **fields)
+    print(f"job {job.id}; `erfscope jobs wait {job.id}` finds it again", file=sys.stderr)
     try:
         return job.result(progress=progress)
     except KeyboardInterrupt:
