@@ -3,7 +3,6 @@
 `Result` reads the map and the picture when they are first asked for; `AsyncResult` is the same with await.
 """
 
-import csv
 import io
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Sequence
@@ -30,10 +29,8 @@ from erfscope._figure import (
 from erfscope.report import content_of, to_html, to_markdown
 from erfscope.report.profile import profile_csv
 from erfscope_contract.flat import flatten
-from erfscope_contract.lengths import measured_in, pixels_of, rank_of
-from erfscope_contract.limits import LIMITED, said
 from erfscope_contract.meanings import is_shown, meaning_of
-from erfscope_contract.numbers import MISSING, with_error
+from erfscope_contract.metrics import metrics_csv, text_of
 from erfscope_contract.parts import select
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.result import ErfResult
@@ -76,11 +73,7 @@ class Measured:
 
     def to_csv(self) -> str:
         """One line per metric: name, value, standard error."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(("metric", "value", "stderr"))
-        writer.writerows((name, value, self.data.stderr.get(name)) for name, value in self.metrics.items())
-        return text.getvalue()
+        return metrics_csv(self.data)
 
     def profile_csv(self) -> str:
         """One line per layer of the profile (layers="all"): shape, stride, TRF, ERF with standard errors."""
@@ -127,9 +120,7 @@ class Measured:
             raise from_problem(error.problem) from None
 
     def _written(self, name: str) -> str:
-        value = said(self.data, name, with_error(self.metrics[name], self.data.stderr.get(name)))
-        unit = measured_in(name, None, pixels_of(rank_of(self.data)))[1]
-        return value if value in (MISSING, LIMITED) else f"{value} {unit}".rstrip()
+        return text_of(self.data, name, self.metrics[name])
 
 
 class Result(Measured):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.result import PassedOver
-from erfscope_engine.layers import Layer, Traced, is_rearranged_input
+from erfscope_engine.layers import Layer, Traced
 
 NO_GRADIENT = "it is computed from the input only through operators without a gradient"
 FEWER_AXES = "its units lie along fewer axes of the input than those of an earlier layer"
@@ -66,7 +66,7 @@ def _counts(traced: Traced, layer: Layer) -> bool:
     """Whether along how many axes a layer's units lie is what others are held to: the input, seen otherwise, is not."""
     if layer.frame is None:
         return True
-    return _is_used(traced, layer) and _is_live(traced, layer) and not is_rearranged_input(traced.tape, layer)
+    return _is_used(traced, layer) and _is_live(traced, layer) and layer.value not in traced.rearranged
 
 
 def _objection(traced: Traced, layer: Layer, most: int) -> str:
@@ -77,7 +77,7 @@ def _objection(traced: Traced, layer: Layer, most: int) -> str:
         (UNUSED, lambda: not _is_used(traced, layer)),
         (FEWER_AXES, lambda: fewer),
         (NO_GRADIENT, lambda: not _is_live(traced, layer)),
-        ("it is the input itself, moved or scaled", lambda: is_rearranged_input(traced.tape, layer)),
+        ("it is the input itself, moved or scaled", lambda: layer.value in traced.rearranged),
         ("it is a softmax over space, the weights of an attention", lambda: _spreads(traced, layer)),
     )
     return next((why for why, holds in objections if holds()), "")

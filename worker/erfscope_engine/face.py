@@ -11,7 +11,7 @@ from erfscope_contract.invalid import field_errors
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.request import ErfRequest, Weights
 from erfscope_engine.arithmetic import torch_dtype
-from erfscope_engine.layers import Layer, Place
+from erfscope_engine.layers import Layer
 from erfscope_engine.measure import measure_network
 from erfscope_engine.measurement import Measurement
 from erfscope_engine.module import Shapes, network_of
@@ -20,7 +20,7 @@ from erfscope_engine.plan import center_place, plan_for
 from erfscope_engine.reaches import Extent, Reaches
 from erfscope_engine.receptive import ReceptiveField, receptive_field_of
 from erfscope_engine.taking import Progress
-from erfscope_engine.units import no_coordinates
+from erfscope_engine.units import places_of
 
 # Short names of fields, as the SDK has them: where they belong in an ErfRequest.
 SHORT = {
@@ -92,10 +92,9 @@ def receptive_field(
     (half-open, may stick out of the input), `center`, `is_global` with `widened_by`, `causal`, `alignment` and `reach`.
     Raises ProblemError for a layer or a unit that is not there.
     """
+    target = _request({"layer": layer, "unit": "center" if unit is None else unit}).target
     plan = plan_for(network_of(module, input_shape, input_name=input_name), layer, samples=1)
-    if not plan.layer.coordinates:
-        raise ProblemError("invalid-target", no_coordinates(plan.layer), layer=plan.layer.name)
-    return receptive_field_of(plan.traced, Place(plan.layer, plan.layer.center if unit is None else tuple(unit)))
+    return receptive_field_of(plan.traced, places_of(target, plan.layer)[0])
 
 
 def layers_of(module: nn.Module | Network, input_shape: Shapes | None = None) -> tuple[Layer, ...]:

@@ -88,6 +88,7 @@ def _by_gradients(
     """
     progress("trace", 0.0)
     order, method = _planned(network, request, images, progress, sampler, at_most)
+    progress("measure", 0.0)  # a layer is judged by samples that count
     refused: dict[str, str] = {}
     left_to_us = request.target.layer == "auto" and request.target.unit == "center"
     while left_to_us and order.plan.layer.name not in refused and len(refused) < MOST_REFUSED:

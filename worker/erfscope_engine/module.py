@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._mode_utils import no_dispatch
 
 from erfscope_contract.problem import ProblemError
 from erfscope_engine.network import Mark, Network, tensors_in
@@ -48,7 +49,8 @@ def network_of(
     named = isinstance(input_shape, Mapping)
 
     def run(x: Tensor, mark: Mark) -> object:
-        fresh = _copied(frozen, shared=True)
+        with no_dispatch():  # a recording need not see how buffers are copied: half of its time
+            fresh = _copied(frozen, shared=True)
         others_now = {n: value.expand(len(x), *value.shape) for n, value in others.items()}
         with _marked(fresh, mark):
             try:
@@ -56,7 +58,15 @@ def network_of(
                 for key, item in tensors_in(result):
                     mark(f"output.{key}" if key else "output", type(module).__name__, item)
                 return result
-            except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
+            except (
+                RuntimeError,
+                ValueError,
+                LookupError,
+                TypeError,
+                AttributeError,
+                AssertionError,
+                ArithmeticError,
+            ) as error:
                 words = str(error).strip().split("\n", 1)[0] or type(error).__name__
                 raise ProblemError(
                     "shape-mismatch", f"The module does not take an input of {list(shapes[name])}: {words}"

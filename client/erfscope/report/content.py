@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 from erfscope.report.facts import box_sides, facts_of, index_text, named
 from erfscope_contract.flat import flatten
-from erfscope_contract.lengths import measured_in, pixels_of, rank_of
-from erfscope_contract.limits import LIMITED, is_limited, said, share_of
+from erfscope_contract.lengths import pixels_of, rank_of
+from erfscope_contract.limits import LIMITED, is_limited, share_of
 from erfscope_contract.meanings import grouped, is_shown, meaning_of
-from erfscope_contract.numbers import MISSING, plain, with_error
+from erfscope_contract.metrics import text_of
+from erfscope_contract.numbers import plain, with_error
 from erfscope_contract.result import ErfResult, LayerProfile, UnitEntry
 
+METRIC_HEADS = ("metric", "value ± standard error", "flat name", "meaning")
 MOST_ROWS = 400  # of a grid or a profile; the whole of it stands in the JSON
 
 
@@ -76,16 +78,14 @@ def _whole_input(result: ErfResult) -> str:
 
 
 def _metrics(result: ErfResult) -> list[Table]:
-    flat, lengths = flatten(result), pixels_of(rank_of(result))
+    flat = flatten(result)
     tables = []
     for group, names in grouped(flat).items():
         rows = []
         for name in (one for one in names if is_shown(one, flat[one])):
             row = meaning_of(name)
-            value = said(result, name, with_error(flat[name], result.stderr.get(name)))
-            unit = "" if value in (MISSING, LIMITED) else measured_in(name, None, lengths)[1]
-            rows.append((row.label, f"{value} {unit}".strip(), name, row.words))
-        tables.append(Table(group, ("metric", "value ± standard error", "flat name", "meaning"), rows, left=2))
+            rows.append((row.label, text_of(result, name, flat[name]), name, row.words))
+        tables.append(Table(group, METRIC_HEADS, rows, left=2))
     return tables
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_flatten
+
+from erfscope_engine.recording.arguments import leaves
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,12 @@ class Call:
     @cached_property
     def refs(self) -> list[Ref]:
         """The recorded values that it reads, in order of appearance."""
-        return [leaf for leaf in tree_flatten((self.args, self.kwargs))[0] if isinstance(leaf, Ref)]
+        return [leaf for leaf in leaves((self.args, self.kwargs)) if isinstance(leaf, Ref)]
 
     @cached_property
     def constants(self) -> list[Tensor | Drawn]:
         """The constant tensors that it reads."""
-        return [leaf for leaf in tree_flatten((self.args, self.kwargs))[0] if isinstance(leaf, Tensor | Drawn)]
+        return [leaf for leaf in leaves((self.args, self.kwargs)) if isinstance(leaf, Tensor | Drawn)]
 
     @cached_property
     def _places(self) -> dict[str, tuple[int, Any]]:
