@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from erfscope._errors import refuse
+from erfscope_contract.limits import LIMITED
 from erfscope_contract.meanings import meaning_of
 from erfscope_contract.numbers import MISSING, with_error
 from erfscope_contract.result import Number
@@ -41,6 +42,7 @@ class Line:
     name: tuple[str, ...]
     metrics: Mapping[str, Number]
     stderr: Mapping[str, Number]
+    limited: bool = False  # by the input: its ratio to the theoretical field says nothing
 
 
 def usual_metrics(lines: Sequence[Line]) -> list[str]:
@@ -124,7 +126,12 @@ def _heading(metric: str) -> str:
 
 
 def _values(line: Line, metrics: Sequence[str]) -> list[str]:
-    return [with_error(line.metrics.get(metric), line.stderr.get(metric)) for metric in metrics]
+    return [
+        LIMITED
+        if line.limited and metric == "erf_ratio"
+        else with_error(line.metrics.get(metric), line.stderr.get(metric))
+        for metric in metrics
+    ]
 
 
 def _escaped(text: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erfscope._errors import refuse
+from erfscope_contract.lengths import Lengths
 from erfscope_contract.numbers import MISSING, with_error
 from erfscope_contract.result import ErfResult
 
@@ -28,7 +29,7 @@ class FigureOptions(TypedDict, total=False):
     `scale` (linear, sqrt, log; default sqrt) and `colormap` (default viridis) are the colours; `width` is in inches
     (default: 3.5 for one map, 7 for four beside each other), `dpi` the resolution of a PNG (default 300), `font` a
     font's name (default DejaVu Sans), `font_size` in points (default 8); `contours` and `trf` draw the lines around
-    50, 90 and 99 % of the mass and the box of the TRF (default True).
+    50, 90 and 99 % of the mass and the box of the TRF (default True); `lengths` is the unit of the axes.
     """
 
     scale: str | None
@@ -39,6 +40,7 @@ class FigureOptions(TypedDict, total=False):
     font_size: float | None
     contours: bool
     trf: bool
+    lengths: Lengths | None
 
 
 def needs_matplotlib(path: Path, options: Mapping[str, Any]) -> bool:
@@ -65,7 +67,7 @@ def page_of(options: Mapping[str, Any]) -> "Page":
     """The options as the drawing package has them; raises BadRequest for values that cannot be."""
     paper = _paper()
     try:
-        return paper.Page(**chosen(options))  # type: ignore[no-any-return]
+        return paper.Page(**{name: value for name, value in chosen(options).items() if name != "lengths"})  # type: ignore[no-any-return]
     except ValueError as error:
         raise refuse("bad-request", str(error)) from None
 
@@ -81,7 +83,8 @@ def figure_of(
     """The figure in the form of the path's ending."""
     page = page_of(options)
     try:
-        return _paper().render_figure(rows, path.suffix.lower(), page, names=names)  # type: ignore[no-any-return]
+        lengths = _steps(options)
+        return _paper().render_figure(rows, path.suffix.lower(), page, names=names, lengths=lengths)  # type: ignore[no-any-return]
     except ValueError as error:
         raise refuse("bad-request", str(error)) from None
 
@@ -93,8 +96,20 @@ def plot_on(ax: Any, map: NDArray[np.floating[Any]], data: ErfResult, options: M
         from matplotlib import pyplot
 
         ax = pyplot.gca()
-    _paper().plot_map(ax, map, as_json(data), page)
+    _paper().plot_map(ax, map, as_json(data), page, lengths=_steps(options))
     return ax
+
+
+def layers_figure(rows: Sequence[Mapping[str, Any]], title: str, form: str) -> bytes:
+    """TRF and stride of the rows of an inspection, along depth."""
+    figure: bytes = _paper().render_layers(rows, form, title=title)
+    return figure
+
+
+def _steps(options: Mapping[str, Any]) -> list[Any] | None:
+    """The unit of each axis, as the drawing package has it."""
+    lengths: Lengths | None = options.get("lengths")
+    return None if lengths is None else [_paper().Lengths(lengths.unit, step) for step in lengths.steps]
 
 
 def size_note(data: ErfResult) -> str:

@@ -1,13 +1,14 @@
 """Measuring and inspecting in this process: a backend instead of a service. It is loaded (torch) when called."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from erfscope._backend import backend
+from erfscope._backend import Backend, backend
 from erfscope._errors import from_problem, refuse
 from erfscope._job import Progress
 from erfscope._models import Prepared
@@ -28,20 +29,27 @@ def measure(prepared: Prepared, request: ErfRequest, images: Path | None, progre
     """Answer a request here."""
     path = _file(prepared)
     ref = ModelRef(sha256=prepared.sha256) if path else prepared.ref
-    result, arrays = backend().measure(with_model(request, ref), path, images, prepared.data_paths, progress)
+    result, arrays = _loaded(progress).measure(with_model(request, ref), path, images, prepared.data_paths, progress)
     return Result(result, origin_of(arrays, result, prepared.name), name=prepared.name)
 
 
 def inspect(prepared: Prepared, options: InputOptions, progress: Progress) -> Inspection:
     """List what is inside a model here."""
-    return backend().inspect(_subject(prepared), options, prepared.data_paths, progress)
+    return _loaded(progress).inspect(_subject(prepared), options, prepared.data_paths, progress)
 
 
 def ask(kind: Question[Any, A], prepared: Prepared, fields: Mapping[str, Any], progress: Progress) -> A:
     """Answer a question about a model (advice, tiles, fit) here."""
     path = _file(prepared)
     request = build(kind, reference(prepared), fields)
-    return kind.answer.model_validate(backend().ask(request, path, prepared.data_paths, progress))
+    return kind.answer.model_validate(_loaded(progress).ask(request, path, prepared.data_paths, progress))
+
+
+def _loaded(progress: Progress) -> Backend:
+    """The backend; what takes seconds the first time is said."""
+    if "torch" not in sys.modules:
+        progress("loading PyTorch", 0.0)
+    return backend()
 
 
 def _file(prepared: Prepared) -> Path | None:

@@ -30,7 +30,7 @@ from erfscope.report import content_of, to_html, to_markdown
 from erfscope.report.profile import profile_csv
 from erfscope_contract.flat import flatten
 from erfscope_contract.meanings import is_shown, meaning_of
-from erfscope_contract.metrics import metrics_csv, written
+from erfscope_contract.metrics import metrics_csv, text_of
 from erfscope_contract.parts import select
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.result import ErfResult
@@ -120,7 +120,7 @@ class Measured:
             raise from_problem(error.problem) from None
 
     def _written(self, name: str) -> str:
-        return written(name, self.metrics[name], self.data.stderr.get(name))
+        return text_of(self.data, name, self.metrics[name])
 
 
 class Result(Measured):

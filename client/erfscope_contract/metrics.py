@@ -6,6 +6,8 @@ import io
 from pydantic import Field
 
 from erfscope_contract.flat import flatten
+from erfscope_contract.lengths import measured_in, pixels_of, rank_of
+from erfscope_contract.limits import LIMITED, said
 from erfscope_contract.meanings import meaning_of, unit_of
 from erfscope_contract.numbers import MISSING, with_error
 from erfscope_contract.result import ErfResult, Frozen, Number
@@ -18,7 +20,7 @@ class Metric(Frozen):
     group: str = Field(description="The heading of its part of the table.")
     label: str
     meaning: str
-    unit: str = Field(description="px, pixels, rad, nat, or empty for a plain number.")
+    unit: str = Field(description="px, samples or voxels, pixels, rad, nat, or empty for a plain number.")
     value: Number = Field(description="Null where it is undefined.")
     stderr: Number = Field(None, description="Its standard error, in the same unit; null where it is exact.")
     text: str = Field(description="Value, standard error and unit, rounded to what the error is worth.")
@@ -30,22 +32,32 @@ def written(name: str, value: Number, stderr: Number) -> str:
     return text if text == MISSING else f"{text} {unit_of(name)}".rstrip()
 
 
+def text_of(result: ErfResult, name: str, value: Number) -> str:
+    """The same of a result, in the unit of its input (px, samples, voxels), or that the input limits the field."""
+    text = said(result, name, with_error(value, result.stderr.get(name)))
+    return text if text in (MISSING, LIMITED) else f"{text} {_unit(result, name)}".rstrip()
+
+
+def _unit(result: ErfResult, name: str) -> str:
+    return measured_in(name, None, pixels_of(rank_of(result)))[1]
+
+
 def metrics_of(result: ErfResult) -> list[Metric]:
     """Every scalar of a result, in the order of the flat names."""
-    return [_metric(name, value, result.stderr.get(name)) for name, value in flatten(result).items()]
+    return [_metric(result, name, value) for name, value in flatten(result).items()]
 
 
-def _metric(name: str, value: Number, stderr: Number) -> Metric:
+def _metric(result: ErfResult, name: str, value: Number) -> Metric:
     row = meaning_of(name)
     return Metric(
         name=name,
         group=row.group,
         label=row.label,
         meaning=row.words,
-        unit=row.unit,
+        unit=_unit(result, name),
         value=value,
-        stderr=stderr,
-        text=written(name, value, stderr),
+        stderr=result.stderr.get(name),
+        text=text_of(result, name, value),
     )
 
 

@@ -23,7 +23,7 @@ _KEY, _VALUE = 1, 2
 
 def names_in(model: bytes | Path) -> list[str]:
     """The names as the model writes them, each once, in order; none for what is not an ONNX file."""
-    with _bytes_of(model) as view:
+    with bytes_of(model) as view:
         names: dict[str, None] = {}
         try:
             for start, end in _tensors(view):
@@ -40,7 +40,7 @@ def data_beside(model: Path) -> dict[str, Path]:
 
 
 @contextmanager
-def _bytes_of(model: bytes | Path) -> Iterator[memoryview]:
+def bytes_of(model: bytes | Path) -> Iterator[memoryview]:
     """A file is mapped: weights inside of it are stepped over, not read."""
     if isinstance(model, bytes) or not model.stat().st_size:
         yield memoryview(model if isinstance(model, bytes) else b"")

@@ -8,14 +8,20 @@ from erfscope_picture.chart import Axis, Series, render_chart
 
 
 def render_profile(layers: Sequence[Mapping[str, Any]], title: str | None = None) -> bytes:
-    """The chart as PNG; `layers` are a result's, as JSON. Sizes are geometric means over the axes, in pixels.
+    """The chart as PNG; `layers` are those of a result, or of an inspection (without ERF), as JSON.
+
+    Sizes are geometric means over the axes, in pixels.
 
     ValueError where there is no layer.
     """
     rows = [(number, row) for number, row in enumerate(layers, start=1)]
     series = [
         _line("TRF", [(number, mean_side(row["trf_size"])) for number, row in rows], dashed=True),
-        _line("ERF", [(n, row["erf_size"]) for n, row in rows], [row["stderr"].get("erf_size") for _, row in rows]),
+        _line(
+            "ERF",
+            [(n, row.get("erf_size")) for n, row in rows],
+            [row.get("stderr", {}).get("erf_size") for _, row in rows],
+        ),
         _line("stride", [(number, mean_side(row["trf_stride"])) for number, row in rows], dashed=True),
     ]
     name = "Along depth" if title is None else f"{title}, along depth"

@@ -202,7 +202,7 @@ def test_measure_by_a_service(run: Run, served: Service, tmp_path: Path) -> None
         "log",
     )
     done = run(*words, "--url", served.url)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, "job job-1; `erfscope jobs wait job-1` finds it again\n")
     assert "half of the mass within 2.5 px" in done.stdout
     assert "note: a note [with brackets]" in done.stdout
     body = served.seen[0].body

@@ -1,12 +1,17 @@
 """The table of `erfscope layers`: fits a terminal, keeps names whole where nobody limits it."""
 
+import csv
 import io
+import json
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from erfscope.cli.layers import shortened, table
 from erfscope_contract.job import Inspection, LayerRow
+
+from .test_cli import SPEC, Run, run  # noqa: F401 – `run` is a fixture
 
 NAMES = [f"/network/features/features.{n}/block/block.0/block.0.0/Conv_output_0" for n in range(12)]
 
@@ -50,3 +55,16 @@ def test_shortened() -> None:
     assert shortened(name, 19) == "/network/layer/Conv"
     assert shortened(name, 16, common=9) == "/net…/layer/Conv"
     assert shortened("abcdefghij", 7) == "ab…ghij"
+
+
+def test_the_table_is_written_as_csv_and_as_a_chart(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+    (tmp_path / "a.json").write_text(json.dumps(SPEC))
+    done = run("layers", "a.json", "-o", "p.csv", "-o", "p.png", "-o", "p.pdf")
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "p.csv").read_text())))
+    assert [(row["layer"], row["shape"], row["stride_x"], row["trf_size_y"]) for row in rows] == [
+        ("first", "2x16x16", "1.0", "3"), ("second", "2x16x16", "1.0", "5"),
+    ]  # fmt: skip
+    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "p.pdf").read_bytes().startswith(b"%PDF")
+    assert run("layers", "a.json", "-o", "p.txt").returncode == 2

@@ -30,6 +30,27 @@ def test_the_notebook(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")  # of the kernel's own libraries
+def test_the_researchers_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path))
+    notebook = nbformat.read(ROOT / "examples/researcher.ipynb", as_version=4)
+    assert all(not cell.outputs for cell in notebook.cells if cell.cell_type == "code"), "commit it without outputs"
+    sizes = next(cell for cell in notebook.cells if "SIDE = " in cell.source)  # small ones: four networks, two weights
+    sizes.source = sizes.source.replace("SIDE = 128", "SIDE = 64").replace("INPUTS = 4", "INPUTS = 2")
+    assert "SIDE = 64" in sizes.source
+    assert "INPUTS = 2" in sizes.source
+    NotebookClient(notebook, timeout=int(PATIENCE), resources={"metadata": {"path": str(tmp_path)}}).execute()
+    table = (tmp_path / "paper/erf.tex").read_text()
+    rows = [line for line in table.splitlines() if line.endswith(r"\\") and r"\pm" in line]
+    assert len(rows) == 8
+    assert [row.split(" & ")[0] for row in rows[::2]] == ["Mine", "ResNet-50", "ConvNeXt-T", "Swin-T"]
+    assert all(row.count(r"$\pm$") >= 3 for row in rows)  # r with its errors
+    assert (tmp_path / "paper/erf.pdf").read_bytes().startswith(b"%PDF")
+    assert (tmp_path / "paper/erf.svg").read_text().count("<image ") == 9  # eight maps and the colour bar
+    assert (tmp_path / "paper/radial.pdf").exists()
+
+
 @pytest.mark.parametrize("given", [(), ("model.onnx",)], ids=["spec", "onnx"])
 def test_the_script(house: House, tmp_path: Path, onnx_model: bytes, given: tuple[str, ...]) -> None:
     if shutil.which("curl") is None:

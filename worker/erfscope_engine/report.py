@@ -23,6 +23,7 @@ from erfscope_contract.result import (
     Verify,
 )
 from erfscope_contract.version import __version__
+from erfscope_engine.faint import note_on_faint
 from erfscope_engine.layers import Traced
 from erfscope_engine.metrics import MapMetrics, area_ratio, brief_metrics, measure_map
 from erfscope_engine.receptive import ReceptiveField
@@ -234,6 +235,8 @@ def _notes(order: Order, main: Measured, said: Said) -> list[str]:
         notes.append(
             f"Kernels of {', '.join(names)} are masked (taps that are 0); the box without those taps is {box}."
         )
+    if (faint := note_on_faint(traced, main.taken.layer)) is not None:
+        notes.append(faint)
     if traced.tape.stopped and traced.eager:
         notes.append(
             f"The network runs whole, by plain autograd: its recording ended at {traced.tape.stopped}. The TRF is "

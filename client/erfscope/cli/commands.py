@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from erfscope.cli.command import PlainCommand
 from erfscope.cli.output import forgiving
+from erfscope_contract.version import __version__
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 a rule of `check` does not hold; 2 usage, bad input or model; 3 service or job failure; "
@@ -90,7 +91,17 @@ def _lacking(error: ModuleNotFoundError) -> Callable[[], None]:
     return lacking
 
 
-def _nothing() -> None:
+def _version(asked: bool) -> None:
+    if asked:
+        print(__version__)
+        raise typer.Exit
+
+
+def _nothing(
+    version: Annotated[  # its callback prints and ends
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version (default: off).")
+    ] = False,
+) -> None:
     pass
 
 

@@ -13,10 +13,11 @@ from erfscope._compare import COMPARED_FORMS, Comparison, Name
 from erfscope._compare import compare as compared
 from erfscope._compare_table import ENDINGS, check_metrics
 from erfscope._errors import refuse
-from erfscope.cli import figures, options, show
+from erfscope.cli import completion, figures, options, show
 from erfscope.cli.measure import read
 from erfscope.cli.progress import progress_bar
 from erfscope.cli.several import Entry, entry, measure_all
+from erfscope_contract.limits import said
 from erfscope_contract.meanings import meaning_of
 from erfscope_contract.numbers import plain, with_error
 
@@ -26,6 +27,7 @@ Models = Annotated[
         metavar="MODEL...",
         help="Two or more models: .onnx files, .json specs or preset:NAME. MODEL@random measures with random weights "
         "(Kaiming normal), MODEL@given with the model's own, MODEL@SCHEME with those of a scheme (--weights).",
+        autocompletion=completion.models,
     ),
 ]
 Outputs = Annotated[
@@ -35,6 +37,7 @@ Outputs = Annotated[
         "--output",
         help=f"File to write, by its ending {', '.join(COMPARED_FORMS)}: the maps side by side, or the table; may be "
         "given several times (default: none).",
+        rich_help_panel=options.OUTPUT,
     ),
 ]
 Format = Annotated[
@@ -43,6 +46,7 @@ Format = Annotated[
         "--format",
         help="Print a table with a row for each model and value ± standard error: latex (booktabs), markdown, or csv "
         "(default: a table for the terminal).",
+        rich_help_panel=options.OUTPUT,
     ),
 ]
 Metrics = Annotated[
@@ -51,6 +55,7 @@ Metrics = Annotated[
         metavar="NAME,…",
         help="Metrics of the table by their flat names, such as erf_size,mass_50_ratio (default: the most important "
         "ones).",
+        rich_help_panel=options.OUTPUT,
     ),
 ]
 ONE_DRAW = "The weights of a spec are drawn once here, and ± covers the inputs alone; --draws 16 covers the draws."
@@ -168,6 +173,7 @@ def _table(comparison: Comparison, metrics: list[str] | None, *, everything: boo
         cells = []
         for n, (value, error) in enumerate(zip(row.values, row.errors, strict=True)):
             mark = " *" if n and row.differs(n) else "  "
-            cells.append((with_error(value, error) if error else plain(value)) + mark)
+            text = with_error(value, error) if error else plain(value)
+            cells.append(said(comparison.results[n].data, row.metric, text) + mark)
         table.add_row(f"{label} [dim]{row_of.unit}[/dim]", *cells)
     return table

@@ -2,22 +2,37 @@
 
 from collections.abc import Sequence
 from os.path import commonprefix
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
 from rich.table import Table
+from typer import Option
 
 from erfscope import _local
 from erfscope._client import Client
 from erfscope._errors import refuse
+from erfscope._figure import VECTOR, layers_figure
 from erfscope._models import Prepared, prepare
 from erfscope.cli import options, show
 from erfscope.cli.progress import progress_bar
+from erfscope.report.profile import layers_csv
 from erfscope_contract.job import Inspection, LayerRow
 from erfscope_contract.request import InputOptions
 
 HEADINGS: tuple[tuple[str, Literal["left", "right"]], ...] = (
     ("operator", "left"), ("shape", "right"), ("TRF", "right"), ("stride", "right"), ("coverage", "right"),
 )  # fmt: skip
+FORMS = (".csv", ".png", *VECTOR)
+Outputs = Annotated[
+    list[Path] | None,
+    Option(
+        "-o",
+        "--output",
+        help=f"File to write, by its ending {', '.join(FORMS)}: the table with a line per layer, or TRF and stride "
+        "along depth as a chart; may be given several times (default: none).",
+        rich_help_panel=options.OUTPUT,
+    ),
+]
 MARK = " ← auto"
 EXPORTERS = "_output_0"  # torch appends it to the node's name, which is understood as well
 HEAD = 4  # letters before a gap in what all names share
@@ -27,6 +42,7 @@ SHORTEST = 24  # a name keeps so much, however narrow the terminal
 
 def layers(
     model: options.Model,
+    output: Outputs = None,
     as_json: options.AsJson = False,
     shape: options.Shape = None,
     input_name: options.InputName = None,
@@ -34,6 +50,8 @@ def layers(
     api_key: options.ApiKey = None,
 ) -> None:
     """List the spatial layers of MODEL: name, operator, shape, TRF size, stride, coverage of the input."""
+    for path in output or ():
+        options.check_output(path, FORMS)
     prepared = prepare(model)
     sizes = options.integers(shape, "--shape") if shape else None
     with progress_bar(f"inspecting {prepared.name}") as progress:
@@ -41,10 +59,28 @@ def layers(
             inspection = _remote(url, api_key, prepared, sizes, input_name)
         else:
             inspection = _local.inspect(prepared, InputOptions(shape=sizes, name=input_name), progress)
+    for path in output or ():
+        path.write_bytes(_file(inspection, path))
     if as_json:
         print(inspection.model_dump_json(indent=2))
     else:
         _print(inspection)
+        show.print_lines(show.console(), [f"wrote {path}" for path in output or ()])
+
+
+def _file(inspection: Inspection, path: Path) -> bytes:
+    """The table as CSV, or TRF and stride along depth as a chart."""
+    form = path.suffix.lower()
+    if form == ".csv":
+        return layers_csv(inspection.layers).encode()
+    rows = [row.model_dump(mode="json") for row in inspection.layers]
+    if not rows:
+        raise refuse("bad-request", f"{inspection.name} has no spatial layers, so there is nothing to draw in {path}")
+    if form == ".png":
+        from erfscope_picture import render_profile
+
+        return render_profile(rows, inspection.name)
+    return layers_figure(rows, inspection.name, form)
 
 
 def _remote(

@@ -1,6 +1,7 @@
 """`erfscope measure`: one network, one unit; a table on stdout and files where asked."""
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,6 +17,7 @@ from erfscope.cli import figures, options, show
 from erfscope.cli.progress import progress_bar
 from erfscope.report.remarks import remarks_of
 from erfscope_contract.hashing import sha256_of
+from erfscope_contract.lengths import Lengths, rank_of
 
 # How the text of an option becomes a field's value; the others are taken as they are.
 READERS: Mapping[str, Callable[[Any], Any]] = {
@@ -74,6 +76,8 @@ def measure(
     dpi: options.Dpi = None,
     font: options.Font = None,
     font_size: options.FontSize = None,
+    rate: options.Rate = None,
+    spacing: options.Spacing = None,
     everything: options.Everything = False,
     url: options.Url = None,
     api_key: options.ApiKey = None,
@@ -105,6 +109,8 @@ def measure(
         else:
             asked = build(base, fields, sha256_of(images) if images else None)
             result = _local.measure(prepared, asked, images, progress)
+        lengths = options.lengths(rate, spacing, rank_of(result.data))
+        look["lengths"] = lengths
         for path in output or ():
             result.save(path, **look)
         for path in profile_output or ():
@@ -112,7 +118,7 @@ def measure(
     if as_json:
         print(result.to_json())
     else:
-        _print(result, prepared.name, [*(output or ()), *(profile_output or ())], everything)
+        _print(result, prepared.name, [*(output or ()), *(profile_output or ())], everything, lengths)
 
 
 def read(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,6 +138,7 @@ def _remote(
 ) -> Result:
     model = prepared.ref if prepared.content is None else prepared.content.source
     job = client.submit(model, **fields)
+    print(f"job {job.id}; `erfscope jobs wait {job.id}` finds it again", file=sys.stderr)
     try:
         return job.result(progress=progress)
     except KeyboardInterrupt:
@@ -153,13 +160,13 @@ def _base(path: Path | None) -> Mapping[str, Any] | None:
     return body
 
 
-def _print(result: Result, name: str, written: list[Path], everything: bool) -> None:
+def _print(result: Result, name: str, written: list[Path], everything: bool, lengths: Lengths | None) -> None:
     out = show.console()
-    out.print(show.result_table(result, everything=everything))
+    out.print(show.result_table(result, everything=everything, lengths=lengths))
     for table in show.parts_of(result):
         show.print_lines(out, [""])
         out.print(table)
-    lines = ["", show.summary(result, name), *remarks_of(result.data)]
+    lines = ["", show.summary(result, name, lengths), *remarks_of(result.data)]
     lines += [f"note: {note}" for note in result.data.provenance.notes]
     lines += [f"wrote {path}" for path in written]
     show.print_lines(out, lines)

@@ -9,8 +9,13 @@ from typer import Argument, Option
 
 from erfscope._errors import refuse
 from erfscope._result import FORMS
+from erfscope.cli import completion
+from erfscope_contract.lengths import Lengths
 from erfscope_contract.request import Dtype, Source, Statistic, Weights
 
+# Groups of options in the help.
+MEASURED, SAMPLES, INPUT = "What is measured", "Samples and weights", "Input"
+FIGURES, OUTPUT, SERVICE = "Figures", "Output", "Service"
 PER_INCH = {"in": 1.0, "cm": 2.54, "mm": 25.4}
 
 Model = Annotated[
@@ -18,6 +23,7 @@ Model = Annotated[
     Argument(
         metavar="MODEL",
         help="The model: an .onnx file, a .json spec, or preset:NAME (`erfscope presets` lists the names).",
+        autocompletion=completion.models,
     ),
 ]
 Url = Annotated[
@@ -26,6 +32,7 @@ Url = Annotated[
         "--url",
         envvar="ERFSCOPE_URL",
         help="Address of a service that does the work, such as http://localhost:8000 (default: this process does it).",
+        rich_help_panel=SERVICE,
     ),
 ]
 ApiKey = Annotated[
@@ -35,19 +42,26 @@ ApiKey = Annotated[
         envvar="ERFSCOPE_API_KEY",
         show_envvar=True,
         help="API key of the service; safer in the environment than on the command line (default: none).",
+        rich_help_panel=SERVICE,
     ),
 ]
-AsJson = Annotated[bool, Option("--json", help="Print JSON, and nothing else (default: a table).")]
+AsJson = Annotated[
+    bool, Option("--json", help="Print JSON, and nothing else (default: a table).", rich_help_panel=OUTPUT)
+]
 Output = Annotated[
     list[Path] | None,
     Option(
         "-o",
         "--output",
         help=f"File to write, by its ending {', '.join(FORMS)}; may be given several times (default: none).",
+        rich_help_panel=OUTPUT,
     ),
 ]
 Everything = Annotated[
-    bool, Option("--all", help="Show every metric, by its flat name (default: the most important ones).")
+    bool,
+    Option(
+        "--all", help="Show every metric, by its flat name (default: the most important ones).", rich_help_panel=OUTPUT
+    ),
 ]
 
 Layer = Annotated[
@@ -55,7 +69,9 @@ Layer = Annotated[
     Option(
         help="Layer to measure: an ONNX tensor or node, or a layer of a spec; `erfscope layers` lists them "
         "(default: auto, "
-        "the layer nearest to the output that has axes in the input's space and a gradient)."
+        "the layer nearest to the output that has axes in the input's space and a gradient).",
+        rich_help_panel=MEASURED,
+        autocompletion=completion.layers,
     ),
 ]
 Layers = Annotated[
@@ -64,10 +80,15 @@ Layers = Annotated[
         "--layer",
         help="ONNX tensor or node, or a spec's layer; may be given several times (default: what the outputs are "
         "computed from).",
+        rich_help_panel=MEASURED,
+        autocompletion=completion.layers,
     ),
 ]
 Unit = Annotated[
-    str | None, Option(help="Unit to measure: center, an index such as 7,7, or grid:3x3 (default: center).")
+    str | None,
+    Option(
+        help="Unit to measure: center, an index such as 7,7, or grid:3x3 (default: center).", rich_help_panel=MEASURED
+    ),
 ]
 Index = Annotated[
     str | None,
@@ -75,6 +96,7 @@ Index = Annotated[
         metavar="I,I,…",
         help="One element of the layer's tensor by its full index without the batch, such as 3,7,7; takes the place "
         "of --unit, and is for any layer (default: none).",
+        rich_help_panel=MEASURED,
     ),
 ]
 Verify = Annotated[
@@ -83,6 +105,7 @@ Verify = Annotated[
         "--verify",
         help="Also compute one sample by plain autograd on the whole network, and show the relative difference "
         "(default: off).",
+        rich_help_panel=MEASURED,
     ),
 ]
 Channels = Annotated[
@@ -90,60 +113,79 @@ Channels = Annotated[
     Option(
         help="Channels whose outputs are added up: sum, random (signs), a list such as 0,5, or auto: sum, and "
         "random where "
-        "the gradient of the sum vanishes (default: auto)."
+        "the gradient of the sum vanishes (default: auto).",
+        rich_help_panel=MEASURED,
     ),
 ]
-Inputs = Annotated[int | None, Option(help="Number of input samples (default: 32).")]
+Inputs = Annotated[int | None, Option(help="Number of input samples (default: 32).", rich_help_panel=SAMPLES)]
 Draws = Annotated[
     int | None,
-    Option(help="Number of draws of the weights; above 1 each run draws them again by --weights (default: 1)."),
+    Option(
+        help="Number of draws of the weights; above 1 each run draws them again by --weights (default: 1).",
+        rich_help_panel=SAMPLES,
+    ),
 ]
 Until = Annotated[
     float | None,
     Option(
         help="Draw samples until the relative standard error of the sizes is at most this, such as 0.02 "
         "(default: a fixed "
-        "number, see --inputs)."
+        "number, see --inputs).",
+        rich_help_panel=SAMPLES,
     ),
 ]
-Seed = Annotated[int | None, Option(help="Seed of all random numbers (default: 0).")]
+Seed = Annotated[int | None, Option(help="Seed of all random numbers (default: 0).", rich_help_panel=SAMPLES)]
 Statistics = Annotated[
     Statistic | None,
     Option(
         help="Statistic that makes a map of the samples' gradients: abs (mean of absolute values), rms, relu (positive "
-        "part) or signed (default: abs)."
+        "part) or signed (default: abs).",
+        rich_help_panel=SAMPLES,
     ),
 ]
 WeightScheme = Annotated[
     Weights | None,
-    Option(help="Weights to measure with: given (the model's own) or the scheme to draw them by (default: given)."),
+    Option(
+        help="Weights to measure with: given (the model's own) or the scheme to draw them by (default: given).",
+        rich_help_panel=SAMPLES,
+    ),
 ]
-Arithmetic = Annotated[Dtype | None, Option(help="Data type in which the network is computed (default: float32).")]
+Arithmetic = Annotated[
+    Dtype | None, Option(help="Data type in which the network is computed (default: float32).", rich_help_panel=SAMPLES)
+]
 Method = Annotated[
     Literal["gradient", "analytic"] | None,
     Option(
         help="gradient: average over samples; analytic: the expected map over random weights, in one pass (default: "
-        "gradient)."
+        "gradient).",
+        rich_help_panel=SAMPLES,
     ),
 ]
 Protocol = Annotated[
     Literal["erfscope", "replknet"] | None,
-    Option(help="replknet: also the area ratios of RepLKNet's script (default: erfscope)."),
+    Option(help="replknet: also the area ratios of RepLKNet's script (default: erfscope).", rich_help_panel=SAMPLES),
 ]
 Shape = Annotated[
     str | None,
     Option(
         metavar="C,H,W",
         help="Input shape in pixels, channels first and without the batch: 3,224,224 (default: the model's own).",
+        rich_help_panel=INPUT,
     ),
 ]
 InputName = Annotated[
     str | None,
-    Option(help="Name of the input to measure, if the model has several (default: the first that is an image)."),
+    Option(
+        help="Name of the input to measure, if the model has several (default: the first that is an image).",
+        rich_help_panel=INPUT,
+    ),
 ]
 Sources = Annotated[
     Source | None,
-    Option(help="Where the samples come from: a distribution, a constant, or --images (default: normal)."),
+    Option(
+        help="Where the samples come from: a distribution, a constant, or --images (default: normal).",
+        rich_help_panel=INPUT,
+    ),
 ]
 Images = Annotated[
     Path | None,
@@ -153,20 +195,30 @@ Images = Annotated[
         help="File of images to use as samples: zip, PNG, JPEG, or npy [N, C, H, W] (or without N) of the "
         "input's shape "
         "(default: none).",
+        rich_help_panel=INPUT,
     ),
 ]
 Mean = Annotated[
     str | None,
     Option(
-        help="Mean of each channel, subtracted from images whose values are 0 to 1: 0.485,0.456,0.406 (default: 0)."
+        help="Mean of each channel, subtracted from images whose values are 0 to 1: 0.485,0.456,0.406 (default: 0).",
+        rich_help_panel=INPUT,
     ),
 ]
 Std = Annotated[
     str | None,
-    Option(help="Standard deviation of each channel, by which images are divided: 0.229,0.224,0.225 (default: 1)."),
+    Option(
+        help="Standard deviation of each channel, by which images are divided: 0.229,0.224,0.225 (default: 1).",
+        rich_help_panel=INPUT,
+    ),
 ]
 Profile = Annotated[
-    bool, Option("--profile", help="Measure all layers: the profile along depth (default: the one layer).")
+    bool,
+    Option(
+        "--profile",
+        help="Measure all layers: the profile along depth (default: the one layer).",
+        rich_help_panel=MEASURED,
+    ),
 ]
 ProfileOutput = Annotated[
     list[Path] | None,
@@ -174,6 +226,7 @@ ProfileOutput = Annotated[
         "--profile-output",
         help="Write the profile along depth to a file: .csv (a line per layer) or .png (a chart); may be given several "
         "times, and turns --profile on (default: none).",
+        rich_help_panel=OUTPUT,
     ),
 ]
 Request = Annotated[
@@ -182,10 +235,27 @@ Request = Annotated[
         exists=True,
         dir_okay=False,
         help="File with an ErfRequest as JSON; the other options replace its fields (default: none).",
+        rich_help_panel=SAMPLES,
     ),
 ]
 Scale = Annotated[
-    Literal["linear", "sqrt", "log"] | None, Option(help="Scale of the picture's colours (default: sqrt).")
+    Literal["linear", "sqrt", "log"] | None,
+    Option(help="Scale of the picture's colours (default: sqrt).", rich_help_panel=FIGURES),
+]
+Rate = Annotated[
+    float | None,
+    Option(
+        help="Sampling rate of sound, in Hz: lengths are shown in seconds (default: in samples).", rich_help_panel=INPUT
+    ),
+]
+Spacing = Annotated[
+    str | None,
+    Option(
+        metavar="D,H,W",
+        help="Size of a pixel or voxel along each axis, in mm, such as 2,0.7,0.7, or one for all axes: lengths are "
+        "shown in mm (default: in pixels or voxels).",
+        rich_help_panel=INPUT,
+    ),
 ]
 Width = Annotated[
     str | None,
@@ -193,19 +263,29 @@ Width = Annotated[
         metavar="LENGTH",
         help="Width of a figure (.pdf, .svg, .png): 3.25 or 3.25in in inches, 8.5cm in centimetres (default: 3.5in "
         "for one map, 7in for four beside each other).",
+        rich_help_panel=FIGURES,
     ),
 ]
 Dpi = Annotated[
-    float | None, Option(help="Resolution of a .png figure, in dots per inch (default: 300 where --width is given).")
+    float | None,
+    Option(
+        help="Resolution of a .png figure, in dots per inch (default: 300 where --width is given).",
+        rich_help_panel=FIGURES,
+    ),
 ]
 Font = Annotated[
     str | None,
-    Option(help="Font of a figure: serif, sans-serif, or the name of an installed font (default: DejaVu Sans)."),
+    Option(
+        help="Font of a figure: serif, sans-serif, or the name of an installed font (default: DejaVu Sans).",
+        rich_help_panel=FIGURES,
+    ),
 ]
-FontSize = Annotated[float | None, Option(help="Size of a figure's letters, in points (default: 8).")]
+FontSize = Annotated[
+    float | None, Option(help="Size of a figure's letters, in points (default: 8).", rich_help_panel=FIGURES)
+]
 Colormap = Annotated[
     Literal["viridis", "cividis", "magma", "inferno", "gray"] | None,
-    Option(help="Colour map of the picture (default: viridis)."),
+    Option(help="Colour map of the picture (default: viridis).", rich_help_panel=FIGURES),
 ]
 
 
@@ -231,6 +311,22 @@ def width(text: str) -> float:
     if matched is None:
         raise refuse("bad-request", f"--width {text!r} is not a length such as 3.25in or 8.5cm")
     return float(matched[1]) / PER_INCH[matched[2] or "in"]
+
+
+def lengths(rate: float | None, spacing: str | None, rank: int) -> Lengths | None:
+    """The unit in which lengths are shown; None for the input's own."""
+    if rate is not None and spacing is not None:
+        raise refuse("bad-request", "--rate and --spacing both say what a step of the input is; give one of them")
+    if rate is not None:
+        if rank != 1 or not rate > 0:
+            raise refuse("bad-request", f"--rate {rate:g} is for inputs with one axis, and above 0; this has {rank}")
+        return Lengths((1 / rate,), "s")
+    if spacing is None:
+        return None
+    steps = numbers(spacing, "--spacing", "a list of sizes in mm such as 2,0.7,0.7")
+    if len(steps) not in (1, rank) or not all(step > 0 for step in steps):
+        raise refuse("bad-request", f"--spacing {spacing!r} must have one size above 0, or {rank}: one for each axis")
+    return Lengths(tuple(steps * rank if len(steps) == 1 else steps), "mm")
 
 
 def input_fields(shape: str | None, name: str | None) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 """Several models measured under one request, each with its weights, here or by a service."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -63,6 +64,7 @@ def measure_all(
     jobs = [
         client.submit(_sent(one.prepared), images=images, **{**fields, **one.fields}) for one in entries
     ]  # all are at work before the first is waited for
+    print(f"jobs {', '.join(job.id for job in jobs)}", file=sys.stderr)
     return [job.result(progress=partial(_part, progress, n, len(jobs))) for n, job in enumerate(jobs)]
 
 

@@ -9,8 +9,11 @@ from rich.text import Text
 from erfscope._result import Measured
 from erfscope.report import content
 from erfscope_contract.job import ListedJob
-from erfscope_contract.meanings import is_shown, meaning_of, unit_of
+from erfscope_contract.lengths import Lengths, measured_in, pixels_of, rank_of, sides_in
+from erfscope_contract.limits import LIMITED, said, share_of
+from erfscope_contract.meanings import is_shown, meaning_of
 from erfscope_contract.numbers import plain
+from erfscope_contract.result import Trf
 from erfscope_contract.text import for_terminal
 
 WIDE = 160  # columns where stdout is not a terminal: long layer names must survive a pipe
@@ -49,8 +52,9 @@ def cell(text: str) -> Text:
     return Text(for_terminal(text))
 
 
-def result_table(result: Measured, *, everything: bool = False) -> Table:
-    """Metric, value with unit, standard error."""
+def result_table(result: Measured, *, everything: bool = False, lengths: Lengths | None = None) -> Table:
+    """Metric, value with unit (lengths in that of `lengths`, by default the input's own), standard error."""
+    lengths = lengths or pixels_of(rank_of(result.data))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading, justify in (
         ("metric", "left"),
@@ -62,21 +66,36 @@ def result_table(result: Measured, *, everything: bool = False) -> Table:
     for name, value in result.metrics.items():
         if (everything or name in HEADLINE) and is_shown(name, value):
             label = name if everything else meaning_of(name).label
-            table.add_row(label, plain(value), unit_of(name), plain(result.stderr.get(name), missing=""))
+            number, unit = measured_in(name, value, lengths)
+            text = said(result.data, name, plain(number))
+            error, _ = measured_in(name, result.stderr.get(name), lengths)
+            table.add_row(label, text, unit, "" if text == LIMITED else plain(error, missing=""))
     return table
 
 
-def summary(result: Measured, name: str) -> str:
+def summary(result: Measured, name: str, lengths: Lengths | None = None) -> str:
     """One line that says it all."""
     data, metrics = result.data, result.metrics
-    parts = [f"ERF {plain(metrics.get('erf_size'))} px of TRF {by(data.trf.size)} px"]
-    if metrics.get("erf_ratio") is not None:
-        parts[0] += f" ({100 * (metrics['erf_ratio'] or 0):.3g} %)"
-    if metrics.get("mass_50_side") is not None:
-        parts.append(f"half of the mass within {plain(metrics['mass_50_side'])} px")
+    lengths = lengths or pixels_of(rank_of(data))
+    size, unit = measured_in("erf_size", metrics.get("erf_size"), lengths)
+    half, _ = measured_in("mass_50_side", metrics.get("mass_50_side"), lengths)
+    parts = [f"ERF {plain(size)} {unit} of {_field(data.trf, lengths)}{share_of(data)}"]
+    if half is not None:
+        parts.append(f"half of the mass within {plain(half)} {unit}")
     parts.append(f"{data.samples.used} samples" + (f", {data.samples.dead} dead" if data.samples.dead else ""))
     where = f"{name}, layer {data.layer.name}, unit [{', '.join(map(str, data.unit))}]"
     return f"{where}: {'; '.join(parts)}."
+
+
+def _field(trf: Trf, lengths: Lengths) -> str:
+    """`TRF 53x53 px`; of a field that is global, its size without statistics; of a one-sided one, that it is causal."""
+    words = f"TRF {by(sides_in(trf.size, lengths))} {lengths.unit}"
+    if trf.local_box is not None:
+        local = by(sides_in([stop - start for start, stop in trf.local_box], lengths))
+        words = f"a global TRF ({local} {lengths.unit} without statistics)"
+    elif trf.is_global:
+        words = "a global TRF"
+    return f"causal {words}" if trf.causal else words
 
 
 def job_table(jobs: Sequence[ListedJob]) -> Table:

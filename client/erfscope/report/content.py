@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from erfscope.report.facts import box_sides, facts_of, index_text, named
 from erfscope_contract.flat import flatten
+from erfscope_contract.lengths import pixels_of, rank_of
+from erfscope_contract.limits import LIMITED, is_limited, share_of
 from erfscope_contract.meanings import grouped, is_shown, meaning_of
-from erfscope_contract.metrics import written
+from erfscope_contract.metrics import text_of
 from erfscope_contract.numbers import plain, with_error
 from erfscope_contract.result import ErfResult, LayerProfile, UnitEntry
 
@@ -56,8 +58,12 @@ def content_of(result: ErfResult, name: str) -> Content:
 def _headline(result: ErfResult) -> str:
     size = with_error(result.erf.size, result.stderr.get("erf_size"))
     trf = "×".join(str(side) for side in result.trf.size)
-    share = f" ({100 * result.erf.ratio:.3g} %)" if result.erf.ratio is not None else ""
-    return f"The unit can see {trf} px and listens to {size} px of it{share}.{_whole_input(result)}"
+    unit = pixels_of(rank_of(result)).unit
+    one_sided = " It is causal: nothing behind the unit's own place is seen." if result.trf.causal else ""
+    return (
+        f"The unit can see {trf} {unit} and listens to {size} {unit} of it{share_of(result)}."
+        f"{one_sided}{_whole_input(result)}"
+    )
 
 
 def _whole_input(result: ErfResult) -> str:
@@ -78,7 +84,7 @@ def _metrics(result: ErfResult) -> list[Table]:
         rows = []
         for name in (one for one in names if is_shown(one, flat[one])):
             row = meaning_of(name)
-            rows.append((row.label, written(name, flat[name], result.stderr.get(name)), name, row.words))
+            rows.append((row.label, text_of(result, name, flat[name]), name, row.words))
         tables.append(Table(group, METRIC_HEADS, rows, left=2))
     return tables
 
@@ -103,7 +109,7 @@ def profile(layers: Sequence[LayerProfile]) -> list[Table]:
             "×".join("?" if stride is None else f"{stride:g}" for stride in layer.trf_stride),
             "×".join(map(str, layer.trf_size)) + _how_global(layer),
             with_error(layer.erf_size, layer.stderr.get("erf_size")),
-            plain(layer.erf_ratio),
+            LIMITED if layer.trf and layer.erf and is_limited(layer.trf, layer.erf) else plain(layer.erf_ratio),
             with_error(layer.mass_50_side, layer.stderr.get("mass_50_side")),
             layer.operator,
         )
@@ -138,7 +144,7 @@ def grid(units: Sequence[UnitEntry]) -> list[Table]:
         (
             index_text(entry.unit),
             with_error(entry.erf.size, entry.stderr.get("erf_size")),
-            plain(entry.erf.ratio),
+            LIMITED if is_limited(entry.trf, entry.erf) else plain(entry.erf.ratio),
             str(entry.samples.dead),
         )
         for entry in units[:MOST_ROWS]

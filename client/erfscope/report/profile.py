@@ -4,7 +4,9 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
+from erfscope_contract.job import LayerRow
 from erfscope_contract.result import LayerProfile
+from erfscope_contract.text import for_csv
 
 AXES = {1: ("x",), 2: ("y", "x"), 3: ("z", "y", "x")}
 MEASURED = ("erf_size", "erf_ratio", "mass_50_side")
@@ -29,3 +31,17 @@ def _cells(layer: LayerProfile) -> Iterator[object]:
     yield from (*layer.trf_stride, *layer.trf_size, layer.is_global)
     yield from (layer.erf_size, layer.erf_ratio, layer.mass_50_side)
     yield from (layer.stderr.get(name) for name in ERRORS)
+
+
+def layers_csv(layers: Sequence[LayerRow]) -> str:
+    """Name, operator, shape, stride and TRF per axis (pixels), whether global, share of the input that is covered."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = AXES[len(layers[0].trf_size)] if layers else ()
+    per_axis = [f"{what}_{name}" for what in ("stride", "trf_size") for name in names]
+    writer.writerow(["layer", "operator", "shape", *per_axis, "global", "coverage"])
+    for row in layers:
+        shape = "x".join(map(str, row.shape))
+        cells = [*row.trf_stride, *row.trf_size, row.is_global, row.coverage]
+        writer.writerow([for_csv(row.name), row.operator, shape, *cells])
+    return text.getvalue()

@@ -33,9 +33,6 @@ class Lengths:
     step: float = 1.0
 
 
-PIXELS = Lengths()
-
-
 @dataclass(frozen=True)
 class Page:
     """Width in inches (None: the figure's usual one), dots per inch of a PNG, font, its size in points, colours.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from erfscope_picture import contour, zoom
 from erfscope_picture.colormap import color_at
 from erfscope_picture.marks import Marks, read
-from erfscope_picture.paper.page import PIXELS, USUAL_PAGE, Lengths, Page, as_shares
+from erfscope_picture.paper.page import USUAL_PAGE, Lengths, Page, as_shares
 from erfscope_picture.picture import checked_map
 from erfscope_picture.scale import label as scale_label
 from erfscope_picture.scene import is_inside
@@ -22,6 +22,7 @@ from erfscope_picture.slices3d import through
 
 Array = NDArray[np.float64]
 NAMES = "zyx"
+OWN_UNITS = {1: "samples", 2: "px", 3: "voxels"}
 DASHES: Mapping[float, Any] = {0.50: "-", 0.90: (0, (4, 2)), 0.99: (0, (1, 1.5))}
 _LINE, _HALO = 0.8, 1.6  # points
 _SMOOTH = 4096  # a line with more points is drawn by its envelope
@@ -43,7 +44,7 @@ def plot_map(
     """
     values = checked_map(map)
     marks = read(result, values.ndim)
-    units = tuple(lengths or [PIXELS] * values.ndim)
+    units = tuple(lengths or [Lengths(OWN_UNITS[values.ndim])] * values.ndim)
     if values.ndim == 1:
         _plot_line(ax, values, marks, page, units[0])
         return None

@@ -1,0 +1,62 @@
+"""In which unit lengths are read: pixels of images, samples of sound, voxels of volumes, or seconds and millimetres."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+from erfscope_contract.meanings import unit_of
+from erfscope_contract.result import ErfResult, Number
+
+NAMES = {1: "samples", 2: "px", 3: "voxels"}
+AXES = "zyx"
+_SIDES = ("trf_size", "erf_size", "mass_")  # roots of areas and volumes: they scale by the axes' geometric mean
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """What one step along each axis of the input is, and in which unit."""
+
+    steps: tuple[float, ...]
+    unit: str
+
+    @property
+    def mean(self) -> float:
+        """The geometric mean of the steps."""
+        return prod(self.steps) ** (1 / len(self.steps))
+
+    def step(self, metric: str) -> float | None:
+        """What a metric in pixels is multiplied by; None where steps that differ leave no such number."""
+        axis = metric.rpartition("_")[2]
+        if axis in tuple(AXES[-len(self.steps) :]):
+            return self.steps[AXES[-len(self.steps) :].index(axis)]
+        if metric.startswith(_SIDES) or len({*self.steps}) == 1:
+            return self.mean
+        return None
+
+
+def pixels_of(rank: int) -> Lengths:
+    """The input's own unit: pixels, samples or voxels."""
+    return Lengths((1.0,) * rank, NAMES.get(rank, "px"))
+
+
+def rank_of(result: ErfResult) -> int:
+    """How many spatial axes the input has."""
+    return len(result.trf.size)
+
+
+def measured_in(metric: str, value: Number, lengths: Lengths) -> tuple[Number, str]:
+    """A metric's value and its unit, lengths in the wanted unit; a length that has none stays in the input's own."""
+    unit, own = unit_of(metric), NAMES.get(len(lengths.steps), "px")
+    if unit == "pixels":
+        return value, own if own != "px" else unit
+    if unit != "px":
+        return value, unit
+    step = lengths.step(metric)
+    if step is None:
+        return value, own
+    return None if value is None else value * step, lengths.unit
+
+
+def sides_in(sides: Sequence[float], lengths: Lengths) -> list[float]:
+    """Lengths along each axis."""
+    return [side * step for side, step in zip(sides, lengths.steps, strict=True)]

@@ -1,0 +1,103 @@
+"""What a number means is said where it is read: fields that the input limits, causal ones, other units of length."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from erfscope import Result, compare
+from erfscope._result import Origin
+from erfscope.cli import show
+from erfscope_contract.lengths import Lengths, measured_in
+from erfscope_contract.limits import LIMITED, is_limited_by_input
+from erfscope_contract.result import ErfResult
+
+from .conftest import MAP, PNG, result_json
+from .test_cli import SPEC, Run, run  # noqa: F401 – `run` is a fixture
+
+
+def measured(erf: dict[str, float], **trf: Any) -> Result:
+    body = result_json()
+    body["erf"] |= erf
+    body["trf"] |= trf
+    return Result(ErfResult.model_validate(body), Origin(lambda unit, layer: MAP, lambda scale, colors: PNG))
+
+
+FILLED = {"size": 7.9, "ratio": 0.286, "ratio_clipped": 0.99}
+WIDE: dict[str, Any] = {"clipped": True, "size": [27, 27], "box": [[-9, 18], [-9, 18]]}
+
+
+def test_a_field_that_fills_the_input_is_limited_by_it_in_every_text() -> None:
+    result = measured(FILLED, **WIDE)
+    assert is_limited_by_input(result.data)
+    assert f"({LIMITED})" in show.summary(result, "net")
+    assert "28.6" not in show.summary(result, "net")
+    for text in (result.to_markdown(), result._repr_html_(), compare(result, result)._repr_html_()):
+        assert LIMITED in text
+        assert "0.286" not in text
+    assert f"& {LIMITED} " in compare(result, result).to_latex(["erf_ratio", "erf_size"])
+    assert result.metrics["erf_ratio"] == 0.286  # the number stays for machines
+    assert ",0.286," in compare(result, result).to_csv(["erf_ratio"])
+
+
+def test_other_fields_keep_their_ratio() -> None:
+    assert not is_limited_by_input(measured({"size": 3.5, "ratio": 0.13, "ratio_clipped": 0.44}, **WIDE).data)
+    inside = measured({"size": 4.9, "ratio": 0.98, "ratio_clipped": 0.98})
+    assert not is_limited_by_input(inside.data)
+    assert "(98 %)" in show.summary(inside, "net")
+
+
+def test_causal_and_global_fields_are_called_so() -> None:
+    assert "of causal TRF 5x5 px" in show.summary(measured({}, causal=True), "net")
+    assert "It is causal" in measured({}, causal=True).to_markdown()
+    local = measured({}, **{"global": True, "local_box": [[2, 7], [2, 7]], "local_without": ["se"]})
+    assert "a global TRF (5x5 px without statistics)" in show.summary(local, "net")
+
+
+def test_lengths_in_other_units() -> None:
+    volume = Lengths((2.0, 0.5, 1.0), "mm")
+    assert measured_in("trf_size_z", 10.0, volume) == (20.0, "mm")
+    assert measured_in("sigma_y", 10.0, volume) == (5.0, "mm")
+    assert measured_in("erf_size", 10.0, volume) == (10.0, "mm")  # the geometric mean of the steps is 1
+    assert measured_in("r50", 10.0, volume) == (10.0, "voxels")  # a distance has no one step
+    assert measured_in("r50", 10.0, Lengths((2.0, 2.0), "mm")) == (20.0, "mm")
+    assert measured_in("erf_ratio", 0.5, volume) == (0.5, "")
+    assert measured_in("participation", 9.0, volume) == (9.0, "voxels")
+
+
+def test_sound_is_in_samples_or_seconds(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+    conv = {"type": "conv", "out_channels": 2, "kernel_size": 9, "padding": "same"}
+    (tmp_path / "s.json").write_text(json.dumps({"input": {"channels": 1, "size": [400]}, "layers": [conv]}))
+    plain = run("measure", "s.json", "--inputs", "1")
+    assert "TRF 9 samples" in plain.stdout, plain.stderr
+    seconds = run("measure", "s.json", "--inputs", "1", "--rate", "1000", "-o", "s.svg")
+    assert "TRF 0.009 s" in seconds.stdout
+    assert (tmp_path / "s.svg").exists()
+    assert run("measure", "s.json", "--rate", "1000", "--spacing", "2").returncode == 2
+
+
+def test_volumes_are_in_voxels_or_millimetres(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+    conv = {"type": "conv", "out_channels": 1, "kernel_size": 3, "padding": "same"}
+    (tmp_path / "v.json").write_text(json.dumps({"input": {"channels": 1, "size": [6, 6, 8]}, "layers": [conv]}))
+    assert "TRF 3x3x3 voxels" in run("measure", "v.json", "--inputs", "1").stdout
+    assert "TRF 6x1.5x1.5 mm" in run("measure", "v.json", "--inputs", "1", "--spacing", "2,0.5,0.5").stdout
+    wrong = run("measure", "v.json", "--inputs", "1", "--spacing", "2,1")
+    assert wrong.returncode == 2
+    assert "one for each axis" in " ".join(wrong.stderr.replace("│", " ").split())
+
+
+def test_images_stay_in_pixels(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+    (tmp_path / "a.json").write_text(json.dumps(SPEC))
+    assert "TRF 5x5 px" in run("measure", "a.json", "--inputs", "1").stdout
+    assert run("measure", "a.json", "--inputs", "1", "--rate", "8000").returncode == 2
+
+
+@pytest.mark.parametrize("form", ["to_markdown", "_repr_html_"])
+def test_reports_of_volumes_say_voxels(form: str) -> None:
+    body = result_json()
+    body["trf"] |= {"size": [5, 5, 5], "stride": [1, 1, 1], "box": [[1, 6]] * 3, "center": [3.0] * 3}
+    body["input_shape"] = [1, 8, 8, 8]
+    body["shape"]["offset"] = [0.0, 0.0, 0.0]
+    result = Result(ErfResult.model_validate(body), Origin(lambda unit, layer: MAP, lambda scale, colors: PNG))
+    assert "3.50 ± 0.12 voxels" in getattr(result, form)()

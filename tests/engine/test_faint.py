@@ -1,0 +1,52 @@
+"""Branches that are scaled to nothing before training are told, and only those."""
+
+import pytest
+import torch
+from torch import nn
+
+from erfscope_engine import measure
+
+
+class Residual(nn.Module):
+    """x + scale · norm(conv(x)), the scale as ConvNeXt has it."""
+
+    def __init__(self, layer_scale: float, gamma: float) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 4, 3, padding=1)
+        self.norm = nn.BatchNorm2d(4)
+        nn.init.constant_(self.norm.weight, gamma)
+        self.scale = nn.Parameter(torch.full((4, 1, 1), layer_scale))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.scale * self.norm(self.conv(x))
+
+
+def notes(*blocks: nn.Module) -> str:
+    net = nn.Sequential(*blocks, nn.Conv2d(4, 4, 3, padding=1)).eval()
+    return " ".join(measure(net, (4, 16, 16), inputs=2).result.provenance.notes)
+
+
+def test_a_layer_scale_of_convnext_before_training() -> None:
+    told = notes(Residual(1e-6, 1.0), Residual(1e-6, 1.0))
+    assert "2 scales are at most 1e-06" in told
+    assert "set these scales to 1" in told
+
+
+def test_a_gamma_of_0() -> None:
+    assert "1 scale is 0 (0.norm" in notes(Residual(1.0, 0.0))
+
+
+def test_weights_into_which_an_exporter_folded_a_gamma_of_0() -> None:
+    block = Residual(1.0, 1.0)
+    nn.init.zeros_(block.conv.weight)
+    assert "1 scale is 0 (0.conv" in notes(block)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.01])
+def test_scales_as_training_leaves_them_are_not_told(scale: float) -> None:
+    assert "scale" not in notes(Residual(scale, scale))
+
+
+def test_a_scale_that_does_not_lead_to_the_layer_is_not_told() -> None:
+    net = nn.Sequential(nn.Conv2d(4, 4, 3), Residual(1e-6, 1.0)).eval()
+    assert measure(net, (4, 16, 16), layer="0", inputs=2).result.provenance.notes == []
