@@ -6,7 +6,6 @@ The only part of the benchmark that knows the engine's inside; so it also has th
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +13,6 @@ from torch import Tensor, nn
 from erfscope_contract.request import ErfRequest
 from erfscope_engine import Network, measure_network, network_of
 from erfscope_engine.plan import center_place, plan_for, program_for
-from erfscope_engine.sampling import sample
 
 
 @dataclass(frozen=True)
@@ -53,12 +51,10 @@ def bare_cone(
 def clocked_measurement(network: Network, inputs: int) -> tuple[float, float]:
     """Seconds of a measurement of `inputs` samples: until the first one is drawn, and from there to the result."""
     request = ErfRequest.model_validate({"average": {"inputs": inputs}})
-    started: list[float] = []
+    begun, heard = time.perf_counter(), dict[str, float]()
 
-    def sampler(*arguments: Any) -> None:
-        started.append(time.perf_counter())
-        sample(*arguments)
+    def progress(stage: str, share: float) -> None:
+        heard.setdefault(stage, time.perf_counter())
 
-    begun = time.perf_counter()
-    measure_network(network, request, sampler=sampler)  # its numbers are on the host: nothing is pending on a GPU
-    return started[0] - begun, time.perf_counter() - started[0]
+    measure_network(network, request, progress=progress)  # its numbers are on the host: nothing is pending on a GPU
+    return heard["measure"] - begun, time.perf_counter() - heard["measure"]

@@ -215,9 +215,15 @@ def upload_model(model: Content, data: Sequence[Content] = ()) -> Call[StoredMod
     return Call("POST", "/models", _model(StoredModel), **form)
 
 
-def model(sha256: str) -> Call[StoredModel]:
-    """GET /models/{sha256}."""
-    return Call("GET", f"/models/{quote(sha256, safe='')}", _model(StoredModel))
+def model(sha256: str, wait: float = 0.0) -> Call[StoredModel]:
+    """GET /models/{sha256}; the service may hold the answer for `wait` seconds until the inspection has ended."""
+    headers = {"Prefer": f"wait={int(wait)}"} if wait >= 1 else {}
+    return Call("GET", f"/models/{quote(sha256, safe='')}", _model(StoredModel), headers=headers, patience=wait)
+
+
+def inspect_model(sha256: str) -> Call[StoredModel]:
+    """POST /models/{sha256}: have it inspected, unless it is already."""
+    return Call("POST", f"/models/{quote(sha256, safe='')}", _model(StoredModel))
 
 
 def delete_model(sha256: str) -> Call[None]:

@@ -1,17 +1,33 @@
 """Measurements side by side: every metric, and which differences are larger than their errors."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import hypot
-from typing import Any
+from os import PathLike
+from pathlib import Path
+from typing import Any, Unpack
 
+from erfscope._compare_table import ENDINGS, WRITERS, Line, check_metrics, usual_metrics
 from erfscope._errors import refuse
-from erfscope._result import Measured, Result
+from erfscope._figure import (
+    VECTOR,
+    FigureOptions,
+    figure_of,
+    needs_matplotlib,
+    panel_of,
+    picture_options,
+    plot_on,
+    size_note,
+)
+from erfscope._result import Map, Measured, Result
 from erfscope_contract.meanings import is_shown, meaning_of
 from erfscope_contract.numbers import plain, with_error
-from erfscope_contract.result import Number
+from erfscope_contract.result import ErfResult, Number
 from erfscope_contract.significance import ROUNDING, reach
 from erfscope_contract.text import for_html
+
+COMPARED_FORMS = (".png", *VECTOR, *ENDINGS)
+PER_ROW = 4  # maps beside each other in a figure
 
 
 @dataclass(frozen=True)
@@ -45,11 +61,16 @@ class Row:
         return bool(difference) and abs(difference or 0.0) > reach(self.errors[0], self.errors[n])
 
 
+Name = str | tuple[str, str]  # of a model, or of a model and its weights
+
+
 class Comparison:
     """Several results under their names; made by `erfscope.compare`."""
 
-    def __init__(self, results: Sequence[Measured], names: Sequence[str]) -> None:
-        self.results, self.names = list(results), list(names)
+    def __init__(self, results: Sequence[Measured], names: Sequence[Name]) -> None:
+        self.results = list(results)
+        self.parts = [(name,) if isinstance(name, str) else tuple(name) for name in names]
+        self.names = [", ".join(part) for part in self.parts]
 
     @property
     def rows(self) -> list[Row]:
@@ -70,22 +91,110 @@ class Comparison:
             columns[f"{name} stderr"] = [row.errors[n] for row in self.rows]
         return pd.DataFrame(columns, index=[row.metric for row in self.rows])
 
+    def to_latex(self, metrics: Sequence[str] | None = None) -> str:
+        r"""A row for each result with value ± standard error, as a tabular (booktabs).
+
+        `metrics` are flat names (default: TRF and ERF sizes, and r, the share of the input with 20, 30, 50, 99 %).
+        """
+        return self.table("latex", metrics)
+
+    def to_markdown(self, metrics: Sequence[str] | None = None) -> str:
+        """The same as a Markdown table."""
+        return self.table("markdown", metrics)
+
+    def to_csv(self, metrics: Sequence[str] | None = None) -> str:
+        """The same as CSV: numbers in full, each with its standard error."""
+        return self.table("csv", metrics)
+
+    def table(self, form: str, metrics: Sequence[str] | None = None) -> str:
+        """The table in a form: latex, markdown or csv."""
+        if form not in WRITERS:
+            raise refuse("bad-request", f"there is no form {form!r} of a table; there are {', '.join(WRITERS)}")
+        lines = [Line(part, one.metrics, one.stderr) for part, one in zip(self.parts, self.results, strict=True)]
+        return WRITERS[form](lines, usual_metrics(lines) if metrics is None else check_metrics(metrics))
+
     def png(self) -> bytes:
         """The maps side by side on one scale, each with its maximum at 1; of volumes a plane through the centre.
 
         Needs erfscope's pictures, which need pillow.
         """
+        return self._sheet(None, None)
+
+    def save(
+        self, path: str | PathLike[str], *, metrics: Sequence[str] | None = None, **options: Unpack[FigureOptions]
+    ) -> Path:
+        """Write .pdf, .svg, .png (maps on shared scales), .tex, .md, .csv (the table of `metrics`).
+
+        Of names with two parts (model, weights) the figure has a column for each model and a row for each kind of
+        weights. Options of figures are those of `Result.save`.
+        """
+        path = Path(path)
+        form = path.suffix.lower()
+        if form in ENDINGS:
+            content = self.table(ENDINGS[form], metrics).encode()
+        elif form == ".png" and not needs_matplotlib(path, options) and not self._is_grid:
+            content = self._sheet(*picture_options(options))
+        elif form in (".png", *VECTOR):
+            content = self._figure(path, options)
+        else:
+            raise refuse("bad-request", f"{path} has no known ending; give one of {', '.join(COMPARED_FORMS)}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+    def plot(self, axes: Iterable[Any] | None = None, **options: Unpack[FigureOptions]) -> list[Any]:
+        """Draw each map on one of the matplotlib axes (default: new ones in a row), titled; returns the axes."""
+        if axes is None:
+            from matplotlib import pyplot
+
+            axes = pyplot.subplots(1, len(self.results), squeeze=False)[1].ravel()
+        pairs = list(zip(axes, self.names, self._maps(), strict=True))
+        for ax, name, (values, data) in pairs:
+            plot_on(ax, values, data, options)
+            ax.set_title(name, parse_math=False)
+        return [ax for ax, _, _ in pairs]
+
+    @property
+    def _is_grid(self) -> bool:
+        """Whether models and weights make columns and rows."""
+        return all(len(part) == 2 for part in self.parts) and len({part[1] for part in self.parts}) > 1
+
+    def _maps(self) -> list[tuple[Map, ErfResult]]:
+        if any(not isinstance(result, Result) for result in self.results):
+            raise refuse("unsupported-feature", "an AsyncResult's map is awaited; give `array()` of it yourself")
+        return [(result.array(), result.data) for result in self.results if isinstance(result, Result)]
+
+    def _figure(self, path: Path, options: FigureOptions) -> bytes:
+        maps = self._maps()
+        if not self._is_grid:
+            panels = [panel_of(*one, name, size_note(one[1])) for one, name in zip(maps, self.names, strict=True)]
+            return figure_of([panels[at : at + PER_ROW] for at in range(0, len(panels), PER_ROW)], path, options)
+        models, weights = (list(dict.fromkeys(part[at] for part in self.parts)) for at in (0, 1))
+        placed = dict(zip(self.parts, maps, strict=True))
+        rows = [
+            [
+                panel_of(*placed[model, kind], model if kind == weights[0] else "", size_note(placed[model, kind][1]))
+                if (model, kind) in placed
+                else None
+                for model in models
+            ]
+            for kind in weights
+        ]
+        return figure_of(rows, path, options, weights)
+
+    def _sheet(self, scale: str | None, colormap: str | None) -> bytes:
         try:
             from erfscope_picture.sheet import Panel, render_sheet
         except ModuleNotFoundError as error:
             raise refuse("unsupported-feature", f"pictures need pillow: install it ({error})") from None
         panels = []
-        for name, result in zip(self.names, self.results, strict=True):
-            if not isinstance(result, Result):
-                raise refuse("unsupported-feature", "an AsyncResult's map is awaited; give `array()` of it yourself")
-            size = with_error(result.metrics.get("erf_size"), result.stderr.get("erf_size"))
-            panels.append(Panel(result.array(), name, f"ERF {size} px", result.data.trf.center))
-        return render_sheet("Effective receptive fields", panels)
+        for name, (values, data) in zip(self.names, self._maps(), strict=True):
+            size = with_error(data.erf.size, data.stderr.get("erf_size"))
+            panels.append(Panel(values, name, f"ERF {size} px", data.trf.center))
+        looks: dict[str, Any] = {
+            key: value for key, value in (("scale", scale), ("colormap", colormap)) if value is not None
+        }
+        return render_sheet("Effective receptive fields", panels, **looks)
 
     def _repr_html_(self) -> str:
         """The table, in a notebook; differences that are more than their errors are bold."""
@@ -107,19 +216,30 @@ class Comparison:
         return f"<Comparison of ERF sizes: {sizes}>"
 
 
-def compare(*results: Measured, names: Sequence[str] | None = None) -> Comparison:
-    """Put results side by side; differences are to the first, and weighed by their standard errors."""
+def compare(*results: Any, names: Sequence[Name] | None = None) -> Comparison:
+    """Put results side by side; differences are to the first, and weighed by their standard errors.
+
+    A name is a text, or a pair of model and weights, such as ("ResNet-50", "random").
+    """
     if len(results) < 2:
         raise refuse("invalid-request", "a comparison needs two results or more")
+    results = tuple(getattr(one, "as_result", one) for one in results)  # measurements of the engine in this process
     if strangers := [one for one in results if not isinstance(one, Measured)]:
         raise refuse(
-            "invalid-request", f"{type(strangers[0]).__name__} is not a result; give what `run` or `result` gave"
+            "invalid-request",
+            f"{type(strangers[0]).__name__} is not a result; give what `run`, `result` or the engine's `measure` gave",
         )
     if names is not None and len(names) != len(results):
         raise refuse("invalid-request", f"{len(names)} names for {len(results)} results")
     return Comparison(results, _distinct(names or [result.name for result in results]))
 
 
-def _distinct(names: Sequence[str]) -> list[str]:
+def _distinct(names: Sequence[Name]) -> list[Name]:
     """The same name twice gets a number."""
-    return [f"{name} ({names[: n + 1].count(name)})" if names.count(name) > 1 else name for n, name in enumerate(names)]
+    return [
+        _numbered(name, names[: n + 1].count(name)) if names.count(name) > 1 else name for n, name in enumerate(names)
+    ]
+
+
+def _numbered(name: Name, number: int) -> Name:
+    return f"{name} ({number})" if isinstance(name, str) else (f"{name[0]} ({number})", name[1])

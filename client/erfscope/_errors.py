@@ -15,7 +15,7 @@ The classes of the table are made from `erfscope_contract.problem.KINDS`: a new 
 
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from erfscope_contract.duration import lasting
 from erfscope_contract.invalid import field_errors
@@ -50,10 +50,10 @@ class APIError(_WithProblem):
 
 
 class JobFailed(_WithProblem):
-    """The job ended without a result."""
+    """The job ended without a result; `problem` names it, because people look for it by its id."""
 
     def __init__(self, job: Job, problem: Problem) -> None:
-        super().__init__(problem)
+        super().__init__(named(problem, f"job {job.id}"))
         self.job = job
 
 
@@ -102,14 +102,23 @@ def from_problem(problem: Problem) -> APIError:
     return BY_KIND.get(problem.kind, APIError)(problem)
 
 
+def named(problem: Problem, what: str) -> Problem:
+    """The problem with what it is about in its detail; one that names it already stays as it is."""
+    if what in problem.detail:
+        return problem
+    return problem.model_copy(update={"detail": f"{problem.detail} ({what})"})
+
+
 def refuse(kind: str, detail: str, **context: Any) -> APIError:
     """An error found before anything is sent, in the same words as the service's."""
     return from_problem(ProblemError(kind, detail, **context).problem)
 
 
-def refuse_invalid(error: ValidationError, data: object, kind: str = "invalid-request") -> APIError:
-    """Pydantic's complaint about `data` as the problem the service would have answered."""
-    errors = field_errors(error, data)
+def refuse_invalid(
+    error: ValidationError, data: object, kind: str = "invalid-request", model: type[BaseModel] | None = None
+) -> APIError:
+    """Pydantic's complaint about `data` as the problem the service would have answered; `model` refused it."""
+    errors = field_errors(error, data, model)
     detail = "; ".join(f"{item.pointer}: {item.detail}" if item.pointer else f"it {item.detail}" for item in errors)
     return from_problem(ProblemError(kind, detail, errors=errors).problem)
 

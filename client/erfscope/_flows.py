@@ -102,13 +102,15 @@ def inspect(
 ) -> Flow[Inspection]:
     """Upload, and look until the service has inspected the model."""
     stored = yield from upload_model(settings, model, input_shape)
-    if not stored.status.is_terminal:
+    if stored.status is None:  # it came with a measurement, or its inspection has expired
+        stored = yield from exchange(_calls.inspect_model(stored.sha256), settings)
+    if stored.status is not None and not stored.status.is_terminal:
         sha256 = stored.sha256
-        stored = yield from until_ended(settings, lambda held: _calls.model(sha256), timeout, clock=clock)
+        stored = yield from until_ended(settings, partial(_calls.model, sha256), timeout, clock=clock)
     if stored.inspection is not None:
         return stored.inspection
     if stored.error is not None:
         raise from_problem(stored.error)
-    if stored.status.is_terminal:
+    if stored.status is not None and stored.status.is_terminal:
         raise refuse("internal", f"the inspection of {stored.name} is {stored.status} and says nothing")
     raise refuse("timeout", f"the inspection of {stored.name} is still {stored.status}; ask again")

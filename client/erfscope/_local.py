@@ -29,7 +29,7 @@ def measure(prepared: Prepared, request: ErfRequest, images: Path | None, progre
     path = _file(prepared)
     ref = ModelRef(sha256=prepared.sha256) if path else prepared.ref
     result, arrays = backend().measure(with_model(request, ref), path, images, prepared.data_paths, progress)
-    return Result(result, _origin(arrays, result, prepared.name), name=prepared.name)
+    return Result(result, origin_of(arrays, result, prepared.name), name=prepared.name)
 
 
 def inspect(prepared: Prepared, options: InputOptions, progress: Progress) -> Inspection:
@@ -60,7 +60,9 @@ def _subject(prepared: Prepared) -> Path | Architecture:
     raise refuse("bad-request", f"{prepared.name} names a model that a service has; say which with --url")
 
 
-def _origin(arrays: Mapping[str, Map], result: ErfResult, title: str) -> Origin[Map, bytes]:
+def origin_of(arrays: Mapping[str, Map], result: ErfResult, title: str) -> Origin[Map, bytes]:
+    """Where a result of this process has its arrays from, and its pictures."""
+
     def array(unit: Sequence[int] | None, layer: str | None) -> Map:
         try:
             part = select(result, None if unit is None else ",".join(map(str, unit)), layer)

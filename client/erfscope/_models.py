@@ -108,7 +108,7 @@ def parse_spec(spec: Any, name: str = "the spec") -> Architecture:
     try:
         return Architecture.model_validate(spec)
     except ValidationError as error:
-        raise refuse_invalid(error, spec, "invalid-architecture") from None
+        raise refuse_invalid(error, spec, "invalid-architecture", Architecture) from None
 
 
 def _sent(content: Content) -> Prepared:

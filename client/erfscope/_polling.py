@@ -16,8 +16,8 @@ class Pending(Protocol):
     """A job, a series, a question, an inspection."""
 
     @property
-    def status(self) -> Status:
-        """How far it is."""
+    def status(self) -> Status | None:
+        """How far it is; None where it was not begun."""
         ...
 
 
@@ -40,7 +40,7 @@ def until_ended(
         found = yield from exchange(look(min(longest, left)), settings)
         if watch is not None:
             watch(found)
-        if found.status.is_terminal or (end is not None and clock() >= end):
+        if (found.status is not None and found.status.is_terminal) or (end is not None and clock() >= end):
             return found
         yield Pause(pause if end is None else min(pause, max(0.0, end - clock())))
         pause = min(2 * pause, POLL[1])

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from erfscope import _calls
-from erfscope._errors import from_problem, refuse, refuse_invalid
+from erfscope._errors import from_problem, named, refuse, refuse_invalid
 from erfscope._flows import stored
 from erfscope._models import Model, Prepared, prepare
 from erfscope._polling import until_ended
@@ -72,7 +72,7 @@ def build(kind: Question[R, A], ref: ModelRef, fields: Mapping[str, Any]) -> R:
     try:
         return kind.request.model_validate(filled)
     except ValidationError as error:
-        raise refuse_invalid(error, filled) from None
+        raise refuse_invalid(error, filled, model=kind.request) from None
 
 
 def reference(prepared: Prepared) -> ModelRef:
@@ -84,5 +84,5 @@ def _answer(kind: Question[R, A], job: Any) -> A:
     if job.result is not None:
         return kind.answer.model_validate(job.result)
     if job.error is not None:
-        raise from_problem(job.error)
+        raise from_problem(named(job.error, f"job {job.id}"))
     raise refuse("conflict", f"{kind.path.removeprefix('/')} {job.id} was {job.status}")

@@ -120,4 +120,4 @@ def _validate(body: Mapping[str, Any], ref: ModelRef | None = None) -> ErfReques
     try:
         return ErfRequest.model_validate({**body, "model": ref} if ref else dict(body))
     except ValidationError as error:
-        raise refuse_invalid(error, data=body) from None
+        raise refuse_invalid(error, data=body, model=ErfRequest) from None

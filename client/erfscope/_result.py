@@ -3,7 +3,6 @@
 `Result` reads the map and the picture when they are first asked for; `AsyncResult` is the same with await.
 """
 
-import csv
 import io
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,17 +10,29 @@ from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from erfscope._errors import refuse
+from erfscope._errors import from_problem, refuse
+from erfscope._figure import (
+    VECTOR,
+    FigureOptions,
+    figure_of,
+    needs_matplotlib,
+    panel_of,
+    picture_options,
+    plot_on,
+    size_note,
+)
 from erfscope.report import content_of, to_html, to_markdown
 from erfscope.report.profile import profile_csv
 from erfscope_contract.flat import flatten
-from erfscope_contract.meanings import is_shown, meaning_of, unit_of
-from erfscope_contract.numbers import MISSING, with_error
+from erfscope_contract.meanings import is_shown, meaning_of
+from erfscope_contract.metrics import metrics_csv, written
+from erfscope_contract.parts import select
+from erfscope_contract.problem import ProblemError
 from erfscope_contract.result import ErfResult
 from erfscope_contract.text import for_html
 
@@ -62,11 +73,7 @@ class Measured:
 
     def to_csv(self) -> str:
         """One line per metric: name, value, standard error."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(("metric", "value", "stderr"))
-        writer.writerows((name, value, self.data.stderr.get(name)) for name, value in self.metrics.items())
-        return text.getvalue()
+        return metrics_csv(self.data)
 
     def profile_csv(self) -> str:
         """One line per layer of the profile (layers="all"): shape, stride, TRF, ERF with standard errors."""
@@ -102,9 +109,18 @@ class Measured:
         body = "".join("<tr><td>" + "</td><td>".join(row) + "</td></tr>" for row in rows)
         return f"<p>{head}</p><table>{body}</table>"
 
+    def _figure(self, path: Path, map: Map, options: FigureOptions) -> bytes:
+        return figure_of([[panel_of(map, self.data, self.name, size_note(self.data))]], path, options)
+
+    def _part(self, unit: Sequence[int] | None, layer: str | None) -> ErfResult:
+        """The result as one about a unit of its grid or a layer of its profile."""
+        try:
+            return select(self.data, None if unit is None else ",".join(map(str, unit)), layer).result
+        except ProblemError as error:
+            raise from_problem(error.problem) from None
+
     def _written(self, name: str) -> str:
-        value = with_error(self.metrics[name], self.data.stderr.get(name))
-        return value if value == MISSING else f"{value} {unit_of(name)}".rstrip()
+        return written(name, self.metrics[name], self.data.stderr.get(name))
 
 
 class Result(Measured):
@@ -129,16 +145,42 @@ class Result(Measured):
         """The picture; scale is linear, sqrt or log."""
         return self._origin.picture(scale, colormap)
 
-    def save(self, path: str | PathLike[str], *, scale: str | None = None, colormap: str | None = None) -> Path:
-        """Write .png (picture), .npy (map), .json (the whole result), .csv (metrics), .html or .md (report)."""
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        unit: Sequence[int] | None = None,
+        layer: str | None = None,
+        **options: Unpack[FigureOptions],
+    ) -> Any:
+        """Draw the map on matplotlib axes (the current ones by default) and return them; fonts stay the axes' own.
+
+        `unit` and `layer` choose the map as in `array`. Options are those of `save`; raises UnsupportedFeature without
+        matplotlib.
+        """
+        return plot_on(ax, self.array(unit=unit, layer=layer), self._part(unit, layer), options)
+
+    def compare(self, *others: Any, names: Sequence[Any] | None = None) -> Any:
+        """A `Comparison` with other results; this one is the first, to which differences are taken."""
+        from erfscope._compare import compare  # a comparison is made of results
+
+        return compare(self, *others, names=names)
+
+    def save(self, path: str | PathLike[str], **options: Unpack[FigureOptions]) -> Path:
+        """Write .png, .pdf, .svg (picture), .npy (map), .json (whole result), .csv (metrics), .html or .md (report).
+
+        Options of pictures: scale, colormap, width (inches), dpi, font, font_size (points), contours, trf.
+        """
         path = Path(path)
+        if needs_matplotlib(path, options):
+            return _write(path, self._figure(path, self.array(), options))
         match _form(path):
             case ".npy":
                 content = _npy(self.array())
             case ".png":
-                content = self.png(scale, colormap)
+                content = self.png(*picture_options(options))
             case ".html":
-                content = to_html(content_of(self.data, self.name), self.png(scale, colormap)).encode()
+                content = to_html(content_of(self.data, self.name), self.png(*picture_options(options))).encode()
             case form:
                 content = _TEXTS[form](self).encode()
         return _write(path, content)
@@ -181,16 +223,36 @@ class AsyncResult(Measured):
         """The picture; scale is linear, sqrt or log."""
         return await self._origin.picture(scale, colormap)
 
-    async def save(self, path: str | PathLike[str], *, scale: str | None = None, colormap: str | None = None) -> Path:
-        """Write .png (picture), .npy (map), .json (the whole result), .csv (metrics), .html or .md (report)."""
+    async def plot(
+        self,
+        ax: Any = None,
+        *,
+        unit: Sequence[int] | None = None,
+        layer: str | None = None,
+        **options: Unpack[FigureOptions],
+    ) -> Any:
+        """Draw the map on matplotlib axes (the current ones by default) and return them; fonts stay the axes' own.
+
+        `unit` and `layer` choose the map as in `array`. Options are those of `save`; raises UnsupportedFeature without
+        matplotlib.
+        """
+        return plot_on(ax, await self.array(unit=unit, layer=layer), self._part(unit, layer), options)
+
+    async def save(self, path: str | PathLike[str], **options: Unpack[FigureOptions]) -> Path:
+        """Write .png, .pdf, .svg (picture), .npy (map), .json (whole result), .csv (metrics), .html or .md (report).
+
+        Options of pictures: scale, colormap, width (inches), dpi, font, font_size (points), contours, trf.
+        """
         path = Path(path)
+        if needs_matplotlib(path, options):
+            return _write(path, self._figure(path, await self.array(), options))
         match _form(path):
             case ".npy":
                 content = _npy(await self.array())
             case ".png":
-                content = await self.png(scale, colormap)
+                content = await self.png(*picture_options(options))
             case ".html":
-                content = to_html(content_of(self.data, self.name), await self.png(scale, colormap)).encode()
+                content = to_html(content_of(self.data, self.name), await self.png(*picture_options(options))).encode()
             case form:
                 content = _TEXTS[form](self).encode()
         return _write(path, content)
@@ -201,7 +263,7 @@ _TEXTS: dict[str, Callable[[Measured], str]] = {
     ".csv": Measured.to_csv,
     ".md": Measured.to_markdown,
 }
-FORMS = (".png", ".npy", ".html", *_TEXTS)
+FORMS = (".png", *VECTOR, ".npy", ".html", *_TEXTS)
 
 
 def _form(path: Path) -> str:

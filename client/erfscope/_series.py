@@ -53,7 +53,7 @@ def submit(
     try:
         body = SeriesRequest.model_validate(fields_given)
     except ValidationError as error:
-        raise refuse_invalid(error, fields_given) from None
+        raise refuse_invalid(error, fields_given, model=SeriesRequest) from None
     return (yield from exchange(_calls.submit_series(body, key), settings))
 
 
@@ -75,7 +75,7 @@ def _sweep(sweep: Sweep | Mapping[str, Any] | None) -> Sweep | None:
     try:
         return Sweep.model_validate(body)
     except ValidationError as error:
-        raise refuse_invalid(error, body) from None
+        raise refuse_invalid(error, body, model=Sweep) from None
 
 
 def _members(refs: Sequence[ModelRef], x: Sequence[float] | None, labels: Sequence[str] | None) -> list[Member]:

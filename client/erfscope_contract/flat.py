@@ -42,6 +42,7 @@ def flatten(result: ErfResult) -> dict[str, Number]:
     return {
         **_trf(result),
         **flatten_map(result),
+        **_replknet(result),
         "mass_before": result.shape.mass_before,
         "dead_fraction": _dead_fraction(result),
         "verify_difference": result.verify.relative_difference if result.verify else None,
@@ -97,6 +98,11 @@ def _mass(areas: Mapping[str, MassArea]) -> dict[str, Number]:
         name = mass_name(share)
         flat |= {f"{name}_side": area.side, f"{name}_ratio": area.ratio, f"{name}_pixels": area.pixels}
     return flat
+
+
+def _replknet(result: ErfResult) -> dict[str, Number]:
+    """The script's r, where the request asked for its protocol: replknet_50 for t = 0.5."""
+    return {f"replknet_{round(100 * float(share))}": r for share, r in (result.replknet or {}).items()}
 
 
 def _dead_fraction(result: ErfResult) -> Number:

@@ -8,8 +8,9 @@ about one value those of the branch that fits best stay.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from erfscope_contract.fields import advised
 from erfscope_contract.problem import FieldError
 
 FORMS: Mapping[str, str] = {
@@ -50,17 +51,22 @@ _PLAIN: dict[str, Callable[[Mapping[str, Any]], str]] = {
 """Words for pydantic's types of error; the others keep its own, after `must be` or as they are."""
 
 
-def field_errors(error: ValidationError, data: object) -> list[FieldError]:
-    """What is wrong with `data`, by field; several complaints about one field are joined."""
-    return merged(error.errors(include_url=False, include_input=False), data)
+def field_errors(error: ValidationError, data: object, model: type[BaseModel] | None = None) -> list[FieldError]:
+    """What is wrong with `data`, by field; several complaints about one field are joined.
+
+    With the `model` that refused it, an unknown field is told with the names that it may have meant.
+    """
+    return merged(error.errors(include_url=False, include_input=False), data, model)
 
 
-def merged(errors: Iterable[Any], data: object) -> list[FieldError]:
+def merged(errors: Iterable[Any], data: object, model: type[BaseModel] | None = None) -> list[FieldError]:
     """The same from pydantic's list; without `data` locations are taken as they are."""
     said: dict[str, list[str]] = {}
-    for error in _best_branches(list(errors), data):
+    # A misspelt name is often missing under its right one too: what it is called comes first.
+    typos_first = sorted(errors, key=lambda error: error["type"] != "extra_forbidden")
+    for error in _best_branches(typos_first, data):
         sentences = said.setdefault(pointer(error["loc"], data, is_missing=error["type"] == "missing"), [])
-        if (words := in_words(error)) not in sentences:
+        if (words := in_words(error) + _advice(error, model)) not in sentences:
             sentences.append(words)
     return [FieldError(pointer=at, detail="; or ".join(sentences)) for at, sentences in said.items()]
 
@@ -72,6 +78,13 @@ def in_words(error: Mapping[str, Any]) -> str:
         return words(error.get("ctx", {}))
     text: str = error["msg"]
     return text.replace("Input should be a valid ", "must be a valid ").replace("Input should be ", "must be ")
+
+
+def _advice(error: Mapping[str, Any], model: type[BaseModel] | None) -> str:
+    if model is None or error["type"] != "extra_forbidden":
+        return ""
+    *location, unknown = error["loc"]
+    return advised(str(unknown), model, location)
 
 
 def pointer(location: Sequence[str | int], data: object, *, is_missing: bool = False) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from erfscope_contract.metrics import Metric
 from erfscope_contract.problem import Problem
 from erfscope_contract.request import ErfRequest
 from erfscope_contract.result import ErfResult, Frozen, Number
@@ -74,6 +75,9 @@ class Job(Work):
 
     request: ErfRequest
     result: ErfResult | None = None
+    metrics: list[Metric] | None = Field(
+        None, description="Every scalar of the result by its flat name, with the words that people read."
+    )
     links: Links
 
 
@@ -156,7 +160,7 @@ class StoredModel(Frozen):
     size: int = Field(description="Bytes, with the files beside it.")
     name: str
     data: dict[str, str] = Field(default_factory=dict, description="sha256 of each file beside it, by its name.")
-    status: Status = Field(description="Of the inspection.")
+    status: Status | None = Field(description="Of the inspection; null where none was asked for yet.")
     inspection: Inspection | None = None
     error: Problem | None = None
 

@@ -59,6 +59,13 @@ TABLE: dict[str, Meaning] = {
     "mass_{}_pixels": Meaning(
         MASS, "smallest set with {} % of the mass", "pixels", "How many pixels hold this share at least."
     ),
+    "replknet_{}": Meaning(
+        MASS,
+        "RepLKNet's r, {} % of the mass",
+        "",
+        "Area of the smallest square around the middle pixel that holds this share, over the input's: by RepLKNet's "
+        "script, with --protocol replknet alone. It has no standard error.",
+    ),
     "r{}": Meaning(
         MASS,
         "radius of {} % of the mass",

@@ -4,9 +4,22 @@ from enum import StrEnum
 from math import prod
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    Tag,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
 from erfscope_contract.architecture import Architecture
+from erfscope_contract.architecture.numbers import without_bools
+from erfscope_contract.presets import preset
+from erfscope_contract.problem import ProblemError
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="Lower-case hexadecimal sha256.")]
 MOST_UNITS = 1024  # of a grid: their numbers fit the largest result (4 MiB)
@@ -17,6 +30,10 @@ class Strict(BaseModel):
     """Base of everything a user writes: immutable, and an unknown field is an error, not a typo lost."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return without_bools(handler(source), cls)
 
 
 class Source(StrEnum):
@@ -64,16 +81,34 @@ class Dtype(StrEnum):
     TF32 = "tf32"
 
 
+def _known_preset(name: str) -> str:
+    try:
+        preset(name)
+    except ProblemError as error:
+        raise ValueError(error.problem.detail) from None
+    return name
+
+
 class ModelRef(Strict):
-    """The network to look at: a stored ONNX file by its sha256, or an architecture spec."""
+    """The network to look at: a stored ONNX file by its sha256, an architecture spec, or a spec's well-known name."""
 
     sha256: Sha256 | None = Field(None, description="An ONNX model that was uploaded before.")
     architecture: Architecture | None = Field(None, description="A network described layer by layer.")
+    preset: Annotated[str, AfterValidator(_known_preset)] | None = Field(
+        None,
+        exclude_if=lambda name: name is None,  # as it always is once it has been resolved
+        max_length=100,
+        examples=["resnet50"],
+        description="The name of a spec that ships with erfscope; it is the same question as its architecture.",
+    )
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        if (self.sha256 is None) == (self.architecture is None):
-            raise ValueError("give exactly one of sha256 and architecture")
+        if [self.sha256, self.architecture, self.preset].count(None) != 2:
+            raise ValueError("give exactly one of sha256, architecture and preset")
+        if self.preset is not None:
+            vars(self).update(architecture=preset(self.preset), preset=None)  # frozen for everybody else
+            self.model_fields_set.add("architecture")
         return self
 
 

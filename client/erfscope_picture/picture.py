@@ -47,14 +47,15 @@ def render(
     ValueError for a map that is not finite and within [0, 1], an unknown scale or colour map, an overlay of
     another size.
     """
-    values = _checked_map(map)
+    values = checked_map(map)
     below = _checked_overlay(overlay, values.shape)
     look = Look(scales.checked(scale), colormaps.checked(colormap), title, below)
     canvas = _FIGURES[values.ndim](values, read(result, values.ndim), look)
     return encoded(canvas.image, palette(colormap) if below is None else None, compact)
 
 
-def _checked_map(map: NDArray[np.floating]) -> NDArray[np.float64]:
+def checked_map(map: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The map as float64; ValueError where it is not one: rank, finite, within [0, 1]."""
     values = np.asarray(map, dtype=np.float64)
     if values.ndim not in _FIGURES or values.size == 0:
         raise ValueError(f"a map has 1 to 3 axes and at least one pixel; this one's shape is {values.shape}")

@@ -14,16 +14,17 @@ def render_profile(layers: Sequence[Mapping[str, Any]], title: str | None = None
     """
     rows = [(number, row) for number, row in enumerate(layers, start=1)]
     series = [
-        _line("TRF", [(number, _mean(row["trf_size"])) for number, row in rows], dashed=True),
+        _line("TRF", [(number, mean_side(row["trf_size"])) for number, row in rows], dashed=True),
         _line("ERF", [(n, row["erf_size"]) for n, row in rows], [row["stderr"].get("erf_size") for _, row in rows]),
-        _line("stride", [(number, _mean(row["trf_stride"])) for number, row in rows], dashed=True),
+        _line("stride", [(number, mean_side(row["trf_stride"])) for number, row in rows], dashed=True),
     ]
     name = "Along depth" if title is None else f"{title}, along depth"
     axis = Axis("layer, in the order of computation")
     return render_chart(name, axis, Axis("size (px)", log=True), [one for one in series if one.x])
 
 
-def _mean(sizes: Sequence[float | None]) -> float | None:
+def mean_side(sizes: Sequence[float | None]) -> float | None:
+    """Geometric mean over the axes; None where one is unknown."""
     known = [size for size in sizes if size is not None and size > 0]
     return math.prod(known) ** (1 / len(known)) if len(known) == len(sizes) > 0 else None
 

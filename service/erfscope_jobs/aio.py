@@ -2,15 +2,15 @@
 
 from typing import Any, Self, TypeVar
 
-import redis.asyncio
-import redis.asyncio.retry
-from redis.exceptions import ConnectionError, NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 
 from erfscope_contract.job import Status
 from erfscope_jobs.call import Call
+from erfscope_jobs.connections import connect_async, on_one_connection_async
 from erfscope_jobs.digest import Fingerprint
 from erfscope_jobs.following import SLICE, Following
 from erfscope_jobs.operations import MOST_WAIT, Operations
+from erfscope_jobs.partitions import Partitions
 from erfscope_jobs.records import (
     Event,
     Kind,
@@ -23,12 +23,11 @@ from erfscope_jobs.records import (
     Upload,
     UploadPage,
     Usage,
+    merged,
 )
 from erfscope_jobs.settings import Settings
 from erfscope_jobs.wire import (
-    BACKOFF,
     confirm_settled,
-    connection_options,
     knows_no_waitaof,
     needs_settling,
     promptly,
@@ -46,23 +45,15 @@ class AsyncLedger:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.do = Operations(settings)
+        self._parts = Partitions(settings)
         self._durable = settings.durable_submit
-        self._brisk = self._client(0.0)
-        self._patient = self._client(SLICE)
-        self._following = Following(lambda after, wait: self.run(self.do.news(after, wait)))
+        self._brisk = connect_async(settings, 0.0, MOST_CALLS)
+        self._patient = connect_async(settings, SLICE, MOST_READERS + settings.partitions)
+        self._following = [self._followers_of(at) for at in self._parts.all]
 
-    def _client(self, patience: float) -> Any:  # execute_command is untyped in redis-py
-        retry = redis.asyncio.retry.Retry(BACKOFF, 1, supported_errors=(ConnectionError,))
-        options = connection_options(self.settings, patience)
-        pool = redis.asyncio.BlockingConnectionPool.from_url(
-            self.settings.redis_url,
-            max_connections=MOST_READERS if patience else MOST_CALLS,
-            timeout=self.settings.redis_timeout,
-            retry=retry,
-            **options,
-        )
-        return redis.asyncio.Redis.from_pool(pool)
+    def _followers_of(self, at: Operations) -> Following:
+        """One reader of events for each partition: one command reads keys of one slot only."""
+        return Following(lambda after, wait: self.run(at.news(after, wait)))
 
     async def run(self, call: Call[T]) -> T:
         """Send one call and read its reply."""
@@ -78,16 +69,15 @@ class AsyncLedger:
         except NoScriptError:
             return await client.execute_command("EVAL", call.script.text, *call.arguments)
 
-    async def settle(self) -> None:
-        """Wait until what was written before is on disk."""
+    async def settle(self, tenant: str) -> None:
+        """Wait until what was written before for a tenant is on disk."""
         if not self._durable:
             return
-        write, wait = self.do.settle()
+        write, wait = self._parts.of(tenant).settle()
         try:
-            async with promptly(WRITE_SECONDS), self._brisk.pipeline(transaction=False) as pipe:
-                pipe.execute_command(*write.arguments)
-                pipe.execute_command(*wait.arguments)
-                confirm_settled(wait.parse((await pipe.execute())[1]))
+            async with promptly(WRITE_SECONDS):
+                reply = await on_one_connection_async(self._brisk, tuple(write.arguments), tuple(wait.arguments))
+                confirm_settled(wait.parse(reply))
         except ResponseError as error:
             if not knows_no_waitaof(error):
                 raise
@@ -95,7 +85,8 @@ class AsyncLedger:
 
     async def close(self) -> None:
         """Give the connections back."""
-        await self._following.close()
+        for following in self._following:
+            await following.close()
         await self._brisk.aclose()
         await self._patient.aclose()
 
@@ -108,71 +99,73 @@ class AsyncLedger:
     async def submit(self, job: Submission, *, settle: bool = True) -> Submitted:
         """SUBMIT, and wait until it is on disk, unless the caller calls `settle` for several."""
         async with promptly(WRITE_SECONDS):
-            submitted = await self.run(self.do.submit(job))
+            submitted = await self.run(self._parts.of(job.tenant).submit(self._parts.placed(job)))
             if settle and needs_settling(submitted):
-                await self.settle()
+                await self.settle(job.tenant)
         return submitted
 
     async def get(self, id: str, tenant: str) -> Record | None:
         """The record with its result."""
-        return await self.run(self.do.get(id, tenant))
+        return await self.run(self._parts.of(tenant).get(id, tenant))
 
     async def cancel(self, id: str, tenant: str) -> Record | None:
         """CANCEL; a terminal job comes back unchanged."""
-        return await self.run(self.do.cancel(id, tenant))
+        return await self.run(self._parts.of(tenant).cancel(id, tenant))
 
     async def purge(self, id: str, tenant: str) -> Purge:
         """PURGE a terminal job."""
-        return await self.run(self.do.purge(id, tenant))
+        return await self.run(self._parts.of(tenant).purge(id, tenant))
 
-    async def figure(self, digest: str) -> bytes | None:
-        """The default picture of an answer."""
-        return await self.run(self.do.figure(digest))
+    async def figure(self, tenant: str, digest: str) -> bytes | None:
+        """The default picture of an answer of a tenant."""
+        return await self.run(self._parts.of(tenant).figure(digest))
 
     async def events(self, id: str, after: str = "0-0", wait: float = 0.0) -> list[Event]:
         """What happened after an event; all who wait in this process share one reader."""
-        call = self.do.events(id, after, 0)  # raises where `after` is no event
-        return await (self._following.events(id, after, min(wait, MOST_WAIT)) if wait > 0 else self.run(call))
+        call = self._parts.of_job(id).events(id, after, 0)  # raises where `after` is no event
+        if wait <= 0:
+            return await self.run(call)
+        return await self._following[self._parts.number_of_job(id)].events(id, after, min(wait, MOST_WAIT))
 
     async def admit(self, tenant: str, kind: str, size: int = 0) -> None:
         """ADMIT a file."""
-        await self.run(self.do.admit(tenant, kind, size))
+        await self.run(self._parts.of(tenant).admit(tenant, kind, size))
 
     async def usage(self, tenant: str) -> Usage:
         """What a tenant stores."""
-        return await self.run(self.do.usage(tenant))
+        return await self.run(self._parts.of(tenant).usage(tenant))
 
     async def put_upload(self, upload: Upload) -> Upload | None:
         """Remember that a tenant has a file."""
-        return await self.run(self.do.put_upload(upload))
+        return await self.run(self._parts.of(upload.tenant).put_upload(upload))
 
     async def find_upload(self, tenant: str, kind: str, sha256: str) -> Upload | None:
         """A file that this tenant stored."""
-        return await self.run(self.do.find_upload(tenant, kind, sha256))
+        return await self.run(self._parts.of(tenant).find_upload(tenant, kind, sha256))
 
     async def drop_upload(self, tenant: str, kind: str, sha256: str) -> bool:
         """Forget a tenant's file."""
-        return await self.run(self.do.drop_upload(tenant, kind, sha256))
+        return await self.run(self._parts.of(tenant).drop_upload(tenant, kind, sha256))
 
     async def workers(self) -> list[WorkerInfo]:
         """The workers that live."""
-        return await self.run(self.do.workers())
+        return await self.run(self._parts.first.workers())
 
     async def fingerprints(self) -> list[Fingerprint]:
         """What decided the bytes of answers lately."""
-        return await self.run(self.do.fingerprints())
+        return await self.run(self._parts.first.fingerprints())
 
     async def pulse(self) -> Pulse:
         """Counts, ages and shares."""
-        return await self.run(self.do.pulse())
+        return merged([await self.run(at.pulse()) for at in self._parts.all])
 
     async def ping(self) -> bool:
         """Whether Redis answers."""
-        return await self.run(self.do.ping())
+        return await self.run(self._parts.first.ping())
 
     async def list_uploads(self, tenant: str, kind: str, size: int, token: str | None) -> UploadPage:
         """A page of the files of a kind that a tenant stored."""
-        return await self.run(self.do.list_uploads(tenant, kind, size, token))
+        return await self.run(self._parts.of(tenant).list_uploads(tenant, kind, size, token))
 
     async def list(
         self,
@@ -183,4 +176,4 @@ class AsyncLedger:
         status: Status | None = None,
     ) -> Page:
         """A page of jobs, newest first."""
-        return await self.run(self.do.list(tenant, size, token, kind, status))
+        return await self.run(self._parts.of(tenant).list(tenant, size, token, kind, status))

@@ -14,7 +14,7 @@ from erfscope_jobs.settings import Settings
 S = TypeVar("S", bound=Settings)
 PREFIX = "ERFSCOPE_"
 CLIENTS = ("URL", "API_KEY", "CACHE_DIR", "DEBUG")  # variables that are no settings of a service or worker
-SECRETS = ("redis_url", "blob_url")  # may hold a password, so their values are not shown
+SECRETS = ("redis_url", "broker_url", "blob_url")  # may hold a password, so their values are not shown
 BAD_INPUT = 2  # exit code
 
 

@@ -5,11 +5,12 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from erfscope_contract.problem import ProblemError
 from erfscope_jobs.records import Event
 
 SLICE = 0.2  # seconds of one read: who comes during a read is part of the next
 
-Streams = Mapping[str, Sequence[Event]]  # job → its events, those without any left out
+Streams = Mapping[str, Sequence[Event] | ProblemError]  # job → its events, or why not; those without any left out
 Read = Callable[[Mapping[str, str], float], Awaitable[Streams]]  # job → after which event; seconds to wait
 
 
@@ -26,7 +27,8 @@ class Follower:
 class Following:
     """The followers of one event loop, and the task that reads for all of them while there are any.
 
-    `read` asks Redis once for the events of many jobs; what it raises, every follower is told.
+    `read` asks Redis once for all events of many jobs after one each; what it raises, every follower is told, and what
+    is wrong with one job's, that job's followers.
     """
 
     def __init__(self, read: Read) -> None:
@@ -77,7 +79,11 @@ class Following:
     def _answer(self, streams: Streams) -> None:
         now = time.monotonic()
         for follower in list(self._followers):
-            later = [e for e in streams.get(follower.id, ()) if _order(e.id) > _order(follower.after)]
+            events = streams.get(follower.id, ())
+            if isinstance(events, ProblemError):
+                self._fail(follower, events)
+                continue
+            later = [e for e in events if _order(e.id) > _order(follower.after)]
             if later or follower.until <= now:
                 self._tell(follower, later)
 

@@ -4,18 +4,19 @@ A method here is one line each: what it does stands at its namesake in `Operatio
 `unavailable` when Redis cannot be reached in time.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Self, TypeVar
 
-import redis
-from redis.exceptions import ConnectionError, NoScriptError, ResponseError
-from redis.retry import Retry
+from redis.exceptions import NoScriptError, ResponseError
 
 from erfscope_contract.job import Timing
 from erfscope_contract.problem import Problem
 from erfscope_jobs.call import Call
+from erfscope_jobs.connections import Client, connect, on_one_connection
 from erfscope_jobs.digest import Fingerprint
 from erfscope_jobs.operations import MOST_WAIT, Operations
+from erfscope_jobs.partitions import Partitions
 from erfscope_jobs.records import (
     Answer,
     Beat,
@@ -33,12 +34,11 @@ from erfscope_jobs.records import (
     Submitted,
     Upload,
     Usage,
+    merged,
 )
 from erfscope_jobs.settings import Settings
 from erfscope_jobs.wire import (
-    BACKOFF,
     confirm_settled,
-    connection_options,
     knows_no_waitaof,
     needs_settling,
     outages,
@@ -53,14 +53,15 @@ class Ledger:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.do = Operations(settings)
+        self._parts = Partitions(settings)
         self._durable = settings.durable_submit
-        self._brisk = self._client(0.0)
-        self._patient = self._client(MOST_WAIT)
+        self._clients: dict[float, Client] = {}  # by patience; a client of a cluster looks for its nodes at once
+        self._turn = 0
 
-    def _client(self, patience: float) -> Any:  # execute_command is untyped in redis-py
-        retry = Retry(BACKOFF, 1, supported_errors=(ConnectionError,))
-        return redis.Redis.from_url(self.settings.redis_url, retry=retry, **connection_options(self.settings, patience))
+    def _client(self, patience: float) -> Client:
+        if patience not in self._clients:
+            self._clients[patience] = connect(self.settings, patience)
+        return self._clients[patience]
 
     def run(self, call: Call[T]) -> T:
         """Send one call and read its reply."""
@@ -68,7 +69,7 @@ class Ledger:
             return call.parse(self._send(call))
 
     def _send(self, call: Call[Any]) -> Any:
-        client = self._patient if call.patience else self._brisk
+        client = self._client(MOST_WAIT if call.patience else 0.0)
         if call.script is None:
             return client.execute_command(*call.arguments)
         try:
@@ -76,14 +77,13 @@ class Ledger:
         except NoScriptError:
             return client.execute_command("EVAL", call.script.text, *call.arguments)
 
-    def _settle(self) -> None:
-        """Wait until what was written is on disk."""
-        write, wait = self.do.settle()
+    def _settle(self, at: Operations) -> None:
+        """Wait until what was written to a partition is on disk."""
+        write, wait = at.settle()
         try:
-            with outages(), self._brisk.pipeline(transaction=False) as pipe:
-                pipe.execute_command(*write.arguments)
-                pipe.execute_command(*wait.arguments)
-                confirm_settled(wait.parse(pipe.execute()[1]))
+            with outages():
+                reply = on_one_connection(self._client(0.0), tuple(write.arguments), tuple(wait.arguments))
+            confirm_settled(wait.parse(reply))
         except ResponseError as error:
             if not knows_no_waitaof(error):
                 raise
@@ -91,8 +91,8 @@ class Ledger:
 
     def close(self) -> None:
         """Give the connections back."""
-        self._brisk.close()
-        self._patient.close()
+        for client in self._clients.values():
+            client.close()
 
     def __enter__(self) -> Self:
         return self
@@ -102,131 +102,153 @@ class Ledger:
 
     def submit(self, job: Submission) -> Submitted:
         """SUBMIT, and wait until it is on disk."""
-        submitted = self.run(self.do.submit(job))
+        at = self._parts.of(job.tenant)
+        submitted = self.run(at.submit(self._parts.placed(job)))
         if self._durable and needs_settling(submitted):
-            self._settle()
+            self._settle(at)
         return submitted
 
     def get(self, id: str, tenant: str) -> Record | None:
         """The record with its result."""
-        return self.run(self.do.get(id, tenant))
+        return self.run(self._parts.of(tenant).get(id, tenant))
 
     def cancel(self, id: str, tenant: str) -> Record | None:
         """CANCEL; a terminal job comes back unchanged."""
-        return self.run(self.do.cancel(id, tenant))
+        return self.run(self._parts.of(tenant).cancel(id, tenant))
 
     def purge(self, id: str, tenant: str) -> Purge:
         """PURGE a terminal job."""
-        return self.run(self.do.purge(id, tenant))
+        return self.run(self._parts.of(tenant).purge(id, tenant))
 
-    def figure(self, digest: str) -> bytes | None:
-        """The default picture of an answer."""
-        return self.run(self.do.figure(digest))
+    def figure(self, tenant: str, digest: str) -> bytes | None:
+        """The default picture of an answer of a tenant."""
+        return self.run(self._parts.of(tenant).figure(digest))
 
     def events(self, id: str, after: str = "0-0", wait: float = 0.0) -> list[Event]:
         """What happened after an event."""
-        return self.run(self.do.events(id, after, wait))
+        return self.run(self._parts.of_job(id).events(id, after, wait))
 
     def admit(self, tenant: str, kind: str, size: int = 0) -> None:
         """ADMIT a file."""
-        self.run(self.do.admit(tenant, kind, size))
+        self.run(self._parts.of(tenant).admit(tenant, kind, size))
 
     def usage(self, tenant: str) -> Usage:
         """What a tenant stores."""
-        return self.run(self.do.usage(tenant))
+        return self.run(self._parts.of(tenant).usage(tenant))
 
     def put_upload(self, upload: Upload) -> Upload | None:
         """Remember that a tenant has a file."""
-        return self.run(self.do.put_upload(upload))
+        return self.run(self._parts.of(upload.tenant).put_upload(upload))
 
     def find_upload(self, tenant: str, kind: str, sha256: str) -> Upload | None:
         """A file that this tenant stored."""
-        return self.run(self.do.find_upload(tenant, kind, sha256))
+        return self.run(self._parts.of(tenant).find_upload(tenant, kind, sha256))
 
     def drop_upload(self, tenant: str, kind: str, sha256: str) -> bool:
         """Forget a tenant's file."""
-        return self.run(self.do.drop_upload(tenant, kind, sha256))
+        return self.run(self._parts.of(tenant).drop_upload(tenant, kind, sha256))
 
     def workers(self) -> list[WorkerInfo]:
         """The workers that live."""
-        return self.run(self.do.workers())
+        return self.run(self._parts.first.workers())
 
     def fingerprints(self) -> list[Fingerprint]:
         """What decided the bytes of answers lately."""
-        return self.run(self.do.fingerprints())
+        return self.run(self._parts.first.fingerprints())
 
     def pulse(self) -> Pulse:
         """Counts, ages and shares."""
-        return self.run(self.do.pulse())
+        return merged([self.run(at.pulse()) for at in self._parts.all])
 
     def ping(self) -> bool:
         """Whether Redis answers."""
-        return self.run(self.do.ping())
+        return self.run(self._parts.first.ping())
 
     def kept_blobs(self, names: list[str]) -> list[bool]:
         """Which blobs something alive still needs."""
-        return self.run(self.do.kept_blobs(names))
+        return [any(needs) for needs in zip(*(self.run(at.kept_blobs(names)) for at in self._parts.all), strict=True)]
 
     def next(self, kind: Kind, fingerprint: Fingerprint | None = None, skip: Sequence[str] = ()) -> str | None:
-        """NEXT; the job whose turn it is."""
-        return self.run(self.do.next(kind, fingerprint, skip))
+        """NEXT; the job whose turn it is, and of the partitions another one first each time."""
+        self._turn += 1
+        parts = self._parts.all
+        for n in range(len(parts)):
+            if id := self.run(parts[(self._turn + n) % len(parts)].next(kind, fingerprint, skip)):
+                return id
+        return None
 
     def claim(self, id: str, worker: str, fingerprint: Fingerprint | None = None) -> Record | None:
         """CLAIM; None when there is nothing to do."""
-        return self.run(self.do.claim(id, worker, fingerprint))
+        return self.run(self._parts.of_job(id).claim(id, worker, fingerprint))
 
     def slots(self, fingerprint: Fingerprint) -> int:
         """SLOTS."""
-        return self.run(self.do.slots(fingerprint))
+        return min(self.run(at.slots(fingerprint)) for at in self._parts.all)  # 0 where anything waits
 
     def split(self, id: str, attempt: int, parts: Sequence[Part], fingerprint: Fingerprint) -> tuple[str, ...]:
         """SPLIT; the ids of the shards."""
-        return self.run(self.do.split(id, attempt, parts, fingerprint))
+        return self.run(self._parts.of_job(id).split(id, attempt, parts, fingerprint))
 
     def finish_part(self, id: str, attempt: int, arrays: Mapping[str, str]) -> Sharded:
         """FINISH of a shard."""
-        return self.run(self.do.finish_part(id, attempt, arrays))
+        return self.run(self._parts.of_job(id).finish_part(id, attempt, arrays))
 
     def rejoin(self, id: str, attempt: int) -> bool:
         """REJOIN."""
-        return self.run(self.do.rejoin(id, attempt))
+        return self.run(self._parts.of_job(id).rejoin(id, attempt))
 
     def beat(self, id: str, attempt: int, stage: str, progress: float) -> Beat:
         """BEAT; anything but HELD means: kill the child."""
-        return self.run(self.do.beat(id, attempt, stage, progress))
+        return self.run(self._parts.of_job(id).beat(id, attempt, stage, progress))
 
     def finish(self, id: str, attempt: int, answer: Answer, timing: Timing) -> bool:
         """FINISH; False when another attempt holds the job."""
-        return self.run(self.do.finish(id, attempt, answer, timing))
+        return self.run(self._parts.of_job(id).finish(id, attempt, answer, timing))
 
     def recall(self, id: str, attempt: int, digest: str) -> bool:
         """FINISH with an answer that is known already; False when it is not."""
-        return self.run(self.do.recall(id, attempt, digest))
+        return self.run(self._parts.of_job(id).recall(id, attempt, digest))
 
     def fail(self, id: str, attempt: int, problem: Problem, timing: Timing) -> bool:
         """FAIL; False when another attempt holds the job."""
-        return self.run(self.do.fail(id, attempt, problem, timing))
+        return self.run(self._parts.of_job(id).fail(id, attempt, problem, timing))
 
     def retry(self, id: str, attempt: int, failure: Failure) -> str:
         """RETRY; the job's status now."""
-        return self.run(self.do.retry(id, attempt, failure))
+        return self.run(self._parts.of_job(id).retry(id, attempt, failure))
 
     def advertise(self, worker: WorkerInfo) -> bool:
         """A worker lives."""
-        return self.run(self.do.advertise(worker))
+        told = [self.run(at.advertise(worker)) for at in self._parts.all]
+        return all(told)
 
     def retire(self, name: str) -> bool:
         """A worker has stopped."""
-        return self.run(self.do.retire(name))
+        known = [self.run(at.retire(name)) for at in self._parts.all]
+        return any(known)
 
     def swept(self) -> bool:
         """SWEPT; the sweeper lives."""
-        return self.run(self.do.swept())
+        return self.run(self._parts.first.swept())
 
-    def reap(self, most: int, queues: Mapping[str, str]) -> Overdue:
-        """REAP; the jobs that a message must be sent for."""
-        return self.run(self.do.reap(most, queues))
+    def waiting(self) -> Mapping[str, int]:
+        """WAITING; how many jobs of each kind wait for a worker."""
+        counts: Counter[str] = Counter()
+        for at in self._parts.all:
+            found = self.run(at.waiting())
+            counts.update(found)
+        return counts
+
+    def reap(self, most: int, missing: Mapping[str, int]) -> Overdue:
+        """REAP, in each partition; the jobs that a message must be sent for."""
+        ring, is_full, left = [], False, dict(missing)
+        for at in self._parts.all:
+            overdue = self.run(at.reap(most, left))
+            ring += overdue.ring
+            is_full = is_full or overdue.full
+            left = dict(overdue.missing)
+        return Overdue(ring, is_full, left)
 
     def list(self, tenant: str, size: int = 20, token: str | None = None, kind: Kind | None = None) -> Page:
         """A page of jobs, newest first."""
-        return self.run(self.do.list(tenant, size, token, kind))
+        return self.run(self._parts.of(tenant).list(tenant, size, token, kind))

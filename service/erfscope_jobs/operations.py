@@ -44,6 +44,7 @@ MOST_WAIT = 30.0  # seconds that one call of `events` may block
 _PAGE_TOKEN = re.compile(r"[0-9]{1,20}")
 _UPLOAD_TOKEN = re.compile(r"[0-9]{20}-[0-9a-f]{64}")
 _EVENT_ID = re.compile(r"([0-9]{1,20})-([0-9]{1,20})")
+MOST_EVENTS = 256  # of a job that are kept (common.lua), so that one read has all that any follower is told
 SETTLE_MILLISECONDS = 1500  # a submission answers within 3 s in any outage
 
 
@@ -71,11 +72,11 @@ def problem_json(kind: str, detail: str, **context: Any) -> str:
 
 
 class Operations:
-    """Builds calls from the settings; does no input or output."""
+    """Builds calls from the settings, for keys that begin with `space`; does no input or output."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, space: str) -> None:
         self.settings = settings
-        self.space = settings.namespace
+        self.space = space
         self.ttl = milliseconds(settings.result_ttl)
         self.lease = milliseconds(settings.lease_seconds)
         late = f"The job was not finished within {lasting(settings.job_deadline)} of its submission"
@@ -147,16 +148,23 @@ class Operations:
     def events(self, id: str, after: str, wait: float) -> Call[list[Event]]:
         """What happened to a job after an event, waiting for it up to `wait` seconds."""
         news = self.news({id: after}, wait)
-        return plain(lambda reply: news.parse(reply).get(id, []), *news.arguments, patience=news.patience)
 
-    def news(self, after: Mapping[str, str], wait: float) -> Call[dict[str, list[Event]]]:
+        def parse(reply: Any) -> list[Event]:
+            events = news.parse(reply).get(id, [])
+            if isinstance(events, ProblemError):
+                raise events
+            return events
+
+        return plain(parse, *news.arguments, patience=news.patience)
+
+    def news(self, after: Mapping[str, str], wait: float) -> Call[dict[str, list[Event] | ProblemError]]:
         """What happened to several jobs, each after an event of its own, waiting up to `wait` seconds for any of it."""
         if not all(map(is_event_id, after.values())):
             raise ProblemError("invalid-request", "Last-Event-ID is not one that this service gave out.")
         wait, space = min(wait, MOST_WAIT), f"{self.space}:events:"
         block = ("BLOCK", max(1, milliseconds(wait))) if wait > 0 else ()  # BLOCK 0 would be for ever
         keys = [space + id for id in after]
-        command = ("XREAD", "COUNT", 64, *block, "STREAMS", *keys, *after.values())
+        command = ("XREAD", "COUNT", MOST_EVENTS, *block, "STREAMS", *keys, *after.values())
         return plain(partial(replies.events, space), *command, patience=wait)
 
     def admit(self, tenant: str, kind: str, size: int = 0) -> Call[str]:
@@ -338,9 +346,16 @@ class Operations:
 
     # ---- what the reaper does
 
-    def reap(self, most: int, queues: Mapping[str, str]) -> Call[Overdue]:
-        """REAP, up to `most` lost leases and `most` others; `queues` are the lists of messages by kind of job."""
-        named = {"most": most, "queues": dict(queues), **self._caps()}
+    def waiting(self) -> Call[dict[str, int]]:
+        """WAITING: how many jobs of each kind wait for a worker."""
+        return scripted("waiting", self.space, {"kinds": list(Kind)}, lambda reply: dict(zip(Kind, reply, strict=True)))
+
+    def reap(self, most: int, missing: Mapping[str, int]) -> Call[Overdue]:
+        """REAP, up to `most` lost leases and `most` others.
+
+        `missing` says how many messages of a kind are missing in the queue; jobs of other kinds are all notified of.
+        """
+        named = {"most": most, "missing": dict(missing), **self._caps()}
         return scripted("reap", self.space, named, replies.overdue)
 
     def swept(self) -> Call[bool]:

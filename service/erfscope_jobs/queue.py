@@ -5,16 +5,18 @@ Which job is meant the ledger decides when a worker hears the message, so that t
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import celery
+import redis
 from celery.exceptions import CeleryError
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import KombuError, OperationalError
 
 from erfscope_jobs.records import Kind
 from erfscope_jobs.settings import Settings
-from erfscope_jobs.wire import OUTAGES
+from erfscope_jobs.wire import OUTAGES, connection_options
 
 LOOK = "erfscope.look"
 log = logging.getLogger(__name__)
@@ -37,9 +39,14 @@ def bells(settings: Settings) -> list[Any]:
     return [queue(name, exchange(name, type="direct"), routing_key=name) for name in queues(settings).values()]
 
 
+def messages_url(settings: Settings) -> str:
+    """The Redis that has Celery's messages: the ledger's, unless that is a cluster or another one is named."""
+    return settings.broker_url or settings.redis_url
+
+
 def broker_url(settings: Settings) -> str:
-    """The ledger's Redis as kombu spells it (unix sockets are redis+socket:// there)."""
-    url = settings.redis_url
+    """The Redis of messages as kombu spells it (unix sockets are redis+socket:// there)."""
+    url = messages_url(settings)
     if not url.startswith("unix://"):
         return url
     place, _, query = url.removeprefix("unix://").partition("?")
@@ -62,6 +69,7 @@ class Doorbell:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._lists = redis.Redis.from_url(messages_url(settings), **connection_options(settings))
         self._app = celery.Celery("erfscope", broker=broker_url(settings), set_as_current=False)
         self._app.conf.update(
             broker_transport_options=broker_options(settings),
@@ -83,6 +91,26 @@ class Doorbell:
             return False
         return True
 
+    def missing(self, waiting: Mapping[str, int]) -> dict[str, int]:
+        """How many messages fewer of each kind there are than jobs wait; nothing where the broker is away.
+
+        A message says only that something of a kind waits, so any message serves any job of that kind: a list never
+        needs more of them than jobs wait. What is beyond that (of jobs that were canceled) is cut off.
+        """
+        lists = queues(self._settings)
+        try:
+            with self._lists.pipeline(transaction=False) as pipe:
+                for name in lists.values():
+                    pipe.llen(name)
+                messages = dict(zip(lists, pipe.execute(), strict=True))
+                for kind in (kind for kind in lists if messages[kind] > waiting.get(kind, 0)):
+                    pipe.ltrim(lists[kind], 1, waiting.get(kind, 0))
+                pipe.execute()
+        except OUTAGES as error:
+            log.warning("could not count messages: %s", type(error).__name__)
+            return {}
+        return {kind: waiting.get(kind, 0) - count for kind, count in messages.items()}
+
     async def ring_async(self, id: str, kind: Kind) -> bool:
         """`ring`, off the event loop."""
         return await asyncio.to_thread(self.ring, id, kind)
@@ -90,3 +118,4 @@ class Doorbell:
     def close(self) -> None:
         """Give the connections back."""
         self._app.close()
+        self._lists.close()

@@ -16,6 +16,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from erfscope_contract.problem import ProblemError
+from erfscope_jobs.queue import messages_url
 from erfscope_jobs.settings import Settings
 from erfscope_jobs.wire import connection_options
 
@@ -53,7 +54,7 @@ class Rates:
     def __init__(self, settings: Settings, limits: Sequence[RateLimitItem]) -> None:
         self._limits = limits
         self._pool = redis.asyncio.BlockingConnectionPool.from_url(
-            settings.redis_url,
+            messages_url(settings),  # counters live for minutes, and their script reads two keys: a plain Redis
             max_connections=MOST_CALLS,
             timeout=PATIENCE,
             retry=redis.asyncio.retry.Retry(NoBackoff(), 0),

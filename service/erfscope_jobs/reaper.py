@@ -9,7 +9,7 @@ from itertools import islice
 from erfscope_contract.problem import ProblemError
 from erfscope_jobs.blobs import BlobStore
 from erfscope_jobs.ledger import Ledger
-from erfscope_jobs.queue import Doorbell, queues
+from erfscope_jobs.queue import Doorbell
 from erfscope_jobs.remote import open_store
 from erfscope_jobs.settings import Settings
 
@@ -26,9 +26,9 @@ def reap_once(ledger: Ledger, doorbell: Doorbell, stop: Callable[[], bool] = lam
 
     In passes, each of which begins with lost leases: however much waits, they are noticed within a pass.
     """
-    lists, sent, full = queues(ledger.settings), 0, True
+    sent, full = 0, True
     while full and not stop():
-        overdue = ledger.reap(MOST, lists)
+        overdue = ledger.reap(MOST, doorbell.missing(ledger.waiting()))
         sent += sum(doorbell.ring(id, kind) for id, kind in overdue.ring)
         full = overdue.full
     return sent

@@ -1,7 +1,8 @@
 """What the ledger keeps, as plain frozen records."""
 
 import secrets
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -150,10 +151,14 @@ class SeriesPage:
 
 @dataclass(frozen=True)
 class Overdue:
-    """What one pass of the reaper found: jobs that a message must be sent for, and whether there may be more."""
+    """What one pass of the reaper found: jobs that a message must be sent for, and whether there may be more.
+
+    `missing` are the messages that are missing by kind once those have been sent.
+    """
 
     ring: list[tuple[str, Kind]]
     full: bool
+    missing: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -245,3 +250,20 @@ class Pulse:
     memory_share: float
     tally: Mapping[str, int]
     swept_seconds: float | None = None  # since a sweep of stored files ended; None where none ever did
+
+
+def merged(pulses: Sequence[Pulse]) -> Pulse:
+    """Those of all partitions as one; workers and sweeps are told to each, or to the first."""
+    first = pulses[0]
+    if len(pulses) == 1:
+        return first
+    return Pulse(
+        workers=first.workers,
+        open=sum(pulse.open for pulse in pulses),
+        queued=sum(pulse.queued for pulse in pulses),
+        running=sum(pulse.running for pulse in pulses),
+        oldest_queued_seconds=max(pulse.oldest_queued_seconds for pulse in pulses),
+        memory_share=max(pulse.memory_share for pulse in pulses),
+        tally=sum((Counter(pulse.tally) for pulse in pulses), Counter()),
+        swept_seconds=first.swept_seconds,
+    )

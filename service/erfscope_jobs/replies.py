@@ -1,6 +1,7 @@
-"""Redis' replies → records. Pure."""
+"""Redis' replies → records. Pure, but for a log line about what cannot be read."""
 
 import json
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +24,7 @@ from erfscope_jobs.records import (
 )
 
 Flat = Sequence[bytes]
+log = logging.getLogger(__name__)
 
 PACKED = {"payload", "result"}
 SHOWN = {"split": "running", "merge": "running"}  # as in common.lua
@@ -172,16 +174,24 @@ def upload(tenant: str, kind: str, sha256: str, flat: Flat) -> Upload | None:
 
 def overdue(reply: list[Any]) -> Overdue:
     """Jobs to notify workers of, and whether the pass was full."""
-    ring, full = reply
-    return Overdue([(id.decode(), Kind(kind.decode())) for id, kind in ring], bool(full))
+    ring, full, missing = reply
+    return Overdue([(id.decode(), Kind(kind.decode())) for id, kind in ring], bool(full), dict(json.loads(missing)))
 
 
-def events(space: str, reply: Any) -> dict[str, list[Event]]:
-    """Entries of streams by job (XREAD, RESP2), whose keys begin with `space`; nothing new is no reply."""
-    return {
-        key.decode().removeprefix(space): [Event(id.decode(), json.loads(fields[b"data"])) for id, fields in entries]
-        for key, entries in reply or ()
-    }
+def events(space: str, reply: Any) -> dict[str, list[Event] | ProblemError]:
+    """Entries of streams by job (XREAD, RESP2), whose keys begin with `space`; nothing new is no reply.
+
+    Of a job with an entry that cannot be read the problem: it is that job's alone.
+    """
+    return {(id := key.decode().removeprefix(space)): _events_of(id, entries) for key, entries in reply or ()}
+
+
+def _events_of(job: str, entries: Any) -> list[Event] | ProblemError:
+    try:
+        return [Event(id.decode(), dict(json.loads(fields[b"data"]))) for id, fields in entries]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        log.error("an event of job %s cannot be read: %s", job, type(error).__name__)
+        return ProblemError("internal", f"An event of job {job} cannot be read; look at the job itself.")
 
 
 def pulse(reply: list[Any]) -> Pulse:

@@ -3,6 +3,7 @@
 from erfscope_jobs import replies
 from erfscope_jobs.call import Call, scripted
 from erfscope_jobs.operations import page_token
+from erfscope_jobs.partitions import partition_of, space_of
 from erfscope_jobs.records import SeriesPage
 from erfscope_jobs.settings import Settings
 
@@ -12,19 +13,23 @@ GRACE = 60.0  # seconds that a series outlives the last of its jobs
 def remember(settings: Settings, tenant: str, id: str, payload: str) -> Call[bool]:
     """Store a new series; False, and nothing is written, where there is one of this id."""
     named = {"tenant": tenant, "id": id, "ttl": _life(settings)}
-    return scripted("remember_series", settings.namespace, named, bool, payload.encode())
+    return scripted("remember_series", _space(settings, tenant), named, bool, payload.encode())
 
 
 def listing(settings: Settings, tenant: str, size: int, token: str | None) -> Call[SeriesPage]:
     """A page of a tenant's series, newest first."""
     named = {"tenant": tenant, "size": size, "before": page_token(token)}
-    return scripted("list_series", settings.namespace, named, replies.series_page)
+    return scripted("list_series", _space(settings, tenant), named, replies.series_page)
 
 
 def recall(settings: Settings, tenant: str, id: str) -> Call[str | None]:
     """What `remember` stored; None when unknown, gone, or another tenant's."""
     named = {"tenant": tenant, "id": id, "ttl": _life(settings)}
-    return scripted("recall_series", settings.namespace, named, lambda reply: reply.decode() if reply else None)
+    return scripted("recall_series", _space(settings, tenant), named, lambda reply: reply.decode() if reply else None)
+
+
+def _space(settings: Settings, tenant: str) -> str:
+    return space_of(settings, partition_of(settings, tenant))
 
 
 def _life(settings: Settings) -> int:

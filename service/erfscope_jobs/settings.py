@@ -2,14 +2,15 @@
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from redis.connection import parse_url
 
 MIB = 1024 * 1024
 DAY = 24 * 3600.0
+CLUSTER = "+cluster"  # in the scheme of an address: redis+cluster://host:7000 is a node of a Redis Cluster
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "<microseconds> <of each so many>", or "max <period>"
 
 
@@ -21,7 +22,18 @@ class Settings(BaseSettings):
     # where
     redis_url: str = Field(
         "redis://localhost:6379/0",
-        description="Broker and ledger: redis://, rediss:// or unix:///path?db=0. AOF on, noeviction.",
+        description="Broker and ledger: redis://, rediss:// or unix:///path?db=0. AOF on, noeviction. For the ledger "
+        "on a Redis Cluster redis+cluster://host:7000 (any of its nodes), and broker_url.",
+    )
+    broker_url: str | None = Field(
+        None, description="Redis for Celery's messages, a plain one; null is redis_url. Needs no AOF: they may be lost."
+    )
+    partitions: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Parts of the ledger, each in one slot of a Redis Cluster and with its own max_open_jobs; a tenant "
+        "is in one of them. Equal for all services and workers; fixed once there are jobs.",
     )
     namespace: str = Field(
         "erfscope", pattern=r"^[a-z0-9-]+$", description="Prefix of every key and queue, for a shared Redis."
@@ -107,16 +119,30 @@ class Settings(BaseSettings):
     )
     runner: str = Field("erfscope_worker.runner:run", description="module:function that a child runs a job with.")
 
-    @field_validator("redis_url")
+    @field_validator("redis_url", "broker_url")
     @classmethod
-    def _is_a_redis(cls, url: str) -> str:
+    def _is_a_redis(cls, url: str | None, about: ValidationInfo) -> str | None:
+        may_be_cluster = about.field_name == "redis_url"
         try:
-            parse_url(url)  # type: ignore[no-untyped-call]  # redis-py
+            parse_url((url or "redis://").replace(CLUSTER, "", int(may_be_cluster)))  # type: ignore[no-untyped-call]
         except ValueError:
             raise ValueError(
                 "must name a Redis: redis://host:6379/0, rediss://host:6379/0 or unix:///path?db=0"
             ) from None
         return url
+
+    @model_validator(mode="after")
+    def _a_cluster_is_no_broker(self) -> Self:
+        if self.is_cluster and not self.broker_url:
+            raise ValueError(
+                "a Redis Cluster keeps the ledger only; name a plain Redis for messages in ERFSCOPE_BROKER_URL"
+            )
+        return self
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether the ledger is on a Redis Cluster."""
+        return CLUSTER in self.redis_url.partition("://")[0]
 
     @property
     def blobs(self) -> Path:

@@ -23,7 +23,12 @@ NOT_NOW = (
 )
 NOT_NOW_WORDS = ("OOM ", "BUSY ", "MISCONF ", "NOREPLICAS ", "READONLY ")
 BACKOFF = ConstantBackoff(0.05)  # a pooled connection that Redis closed is opened again, once
-OUTAGES = (exceptions.ConnectionError, exceptions.TimeoutError, OSError)
+OUTAGES = (
+    exceptions.ConnectionError,
+    exceptions.TimeoutError,
+    exceptions.RedisClusterException,  # no node of a cluster answers, or a slot has none
+    OSError,
+)
 
 
 def unavailable(reason: object) -> ProblemError:

@@ -49,7 +49,7 @@ def shaped(shape: type[Shape], data: Any) -> Shape:
     try:
         return shape.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
-        raise from_validation(error, data) from None
+        raise from_validation(error, data, shape) from None
 
 
 def json_response(body: BaseModel, status: int, headers: Mapping[str, str]) -> Response:

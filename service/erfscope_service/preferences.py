@@ -1,9 +1,10 @@
 """What request headers ask for beside the body: repeat safely (Idempotency-Key), wait for the end (Prefer)."""
 
 import re
+from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Header, Query
+from fastapi import Depends, Header, Query, Response
 
 from erfscope_contract.problem import ProblemError
 from erfscope_service.services import Services
@@ -28,8 +29,27 @@ PreferHeader = Annotated[
     ),
 ]
 Purge = Annotated[bool, Query(description="Remove the record of a job that has ended.")]
-PageSize = Annotated[int, Query(ge=1, le=100, description="Entries per page.")]
-PageToken = Annotated[str | None, Query(max_length=200, description="`next_page_token` of the last page.")]
+
+
+@dataclass(frozen=True)
+class Page:
+    """Which entries of a list: how many, and after which."""
+
+    size: int
+    token: str | None
+
+
+def _page(
+    response: Response,
+    page_size: Annotated[int, Query(ge=1, le=100, description="Entries per page.")] = 20,
+    page_token: Annotated[str | None, Query(max_length=200, description="`next_page_token` of the last page.")] = None,
+) -> Page:
+    """Of every list; what it holds may change at any time, so nobody may keep the answer."""
+    response.headers["Cache-Control"] = "no-store"
+    return Page(page_size, page_token)
+
+
+PageDep = Annotated[Page, Depends(_page)]
 
 
 def idempotency_key_of(header: str | None) -> str | None:

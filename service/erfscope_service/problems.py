@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -54,9 +54,9 @@ def problem_response(problem: Problem, headers: Mapping[str, str] | None = None)
     return Response(body, status_code=problem.status, media_type=MEDIA_TYPE, headers=sent)
 
 
-def from_validation(error: ValidationError, data: object) -> ProblemError:
-    """The 422 of a body that pydantic refused."""
-    return _invalid(field_errors(error, data))
+def from_validation(error: ValidationError, data: object, model: type[BaseModel] | None = None) -> ProblemError:
+    """The 422 of a body that a model refused."""
+    return _invalid(field_errors(error, data, model))
 
 
 def _invalid(fields: Sequence[FieldError]) -> ProblemError:

@@ -271,9 +271,20 @@ def test_models(client: Any, service: Service) -> None:
     assert client.models.inspect(b"onnx").operators == {"Conv": 1}
     assert client.models.get("0" * 64).status is Status.SUCCEEDED
     assert client.models.inspect("0" * 64).name == "net"
+    assert "POST" not in {one.method for one in service.seen if one.path.startswith("/models/")}
     client.models.delete("0" * 64)
     with pytest.raises(errors.APIError, match="spec"):
         client.models.upload(SPEC)
+
+
+def test_a_model_that_nobody_had_inspected_is_inspected(client: Any, service: Service) -> None:
+    path = f"/models/{'0' * 64}"
+    service.on(
+        f"GET {path}", Reply(body=stored(status=None)), Reply(body=stored(status="succeeded", inspection=INSPECTION))
+    )
+    service.on(f"POST {path}", Reply(202, stored()))
+    assert client.models.inspect("0" * 64).name == "net"
+    assert [one.method for one in service.seen] == ["GET", "POST", "GET"]
 
 
 def test_an_inspection_that_fails(client: Any, service: Service) -> None:

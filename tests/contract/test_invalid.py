@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import BaseModel, ValidationError
 
 from erfscope_contract.advice import AdviceRequest
 from erfscope_contract.architecture import Architecture
+from erfscope_contract.fit import FitRequest
 from erfscope_contract.invalid import FORMS, field_errors, pointer
 from erfscope_contract.request import ErfRequest
 from erfscope_contract.series import SeriesRequest
@@ -29,6 +31,37 @@ REQUESTS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "too short": ({"input": {"shape": []}}, {"/input/shape": "must have at least 1 entries"}),
     "a fraction": ({"average": {"inputs": 4.5}}, {"/average/inputs": "must be an integer"}),
     "unknown field": ({"lawyer": 1}, {"/lawyer": "there is no such field"}),
+    "misspelt field": ({"avrage": {}}, {"/avrage": "there is no such field; did you mean average?"}),
+    "misspelt inside": ({"average": {"input": 3}}, {"/average/input": "did you mean inputs?"}),
+    "misspelt in a branch": (
+        {"target": {"unit": {"grid": [3], "gird": [3]}}},
+        {"/target/unit/gird": "did you mean grid?"},
+    ),
+    "nothing like it": (
+        {"input": {"zzz": 1}},
+        {"/input/zzz": "there are: images, mean, name, shape, source, std"},
+    ),
+    "misspelt in a layer": (
+        {"model": {"architecture": {"layers": [{"type": "residual", "layers": [CONV | {"kernal_sise": 1}]}]}}},
+        {"/model/architecture/layers/0/layers/0/kernal_sise": "did you mean kernel_size?"},
+    ),
+    "true is not 1": ({"average": {"inputs": True}}, {"/average/inputs": "must be a number, not true or false"}),
+    "true in a list": ({"target": {"unit": [True, 1]}}, {"/target/unit/0": "must be a number, not true or false"}),
+    "true in a layer": (
+        {"model": {"architecture": {"layers": [CONV | {"out_channels": True, "dilation": [1, False]}]}}},
+        {
+            "/model/architecture/layers/0/out_channels": "must be a number, not true or false",
+            "/model/architecture/layers/0/dilation/1": "must be a number, not true or false",
+        },
+    ),
+    "no such preset": (
+        {"model": {"preset": "resnet5"}},
+        {"/model/preset": "there is no preset 'resnet5'; did you mean resnet50"},
+    ),
+    "two models": (
+        {"model": {"preset": "resnet50", "sha256": "0" * 64}},
+        {"/model": "give exactly one of sha256, architecture and preset"},
+    ),
     "our own words": ({"input": {"source": "images"}}, {"/input": "source=images and images=<sha256> go together"}),
     "two fields": (
         {"dtype": "int8", "layers": "most"},
@@ -43,7 +76,7 @@ def test_a_request_is_complained_about_in_plain_words(case: str) -> None:
     data, expected = REQUESTS[case]
     with pytest.raises(ValidationError) as caught:
         ErfRequest.model_validate(data)
-    found = {field.pointer: field.detail for field in field_errors(caught.value, data)}
+    found = {field.pointer: field.detail for field in field_errors(caught.value, data, ErfRequest)}
     assert found.keys() == expected.keys()
     for at, words in expected.items():
         assert words in found[at]
@@ -103,3 +136,24 @@ def test_a_pattern_is_told_in_its_words() -> None:
         ErfRequest.model_validate(data)
     (field,) = field_errors(caught.value, data)
     assert field.detail == "must be a sha256: 64 digits 0-9 and a-f"
+
+
+def test_a_required_field_under_a_misspelt_name_is_told_by_that_name_first() -> None:
+    data = {"model": {"preset": "resnet50"}, "object": [32]}
+    with pytest.raises(ValidationError) as caught:
+        FitRequest.model_validate(data)
+    first, second = field_errors(caught.value, data, FitRequest)
+    assert (first.pointer, first.detail) == ("/object", "there is no such field; did you mean objects?")
+    assert (second.pointer, second.detail) == ("/objects", "is required")
+
+
+def test_without_a_model_an_unknown_field_is_told_without_advice() -> None:
+    with pytest.raises(ValidationError) as caught:
+        ErfRequest.model_validate({"avrage": {}})
+    assert field_errors(caught.value, {"avrage": {}})[0].detail == "there is no such field"
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    request = ErfRequest.model_validate({"average": {"inputs": np.int64(3), "until": None}})
+    assert request.average.inputs == 3
+    assert FitRequest.model_validate({"model": {"preset": "luo-conv"}, "objects": [np.float32(8.5)]}).objects == [8.5]

@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from erfscope_contract.invalid import field_errors
-from erfscope_contract.request import ErfRequest, GridUnits, IndexUnit, TargetOptions
+from erfscope_contract.presets import preset
+from erfscope_contract.request import ErfRequest, GridUnits, IndexUnit, ModelRef, TargetOptions
 
 LONGEST = [0, 1, 2, 3, 4, 5, 6, 7]
 
@@ -81,3 +82,12 @@ def test_the_schema_says_it_to_others() -> None:
     assert (index["minItems"], index["maxItems"], index["items"]["minimum"]) == (1, 8, 0)
     assert "#/$defs/IndexUnit" in json.dumps(schema["$defs"]["TargetOptions"]["properties"]["unit"])
     assert schema["properties"]["verify"]["type"] == "boolean"
+
+
+def test_a_preset_is_the_same_question_as_its_architecture() -> None:
+    asked = ErfRequest.model_validate_json('{"model": {"preset": "plain-5-relu"}}', strict=True)
+    written = ErfRequest(model=ModelRef(architecture=preset("plain-5-relu")))
+    assert asked == written
+    assert asked.model_dump_json() == written.model_dump_json()
+    assert "preset" not in asked.model_dump(mode="json", exclude_unset=True)["model"]
+    assert asked.model_dump(mode="json", exclude_unset=True)["model"]["architecture"]["name"] == "plain-5-relu"

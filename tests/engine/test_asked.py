@@ -143,6 +143,21 @@ def test_a_field_that_is_global_by_statistics_has_a_box_without_them(norm: nn.Mo
     assert measure(nn.Sequential(conv(3, 4), conv(4, 2)), SHAPE, inputs=2, unit=(9, 4)).result.trf.local_box is None
 
 
+class ResponseNorm(nn.Module):
+    """Each channel by its norm over space (ConvNeXt V2)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = x.norm(dim=(2, 3), keepdim=True)
+        return x + x * size / (size.mean(1, keepdim=True) + 1e-6)
+
+
+@pytest.mark.parametrize("norm", [nn.InstanceNorm2d(4), ResponseNorm()])
+def test_the_box_without_statistics_may_be_larger_than_the_image(norm: nn.Module) -> None:
+    trf = measure(nn.Sequential(conv(3, 4, 51), norm, conv(4, 2)), SHAPE, inputs=2, unit=(9, 4)).result.trf
+    assert trf.is_global
+    assert trf.local_box == around((9, 4), 26)
+
+
 VERIFIED = [lambda: nn.Sequential(conv(3, 4), nn.ReLU(), conv(4, 2)), ViT, UNet]
 
 

@@ -64,3 +64,16 @@ def test_a_reach_that_cannot_be_told_is_not_a_number() -> None:
     net = Fn(lambda conv, x: F.interpolate(conv(x), size=4099, mode="linear", align_corners=True), nn.Conv1d(1, 2, 3))
     reach = receptive_field(net, (1, 4097)).reach
     assert reach is None or max(max(pair) for pair in reach) < 4097
+
+
+def test_what_no_output_depends_on_is_passed_over() -> None:
+    """A pooling head runs behind the map that is returned, and is dropped."""
+
+    def dropped(trunk: nn.Module, head: nn.Module, x: Tensor) -> dict[str, list[Tensor]]:
+        y = trunk(x)
+        head(y)
+        return {"maps": [y]}
+
+    layer = measure(Fn(dropped, nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 5)), (3, 32, 32), inputs=1).result.layer
+    assert layer.shape == [4, 30, 30]
+    assert ("parts.1", "no output of the network depends on it") in [(p.name, p.why) for p in layer.passed_over]

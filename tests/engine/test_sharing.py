@@ -1,5 +1,7 @@
 """Parts of a measurement put together: units that share a run, samples that were taken in shards, fused chains."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from nets import SmallUNet, TinyViT
@@ -8,6 +10,7 @@ from torch import nn
 
 from erfscope_contract.request import ErfRequest
 from erfscope_engine import measure, measure_network, network_of, sample_network
+from erfscope_engine.network import Mark, Network
 from erfscope_engine.shards import Merge, Part
 
 
@@ -66,3 +69,55 @@ def test_shards_cut_at_micro_batches_merge_to_the_same_bytes(statistic: str) -> 
         parts.append(part.arrays)
     merge = Merge([parts[2], parts[0], parts[1]])
     assert measure_network(network, request, sampler=merge.sampler).map.tobytes() == whole.map.tobytes()
+
+
+@pytest.mark.parametrize("extent", [31, 32, 33])
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(1, 1, 0), (1, 2, 0), (3, 2, 1), (5, 2, 2), (3, 3, 2)])
+def test_convolutions_at_the_border_are_those_of_autograd(extent: int, kernel: int, stride: int, padding: int) -> None:
+    """Borders that the stride uses in part, and bias and ReLU in the same pass: in float32, as people measure."""
+    torch.manual_seed(0)
+    body = nn.Sequential(
+        nn.Conv2d(3, 24, 3, padding=1), nn.ReLU(), nn.Conv2d(24, 24, kernel, stride, padding), nn.ReLU(),
+        nn.Conv2d(24, 16, 1), nn.ReLU(), nn.Conv2d(16, 16, 7, padding=3, groups=16),
+    )  # fmt: skip
+    verify = measure(body, (3, extent, extent), average={"inputs": 2}, verify=True).result.verify
+    assert verify is not None
+    assert verify.relative_difference < 1e-5
+
+
+def test_a_dense_layer_with_its_bias_is_that_of_autograd() -> None:
+    torch.manual_seed(0)
+    body = nn.Sequential(nn.Conv1d(4, 32, 3), nn.ReLU())
+    tokens = nn.Sequential(nn.Linear(32, 48), nn.GELU(), nn.Linear(48, 32))
+
+    class Tokens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.tokens = body, tokens
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.tokens(self.body(x).transpose(1, 2)).transpose(1, 2)
+
+    verify = measure(Tokens(), (4, 40), average={"inputs": 2}, verify=True).result.verify
+    assert verify is not None
+    assert verify.relative_difference < 1e-5
+
+
+def test_a_profile_records_its_network_in_float64_once() -> None:
+    torch.manual_seed(0)
+    body = nn.Sequential(*(nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.GroupNorm(1, 3)) for _ in range(4)))
+    runs: list[torch.dtype] = []
+
+    def counted(dtype: torch.dtype) -> Network:
+        network = network_of(body, (3, 12, 12), dtype=dtype)
+
+        def run(x: torch.Tensor, mark: Mark) -> object:
+            runs.append(dtype)
+            return network.run(x, mark)
+
+        return replace(network, run=run, at=counted)
+
+    request = ErfRequest.model_validate({"layers": "all", "average": {"inputs": 2}})
+    measured = measure_network(counted(torch.float32), request)
+    assert len(measured.result.layers) > 4
+    assert runs.count(torch.float64) == 1

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erfscope.gate.compare import Change, Value, broken_end, nearness, range_of, shown
+from erfscope.gate.judge import Change, Value, broken_end, nearness, range_of, shown
 from erfscope.gate.rules import Bound, Drift
 
 numbers = st.floats(-1e6, 1e6)
@@ -30,7 +30,7 @@ def test_drift_is_beyond_tolerance_and_beyond_noise(
 @pytest.mark.parametrize(
     ("now", "base", "allowed", "se", "is_drift", "said"),
     [
-        (106.0, 100.0, "5%", (1.0, 1.0), True, "from b, allowed are 5%; two combined standard errors are 2.8 px"),
+        (106.0, 100.0, "5%", (1.0, 1.0), True, "100 → 106 px, allowed are 5%; two combined standard errors are 2.8 px"),
         (106.0, 100.0, "5%", (3.0, 3.0), False, "no drift can be seen here, and smaller ones need more `inputs`"),
         (101.0, 100.0, "5%", (3.0, 3.0), False, "no drift can be seen here"),
         (104.0, 100.0, "5%", (0.1, 0.1), False, "two combined standard errors are 0.28 px."),

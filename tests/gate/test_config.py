@@ -7,8 +7,7 @@ import pytest
 from tests.gate.conftest import Check, spec
 
 from erfscope.gate.config import load
-from erfscope.gate.errors import ConfigurationError
-from erfscope.gate.lines import line_of
+from erfscope.gate.discovery import ConfigurationError, line_of
 from erfscope.gate.rules import Level
 
 Write = Callable[..., Path]

@@ -11,8 +11,7 @@ from torch import nn
 from erfscope import _export, errors
 from erfscope.gate.cache import Cache
 from erfscope.gate.expect import measure
-from erfscope.gate.models import Subject
-from erfscope.gate.question import Question, answered_by
+from erfscope.gate.question import Question, Subject, answered_by
 from erfscope_contract.request import ErfRequest
 
 

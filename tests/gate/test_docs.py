@@ -16,8 +16,7 @@ from erfscope.cli.check import check as command
 from erfscope.gate.config import TOP_KEYS, load
 from erfscope.gate.expect import Erf
 from erfscope.gate.findings import MEANING
-from erfscope.gate.names import CHECK_KEYS, REQUEST_KEYS, metric_names
-from erfscope.gate.rules import Bound, Drift
+from erfscope.gate.rules import CHECK_KEYS, REQUEST_KEYS, Bound, Drift, metric_names
 
 PAGE = (ROOT / "docs" / "gate.md").read_text("utf-8")
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))

@@ -6,7 +6,7 @@ from tests.gate.conftest import conv
 from erfscope import _local
 from erfscope._models import prepare
 from erfscope._request import build
-from erfscope.gate.names import CHECK_KEYS, REQUEST_KEYS, metric_names, nearest
+from erfscope.gate.rules import CHECK_KEYS, REQUEST_KEYS, metric_names, nearest
 
 
 def test_metrics_are_those_of_results() -> None:

@@ -13,7 +13,9 @@ from rich.console import Console
 from tests.gate.conftest import Check, spec
 
 from erfscope.gate.findings import ASSERTION, CONFIGURATION, SERVICE, Finding, Report, Rule, Verdict
-from erfscope.gate.reports import github, gitlab, junit, machine, markdown, terminal
+from erfscope.gate.reports import markdown, terminal
+from erfscope.gate.reports.files import as_json
+from erfscope.gate.reports.forges import github, gitlab, junit
 
 Write = Callable[..., Path]
 SCHEMA = etree.XMLSchema(etree.parse(Path(__file__).parent / "junit.xsd"))
@@ -55,7 +57,7 @@ def cell_count(line: str) -> int:
 
 @pytest.mark.parametrize("made", [report(), report(finding(), finding(Verdict.PASS), finding(Verdict.WARN)), hostile()])
 def test_junit_is_valid(made: Report) -> None:
-    tree = etree.fromstring(junit.render(made))
+    tree = etree.fromstring(junit(made))
     SCHEMA.assertValid(tree)
     assert int(tree.get("tests")) == len(made.findings) == len(tree.findall(".//testcase"))
     assert int(tree.get("failures")) == len(tree.findall(".//failure"))
@@ -113,33 +115,33 @@ def test_a_long_summary_is_cut() -> None:
 def test_github_annotations() -> None:
     environment = {"GITHUB_WORKSPACE": "/repository"}
     made = report(finding(Verdict.WARN), finding(mend="100 % sure,\nnow: do it"), *[finding()] * 20)
-    lines = github.render(made, environment)
+    lines = github(made, environment)
     assert lines[0].startswith("::error file=erfscope.toml,line=3,title=erfscope%3A models/a.onnx erf_size::")
     assert lines[0].endswith("100 %25 sure, now: do it")
     assert [line.split()[0] for line in lines] == ["::error"] * 10 + ["::warning"]
-    assert all(line.startswith("::") and "\n" not in line for line in github.render(hostile(), environment))
-    assert github.render(report(finding(Verdict.PASS)), environment) == []
+    assert all(line.startswith("::") and "\n" not in line for line in github(hostile(), environment))
+    assert github(report(finding(Verdict.PASS)), environment) == []
 
 
 def test_gitlab_code_quality() -> None:
     made = report(
         finding(), finding(Verdict.PASS), finding(Verdict.WARN, metric="r50"), finding(Verdict.BROKEN, metric="")
     )
-    issues = json.loads(gitlab.render(made, {"CI_PROJECT_DIR": "/repository"}))
+    issues = json.loads(gitlab(made, {"CI_PROJECT_DIR": "/repository"}))
     assert [issue["severity"] for issue in issues] == ["critical", "major", "minor"]
     assert len({issue["fingerprint"] for issue in issues}) == 3
     for issue in issues:
         assert set(issue) == {"description", "check_name", "fingerprint", "severity", "location"}
         assert issue["location"] == {"path": "erfscope.toml", "lines": {"begin": 3}}
-    again = json.loads(gitlab.render(report(finding(found=1.0)), {"CI_PROJECT_DIR": "/repository"}))
+    again = json.loads(gitlab(report(finding(found=1.0)), {"CI_PROJECT_DIR": "/repository"}))
     assert again[0]["fingerprint"] == issues[1]["fingerprint"]  # the same trouble, another number
 
 
 def test_json_tells_everything() -> None:
-    body = json.loads(machine.render(report(finding(), finding(Verdict.PASS))))
+    body = json.loads(as_json(report(finding(), finding(Verdict.PASS))))
     assert (body["result"], body["exit_code"], body["counts"]) == ("assertion", 1, {"fail": 1, "pass": 1})
     assert body["findings"][0]["found"] == 43.3
-    assert json.loads(machine.render(hostile()).encode("utf-8", "backslashreplace"))
+    assert json.loads(as_json(hostile()).encode("utf-8", "backslashreplace"))
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,13 @@ from tests.client.conftest import modern_result_json, result_json
 from tests.gate.conftest import Check, spec
 
 from erfscope._errors import APIError
-from erfscope.gate.compare import Value
 from erfscope.gate.config import Check as Checked
 from erfscope.gate.config import load
-from erfscope.gate.errors import ConfigurationError
+from erfscope.gate.discovery import ConfigurationError
 from erfscope.gate.expect import Erf, measure
 from erfscope.gate.findings import Finding, Rule, Verdict
-from erfscope.gate.judge import judge
-from erfscope.gate.models import Subject
-from erfscope.gate.question import Question
+from erfscope.gate.judge import Value, judge
+from erfscope.gate.question import Question, Subject
 from erfscope_contract.result import ErfResult
 
 Write = Callable[..., Path]

@@ -151,6 +151,26 @@ def scan() -> ModelProto:
     return model([step], inputs={"x": [1, 1, 4, 60_000]})
 
 
+def uncounted_scan() -> ModelProto:
+    """A Scan that does not say how many of its inputs are scanned."""
+    made = scan()
+    (count,) = (one for one in made.graph.node[0].attribute if one.name == "num_scan_inputs")
+    count.ClearField("type")
+    return made
+
+
+def without_input(made: ModelProto) -> ModelProto:
+    """The first node's last input is left out, as optional ones may be."""
+    made.graph.node[0].input[-1] = ""
+    return made
+
+
+def one_output_more(reshaped: str = "x") -> ModelProto:
+    """A Reshape with two outputs, of which the second is read."""
+    steps = [node("Reshape", [reshaped, "s"], ["t", "u"]), node("Neg", ["u"], ["v"]), node("Add", ["x", "v"], ["y"])]
+    return model(steps, weights={"s": np.array([1, 3, -1]), "w": np.ones((1, 3, 4, 4), np.float32)})
+
+
 def cyclic() -> ModelProto:
     """Two nodes that read each other."""
     return model([node("Add", ["x", "b"], ["a"]), node("Relu", ["a"], ["b"])], outputs=["b"])
@@ -212,6 +232,9 @@ FILES: dict[str, Hostile] = {
     "functions call each other": Hostile(
         lambda: functions({"F": ["G"], "G": ["F"]}), ("unsupported-model",), seconds=2
     ),
+    "exponential functions of nothing": Hostile(
+        lambda: functions(EXPONENTIAL | {"F60": []}), ("unsupported-model",), seconds=2
+    ),
     "exponential functions": Hostile(lambda: functions(EXPONENTIAL), ("unsupported-model",), seconds=2),
     "20 MB of empty nodes": Hostile(empty_nodes, COMPLEX),
     "45 nested subgraphs": Hostile(lambda: nested(45), COMPLEX),
@@ -230,6 +253,19 @@ FILES: dict[str, Hostile] = {
     "a Loop without an end": Hostile(lambda: loop(None), COMPLEX, ("Loop", "the-loop"), seconds=2),
     "Loops in Loops": Hostile(lambda: loop(1000, depth=5), COMPLEX, ("Loop", "the-loop"), seconds=2),
     "a long Scan": Hostile(scan, COMPLEX, ("Scan", "the-scan")),
+    "a Scan without its number of inputs": Hostile(uncounted_scan, INVALID, ("Scan", "the-scan")),
+    "a Scan of nothing": Hostile(lambda: without_input(scan()), INVALID, ("Scan", "the-scan")),
+    "a Loop of nothing": Hostile(lambda: without_input(loop(3)), INVALID, ("Loop", "the-loop")),
+    "a grid of three coordinates": Hostile(
+        lambda: model([node("GridSample", ["x", "w"], ["y"])], weights={"w": np.ones((1, 3, 3, 3), np.float32)}),
+        ("shape-mismatch", *INVALID),
+        ("GridSample",),
+    ),
+    "an input beyond all memories": Hostile(
+        lambda: model([node("Relu", ["x"], ["y"])], inputs={"x": [2**31 - 1, 2**15, 13, 60_000]}), LIMIT
+    ),
+    "an output that the operator lacks": Hostile(one_output_more, INVALID, ("'u'",)),
+    "an output that the operator lacks, of weights alone": Hostile(lambda: one_output_more("w"), INVALID, ("'u'",)),
     "custom domain": Hostile(
         lambda: model([node("Warp", ["x"], ["y"], name="w1", domain="acme")], domains={"acme": 1}),
         UNSUPPORTED,

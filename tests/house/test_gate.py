@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
+from onnx import helper
 from tests.house.conftest import House
 from typer.testing import CliRunner
 
@@ -47,7 +49,7 @@ def test_a_service_measures_what_this_process_measures(check: Check, house: Hous
 def test_one_bad_model_does_not_hide_the_others(check: Check, house: House) -> None:
     Path("bad.onnx").write_bytes(b"no model")
     code, report = check("trf_size = { min = 7, max = 7 }\n", "--url", house.url)
-    assert code == 3
+    assert code == 2
     assert [(one["model"], one["verdict"]) for one in report["findings"]] == [
         ("bad.onnx", "broken"),
         ("net.onnx", "pass"),
@@ -66,3 +68,16 @@ def test_patience_ends(check: Check, house: House) -> None:
     code, report = check("trf_size = { min = 7 }\nseed = 99\n", "--url", house.url, "--timeout", "0")
     assert code == 3
     assert "after 0 s; it goes on" in report["findings"][0]["detail"]
+
+
+def test_a_drift_that_a_service_measured_tells_its_layer(check: Check, house: House) -> None:
+    rules = "trf_size = {}\ndrift = { max = '1%' }\n"
+    assert check(rules, "--url", house.url, "--update-baseline")[0] == 0
+    model = onnx.load("net.onnx")
+    second = next(node for node in model.graph.node if node.name == "second")
+    next(one for one in second.attribute if one.name == "pads").ints[:] = [2] * 4
+    second.attribute.append(helper.make_attribute("dilations", [2, 2]))
+    onnx.save(model, "net.onnx")
+    code, report = check(rules, "--url", house.url)
+    assert code == 1
+    assert "Changed in the model: second: TRF 7 → 11" in report["findings"][0]["detail"]

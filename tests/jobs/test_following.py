@@ -9,6 +9,8 @@ import redis
 
 from erfscope_contract.problem import ProblemError
 from erfscope_jobs.aio import AsyncLedger
+from erfscope_jobs.call import plain
+from erfscope_jobs.operations import MOST_EVENTS
 from erfscope_jobs.records import Kind, Record, Submission
 from erfscope_jobs.settings import Settings
 
@@ -38,7 +40,7 @@ def followed(ledger: AsyncLedger, record: Record, after: str | None = None, wait
 async def begun(ledger: AsyncLedger) -> None:
     """Until the reader waits for all who were asked to follow."""
     await asyncio.sleep(0)
-    while not ledger._following._followers:
+    while not ledger._following[0]._followers:
         await asyncio.sleep(0.01)
 
 
@@ -80,7 +82,7 @@ def test_who_waits_in_vain_gets_nothing_and_the_reader_ends_with_the_last(settin
     async def story(ledger: AsyncLedger) -> tuple[list[Any], bool, list[Any]]:
         record = await submitted(ledger)
         nothing = await ledger.events(record.id, record.last_event, 0.05)
-        reader = ledger._following._reader
+        reader = ledger._following[0]._reader
         assert reader is not None
         await reader
         again = followed(ledger, record)
@@ -126,3 +128,30 @@ def test_an_event_that_nobody_gave_out_is_refused_before_anybody_waits(settings:
         return caught.value.kind
 
     assert told(settings, story) == "invalid-request"
+
+
+def test_followers_from_the_beginning_hold_nobody_back(settings: Settings) -> None:
+    """One read has all that is kept of a job, so who follows from the end is told of it in the same read."""
+
+    async def story(ledger: AsyncLedger) -> tuple[list[Any], int]:
+        record = await submitted(ledger)
+        await ledger.run(plain(bool, "DEL", f"{settings.namespace}:events:{record.id}"))
+        for n in range(1, 201):
+            entry = ("MAXLEN", "256", f"{n}-0", "data", '{"status": "running"}')
+            await ledger.run(plain(bool, "XADD", f"{settings.namespace}:events:{record.id}", *entry))
+        first, last = (followed(ledger, record, after) for after in ("0-0", "199-0"))
+        return [event.id for event in await last], len(await first)
+
+    assert told(settings, story) == (["200-0"], 200)
+
+
+def test_all_that_is_kept_of_a_job_comes_in_one_read(settings: Settings) -> None:
+    async def story(ledger: AsyncLedger) -> int:
+        record = await submitted(ledger)
+        claim = ledger._parts.first.claim(record.id, "w")
+        await ledger.run(claim)
+        for n in range(MOST_EVENTS + 20):
+            await ledger.run(ledger._parts.first.beat(record.id, 1, f"stage {n}", 0.5))
+        return len(await ledger.events(record.id))
+
+    assert told(settings.model_copy(update={"lease_seconds": 30.0}), story) == MOST_EVENTS

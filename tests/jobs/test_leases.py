@@ -9,6 +9,7 @@ from tests.jobs.test_ledger import INVALID, TIMING, A, answer, submit
 
 from erfscope_contract.job import Status
 from erfscope_jobs.ledger import Ledger
+from erfscope_jobs.queue import Doorbell, queue_of
 from erfscope_jobs.records import Beat, Failure, Kind
 from erfscope_jobs.settings import Settings
 
@@ -39,7 +40,7 @@ def test_late_writer_changes_nothing(ledger: Ledger, write: str) -> None:
     before = ledger.get(id, A)
     assert LATE_WRITES[write](ledger, id) == NOTHING[write]
     assert ledger.get(id, A) == before
-    assert ledger.figure("late") is None
+    assert ledger.figure(A, "late") is None
 
 
 def test_beat_keeps_the_lease_and_tells_progress_once(ledger: Ledger) -> None:
@@ -112,14 +113,15 @@ def test_the_deadline_of_a_job_names_the_file_store_that_failed(settings: Settin
 def test_overdue_queued_job_is_rung_again_but_not_while_its_message_waits(settings: Settings, ledger: Ledger) -> None:
     id = submit(ledger).id
     time.sleep(0.25)
-    client = redis.Redis.from_url(settings.redis_url)
-    client.lpush("waiting", "a message")
-    assert ledger.reap(10, {"erf": "waiting"}).ring == []
-    client.delete("waiting")
+    doorbell = Doorbell(settings)
+    assert doorbell.ring(id, Kind.ERF)
+    assert ledger.reap(10, doorbell.missing(ledger.waiting())).ring == []
+    with redis.Redis.from_url(settings.redis_url) as client:
+        client.delete(queue_of(settings, Kind.ERF))
     time.sleep(0.25)
-    assert ledger.reap(10, {"erf": "waiting"}).ring == [(id, Kind.ERF)]
-    assert ledger.reap(10, {"erf": "waiting"}).ring == []
-    client.close()
+    assert ledger.reap(10, doorbell.missing(ledger.waiting())).ring == [(id, Kind.ERF)]
+    assert ledger.reap(10, doorbell.missing(ledger.waiting())).ring == []
+    doorbell.close()
 
 
 @pytest.mark.parametrize("running", [False, True])

@@ -102,8 +102,8 @@ def test_finished_job_has_result_and_lasting_bytes(ledger: Ledger) -> None:
     assert record is not None
     assert (record.status, record.progress, record.result) == (Status.SUCCEEDED, 1.0, b'{"size": 1}')
     assert (record.answer, record.arrays, record.timing) == ("d", {"map": SHA}, TIMING)
-    assert ledger.figure("d") == b"png"
-    assert ledger.figure("other") is None
+    assert ledger.figure(A, "d") == b"png"
+    assert ledger.figure(A, "other") is None
     assert ledger.kept_blobs([SHA, "00" * 32]) == [True, False]
 
 
@@ -150,7 +150,7 @@ def test_answer_goes_with_the_last_job_that_has_it(ledger: Ledger) -> None:
     assert kept is not None
     assert kept.result is not None
     ledger.purge(second, A)
-    assert ledger.figure("d") is None
+    assert ledger.figure(A, "d") is None
     assert submit(ledger, candidates=("d",)).status is Status.QUEUED
 
 
@@ -254,7 +254,7 @@ def test_a_model_of_several_files_lives_on_as_a_whole(settings: Settings, ledger
     assert again == dataclasses.replace(stored, job="j")
     blobs = list(stored.blobs)
     assert ledger.kept_blobs(blobs) == [True] * 3
-    client, space = ledger._brisk, settings.namespace
+    client, space = ledger._client(0.0), settings.namespace
     client.zadd(f"{space}:blobs", dict.fromkeys(blobs, 1))
     client.pexpire(f"{space}:upload:{A}:model:{SHA}", 60_000)
     assert ledger.find_upload(A, "model", SHA) == again
@@ -319,7 +319,7 @@ def test_what_is_looked_at_lives_on(settings: Settings, ledger: Ledger) -> None:
     ledger.claim(id, "w")
     ledger.finish(id, 1, answer("d"), TIMING)
     ledger.run(series.remember(settings, A, "s", "{}"))
-    space, client = settings.namespace, ledger._brisk
+    space, client = settings.namespace, ledger._client(0.0)
     names = [f"{space}:{name}" for name in (f"job:{id}", f"events:{id}", "answer:d", f"series:{A}:s")]
     names += [f"{space}:upload:{A}:model:{'cd' * 32}", *map(bytes.decode, client.keys(f"{space}:key:*"))]
     assert [client.pexpire(name, 60_000) for name in names] == [1] * 6
@@ -338,7 +338,7 @@ def test_looking_again_costs_no_write(settings: Settings, ledger: Ledger) -> Non
     ledger.cancel(id, A)
 
     def changes() -> int:
-        return int(ledger._brisk.info("persistence")["rdb_changes_since_last_save"])
+        return int(ledger._client(0.0).info("persistence")["rdb_changes_since_last_save"])
 
     before = changes()
     assert ledger.get(id, A)

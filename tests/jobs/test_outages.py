@@ -115,7 +115,7 @@ def test_full_refuses_writes_whole_and_serves_reads(victim: Victim, ledger: Ledg
     ]
     assert all(refused(write) for write in writes)
     assert ledger.get(id, TENANT) == before
-    assert ledger.figure("d") is None
+    assert ledger.figure(TENANT, "d") is None
     assert ledger.get(ended, TENANT), "that it cannot live on is no reason not to show it"
     victim.server.client().config_set("maxmemory", 0)
     assert ledger.finish(id, 1, answer, Timing())

@@ -238,4 +238,4 @@ def test_nothing_of_shards_is_left(ledger: Ledger, settings: Settings, job: str)
     claim(ledger, job)
     ledger.finish(job, 2, Answer("d", b"{}"), Timing())
     ledger.purge(job, TENANT)
-    assert [key for key in ledger._brisk.keys(f"{settings.namespace}:*") if job.encode() in key] == []
+    assert [key for key in ledger._client(0.0).keys(f"{settings.namespace}:*") if job.encode() in key] == []

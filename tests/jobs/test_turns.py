@@ -11,7 +11,7 @@ from tests.jobs.test_shards import advertise
 from erfscope_jobs import reaper
 from erfscope_jobs.digest import Fingerprint
 from erfscope_jobs.ledger import Ledger
-from erfscope_jobs.queue import Doorbell, queue_of, queues
+from erfscope_jobs.queue import Doorbell, queue_of
 from erfscope_jobs.reaper import reap_once
 from erfscope_jobs.records import Failure, Kind
 from erfscope_jobs.settings import Settings
@@ -157,8 +157,10 @@ def test_the_list_holds_no_more_messages_than_jobs_wait(
     for n in range(waiting):
         submit(roomy, question=str(n))
     store.lpush(queue, *(f"message {n}" for n in range(500)))
-    assert roomy.reap(10, queues(settings)).ring == []
+    doorbell = Doorbell(settings)
+    assert roomy.reap(10, doorbell.missing(roomy.waiting())).ring == []
     assert store.llen(queue) == waiting
+    doorbell.close()
 
 
 def test_nothing_is_left_of_jobs_that_have_ended(roomy: Ledger, store: "redis.Redis") -> None:

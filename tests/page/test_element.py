@@ -10,6 +10,9 @@ from tests.house.conftest import House
 from tests.page.conftest import serious
 from tests.page.test_page import finished, submit
 
+from erfscope_contract.metrics import metrics_of
+from erfscope_contract.result import ErfResult
+
 Visit = Callable[..., Page]
 
 
@@ -45,6 +48,7 @@ def told(page: Page, house: House, request: dict[str, Any], result: dict[str, An
         job["request"] |= request
         for name, part in result.items():
             job["result"][name] = {**(job["result"].get(name) or {}), **part}
+        job["metrics"] = [row.model_dump() for row in metrics_of(ErfResult.model_validate(job["result"]))]
         route.fulfill(json=job)
 
     page.route(f"**/erf/{id}", answered)
@@ -66,7 +70,7 @@ def test_a_result_says_where_its_unit_sits_and_how_it_was_found(visit: Visit, ho
         "through norm_1, norm_2; it sees 5 × 5 px without the statistics of norm_1"
     )
     expect(view.locator(".notes")).to_contain_text("a table below says why it passed over 1 tensor.")
-    expect(view.get_by_role("row", name="Difference to plain autograd")).to_contain_text("3.1 × 10⁻⁷")
+    expect(view.get_by_role("row", name="Difference to plain autograd")).to_contain_text("3.1e-07")
     expect(view.get_by_role("row", name="<b>head</b>")).to_contain_text("none of its axes follows the input")
     expect(view.get_by_role("row", name="aten.stft")).to_contain_text("complex windows")
     expect(view.locator(".facts", has_text="projected centre")).to_contain_text("local field")

@@ -13,25 +13,25 @@ import httpx2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Route
 from tests.client.conftest import modern_result_json, result_json
 from tests.house.conftest import House
-from tests.page.test_page import submit
+from tests.page.test_page import Visit, finished, submit
 
 from erfscope_contract.architecture import Architecture
-from erfscope_contract.flat import flatten
+from erfscope_contract.metrics import metrics_of
 from erfscope_contract.presets import PRESETS
 from erfscope_contract.request import Dtype, Source, Statistic, Weights
 from erfscope_contract.result import ErfResult
 from erfscope_picture.colormap import COLORMAPS, table
 from erfscope_picture.contour import mass_level
 from erfscope_picture.scale import SCALES, placed
-from erfscope_service.page import meanings, presets
+from erfscope_service.page import presets
 
 STATIC = files("erfscope_service.page") / "static"
 SOURCES = {entry.name: entry.read_text() for entry in STATIC.iterdir() if entry.is_file()}
-SOURCES["meanings.js"] = meanings.as_module().decode()
 MODULES = sorted(name for name in SOURCES if name.endswith(".js"))
+VENDORED = "observable-plot.js"
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -40,8 +40,8 @@ def test_a_module_is_short_says_what_it_is_for_and_imports_what_is_there(name: s
     assert source.startswith("// ")
     assert len(source.splitlines()) <= 300
     assert max(map(len, source.splitlines())) <= 120
-    assert set(re.findall(r'from "/page/([^"]+)"', source)) <= set(MODULES)
-    for found in re.finditer(r'import \{([^}]+)\} from "/page/([^"]+)"', source):
+    assert set(re.findall(r'from "/page/([^"]+)"', source)) <= {*MODULES, VENDORED}
+    for found in re.finditer(r'import \{([^}]+)\} from "/page/((?!observable)[^"]+)"', source):
         for wanted in filter(None, (part.split(" as ")[0].strip() for part in found[1].split(","))):
             exported = rf"export (?:async )?(?:const|function|class|let) {re.escape(wanted)}(?!\w)"
             assert re.search(exported, SOURCES[found[2]]), wanted
@@ -100,27 +100,26 @@ def a_map() -> NDArray[np.float32]:
     return np.asarray(rng.random((40, 50)) * bump, dtype=np.float32)
 
 
-def test_the_flat_table_is_the_contracts(blank: Page, house: House) -> None:
-    for size in ([200], [24, 24], [10, 10, 10]):
-        id = submit(house, spec={"input": {"channels": 1, "size": size}})
-        result = httpx2.get(f"{house.url}/erf/{id}").json()["result"]
-        flat = blank.evaluate("async (result) => (await import('/page/metrics.js')).flat(result)", result)
-        assert dict(flat) == pytest.approx(flatten(ErfResult.model_validate(result)), nan_ok=False)
-        assert [name for name, _ in flat] == list(flatten(ErfResult.model_validate(result)))
-
-
 @pytest.mark.parametrize("body", [modern_result_json(), result_json()], ids=["modern", "older"])
-def test_the_flat_table_of_what_only_some_results_have(blank: Page, body: dict[str, Any]) -> None:
-    body |= {"stderr": {}}
-    flat = blank.evaluate("async (result) => (await import('/page/metrics.js')).flat(result)", body)
-    expected = flatten(ErfResult.model_validate(body))
-    assert dict(flat) == expected
-    shown = blank.evaluate("async (result) => (await import('/page/metrics.js')).grouped(result)", body)
-    names = {row["name"]: row["value"] for group in shown for row in group["rows"]}
-    assert ("verify_difference" in names) == ("verify" in body)
-    if "verify" in body:
-        assert names["verify_difference"] == "3.1 × 10⁻⁷"
-        assert names["mass_before"] == "75\u202f%"
+def test_the_table_of_metrics_is_what_the_job_brings(visit: Visit, house: House, body: dict[str, Any]) -> None:
+    """Word for word, group by group; what is undefined has no row."""
+    id, page = submit(house), visit()
+    rows = [row.model_dump() for row in metrics_of(ErfResult.model_validate(body | {"stderr": {"erf_size": 0.3}}))]
+
+    def answered(route: Route) -> None:
+        job = route.fetch().json()
+        route.fulfill(json=job | {"metrics": rows})
+
+    page.route(f"**/erf/{id}", answered)
+    page.goto(f"{house.url}/#/job/{id}")
+    finished(page)
+    shown = page.locator(".metrics tbody tr:not(.group)").evaluate_all(
+        "(all) => all.map((row) => [...row.cells].map((cell) => cell.textContent))"
+    )
+    grouped = sorted(rows, key=lambda row: list(dict.fromkeys(one["group"] for one in rows)).index(row["group"]))
+    defined = [row for row in grouped if row["value"] is not None]
+    assert shown == [[row["label"], row["text"], row["meaning"]] for row in defined]
+    assert page.locator(".tile", has_text="ERF size").locator("small").inner_text() == "± 0.30"
 
 
 def test_place_and_reach_as_facts(blank: Page) -> None:
@@ -183,7 +182,7 @@ def test_contours_enclose_what_is_above_their_level(blank: Page, a_map: NDArray[
     plane = {"height": 40, "width": 50, "values": a_map.ravel().tolist()}
     level = 0.3
     lines = blank.evaluate(
-        "async ([plane, level]) => (await import('/page/contours.js')).chains(plane, level)", [plane, level]
+        "async ([plane, level]) => (await import('/page/contours.js')).rings(plane, level)", [plane, level]
     )
     for line in lines:
         assert line[0] == pytest.approx(line[-1])
@@ -191,6 +190,15 @@ def test_contours_enclose_what_is_above_their_level(blank: Page, a_map: NDArray[
     for y, x in np.ndindex(40, 50):
         inside[y, x] = sum(crossings(line, x + 1e-6, y + 1e-6) for line in lines) % 2
     assert (inside == (a_map > level)).all()
+
+
+def test_a_speckled_map_is_smoothed_until_its_contours_are_few(blank: Page, a_map: NDArray[Any]) -> None:
+    wide = np.kron(a_map, np.ones((4, 4))) * np.random.default_rng(2).random((160, 200))
+    plane = {"height": 160, "width": 200, "values": wide.ravel().tolist()}
+    traced = blank.evaluate("async (plane) => (await import('/page/contours.js')).traced(plane)", plane)
+    assert traced["blur"] > 0
+    assert [share for share, _ in traced["lines"]] == [0.5, 0.9, 0.99]
+    assert all(1 <= len(lines) < 100 for _, lines in traced["lines"])
 
 
 def crossings(line: list[list[float]], x: float, y: float) -> int:
@@ -203,6 +211,7 @@ def crossings(line: list[list[float]], x: float, y: float) -> int:
 
 
 def test_colours_and_scales_are_the_pictures(blank: Page) -> None:
+    """Colours to what two published tables of one map may differ; places exactly."""
     shares = [0.0, 1e-6, 1e-3, 0.2, 0.5, 1.0]
     names, colours, places = blank.evaluate(
         """async (shares) => {
@@ -215,10 +224,22 @@ def test_colours_and_scales_are_the_pictures(blank: Page) -> None:
     )
     assert tuple(names) == COLORMAPS
     for name, found in zip(names, colours, strict=True):
-        assert np.abs(np.array(found).reshape(256, 3) - table(name).astype(int)).max() <= 1  # rounding of halves
+        rgba = np.array(found).reshape(256, 4)
+        assert (rgba[:, 3] == 255).all()
+        assert np.abs(rgba[:, :3] - table(name).astype(int)).max() <= 24, name
     assert [name for name, _ in places] == list(SCALES)
     for scale, found in places:
         assert found == pytest.approx(placed(np.array(shares), scale).tolist())
+
+
+def test_the_chart_library_is_kept_with_its_licences(house: House) -> None:
+    served = httpx2.get(f"{house.url}/page/{VENDORED}")
+    assert served.headers["content-type"].startswith("text/javascript")
+    assert served.text == (STATIC / "vendor" / VENDORED).read_text("utf-8")
+    licences = (STATIC / "vendor" / "LICENSES.txt").read_text("utf-8")
+    for part in ("@observablehq/plot", "d3-contour", "d3-scale-chromatic", "Permission to use, copy, modify"):
+        assert part in licences
+    assert httpx2.get(f"{house.url}/page/entry.js").status_code == 404
 
 
 NUMBERS = [

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import httpx2
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from tests.house.conftest import House
 from tests.page.conftest import serious
 
@@ -33,7 +33,7 @@ def drop(page: Page, file: Path) -> None:
 
 def finished(page: Page) -> None:
     """Waits until the map of a job is drawn."""
-    expect(page.locator(".mapplace[aria-busy='false'] .stage svg")).to_be_visible()
+    expect(page.locator(".mapplace[aria-busy='false'] .stage > svg")).to_be_visible()
 
 
 def job_of(page: Page) -> str:
@@ -42,8 +42,7 @@ def job_of(page: Page) -> str:
 
 def pixels(page: Page) -> str:
     """The map as it is painted now."""
-    picture: str = page.locator(".stage canvas").first.evaluate("(canvas) => canvas.toDataURL()")
-    return picture
+    return str(page.locator(".stage image.map").first.get_attribute("href"))
 
 
 def submit(house: House, **request: Any) -> str:
@@ -110,15 +109,16 @@ def test_two_jobs_are_compared_on_one_scale(visit: Visit, house: House) -> None:
     for name in ("small", "large"):
         page.get_by_role("checkbox", name=f"Mark {name}, last layer").first.check()
     page.get_by_role("button", name="Compare 2").click()
-    expect(page.locator(".panel .stage canvas")).to_have_count(2)
+    expect(page.locator(".panel .stage image.map")).to_have_count(2)
     assert {small, large} <= set(page.url.rpartition("/")[2].split("+"))
     expect(page.get_by_role("row", name="TRF size")).to_contain_text("5 px")
     # A pixel of the input is as long in both: both figures span the larger input.
-    spans = page.locator(".panel .stage canvas").evaluate_all("(all) => all.map((one) => one.width)")
-    assert spans[0] == spans[1]
+    widths = [image.bounding_box() for image in page.locator(".panel .stage image.map").all()]
+    sides = sorted(box["width"] for box in widths if box)
+    assert sides[1] == pytest.approx(2 * sides[0], rel=0.01)
     before = pixels(page)
     page.get_by_label("Values", exact=True).select_option("mass")
-    expect(page.locator(".panel .stage canvas")).to_have_count(2)
+    expect(page.locator(".panel .stage image.map")).to_have_count(2)
     assert pixels(page) != before
     assert serious(page) == []
 
@@ -195,7 +195,7 @@ def test_downloads(visit: Visit, house: House) -> None:
     assert saved["PNG"].startswith(b"\x89PNG")
     assert b"data:image/png;base64," in saved["SVG"]
     assert b"TRF 5" in saved["SVG"]
-    assert saved["CSV"].startswith(b"metric,value,standard_error,unit\ntrf_size,5,,px\n")
+    assert saved["CSV"].startswith(b"metric,value,stderr\ntrf_size,5.0,\n")
     assert b"<html" in saved["Report"]
     assert json.loads(saved["JSON"])["id"] == job_of(page)
 
@@ -290,3 +290,24 @@ def test_a_file_that_is_no_model(visit: Visit, tmp_path: Path) -> None:
 def test_an_unknown_job_is_said(visit: Visit) -> None:
     page = visit("/#/job/nowhere", forgiven=404)
     expect(page.locator("#view .problem")).to_contain_text("There is no job 'nowhere'")
+
+
+def test_following_a_job_outlives_a_service_that_is_busy(visit: Visit, house: House) -> None:
+    """The stream and the looks are refused with 429; the page waits as it is told, and shows the end."""
+    page, refused = visit(forgiven=429), list[str]()
+
+    def busy(route: Route) -> None:
+        if len(refused) < 3:
+            refused.append(route.request.url)
+            route.fulfill(status=429, headers={"Retry-After": "1"}, json={"title": "Too many requests", "status": 429})
+        else:
+            route.continue_()
+
+    page.route("**/erf/*/events", busy)
+    page.get_by_text("Layer spec", exact=True).click()
+    page.get_by_label("Start from").select_option("plain-5-relu")
+    page.get_by_label("Samples", exact=True).fill("7")
+    page.get_by_role("button", name="Measure").click()
+    finished(page)
+    assert refused
+    assert page.locator("#view .problem:visible").count() == 0

@@ -98,3 +98,34 @@ def test_a_phone_shows_it_without_scrolling_sideways(visit: Visit) -> None:
     expect(page.get_by_text("Checked: 5 tiles")).to_be_visible()
     sizes: Any = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert sizes[0] <= sizes[1]
+
+
+def test_a_series_over_a_parameter_of_a_spec(visit: Visit) -> None:
+    page = visit()
+    page.get_by_label("Parameter of the spec").fill("/layers/0/kernel_size")
+    page.get_by_role("button", name="Series", exact=True).click()
+    expect(page.get_by_role("alert").filter(has_text="Choose a network first")).to_be_visible()
+    page.get_by_text("Layer spec", exact=True).click()
+    layer = '{"type": "conv", "out_channels": 4, "kernel_size": 3, "padding": "same"}'
+    page.get_by_label("Spec as JSON").fill('{"input": {"channels": 1, "size": [24, 24]}, "layers": [' + layer + "]}")
+    page.get_by_label("Samples", exact=True).fill("2")
+    page.get_by_label("Its values").fill("3, 5, 9")
+    page.get_by_role("button", name="Series", exact=True).click()
+    expect(page.locator(".title .state")).to_have_text("succeeded")
+    table = rows(page, "/layers/0/kernel_size")
+    assert [(label, cells[2], cells[-1]) for label, cells in table.items()] == [
+        (value, value, "succeeded") for value in ("3", "5", "9")
+    ]
+    page.get_by_label("Metric", exact=True).select_option("trf_size")
+    expect(page.get_by_role("img", name="trf_size along the series")).to_be_visible()
+    assert serious(page) == []
+    page.get_by_role("link", name="9", exact=True).click()
+    expect(page.locator(".tile", has_text="TRF size")).to_contain_text("9 × 9 px")
+
+
+def test_a_series_of_a_file_is_refused_in_words(visit: Visit, onnx_file: Path) -> None:
+    page = visit()
+    drop(page, onnx_file)
+    expect(page.get_by_role("button", name="Measure", exact=True)).to_be_enabled()
+    page.get_by_role("button", name="Series", exact=True).click()
+    expect(page.get_by_role("alert").filter(has_text="A series needs a spec")).to_be_visible()

@@ -9,10 +9,11 @@ from typing import Any
 import httpx2
 import pytest
 from tests.house.conftest import ROOT
-from tests.service.conftest import Worker, a_spec, assert_problem, running_service
+from tests.service.conftest import TENANT, Worker, a_spec, assert_problem, running_service, sha256
 from tests.service.test_models import BINARY, upload
 from tests.service.test_series import a_sweep
 
+from erfscope_jobs.records import Kind
 from erfscope_service.settings import ServiceSettings
 
 ROWS = re.findall(r"^\| `([^`|]+)` \| `([^`|]+)` \| ", (ROOT / "docs/headers.md").read_text("utf-8"), re.MULTILINE)
@@ -67,6 +68,29 @@ def post_waits(room: Room) -> None:
         answer = room.held(lambda job=job: room.submit(job, f"posted {job}", **WAIT), lambda: end_newest(room))
         assert (answer.status_code, answer.json()["status"]) == (202, "failed")
         assert answer.headers["preference-applied"] == "wait=10"
+
+
+def model_waits(room: Room) -> None:
+    content = b"a model of the table that is waited for"
+    posted = room.held(
+        lambda: room.client.post("/models", content=content, headers=BINARY | WAIT),
+        lambda: end_inspection(room, content),
+    )
+    assert (posted.status_code, posted.json()["status"]) == (202, "failed")
+    path = f"/models/{sha256(content)}"
+    again = room.held(lambda: room.client.post(path, headers=WAIT), lambda: end_inspection(room, content))
+    looked = room.client.get(path, headers=WAIT)
+    for answer in (posted, again, looked):
+        assert answer.headers["preference-applied"] == "wait=10"
+
+
+def end_inspection(room: Room, content: bytes) -> None:
+    """Fail the inspection of a model once it is there."""
+    while not (waiting := room.worker.ledger.next(Kind.INSPECT)):
+        pass
+    known = room.worker.ledger.find_upload(TENANT, "model", sha256(content))
+    assert known is not None
+    room.worker.fail(room.worker.claim(waiting), "invalid-model", "ended")
 
 
 def series_waits(room: Room) -> None:
@@ -187,6 +211,7 @@ def methods_are_told(room: Room) -> None:
 
 CHECKS: Mapping[tuple[str, str], Callable[[Room], None]] = {
     ("POST /{job}", "Prefer: wait=10"): post_waits,
+    ("POST /models", "Prefer: wait=10"): model_waits,
     ("POST /series", "Prefer: wait=10"): series_waits,
     ("GET /{job}/{id}", "Prefer: wait=10"): get_waits,
     ("POST /{job}", "Idempotency-Key"): job_is_repeated,

@@ -74,6 +74,7 @@ ROUTES = [
     ("GET", "/erf/x/map.npy"),
     ("POST", "/models"),
     ("GET", "/models/x"),
+    ("POST", "/models/x"),
     ("DELETE", "/models/x"),
     ("POST", "/files"),
     ("GET", "/metrics"),

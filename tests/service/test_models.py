@@ -1,6 +1,7 @@
 """/models and /files: stored once under their sha256, inspected by a job, known by their first bytes."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
@@ -68,7 +69,28 @@ def test_a_failed_inspection_says_why(client: httpx2.Client, worker: Worker) -> 
 
 def test_a_model_sent_with_a_measurement_can_be_inspected(client: httpx2.Client) -> None:
     send_form(client, b"came along")
-    assert client.get(f"/models/{sha256(b'came along')}").json()["status"] == "queued"
+    path = f"/models/{sha256(b'came along')}"
+    assert client.get(path).json()["status"] is None, "looking starts nothing"
+    assert (client.post(path).status_code, client.post(path).json()["status"]) == (202, "queued")
+    assert client.get(path).json()["status"] == "queued"
+
+
+def test_an_inspection_can_be_waited_for(client: httpx2.Client, worker: Worker) -> None:
+    content, wait = b"waited for", {"Prefer": "wait=20"}
+    upload(client, content)
+    known = worker.ledger.find_upload(TENANT, "model", sha256(content))
+    assert known is not None
+    assert known.job is not None
+    record = worker.claim(known.job)
+    with ThreadPoolExecutor(2) as pool:
+        path = f"/models/{sha256(content)}"
+        asked = [pool.submit(client.get, path, headers=wait), pool.submit(client.post, path, headers=wait)]
+        worker.succeed(record, json.dumps(INSPECTION).encode())
+        answers = [one.result() for one in asked]
+    assert [answer.json()["status"] for answer in answers] == ["succeeded", "succeeded"]
+    assert [answer.headers["preference-applied"] for answer in answers] == ["wait=20", "wait=20"]
+    again = client.post("/models", content=content, headers=BINARY | {"Prefer": "wait=3"})
+    assert (again.headers["preference-applied"], again.json()["inspection"]) == ("wait=3", INSPECTION)
 
 
 def test_a_model_can_be_forgotten(client: httpx2.Client) -> None:
@@ -81,8 +103,8 @@ def test_a_model_can_be_forgotten(client: httpx2.Client) -> None:
 
 @pytest.mark.parametrize("name", ["0" * 64, "x", "A" * 64, "..%2F" * 3])
 def test_an_unknown_model_is_404(client: httpx2.Client, name: str) -> None:
-    assert_problem(client.get(f"/models/{name}"), 404, "not-found")
-    assert_problem(client.delete(f"/models/{name}"), 404, "not-found")
+    for method in ("GET", "DELETE", "POST"):
+        assert_problem(client.request(method, f"/models/{name}"), 404, "not-found")
 
 
 @pytest.mark.parametrize("path", ["/models", "/files"])

@@ -53,13 +53,18 @@ def test_jobs_that_were_there_before_a_refused_series_go_on(http: httpx2.Client,
     assert {point["status"] for point in http.get(f"/series/{kept['id']}").json()["points"]} == {"queued"}
 
 
-def test_twenty_looks_at_a_model_start_one_inspection(http: httpx2.Client, alone: ServiceSettings) -> None:
+def test_twenty_who_ask_for_an_inspection_start_one_and_looks_start_none(
+    http: httpx2.Client, alone: ServiceSettings
+) -> None:
     content = b"looked at by many"
     with Ledger(alone) as ledger:
         ledger.put_upload(Upload(TENANT, "model", sha256(content), len(content), "net.onnx"))
         with ThreadPoolExecutor(ASKERS) as pool:
             looks = list(pool.map(lambda _: http.get(f"/models/{sha256(content)}"), range(ASKERS)))
-        assert {look.status_code for look in looks} == {200}
+            assert {look.status_code for look in looks} == {200}
+            assert ledger.pulse().open == 0
+            asked = list(pool.map(lambda _: http.post(f"/models/{sha256(content)}"), range(ASKERS)))
+        assert {one.status_code for one in asked} == {202}
         assert ledger.pulse().open == 1
 
 

@@ -1,5 +1,6 @@
 """GET /erf/{id}/report.html and report.md: what a person keeps of a measurement."""
 
+import csv
 import json
 import re
 from html.parser import HTMLParser
@@ -8,6 +9,7 @@ import httpx2
 import pytest
 from tests.service.conftest import Worker, a_map, a_result, assert_problem, submit
 
+from erfscope._result import Measured
 from erfscope_contract.flat import flatten
 from erfscope_contract.meanings import meaning_of
 from erfscope_contract.numbers import plain, with_error
@@ -130,3 +132,26 @@ def test_every_metric_has_a_meaning() -> None:
 def test_numbers_have_the_digits_their_error_is_worth(value: float | None, error: float | None, shown: str) -> None:
     assert with_error(value, error) == shown
     assert plain(0.0) == "0"
+
+
+def test_the_metrics_travel_in_the_job_and_as_the_csv_of_the_sdk(client: httpx2.Client, job: str) -> None:
+    body = client.get(f"/erf/{job}").json()
+    result = ErfResult.model_validate(body["result"])
+    rows = {row["name"]: row for row in body["metrics"]}
+    assert {name: row["value"] for name, row in rows.items()} == flatten(result)
+    assert rows["erf_size"] == {
+        "name": "erf_size",
+        "group": "Effective field",
+        "label": meaning_of("erf_size").label,
+        "meaning": meaning_of("erf_size").words,
+        "unit": "px",
+        "value": result.erf.size,
+        "stderr": 0.3263,
+        "text": "17.70 ± 0.33 px",
+    }
+    assert client.get("/erf").json()["jobs"][0]["metrics"] is None
+    response = client.get(f"/erf/{job}/metrics.csv")
+    assert response.headers["content-type"].startswith("text/csv")
+    assert response.text == Measured(result, job).to_csv()
+    first, second, *_ = csv.reader(response.text.splitlines())
+    assert (first, second[0]) == (["metric", "value", "stderr"], "trf_size")

@@ -14,7 +14,7 @@ def test_success_leaves_result_picture_array_and_timing(shop: Any, worker: Any) 
     record = shop.succeeded(shop.submit("succeed"))
     assert record.attempt == 1
     assert hashlib.sha256(record.result).hexdigest() == record.result_sha256
-    assert shop.ledger.figure(record.answer) == b"\x89PNG test"
+    assert shop.ledger.figure(record.tenant, record.answer) == b"\x89PNG test"
     with shop.store.open(record.arrays["map"]) as file:
         np.testing.assert_array_equal(np.load(file), np.arange(16.0).reshape(4, 4))
     assert record.timing.worker in {info.name for info in shop.ledger.workers()}

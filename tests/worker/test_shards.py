@@ -82,7 +82,7 @@ def measured_in_one_piece(shop: Any) -> Record:
     """The same measurement by one worker, marked as one that must not be split."""
     payload = json.dumps({"request": asked(), "model": None, "images": None, "name": "five"})
     id = shop.ledger.submit(Submission(Kind.ERF, "public", payload, "asked otherwise")).record.id
-    shop.ledger._brisk.hset(f"shards:job:{id}", "whole", 1)
+    shop.ledger._client(0.0).hset(f"shards:job:{id}", "whole", 1)
     shop.doorbell.ring(id, Kind.ERF)
     record: Record = shop.succeeded(id, seconds=60)
     return record
@@ -99,7 +99,7 @@ def sampling(shop: Any, id: str) -> set[str]:
     """Workers that hold a shard now."""
     holders = set()
     for n in range(1, 9):
-        status, holder, stage = shop.ledger._brisk.hmget(f"shards:job:{id}.{n}", "status", "worker", "stage")
+        status, holder, stage = shop.ledger._client(0.0).hmget(f"shards:job:{id}.{n}", "status", "worker", "stage")
         if status == b"running" and stage == b"measure":
             holders.add(holder.decode())
     return holders

@@ -81,7 +81,7 @@ def test_a_repeated_question_is_smaller_still(spacious: Any, measured: Record) -
 
 
 def test_the_stored_picture_looks_like_the_one_in_all_colours(spacious: Any, measured: Record) -> None:
-    compact = Image.open(BytesIO(spacious.ledger.figure(measured.answer or "") or b""))
+    compact = Image.open(BytesIO(spacious.ledger.figure("public", measured.answer or "") or b""))
     assert compact.mode == "P"
     array = np.load(spacious.store.path(measured.arrays["map"]))
     whole = Image.open(BytesIO(render(array, json.loads(measured.result or b""), title="resnet50")))

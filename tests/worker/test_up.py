@@ -24,6 +24,11 @@ from erfscope_worker.embedded.part import Part
 from erfscope_worker.embedded.stack import Stack
 
 PATIENCE = 120.0  # seconds after which a test gives up on a machine under load
+LONG: dict[str, Any] = {
+    "name": "long",
+    "input": {"channels": 3, "size": [128, 128]},
+    "layers": [{"type": "repeat", "times": 20, "layers": [{"type": "conv", "out_channels": 32, "kernel_size": 3}]}],
+}
 SPEC: dict[str, Any] = {
     "name": "tiny",
     "input": {"channels": 1, "size": [24, 24]},
@@ -266,14 +271,37 @@ def test_a_stopped_and_a_killed_up_leave_nothing_but_the_jobs(tmp_path: Path) ->
         assert not left.exists()
 
 
-def test_a_part_that_dies_ends_it_all(tmp_path: Path) -> None:
+def test_a_store_that_dies_ends_it_all(tmp_path: Path) -> None:
     with up(tmp_path) as running:
-        os.kill(running.part("-m\0erfscope_worker\0"), signal.SIGKILL)
+        os.kill(running.part("valkey-server"), signal.SIGKILL)
         code, said = running.end()
         assert code == 3
-        assert "the worker ended with status -9" in said
+        assert "the store ended with status -9" in said
         assert "Traceback" not in said
         until("the parts to die", running.nothing_left)
+
+
+def test_a_killed_worker_and_a_killed_service_start_again_and_the_job_ends_well(tmp_path: Path) -> None:
+    """`kill -9` needs no hand: the job is queued again when its lease ends, and the new worker runs it."""
+    with up(tmp_path) as running, Client(running.url, retries=20, timeout=PATIENCE) as client:
+        job = client.submit(LONG, inputs=100_000, until={"relative_error": 1e-9, "at_most": 100_000})
+        until("the job to be running", lambda: client.job(job.id).status is Status.RUNNING)
+        first = running.part("-m\0erfscope_worker\0")
+        os.kill(first, signal.SIGKILL)
+        os.kill(running.part("-m\0erfscope_service\0"), signal.SIGKILL)
+        until("the job to be running again", lambda: client.job(job.id).job.attempt == 2)
+        quick = client.submit(SPEC, inputs=3)
+        job.cancel()
+        assert quick.result().data.trf.size == [3, 3]
+        assert client.job(job.id).status is Status.CANCELED
+        running.family = descendants(running.process.pid)
+        assert first not in running.family
+        running.process.send_signal(signal.SIGTERM)
+        code, said = running.end()
+    assert code == 0
+    for part in ("worker", "service"):
+        assert f"warning: the {part} ended with status -9 and is started again in 0.5 s" in said
+    assert running.nothing_left()
 
 
 def test_ctrl_c_before_it_is_ready(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ Pure torch and numpy: it knows no Celery, no Redis, no HTTP.
 
 from erfscope_engine.face import extents_of, layers_of, measure, receptive_field
 from erfscope_engine.layers import Layer
-from erfscope_engine.measure import Measurement, measure_network, sample_network
+from erfscope_engine.measure import measure_network, sample_network
+from erfscope_engine.measurement import Measurement
 from erfscope_engine.module import network_of
 from erfscope_engine.network import Mark, Network
 from erfscope_engine.reaches import Extent

@@ -1,6 +1,7 @@
 """The method by gradients: units are started, sampled in teams that share their runs, and averaged."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -37,6 +38,7 @@ class ByGradient:
     sampler: Sampler
     ensemble: Ensemble | None = None
     begun: dict[Key, Started] = field(default_factory=dict)  # what was looked at before it was decided to measure it
+    wide: dict[int, Plan | None] = field(default_factory=dict)  # by the id of a tape: its network in float64
 
     def take(self, order: Order, places: Sequence[Place]) -> Iterator[tuple[int, Taken]]:
         """Every place's average; those that see much of the same share their forward runs."""
@@ -86,8 +88,24 @@ class ByGradient:
         rectified = request.protocol == "replknet"
         probes = [Probe(forward, n, place, channels, rectified=rectified) for n, place in enumerate(places)]
         unsure = (doubted or channels == "auto") and _mixes(order.plan, places[0].layer)
-        exact = _in_float64(order, places, channels) if unsure else None
+        exact = self._in_float64(order, places, channels) if unsure else None
         return [started(p, None if exact is None else exact[n]) for n, p in enumerate(probes)]
+
+    def _in_float64(self, order: Order, places: Sequence[Place], channels: Channels) -> list[Probe] | None:
+        """The same units of the same network in float64, where that can be had; None where it is in float64 already."""
+        tape = id(order.plan.traced.tape)
+        if tape not in self.wide:  # one recording for all layers of a profile
+            self.wide[tape] = _wide_plan(order.plan, places)
+        plan, request = self.wide[tape], order.request
+        if plan is None:
+            return None
+        try:
+            same = [Place(plan.traced.layer(p.layer.name), p.unit, p.by_index) for p in places]
+        except MISFITS:
+            return None
+        executor = executor_for(plan.traced, same)
+        forward = Forward(plan.traced, executor, request.average.seed, request.input.source, order.images)
+        return [Probe(forward, n, p, channels, rectified=request.protocol == "replknet") for n, p in enumerate(same)]
 
     def _begun(self, order: Order, places: Sequence[Place]) -> list[Sampled]:
         units = []
@@ -148,18 +166,12 @@ def _mixes_channels(traced: Traced, call: Call) -> bool:
     return any(digit.extent > 1 and not digit.follows for run in runs for digit in run)
 
 
-def _in_float64(order: Order, places: Sequence[Place], channels: Channels) -> list[Probe] | None:
-    """The same units of the same network in float64, where that can be had; None where it is in float64 already."""
-    wide = order.plan.traced.network.wide()
+def _wide_plan(plan: Plan, places: Sequence[Place]) -> Plan | None:
+    """The plan's network recorded in float64, as far as its layers and these places go; None where it cannot be."""
+    wide = plan.traced.network.wide()
     if wide is None:
         return None
-    try:
-        last = max(places, key=lambda place: place.layer.value)
-        plan = plan_for(wide, last.layer.name, samples=1, at_most=1)
-        same = [Place(plan.traced.layer(p.layer.name), p.unit, p.by_index) for p in places]
-    except MISFITS:
-        return None
-    request = order.request
-    executor = executor_for(plan.traced, same)
-    forward = Forward(plan.traced, executor, request.average.seed, request.input.source, order.images)
-    return [Probe(forward, n, p, channels, rectified=request.protocol == "replknet") for n, p in enumerate(same)]
+    last = max([*(place.layer for place in places), *plan.traced.layers], key=lambda layer: layer.value)
+    with suppress(*MISFITS):
+        return plan_for(wide, last.name, samples=1, at_most=1)
+    return None

@@ -1,12 +1,14 @@
 """Which layer `auto` means: the tensor nearest to the output that has axes in the input's space and a gradient."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.result import PassedOver
-from erfscope_engine.layers import Layer, Traced, is_rearranged_input
+from erfscope_engine.layers import Layer, Traced
 
 NO_GRADIENT = "it is computed from the input only through operators without a gradient"
+FEWER_AXES = "its units lie along fewer axes of the input than those of an earlier layer"
+UNUSED = "no output of the network depends on it"
 NO_AXES = "none of its axes follows the input's space, or has more than one position"
 MOST_TOLD = 8
 
@@ -55,25 +57,30 @@ def _is_live(traced: Traced, layer: Layer) -> bool:
     return traced.tape.values[layer.value].live
 
 
+def _is_used(traced: Traced, layer: Layer) -> bool:
+    used = traced.tape.used
+    return used is None or layer.value in used
+
+
 def _counts(traced: Traced, layer: Layer) -> bool:
     """Whether along how many axes a layer's units lie is what others are held to: the input, seen otherwise, is not."""
     if layer.frame is None:
         return True
-    return _is_live(traced, layer) and not is_rearranged_input(traced.tape, layer)
+    return _is_used(traced, layer) and _is_live(traced, layer) and layer.value not in traced.rearranged
 
 
 def _objection(traced: Traced, layer: Layer, most: int) -> str:
-    if layer.rank < most:
-        return "its units lie along fewer axes of the input than those of an earlier layer"
+    fewer = layer.rank < most
     if layer.frame is None:
-        return ""
-    if not _is_live(traced, layer):
-        return NO_GRADIENT
-    if is_rearranged_input(traced.tape, layer):
-        return "it is the input itself, moved or scaled"
-    if _spreads(traced, layer):
-        return "it is a softmax over space, the weights of an attention"
-    return ""
+        return FEWER_AXES if fewer else ""
+    objections: tuple[tuple[str, Callable[[], bool]], ...] = (
+        (UNUSED, lambda: not _is_used(traced, layer)),
+        (FEWER_AXES, lambda: fewer),
+        (NO_GRADIENT, lambda: not _is_live(traced, layer)),
+        ("it is the input itself, moved or scaled", lambda: layer.value in traced.rearranged),
+        ("it is a softmax over space, the weights of an attention", lambda: _spreads(traced, layer)),
+    )
+    return next((why for why, holds in objections if holds()), "")
 
 
 def _spreads(traced: Traced, layer: Layer) -> bool:

@@ -1,5 +1,6 @@
 """The library's face: any torch.nn.Module in, receptive fields out."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -8,24 +9,26 @@ from torch import nn
 
 from erfscope_contract.invalid import field_errors
 from erfscope_contract.problem import ProblemError
-from erfscope_contract.request import ErfRequest
+from erfscope_contract.request import ErfRequest, Weights
 from erfscope_engine.arithmetic import torch_dtype
-from erfscope_engine.layers import Layer, Place
-from erfscope_engine.measure import Measurement, measure_network
+from erfscope_engine.layers import Layer
+from erfscope_engine.measure import measure_network
+from erfscope_engine.measurement import Measurement
 from erfscope_engine.module import Shapes, network_of
 from erfscope_engine.network import Network
 from erfscope_engine.plan import center_place, plan_for
 from erfscope_engine.reaches import Extent, Reaches
 from erfscope_engine.receptive import ReceptiveField, receptive_field_of
 from erfscope_engine.taking import Progress
-from erfscope_engine.units import no_coordinates
+from erfscope_engine.units import places_of
 
 # Short names of fields, as the SDK has them: where they belong in an ErfRequest.
 SHORT = {
     "layer": "target", "unit": "target", "channels": "target",
-    "inputs": "average", "seed": "average", "statistic": "average", "until": "average", "weights_draws": "average",
+    "inputs": "average", "seed": "average", "statistic": "average", "until": "average", "draws": "average",
     "source": "input",
 }  # fmt: skip
+FIELDS = {"draws": "weights"}  # where a short name is not the field's
 
 
 def measure(
@@ -40,12 +43,19 @@ def measure(
     """Measure the ERF of a unit of `module` for inputs of `input_shape` ([C, H, W], no batch).
 
     `fields` are those of ErfRequest, target={"layer": "layer4", "unit": [3, 3]}, or their short names as in the SDK,
-    layer="layer4", unit=[3, 3], inputs=64. Layers are named as in `module.named_modules()`. For a module with several
-    inputs, `input_shape` has a shape by name and `input_name` is the one to measure. Raises ProblemError.
+    layer="layer4", unit=[3, 3], inputs=64. Layers are named as in `module.named_modules()`; weights are the module's.
+    For a module with several inputs, `input_shape` has a shape by name and `input_name` is the one to measure. Raises
+    ProblemError.
     """
     request = _request(fields)
+    if request.weights is not Weights.GIVEN or request.average.weights > 1:
+        raise ProblemError(
+            "unsupported-feature",
+            "A torch.nn.Module is measured with the weights that it has. Draw them yourself before (torch.nn.init), or "
+            "give its ONNX file or a spec to `erfscope measure --weights`.",
+        )
     network = network_of(module, input_shape, dtype=torch_dtype(request.dtype), device=device, input_name=input_name)
-    return measure_network(network, request, progress=progress)
+    return replace(measure_network(network, request, progress=progress), name=type(module).__name__)
 
 
 def _request(fields: dict[str, Any]) -> ErfRequest:
@@ -55,7 +65,10 @@ def _request(fields: dict[str, Any]) -> ErfRequest:
         if group is None:
             nested[name] = {**nested.get(name, {}), **value} if isinstance(value, dict) else value
         else:
-            nested[group] = {**nested.get(group, {}), name: list(value) if isinstance(value, tuple) else value}
+            nested[group] = {
+                **nested.get(group, {}),
+                FIELDS.get(name, name): list(value) if isinstance(value, tuple) else value,
+            }
     try:
         return ErfRequest.model_validate(nested)
     except ValidationError as error:
@@ -72,11 +85,16 @@ def receptive_field(
     unit: tuple[int, ...] | None = None,
     input_name: str | None = None,
 ) -> ReceptiveField:
-    """The exact theoretical receptive field of a unit (the centre by default), from one recording."""
+    """The exact theoretical receptive field of a unit (the centre by default), from one recording.
+
+    `input_shape` is [C, H, W] without the batch, `layer` a name of `layers_of` or auto, `unit` an index per axis of the
+    layer. Nothing is measured, so it takes no samples. The field has `size` and `stride` (pixels per axis), `box`
+    (half-open, may stick out of the input), `center`, `is_global` with `widened_by`, `causal`, `alignment` and `reach`.
+    Raises ProblemError for a layer or a unit that is not there.
+    """
+    target = _request({"layer": layer, "unit": "center" if unit is None else unit}).target
     plan = plan_for(network_of(module, input_shape, input_name=input_name), layer, samples=1)
-    if not plan.layer.coordinates:
-        raise ProblemError("invalid-target", no_coordinates(plan.layer), layer=plan.layer.name)
-    return receptive_field_of(plan.traced, Place(plan.layer, plan.layer.center if unit is None else tuple(unit)))
+    return receptive_field_of(plan.traced, places_of(target, plan.layer)[0])
 
 
 def layers_of(module: nn.Module | Network, input_shape: Shapes | None = None) -> tuple[Layer, ...]:

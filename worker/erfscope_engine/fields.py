@@ -177,21 +177,24 @@ def field_of(geometry: Map, value: int, region: Region, *, local: bool = False) 
     if 0 not in regions:
         return None
     spans = [gather(regions[0], geometry.frames[0].axes[k]) for k in geometry.space]
-    box, labels, whole = boxed(geometry, value, spans)
+    box, labels, whole = boxed(geometry, value, spans, local=local)
     center = geometry.center(value, region)
     return Field(box, tuple(center[k] for k in geometry.space), labels, whole, regions)
 
 
-def boxed(geometry: Map, value: int, spans: Sequence[Span | None]) -> tuple[Boxes, frozenset[str], bool]:
+def boxed(
+    geometry: Map, value: int, spans: Sequence[Span | None], *, local: bool = False
+) -> tuple[Boxes, frozenset[str], bool]:
     """What a unit of a value reads along each spatial axis as a box, who made an axis whole, and whether one is.
 
     Patches that do not fill the image leave less than one of them over, which a larger image would have read: such an
-    axis is whole all the same.
+    axis is whole all the same. `local`: the spans leave statistics out, which the seats do not.
     """
     box, labels, whole = list[tuple[int, int]](), set[str](), False
     for axis, span, n in zip(geometry.space, spans, geometry.spatial_shape, strict=True):
         assert span is not None  # one digit per axis of the input
-        why, pace = span.why | {*geometry.frames[value].seats[axis].why}, geometry.pace(value, axis)
+        mixed = frozenset[str]() if local else {*geometry.frames[value].seats[axis].why}
+        why, pace = span.why | mixed, geometry.pace(value, axis)
         covers = bool(why) and span.lo < pace and span.hi > n - pace
         box.append((0, n) if covers else (span.lo, span.hi))
         labels |= why if covers else frozenset()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fractions import Fraction
+from functools import cached_property
 
 from erfscope_contract.problem import ProblemError
 from erfscope_engine.fields import Map
@@ -12,6 +13,7 @@ from erfscope_engine.geometry.frame import Frame, flat
 from erfscope_engine.geometry.regions import Region
 from erfscope_engine.geometry.spans import Span, split
 from erfscope_engine.network import Network
+from erfscope_engine.operators.convolution import has_dead_rim
 from erfscope_engine.operators.table import OPERATORS, is_pointwise
 from erfscope_engine.recording.tape import Call, Tape
 
@@ -256,6 +258,17 @@ class Traced:
         """Extents of the input's spatial axes."""
         return self.geometry.spatial_shape
 
+    @cached_property
+    def rearranged(self) -> frozenset[int]:
+        """The values that are the input itself, moved or scaled."""
+        return rearranged_inputs(self.tape)
+
+    @cached_property
+    def dead_rims(self) -> frozenset[int]:
+        """The ids of the convolutions whose outer taps are all 0."""
+        calls = [call for call in self.tape.geometric if call.name == "convolution" and has_dead_rim(call)]
+        return frozenset(map(id, calls))
+
     def layer(self, name: str) -> Layer:
         """The layer called `name`, or an alias of it."""
         wanted = self.network.aliases.get(name, name)
@@ -305,9 +318,15 @@ def _takes_a_vector(tape: Tape, layer: Layer) -> bool:
     return all(is_pointwise(call.op) or _moves(call) or call.name in DENSE for call in calls)
 
 
-def is_rearranged_input(tape: Tape, layer: Layer) -> bool:
-    """Whether nothing but element-wise work and moving about leads to a layer."""
-    return all(is_pointwise(call.op) or _moves(call) for call in tape.ancestors([layer.value]))
+def rearranged_inputs(tape: Tape) -> frozenset[int]:
+    """The values that nothing but element-wise work and moving about leads to."""
+    passed = [is_pointwise(call.op) or _moves(call) for call in tape.calls]
+    rearranged = set[int]()
+    for index, value in enumerate(tape.values):  # a call's operands come before its results
+        refs = () if value.made is None else tape.calls[value.made].refs
+        if value.made is None or (passed[value.made] and rearranged.issuperset(ref.index for ref in refs)):
+            rearranged.add(index)
+    return frozenset(rearranged)
 
 
 def _moves(call: Call) -> bool:

@@ -1,7 +1,7 @@
 """One measurement, start to end: network and request in, map and ErfResult out."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,38 +9,25 @@ from numpy.typing import NDArray
 
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.request import ErfRequest
-from erfscope_contract.result import ErfResult, KeptMaps
+from erfscope_contract.result import KeptMaps
 from erfscope_engine.arithmetic import arithmetic
 from erfscope_engine.by_expectation import expecting
 from erfscope_engine.by_gradient import ByGradient
 from erfscope_engine.ensemble import ensemble_of
 from erfscope_engine.heap import kept_heap
 from erfscope_engine.layers import Place
+from erfscope_engine.measurement import Measurement
 from erfscope_engine.network import Network
 from erfscope_engine.plan import center_place, passing_over, plan_for
 from erfscope_engine.repeats import REPEATED, without_repeats
 from erfscope_engine.report import Measured, Rows, Said, build_result
 from erfscope_engine.sampling import Sampler, sample
-from erfscope_engine.stack import Stack, fits, stacked
+from erfscope_engine.stack import fits, stacked
 from erfscope_engine.taking import Method, Order, Progress, Taken
 from erfscope_engine.units import places_of
 
 MOST_NAMED = 8  # dead units or layers, in a note
 MOST_REFUSED = 8  # layers without a gradient that `auto` tries
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """The answer: the normalised map (maximum 1, the input's spatial shape) and everything said of it.
-
-    `units_map` and `layers_map` are the maps of result.units and result.layers in their order, float32 of shape
-    [n, *spatial], each with maximum 1; None where there are none, or where they would be too large (result.maps).
-    """
-
-    result: ErfResult
-    map: NDArray[Any]
-    units_map: Stack | None = None
-    layers_map: Stack | None = None
 
 
 def measure_network(
@@ -101,6 +88,7 @@ def _by_gradients(
     """
     progress("trace", 0.0)
     order, method = _planned(network, request, images, progress, sampler, at_most)
+    progress("measure", 0.0)  # a layer is judged by samples that count
     refused: dict[str, str] = {}
     left_to_us = request.target.layer == "auto" and request.target.unit == "center"
     while left_to_us and order.plan.layer.name not in refused and len(refused) < MOST_REFUSED:

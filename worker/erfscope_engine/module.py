@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._mode_utils import no_dispatch
 
 from erfscope_contract.problem import ProblemError
-from erfscope_engine.network import Mark, Network
+from erfscope_engine.network import Mark, Network, tensors_in
 from erfscope_engine.samples import other_input
 
 Shape = tuple[int, ...]
@@ -48,15 +49,24 @@ def network_of(
     named = isinstance(input_shape, Mapping)
 
     def run(x: Tensor, mark: Mark) -> object:
-        fresh = _copied(frozen, shared=True)
+        with no_dispatch():  # a recording need not see how buffers are copied: half of its time
+            fresh = _copied(frozen, shared=True)
         others_now = {n: value.expand(len(x), *value.shape) for n, value in others.items()}
         with _marked(fresh, mark):
             try:
                 result = fresh(**{name: x}, **others_now) if named else fresh(x)
-                for key, item in _tensors(result):
+                for key, item in tensors_in(result):
                     mark(f"output.{key}" if key else "output", type(module).__name__, item)
                 return result
-            except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
+            except (
+                RuntimeError,
+                ValueError,
+                LookupError,
+                TypeError,
+                AttributeError,
+                AssertionError,
+                ArithmeticError,
+            ) as error:
                 words = str(error).strip().split("\n", 1)[0] or type(error).__name__
                 raise ProblemError(
                     "shape-mismatch", f"The module does not take an input of {list(shapes[name])}: {words}"
@@ -154,14 +164,5 @@ def _name_output(mark: Mark, calls: Counter[str], name: str, module: nn.Module, 
     """A module that is called again marks its later outputs as name:2, name:3 …"""
     calls[name] += 1
     label = name if calls[name] == 1 else f"{name}:{calls[name]}"
-    for key, item in _tensors(out):
+    for key, item in tensors_in(out):
         mark(f"{label}.{key}" if key else label, type(module).__name__, item)
-
-
-def _tensors(out: object, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-    """The tensors of an output, with their keys in nested tuples, lists and dicts."""
-    if isinstance(out, Tensor):
-        yield prefix, out
-    elif isinstance(out, tuple | list | Mapping):
-        for key, item in out.items() if isinstance(out, Mapping) else enumerate(out):
-            yield from _tensors(item, f"{prefix}.{key}" if prefix else str(key))

@@ -1,6 +1,6 @@
 """What intake hands to the engine: a runnable network and what is known about its input."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -15,7 +15,7 @@ class Mark(Protocol):
         """Say that `value` is the output `name` of a node of type `operator`."""
 
 
-Run = Callable[[Tensor, Mark], object]
+Run = Callable[[Tensor, Mark], object]  # the outputs: a tensor, or tuples, lists and mappings of them
 Redraw = Callable[[int], None]
 Spread = Callable[[], None]
 Weights = Callable[[], Sequence[Tensor]]
@@ -52,3 +52,12 @@ class Network:
         if self.at is None or self.dtype == torch.float64:
             return None
         return replace(self.at(torch.float64), input_shape=self.input_shape)
+
+
+def tensors_in(outputs: object, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    """The tensors of what a run returns, with their keys in nested tuples, lists and mappings."""
+    if isinstance(outputs, Tensor):
+        yield prefix, outputs
+    elif isinstance(outputs, tuple | list | Mapping):
+        for key, item in outputs.items() if isinstance(outputs, Mapping) else enumerate(outputs):
+            yield from tensors_in(item, f"{prefix}.{key}" if prefix else str(key))

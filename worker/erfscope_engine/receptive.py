@@ -8,7 +8,6 @@ from erfscope_contract.problem import ProblemError
 from erfscope_engine.fields import Boxes, Field, Map, field_of, labelled, reach_of, seen_of
 from erfscope_engine.geometry.seats import EVERYTHING
 from erfscope_engine.layers import Coordinate, Layer, Place, Traced, layer_of
-from erfscope_engine.operators.convolution import has_dead_rim
 from erfscope_engine.operators.table import OPERATORS
 from erfscope_engine.recording.tape import Call
 
@@ -189,7 +188,7 @@ def _masked(traced: Traced, place: Place, field: Field) -> tuple[Boxes, tuple[st
     """The box without taps that are 0 (masked convolutions), with the layers that have such; None without any."""
     geometry = traced.geometry
     calls = [geometry.made[index][0] for index in field.regions if index in geometry.made]
-    names = [geometry.tape.label(call) for call in calls if call.name == "convolution" and has_dead_rim(call)]
+    names = [geometry.tape.label(call) for call in calls if id(call) in traced.dead_rims]
     if not names:
         return None
     without = Map.of(geometry.tape, geometry.space, masked=True)

@@ -18,6 +18,7 @@ MAX_PORTS = 2_000  # inputs or outputs of one node
 MAX_LISTED = 128  # numbers in an attribute or input that has one or two for each axis
 MAX_EXTENT = 2**31
 MAX_ELEMENTS = 2**62  # of a tensor: keeps sizes in 64 bits
+MAX_INPUT = 2**48  # numbers of the measured input: more cannot be counted in bytes, let alone stored
 MAX_INT = 2**31
 
 # Inputs that have a number or two for each axis, by operator.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from erfscope_engine.geometry.digits import Digit
-from erfscope_engine.layers import Layer, Traced, is_rearranged_input
+from erfscope_engine.layers import Layer, Traced
 from erfscope_engine.recording.tape import Tape
 
 COPIES = ("clone", "_unsafe_view", "contiguous")  # moves that are no views to torch
@@ -113,7 +113,7 @@ class Graph:
 
     def _computed(self, values: Values) -> Values:
         """Those that are not the input itself, moved or scaled."""
-        return frozenset(v for v in values if not is_rearranged_input(self.traced.tape, self.layers[v]))
+        return frozenset(v for v in values if v not in self.traced.rearranged)
 
     def _entries(self) -> dict[int, Values]:
         """By layer: where the ways to it came into its stride."""

@@ -58,6 +58,8 @@ def add_loop(proto: NodeProto, program: Program, state: Build, build: Building) 
     body = _graphs(proto).get("body")
     carried = len(proto.input) - 2
     label = label_of(proto, state.names)
+    if not all(proto.input[2:]):
+        raise ProblemError("invalid-model", f"Loop (node {label[:200]!r}): one of its inputs is left out.")
     if body is None or carried < 0 or len(body.input) != carried + 2 or len(body.output) != len(proto.output) + 1:
         raise ProblemError(
             "invalid-model", f"Loop (node {label[:200]!r}): its body does not fit its inputs and outputs."
@@ -71,7 +73,8 @@ def add_scan(proto: NodeProto, program: Program, state: Build, build: Building) 
     """A Scan, as it is since opset 9."""
     label, body = label_of(proto, state.names), _graphs(proto).get("body")
     attributes = attributes_of(proto)
-    slices = attributes.get("num_scan_inputs", 0)
+    slices = attributes.get("num_scan_inputs")
+    slices = slices if isinstance(slices, int) else 0
     carried = len(proto.input) - slices
     scanned = len(proto.output) - carried
     if state.versions.get("", 0) < OLDEST_SCAN:
@@ -82,16 +85,18 @@ def add_scan(proto: NodeProto, program: Program, state: Build, build: Building) 
             state,
         )
         return
+    if not all(proto.input):
+        raise ProblemError("invalid-model", f"Scan (node {label[:200]!r}): one of its inputs is left out.")
     if body is None or slices < 1 or carried < 0 or scanned < 0 or not _fits(body, proto):
         raise ProblemError(
             "invalid-model", f"Scan (node {label[:200]!r}): its body does not fit its inputs and outputs."
         )
 
     def listed(name: str, count: int) -> tuple[int, ...]:
-        values = tuple(attributes.get(name) or (0,) * count)
-        if len(values) != count:
-            raise ProblemError("invalid-model", f"Scan (node {label[:200]!r}): {name} must have {count} entries.")
-        return values
+        values = attributes.get(name) or [0] * count
+        if not isinstance(values, list) or len(values) != count or not all(isinstance(one, int) for one in values):
+            raise ProblemError("invalid-model", f"Scan (node {label[:200]!r}): {name} must have {count} integers.")
+        return tuple(values)
 
     iteration = Iteration(
         _names(body), carried, listed("scan_input_axes", slices),

@@ -61,7 +61,7 @@ def spellings(label: str, tensor: str) -> Iterator[str]:
 
 
 def _called(graph: GraphProto, names: Names, layer: str) -> str | None:
-    """The tensor of that very name, else the first node's that can be called so."""
+    """The tensor of that very name, else the first node's that can be called so, else what a module of it gives."""
     nodes = [node for part in graphs(graph) for node in part.node]
     made: list[str] = [name for node in nodes for name in node.output if name]
     if layer in map(names.values.get, made):
@@ -70,7 +70,7 @@ def _called(graph: GraphProto, names: Names, layer: str) -> str | None:
         first: str = next(filter(None, node.output), "")
         if first and layer in spellings(names.nodes[node.name], names.values[first]):
             return first
-    return None
+    return next((name for name in reversed(made) if layer in names.modules.get(name, ())), None)
 
 
 def _made_in(node: NodeProto) -> set[str]:

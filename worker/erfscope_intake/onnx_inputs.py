@@ -12,6 +12,7 @@ from torch import Tensor
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.request import InputOptions
 from erfscope_contract.result import InputTaken, PassedOver
+from erfscope_intake.bounds import MAX_INPUT
 from erfscope_intake.onnx_layout import SMALL, Extent, Hint, Layout, Uses, hint_for, layout_of
 from erfscope_intake.onnx_names import Names
 from erfscope_intake.onnx_states import State, states_of
@@ -104,6 +105,10 @@ def measured_input(graph: GraphProto, names: Names, options: InputOptions) -> Me
     own, notes = _own_shape(chosen, layout, hint)
     shape = own if options.shape is None else _asked(options.shape, own, chosen, layout, hint)
     batch = None if layout.batch is None else chosen.extents[layout.batch]
+    if math.prod(shape) * (batch or 1) > MAX_INPUT:
+        raise ProblemError(
+            "resource-limit", f"An input of shape {list(shape)} fits into no memory; ask for a smaller one."
+        )
     fixed = 1 if layout.batch is None else (batch if batch and batch > 1 else None)
     if chosen.element not in FLOATS:
         notes += ("The input is of an integer type in the file; it is fed real numbers.",)

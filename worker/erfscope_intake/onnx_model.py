@@ -242,5 +242,11 @@ def _aliases(program: Program, names: Names) -> dict[str, str]:
             continue
         for name in spellings(step.label, first):
             aliases.setdefault(name, first)
+    modules: dict[str, str] = {}  # what a module gives is what its last node gives
+    for step in steps:
+        for name in filter(None, step.outputs):
+            if step.follows_input:
+                modules |= dict.fromkeys(names.modules.get(name, ()), names.values[name])
+    aliases = {**modules, **aliases}
     taken = {names.values[name] for step in steps for name in step.outputs if name}
     return {name: tensor for name, tensor in aliases.items() if name not in taken}

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from onnx import GraphProto, NodeProto
 
 from erfscope_intake.onnx_order import subgraphs
+from erfscope_intake.onnx_scopes import modules_of
 
 
 @dataclass
@@ -18,6 +19,9 @@ class Names:
 
     values: dict[str, str] = field(default_factory=dict)
     nodes: dict[str, str] = field(default_factory=dict)
+    modules: dict[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # that hold the node of an output, by its neutral name
     axes: dict[str, str] = field(default_factory=dict)
 
     def value(self, original: str) -> str:
@@ -74,12 +78,14 @@ def _rename_graph(graph: GraphProto, outer: Scope, names: Names) -> list[tuple[G
 
 
 def _rename_node(node: NodeProto, scope: Scope, names: Names) -> None:
+    modules = modules_of(node)
     node.name, node.doc_string = names.node(node.name), ""
     node.ClearField("metadata_props")
     node.input[:] = [scope[name] if name else "" for name in node.input]
     for name in node.output:
         if name:
             scope[name] = names.value(name)
+            names.modules[scope[name]] = modules
     node.output[:] = [scope[name] if name else "" for name in node.output]
     for attribute in node.attribute:
         attribute.doc_string = ""

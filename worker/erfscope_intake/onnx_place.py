@@ -13,7 +13,7 @@ from erfscope_intake.onnx_graph import Build, Lost, Program, Step, attributes_of
 from erfscope_intake.onnx_names import Names
 from erfscope_intake.onnx_order import names_read
 from erfscope_intake.onnx_run import execute
-from erfscope_intake.onnx_words import unsupported
+from erfscope_intake.onnx_words import no_such_output, unsupported
 
 
 def find_row(proto: NodeProto, versions: Mapping[str, int], behind: Behind, label: str) -> Row:
@@ -71,6 +71,9 @@ def place(step: Step, program: Program, state: Build) -> None:
     elif any(name in state.shaped or name in state.follows for name in step.inputs):
         state.shaped.update(made)
     else:
+        absent = [name for name in step.inputs if name and name not in state.constants]
+        if absent:
+            raise no_such_output(state.names.values[absent[0]])
         arguments = [state.constants[name] if name else None for name in step.inputs]
         state.constants.update(zip(step.outputs, execute(step, arguments, "invalid-model"), strict=False))
         return

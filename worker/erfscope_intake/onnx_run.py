@@ -14,9 +14,11 @@ from erfscope_engine.network import Mark
 from erfscope_intake.bounds import INDICES, MAX_LISTED, PER_AXIS, check_axes, too_complex
 from erfscope_intake.onnx_graph import Program, Step, last_uses, to_working
 from erfscope_intake.onnx_unroll import MAX_OPERATORS, Course, too_long
+from erfscope_intake.onnx_words import no_such_output
 
 # What torch and Python raise when shapes do not fit; anything else (and what a tape raises) is not ours to explain.
 MISFITS = (
+    AssertionError,  # torch's functions check their arguments by them
     RuntimeError,
     ValueError,
     IndexError,
@@ -123,6 +125,8 @@ class Walk:
         return name in env or name in self.program.constants
 
     def _value(self, name: str, env: dict[str, Any]) -> Any:
+        if not self._known(name, env):
+            raise no_such_output(self.names.get(name, name))
         return env[name] if name in env else self.program.constants[name]
 
     def _walk(self, program: Program, env: dict[str, Any], mark: Mark, keep: set[str]) -> None:
@@ -199,7 +203,7 @@ class Walk:
             return self._value(name, env)
         if name in self.program.working:
             return self.program.working[name]
-        value = env[name]
+        value = self._value(name, env)
         if isinstance(value, Tensor) and (value.device != self.device or _is_other_float(value, self.dtype)):
             with plain():
                 value = to_working(value, self.dtype, self.device)

@@ -43,6 +43,13 @@ def unsupported(operator: str, domain: str, label: str, why: str | None = None) 
     )
 
 
+def no_such_output(name: str) -> ProblemError:
+    """The verdict on a value that an operator is said to make beyond those that it has."""
+    return ProblemError(
+        "invalid-model", f"{name[:200]!r} is read, but the operator that should make it has no such output."
+    )
+
+
 def why_not(operator: str, domain: str) -> str:
     """Why an operator cannot be converted, and what to do: a sentence whose subject is the operator."""
     if domain == CLASSICAL:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from rich.markup import escape
 from typer import Argument, Option
 
 from erfscope.cli import options, show
@@ -75,16 +74,16 @@ def check(
 
     Of this command: 0 all rules hold; 1 one does not; 2 the configuration is wrong; 3 something could not be measured.
     """
+    from erfscope.gate.answers import Means
     from erfscope.gate.cache import Cache, default_folder
-    from erfscope.gate.means import Means
     from erfscope.gate.reports.files import Wanted, write
     from erfscope.gate.run import Options, run
 
     cache = None if no_cache else Cache(default_folder(os.environ))
     means = Means(url, cache, timeout, with_pictures=pictures is not None)
     asked = Options(Path.cwd(), config, tuple(paths or ()), update_baseline, means)
-    with progress_bar("checking") as update:
-        found = run(asked, lambda model, stage, share: update(escape(f"{model} {stage}"), share))
+    with progress_bar("checking", lines=True) as update:
+        found = run(asked, lambda model, stage, share: update(f"{model} {stage}", share))
     written = write(found, Wanted(junit, markdown, gitlab, report, pictures), os.environ)
     _tell(found, written.paths, as_json=as_json)
     for trouble in written.troubles:
@@ -94,13 +93,15 @@ def check(
 
 def _tell(found: "Report", written: Sequence[Path], *, as_json: bool) -> None:
     """On stdout: JSON and nothing else, or the table, the files, and annotations where GitHub runs this."""
-    from erfscope.gate.reports import github, machine, terminal
+    from erfscope.gate.reports import terminal
+    from erfscope.gate.reports.files import as_json as json_of
+    from erfscope.gate.reports.forges import github
 
     if as_json:
-        print(machine.render(found))
+        print(json_of(found))
         return
     out = show.console()
     out.print(terminal.render(found))
     show.print_lines(out, [f"wrote {path}" for path in written])
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        print("\n".join(github.render(found, os.environ)))
+        print("\n".join(github(found, os.environ)))

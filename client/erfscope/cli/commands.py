@@ -22,7 +22,21 @@ EXIT_CODES = (
     "130 Ctrl-C."
 )
 # Each is a function, or a group of commands, of this name in the file of this name.
-COMMANDS = ("measure", "layers", "compare", "check", "advise", "tiles", "fit", "presets", "series", "jobs", "version")
+COMMANDS = (
+    "measure",
+    "layers",
+    "compare",
+    "check",
+    "init",
+    "history",
+    "advise",
+    "tiles",
+    "fit",
+    "presets",
+    "series",
+    "jobs",
+    "version",
+)
 GROUP = "erfscope.commands"
 COMPLETION = "_ERFSCOPE_COMPLETE"  # set while a shell asks what could follow
 

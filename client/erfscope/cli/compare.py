@@ -1,38 +1,67 @@
-"""`erfscope compare`: models side by side under one request."""
+"""`erfscope compare`: models side by side under one request; as a table for people or for a paper, and as figures."""
 
 import json
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from rich.table import Table
 from typer import Argument, Option
 
 from erfscope._client import Client
-from erfscope._compare import Comparison
+from erfscope._compare import COMPARED_FORMS, Comparison, Name
 from erfscope._compare import compare as compared
+from erfscope._compare_table import ENDINGS, check_metrics
 from erfscope._errors import refuse
-from erfscope._models import Prepared, prepare
-from erfscope.cli import options, show
+from erfscope.cli import figures, options, show
 from erfscope.cli.measure import read
 from erfscope.cli.progress import progress_bar
-from erfscope.cli.several import measure_all
+from erfscope.cli.several import Entry, entry, measure_all
 from erfscope_contract.meanings import meaning_of
 from erfscope_contract.numbers import plain, with_error
 
 Models = Annotated[
-    list[str], Argument(metavar="MODEL...", help="Two or more models: .onnx files, .json specs or preset:NAME.")
+    list[str],
+    Argument(
+        metavar="MODEL...",
+        help="Two or more models: .onnx files, .json specs or preset:NAME. MODEL@random measures with random weights "
+        "(Kaiming normal), MODEL@given with the model's own, MODEL@SCHEME with those of a scheme (--weights).",
+    ),
 ]
-Picture = Annotated[
-    Path | None, Option("-o", "--output", help="File for a picture of the maps side by side, .png (default: none).")
+Outputs = Annotated[
+    list[Path] | None,
+    Option(
+        "-o",
+        "--output",
+        help=f"File to write, by its ending {', '.join(COMPARED_FORMS)}: the maps side by side, or the table; may be "
+        "given several times (default: none).",
+    ),
+]
+Format = Annotated[
+    Literal["latex", "markdown", "csv"] | None,
+    Option(
+        "--format",
+        help="Print a table with a row for each model and value ± standard error: latex (booktabs), markdown, or csv "
+        "(default: a table for the terminal).",
+    ),
+]
+Metrics = Annotated[
+    str | None,
+    Option(
+        metavar="NAME,…",
+        help="Metrics of the table by their flat names, such as erf_size,mass_50_ratio (default: the most important "
+        "ones).",
+    ),
 ]
 ONE_DRAW = "The weights of a spec are drawn once here, and ± covers the inputs alone; --draws 16 covers the draws."
 
 
 def compare(
     models: Models,
-    output: Picture = None,
+    output: Outputs = None,
     as_json: options.AsJson = False,
+    table_format: Format = None,
+    metrics: Metrics = None,
     everything: options.Everything = False,
     layer: options.Layer = None,
     unit: options.Unit = None,
@@ -46,45 +75,77 @@ def compare(
     weights: options.WeightScheme = None,
     dtype: options.Arithmetic = None,
     method: options.Method = None,
+    protocol: options.Protocol = None,
     shape: options.Shape = None,
     verify: options.Verify = False,
     source: options.Sources = None,
+    images: options.Images = None,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    scale: options.Scale = None,
+    colormap: options.Colormap = None,
+    width: options.Width = None,
+    dpi: options.Dpi = None,
+    font: options.Font = None,
+    font_size: options.FontSize = None,
     url: options.Url = None,
     api_key: options.ApiKey = None,
 ) -> None:
     """Measure several MODELs alike; differences to the first that are more than 2 standard errors are marked *."""
     if len(models) < 2:
         raise refuse("bad-request", "a comparison needs two models or more")
-    if output is not None:
-        options.check_output(output, (".png",))
+    if as_json and table_format:
+        raise refuse("bad-request", "--json and --format both say how to print; give one of them")
+    for path in output or ():
+        options.check_output(path, COMPARED_FORMS)
+    look = figures.look(scale, colormap, width, dpi, font, font_size)
+    figures.check(output or (), look)
+    named = None if metrics is None else check_metrics([name.strip() for name in metrics.split(",")])
     fields = read({
         "layer": layer, "unit": unit, "index": index, "channels": channels, "inputs": inputs, "draws": draws,
         "until": until, "seed": seed, "statistic": statistic, "weights": weights, "dtype": dtype, "method": method,
-        "input_shape": shape, "source": source, "verify": verify or None,
+        "protocol": protocol, "input_shape": shape, "source": source, "mean": mean, "std": std,
+        "verify": verify or None,
     })  # fmt: skip
-    prepared = [prepare(model) for model in models]
+    entries = [entry(model) for model in models]
     with (
         progress_bar("measuring") as progress,
         Client(url, api_key=api_key) if url else nullcontext() as client,
     ):
-        results = measure_all(prepared, fields, client, progress)
-        comparison = compared(*results)
-        if output is not None:
-            output.write_bytes(comparison.png())
+        results = measure_all(entries, fields, images, client, progress)
+        comparison = compared(*results, names=_names(entries, weights))
+        for path in output or ():
+            comparison.save(path, metrics=named, **(look if path.suffix.lower() not in ENDINGS else {}))
     if as_json:
         print(_json(comparison))
-        return
-    out = show.console()
-    out.print(_table(comparison, everything=everything))
-    show.print_lines(out, ["", "* differs from the first by more than 2 standard errors"])
-    if draws in (None, 1) and method != "analytic" and any(_is_drawn(model) for model in prepared):
-        show.print_lines(out, [ONE_DRAW])
-    show.print_lines(out, [f"wrote {output}"] if output else [])
+    elif table_format:
+        print(comparison.table(table_format, named), end="")
+    else:
+        drawn_once = draws in (None, 1) and method != "analytic" and any(map(_is_drawn, entries))
+        _print(comparison, named, output or [], everything=everything, drawn_once=drawn_once)
 
 
-def _is_drawn(model: Prepared) -> bool:
+def _names(entries: list[Entry], weights: str | None) -> list[Name]:
+    """With their weights where any model names its own."""
+    if all(one.weights is None for one in entries):
+        return [one.prepared.name for one in entries]
+    return [(one.prepared.name, one.weights or str(weights or "given")) for one in entries]
+
+
+def _is_drawn(one: Entry) -> bool:
     """Whether there are no weights in it."""
-    return model.ref is not None and model.ref.architecture is not None
+    return one.prepared.ref is not None and one.prepared.ref.architecture is not None
+
+
+def _print(
+    comparison: Comparison, metrics: list[str] | None, written: list[Path], *, everything: bool, drawn_once: bool
+) -> None:
+    out = show.console()
+    out.print(_table(comparison, metrics, everything=everything))
+    show.print_lines(out, ["", "* differs from the first by more than 2 standard errors"])
+    if drawn_once:
+        show.print_lines(out, [ONE_DRAW])
+    show.print_lines(out, [f"wrote {path}" for path in written])
 
 
 def _json(comparison: Comparison) -> str:
@@ -92,13 +153,15 @@ def _json(comparison: Comparison) -> str:
     return json.dumps(dict(zip(comparison.names, results, strict=True)), indent=2)
 
 
-def _table(comparison: Comparison, *, everything: bool) -> Table:
+def _table(comparison: Comparison, metrics: list[str] | None, *, everything: bool) -> Table:
+    """Rows of the metrics that were named, of all, or of the most important ones."""
+    shown = metrics if metrics is not None else None if everything else show.HEADLINE
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("metric")
     for name in comparison.names:
         table.add_column(show.cell(name), justify="right")
     for row in comparison.rows:
-        if not (everything or row.metric in show.HEADLINE) or not row.is_shown:
+        if (shown is not None and row.metric not in shown) or not row.is_shown:
             continue
         row_of = meaning_of(row.metric)
         label = row.metric if everything else row_of.label

@@ -12,7 +12,7 @@ from erfscope._errors import refuse
 from erfscope._models import Prepared, prepare
 from erfscope._request import build
 from erfscope._result import FORMS, Result
-from erfscope.cli import options, show
+from erfscope.cli import figures, options, show
 from erfscope.cli.progress import progress_bar
 from erfscope.report.remarks import remarks_of
 from erfscope_contract.hashing import sha256_of
@@ -70,6 +70,10 @@ def measure(
     request: options.Request = None,
     scale: options.Scale = None,
     colormap: options.Colormap = None,
+    width: options.Width = None,
+    dpi: options.Dpi = None,
+    font: options.Font = None,
+    font_size: options.FontSize = None,
     everything: options.Everything = False,
     url: options.Url = None,
     api_key: options.ApiKey = None,
@@ -89,6 +93,8 @@ def measure(
         "std": std, "layers": "all" if profile or profile_output else None, "verify": verify or None,
     }  # fmt: skip
     fields, base = read(given), _base(request)
+    look = figures.look(scale, colormap, width, dpi, font, font_size)
+    figures.check(output or (), look)
     prepared = prepare(model)
     with (
         progress_bar(f"measuring {prepared.name}") as progress,
@@ -100,7 +106,7 @@ def measure(
             asked = build(base, fields, sha256_of(images) if images else None)
             result = _local.measure(prepared, asked, images, progress)
         for path in output or ():
-            result.save(path, scale=scale, colormap=colormap)
+            result.save(path, **look)
         for path in profile_output or ():
             path.write_bytes(PROFILE[path.suffix.lower()](result, prepared.name))
     if as_json:

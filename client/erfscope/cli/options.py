@@ -11,6 +11,8 @@ from erfscope._errors import refuse
 from erfscope._result import FORMS
 from erfscope_contract.request import Dtype, Source, Statistic, Weights
 
+PER_INCH = {"in": 1.0, "cm": 2.54, "mm": 25.4}
+
 Model = Annotated[
     str,
     Argument(
@@ -185,6 +187,22 @@ Request = Annotated[
 Scale = Annotated[
     Literal["linear", "sqrt", "log"] | None, Option(help="Scale of the picture's colours (default: sqrt).")
 ]
+Width = Annotated[
+    str | None,
+    Option(
+        metavar="LENGTH",
+        help="Width of a figure (.pdf, .svg, .png): 3.25 or 3.25in in inches, 8.5cm in centimetres (default: 3.5in "
+        "for one map, 7in for four beside each other).",
+    ),
+]
+Dpi = Annotated[
+    float | None, Option(help="Resolution of a .png figure, in dots per inch (default: 300 where --width is given).")
+]
+Font = Annotated[
+    str | None,
+    Option(help="Font of a figure: serif, sans-serif, or the name of an installed font (default: DejaVu Sans)."),
+]
+FontSize = Annotated[float | None, Option(help="Size of a figure's letters, in points (default: 8).")]
 Colormap = Annotated[
     Literal["viridis", "cividis", "magma", "inferno", "gray"] | None,
     Option(help="Colour map of the picture (default: viridis)."),
@@ -205,6 +223,14 @@ def numbers(text: str, option: str, example: str = "a list of numbers such as 0.
         return [float(part) for part in text.split(",")]
     except ValueError:
         raise refuse("bad-request", f"{option} {text!r} is not {example}") from None
+
+
+def width(text: str) -> float:
+    """A length in inches: `3.25`, `3.25in`, `8.5cm`, `85mm`."""
+    matched = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(in|cm|mm)?\s*", text)
+    if matched is None:
+        raise refuse("bad-request", f"--width {text!r} is not a length such as 3.25in or 8.5cm")
+    return float(matched[1]) / PER_INCH[matched[2] or "in"]
 
 
 def input_fields(shape: str | None, name: str | None) -> dict[str, Any] | None:

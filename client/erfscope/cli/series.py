@@ -20,7 +20,7 @@ from erfscope._models import Prepared, parse_spec, prepare
 from erfscope.cli import options, show
 from erfscope.cli.measure import read
 from erfscope.cli.progress import progress_bar
-from erfscope.cli.several import measure_all
+from erfscope.cli.several import Entry, measure_all
 from erfscope_contract.job import Status
 from erfscope_contract.meanings import unit_of
 from erfscope_contract.numbers import with_error
@@ -187,7 +187,7 @@ def _here(
     progress: Callable[[str, float], None],
 ) -> Series:
     """The series, measured by this process."""
-    results = measure_all([model for _, _, model in subjects], fields, None, progress)
+    results = measure_all([Entry(model) for _, _, model in subjects], fields, None, None, progress)
     points = [
         SeriesPoint(
             label=label,

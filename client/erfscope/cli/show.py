@@ -21,6 +21,7 @@ HEADLINE = (  # the rows of `measure`, by flat name; `--all` shows every metric
     "erf_size",
     "erf_ratio",
     "erf_size_1sigma",
+    *(f"replknet_{share}" for share in (20, 30, 50, 99)),
     "mass_50_side",
     "mass_99_side",
     "sigma_1",

@@ -1,17 +1,135 @@
 """Answers to questions: from the cache, from this process, or from a service; each distinct question once."""
 
+import os
 import sys
+import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from erfscope import _local
+from erfscope._client import Client
+from erfscope._errors import ErfscopeError
 from erfscope._files import trouble
-from erfscope.gate.attempt import tried
+from erfscope._job import JobHandle
 from erfscope.gate.cache import Answer, Cache
-from erfscope.gate.means import Means, Outcome, Progress, share_of, silent
 from erfscope.gate.question import Question, answered_by
-from erfscope.gate.remote import from_service, version_of_service
+from erfscope_contract.job import Inspection
 from erfscope_contract.problem import Problem
+from erfscope_contract.request import InputOptions
+
+T = TypeVar("T")
+
+
+def tried(what: Callable[[], T]) -> T | Problem:
+    """The answer, or the problem in its place."""
+    try:
+        return what()
+    except Exception as error:
+        return problem_from(error)
+
+
+def problem_from(error: Exception) -> Problem:
+    """An exception as a row of the error table; ERFSCOPE_DEBUG=1 shows where it came from."""
+    from erfscope.cli.failure import problem_of
+
+    if os.environ.get("ERFSCOPE_DEBUG"):
+        traceback.print_exception(error)
+    return problem_of(error)
+
+
+Outcome = Answer | Problem
+Progress = Callable[[str, str, float], None]  # model, stage, share of the whole run
+
+
+@dataclass(frozen=True)
+class Means:
+    """A service (None: this process), a cache (None: without), patience, pictures or not."""
+
+    url: str | None = None
+    cache: Cache | None = None
+    timeout: float | None = None  # seconds for all jobs of a service together
+    with_pictures: bool = False
+
+
+def silent(model: str, stage: str, share: float) -> None:
+    """Progress that nobody watches."""
+
+
+def share_of(question: Question, number: int, of: int, progress: Progress) -> Callable[[str, float], None]:
+    """Progress of one question as a share of the whole run."""
+
+    def told(stage: str, share: float) -> None:
+        progress(question.subject.label, stage, (number + share) / of)
+
+    return told
+
+
+AWAY = "connection"  # the kind of problem that every further question would meet as well
+
+
+def from_service(questions: Sequence[Question], means: Means, progress: Progress) -> Iterator[tuple[Question, Outcome]]:
+    """Each question with its outcome, in order; jobs that nobody waits for any more are canceled."""
+    jobs: dict[str, JobHandle | Problem] = {}
+    call = _Caller()
+    opened = tried(partial(Client, means.url))
+    if isinstance(opened, Problem):  # an API key that is none
+        yield from ((question, opened) for question in questions)
+        return
+    with opened as client, ExitStack() as at_the_end:
+        at_the_end.callback(_cancel_all, jobs)
+        for question in questions:
+            jobs[question.digest] = call(partial(_submit, client, question))
+        until = None if means.timeout is None else time.monotonic() + means.timeout
+        for number, question in enumerate(questions):
+            job = jobs[question.digest]
+            told = share_of(question, number, len(questions), progress)
+            outcome: Outcome = job if isinstance(job, Problem) else call(partial(_awaited, job, until, means, told))
+            del jobs[question.digest]
+            yield question, outcome
+
+
+def version_of_service(url: str) -> str:
+    """The version that a service runs; raises an ErfscopeError where it does not answer, or cannot take jobs."""
+    with Client(url) as client:
+        return client.health().version
+
+
+@dataclass
+class _Caller:
+    """Tries; once the service does not answer it is not asked again, or each model would wait for all retries."""
+
+    away: Problem | None = None
+
+    def __call__(self, what: Callable[[], T]) -> T | Problem:
+        if self.away is not None:
+            return self.away
+        outcome = tried(what)
+        if isinstance(outcome, Problem) and outcome.kind == AWAY:
+            self.away = outcome
+        return outcome
+
+
+def _submit(client: Client, question: Question) -> JobHandle:
+    prepared = question.subject.prepared
+    model = prepared.ref if prepared.content is None else prepared.content.source
+    return client.submit(model, request=question.request, images=question.images)
+
+
+def _awaited(job: JobHandle, until: float | None, means: Means, progress: Callable[[str, float], None]) -> Answer:
+    left = None if until is None else max(until - time.monotonic(), 0.0)
+    result = job.result(left, progress)
+    return Answer(result.data, result.png() if means.with_pictures else None)
+
+
+def _cancel_all(jobs: Mapping[str, JobHandle | Problem]) -> None:
+    for job in jobs.values():
+        if isinstance(job, JobHandle):
+            with suppress(ErfscopeError):  # a service that has gone cannot cancel
+                job.cancel()
 
 
 def ask(questions: Sequence[Question], means: Means, progress: Progress = silent) -> dict[str, Outcome]:
@@ -52,6 +170,16 @@ def _keep(cache: Cache, key: str, answer: Answer) -> None:
         cache.put(key, answer)
     except OSError as error:
         print(f"erfscope: the cache {cache.folder} cannot be written: {trouble(error)}", file=sys.stderr)
+
+
+def inspected(question: Question, means: Means) -> Inspection:
+    """The layers of a question's ONNX file; raises an ErfscopeError where they cannot be read."""
+    prepared = question.subject.prepared
+    if means.url is None:
+        asked = question.request.input
+        return _local.inspect(prepared, InputOptions(shape=asked.shape, name=asked.name), lambda stage, share: None)
+    with Client(means.url) as client:
+        return client.models.inspect(prepared.sha256 if prepared.content is None else prepared.content.source)
 
 
 def _from_here(questions: Sequence[Question], means: Means, progress: Progress) -> Iterator[tuple[Question, Outcome]]:

@@ -9,9 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from erfscope._files import trouble
-from erfscope.gate.compare import Value
-from erfscope.gate.errors import ConfigurationError
-from erfscope.gate.mend import UPDATE
+from erfscope.gate.discovery import ConfigurationError
+from erfscope.gate.judge import UPDATE, Value
 from erfscope_contract.invalid import field_errors
 from erfscope_contract.result import Number
 
@@ -37,6 +36,7 @@ class Entry(BaseModel):
     request: dict[str, Any] = {}
     samples: int
     metrics: dict[str, Committed]
+    layers: dict[str, str] = {}  # what a drift is explained by: `layers.py`
 
     @property
     def identity(self) -> Identity:
@@ -59,10 +59,14 @@ class Baseline:
 
     def values(self, identity: Identity) -> dict[str, Value] | None:
         """The committed metrics of a measurement; None where there are none."""
-        entry = self.entries.get(_key(identity))
+        entry = self.entry(identity)
         if entry is None:
             return None
         return {name: Value(one.value, one.stderr) for name, one in entry.metrics.items()}
+
+    def entry(self, identity: Identity) -> Entry | None:
+        """What was committed for a measurement."""
+        return self.entries.get(_key(identity))
 
     def updated(self, fresh: list[Entry]) -> "Baseline":
         """With the fresh entries in it, each whole in place of its old one."""
@@ -83,21 +87,28 @@ class Baseline:
 
 def read(file: Path) -> Baseline:
     """The baseline; an empty one where there is no file. Raises ConfigurationError."""
-    if not file.exists():
-        return Baseline()
     try:
-        found = _File.model_validate_json(file.read_bytes())
-    except (OSError, ValidationError) as error:
-        told = field_errors(error, None)[0] if isinstance(error, ValidationError) else None
-        first = (
-            trouble(error) if isinstance(error, OSError) else f"{told.pointer} {told.detail}".strip() if told else ""
-        )
-        raise ConfigurationError(file, f"is not a baseline ({first}); write it anew with `{UPDATE}`") from None
+        return parse(file, file.read_bytes()) if file.exists() else Baseline()
+    except OSError as error:
+        raise _unreadable(file, trouble(error)) from None
+
+
+def parse(file: Path, content: bytes) -> Baseline:
+    """The baseline in these bytes of `file`, as it is now or was once. Raises ConfigurationError."""
+    try:
+        found = _File.model_validate_json(content)
+    except ValidationError as error:
+        first = field_errors(error, None)[0]
+        raise _unreadable(file, f"{first.pointer} {first.detail}".strip()) from None
     if found.schema_version != SCHEMA_VERSION:
         raise ConfigurationError(
             file, f"has schema_version {found.schema_version}, this erfscope reads {SCHEMA_VERSION}"
         )
     return Baseline({_key(entry.identity): entry for entry in found.entries})
+
+
+def _unreadable(file: Path, why: str) -> ConfigurationError:
+    return ConfigurationError(file, f"is not a baseline ({why}); write it anew with `{UPDATE}`")
 
 
 def _key(identity: Identity) -> str:

@@ -9,11 +9,8 @@ from pydantic import ValidationError
 
 from erfscope._errors import APIError
 from erfscope._request import SHORT, build
-from erfscope.gate.discovery import Source, find
-from erfscope.gate.errors import ConfigurationError
-from erfscope.gate.lines import line_of
-from erfscope.gate.names import CHECK_KEYS, REQUEST_KEYS, metric_names, nearest
-from erfscope.gate.rules import Bound, Drift, Level
+from erfscope.gate.discovery import ConfigurationError, Source, find, line_of
+from erfscope.gate.rules import CHECK_KEYS, REQUEST_KEYS, Bound, Drift, Level, impossible, metric_names, nearest
 from erfscope_contract.hashing import sha256_of
 from erfscope_contract.invalid import in_words
 from erfscope_contract.request import ErfRequest
@@ -89,6 +86,9 @@ def _check(source: Source, index: int, given: Any, defaults: Mapping[str, Any]) 
             raise complain(key, f"{key!r} is neither a key of a check nor a metric; {nearest(key, known)}")
     bounds = {key: _rule(Bound, key, table[key], complain) for key in table if key in metrics}
     drift = _rule(Drift, "drift", table["drift"], complain) if "drift" in table else None
+    for key, bound in bounds.items():
+        if why := impossible(key, bound):
+            raise complain(key, why)
     _asserts_something(bounds, drift, complain)
     images = _images(source, table.get("images"), complain)
     fields = {key: value for key, value in table.items() if key in REQUEST_KEYS}

@@ -1,12 +1,24 @@
-"""Where the configuration is: erfscope.toml or pyproject.toml, in this folder or the nearest one above."""
+"""Where the configuration is (erfscope.toml or pyproject.toml, here or above), and its errors with file and line."""
 
+import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from erfscope.gate.errors import ConfigurationError
+from erfscope._errors import ErfscopeError
+
+
+class ConfigurationError(ErfscopeError):
+    """The gate cannot be run as it is configured; `file` and `line` say where."""
+
+    def __init__(self, file: Path | str, detail: str, line: int = 1) -> None:
+        super().__init__(f"{file}:{line}: {detail}")
+        self.file = str(file)
+        self.line = line
+        self.detail = detail
+
 
 OWN, SHARED = "erfscope.toml", "pyproject.toml"
 EXAMPLE = '[[check]]\nmodel = "models/*.onnx"\nerf_size = { min = 96 }'
@@ -90,3 +102,21 @@ def _parse(file: Path, text: str) -> dict[str, Any]:
         digits = str(error).rpartition("line ")[2].partition(",")[0]  # or "(at end of document)"
         line = int(digits) if digits.isdecimal() else len(text.splitlines())
         raise ConfigurationError(file, f"is not TOML: {error}", line) from None
+
+
+def line_of(text: str, header: str, index: int, key: str | None = None) -> int:
+    """The line of `key` in the index-th `[[header]]` table (0 is the first); of the table where it has none."""
+    lines = text.splitlines()
+    starts = [n for n, line in enumerate(lines) if re.match(rf"\s*\[\[\s*{re.escape(header)}\s*\]\]", line)]
+    if index >= len(starts):  # an inline array of tables, or no table at all
+        return _first(lines, header.rpartition(".")[2]) or 1
+    start = starts[index]
+    end = starts[index + 1] if index + 1 < len(starts) else len(lines)
+    return start + 1 + ((_first(lines[start + 1 : end], key, header) or 0) if key else 0)
+
+
+def _first(lines: list[str], key: str, header: str = "") -> int:
+    """1 for the first line that sets the key or opens its table; 0 where none does."""
+    name = rf"[\"']?{re.escape(key)}[\"']?"
+    setter = re.compile(rf"\s*(?:{name}\s*[.=]|\[\s*{re.escape(header)}\.{name}\s*[\].])")
+    return next((n for n, line in enumerate(lines, start=1) if setter.match(line)), 0)

@@ -12,15 +12,11 @@ from erfscope._errors import from_problem
 from erfscope._models import PRESET, check_one_shape, prepare
 from erfscope._request import build
 from erfscope._result import Measured
-from erfscope.gate.answers import ask
+from erfscope.gate.answers import Means, ask
 from erfscope.gate.cache import Cache
-from erfscope.gate.compare import Change, Value, broken_end, nearness, range_of, shown, values
-from erfscope.gate.means import Means
-from erfscope.gate.mend import mend_bound
-from erfscope.gate.models import Subject
-from erfscope.gate.names import nearest
-from erfscope.gate.question import Question
-from erfscope.gate.rules import Bound, Drift
+from erfscope.gate.judge import Change, Value, broken_end, mend_bound, nearness, range_of, shown, values
+from erfscope.gate.question import Question, Subject
+from erfscope.gate.rules import Bound, Drift, impossible, nearest
 from erfscope_contract.invalid import field_errors
 from erfscope_contract.problem import Problem
 
@@ -38,6 +34,8 @@ class Erf(Measured):
         bound = _rule(Bound, {"min": min, "max": max, "message": message})
         if not bound.is_bounded:
             raise TypeError("assert_metric needs min, max or both")
+        if why := impossible(name, bound):
+            raise ValueError(why)
         found = self._value(name)
         if end := broken_end(bound, found.value):
             told = f"{name}: expected {range_of(name, bound)}, found {shown(name, found)}."

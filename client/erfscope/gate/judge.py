@@ -1,19 +1,192 @@
-"""Rules applied to one answer: pure functions from numbers to findings."""
+"""Rules applied to one answer: pure functions from numbers to findings, and what to do about a broken rule."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from erfscope.gate.compare import Change, Value, broken_end, nearness, range_of, shown, values
 from erfscope.gate.config import Check
 from erfscope.gate.findings import ASSERTION, CONFIGURATION, PASSED, Finding, Rule, Verdict
-from erfscope.gate.mend import mend_bound, mend_drift, mend_missing
 from erfscope.gate.rules import Bound, Drift, Level
+from erfscope_contract.flat import flatten
 from erfscope_contract.meanings import unit_of
-from erfscope_contract.result import ErfResult
-from erfscope_contract.significance import ROUNDING
+from erfscope_contract.metrics import written
+from erfscope_contract.result import ErfResult, Number
+from erfscope_contract.roots import geometric_mean
+from erfscope_contract.significance import DECIDES, ROUNDING, reach
+
+EXACT = "trf_"  # start of the metrics that follow from the graph alone and have no standard error
+
+
+@dataclass(frozen=True)
+class Value:
+    """A metric with its standard error; None where undefined or, for the error, exact or unknown."""
+
+    value: Number
+    stderr: Number
+
+
+def values(result: ErfResult) -> dict[str, Value]:
+    """Every scalar of a result by its flat name."""
+    return {name: Value(value, result.stderr.get(name)) for name, value in flatten(result).items()}
+
+
+def shown(metric: str, found: Value) -> str:
+    """`43.32 ± 0.33 px`."""
+    return "undefined" if found.value is None else written(metric, found.value, found.stderr)
+
+
+def range_of(metric: str, bound: Bound) -> str:
+    """`≥ 96 px`, `≤ 1`, `60 … 80 px`."""
+    unit = f" {unit_of(metric)}".rstrip()
+    if bound.min is None or bound.max is None:
+        return f"≥ {bound.min:g}{unit}" if bound.min is not None else f"≤ {bound.max:g}{unit}"
+    return f"{bound.min:g}{unit}" if bound.min == bound.max else f"{bound.min:g} … {bound.max:g}{unit}"
+
+
+def broken_end(bound: Bound, value: Number) -> str:
+    """Which end is broken: `min`, `max`, `undefined`, or nothing."""
+    if value is None:
+        return "undefined"
+    if bound.min is not None and value < bound.min:
+        return "min"
+    return "max" if bound.max is not None and value > bound.max else ""
+
+
+def nearness(bound: Bound, found: Value) -> str:
+    """A sentence where the value lies so near to a bound that its standard error matters."""
+    if found.value is None or not found.stderr:
+        return ""
+    away = min(abs(found.value - end) for end in (bound.min, bound.max) if end is not None) / found.stderr
+    if away >= DECIDES:
+        return ""
+    return f"That is {away:.1f} standard errors from the bound: with more `inputs` it may come out otherwise."
+
+
+@dataclass(frozen=True)
+class Change:
+    """A metric here and elsewhere: in the baseline, or of another model."""
+
+    metric: str
+    now: Value
+    base: Value
+    allowed: Drift
+
+    @property
+    def size(self) -> float | None:
+        """Signed, in the metric's unit; None where either is undefined."""
+        return None if self.now.value is None or self.base.value is None else self.now.value - self.base.value
+
+    @property
+    def tolerance(self) -> float:
+        """The largest change that is allowed, in the metric's unit."""
+        return self.allowed.tolerance(self.base.value or 0.0)
+
+    @property
+    def noise(self) -> float:
+        """Two standard errors of the difference of two independent measurements."""
+        return reach(self.now.stderr, self.base.stderr)
+
+    @property
+    def is_drift(self) -> bool:
+        """Beyond the tolerance, and beyond what the standard errors explain; undefined on one side alone counts."""
+        if self.size is None:
+            return (self.now.value is None) != (self.base.value is None)
+        return abs(self.size) > self.tolerance and abs(self.size) > self.noise
+
+    def told(self, other: str) -> str:
+        """The change against `other`, what is allowed, and the standard errors, in one sentence."""
+        if self.size is None:
+            was, now = ("undefined" if one.value is None else f"{one.value:.4g}" for one in (self.base, self.now))
+            return f"{self.metric} is {now} and of {other} {was}."
+        unit = f" {unit_of(self.metric)}".rstrip()
+        share = f" ({self.size / abs(self.base.value):+.1%})" if self.base.value else ""
+        values = f"{self.base.value:.4g} → {self.now.value:.4g}{unit}"
+        told = f"{self.metric} differs by {self.size:+.4g}{unit}{share} from {other}: {values}"
+        return f"{told}, allowed are {self.allowed}; {self._seen(unit)}."
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether a change just beyond the tolerance could not be told from noise."""
+        return self.noise > self.tolerance
+
+    def _seen(self, unit: str) -> str:
+        if self.metric.startswith(EXACT):
+            return "both values are exact"
+        if self.now.stderr is None and self.base.stderr is None:
+            return "their standard errors are not known"
+        told = f"two combined standard errors are {self.noise:.2g}{unit}"
+        if self.is_blind and not self.is_drift:
+            return f"{told}, so that no drift can be seen here, and smaller ones need more `inputs`"
+        return told
+
+
+WIDER = (
+    "Let the layer see more: larger kernels or dilation before it, an earlier stride, or a later layer. "
+    "Trained weights usually see more than fresh ones."
+)
+NARROWER = "Let the layer see less: smaller kernels, less dilation or stride before it, or an earlier layer."
+THEORETICAL = (
+    "The theoretical size follows from kernels, strides and dilations alone; weights and samples do not move it."
+)
+
+# (start of the metric's name, broken end) → what to do; the first row that fits is taken.
+MENDS: Sequence[tuple[str, str, str]] = (
+    ("trf_", "min", f"{THEORETICAL} Add or enlarge one of them before this layer."),
+    ("trf_", "max", f"{THEORETICAL} Remove or shrink one of them before this layer."),
+    ("erf_ratio", "min", "Few of the pixels that can reach the unit do: fewer, larger or dilated kernels use more."),
+    ("erf_ratio", "max", "The field fills its TRF: check that no layer weighs its border as much as its centre."),
+    ("erf_", "min", WIDER),
+    ("erf_", "max", NARROWER),
+    ("mass_", "min", WIDER),
+    ("mass_", "max", NARROWER),
+    ("r50", "min", WIDER), ("r50", "max", NARROWER),
+    ("r90", "min", WIDER), ("r90", "max", NARROWER),
+    ("r99", "min", WIDER), ("r99", "max", NARROWER),
+    ("sigma", "min", WIDER),
+    ("sigma", "max", NARROWER),
+    ("r2", "min", "The map is not a Gaussian: look at its picture (--pictures) for holes, a grid, or a cut border."),
+    ("lattice", "max", "Gridding: use dilations without a common factor (1, 2, 3), smooth after strided or transposed "
+     "convolutions, or overlap kernels (kernel size divisible by the stride)."),
+    ("dead_fraction", "max", "Samples without any gradient: another unit, channels = \"random\", real images, "
+     "or an activation that does not die."),
+    ("border_mass", "max", "The field reaches beyond the input: a larger input_shape, or a unit nearer to the centre."),
+    ("offset", "", "The field lies beside its unit: look for uneven padding or a shifted resize."),
+    ("mass_before", "undefined", "Only a causal field has it, one that reads nothing behind its own place."),
+    ("verify_difference", "undefined", "It is computed only with verify = true."),
+    ("verify_difference", "max", "The measured gradient is not plain autograd's. Allow more only where rounding "
+     "explains it (in float32 a ReLU near 0 may flip); otherwise the measurement is wrong, and worth a report."),
+    ("anisotropy", "max", "The field is longer one way: look for kernels, strides or pools that are not square."),
+)  # fmt: skip
+OTHERWISE = "Change the network, or this bound where the new value is meant."
+UNDEFINED = "The metric is undefined for this map; look at its picture (--pictures) and at the result's notes."
+UPDATE = "erfscope check --update-baseline"
+
+
+def mend_bound(metric: str, end: str) -> str:
+    """What to do about a metric that is under its `min`, over its `max`, or `undefined`."""
+    ends = (end,) if end == "undefined" else ("", end)
+    text = next((text for start, which, text in MENDS if metric.startswith(start) and which in ends), None)
+    if end == "undefined":
+        return text or UNDEFINED
+    return f"{text} Where the value is meant, change the bound." if text else OTHERWISE
+
+
+def mend_drift(metric: str) -> str:
+    """What to do about a metric that is not the baseline's any more."""
+    exact = f" {THEORETICAL}" if metric.startswith("trf_") else ""
+    return f"Find the change to the model that did it.{exact} Where it is meant: `{UPDATE}`, and commit the file."
+
+
+def mend_missing() -> str:
+    """What to do where nothing was committed yet."""
+    return f"Run `{UPDATE}`, look at the file and commit it."
+
 
 VERDICTS = {None: Verdict.PASS, Level.WARN: Verdict.WARN, Level.ERROR: Verdict.FAIL}
 NOTHING = Value(None, None)
+FULL = 0.98  # of the input's side or area, from which a field fills it
+SIZE = re.compile(r"erf_size\w*|mass_\d+_side")
+SHARE = re.compile(r"mass_\d+_ratio|erf_ratio_clipped")
 
 
 def judge(check: Check, model: str, result: ErfResult, baseline: Mapping[str, Value] | None) -> Iterator[Finding]:
@@ -30,10 +203,36 @@ def judge(check: Check, model: str, result: ErfResult, baseline: Mapping[str, Va
             yield rule.no_such_metric(len(result.trf.size))
             continue
         if bound.is_bounded:
-            yield rule.bound(bound, found[name])
+            yield _noted(rule.bound(bound, found[name]), result)
         if drift and baseline is not None and name not in ROUNDING:
             base = baseline.get(name)
-            yield rule.drift(Change(name, found[name], base, drift)) if base else rule.without_baseline(drift)
+            judged = rule.drift(Change(name, found[name], base, drift)) if base else rule.without_baseline(drift)
+            yield _noted(judged, result)
+
+
+def _noted(finding: Finding, result: ErfResult) -> Finding:
+    """With a remark where the rule holds only because the input limits the field: it would not see the field change."""
+    if finding.verdict is not Verdict.PASS or not fills_input(finding.metric, finding.found, result):
+        return finding
+    told = (
+        f"{finding.subject} cannot tell: the field fills the input ({shape_of(result)} px), which limits it. "
+        "Give a larger input_shape."
+    )
+    return replace(finding, detail=f"{finding.detail} {told}".strip())
+
+
+def fills_input(metric: str, value: Number, result: ErfResult) -> bool:
+    """Whether a size of the effective field is that of the input, and the theoretical field is larger."""
+    if value is None or not (result.trf.clipped or result.trf.is_global):
+        return False
+    if SIZE.fullmatch(metric):
+        return value >= FULL * geometric_mean(result.input_shape[1:])
+    return bool(SHARE.fullmatch(metric)) and value >= FULL
+
+
+def shape_of(result: ErfResult) -> str:
+    """`48 × 48`: the input without its channels."""
+    return " × ".join(map(str, result.input_shape[1:]))
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,109 @@
-"""One measurement that a check needs, and its two names: by content (the cache) and by meaning (the baseline)."""
+"""From what a check names to its models and measurements, each known by content (cache) and by meaning (baseline)."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from erfscope._models import PRESET, Prepared, prepare
 from erfscope._request import with_model
-from erfscope.gate.models import Subject
+from erfscope.gate.config import Check, Gate
 from erfscope_contract.hashing import sha256_of
-from erfscope_contract.request import ErfRequest
+from erfscope_contract.request import ErfRequest, ModelRef
 from erfscope_contract.version import __version__
+
+ENDINGS = (".onnx", ".json")  # what a glob takes; a path that is written out is taken as it is
+WILD = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One model of a check: what people call it, and what it is: a file, a preset, or a reference."""
+
+    label: str
+    source: Path | str | ModelRef
+
+    @property
+    def path(self) -> Path | None:
+        """Where it is, where it is a file."""
+        return self.source if isinstance(self.source, Path) else None
+
+    @cached_property
+    def prepared(self) -> Prepared:
+        """Ready to travel; raises an ErfscopeError that says what is wrong with it."""
+        return prepare(self.source)
+
+    @cached_property
+    def ref(self) -> ModelRef:
+        """The model by its content: sha256 of the file and of those beside it, or the whole spec."""
+        return self.prepared.ref or ModelRef(sha256=self.prepared.sha256)
+
+
+def subjects(gate: Gate, check: Check) -> list[Subject]:
+    """The models of a check, each once, in the order they are named; raises ConfigurationError where there is none."""
+    found: dict[str, Subject] = {}
+    for pattern in check.models:
+        try:
+            matched = list(_matched(gate, pattern))
+        except (OSError, ValueError) as error:  # a name that no file can have
+            words = error.strerror if isinstance(error, OSError) else error
+            raise check.complaint(f"model {pattern[:100]!r} is no path: {words}", "model") from None
+        if not matched:
+            raise check.complaint(_nothing(gate, pattern), "model")
+        found |= {one.label: one for one in matched}
+    return list(found.values())
+
+
+def chosen(all_subjects: Sequence[Subject], paths: Sequence[Path]) -> list[Subject]:
+    """Those that lie at one of the paths, or in a folder that is one of them; all where no paths are given."""
+    wanted = [path.resolve() for path in paths]
+    return [one for one in all_subjects if not wanted or (one.path and _is_within(one.path.resolve(), wanted))]
+
+
+def _is_within(path: Path, wanted: Sequence[Path]) -> bool:
+    return any(path == one or one in path.parents for one in wanted)
+
+
+def _matched(gate: Gate, pattern: str) -> Iterator[Subject]:
+    if pattern.startswith(PRESET) or _is_stored(gate, pattern):
+        yield Subject(pattern, pattern)
+        return
+    if not WILD.search(pattern) or (gate.root / pattern).is_file():
+        if (gate.root / pattern).is_file():
+            yield Subject(Path(pattern).as_posix(), gate.root / pattern)
+        return
+    named, wild = _split(pattern)
+    folder = gate.root / named  # the same where the pattern is absolute
+    for path in sorted(folder.glob(str(wild))):
+        inside = path.relative_to(folder)
+        is_hidden = any(part.startswith(".") for part in inside.parts)  # a cache or a forge's folder
+        if path.is_file() and path.suffix.lower() in ENDINGS and path != gate.baseline and not is_hidden:
+            yield Subject((named / inside).as_posix(), path)
+
+
+def _split(pattern: str) -> tuple[Path, Path]:
+    """The folder that a pattern names outright (`..`, `/models`), and the rest, which has the wild cards."""
+    parts = Path(pattern).parts
+    first = next(n for n, part in enumerate(parts) if WILD.search(part))
+    if odd := [part for part in parts if "**" in part and part != "**"]:
+        raise ValueError(f"** stands alone between slashes, for any folders; in {odd[0]!r} write a single *")
+    return Path(*parts[:first]), Path(*parts[first:])
+
+
+def _is_stored(gate: Gate, pattern: str) -> bool:
+    return re.fullmatch(r"[0-9a-f]{64}", pattern) is not None and not (gate.root / pattern).exists()
+
+
+def _nothing(gate: Gate, pattern: str) -> str:
+    if WILD.search(pattern):
+        return f"model {pattern!r} matches no {' or '.join(ENDINGS)} file; paths are relative to {gate.root}"
+    found = "is a directory" if (gate.root / pattern).is_dir() else "does not exist"
+    return f"model {pattern!r} {found} in {gate.root}; paths are relative to the configuration"
+
 
 # How often is measured, from which seed, and whether a sample is verified, decides how sure an answer is, not what is
 # asked.

@@ -1,24 +1,22 @@
 """One run of the gate, from the configuration to the report."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from erfscope._errors import ErfscopeError
 from erfscope._files import trouble
 from erfscope.gate import baseline as baselines
-from erfscope.gate.answers import ask
-from erfscope.gate.attempt import problem_from
+from erfscope.gate import layers
+from erfscope.gate.answers import Means, Outcome, Progress, ask, inspected, problem_from, silent, tried
 from erfscope.gate.baseline import Baseline, Committed, Entry
 from erfscope.gate.cache import Answer
-from erfscope.gate.compare import Value, values
 from erfscope.gate.config import Check, Gate, load
-from erfscope.gate.errors import ConfigurationError
-from erfscope.gate.findings import CONFIGURATION, SERVICE, Finding, Picture, Report, Rule, Verdict
-from erfscope.gate.judge import judge
-from erfscope.gate.means import Means, Outcome, Progress, silent
-from erfscope.gate.models import Subject, chosen, subjects
-from erfscope.gate.question import Question
+from erfscope.gate.discovery import ConfigurationError
+from erfscope.gate.findings import CONFIGURATION, Finding, Picture, Report, Rule, Verdict
+from erfscope.gate.judge import UPDATE, Value, judge, values
+from erfscope.gate.question import Question, Subject, chosen, subjects
 from erfscope.gate.rules import Level
 from erfscope_contract.problem import KINDS, Fault, Problem
 
@@ -60,11 +58,12 @@ def run(options: Options, progress: Progress = silent) -> Report:
         if options.update_baseline:
             is_whole = not options.paths and not any(isinstance(outcome, Problem) for outcome in outcomes.values())
             committed = Baseline() if is_whole else baselines.read(gate.baseline)
-            committed = committed.updated(_entries(cases, outcomes))
+            committed = committed.updated(_entries(cases, outcomes, options.means))
             _commit(gate, committed)
     except ConfigurationError as error:
         return Report((_misconfigured(error),), error.file)
-    return _report(gate, cases, outcomes, committed, gate.baseline if options.update_baseline else None)
+    report = _report(gate, cases, outcomes, committed, gate.baseline if options.update_baseline else None)
+    return replace(report, findings=tuple(_explained(report.findings, cases, committed, options.means)))
 
 
 def _commit(gate: Gate, baseline: Baseline) -> None:
@@ -140,7 +139,41 @@ def _judged(case: Case, outcome: Outcome, committed: Baseline) -> Iterator[Findi
     yield from judge(case.check, case.subject.label, outcome.result, known)
 
 
-def _entries(cases: Sequence[Case], outcomes: Mapping[str, Outcome]) -> list[Entry]:
+def _layers(question: Question, means: Means) -> dict[str, str] | Problem:
+    architecture = question.subject.ref.architecture
+    if architecture is not None:
+        return layers.of_spec(architecture)
+    inspection = tried(partial(inspected, question, means))
+    return inspection if isinstance(inspection, Problem) else layers.of_inspection(inspection)
+
+
+def _explained(
+    findings: Sequence[Finding], cases: Sequence[Case], committed: Baseline, means: Means
+) -> Iterator[Finding]:
+    """The findings; the first drift of each model tells what changed in its layers."""
+    questions = {(case.check.name, case.subject.label): case.question for case in cases}
+    told: set[str] = set()
+    for finding in findings:
+        question = questions.get((finding.check, finding.model))
+        entry = committed.entry(question.identity) if question else None
+        is_drift = finding.rule is Rule.DRIFT and finding.verdict in (Verdict.FAIL, Verdict.WARN)
+        if question is None or entry is None or not is_drift or finding.model in told:
+            yield finding
+            continue
+        told.add(finding.model)
+        yield replace(finding, detail=f"{finding.detail}\n{_explanation(question, entry, means)}".strip())
+
+
+def _explanation(question: Question, entry: Entry, means: Means) -> str:
+    if not entry.layers:
+        return f"The baseline has no layers to compare with; `{UPDATE}` writes them."
+    now = _layers(question, means)
+    if isinstance(now, Problem):
+        return f"The layers could not be compared: {now.detail}"
+    return layers.changed(entry.layers, now) or "No layer has another kernel, stride or dilation: look at the weights."
+
+
+def _entries(cases: Sequence[Case], outcomes: Mapping[str, Outcome], means: Means) -> list[Entry]:
     """What drift will be judged against: the watched metrics of all checks that have a drift rule."""
     entries = []
     for case in cases:
@@ -150,7 +183,12 @@ def _entries(cases: Sequence[Case], outcomes: Mapping[str, Outcome]) -> list[Ent
         found = values(outcome.result)
         watched = [name for name, bound in case.check.bounds.items() if bound.level is not Level.OFF and name in found]
         metrics = {name: Committed(value=found[name].value, stderr=found[name].stderr) for name in watched}
-        entries.append(Entry(**case.question.identity, samples=outcome.result.samples.used, metrics=metrics))
+        known = _layers(case.question, means)
+        if isinstance(known, Problem):
+            raise ConfigurationError(case.check.source.file, f"{case.subject.label}: {known.detail}", case.check.line())
+        entries.append(
+            Entry(**case.question.identity, samples=outcome.result.samples.used, metrics=metrics, layers=known)
+        )
     return entries
 
 
@@ -171,7 +209,7 @@ def _unmeasured(case: Case, problem: Problem) -> Finding:
         line=case.check.line(key),
         detail=f"{problem.title}: {problem.detail}",
         mend="" if row.is_told else row.hint,
-        exit_code=CONFIGURATION if is_configurable else SERVICE,
+        exit_code=row.fault.exit_code,
     )
 
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from erfscope.report.facts import box_sides, facts_of, index_text, named
 from erfscope_contract.flat import flatten
 from erfscope_contract.meanings import grouped, is_shown, meaning_of
-from erfscope_contract.numbers import MISSING, plain, with_error
+from erfscope_contract.metrics import written
+from erfscope_contract.numbers import plain, with_error
 from erfscope_contract.result import ErfResult, LayerProfile, UnitEntry
 
+METRIC_HEADS = ("metric", "value ± standard error", "flat name", "meaning")
 MOST_ROWS = 400  # of a grid or a profile; the whole of it stands in the JSON
 
 
@@ -76,10 +78,8 @@ def _metrics(result: ErfResult) -> list[Table]:
         rows = []
         for name in (one for one in names if is_shown(one, flat[one])):
             row = meaning_of(name)
-            value = with_error(flat[name], result.stderr.get(name))
-            unit = row.unit if value != MISSING else ""
-            rows.append((row.label, f"{value} {unit}".strip(), name, row.words))
-        tables.append(Table(group, ("metric", "value ± standard error", "flat name", "meaning"), rows, left=2))
+            rows.append((row.label, written(name, flat[name], result.stderr.get(name)), name, row.words))
+        tables.append(Table(group, METRIC_HEADS, rows, left=2))
     return tables
 
 

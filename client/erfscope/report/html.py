@@ -3,7 +3,7 @@
 from base64 import b64encode
 from collections.abc import Sequence
 
-from erfscope.report.content import Content, Table
+from erfscope.report.content import METRIC_HEADS, Content, Table
 from erfscope_contract.text import for_html
 
 STYLE = """
@@ -18,6 +18,12 @@ th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--
 th { background: var(--soft); } td.n, th.n { text-align: right; white-space: nowrap; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; } dt { opacity: .75; }
 dd { margin: 0; overflow-wrap: anywhere; }
+@media (max-width: 40rem) {
+  body { margin: 1rem auto; } dl { grid-template-columns: minmax(0, 1fr); } dd { margin-bottom: .4rem; }
+  .metrics thead, .metrics td:nth-child(3) { display: none; }
+  .metrics tr { display: grid; grid-template-columns: minmax(0, 1fr) auto; border-bottom: 1px solid var(--line); }
+  .metrics td { border: 0; } .metrics td:nth-child(4) { grid-column: 1 / -1; padding-top: 0; opacity: .75; }
+}
 """
 
 
@@ -44,8 +50,10 @@ def _picture(png: bytes, words: str) -> str:
 def _table(table: Table) -> str:
     heads = _row("th", table.heads, table.left)
     rows = "".join(f"<tr>{_row('td', row, table.left)}</tr>\n" for row in table.rows)
+    kind = ' class="metrics"' if table.heads == METRIC_HEADS else ""
     return (
-        f'<h2>{for_html(table.title)}</h2>\n<div class="wide"><table>\n<thead><tr>{heads}</tr></thead>\n'
+        f'<h2>{for_html(table.title)}</h2>\n<div class="wide" tabindex="0" role="region" '
+        f'aria-label="{for_html(table.title)}"><table{kind}>\n<thead><tr>{heads}</tr></thead>\n'
         f"<tbody>\n{rows}</tbody></table></div>\n"
     )
 

@@ -1,7 +1,7 @@
 """What all layers of the spec language share: the strict base, per-axis numbers, names and initialisation."""
 
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -9,12 +9,16 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    GetCoreSchemaHandler,
     SerializerFunctionWrapHandler,
     Tag,
     model_serializer,
     model_validator,
 )
 from pydantic.config import JsonDict
+from pydantic_core import CoreSchema
+
+from erfscope_contract.architecture.numbers import without_bools
 
 MAX_CHANNELS = 65_536
 MAX_NAME = 64
@@ -66,6 +70,10 @@ class Strict(BaseModel):
     """Base of everything in a spec: immutable, and an unknown field is an error, not a typo lost."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return without_bools(handler(source), cls)
 
 
 class Init(StrEnum):

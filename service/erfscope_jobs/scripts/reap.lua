@@ -1,13 +1,6 @@
 -- REAP: lost leases first, then what is overdue in `open`: queued → notify again, past the deadline → expired.
--- A message says only that something of a kind waits, so any message serves any job of that kind: a list never needs
--- more of them than jobs wait. What is beyond that (of jobs that were canceled) is cut off.
-local missing = {}
-for kind, queue in pairs(a.queues) do
-  local waiting = redis.call('ZCARD', key('waiting', kind))
-  local messages = redis.call('LLEN', queue)
-  if messages > waiting then redis.call('LTRIM', queue, 1, waiting) end
-  missing[kind] = waiting - messages
-end
+-- `missing` has for each kind how many messages fewer there are in its queue than jobs wait.
+local missing = a.missing
 
 local function overdue(set) return redis.call('ZRANGEBYSCORE', set, '-inf', whole(now), 'LIMIT', 0, a.most) end
 
@@ -44,4 +37,4 @@ local open = {}
 for _, one in ipairs(ring) do
   if redis.call('ZSCORE', OPEN, one[1]) then open[#open + 1] = one end
 end
-return {open, (#lost == a.most or #late == a.most) and 1 or 0}
+return {open, (#lost == a.most or #late == a.most) and 1 or 0, cjson.encode(missing)}

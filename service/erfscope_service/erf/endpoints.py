@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from erfscope_contract import parts
 from erfscope_contract.job import Job, JobPage
+from erfscope_contract.version import __version__
 from erfscope_jobs.log import note
 from erfscope_jobs.records import Record
 from erfscope_picture import COLORMAPS
@@ -20,8 +21,7 @@ from erfscope_service.erf import events, examples, figures, service, submission
 from erfscope_service.erf.view import json_of
 from erfscope_service.preferences import (
     IdempotencyHeader,
-    PageSize,
-    PageToken,
+    PageDep,
     PreferHeader,
     Purge,
     applied,
@@ -90,13 +90,10 @@ async def submit(
 async def list_jobs(
     services: ServicesDep,
     tenant: TenantDep,
-    response: Response,
-    page_size: PageSize = 20,
-    page_token: PageToken = None,
+    page: PageDep,
 ) -> JobPage:
     """Results are left out; GET /erf/{id} has them."""
-    response.headers["Cache-Control"] = "no-store"
-    return await service.page(services, tenant, page_size, page_token)
+    return await service.page(services, tenant, page)
 
 
 @router.get(
@@ -120,7 +117,7 @@ async def look(
         record = await service.wait(services, tenant, record, seconds)
     if not record.status.is_terminal:
         return await _job_response(record, 200, CHANGING | applied(seconds))
-    tag = etag("job", record.id, record.status, record.result_sha256 or "", record.last_event)
+    tag = etag("job", __version__, record.id, record.status, record.result_sha256 or "", record.last_event)
     if known := not_modified(request.headers, tag):
         return known
     return await _job_response(record, 200, immutable_headers(tag) | applied(seconds))

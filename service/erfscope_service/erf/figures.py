@@ -51,7 +51,7 @@ async def heatmap(services: Services, record: Record, part: Part, title: str, lo
 async def picture(services: Services, record: Record, part: Part, title: str, look: Look) -> bytes:
     """The PNG itself."""
     is_stored = look == DEFAULT_LOOK and part.array == MAP
-    stored = await services.ledger.figure(record.answer or "") if is_stored else None
+    stored = await services.ledger.figure(record.tenant, record.answer or "") if is_stored else None
     return stored or await _drawn(services, record, part, title, look)
 
 

@@ -1,4 +1,4 @@
-"""Routes of a measurement's report: a page that holds everything, and Markdown."""
+"""Routes of a measurement as a document: a page that holds everything, Markdown, and the metrics as CSV."""
 
 import asyncio
 from typing import Any
@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from erfscope.report import content_of, to_html, to_markdown
 from erfscope_contract import parts
+from erfscope_contract.metrics import metrics_csv
 from erfscope_contract.version import __version__
 from erfscope_jobs.records import Record
 from erfscope_service.caching import etag, immutable_headers, not_modified
@@ -65,6 +66,22 @@ async def markdown(id: JobId, request: Request, services: ServicesDep, tenant: T
         return known
     text = to_markdown(content_of(result, name), f"/erf/{record.id}/heatmap.png")
     return Response(text, media_type="text/markdown", headers=immutable_headers(tag))
+
+
+@router.get(
+    "/{id}/metrics.csv",
+    response_class=Response,
+    operation_id="get_erf_metrics",
+    summary="The metrics as CSV",
+    responses=_documented("text/csv", "A line for each metric: its flat name, value, standard error."),
+)
+async def metrics(id: JobId, request: Request, services: ServicesDep, tenant: TenantDep) -> Response:
+    """The file that `Result.save("metrics.csv")` writes."""
+    record, name, result = await service.succeeded(services, tenant, id)
+    tag = _tag("csv", record, name)
+    if known := not_modified(request.headers, tag):
+        return known
+    return Response(metrics_csv(result), media_type="text/csv", headers=immutable_headers(tag))
 
 
 def _tag(form: str, record: Record, name: str) -> str:

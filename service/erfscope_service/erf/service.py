@@ -15,6 +15,7 @@ from erfscope_service import work
 from erfscope_service.erf import submission
 from erfscope_service.erf.submission import Asked
 from erfscope_service.erf.view import job_of
+from erfscope_service.preferences import Page
 from erfscope_service.services import Services
 from erfscope_service.stored import FILE, MODEL, require, uploaded
 
@@ -100,9 +101,9 @@ async def wait(services: Services, tenant: str, record: Record, seconds: float) 
     return await work.wait(services, record, seconds, lambda id: look(services, tenant, id))
 
 
-async def page(services: Services, tenant: str, size: int, token: str | None) -> JobPage:
+async def page(services: Services, tenant: str, asked: Page) -> JobPage:
     """One page of a tenant's jobs, newest first, without their results."""
-    found = await services.ledger.list(tenant, size=size, token=token, kind=Kind.ERF)
+    found = await services.ledger.list(tenant, size=asked.size, token=asked.token, kind=Kind.ERF)
     jobs = await asyncio.to_thread(lambda: [job_of(record) for record in found.records])
     return JobPage(jobs=jobs, next_page_token=found.next_token)
 

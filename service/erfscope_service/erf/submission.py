@@ -87,7 +87,9 @@ def _filled(form: Form) -> Any:
         raise ProblemError("invalid-request", "The request must be a JSON object.")
     has_model = data.get("model") is not None
     if form.model is None and not has_model:
-        raise _about_model("name a network: a file part 'model', {'sha256': …} or {'architecture': {…}}")
+        raise _about_model(
+            "name a network: a file part 'model', {'sha256': …}, {'architecture': {…}} or {'preset': 'resnet50'}"
+        )
     if form.model is None:
         return data
     if has_model:

@@ -4,6 +4,7 @@ import json
 from functools import lru_cache
 
 from erfscope_contract.job import Job, Links
+from erfscope_contract.metrics import metrics_of
 from erfscope_contract.request import ErfRequest
 from erfscope_contract.result import ErfResult
 from erfscope_jobs.records import Record
@@ -12,11 +13,13 @@ from erfscope_service.work import fields_of
 
 
 def job_of(record: Record) -> Job:
-    """The Job that a record is; the result is there when the record carries it."""
+    """The Job that a record is; the result and its table are there when the record carries them."""
+    result = read_result(ErfResult, record.id, record.result) if record.result else None
     return Job(
         **fields_of(record),
         request=_request(record.payload),
-        result=read_result(ErfResult, record.id, record.result) if record.result else None,
+        result=result,
+        metrics=metrics_of(result) if result else None,
         links=links_of(record.id),
     )
 

@@ -6,7 +6,7 @@ from starlette.responses import Response
 from erfscope_contract.job import ListedFiles, StoredFile
 from erfscope_service.admission import require_room
 from erfscope_service.files import service
-from erfscope_service.preferences import PageSize, PageToken
+from erfscope_service.preferences import PageDep
 from erfscope_service.problems import of_tenant
 from erfscope_service.services import ServicesDep, TenantDep
 from erfscope_service.stored import FILE
@@ -46,10 +46,7 @@ async def upload(request: Request, response: Response, services: ServicesDep, te
 async def every(
     services: ServicesDep,
     tenant: TenantDep,
-    response: Response,
-    page_size: PageSize = 20,
-    page_token: PageToken = None,
+    page: PageDep,
 ) -> ListedFiles:
     """Their sha256 goes into `input.images`."""
-    response.headers["Cache-Control"] = "no-store"
-    return await service.page(services, tenant, page_size, page_token)
+    return await service.page(services, tenant, page)

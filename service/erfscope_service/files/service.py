@@ -5,6 +5,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 from erfscope_contract.job import ListedFile, ListedFiles, StoredFile
 from erfscope_contract.problem import ProblemError
 from erfscope_jobs.records import Upload
+from erfscope_service.preferences import Page
 from erfscope_service.services import Services
 from erfscope_service.stored import FILE
 from erfscope_service.upload.sink import store
@@ -26,9 +27,9 @@ async def keep(services: Services, tenant: str, chunks: AsyncIterable[bytes], na
     return StoredFile(sha256=blob.sha256, size=blob.size)
 
 
-async def page(services: Services, tenant: str, size: int, token: str | None) -> ListedFiles:
+async def page(services: Services, tenant: str, asked: Page) -> ListedFiles:
     """One page of a tenant's images, newest first."""
-    page = await services.ledger.list_uploads(tenant, FILE, size, token)
+    page = await services.ledger.list_uploads(tenant, FILE, asked.size, asked.token)
     files = [
         ListedFile(sha256=one.sha256, size=one.size, name=one.name, created_at=one.created_at)
         for one in page.uploads

@@ -9,7 +9,7 @@ from erfscope_contract.job import JobKind, ListedJob, ListedJobs, Status
 from erfscope_jobs.records import Kind
 from erfscope_service.bodies import json_response
 from erfscope_service.jobs import service
-from erfscope_service.preferences import PageSize, PageToken, PreferHeader, Purge, applied, seconds_to_wait
+from erfscope_service.preferences import PageDep, PreferHeader, Purge, applied, seconds_to_wait
 from erfscope_service.problems import of_tenant
 from erfscope_service.services import ServicesDep, TenantDep
 
@@ -28,15 +28,12 @@ JobId = Annotated[str, Path(description="The id of a job of any kind.", examples
 async def every(
     services: ServicesDep,
     tenant: TenantDep,
-    response: Response,
+    page: PageDep,
     kind: Annotated[JobKind | None, Query(description="Only jobs of this kind.")] = None,
     status: Annotated[Status | None, Query(description="Only jobs in this state.")] = None,
-    page_size: PageSize = 20,
-    page_token: PageToken = None,
 ) -> ListedJobs:
     """Requests and results are left out; `links.self` leads to them."""
-    response.headers["Cache-Control"] = "no-store"
-    return await service.page(services, tenant, page_size, page_token, Kind(kind) if kind else None, status)
+    return await service.page(services, tenant, page, Kind(kind) if kind else None, status)
 
 
 @router.get(

@@ -7,6 +7,7 @@ from erfscope_contract.job import JobAddress, JobKind, ListedJob, ListedJobs, St
 from erfscope_contract.problem import ProblemError
 from erfscope_jobs.records import Kind, Record
 from erfscope_service import work
+from erfscope_service.preferences import Page
 from erfscope_service.services import Services
 from erfscope_service.work import fields_of
 
@@ -14,13 +15,12 @@ from erfscope_service.work import fields_of
 async def page(
     services: Services,
     tenant: str,
-    size: int,
-    token: str | None,
+    asked: Page,
     kind: Kind | None = None,
     status: Status | None = None,
 ) -> ListedJobs:
     """One page of a tenant's jobs, newest first, without requests and results."""
-    page = await services.ledger.list(tenant, size=size, token=token, kind=kind, status=status)
+    page = await services.ledger.list(tenant, size=asked.size, token=asked.token, kind=kind, status=status)
     jobs = await asyncio.to_thread(lambda: [listed(record) for record in page.records])
     return ListedJobs(jobs=jobs, next_page_token=page.next_token)
 

@@ -10,7 +10,7 @@ from erfscope_contract.problem import ProblemError
 from erfscope_service.admission import require_room
 from erfscope_service.bodies import media_type_of
 from erfscope_service.models import service
-from erfscope_service.preferences import PageSize, PageToken
+from erfscope_service.preferences import PageDep, PreferHeader, applied, seconds_to_wait
 from erfscope_service.problems import of_tenant
 from erfscope_service.services import Services, ServicesDep, TenantDep
 from erfscope_service.stored import MODEL as UPLOAD
@@ -36,15 +36,17 @@ Sha256Path = Annotated[str, Path(description="Lower-case hexadecimal sha256.", e
     responses=of_tenant("bad-request", "external-data", "too-large", "unsupported-media-type", "quota-exceeded"),
     openapi_extra={"requestBody": BODY},
 )
-async def upload(request: Request, response: Response, services: ServicesDep, tenant: TenantDep) -> StoredModel:
+async def upload(
+    request: Request, response: Response, services: ServicesDep, tenant: TenantDep, prefer: PreferHeader = None
+) -> StoredModel:
     """The body is the file itself, or a form if files lie beside it. Its inspection runs as a job; look again for it.
 
     A file name in Content-Disposition (of the form's part `model`, or of the body) becomes the model's label.
     """
+    seconds = seconds_to_wait(prefer, services)
     stored, name = await _received(request, services, tenant)
-    response.headers["Location"] = f"/models/{stored.sha256}"
-    response.headers["Cache-Control"] = "no-store"
-    return await service.keep(services, tenant, stored, name)
+    response.headers.update({"Location": f"/models/{stored.sha256}", "Cache-Control": "no-store", **applied(seconds)})
+    return await service.keep(services, tenant, stored, name, seconds or 0.0)
 
 
 async def _received(request: Request, services: Services, tenant: str) -> tuple[StoredFiles, str]:
@@ -68,10 +70,33 @@ async def _received(request: Request, services: Services, tenant: str) -> tuple[
     response_description="The model.",
     responses=of_tenant("not-found"),
 )
-async def look(sha256: Sha256Path, response: Response, services: ServicesDep, tenant: TenantDep) -> StoredModel:
-    """Inputs, layers with shape, TRF size and stride, operators, and what cannot be converted."""
-    response.headers["Cache-Control"] = "no-store"
-    return await service.look(services, tenant, sha256)
+async def look(
+    sha256: Sha256Path, response: Response, services: ServicesDep, tenant: TenantDep, prefer: PreferHeader = None
+) -> StoredModel:
+    """Inputs, layers with shape, TRF size and stride, operators, and what cannot be converted.
+
+    Looking starts nothing: `status` is null where nobody had the model inspected.
+    """
+    seconds = seconds_to_wait(prefer, services)
+    response.headers.update({"Cache-Control": "no-store", **applied(seconds)})
+    return await service.look(services, tenant, sha256, seconds or 0.0)
+
+
+@router.post(
+    "/{sha256}",
+    status_code=202,
+    operation_id="inspect_model",
+    summary="Have a stored model inspected",
+    response_description="Its inspection is on its way, or done.",
+    responses=of_tenant("not-found", "quota-exceeded"),
+)
+async def inspect(
+    sha256: Sha256Path, response: Response, services: ServicesDep, tenant: TenantDep, prefer: PreferHeader = None
+) -> StoredModel:
+    """For a model that came with a measurement, or whose inspection failed or has expired. Repeating it is safe."""
+    seconds = seconds_to_wait(prefer, services)
+    response.headers.update({"Cache-Control": "no-store", **applied(seconds)})
+    return await service.inspect(services, tenant, sha256, seconds or 0.0)
 
 
 @router.delete(
@@ -98,10 +123,7 @@ async def delete(sha256: Sha256Path, services: ServicesDep, tenant: TenantDep) -
 async def every(
     services: ServicesDep,
     tenant: TenantDep,
-    response: Response,
-    page_size: PageSize = 20,
-    page_token: PageToken = None,
+    page: PageDep,
 ) -> ListedModels:
     """GET /models/{sha256} has what is inside a model."""
-    response.headers["Cache-Control"] = "no-store"
-    return await service.page(services, tenant, page_size, page_token)
+    return await service.page(services, tenant, page)

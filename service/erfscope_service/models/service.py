@@ -1,5 +1,6 @@
 """What happens to stored models: inspection as a job of its own."""
 
+import asyncio
 from dataclasses import replace
 
 from erfscope_contract.job import Inspection, ListedModel, ListedModels, Status, StoredModel
@@ -8,32 +9,56 @@ from erfscope_contract.request import InputOptions
 from erfscope_contract.version import __version__
 from erfscope_jobs.digest import canonical, question
 from erfscope_jobs.records import Idempotency, Kind, Record, Submission, Upload
+from erfscope_service import work
+from erfscope_service.preferences import Page
 from erfscope_service.reading import read_result
 from erfscope_service.services import Services
 from erfscope_service.stored import MODEL, uploaded
 from erfscope_service.upload.form import StoredFiles
 
 
-async def keep(services: Services, tenant: str, stored: StoredFiles, name: str) -> StoredModel:
+async def keep(services: Services, tenant: str, stored: StoredFiles, name: str, seconds: float = 0.0) -> StoredModel:
     """Remember an uploaded model as the tenant's, and have it inspected; again, if that failed before."""
     await services.ledger.put_upload(uploaded(tenant, stored, name))
-    return await look(services, tenant, stored.sha256, repeat=True)
+    return await inspect(services, tenant, stored.sha256, seconds)
 
 
-async def look(services: Services, tenant: str, sha256: str, *, repeat: bool = False) -> StoredModel:
-    """The model and its inspection, which is started where there is none (any more); `repeat` one that failed."""
+async def look(services: Services, tenant: str, sha256: str, seconds: float = 0.0) -> StoredModel:
+    """The model and what is known of its inspection, once that has ended or after `seconds`; starts nothing."""
+    upload, record = await _known(services, tenant, sha256)
+    return await _waited(services, upload, record, seconds)
+
+
+async def inspect(services: Services, tenant: str, sha256: str, seconds: float = 0.0) -> StoredModel:
+    """`look`, after an inspection was started where there is none (any more), or one that failed."""
+    upload, record = await _known(services, tenant, sha256)
+    if record is None or has_failed(record):
+        record = await _inspect(services, upload)
+    return await _waited(services, upload, record, seconds)
+
+
+async def _known(services: Services, tenant: str, sha256: str) -> tuple[Upload, Record | None]:
     upload = await services.ledger.find_upload(tenant, MODEL, sha256)
     if upload is None:
         raise _unknown(sha256)
-    record = await services.ledger.get(upload.job, tenant) if upload.job else None
-    if record is None or (repeat and has_failed(record)):
-        record = await _inspect(services, upload)
-    return _stored(upload, record)
+    return upload, await services.ledger.get(upload.job, tenant) if upload.job else None
 
 
-async def page(services: Services, tenant: str, size: int, token: str | None) -> ListedModels:
+async def _waited(services: Services, upload: Upload, record: Record | None, seconds: float) -> StoredModel:
+    async def again(id: str) -> Record:
+        found = await services.ledger.get(id, upload.tenant)
+        if found is None:
+            raise _unknown(upload.sha256)
+        return found
+
+    if record is not None and seconds > 0:
+        record = await work.wait(services, record, seconds, again)
+    return await asyncio.to_thread(_stored, upload, record)
+
+
+async def page(services: Services, tenant: str, asked: Page) -> ListedModels:
     """One page of a tenant's models, newest first."""
-    page = await services.ledger.list_uploads(tenant, MODEL, size, token)
+    page = await services.ledger.list_uploads(tenant, MODEL, asked.size, asked.token)
     models = [
         ListedModel(sha256=one.sha256, size=one.size, name=one.name, created_at=one.created_at, data=dict(one.data))
         for one in page.uploads
@@ -76,15 +101,15 @@ async def _inspect(services: Services, upload: Upload) -> Record:
     return record
 
 
-def _stored(upload: Upload, record: Record) -> StoredModel:
+def _stored(upload: Upload, record: Record | None) -> StoredModel:
     return StoredModel(
         sha256=upload.sha256,
         size=upload.size,
         name=upload.name,
         data=dict(upload.data),
-        status=record.status,
-        inspection=read_result(Inspection, record.id, record.result) if record.result else None,
-        error=record.problem,
+        status=record and record.status,
+        inspection=read_result(Inspection, record.id, record.result) if record and record.result else None,
+        error=record and record.problem,
     )
 
 

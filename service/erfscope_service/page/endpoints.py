@@ -1,5 +1,6 @@
-"""Routes of the pages: a closed list of files, read once, and the presets as JSON."""
+"""Routes of the pages: a closed list of files, read once, the presets and the limits of uploads as JSON."""
 
+import json
 from importlib.resources import files
 
 from fastapi import APIRouter, Request
@@ -7,7 +8,8 @@ from starlette.responses import Response
 
 from erfscope_contract.problem import ProblemError
 from erfscope_service.caching import etag, not_modified
-from erfscope_service.page import meanings, presets
+from erfscope_service.page import presets
+from erfscope_service.services import ServicesDep
 
 router = APIRouter(include_in_schema=False)
 
@@ -19,12 +21,13 @@ _TYPES = {
     ".svg": "image/svg+xml",
     ".json": "application/json",
 }
+_VENDORED = ("observable-plot.js",)
 _FILES = {
     **{entry.name: entry.read_bytes() for entry in _FOLDER.iterdir() if entry.is_file()},
-    "meanings.js": meanings.as_module(),
+    **{name: (_FOLDER / "vendor" / name).read_bytes() for name in _VENDORED},
 }
 _TAGS = {name: etag("page", name, content.hex()) for name, content in _FILES.items()}
-PRESETS = "presets.json"
+PRESETS, LIMITS = "presets.json", "limits.json"
 
 
 @router.get("/")
@@ -44,6 +47,14 @@ def examples(request: Request) -> Response:
     """The specs to start from; in a thread, because the first call builds them all."""
     content = presets.as_json()
     return _answer(request, PRESETS, content, etag("page", PRESETS, content.hex()))
+
+
+@router.get(f"/page/{LIMITS}")
+async def limits(request: Request, services: ServicesDep) -> Response:
+    """What an upload may hold, in bytes: the page says so before it sends."""
+    names = ("max_model_bytes", "max_data_bytes", "max_file_bytes")
+    content = json.dumps({name: getattr(services.settings, name) for name in names}).encode()
+    return _answer(request, LIMITS, content, etag("page", LIMITS, content.hex()))
 
 
 @router.get("/page/{name}")

@@ -11,8 +11,7 @@ from erfscope_service.bodies import json_body, json_response
 from erfscope_service.jobs import service as jobs
 from erfscope_service.preferences import (
     IdempotencyHeader,
-    PageSize,
-    PageToken,
+    PageDep,
     PreferHeader,
     Purge,
     applied,
@@ -82,12 +81,9 @@ def router_of(kind: Question[Any, Any]) -> APIRouter:
     async def every(
         services: ServicesDep,
         tenant: TenantDep,
-        response: Response,
-        page_size: PageSize = 20,
-        page_token: PageToken = None,
+        page: PageDep,
     ) -> ListedJobs:
-        response.headers["Cache-Control"] = "no-store"
-        return await jobs.page(services, tenant, page_size, page_token, kind.kind)
+        return await jobs.page(services, tenant, page, kind.kind)
 
     @router.delete(
         "/{id}",

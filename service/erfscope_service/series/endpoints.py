@@ -14,8 +14,7 @@ from erfscope_picture import render_trend
 from erfscope_service.bodies import json_body, json_response
 from erfscope_service.preferences import (
     IdempotencyHeader,
-    PageSize,
-    PageToken,
+    PageDep,
     PreferHeader,
     applied,
     idempotency_key_of,
@@ -74,13 +73,10 @@ async def submit(
 async def every(
     services: ServicesDep,
     tenant: TenantDep,
-    response: Response,
-    page_size: PageSize = 20,
-    page_token: PageToken = None,
+    page: PageDep,
 ) -> SeriesPage:
     """State, points and trends are left out; GET /series/{id} has them."""
-    response.headers["Cache-Control"] = "no-store"
-    return await service.page(services, tenant, page_size, page_token)
+    return await service.page(services, tenant, page)
 
 
 @router.get(

@@ -91,7 +91,7 @@ def _architecture(spec: dict[str, Any], at: str, value: Any) -> Architecture:
     try:
         return Architecture.model_validate(spec)
     except ValidationError as error:
-        said = from_validation(error, spec).problem
+        said = from_validation(error, spec, Architecture).problem
         where = "; ".join(f"{one.pointer}: {one.detail}" for one in said.errors[:3])
         raise _wrong(at, f"with the value {json.dumps(value)[:200]} the spec is not valid: {where}") from None
 

@@ -19,6 +19,7 @@ from erfscope_jobs import series as ledger
 from erfscope_jobs.digest import canonical
 from erfscope_jobs.records import Record, Submitted, new_id
 from erfscope_service.erf import service as erf
+from erfscope_service.preferences import Page
 from erfscope_service.reading import read_result
 from erfscope_service.series.expand import Point
 from erfscope_service.services import Services
@@ -53,7 +54,9 @@ async def submit(
         raise ProblemError(
             "idempotency-mismatch", "This Idempotency-Key came with another series before; use a new one."
         )
-    await services.ledger.settle()  # once for all points: where the disk syncs every second, each would wait for one
+    await services.ledger.settle(
+        tenant
+    )  # once for all points: where the disk syncs every second, each would wait for one
     return await look(services, tenant, id)
 
 
@@ -179,9 +182,9 @@ async def wait(services: Services, tenant: str, id: str, seconds: float) -> Seri
     return await look(services, tenant, id) if not series.status.is_terminal else series
 
 
-async def page(services: Services, tenant: str, size: int, token: str | None) -> SeriesPage:
+async def page(services: Services, tenant: str, asked: Page) -> SeriesPage:
     """One page of a tenant's series, newest first, without what their jobs would say."""
-    known = await services.ledger.run(ledger.listing(services.settings, tenant, size, token))
+    known = await services.ledger.run(ledger.listing(services.settings, tenant, asked.size, asked.token))
     return SeriesPage(
         series=[_listed(id, json.loads(payload)) for id, payload in known.series], next_page_token=known.next_token
     )

@@ -63,7 +63,8 @@ def test_names_operators_and_aliases(make: Make, saved: Save) -> None:
     marked = run(network, torch.zeros(2, 3, 9, 9))
     assert [(name, operator) for name, operator, _ in marked] == [("/conv/Conv_output_0", "Conv"), ("y", "Relu")]
     assert network.aliases == {"/conv/Conv": "/conv/Conv_output_0", "conv/Conv": "/conv/Conv_output_0", "act": "y"} | {
-        "conv/Conv_output_0": "/conv/Conv_output_0"
+        "conv/Conv_output_0": "/conv/Conv_output_0",
+        "conv": "/conv/Conv_output_0",
     }
 
 

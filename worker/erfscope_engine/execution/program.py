@@ -145,11 +145,12 @@ class Run:
 
 
 def _forward(step: Step, inputs: Sequence[Any]) -> tuple[Sequence[Any], Any]:
-    outs, kept = step.forward(inputs)
     if not step.relu:
-        return outs, kept
-    rectified = outs[0].relu_() if step.fresh else torch.relu(outs[0])
-    return [rectified], None if kept is None else (kept, rectified)
+        return step.forward(inputs)
+    outs, kept = (step.rectified or step.forward)(inputs)
+    if step.rectified is None:
+        outs = [outs[0].relu_() if step.fresh else torch.relu(outs[0])]
+    return outs, None if kept is None else (kept, outs[0])
 
 
 def _backward(step: Step, kept: Any, grads: Sequence[Piece | None]) -> Iterator[tuple[int, Piece]]:

@@ -41,9 +41,10 @@ class Step:
     Inputs come cut to `reads` (value, box), outputs fill `writes` (value or None, box). Inputs must not be changed;
     gradients may be handed on as they are. `kept` is None where the output does not depend differentiably on the input.
     `any_format` says that the inputs' memory format does not matter, or that the step sees to it; else they come in the
-    memory order that was recorded. `relu` puts a ReLU behind the (first) output: in place where the output is `fresh`,
-    nobody else's memory. `pointwise(kept, gradient, target)` is the backward of a step that works element by element on
-    one operand: it writes into `target`, which may be the gradient itself, where there is one. `autograd`: why the
+    memory order that was recorded. `relu` puts a ReLU behind the (first) output: by `rectified`, the forward with the
+    ReLU in it, where there is one; else in place where the output is `fresh`, nobody else's memory.
+    `pointwise(kept, gradient, target)` is the backward of a step that works element by element on one operand: it
+    writes into `target`, which may be the gradient itself, where there is one. `autograd`: why the
     operator runs by autograd on whole tensors ("" where it does not). `note`: what is approximate about a step for
     moments.
     """
@@ -55,6 +56,7 @@ class Step:
     any_format: bool = False
     fresh: bool = False
     relu: bool = False
+    rectified: Forward | None = None
     pointwise: Pointwise | None = None
     keeps: Keeps = "both"
     autograd: str = ""

@@ -196,4 +196,7 @@ def _slid(seat: Seat, digit: Digit, out: Digit, window: Window) -> Seat:
 
     period = len(seat.windows)
     period = lcm(scale.denominator, period // gcd(period, step))
-    return seat.remade(min(period, out.extent) * abs(step), reads, digit.stride * window.middle)
+    moved = seat.remade(min(period, out.extent) * abs(step), reads, digit.stride * window.middle)
+    span = window.look(Span(0, 1)) or ONE
+    phases = max(abs(digit.stride) - abs(out.stride), Fraction(0))
+    return moved.spreading(abs(digit.stride) * (span.hi - span.lo - 1) + phases)

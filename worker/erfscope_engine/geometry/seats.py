@@ -22,13 +22,15 @@ class Seat:
 
     The unit whose digits are all 0 sits at `at`; units are `step` apart, and unit i (a whole number: the sum of
     stride · digit over all digits, in steps) sits at at + step·i and reads the hull [lo + step·i, hi + step·i], with
-    (lo, hi) = windows[i % period]. `why` names the operators that mixed the axis' whole extent.
+    (lo, hi) = windows[i % period]. `why` names the operators that mixed the axis' whole extent. `core` is how much the
+    shallowest path alone, the one that says where the unit sits, spreads over.
     """
 
     at: Fraction
     windows: tuple[Window, ...]
     step: Fraction = Fraction(1)
     why: tuple[str, ...] = ()
+    core: Fraction = Fraction(0)
 
     @property
     def lo(self) -> Fraction:
@@ -70,7 +72,8 @@ class Seat:
         fine = self.finer(digit.stride)
         pitch = int(digit.stride / fine.step)
         middle = digit.stride * Fraction(lo + hi - 1, 2)
-        return fine.remade(len(fine.windows), lambda i: {i + pitch * k for k in range(lo, hi)}, middle)
+        moved = fine.remade(len(fine.windows), lambda i: {i + pitch * k for k in range(lo, hi)}, middle)
+        return moved.spreading(digit.stride * (hi - lo - 1))
 
     def finer(self, stride: Fraction) -> "Seat":
         """The same in steps of which `stride` is a multiple."""
@@ -95,13 +98,18 @@ class Seat:
         pitch, extent = int(digit.stride / fine.step), digit.extent
         period = lcm(len(fine.windows), abs(pitch) * extent)
         middle = -digit.stride * Fraction(extent - 1, 2)
-        return fine.remade(period, lambda i: {i - pitch * (i // pitch % extent)}, middle)
+        rested = fine.remade(period, lambda i: {i - pitch * (i // pitch % extent)}, middle)
+        return rested.spreading(digit.stride * (extent - 1))
 
     def mixing(self, digit: Digit) -> "Seat":
         """Of units that stay where they are and read all of a digit."""
         if not digit.stride or not digit.extent:
             return self
         return replace(self.fixed(digit, 0, digit.extent).resting(digit), at=self.at)
+
+    def spreading(self, by: Fraction) -> "Seat":
+        """The same behind a step of the path that spreads over `by` more pixels."""
+        return replace(self, core=self.core + abs(by))
 
     def because(self, operator: str) -> "Seat":
         """The same, mixed by an operator."""
@@ -119,11 +127,17 @@ def _shortest(windows: list[Window]) -> tuple[Window, ...]:
     return tuple(windows)
 
 
+def depth_of(seat: Seat) -> tuple[bool, Fraction, Fraction]:
+    """How deep an operand lies; the window of one that was mixed whole says nothing of it."""
+    width = seat.hi - seat.lo
+    return (True, seat.core, width) if seat.why else (False, width, seat.core)
+
+
 def meet(operands: list[tuple[Seats, frozenset[int]]]) -> dict[int, Seat]:
     """The seats of a join: each operand with its seats and the input axes along which it goes with the unit.
 
-    The unit sits where the operand with the smallest window sits, among those that go with it and are not mixed;
-    between several of that size, in the middle.
+    The unit sits where the operand with the smallest window sits, among those that go with it and are not mixed; of
+    such as are all mixed, or as large, where the shallowest path leads; between several of those, in the middle.
     """
     return {axis: _meet_along(axis, operands) for axis in operands[0][0]}
 
@@ -131,15 +145,12 @@ def meet(operands: list[tuple[Seats, frozenset[int]]]) -> dict[int, Seat]:
 def _meet_along(axis: int, operands: list[tuple[Seats, frozenset[int]]]) -> Seat:
     every = [seats[axis] for seats, _ in operands]
     moving = [seats[axis] for seats, along in operands if axis in along] or every
-    least = min(_width(seat) for seat in moving)
-    places = [seat.at for seat in moving if _width(seat) == least]
+    least = min(map(depth_of, moving))
+    places = [seat.at for seat in moving if depth_of(seat) == least]
+    core = min(seat.core for seat in moving if depth_of(seat) == least)
     why = tuple(dict.fromkeys(name for seat in every for name in seat.why))
     windows, step = _joined(moving)
-    return Seat((min(places) + max(places)) / 2, windows, step, why)
-
-
-def _width(seat: Seat) -> tuple[bool, Fraction]:
-    return bool(seat.why), seat.hi - seat.lo
+    return Seat((min(places) + max(places)) / 2, windows, step, why, core)
 
 
 def _joined(seats: list[Seat]) -> tuple[tuple[Window, ...], Fraction]:

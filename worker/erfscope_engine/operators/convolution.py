@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from erfscope_engine.geometry.spans import Span
 from erfscope_engine.moments.rule import Case
 from erfscope_engine.moments.weighted import weighted
 from erfscope_engine.operators.one_by_one import is_product, product_step
+from erfscope_engine.operators.onednn import convolve_with
 from erfscope_engine.operators.site import Out, Site, out, unknown
 from erfscope_engine.operators.table import operator, stepped, varied
 from erfscope_engine.operators.windows import per_axis, scattering, sliding, spatial
@@ -59,7 +61,7 @@ def has_dead_rim(call: Call) -> bool:
         return False
     if weight.numel() == 0 or not bool(weight.any()):
         return False
-    return any((lo, hi) != (0, n) for (lo, hi), n in zip(_living(weight), weight.shape[2:], strict=True))
+    return any(not bool(weight.select(k, end).any()) for k in range(2, weight.dim()) for end in (0, -1))
 
 
 def _living(weight: Tensor) -> list[tuple[int, int]]:
@@ -135,7 +137,7 @@ def _draws_as_groups(step: Step, weight: Drawn) -> Step:
         (g,) = map(computed, step.backward(kept, [fold(grads[0])]))
         return [None if g is None else unfold(g)]
 
-    return replace(step, forward=forward, backward=backward)
+    return replace(step, forward=forward, backward=backward, rectified=None)
 
 
 def _convolve(part: Part, weight: Any, bias: Any, groups: int) -> Step | None:
@@ -168,17 +170,18 @@ def _windows(
         read, write = (x.index, clipped(need, shape)), (part.call.outputs[0], part.box)
         return product_step(read, write, weight, bias, stride)
     edges = beyond(need, shape)[2:]
-    even, borders, none = all(low == high for low, high in edges), as_padding(edges), [0] * rank
+    borders, none = as_padding(edges), [0] * rank
+    even = _reaches_no_further(part, need, weight, steps, edges)
     drawn = groups != part.arg("groups")
     layout = torch.contiguous_format if drawn else layout_of(weight)
     weight = weight.contiguous(memory_format=layout)  # as activations lie, or every call copies it
     padding = [low for low, _ in edges] if even else none
+    convolve = convolve_with(weight, bias, stride, padding, dilation, groups, layout)
 
-    def forward(inputs: Sequence[Tensor]) -> tuple[Sequence[Tensor], Any]:
+    def forward(relu: bool, inputs: Sequence[Tensor]) -> tuple[Sequence[Tensor], Any]:
         given = inputs[0] if even else F.pad(inputs[0], borders)
         given = given.contiguous(memory_format=layout)
-        result = aten.convolution(given, weight, bias, stride, padding, dilation, False, none, groups)
-        return [result], given.shape
+        return [convolve(given, relu)], given.shape
 
     def backward(kept: Any, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
         like = torch.empty(kept, dtype=weight.dtype, device=weight.device, memory_format=layout)  # never read
@@ -189,7 +192,24 @@ def _windows(
 
     reads = ((x.index, clipped(need, shape)),)
     return Step(
-        reads, ((part.call.outputs[0], part.box),), forward, backward, any_format=True, fresh=True, keeps="nothing"
+        reads, ((part.call.outputs[0], part.box),), partial(forward, False), backward, any_format=True, fresh=True,
+        rectified=partial(forward, True), keeps="nothing",
+    )  # fmt: skip
+
+
+def _reaches_no_further(
+    part: Part, need: Box, weight: Tensor, steps: tuple[list[int], list[int]], edges: Sequence[tuple[int, int]]
+) -> bool:
+    """Whether as much border behind as before gives the same places: a stride often skips the last rows of a border.
+
+    A copy with the border around it took 15 % of MobileNetV3-L's time at 512² (1 thread).
+    """
+    extents = lengths(clipped(need, part.shape(part.arg("input"))))[2:]
+    return all(
+        low >= high and (n + 2 * low - d * (k - 1) - 1) // s + 1 == places
+        for (low, high), n, k, s, d, places in zip(
+            edges, extents, weight.shape[2:], *steps, lengths(part.box)[2:], strict=True
+        )
     )
 
 

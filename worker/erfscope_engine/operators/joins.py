@@ -1,7 +1,7 @@
 """Operands that meet: broadcasting, element-wise work, cat and stack."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from math import prod
@@ -13,9 +13,9 @@ from torch import Tensor
 from erfscope_engine.execution.box import Box, cut, full
 from erfscope_engine.execution.part import Part
 from erfscope_engine.execution.step import Step
-from erfscope_engine.geometry.digits import Digit, Piece, Run, along_one, blocks, plain, size
+from erfscope_engine.geometry.digits import Digit, Piece, Run, along_one, blocks, follows_of, plain, size
 from erfscope_engine.geometry.frame import Frame, Link, first_of, flat, resting, same, starting
-from erfscope_engine.geometry.seats import Seat, Seats, meet
+from erfscope_engine.geometry.seats import Seat, Seats, depth_of, meet
 from erfscope_engine.geometry.spans import ONE, Span, split
 from erfscope_engine.moments.rule import Case, argument, blanked, has_constants, linear, moved, only_refs
 from erfscope_engine.moments.rule import joined as joined_variance
@@ -38,6 +38,13 @@ def telling(run: Run) -> tuple[int, int, int]:
     """How much a row of digits tells: positions that follow the input, and few digits."""
     followed = [digit for digit in run if digit.follows]
     return prod(digit.extent for digit in followed), -sum(digit.extent > 1 for digit in run), len(followed)
+
+
+def _main(runs: Mapping[int, Run], frames: Sequence[Frame]) -> Run:
+    """The row that tells most; of such as tell as much, that of the operand where the unit sits."""
+    most = max(map(telling, runs.values()))
+    best = [n for n, run in runs.items() if telling(run) == most]
+    return runs[min(best, key=lambda n: [depth_of(frames[n].seats[axis]) for axis in sorted(follows_of(runs[n]))])]
 
 
 def going_along(frame: Frame, links: Sequence[Link], axes: Sequence[Run]) -> tuple[Seats, frozenset[int]]:
@@ -69,7 +76,7 @@ def broadcast(
                 runs[n] = frame.axes[axis]
             else:
                 links[n] += first_of(frame.axes[axis])
-        main = max(runs.values(), key=telling) if runs else (Digit(extent),) if extent > 1 else ()
+        main = _main(runs, frames) if runs else (Digit(extent),) if extent > 1 else ()
         if used & set(main):  # x against its own transpose: one digit cannot count two axes
             main = plain(main)
         used |= set(main)

@@ -1,6 +1,7 @@
 """Matrix products: rows and columns stay apart, what is summed over is taken whole."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from erfscope_engine.moments.rule import Case
 from erfscope_engine.moments.weighted import weighted
 from erfscope_engine.operators.joins import aligned, going_along, telling
 from erfscope_engine.operators.mixing import again
+from erfscope_engine.operators.onednn import Dense, dense_with
 from erfscope_engine.operators.site import Out, Site, out, unknown
 from erfscope_engine.operators.table import operator, stepped, varied
 from erfscope_engine.recording.tape import Ref
@@ -138,19 +140,22 @@ def _rows(part: Part, x: Any, matrix: Any, shift: Any) -> Step | None:
     box = (*part.box[:-1], (0, part.out_shape[-1]))
     read, back = (*box[:-1], (0, part.shape(x)[-1])), matrix.t().conj()
 
-    def times(rows: Tensor, by: Tensor, shift: Tensor | None = None) -> Tensor:
-        flat = rows.reshape(-1, rows.shape[-1])
-        result = torch.mm(flat, by) if shift is None else torch.addmm(shift, flat, by)
-        return result.view(*rows.shape[:-1], by.shape[1])
+    there = partial(torch.mm, mat2=matrix) if shift is None else dense_with(matrix, shift)
 
     def forward(inputs: Sequence[Tensor]) -> tuple[Sequence[Tensor], Any]:
-        return [times(inputs[0], matrix, shift)], True
+        return [_on_rows(there, inputs[0])], True
 
     def backward(kept: Any, grads: Sequence[Tensor | None]) -> Sequence[Gradient]:
-        return [None if grads[0] is None else times(grads[0], back)]
+        return [None if grads[0] is None else _on_rows(partial(torch.mm, mat2=back), grads[0])]
 
     reads = ((x.index, read),)
     return Step(reads, ((part.call.outputs[0], box),), forward, backward, any_format=True, fresh=True, keeps="nothing")
+
+
+def _on_rows(product: Dense, x: Tensor) -> Tensor:
+    """A product of a matrix of rows, on a tensor of them."""
+    result = product(x.reshape(-1, x.shape[-1]))
+    return result.view(*x.shape[:-1], result.shape[-1])
 
 
 @varied("mm")

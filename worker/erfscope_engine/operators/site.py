@@ -1,7 +1,7 @@
 """Sites: one recorded call as the records of operators see it, with the frames of what it reads."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -94,7 +94,7 @@ def unknown_output(site: Site, k: int) -> Out:
         axes = ((batch,), *axes[1:])
     seats = _mixed_seats(site)
     if like:
-        seats = {a: Seat(site.frame(like).seats[a].at, s.windows, s.step, s.why) for a, s in seats.items()}
+        seats = {a: replace(s, at=site.frame(like).seats[a].at) for a, s in seats.items()}
     reads = [(ref, _all_but(site.frame(ref), batch, name)) for ref in site.refs]
     return out(Frame(axes, seats), *reads)
 

@@ -1,13 +1,14 @@
 """Operators that take some positions of an axis, or take them in another order."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
 from erfscope_engine.execution.box import lengths
 from erfscope_engine.execution.part import Part
 from erfscope_engine.execution.step import Step, linear
-from erfscope_engine.geometry.digits import Digit, Piece, Run, along_one, size
+from erfscope_engine.geometry.digits import Digit, Piece, Run, along_one, plain, size
 from erfscope_engine.geometry.frame import Frame, Link, Look, Window, at_index, fixed, flat, windowed
 from erfscope_engine.geometry.seats import Seats, meet
 from erfscope_engine.geometry.spans import Span, fuse, split
@@ -35,14 +36,15 @@ def picked(site: Site, ref: Ref, dim: int, index: int) -> Out:
     moved_seats = at_index(seats, run, index)
     for piece in run[0].pieces:
         if piece.start <= index < piece.stop:
-            moved_seats = {**moved_seats, **at_index(_followed(piece), piece.digits, index - piece.start)}
+            moved_seats = {**moved_seats, **at_index(_followed(seats, piece), piece.digits, index - piece.start)}
     link = Link(run, (), lambda: Span(index, index + 1))
     return one_axis(site, ref, dim, None, moved_seats, [link])
 
 
-def _followed(piece: Piece) -> Seats:
-    """The seats of a piece along the input axes that it runs along."""
-    return {a: piece.seats[a] for digit in piece.digits for a in digit.follows}
+def _followed(seats: Seats, piece: Piece) -> Seats:
+    """The seats of a piece along the input axes that it runs along, mixed by what mixed the join since."""
+    along = {a for digit in piece.digits for a in digit.follows}
+    return {a: replace(piece.seats[a], why=tuple(dict.fromkeys((*piece.seats[a].why, *seats[a].why)))) for a in along}
 
 
 @operator("select", "select_copy", moves=True)
@@ -74,6 +76,10 @@ def sliced(site: Site, ref: Ref, dim: int, start: int, stop: int, step: int = 1)
     for piece in run[0].pieces if len(run) == 1 else ():
         if (start, stop, step) == (piece.start, piece.stop, 1):
             return _piece(site, ref, dim, piece)
+    outer_run, inner_run = _split_at(run, step)
+    if inner_run and start < step and extent == size(outer_run):  # one index of the inner digits, with each outer one
+        seats = at_index(frame.seats, inner_run, start)
+        return one_axis(site, ref, dim, outer_run, seats, [Link(inner_run, (), lambda: Span(start, start + 1))])
     inner = size(run[1:])
     if len(run) > 1 and step == 1 and start % inner == stop % inner == 0:  # whole steps of the outermost digit
         first, count = start // inner, extent // inner
@@ -89,15 +95,24 @@ def sliced(site: Site, ref: Ref, dim: int, start: int, stop: int, step: int = 1)
     return one_axis(site, ref, dim, (out_digit,), seats, [link])
 
 
+def _split_at(run: Run, count: int) -> tuple[Run, Run]:
+    """A row of digits as outer and inner ones, of which there are `count` values; no inner ones where none fit."""
+    cut = next((k for k in range(1, len(run)) if size(run[k:]) == count > 1), len(run))
+    return run[:cut], run[cut:]
+
+
 def _piece(site: Site, ref: Ref, dim: int, piece: Piece) -> Out:
-    """Just what was one operand of a join: its digits again."""
-    digits, run = piece.digits, site.frame(ref).axes[dim]
+    """Just what was one operand of a join: its digits again, or such as count as far where another axis has them."""
+    frame = site.frame(ref)
+    digits, run = piece.digits, frame.axes[dim]
+    if set(digits) & {digit for k, other in enumerate(frame.axes) if k != dim for digit in other}:
+        digits = plain(digits)
 
     def look(*spans: Span) -> Span:
         inside = fuse(digits, spans) or Span(0, 0)
         return Span(inside.lo + piece.start, inside.hi + piece.start, inside.why, (piece.start, spans))
 
-    seats = {**site.frame(ref).seats, **_followed(piece)}
+    seats = {**frame.seats, **_followed(frame.seats, piece)}
     return one_axis(site, ref, dim, digits, seats, [Link(run, tuple((digit,) for digit in digits), look)])
 
 

@@ -23,7 +23,8 @@ from torch._subclasses.fake_tensor import (
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 
-from erfscope_engine.network import Network
+from erfscope_engine.network import Network, tensors_in
+from erfscope_engine.recording.arguments import leaves, mapped
 from erfscope_engine.recording.functions import Run, functions_seen
 from erfscope_engine.recording.memory import Memory, NotFollowedError
 from erfscope_engine.recording.shapes import NoShapesError, fake, meta_shapes
@@ -76,9 +77,9 @@ class Recorder(TorchDispatchMode):
             with self:
                 return func.decompose(*args, **kwargs)
         args = self._by_places(func, args)
-        now, now_kwargs = tree_map_only(Tensor, self._current, (args, kwargs))
-        marked, marked_kwargs = tree_map_only(Tensor, self._mark, (now, now_kwargs))
-        depends = any(isinstance(leaf, Ref) for leaf in tree_flatten((marked, marked_kwargs))[0])
+        now, now_kwargs = mapped(Tensor, self._current, (args, kwargs))
+        marked, marked_kwargs = mapped(Tensor, self._mark, (now, now_kwargs))
+        depends = any(isinstance(leaf, Ref) for leaf in leaves((marked, marked_kwargs)))
         if not depends:
             return self._constant(func, args, kwargs)
         if reads_values(func) and not _has_constant_shape(func, marked, now):
@@ -88,7 +89,7 @@ class Recorder(TorchDispatchMode):
         if func._schema.is_mutable:
             return self._write(func, args, now, now_kwargs)
         if func.overloadpacket.__name__ in SHAPE_ONLY:  # a constant after all: real numbers of that shape
-            real, real_kwargs = tree_map_only(FakeTensor, _zeros_like, (args, kwargs))
+            real, real_kwargs = mapped(FakeTensor, _zeros_like, (args, kwargs))
             return func(*real, **real_kwargs)
         if isinstance(marked_kwargs.get("attn_mask"), Ref) and "flash" in func.overloadpacket.__name__:
             out = self._as_products(args, kwargs)
@@ -138,14 +139,14 @@ class Recorder(TorchDispatchMode):
 
     def _preserve(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Constants that are about to be written: calls that have them keep what they read."""
-        written = {_storage(leaf) for leaf in tree_flatten((args, kwargs))[0] if isinstance(leaf, Tensor)}
+        written = {_storage(leaf) for leaf in leaves((args, kwargs)) if isinstance(leaf, Tensor)}
 
         def cloned(tensor: Tensor) -> Tensor:
             return tensor.clone() if _storage(tensor) in written else tensor
 
         for position, call in enumerate(self.calls):
             if any(isinstance(c, Tensor) and _storage(c) in written for c in call.constants):
-                given, given_kwargs = tree_map_only(Tensor, cloned, (call.args, call.kwargs))
+                given, given_kwargs = mapped(Tensor, cloned, (call.args, call.kwargs))
                 self.calls[position] = replace(call, args=given, kwargs=given_kwargs)
 
     def _record(self, func: Any, now: tuple[Any, Any], marked: tuple[Any, Any]) -> Any:
@@ -168,14 +169,14 @@ class Recorder(TorchDispatchMode):
             name = func.overloadpacket.__name__
             raise NotFollowedError(f"operator {name}, which reads values that depend on the input") from None
         except UnsupportedOperatorException:
-            real, real_kwargs = tree_map_only(FakeTensor, _zeros_like, (args, kwargs))
-            return tree_map_only(Tensor, self.shapes.from_tensor, func(*real, **real_kwargs))
+            real, real_kwargs = mapped(FakeTensor, _zeros_like, (args, kwargs))
+            return mapped(Tensor, self.shapes.from_tensor, func(*real, **real_kwargs))
 
     def _append(self, op: Any, marked: tuple[Any, Any], out: Any, *, stops: bool) -> None:
         outs = out if isinstance(out, tuple | list) else (out,)
         if not any(isinstance(item, Tensor) for item in outs):
             return  # a question about the tensor, not its values
-        reads = [leaf.index for leaf in tree_flatten(marked)[0] if isinstance(leaf, Ref)]
+        reads = [leaf.index for leaf in leaves(marked) if isinstance(leaf, Ref)]
         live = not stops and any(self.tape.values[index].live for index in reads)
         outputs = tuple(self._track(item, live) if isinstance(item, Tensor) else None for item in outs)
         self.calls.append(Call(op, *marked, outputs, stops))
@@ -252,6 +253,11 @@ class Recorder(TorchDispatchMode):
             known.name, known.operator = name, operator
         if name == self.until:
             raise _ReachedError
+
+    def values_in(self, outputs: object) -> frozenset[int]:
+        """The recorded values among what a run returns."""
+        values = (self.index.get(id(self._current(tensor))) for _, tensor in tensors_in(outputs))
+        return frozenset(value for value in values if value is not None)
 
 
 def value_of(tensor: Tensor, made: int | None, live: bool) -> Value:
@@ -347,7 +353,7 @@ def record(network: Network, batch: int, until: str | None = None, constant: Con
         for context in (torch.enable_grad(), open_attention(), _quiet(), functions_seen(recorder.custom), recorder):
             stack.enter_context(context)
         try:
-            network.run(x, recorder.name)
+            tape.outputs = recorder.values_in(network.run(x, recorder.name))
         except NotFollowedError as stop:
             tape.stopped = str(stop)
         except _ReachedError:

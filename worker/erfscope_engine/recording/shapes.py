@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, in_kernel_invocation_manager
-from torch.utils._pytree import tree_flatten, tree_map_only
+
+from erfscope_engine.recording.arguments import leaves, mapped
 
 SHAPED = {"bmm", "native_layer_norm", "_softmax", "_log_softmax", "cat", "mean", "sum", "clone",
           "_unsafe_view", "max_pool2d_with_indices", "avg_pool2d", "constant_pad_nd", "upsample_nearest2d",
@@ -29,7 +30,7 @@ class NoShapesError(Exception):
 
 def meta_shapes(mode: FakeTensorMode, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """An operator on fake tensors (and real ones) of one device. Raises NoShapesError where it is no plain case."""
-    tensors = [leaf for leaf in tree_flatten((args, kwargs))[0] if isinstance(leaf, Tensor)]
+    tensors = [leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, Tensor)]
     device = next((t.fake_device for t in tensors if isinstance(t, FakeTensor)), None)
     if func is torch.ops.aten.native_layer_norm.default and device is not None and _is_even(tensors, device):
         x, count = args[0], len(args[1])
@@ -40,13 +41,13 @@ def meta_shapes(mode: FakeTensorMode, func: Any, args: tuple[Any, ...], kwargs: 
         return fake(mode, simple, _contiguous(simple), tensors[0].dtype, device)
     if device is None or not _is_plain(func, args, kwargs, tensors, device):
         raise NoShapesError
-    given, named = tree_map_only(Tensor, lambda t: t if isinstance(t, FakeTensor) else _like(mode, t), (args, kwargs))
+    given, named = mapped(Tensor, lambda t: t if isinstance(t, FakeTensor) else _like(mode, t), (args, kwargs))
     try:
         with in_kernel_invocation_manager(mode):
             out = func(*given, **named)
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         raise NoShapesError from error  # the mode says what is wrong, in its words
-    return tree_map_only(Tensor, lambda t: t if isinstance(t, FakeTensor) else FakeTensor(mode, t, device), out)
+    return mapped(Tensor, lambda t: t if isinstance(t, FakeTensor) else FakeTensor(mode, t, device), out)
 
 
 def _is_even(tensors: list[Tensor], device: torch.device) -> bool:

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_flatten
+
+from erfscope_engine.recording.arguments import leaves
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,12 @@ class Call:
     @cached_property
     def refs(self) -> list[Ref]:
         """The recorded values that it reads, in order of appearance."""
-        return [leaf for leaf in tree_flatten((self.args, self.kwargs))[0] if isinstance(leaf, Ref)]
+        return [leaf for leaf in leaves((self.args, self.kwargs)) if isinstance(leaf, Ref)]
 
     @cached_property
     def constants(self) -> list[Tensor | Drawn]:
         """The constant tensors that it reads."""
-        return [leaf for leaf in tree_flatten((self.args, self.kwargs))[0] if isinstance(leaf, Tensor | Drawn)]
+        return [leaf for leaf in leaves((self.args, self.kwargs)) if isinstance(leaf, Tensor | Drawn)]
 
     @cached_property
     def _places(self) -> dict[str, tuple[int, Any]]:
@@ -110,7 +111,7 @@ class Value:
 
 @dataclass
 class Tape:
-    """Value 0 is the input; `calls` in order; `names`: the network's own names of values.
+    """Value 0 is the input; `calls` in order; `names`: the network's own names of values; `outputs`: what it returns.
 
     `geometric` are the calls that tell what reads what: a custom Function's forward in its place.
     """
@@ -119,6 +120,7 @@ class Tape:
     calls: list[Call] = field(default_factory=list)
     names: dict[str, int] = field(default_factory=dict)
     stopped: str | None = None  # why recording ended before the network did
+    outputs: frozenset[int] = frozenset()  # none where the run did not come to its end
 
     @property
     def batch(self) -> int:
@@ -133,6 +135,14 @@ class Tape:
                 yield from call.op.inner
             else:
                 yield call
+
+    @cached_property
+    def used(self) -> frozenset[int] | None:
+        """The values that the outputs depend on, themselves included; None where the outputs are not known."""
+        if not self.outputs:
+            return None
+        calls = self.ancestors(self.outputs)
+        return self.outputs | {out for call in calls for out in call.outputs if out is not None}
 
     def ancestors(self, targets: Iterable[int]) -> list[Call]:
         """The calls that `targets` depend on, in order."""

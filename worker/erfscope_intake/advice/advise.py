@@ -12,7 +12,8 @@ from erfscope_contract.version import __version__
 from erfscope_engine.advice.profile import profile_of
 from erfscope_engine.advice.rank import HOLES, ranked, with_pareto
 from erfscope_engine.advice.search import Trial, search
-from erfscope_engine.measure import Measurement, measure_network
+from erfscope_engine.measure import measure_network
+from erfscope_engine.measurement import Measurement
 from erfscope_engine.plan import plan_for
 from erfscope_intake.advice.bench import Bench, Expected, Sized, State
 from erfscope_intake.advice.notes import notes_of

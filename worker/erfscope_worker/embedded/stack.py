@@ -1,4 +1,4 @@
-"""Store, worker, service: started in this order, stopped in the reverse."""
+"""Store, worker, service: started in this order, stopped in the reverse; worker and service start again if they die."""
 
 import contextlib
 import os
@@ -16,10 +16,12 @@ from erfscope.cli.failure import cannot_start, has_stopped
 from erfscope_contract.job import Health
 from erfscope_worker.embedded.installation import Installation, is_full
 from erfscope_worker.embedded.part import Part
+from erfscope_worker.embedded.restarts import Restarts
 
 STORE_READY, ALL_READY = 30.0, 180.0  # seconds; a first import of torch from a cold disk takes most of them
 TICK = 0.2
 STORE = "store"
+PROCESSES = {"worker": "erfscope_worker", "service": "erfscope_service"}  # the parts beside the store: their modules
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 # What a job in progress gets when `up` stops; it is handed back and goes on at the next `up`.
@@ -38,6 +40,7 @@ class Stack:
         self.installation = installation
         self.unjailed = bool(lacking) and installation.is_private
         self._parts: list[Part] = []
+        self._restarts = {name: Restarts() for name in PROCESSES}
         self._asked_to_stop = 0
         self._before: dict[signal.Signals, object] = {}
 
@@ -59,26 +62,37 @@ class Stack:
         """Start all parts and wait until the service can take and do work."""
         self._start_store()
         self._wait("the store", STORE_READY, self._store_answers)
-        # Killed outright when `up` is: without the store they could not end in order, and the ledger
-        # hands the worker's job to the next one.
-        for name, module, grace in (
-            ("worker", "erfscope_worker", WORKER_GRACE + 5),
-            ("service", "erfscope_service", 10),
-        ):
-            command = [sys.executable, "-P", "-m", module]
-            self._start(name, command, grace=grace, orphaned=signal.SIGKILL)
+        for name in PROCESSES:
+            self._parts.append(self._process(name))
+            self._restarts[name].started()
         with Client(self.installation.url, retries=0, timeout=5) as client:
             self._wait("the service and its worker", ALL_READY, lambda: _has_worker(client))
 
-    def watch(self) -> None:
-        """Return when asked to stop; raise when a part dies."""
+    def watch(self, tell: Callable[[str], object]) -> None:
+        """Return when asked to stop; start worker and service again when they die, and raise when the store does.
+
+        `tell` gets a line about each death.
+        """
         while not self._asked_to_stop:
             for part in self._ended():
-                raise has_stopped(
-                    f"the {part.name} ended{self._why(part)}. Everything is stopped; jobs are kept and go on at the "
-                    f"next `erfscope up`. The end of {part.log}:\n\n{part.last_words()}"
-                )
+                if part.name == STORE:
+                    raise has_stopped(
+                        f"the {part.name} ended{self._why(part)}. Everything is stopped; jobs are kept and go on at "
+                        f"the next `erfscope up`. The end of {part.log}:\n\n{part.last_words()}"
+                    )
+                self._revive(part, tell)
             time.sleep(TICK)
+
+    def _revive(self, part: Part, tell: Callable[[str], object]) -> None:
+        """A dead part is told once, and started again when its pause is over; its jobs wait in the ledger meanwhile."""
+        restarts = self._restarts[part.name]
+        if restarts.is_due:
+            self._parts[self._parts.index(part)] = self._process(part.name)
+            restarts.started()
+        elif not restarts.is_waiting:
+            part.kill()  # what is left of its group
+            pause = restarts.died()
+            tell(f"the {part.name} ended{self._why(part)} and is started again in {pause:g} s; its log is {part.log}")
 
     def environment(self) -> dict[str, str]:
         """What the parts are told; anything else that is set outside is theirs too."""
@@ -112,9 +126,17 @@ class Stack:
         }
         flags = [text for name, value in options.items() for text in (f"--{name}", value)]
         command = [str(get_binary_path()), *flags]
-        self._start(STORE, command, grace=10, orphaned=signal.SIGTERM, keep=(self.installation.lock,))
+        keep = (self.installation.lock,)
+        self._parts.append(self._started(STORE, command, grace=10, orphaned=signal.SIGTERM, keep=keep))
 
-    def _start(
+    def _process(self, name: str) -> Part:
+        # Killed outright when `up` is: without the store they could not end in order, and the ledger
+        # hands the worker's job to the next one.
+        grace = WORKER_GRACE + 5 if name == "worker" else 10
+        command = [sys.executable, "-P", "-m", PROCESSES[name]]
+        return self._started(name, command, grace=grace, orphaned=signal.SIGKILL)
+
+    def _started(
         self,
         name: str,
         command: list[str],
@@ -122,11 +144,10 @@ class Stack:
         grace: float,
         orphaned: signal.Signals,
         keep: tuple[int, ...] = (),
-    ) -> None:
+    ) -> Part:
         log = self.installation.log(name)
         environment = self.environment()
-        part = Part.start(name, command, log=log, grace=grace, orphaned=orphaned, environment=environment, keep=keep)
-        self._parts.append(part)
+        return Part.start(name, command, log=log, grace=grace, orphaned=orphaned, environment=environment, keep=keep)
 
     def _wait(self, what: str, seconds: float, ready: Callable[[], bool]) -> None:
         end = time.monotonic() + seconds

@@ -1,22 +1,67 @@
-"""The reports as files: which forms there are, and where each goes."""
+"""The reports as files: JSON with everything, pictures, the other forms, and where each goes."""
 
+import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 from erfscope._files import trouble
-from erfscope.gate.findings import Report
-from erfscope.gate.reports import gitlab, junit, machine, markdown, pictures
+from erfscope.gate.findings import Picture, Report
+from erfscope.gate.reports import markdown
+from erfscope.gate.reports.forges import gitlab, junit
+
+SCHEMA_VERSION = 1
+
+
+def as_json(report: Report) -> str:
+    """One object; `result` and `exit_code` say how it went, `findings` why."""
+    return json.dumps(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "result": report.result,
+            "exit_code": report.exit_code,
+            "config": report.config,
+            "measured": report.measured,
+            "cached": report.cached,
+            "counts": {verdict.value: count for verdict, count in sorted(report.counts.items())},
+            "findings": [asdict(finding) for finding in report.findings],
+            "baseline": str(report.baseline) if report.baseline else None,
+        },
+        indent=2,
+        ensure_ascii=False,
+    )
+
+
+LONGEST = 60  # letters of a name; the digest keeps names apart
+
+
+def write_pictures(report: Report, folder: Path) -> list[Path]:
+    """One file per measurement, named by model, layer and the start of the question's digest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return [_write_picture(picture, folder) for picture in report.pictures]
+
+
+def _write_picture(picture: Picture, folder: Path) -> Path:
+    words = (_slug(Path(picture.model).stem if "/" in picture.model else picture.model), _slug(picture.layer))
+    path = folder / f"{'-'.join((*words, picture.digest[:8]))}.png"
+    path.write_bytes(picture.content)
+    return path
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.")[:LONGEST] or "x"
+
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
 
 # Field of `Wanted` → the file's content.
 FORMS: Mapping[str, Callable[[Report, Mapping[str, str]], bytes]] = {
-    "junit": lambda report, environment: junit.render(report),
+    "junit": lambda report, environment: junit(report),
     "markdown": lambda report, environment: markdown.render(report).encode(),
-    "gitlab": lambda report, environment: gitlab.render(report, environment).encode(),
-    "report": lambda report, environment: machine.render(report).encode() + b"\n",
+    "gitlab": lambda report, environment: gitlab(report, environment).encode(),
+    "report": lambda report, environment: as_json(report).encode() + b"\n",
 }
 
 
@@ -60,7 +105,7 @@ def _tasks(
         if path is not None:
             yield f"--{form}", partial(_put, path, render(report, environment))
     if wanted.pictures is not None:
-        yield "--pictures", partial(pictures.write, report, wanted.pictures)
+        yield "--pictures", partial(write_pictures, report, wanted.pictures)
     if summary := environment.get(SUMMARY):
         yield SUMMARY, partial(_append, Path(summary), markdown.render(report) + "\n")
 

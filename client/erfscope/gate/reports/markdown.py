@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from erfscope.gate.findings import Finding, Report, Rule, Verdict
-from erfscope.gate.reports.text import SIGNS
+from erfscope.gate.reports import SIGNS
 from erfscope_contract.text import for_markdown
 
 ROWS = 300  # a step summary may have 1 MiB; the terminal has the rest
@@ -40,7 +40,7 @@ def _headline(report: Report) -> str:
     words = {
         "pass": "Receptive fields are as asked",
         "assertion": "A receptive field is not as asked",
-        "configuration": "The receptive field gate is not configured well",
+        "configuration": "The receptive field gate cannot judge: its configuration or a model is wrong",
         "service": "Receptive fields could not be measured",
     }
     return f"{SIGNS[Verdict.FAIL if report.exit_code else Verdict.PASS]} {words[report.result]}"

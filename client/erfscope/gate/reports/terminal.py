@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from erfscope.gate.findings import Finding, Report, Rule, Verdict
-from erfscope.gate.reports.text import SIGNS, relative
+from erfscope.gate.reports import SIGNS, relative
 from erfscope_contract.text import for_terminal
 
 STYLES = {Verdict.PASS: "green", Verdict.WARN: "yellow", Verdict.FAIL: "bold red", Verdict.BROKEN: "bold magenta"}

@@ -96,8 +96,7 @@ function paint(canvas, cells) {
   const map = colours("viridis");
   const image = new ImageData(cells[0].length, cells.length);
   cells.flat().forEach((value, k) => {
-    image.data.set(map.subarray(3 * value, 3 * value + 3), 4 * k);
-    image.data[4 * k + 3] = 255;
+    image.data.set(map.subarray(4 * value, 4 * value + 4), 4 * k);
   });
   canvas.getContext("2d").putImageData(image, 0, 0);
 }

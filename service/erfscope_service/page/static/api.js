@@ -3,9 +3,10 @@
 import { ask as askForKey, key } from "/page/key.js";
 
 export class Problem extends Error {
-  constructor({ title = "", detail = "", errors = [], status = 0 }) {
+  // `retryAfter` is in seconds.
+  constructor({ title = "", detail = "", errors = [], status = 0, retryAfter = 0 }) {
     super(detail || title);
-    Object.assign(this, { title, detail, errors, status });
+    Object.assign(this, { title, detail, errors, status, retryAfter });
   }
 }
 
@@ -20,6 +21,7 @@ export async function send(path, { headers = {}, ...options } = {}) {
   const problem = new Problem({
     status: response.status,
     title: `Status ${response.status}`,
+    retryAfter: Number(response.headers.get("Retry-After")) || 0,
     ...(await response.json().catch(() => ({}))),
   });
   if (response.status === 401 && (key() !== used || (await askForKey(problem.message))))
@@ -52,11 +54,12 @@ export const look = (id) => json(at(id));
 export const text = async (path) => (await send(path)).text();
 export const bytes = async (path) => (await send(path)).arrayBuffer();
 export const recent = (token) => json(`/erf?page_size=12${token ? `&page_token=${encodeURIComponent(token)}` : ""}`);
-export const cancel = (id) => json(at(id), { method: "DELETE" });
-export const remove = (id) => send(`${at(id)}?purge=1`, { method: "DELETE" });
+export const remove = (id, options = {}) => send(`${at(id)}?purge=1`, { method: "DELETE", ...options });
 export const ready = () => json("/health/ready");
 export const presets = () => json("/page/presets.json");
+export const limits = () => json("/page/limits.json");
 export const model = (sha256) => json(`/models/${sha256}`);
+export const inspect = (sha256) => json(`/models/${sha256}`, { method: "POST" });
 
 // The map of a job, or of one unit of its grid, or of one layer of its profile.
 export function mapPath(job, { unit, layer } = {}) {

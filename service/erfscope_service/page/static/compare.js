@@ -1,12 +1,12 @@
 // Two or more measurements side by side: one scale of pixels, one scale of colours, one table.
 
 import * as api from "/page/api.js";
-import { choice, h } from "/page/dom.js";
+import { button, choice, fileName, h, save } from "/page/dom.js";
 import { maximum, sum } from "/page/field.js";
 import { figure } from "/page/figure.js";
 import { unitName } from "/page/format.js";
-import { described, flat, written } from "/page/metrics.js";
 import * as npy from "/page/npy.js";
+import { row, savePng, saveSvg } from "/page/portable.js";
 import { radials } from "/page/profile.js";
 import { table } from "/page/tables.js";
 import { look, set } from "/page/state.js";
@@ -30,7 +30,20 @@ export async function showComparison(host, ids) {
   const fields = await Promise.all(jobs.map(async (job) => npy.parse(await api.bytes(job.links.map))));
   const names = distinct(jobs);
   const panels = h("div", { className: "panels" });
-  const draw = () => panels.replaceChildren(...side(jobs, fields, names));
+  let figures = [];
+  const draw = () => {
+    figures = figuresOf(jobs, fields, names);
+    panels.replaceChildren(...figures.map(({ root }, i) => panel(jobs[i], names[i], root)));
+  };
+  const file = fileName("erf", "comparison", ...names);
+  const downloads = h(
+    "div",
+    { className: "toolbar downloads", aria: { role: "group", label: "Downloads" } },
+    h("span", { className: "muted", textContent: "Download" }),
+    button("PNG", () => savePng(row(figures, names), file)),
+    button("SVG", () => saveSvg(row(figures, names), file)),
+    button("CSV", () => save(csv(jobs, names), `${file}.csv`, "text/csv")),
+  );
   const ranks = new Set(fields.map(({ shape }) => shape.length));
   const controls = toolbar({ rank: Math.max(...ranks), hasView: false, complain: () => {} });
   controls.prepend(choice("Values", VALUES, look.values, (values) => (set({ values }), draw())));
@@ -45,6 +58,7 @@ export async function showComparison(host, ids) {
       h("div", { className: "title" }, h("h2", { textContent: `Comparison of ${jobs.length}`, tabIndex: -1 })),
       controls,
       panels,
+      downloads,
       h("h3", { textContent: "Mass by distance from the centre" }),
       radials(curves),
       h("h3", { textContent: "Metrics" }),
@@ -83,34 +97,51 @@ function asShares(field) {
 }
 
 // Every figure shows as many pixels as the largest input has, around its own centre, so that lengths compare.
-function side(jobs, fields, names) {
+function figuresOf(jobs, fields, names) {
   const rank = Math.max(...fields.map(({ shape }) => shape.length));
   const extents = Array.from({ length: rank }, (_, axis) => Math.max(...fields.map(({ shape }) => shape[axis] ?? 0)));
   const isMass = look.values === "mass";
   const scaled = fields.map((field) => (isMass ? asShares(field) : field));
   const top = isMass ? Math.max(...scaled.map(({ values }) => maximum(values))) : undefined;
-  return jobs.map(({ id, result, model }, i) => {
-    const subject = {
+  return jobs.map(({ result }, i) =>
+    figure({
       field: scaled[i],
       trf: result.trf,
       top,
       size: extents.slice(0, scaled[i].shape.length),
       label: `Map of ${names[i]}.`,
       barTitle: isMass ? "share of the highest density" : undefined,
-    };
-    const link = h("a", { href: `#/job/${encodeURIComponent(id)}`, textContent: names[i] });
-    return h("section", { className: "panel", aria: { label: model.name } }, h("h3", {}, link), figure(subject).root);
-  });
+    }),
+  );
+}
+
+function panel({ id, model }, name, root) {
+  const link = h("a", { href: `#/job/${encodeURIComponent(id)}`, textContent: name });
+  return h("section", { className: "panel", aria: { label: model.name } }, h("h3", {}, link), root);
+}
+
+// [[flat name, [the metric of each job, or undefined]] …], without those that no job has.
+function byMetric(jobs) {
+  const names = [...new Set(jobs.flatMap(({ metrics: rows }) => rows.map(({ name }) => name)))];
+  return names
+    .map((name) => [name, jobs.map(({ metrics: rows }) => rows.find((row) => row.name === name))])
+    .filter(([, rows]) => rows.some((row) => (row?.value ?? null) !== null));
 }
 
 function metrics(jobs, names) {
-  const columns = jobs.map(({ result }) => new Map(flat(result)));
-  const all = [...new Set(columns.flatMap((column) => [...column.keys()]))];
-  const rows = all
-    .filter((name) => columns.some((column) => (column.get(name) ?? null) !== null))
-    .map((name) => {
-      const cells = jobs.map(({ result }, i) => written(name, columns[i].get(name) ?? null, result.stderr[name]));
-      return [described(name).label, ...cells];
-    });
+  const rows = byMetric(jobs).map(([, cells]) => [cells.find(Boolean).label, ...cells.map((row) => row?.text ?? "–")]);
   return table(["Metric", ...names], rows);
+}
+
+// A line for each metric; value and standard error of each job.
+function csv(jobs, names) {
+  const heads = ["metric", ...names.flatMap((name) => [name, `stderr of ${name}`])];
+  const lines = byMetric(jobs).map(([name, cells]) => [name, ...cells.flatMap((row) => [row?.value, row?.stderr])]);
+  return [heads, ...lines].map((cells) => cells.map(quoted).join(",") + "\n").join("");
+}
+
+// A spreadsheet computes what begins like a formula.
+function quoted(cell) {
+  const text = typeof cell === "string" ? cell.replace(/^(?=[=+\-@\t\r])/, "'") : String(cell ?? "");
+  return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

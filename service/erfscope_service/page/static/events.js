@@ -1,9 +1,9 @@
 // A job's server-sent events, read with fetch: EventSource cannot send a key.
 
-import { Problem, look, send } from "/page/api.js";
+import { look, send } from "/page/api.js";
+import { isPassing, pause } from "/page/patience.js";
 
 export const ENDED = new Set(["succeeded", "failed", "canceled", "expired"]);
-const PAUSE = 1000; // milliseconds until a lost stream is opened again
 
 // Calls `update` with the whole job whenever something changed; returns what stops it.
 export function follow(job, update, fail) {
@@ -15,21 +15,31 @@ export function follow(job, update, fail) {
 }
 
 async function run(job, signal, merge) {
-  for (let last = null; ; await new Promise((resolve) => setTimeout(resolve, PAUSE))) {
+  for (let last = null, tries = 0; ; tries++) {
+    let refusal = null;
     try {
       for await (const event of stream(job.links.events, last, signal)) {
         last = event.id ?? last;
+        tries = 0;
         merge(event);
         if (event.name === "end") return;
       }
     } catch (error) {
-      if (signal.aborted || (error instanceof Problem && error.status && error.status < 500)) throw error;
+      if (signal.aborted || !isPassing(error)) throw error;
+      refusal = error;
     }
-    const now = await look(job.id).catch(() => null); // the stream was cut; perhaps the end was missed
+    await pause(tries, refusal);
+    if (signal.aborted) return;
+    const now = await look(job.id).catch(unlessPassing); // the stream was cut; perhaps the end was missed
     if (signal.aborted) return;
     if (now) merge({ data: JSON.stringify(now) });
     if (now && ENDED.has(now.status)) return;
   }
+}
+
+function unlessPassing(error) {
+  if (!isPassing(error)) throw error;
+  return null;
 }
 
 async function* stream(path, last, signal) {

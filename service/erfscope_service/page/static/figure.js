@@ -1,6 +1,6 @@
 // One map to look at: draws itself anew as the look changes, reads values under the pointer or the arrow keys.
 
-import { palette } from "/page/axes.js";
+import { palette } from "/page/palette.js";
 import { traced, SHARES } from "/page/contours.js";
 import { curve } from "/page/curve.js";
 import { announce, h, svg } from "/page/dom.js";
@@ -46,11 +46,6 @@ export function figure(subject) {
   function redraw() {
     if (width < 50) return;
     current = drawn({ width, colours: palette() });
-    const parts = current.canvas ? [current.canvas, current.svg] : [current.svg];
-    if (current.canvas) {
-      const { x, y, w, h: tall } = current.plot;
-      Object.assign(current.canvas.style, { left: `${x}px`, top: `${y}px`, width: `${w}px`, height: `${tall}px` });
-    }
     current.cross = svg("path", {
       "fill": "none",
       "stroke": palette().ink,
@@ -58,7 +53,7 @@ export function figure(subject) {
       "pointer-events": "none",
     });
     current.svg.append(current.cross);
-    stage.replaceChildren(...parts);
+    stage.replaceChildren(current.svg);
   }
 
   function read(point, aloud) {
@@ -146,13 +141,13 @@ function middle({ field: { shape }, trf }, { axis }) {
 
 function pointAt(current, px, py, [height, width]) {
   if (!current) return null;
-  const [x, y] = current.canvas ? current.at(px, py) : [Math.round(current.at(px)), 0];
+  const [x, y] = current.down ? current.at(px, py) : [Math.round(current.at(px)), 0];
   return x >= 0 && y >= 0 && x < width && y < height ? [x, y] : null;
 }
 
-function crosshair({ plot, across, down, canvas }, [x, y]) {
+function crosshair({ plot, across, down }, [x, y]) {
   const upright = `M${across(x)} ${plot.y}V${plot.y + plot.h}`;
-  return canvas ? `${upright}M${plot.x} ${down(y)}H${plot.x + plot.w}` : upright;
+  return down ? `${upright}M${plot.x} ${down(y)}H${plot.x + plot.w}` : upright;
 }
 
 // Where a point is, what the map has there, how far from the centre, and inside which areas.

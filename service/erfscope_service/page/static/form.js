@@ -1,20 +1,23 @@
 // The form: a network, a layer, a unit, options; and what it sends.
 
+import { requireImages } from "/page/accept.js";
 import * as api from "/page/api.js";
 import { $ } from "/page/dom.js";
 import { mebibytes } from "/page/format.js";
 import * as layers from "/page/layers.js";
 import { complain, point } from "/page/problem.js";
-import * as request from "/page/request.js";
+import * as fields from "/page/request.js";
 import * as spec from "/page/spec.js";
 import * as unit from "/page/unit.js";
 import { uploads } from "/page/upload.js";
 
+const NOTHING = { title: "Choose a network first", detail: "Drop an ONNX file, or write a layer spec." };
 let model = null; // StoredModel
 let images = null; // StoredFile
 let files = null;
 
 const isSpec = () => $("form").elements.kind.value === "spec";
+const isReady = () => isSpec() || (model !== null && model.status !== "failed");
 
 // `submitted` gets the job that the service answers with.
 export async function setUp(submitted) {
@@ -38,7 +41,7 @@ export async function reuse(job) {
   $("form").elements.kind.value = architecture ? "spec" : "file";
   if (architecture) spec.write(plain(architecture));
   showKind();
-  request.write(job.request);
+  fields.write(job.request);
   images = job.request.input.images ? { sha256: job.request.input.images } : null;
   $("images-hint").textContent = images ? "The images of that job." : "";
   showImages();
@@ -73,7 +76,7 @@ function modelChanged(changed) {
 function showKind() {
   $("file-panel").hidden = isSpec();
   $("spec-panel").hidden = !isSpec();
-  $("submit").disabled = !isSpec() && !model;
+  $("submit").disabled = !isReady();
   if (isSpec()) layers.show(spec.names(), "Named blocks of the spec are listed; a profile along depth finds the rest.");
   else layers.show(model?.inspection?.layers ?? [], listed());
   preview();
@@ -103,7 +106,9 @@ async function storeImages() {
   const file = $("images").files[0];
   if (!file) return;
   $("images-hint").textContent = "uploading …";
+  images = null;
   try {
+    await requireImages(file);
     images = await api.storeImages(file);
     $("images-hint").textContent = `${file.name}, ${mebibytes(file.size)}, stored`;
   } catch (error) {
@@ -113,12 +118,17 @@ async function storeImages() {
   preview();
 }
 
-const asked = () => request.read(isSpec() ? { architecture: spec.parsed() } : { sha256: model?.sha256 }, images);
+const asked = () => fields.read(isSpec() ? { architecture: spec.parsed() } : { sha256: model?.sha256 }, images);
+
+// The whole request of the form.
+export function request() {
+  if (!isReady()) throw new api.Problem(NOTHING);
+  return asked();
+}
 
 // What a question about the network takes over: model, input, layer and weights, as far as they were chosen.
 export function network() {
-  if (!isSpec() && !model)
-    throw new api.Problem({ title: "Choose a network first", detail: "Drop an ONNX file, or write a layer spec." });
+  if (!isReady()) throw new api.Problem(NOTHING);
   const { model: ref, input = {}, target = {}, weights } = asked();
   const { shape, name } = input;
   return {
@@ -132,7 +142,7 @@ export function network() {
 function preview() {
   if (!$("as-json").open) return;
   try {
-    $("request-json").textContent = spec.written(asked());
+    $("request-json").textContent = isReady() ? spec.written(asked()) : "Choose a network first.";
   } catch (error) {
     $("request-json").textContent = error.message;
   }
@@ -147,6 +157,14 @@ async function submit(submitted) {
     complain($("problem"), error);
     point(error);
   } finally {
-    $("submit").disabled = !isSpec() && !model;
+    $("submit").disabled = !isReady();
   }
+}
+
+// Measures one of the presets, with the form as it then is.
+export async function example(name, submitted) {
+  $("form").elements.kind.value = "spec";
+  spec.choose(name);
+  showKind();
+  await submit(submitted);
 }

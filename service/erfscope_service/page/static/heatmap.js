@@ -1,82 +1,77 @@
-// A plane of a map as a figure: canvas for the colours, SVG for axes, contours, TRF box, marginals, colour bar, legend.
+// A plane of a map as a figure: the painted map under Observable Plot's axes, contours, TRF box, marginals and bar.
 
-import { accent, css, table } from "/page/colormaps.js";
-import { bottom, frame, left, line, path, text, ticks } from "/page/axes.js";
+import * as Plot from "/page/observable-plot.js";
+import { caption, drawn, inset, plain } from "/page/charts.js";
+import { accent, interpolator, table } from "/page/colormaps.js";
 import { h, svg } from "/page/dom.js";
 import { marginals, maximum } from "/page/field.js";
+import { FONT } from "/page/palette.js";
 import { SCALES, place } from "/page/scales.js";
 
-const TALLEST = 640;
-// Pixels left of the plot, of a marginal profile, of the colour bar, and right of it for its words.
-const ROOMY = { left: 56, side: 46, bar: 14, right: 68, title: true };
-const NARROW = { left: 42, side: 22, bar: 10, right: 48, title: false };
-const sizesFor = (width) => (width < 480 ? NARROW : ROOMY);
-const DASHES = ["none", "7 4", "1.5 3.5"]; // 50, 90, 99 %
+const TALLEST = 520; // pixels: map and bar are seen at once on a laptop
+const [AXIS, BAR, PROFILE] = [40, 50, 46]; // pixels for the axis and the bar below the plot, and for a profile
+const DASHES = [undefined, "7 4", "1.5 3.5"]; // 50, 90, 99 %
 
-// Where everything goes. `window` is [x0, x1, y0, y1] in pixel-centre coordinates, `width` what there is.
-function layout({ window: [x0, x1, y0, y1], width, look, trf, contours }) {
-  const sizes = sizesFor(width);
-  const side = look.marginals ? sizes.side + 6 : 0;
-  const [x, y] = [sizes.left, 8 + side];
-  const room = width - x - side - sizes.bar - sizes.right;
-  const shrink = Math.min(1, TALLEST / ((room * (y1 - y0)) / (x1 - x0)));
-  const plot = { x, y, w: room * shrink, h: (room * shrink * (y1 - y0)) / (x1 - x0) };
-  const items = legendItems({ look, trf, contours });
-  const rows = legendRows(items, width - x);
-  return { plot, side, sizes, rows, width, height: plot.y + plot.h + 44 + 20 * rows.length };
+// `window` is [x0, x1, y0, y1] in pixel-centre coordinates, `width` what there is. Returns the SVG, where its plot is,
+// and the ways between places on it and pixels of the map.
+export function heatmap(subject) {
+  const { window: range, width, colours, look, label, names, trf, contours, barTitle } = subject;
+  const plot = placed(range, width, look.marginals ? PROFILE : 8);
+  const words = caption(wordsOf(look, trf, contours), width - plot.x);
+  const below = AXIS + BAR + words.height + 4;
+  const few = (extent) => Math.max(2, Math.min(8, extent / 70));
+  const axis = { labelAnchor: "center", labelArrow: "none" };
+  const root = drawn({
+    ...{ colours, label, width, height: plot.y + plot.h + below },
+    ...{ marginLeft: plot.x, marginTop: plot.y, marginRight: width - plot.x - plot.w, marginBottom: below },
+    x: { ...axis, domain: range.slice(0, 2), label: `${names[1]} (px)`, labelOffset: 32, ticks: few(plot.w) },
+    y: { ...axis, domain: range.slice(2).reverse(), label: `${names[0]} (px)`, ticks: few(plot.h) },
+    marks: [
+      () => picture(subject, plot),
+      ...(look.contours && contours ? contours.lines.flatMap(contourLines) : []),
+      ...(look.trf && trf ? trfMarks(trf, accent(look.colormap)) : []),
+      Plot.frame({ stroke: colours.line }),
+    ],
+  });
+  if (look.marginals) addProfiles(root, subject, plot);
+  inset(root, bar(look, barTitle, plot.w, colours), plot.x, plot.y + plot.h + AXIS);
+  words.draw(root, plot.x, plot.y + plot.h + AXIS + BAR + 14, colours);
+  const [x, y] = [root.scale("x"), root.scale("y")];
+  const at = (px, py) => [Math.round(x.invert(px)), Math.round(y.invert(py))];
+  return { svg: root, plot, at, across: x.apply, down: y.apply };
 }
 
-// { svg, canvas, plot, at }: the parts of a figure; `at` turns a place on it into [x, y] of the map.
-export function heatmap(subject) {
-  const {
-    plane,
-    window: [x0, x1, y0, y1],
-    colours,
-    look,
-    label,
-    names,
-  } = subject;
-  const place_ = layout(subject);
-  const { plot } = place_;
-  const across = (value) => plot.x + ((value - x0) / (x1 - x0)) * plot.w;
-  const down = (value) => plot.y + ((value - y0) / (y1 - y0)) * plot.h;
-  const root = frame(place_.width, place_.height, label);
-  const canvas = painted(subject, plot);
-  const clip = `clip-${crypto.getRandomValues(new Uint32Array(1))[0]}`;
-  root.append(
-    svg(
-      "defs",
-      {},
-      svg("clipPath", { id: clip }, svg("rect", { x: plot.x, y: plot.y, width: plot.w, height: plot.h })),
-    ),
+function placed([x0, x1, y0, y1], width, side) {
+  const x = width < 480 ? 42 : 56;
+  const room = width - x - side - 6;
+  const wide = Math.min(room, (TALLEST * (x1 - x0)) / (y1 - y0));
+  return { x, y: side + 6, w: wide, h: (wide * (y1 - y0)) / (x1 - x0), side };
+}
+
+function wordsOf(look, trf, contours) {
+  const smoothing = contours?.blur ? ` (lines smoothed by ${contours.blur} px)` : "";
+  const lines = `White lines hold 50 % (solid), 90 % (dashed) and 99 % (dotted) of the mass${smoothing}. `;
+  const box = look.trf && trf?.box ? `Dashed box: TRF ${trf.size.join("\u00a0×\u00a0")}\u00a0px. ` : "";
+  return (look.contours && contours ? lines : "") + box + (look.trf && trf?.center ? "Cross: projected centre." : "");
+}
+
+// The user's image and the map over it, in a view of their own, so that the browser scales and cuts them.
+function picture(subject, plot) {
+  const { plane, image, colours } = subject;
+  const [x0, x1, y0, y1] = subject.window;
+  const box = { x: -0.5, y: -0.5, width: plane.width, height: plane.height };
+  const isEnlarged = plot.w > x1 - x0;
+  const look = { "preserveAspectRatio": "none", "image-rendering": isEnlarged ? "pixelated" : "auto" };
+  return svg(
+    "svg",
+    {
+      ...{ x: plot.x, y: plot.y, width: plot.w, height: plot.h },
+      ...{ viewBox: `${x0} ${y0} ${x1 - x0} ${y1 - y0}`, preserveAspectRatio: "none" },
+    },
+    svg("rect", { x: x0, y: y0, width: x1 - x0, height: y1 - y0, fill: colours.soft }),
+    ...(image ? [svg("image", { ...box, href: image.url, preserveAspectRatio: "xMidYMid slice" })] : []),
+    svg("image", { ...box, ...look, class: "map", href: raster(subject).toDataURL() }),
   );
-  const marks = svg("g", { "clip-path": `url(#${clip})`, "fill": "none" });
-  if (look.contours && subject.contours) marks.append(...contourLines(subject.contours, across, down));
-  if (look.trf && subject.trf) marks.append(...trfMarks(subject, across, down));
-  root.append(
-    marks,
-    svg("rect", { x: plot.x, y: plot.y, width: plot.w, height: plot.h, fill: "none", stroke: colours.line }),
-  );
-  const few = (extent) => Math.min(8, extent / 70);
-  root.append(
-    bottom(ticks(x0 + 0.5, x1 - 0.5, few(plot.w)), across, plot.y + plot.h, `${names[1]} (px)`, colours, {
-      middle: plot.x + plot.w / 2,
-    }),
-  );
-  root.append(
-    left(ticks(y0 + 0.5, y1 - 0.5, few(plot.h)), down, plot.x, `${names[0]} (px)`, colours, {
-      middle: plot.y + plot.h / 2,
-      space: place_.sizes.left - 14,
-    }),
-  );
-  if (look.marginals) root.append(...profiles(subject, plot, across, down, place_.sizes.side));
-  root.append(bar(subject, plot.x + plot.w + place_.side + 10, plot, place_.sizes));
-  root.append(legend(place_.rows, plot.x, plot.y + plot.h + 56, look, colours));
-  const at = (px, py) => [
-    Math.round(x0 + ((px - plot.x) / plot.w) * (x1 - x0)),
-    Math.round(y0 + ((py - plot.y) / plot.h) * (y1 - y0)),
-  ];
-  return { svg: root, canvas, plot, at, across, down };
 }
 
 // The colours, one map pixel each; over an image, small values let it shine through.
@@ -87,179 +82,66 @@ function raster({ plane, look, top, image, opacity }) {
   const colours = table(look.colormap);
   plane.values.forEach((value, i) => {
     const share = place(value / top, look.scale);
-    const from = 3 * Math.round(255 * share);
-    pixels.data.set(
-      [
-        colours[from],
-        colours[from + 1],
-        colours[from + 2],
-        image ? 255 * opacity * Math.min(1, 0.12 + 1.2 * share) : 255,
-      ],
-      4 * i,
-    );
+    const from = 4 * Math.round(255 * share);
+    pixels.data.set(colours.subarray(from, from + 4), 4 * i);
+    if (image) pixels.data[4 * i + 3] = 255 * opacity * Math.min(1, 0.12 + 1.2 * share);
   });
   context.putImageData(pixels, 0, 0);
   return canvas;
 }
 
-function painted(subject, plot) {
-  const {
-    plane,
-    window: [x0, x1, y0, y1],
-    image,
-    colours,
-  } = subject;
-  const dense = Math.max(2, globalThis.devicePixelRatio || 1);
-  const canvas = h("canvas", { width: Math.round(plot.w * dense), height: Math.round(plot.h * dense) });
-  canvas.setAttribute("aria-hidden", "true");
-  const context = canvas.getContext("2d");
-  context.fillStyle = colours.soft;
-  context.fillRect(0, 0, canvas.width, canvas.height);
-  const zoom = canvas.width / (x1 - x0);
-  const box = [(-0.5 - x0) * zoom, (-0.5 - y0) * zoom, plane.width * zoom, plane.height * zoom];
-  if (image) context.drawImage(image, ...covering(image, box[2] / box[3]), ...box);
-  context.imageSmoothingEnabled = zoom < 1;
-  context.drawImage(raster(subject), ...box);
-  return canvas;
+function contourLines([, rings], i) {
+  const points = rings.flatMap((ring, z) => ring.map(([x, y]) => ({ x, y, z })));
+  const line = { x: "x", y: "y", z: "z", clip: true };
+  return [
+    Plot.line(points, { ...line, stroke: "#000", strokeOpacity: 0.4, strokeWidth: 3.2 }),
+    Plot.line(points, { ...line, stroke: "#fff", strokeWidth: 1.5, strokeDasharray: DASHES[i] }),
+  ];
 }
 
-// The largest middle part of an image that has the input's proportions.
-function covering({ width, height }, aspect) {
-  const [w, tall] = width / height > aspect ? [height * aspect, height] : [width, width / aspect];
-  return [(width - w) / 2, (height - tall) / 2, w, tall];
-}
-
-function contourLines({ lines }, across, down) {
-  return lines.flatMap(([, closed], i) => {
-    const d = closed
-      .map((points) =>
-        path(
-          points.map(([x, y]) => [across(x), down(y)]),
-          true,
-        ),
-      )
-      .join("");
-    if (!d) return [];
-    const thin = { d, "stroke-dasharray": DASHES[i], "stroke-linejoin": "round" };
-    return [
-      svg("path", { d, "stroke": "#000", "stroke-opacity": 0.4, "stroke-width": 3.2 }),
-      svg("path", { ...thin, "stroke": "#fff", "stroke-width": 1.5 }),
-    ];
-  });
-}
-
-function trfMarks({ trf, look }, across, down) {
-  const colour = accent(look.colormap);
+function trfMarks({ box, center }, stroke) {
   const marks = [];
-  if (trf.box) {
-    const [[top, bottom_], [start, stop]] = trf.box.map(([from, to]) => [from - 0.5, to - 0.5]);
-    const rect = {
-      x: across(start),
-      y: down(top),
-      width: across(stop) - across(start),
-      height: down(bottom_) - down(top),
-    };
-    marks.push(svg("rect", { ...rect, "stroke": colour, "stroke-width": 1.8, "stroke-dasharray": "9 5" }));
+  if (box) {
+    const [[y1, y2], [x1, x2]] = box.map((ends) => ends.map((end) => [end - 0.5]));
+    marks.push(Plot.rect([0], { x1, x2, y1, y2, stroke, strokeWidth: 1.8, strokeDasharray: "9 5", clip: true }));
   }
-  if (trf.center) {
-    const [y, x] = [down(trf.center[0]), across(trf.center[1])];
-    const cross = { d: `M${x - 7} ${y}H${x + 7}M${x} ${y - 7}V${y + 7}` };
-    marks.push(
-      svg("path", { ...cross, "stroke": "#000", "stroke-opacity": 0.5, "stroke-width": 4 }),
-      svg("path", { ...cross, "stroke": colour, "stroke-width": 2 }),
-    );
+  if (center) {
+    const cross = { x: [center[1]], y: [center[0]], symbol: "plus", r: 7, clip: true };
+    marks.push(Plot.dot([0], { ...cross, stroke: "#000", strokeOpacity: 0.5, strokeWidth: 4 }));
+    marks.push(Plot.dot([0], { ...cross, stroke, strokeWidth: 2 }));
   }
   return marks;
 }
 
 // Mass by column above the plot and by row beside it, each to its own maximum, inside the window.
-function profiles({ plane, window: [x0, x1, y0, y1], colours }, plot, across, down, side) {
+function addProfiles(root, { plane, window: [x0, x1, y0, y1], colours }, plot) {
   const { rows, columns } = marginals(plane);
   const seen = (values, low, high) => [...values].map((value, i) => [i, value]).filter(([i]) => i >= low && i <= high);
-  const stairs = (values, low, high, to, out) => {
-    const bins = seen(values, low, high);
-    const top = maximum(bins.map(([, value]) => value)) || 1;
-    return bins.flatMap(([i, value]) => [
-      [to(Math.max(low, i - 0.5)), out(value / top)],
-      [to(Math.min(high, i + 0.5)), out(value / top)],
-    ]);
+  const top = (bins) => maximum(bins.map(([, value]) => value)) || 1;
+  const common = { ...{ colours, label: "Mass by column and by row", margin: 0 }, axis: null };
+  const look = {
+    fill: colours.series[0],
+    fillOpacity: 0.22,
+    stroke: colours.series[0],
+    strokeWidth: 1.2,
+    curve: "step",
   };
-  const fill = { "fill": colours.series[0], "fill-opacity": 0.22, "stroke": colours.series[0], "stroke-width": 1.2 };
-  const up = stairs(columns, x0, x1, across, (share) => plot.y - 5 - share * (side - 4));
-  const right = stairs(rows, y0, y1, down, (share) => plot.x + plot.w + 5 + share * (side - 4));
-  const base = [plot.y - 5, plot.x + plot.w + 5];
-  if (!up.length || !right.length) return [];
-  return [
-    svg("path", { d: path([[up[0][0], base[0]], ...up, [up.at(-1)[0], base[0]]]), ...fill }),
-    svg("path", {
-      d: path([[base[1], right[0][0]], ...right.map(([y, x]) => [x, y]), [base[1], right.at(-1)[0]]]),
-      ...fill,
-    }),
-  ];
-}
-
-function bar({ look, colours, barTitle }, x, plot, { bar: wide, title }) {
-  const steps = 64;
-  const group = svg("g");
-  for (let i = 0; i < steps; i++) {
-    const rect = { x, y: plot.y + plot.h * (1 - (i + 1) / steps), width: wide, height: plot.h / steps + 0.6 };
-    group.append(svg("rect", { ...rect, fill: css(look.colormap, (i + 0.5) / steps) }));
-  }
-  const { ticks: all, place: placed } = SCALES[look.scale];
-  const marks = all.filter(([share], i) => i === 0 || i === all.length - 1 || plot.h > 220 || i % 2 === 0);
-  for (const [share, words] of marks) {
-    const y = plot.y + plot.h * (1 - placed(share));
-    group.append(
-      line(x + wide, y, x + wide + 4, y, colours.muted),
-      text(words, x + wide + 7, y + 4, colours.muted, { "text-anchor": "start" }),
-    );
-  }
-  const turned = `translate(${x + wide + 44} ${plot.y + plot.h / 2}) rotate(-90)`;
-  group.append(svg("rect", { x, y: plot.y, width: wide, height: plot.h, fill: "none", stroke: colours.line }));
-  if (title && plot.h > 150) group.append(text(barTitle, 0, 0, colours.muted, { transform: turned }));
-  return group;
-}
-
-function legendItems({ look, trf, contours }) {
-  const items = [];
-  if (look.contours && contours) {
-    items.push(...["50 %", "90 %", "99 %"].map((share, i) => [i, `${share} of the mass`]));
-    if (contours.sigma) items.push([null, `(lines smoothed by ${contours.sigma} px)`]);
-  }
-  if (look.trf && trf?.box) items.push(["trf", `TRF ${trf.size.join(" × ")} px`]);
-  if (look.trf && trf?.center) items.push(["center", "projected centre"]);
-  return items;
-}
-
-const widthOf = ([kind, words]) => words.length * 6.1 + (kind === null ? 10 : 44);
-
-function legendRows(items, width) {
-  const rows = [];
-  let used = Infinity;
-  for (const item of items) {
-    if (used + widthOf(item) > width) (rows.push([]), (used = 0));
-    rows.at(-1).push([item, used]);
-    used += widthOf(item);
-  }
-  return rows;
-}
-
-function legend(rows, x, y, look, colours) {
-  const group = svg("g");
-  rows.forEach((row, i) =>
-    row.forEach(([[kind, words], offset]) => {
-      const [from, base] = [x + offset, y + 20 * i];
-      if (kind !== null)
-        group.append(
-          svg("rect", { x: from, y: base - 11, width: 30, height: 14, rx: 2, fill: css(look.colormap, 0.25) }),
-        );
-      const stroke = typeof kind === "number" ? "#fff" : accent(look.colormap);
-      const dash = typeof kind === "number" ? DASHES[kind] : kind === "trf" ? "9 5" : "none";
-      const d = kind === "center" ? `M${from + 9} ${base - 4}h12m-6 -6v12` : `M${from + 3} ${base - 4}h24`;
-      if (kind !== null)
-        group.append(svg("path", { d, stroke, "stroke-width": 1.8, "stroke-dasharray": dash, "fill": "none" }));
-      group.append(text(words, from + (kind === null ? 0 : 36), base, colours.muted, { "text-anchor": "start" }));
-    }),
+  const [up, right] = [seen(columns, x0, x1), seen(rows, y0, y1)];
+  const height = plot.side - 4;
+  const above = { ...common, width: plot.w, height, x: { domain: [x0, x1] }, y: { domain: [0, top(up)] } };
+  inset(root, drawn({ ...above, marks: [Plot.areaY(up, { x: "0", y: "1", ...look })] }), plot.x, 4);
+  const beside = { ...common, width: height, height: plot.h, x: { domain: [0, top(right)] }, y: { domain: [y1, y0] } };
+  inset(
+    root,
+    drawn({ ...beside, marks: [Plot.areaX(right, { y: "0", x: "1", ...look })] }),
+    plot.x + plot.w + 5,
+    plot.y,
   );
-  return group;
+}
+
+function bar({ scale, colormap }, label, width, colours) {
+  const { ticks, tickFormat, ...color } = SCALES[scale].scale;
+  const style = { color: colours.muted, fontFamily: FONT, fontSize: "11px", overflow: "visible" };
+  const options = { label, width, height: 46, ticks, tickFormat, style };
+  return plain(Plot.legend({ color: { ...color, interpolate: interpolator(colormap) }, ...options }));
 }

@@ -1,16 +1,19 @@
 // Earlier jobs, newest first: to open again, to compare, to remove.
 
 import * as api from "/page/api.js";
-import { $, announce, h } from "/page/dom.js";
+import { $, announce, button, h } from "/page/dom.js";
 import { ENDED } from "/page/events.js";
 import { ago, clock, targetWords } from "/page/format.js";
 import { complain } from "/page/problem.js";
 
+const UNDO = 8000; // milliseconds in which a removal can be taken back
 const marked = new Set();
+const leaving = new Map(); // id → { name, timer } of what is removed when the time for an undo is over
 let jobs = [];
 let next = null;
 
 export function setUp() {
+  window.addEventListener("pagehide", () => [...leaving.keys()].forEach((id) => api.remove(id, { keepalive: true })));
   $("older").addEventListener("click", () => load(next));
   $("compare").addEventListener(
     "click",
@@ -39,7 +42,9 @@ export async function refresh() {
 export function draw() {
   const shown = new Set(decodeURIComponent(location.hash).split(/[/+]/).slice(2));
   $("older").hidden = !next;
-  $("history").replaceChildren(...jobs.map((job) => entry(job, shown.has(job.id))));
+  $("history").replaceChildren(
+    ...jobs.map((job) => (leaving.has(job.id) ? farewell(job) : entry(job, shown.has(job.id)))),
+  );
   if (!jobs.length) $("history").append(h("li", { className: "hint", textContent: "Nothing has been measured yet." }));
   count();
 }
@@ -96,13 +101,42 @@ function entry(job, isShown) {
   return h("li", {}, box, link, drop);
 }
 
-async function remove(job, name) {
+// Nothing is lost at once: for a few seconds a line in the entry's place offers it back.
+function remove(job, name) {
+  marked.delete(job.id);
+  leaving.set(job.id, { name, timer: setTimeout(() => purge(job.id), UNDO) });
+  announce(`${name} removed`);
+  draw();
+  document.getElementById(`undo-${job.id}`).focus();
+}
+
+function restore(job) {
+  clearTimeout(leaving.get(job.id).timer);
+  leaving.delete(job.id);
+  announce(`${job.model.name} is back`);
+  draw();
+}
+
+async function purge(id) {
   try {
-    await api.remove(job.id);
-    marked.delete(job.id);
-    announce(`${name} removed`);
-    await load();
+    await api.remove(id);
+    jobs = jobs.filter((job) => job.id !== id);
   } catch (error) {
     complain($("history-problem"), error);
+  } finally {
+    leaving.delete(id);
+    draw();
   }
+}
+
+function farewell(job) {
+  const { name } = leaving.get(job.id);
+  const undo = button("Undo", () => restore(job), { id: `undo-${job.id}` });
+  undo.setAttribute("aria-label", `Undo: bring ${name} back`);
+  return h(
+    "li",
+    { className: "hint" },
+    h("span", { className: "gone", textContent: `${job.model.name} removed` }),
+    undo,
+  );
 }

@@ -4,7 +4,6 @@ import * as api from "/page/api.js";
 import { button, fileName, h, save } from "/page/dom.js";
 import { figure } from "/page/figure.js";
 import { pixels, unitName } from "/page/format.js";
-import { csv } from "/page/metrics.js";
 import * as npy from "/page/npy.js";
 import { saveSvg, savePng } from "/page/portable.js";
 import { complain } from "/page/problem.js";
@@ -21,7 +20,7 @@ export function maps(job) {
   const back = button("Back to the main map", () => show({}));
   const place = h(
     "div",
-    { className: "mapplace", aria: { busy: "true" } },
+    { className: rank === 1 ? "mapplace line" : "mapplace", aria: { busy: "true" } },
     h("p", { className: "muted loading", textContent: "Loading the map …" }),
   );
   const files = h("div", { className: "toolbar downloads", aria: { role: "group", label: "Downloads" } });
@@ -29,10 +28,10 @@ export function maps(job) {
   const root = h(
     "section",
     { className: "maps", aria: { label: "Map" } },
-    controls,
     h("div", { className: "toolbar" }, caption, back),
     problem,
     place,
+    controls,
     files,
   );
   let turn = 0;
@@ -100,7 +99,7 @@ function downloads(job, part, bytes, { drawn }, fail) {
   return [
     ...made,
     fetched("JSON", job.links.self, "json", "application/json"),
-    button("CSV", () => save(csv(job.result), `${name}.csv`, "text/csv")),
+    fetched("CSV", `${job.links.self}/metrics.csv`, "csv", "text/csv"),
     fetched("Report", `${job.links.self}/report.html`, "html", "text/html"),
   ];
 }

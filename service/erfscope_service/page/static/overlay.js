@@ -5,6 +5,13 @@ import { look, set } from "/page/state.js";
 
 export const overlay = { image: null, opacity: 0.75 };
 
+// As a file would hold it, so that a saved figure holds it as well.
+function dataUrl(bitmap) {
+  const canvas = h("canvas", { width: bitmap.width, height: bitmap.height });
+  canvas.getContext("2d").drawImage(bitmap, 0, 0);
+  return canvas.toDataURL("image/png");
+}
+
 // The file input and, once there is a picture, the slider of the map's strength and what removes it.
 export function overlayControls(complain) {
   const file = h("input", { type: "file", accept: "image/*", className: "hidden", on: { change: () => load() } });
@@ -25,7 +32,7 @@ export function overlayControls(complain) {
   });
   async function load() {
     try {
-      if (file.files[0]) change({ image: await createImageBitmap(file.files[0]) });
+      if (file.files[0]) change({ image: { url: await dataUrl(await createImageBitmap(file.files[0])) } });
     } catch {
       complain("This file is no image that the browser can read.");
     }

@@ -1,16 +1,23 @@
 // The page: what the address bar says is what is shown. #/job/ID, #/compare/ID+ID, #/tiles/ID, #/fit/ID, #/advice/ID,
-// or nothing yet.
+// #/series/ID, or nothing yet.
 
 import * as api from "/page/api.js";
 import { showComparison } from "/page/compare.js";
-import { $, h } from "/page/dom.js";
+import { $, button, h } from "/page/dom.js";
 import * as form from "/page/form.js";
 import * as history_ from "/page/history.js";
 import { showJob } from "/page/job.js";
 import * as key from "/page/key.js";
 import { complain } from "/page/problem.js";
 import * as question from "/page/question.js";
+import * as series from "/page/series.js";
 
+const EXAMPLES = [
+  ["resnet18", "ResNet-18: an image network"],
+  ["plain-20-relu", "20 convolutions, as in the article"],
+  ["wave-1d", "WaveNet's dilations: sound"],
+  ["volume-3d", "3-D convolutions: a volume"],
+];
 const PAUSE = 15_000; // milliseconds between looks at workers and open jobs
 
 let stop = () => {};
@@ -25,6 +32,7 @@ async function route() {
   try {
     if (kind === "job") await open(decodeURIComponent(rest), address);
     else if (kind === "compare") await showComparison($("view"), rest.split("+").map(decodeURIComponent));
+    else if (kind === "series") await openSeries(decodeURIComponent(rest), address);
     else if (question.isKind(kind)) await openQuestion(kind, decodeURIComponent(rest), address);
     else empty();
   } catch (error) {
@@ -37,12 +45,28 @@ async function route() {
 
 async function open(id, address) {
   const job = held?.id === id ? held : await api.look(id);
-  if (address === location.hash) stop = showJob($("view"), job, { reuse: form.reuse, changed: () => history_.load() });
+  if (address !== location.hash) return;
+  stop = showJob($("view"), job, { reuse: form.reuse, changed: () => history_.load() });
+  toView();
 }
 
 async function openQuestion(kind, id, address) {
   const job = held?.id === id ? held : await question.lookAt(kind, id);
-  if (address === location.hash) stop = question.showQuestion($("view"), kind, job);
+  if (address !== location.hash) return;
+  stop = question.showQuestion($("view"), kind, job);
+  toView();
+}
+
+async function openSeries(id, address) {
+  const looked = held?.id === id ? held : await series.lookAt(id);
+  if (address !== location.hash) return;
+  stop = series.showSeries($("view"), looked);
+  toView();
+}
+
+// On a phone the form comes first; whoever opens a result is taken to it.
+function toView() {
+  if (matchMedia("(max-width: 60rem)").matches) $("view").scrollIntoView({ block: "start" });
 }
 
 function empty() {
@@ -54,9 +78,14 @@ function empty() {
       h("p", {
         textContent: "The map shows where in the input one unit of a layer really looks, next to where it could look.",
       }),
+      h("p", { textContent: "Or try an example:" }),
+      h("div", { className: "examples" }, ...EXAMPLES.map(example)),
     ),
   );
 }
+
+const example = ([name, words]) =>
+  button(words, () => form.example(name, (job) => submitted("job", job)), { title: `Measure the preset ${name}` });
 
 function submitted(kind, job) {
   held = job;
@@ -64,7 +93,7 @@ function submitted(kind, job) {
   if (location.hash === address) route();
   else location.hash = address;
   history_.load();
-  if (matchMedia("(max-width: 60rem)").matches) $("view").scrollIntoView({ block: "start" });
+  toView();
   $("view").focus({ preventScroll: true });
 }
 
@@ -82,6 +111,7 @@ async function countWorkers() {
 // First: a file may be dropped at once.
 form.setUp((job) => submitted("job", job)).catch((error) => complain($("problem"), error));
 question.setUp(form.network, submitted);
+series.setUp(form.request, submitted);
 key.show();
 $("forget-key").addEventListener("click", key.forget);
 history_.setUp();

@@ -1,21 +1,34 @@
 // A figure as a file: SVG that stands alone, and PNG drawn from it; light, as papers want it.
 
-import { palette } from "/page/axes.js";
+import { inset } from "/page/charts.js";
+import { FONT, palette } from "/page/palette.js";
 import { save, svg } from "/page/dom.js";
 
 const WIDTH = 860;
 const DENSE = 2;
+const TITLE = 26; // pixels above a figure of a row
 
-// The SVG of what `drawn` draws, with its canvas as an image inside.
+// The SVG of what `drawn` draws, on white.
 function standalone(drawn) {
-  const { svg: root, canvas, plot } = drawn({ width: WIDTH, colours: palette({ light: true }) });
-  const back = [svg("rect", { width: "100%", height: "100%", fill: "#ffffff" })];
-  if (canvas)
-    back.push(
-      svg("image", { href: canvas.toDataURL("image/png"), x: plot.x, y: plot.y, width: plot.w, height: plot.h }),
-    );
-  root.prepend(...back);
+  const { svg: root } = drawn({ width: WIDTH, colours: palette({ light: true }) });
+  root.prepend(svg("rect", { width: "100%", height: "100%", fill: "#ffffff" }));
   return root;
+}
+
+// Figures side by side under their titles, as one that can be saved.
+export function row(figures, titles) {
+  return ({ colours }) => {
+    const parts = figures.map(({ drawn }) => drawn({ width: WIDTH / 2, colours }).svg);
+    const height = TITLE + Math.max(...parts.map((part) => Number(part.getAttribute("height"))));
+    const width = (WIDTH / 2) * parts.length;
+    const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height });
+    parts.forEach((part, i) => {
+      const words = { "x": (WIDTH / 2) * i + 42, "y": 18, "fill": colours.ink, "font-size": 13, "font-family": FONT };
+      root.append(svg("text", words, titles[i]));
+      inset(root, part, (WIDTH / 2) * i, TITLE);
+    });
+    return { svg: root };
+  };
 }
 
 export function saveSvg(drawn, name) {

@@ -2,19 +2,19 @@
 
 import { button, h } from "/page/dom.js";
 import { by, number, percent, pixels, withError } from "/page/format.js";
-import { geometric } from "/page/metrics.js";
 import { localWords } from "/page/place.js";
-import { plot } from "/page/plot.js";
+import { chart } from "/page/charts.js";
 
+const geometric = (sides) => sides.reduce((product, side) => product * side, 1) ** (1 / sides.length);
 const top = (values) => 1.05 * Math.max(1e-9, ...values.filter((value) => value !== null && Number.isFinite(value)));
 
 // TRF, ERF and half-mass side of each layer, and a table whose rows show the layer's map.
 export function depth({ layers, maps }, show) {
-  const xs = {
-    low: 0,
-    high: Math.max(1, layers.length - 1),
+  const ticks = marks(layers.length);
+  const x = {
+    domain: [0, Math.max(1, layers.length - 1)],
     title: "layer, from input to output",
-    ticks: marks(layers.length),
+    axis: { ticks, tickFormat: (i) => String(i + 1) },
   };
   const line = (name, value) => ({
     name,
@@ -29,15 +29,13 @@ export function depth({ layers, maps }, show) {
   // A global field has no size of its own, and theoretical sizes far beyond the rest would press it flat.
   const high = top(series.flatMap(({ points }) => points.map(([, value]) => value)));
   const label = `Sizes of ${layers.length} layers, from input to output; the table below has the numbers.`;
-  const picture = plot(() => ({ series, x: xs, y: { low: 0, high, title: "pixels" }, label, height: 300 }));
+  const picture = chart({ series, x, y: { domain: [0, high], title: "pixels" }, label });
   return h("div", {}, picture, table(layers, maps?.layers === false ? null : show));
 }
 
 function marks(count) {
   const step = Math.max(1, Math.ceil(count / 12));
-  return Array.from({ length: count }, (_, i) => i)
-    .filter((i) => i % step === 0)
-    .map((i) => [i, String(i + 1)]);
+  return Array.from({ length: count }, (_, i) => i).filter((i) => i % step === 0);
 }
 
 function table(layers, show) {
@@ -91,24 +89,15 @@ export function radials(found) {
     const mass = { name: "share of the mass within", points: radius.map((at, i) => [at, cumulative[i]]) };
     return found.length > 1 ? [{ ...mass, name: name }] : [mean, mass];
   });
-  const rules = (colours) =>
-    found.length > 1
-      ? []
-      : ["r50", "r90", "r99"]
-          .filter((name) => found[0][name])
-          .map((name, i) => ({
-            at: found[0][name],
-            colour: colours.series[2],
-            dash: ["none", "7 4", "2 3"][i],
-            name: `${name} ${pixels(found[0][name], 3)}`,
-          }));
-  const title = found.length > 1 ? "share of the mass within" : "share";
-  return plot((colours) => ({
+  const rules = ["r50", "r90", "r99"]
+    .filter((name) => found.length === 1 && found[0][name])
+    .map((name) => ({ at: found[0][name], name: `${name} ${pixels(found[0][name], 3)}` }));
+  return chart({
     series,
-    rules: rules(colours),
-    x: { low: 0, high, title: "distance from the projected centre (px)" },
-    y: { low: 0, high: 1, title },
+    rules,
+    x: { domain: [0, high], title: "distance from the projected centre (px)" },
+    y: { domain: [0, 1], title: found.length > 1 ? "share of the mass within" : "share" },
     label: "Map and mass by distance from the projected centre",
     height: 280,
-  }));
+  });
 }

@@ -3,7 +3,6 @@
 import { h } from "/page/dom.js";
 import { by, number, percent } from "/page/format.js";
 import { maps } from "/page/maps.js";
-import { HEADLINE, described, flat, grouped, written } from "/page/metrics.js";
 import { byAutograd, fieldFacts, globalWords, passedOver } from "/page/place.js";
 import { depth, radial } from "/page/profile.js";
 import { table } from "/page/tables.js";
@@ -16,12 +15,11 @@ export function result(job) {
   return h(
     "div",
     { className: "result" },
-    tiles(found),
+    h("div", { className: "front" }, front.root, tiles(job)),
     notes(found),
-    front.root,
     found.units.length ? section("Units", units(found, show), true) : null,
     found.layers.length ? section("Along depth", depth(found, show), true) : null,
-    section("Metrics", metrics(found), true),
+    section("Metrics", metrics(job.metrics), true),
     section("Place and reach of the unit", facts(fieldFacts(found)), true),
     reasons("Passed over by auto, nearest to the output first", "Tensor", passedOver(found)),
     reasons("Run by autograd on whole tensors", "Operator", byAutograd(found)),
@@ -41,18 +39,18 @@ function reasons(title, head, rows) {
   return rows.length ? section(title, table([head, "Why"], rows, "reason")) : null;
 }
 
-function tiles(found) {
-  const values = Object.fromEntries(flat(found));
-  const made = HEADLINE.filter((name) => values[name] !== null).map((name) => {
-    const { label, words } = described(name);
-    const value = name === "trf_size" ? `${by(found.trf.size)} px` : written(name, values[name], found.stderr[name]);
-    return h(
+const HEADLINE = ["erf_size", "trf_size", "erf_ratio", "mass_50_side", "sigma_1", "r2"];
+
+function tiles({ result: found, metrics: rows }) {
+  const shown = HEADLINE.flatMap((name) => rows.filter((row) => row.name === name && row.value !== null));
+  const made = shown.map(({ name, label, meaning, text }) =>
+    h(
       "div",
-      { className: "tile", title: words },
+      { className: "tile", title: meaning },
       h("dt", { textContent: label.replace(/ \(.*\)$/, "") }),
-      h("dd", {}, ...largeAndSmall(value)),
-    );
-  });
+      h("dd", {}, ...largeAndSmall(name === "trf_size" ? `${by(found.trf.size)} px` : text)),
+    ),
+  );
   return h("dl", { className: "tiles" }, ...made);
 }
 
@@ -79,19 +77,24 @@ function notes(found) {
   return words.length ? h("ul", { className: "notes" }, ...words.map((word) => h("li", { textContent: word }))) : null;
 }
 
-function metrics(found) {
-  const body = grouped(found).map(({ group, rows }) =>
+// The rows that the job brings, under the headings of their groups; what is undefined here is left out.
+function metrics(all) {
+  const groups = Map.groupBy(
+    all.filter(({ value }) => value !== null),
+    ({ group }) => group,
+  );
+  const body = [...groups].map(([group, rows]) =>
     h(
       "tbody",
       {},
       h("tr", { className: "group" }, h("th", { colSpan: 3, scope: "rowgroup", textContent: group })),
-      ...rows.map(({ label, value, words }) =>
+      ...rows.map(({ label, text, meaning }) =>
         h(
           "tr",
           {},
           h("th", { scope: "row", textContent: label }),
-          h("td", { className: "value", textContent: value }),
-          h("td", { className: "meaning", textContent: words }),
+          h("td", { className: "value", textContent: text }),
+          h("td", { className: "meaning", textContent: meaning }),
         ),
       ),
     ),

@@ -2,22 +2,26 @@
 
 const DECADES = 5; // fixed, so that one colour means one value in every figure
 const RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+const powerWords = (power) => `10⁻${[...String(-power)].map((digit) => RAISED[digit]).join("")}`;
+const SQUARES = [0, 0.01, 0.05, 0.2, 0.5, 1];
 
+// `scale` is what the charts take: type, domain, ticks and their words.
 export const SCALES = {
-  linear: {
-    label: "linear",
-    place: (share) => share,
-    ticks: [0, 0.2, 0.4, 0.6, 0.8, 1].map((share) => [share, String(share)]),
-  },
+  linear: { label: "linear", place: (share) => share, scale: { type: "linear", domain: [0, 1], ticks: 5 } },
   sqrt: {
     label: "√",
     place: (share) => Math.sqrt(Math.max(share, 0)),
-    ticks: [0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1].map((share) => [share, String(share)]),
+    scale: { type: "sqrt", domain: [0, 1], ticks: SQUARES, tickFormat: String },
   },
   log: {
     label: "log",
     place: (share) => (share > 0 ? Math.max(0, 1 + Math.log10(share) / DECADES) : 0),
-    ticks: [5, 4, 3, 2, 1, 0].map((power) => [10 ** -power, power ? `10⁻${RAISED[power]}` : "1"]),
+    scale: {
+      type: "log",
+      domain: [10 ** -DECADES, 1],
+      ticks: [-5, -4, -3, -2, -1, 0].map((power) => 10 ** power),
+      tickFormat: (share) => (share === 1 ? "1" : powerWords(Math.round(Math.log10(share)))),
+    },
   },
 };
 
@@ -28,5 +32,5 @@ export function shareWords(share) {
   if (share === 0) return "0";
   if (share >= 1e-3) return String(Number(share.toPrecision(3)));
   const power = Math.floor(Math.log10(share));
-  return `${(share / 10 ** power).toFixed(1)}·10⁻${[...String(-power)].map((digit) => RAISED[digit]).join("")}`;
+  return `${(share / 10 ** power).toFixed(1)}·${powerWords(power)}`;
 }

@@ -17,7 +17,8 @@ export async function load(changed) {
   if (!$("spec").value) choose(FIRST);
 }
 
-function choose(name) {
+// Puts a preset into the editor, by its name.
+export function choose(name) {
   const preset = presets.find((one) => one.name === name);
   $("preset").value = preset?.name ?? "";
   $("preset-about").textContent = preset?.about ?? "";

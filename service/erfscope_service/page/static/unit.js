@@ -2,7 +2,7 @@
 
 import { Problem } from "/page/api.js";
 import { $ } from "/page/dom.js";
-import { palette } from "/page/axes.js";
+import { palette } from "/page/palette.js";
 
 let extents = null; // of the layer's spatial axes, where they are known
 // What is typed for each kind, and an example of it.

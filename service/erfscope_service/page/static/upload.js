@@ -1,14 +1,17 @@
 // A model on its way in: dropped or chosen with the files beside it, stored, inspected in the worker's jail.
 
+import { requireModel } from "/page/accept.js";
 import * as api from "/page/api.js";
 import { $, announce } from "/page/dom.js";
 import { chosen, dropped } from "/page/dropped.js";
 import { ENDED } from "/page/events.js";
 import { mebibytes } from "/page/format.js";
 import { matched, namesIn } from "/page/onnx.js";
+import { patiently } from "/page/patience.js";
 import { complain } from "/page/problem.js";
 
 const PAUSE = 400; // milliseconds between looks at the inspection
+const NOTHING = ["Drop an .onnx file here", "with the files or the folder of its weights, or click to choose"];
 const LARGEST = 2 ** 26; // bytes: a larger ONNX file has its weights in it
 
 // `changed` gets what is known of the model: null at first, then a StoredModel, again when it has been inspected.
@@ -25,6 +28,8 @@ export function uploads(changed) {
     const model = models[0] ?? files[0];
     const folder = model.path.slice(0, model.path.lastIndexOf("/") + 1);
     const beside = files.filter(({ path }) => path.startsWith(folder) && path !== model.path);
+    changed(null);
+    if (!(await isTaken(model.file))) return;
     const names = model.file.size > LARGEST ? [] : namesIn(new Uint8Array(await model.file.arrayBuffer()));
     await send({
       model: model.file,
@@ -41,9 +46,23 @@ export function uploads(changed) {
     changed(null);
     waiting = missing.length ? asked : null;
     if (missing.length) return ask(model, missing);
-    const size = [...data.values()].reduce((sum, { file }) => sum + file.size, model.size);
+    const weights = [...data.values()].map(({ file }) => file);
+    if (!(await isTaken(model, weights))) return;
+    const size = weights.reduce((sum, file) => sum + file.size, model.size);
     say(model.name, `${mebibytes(size)}, uploading …`);
     await watch(() => api.storeModel(model, data), mine);
+  }
+
+  // Whether the service would take these; if not, the page says why, and nothing is sent.
+  async function isTaken(model, data = []) {
+    try {
+      await requireModel(model, data);
+      return true;
+    } catch (error) {
+      say(...NOTHING);
+      complain($("upload-problem"), error);
+      return false;
+    }
   }
 
   function refuse(models) {
@@ -56,14 +75,15 @@ export function uploads(changed) {
   async function reopen(sha256) {
     waiting = null;
     const mine = ++turn;
-    await watch(() => api.model(sha256), mine);
+    await watch(() => api.inspect(sha256), mine);
   }
 
   async function watch(first, mine) {
     complain($("upload-problem"), null);
     try {
       let model = await first();
-      for (; mine === turn && !ENDED.has(model.status); model = await api.model(model.sha256)) {
+      const again = () => patiently(() => api.model(model.sha256));
+      for (; mine === turn && !ENDED.has(model.status); model = await again()) {
         changed(model);
         say(model.name, `${mebibytes(model.size)}, looking for its layers …`);
         await new Promise((resolve) => setTimeout(resolve, PAUSE));
@@ -73,7 +93,7 @@ export function uploads(changed) {
       describe(model);
     } catch (error) {
       if (mine !== turn) return;
-      say("Drop an .onnx file here", "with the files or the folder of its weights, or click to choose");
+      say(...NOTHING);
       complain($("upload-problem"), error);
     }
   }

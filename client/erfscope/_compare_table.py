@@ -1,0 +1,131 @@
+"""A comparison as a table for a paper, a README or a spreadsheet: a row for each result, a column for each metric."""
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from erfscope._errors import refuse
+from erfscope_contract.meanings import meaning_of
+from erfscope_contract.numbers import MISSING, with_error
+from erfscope_contract.result import Number
+from erfscope_contract.text import for_cell, for_csv, for_markdown, one_line
+
+SHARES = (20, 30, 50, 99)
+SIZES = ("trf_size", "erf_size", "erf_ratio")
+OWN_AREAS = tuple(f"mass_{share}_ratio" for share in SHARES)
+SCRIPTS_AREAS = tuple(f"replknet_{share}" for share in SHARES)
+_BRIEF: Mapping[str, str] = {
+    "trf_size": "TRF",
+    "erf_size": "ERF",
+    "erf_ratio": "ERF/TRF",
+    "erf_size_1sigma": "ERF 1σ",
+    "sigma_1": "σ₁",
+    "sigma_2": "σ₂",
+    "r2": "R²",
+    **{f"mass_{share}_side": f"side {share} %" for share in SHARES},
+    **{f"mass_{share}_ratio": f"r {share} %" for share in SHARES},
+    **{f"replknet_{share}": f"r {share} % (script)" for share in SHARES},
+}
+_LATEX = {
+    "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "σ": r"$\sigma$", "₁": r"$_1$",
+    "₂": r"$_2$", "²": r"$^2$", "×": r"$\times$", MISSING: "--",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Line:
+    """One result: its name in parts (model, weights), its metrics and their standard errors by flat name."""
+
+    name: tuple[str, ...]
+    metrics: Mapping[str, Number]
+    stderr: Mapping[str, Number]
+
+
+def usual_metrics(lines: Sequence[Line]) -> list[str]:
+    """Sizes, and the share of the input with 20, 30, 50, 99 % of the mass: by RepLKNet's script if it was asked for."""
+    by_script = any(name in line.metrics for line in lines for name in SCRIPTS_AREAS)
+    return [*SIZES, *(SCRIPTS_AREAS if by_script else OWN_AREAS)]
+
+
+def check_metrics(metrics: Sequence[str]) -> list[str]:
+    """The flat names, each known; raises BadRequest."""
+    for name in metrics:
+        try:
+            meaning_of(name)
+        except KeyError:
+            raise refuse(
+                "bad-request", f"there is no metric {name!r}; `erfscope measure MODEL --all` lists the names"
+            ) from None
+    return list(metrics)
+
+
+def latex(lines: Sequence[Line], metrics: Sequence[str]) -> str:
+    r"""A tabular with booktabs' rules; a model with several rows is named in the first of them."""
+    names = _name_heads(lines)
+    heads = [_escaped(text) for text in (*names, *map(_heading, metrics))]
+    rows, last = [], ""
+    for line in lines:
+        model, *weights = line.name
+        cells = ["" if weights and model == last else model, *weights, *_values(line, metrics)]
+        rows.append(" & ".join(map(_escaped, cells)) + r" \\")
+        last = model
+    return "\n".join([
+        "% needs \\usepackage{booktabs}; value ± one standard error",
+        f"\\begin{{tabular}}{{{'l' * len(names)}{'r' * len(metrics)}}}",
+        r"\toprule",
+        " & ".join(heads) + r" \\",
+        r"\midrule",
+        *rows,
+        r"\bottomrule",
+        r"\end{tabular}",
+        "",
+    ])  # fmt: skip
+
+
+def markdown(lines: Sequence[Line], metrics: Sequence[str]) -> str:
+    """A table of GitHub's Markdown."""
+    names = _name_heads(lines)
+    rows = [
+        [*names, *(for_cell(_heading(metric)) for metric in metrics)],
+        ["---"] * len(names) + ["--:"] * len(metrics),
+        *([*map(for_markdown, line.name), *_values(line, metrics)] for line in lines),
+    ]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def table_csv(lines: Sequence[Line], metrics: Sequence[str]) -> str:
+    """Numbers in full: each metric under its flat name, beside it its standard error, empty where undefined."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*_name_heads(lines), *(name for metric in metrics for name in (metric, f"{metric}_stderr"))])
+    for line in lines:
+        numbers = [number for metric in metrics for number in (line.metrics.get(metric), line.stderr.get(metric))]
+        writer.writerow([*map(for_csv, line.name), *("" if number is None else number for number in numbers)])
+    return text.getvalue()
+
+
+WRITERS: Mapping[str, Callable[[Sequence[Line], Sequence[str]], str]] = {
+    "latex": latex,
+    "markdown": markdown,
+    "csv": table_csv,
+}
+ENDINGS: Mapping[str, str] = {".tex": "latex", ".md": "markdown", ".csv": "csv"}
+
+
+def _name_heads(lines: Sequence[Line]) -> list[str]:
+    return ["model", "weights"] if any(len(line.name) > 1 for line in lines) else ["model"]
+
+
+def _heading(metric: str) -> str:
+    row = meaning_of(metric)
+    return _BRIEF.get(metric, row.label) + (f" ({row.unit})" if row.unit else "")
+
+
+def _values(line: Line, metrics: Sequence[str]) -> list[str]:
+    return [with_error(line.metrics.get(metric), line.stderr.get(metric)) for metric in metrics]
+
+
+def _escaped(text: str) -> str:
+    return "".join(_LATEX.get(letter, letter) for letter in one_line(text))

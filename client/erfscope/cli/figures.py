@@ -1,0 +1,21 @@
+"""What `measure` and `compare` say about their figures, checked before anything is measured."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from erfscope._figure import FigureOptions, needs_matplotlib, page_of
+from erfscope.cli import options
+
+
+def look(
+    scale: str | None, colormap: str | None, width: str | None, dpi: float | None, font: str | None, size: float | None
+) -> FigureOptions:
+    """The options of figures, as `save` takes them."""
+    inches = None if width is None else options.width(width)
+    return FigureOptions(scale=scale, colormap=colormap, width=inches, dpi=dpi, font=font, font_size=size)
+
+
+def check(paths: Iterable[Path], chosen: FigureOptions) -> None:
+    """Whether these figures can be drawn: matplotlib is there, and it has the font."""
+    if any(needs_matplotlib(path, chosen) for path in paths):
+        page_of(chosen)

@@ -1,0 +1,105 @@
+"""Reports as forges read them: annotations of GitHub, code quality of GitLab, JUnit XML for all of them."""
+
+import json
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from xml.etree import ElementTree as ET
+
+from erfscope.gate.findings import Finding, Report, Verdict
+from erfscope.gate.reports import relative
+from erfscope_contract.hashing import sha256_of
+from erfscope_contract.text import for_terminal
+
+LIMIT = 10  # GitHub shows so many errors, and so many warnings, per step
+
+
+def github(report: Report, environment: Mapping[str, str]) -> list[str]:
+    """One line per finding that did not pass, the worst first."""
+    lines: dict[str, list[str]] = {"error": [], "warning": []}
+    for finding in report.trouble:
+        level = "warning" if finding.verdict is Verdict.WARN else "error"
+        lines[level].append(_command(level, finding, environment))
+    return [line for level in lines.values() for line in level[:LIMIT]]
+
+
+def _command(level: str, finding: Finding, environment: Mapping[str, str]) -> str:
+    place = relative(finding.file, environment)
+    title = " ".join(part for part in ("erfscope:", finding.model, finding.subject) if part)
+    text = f"{finding.told} {finding.mend}".strip()
+    return f"::{level} file={_property(place)},line={finding.line},title={_property(title)}::{_data(text)}"
+
+
+def _data(text: str) -> str:
+    return for_terminal(text).replace("%", "%25")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+SEVERITIES = {Verdict.WARN: "minor", Verdict.FAIL: "major", Verdict.BROKEN: "critical"}
+
+
+def gitlab(report: Report, environment: Mapping[str, str]) -> str:
+    """The JSON array."""
+    return json.dumps([_issue(one, environment) for one in report.trouble], indent=2, ensure_ascii=False) + "\n"
+
+
+def _issue(finding: Finding, environment: Mapping[str, str]) -> dict[str, object]:
+    path = relative(finding.file, environment)
+    return {
+        "description": for_terminal(f"{finding.model} {finding.told} {finding.mend}".strip()),
+        "check_name": for_terminal(f"erfscope/{finding.metric or finding.rule}"),
+        "fingerprint": _fingerprint(finding, path),
+        "severity": SEVERITIES[finding.verdict],
+        "location": {"path": path, "lines": {"begin": finding.line}},
+    }
+
+
+def _fingerprint(finding: Finding, path: str) -> str:
+    """The same for the same trouble in another run: no numbers in it."""
+    parts = (path, finding.check, finding.model, finding.rule, finding.metric)
+    return sha256_of("\0".join(parts))
+
+
+OUTCOMES = {Verdict.FAIL: "failure", Verdict.BROKEN: "error"}
+
+
+def junit(report: Report) -> bytes:
+    """One suite per check, one case per rule; a warning is a passed case with its words in system-out."""
+    root = ET.Element("testsuites", {"name": "erfscope check", **_counted(report.findings)})
+    for check, group in groupby(report.findings, key=lambda one: one.check):
+        root.append(_suite(check, list(group)))
+    ET.indent(root)
+    return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
+
+
+def _suite(check: str, findings: list[Finding]) -> ET.Element:
+    suite = ET.Element("testsuite", {"name": for_terminal(check), "skipped": "0", **_counted(findings)})
+    for finding in findings:
+        name = for_terminal(
+            " ".join(part for part in (finding.subject, finding.layer and f"at {finding.layer}") if part)
+        )
+        case = ET.SubElement(suite, "testcase", classname=for_terminal(finding.model or finding.check), name=name)
+        case.extend(_outcome(finding))
+    return suite
+
+
+def _outcome(finding: Finding) -> Iterator[ET.Element]:
+    if finding.verdict in OUTCOMES:
+        element = ET.Element(OUTCOMES[finding.verdict], type=finding.rule.value, message=for_terminal(finding.told))
+        element.text = for_terminal(f"{finding.told} {finding.mend} ({finding.file}:{finding.line})")
+        yield element
+    elif finding.detail:
+        element = ET.Element("system-out")
+        element.text = for_terminal(f"{finding.verdict}: {finding.told} {finding.mend}".strip())
+        yield element
+
+
+def _counted(findings: tuple[Finding, ...] | list[Finding]) -> dict[str, str]:
+    verdicts = [one.verdict for one in findings]
+    return {
+        "tests": str(len(verdicts)),
+        "failures": str(verdicts.count(Verdict.FAIL)),
+        "errors": str(verdicts.count(Verdict.BROKEN)),
+    }

@@ -1,0 +1,163 @@
+"""One measured map on matplotlib axes: heat, lines around the mass, TRF box, centre."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import Normal, Stroke
+from numpy.typing import NDArray
+
+from erfscope_picture import contour, zoom
+from erfscope_picture.colormap import color_at
+from erfscope_picture.marks import Marks, read
+from erfscope_picture.paper.page import PIXELS, USUAL_PAGE, Lengths, Page, as_shares
+from erfscope_picture.picture import checked_map
+from erfscope_picture.scale import label as scale_label
+from erfscope_picture.scene import is_inside
+from erfscope_picture.slices3d import through
+
+Array = NDArray[np.float64]
+NAMES = "zyx"
+DASHES: Mapping[float, Any] = {0.50: "-", 0.90: (0, (4, 2)), 0.99: (0, (1, 1.5))}
+_LINE, _HALO = 0.8, 1.6  # points
+_SMOOTH = 4096  # a line with more points is drawn by its envelope
+
+
+def plot_map(
+    ax: Axes,
+    map: NDArray[np.floating],
+    result: Mapping[str, Any],
+    page: Page = USUAL_PAGE,
+    *,
+    lengths: Sequence[Lengths] | None = None,
+    across: int = 0,
+) -> AxesImage | None:
+    """Draw a map [L], [H, W] or [D, H, W] with values in [0, 1]; returns the image, None for a line.
+
+    `result` is the ErfResult as JSON object. Of a volume the plane across axis `across` through the centre is drawn.
+    `lengths` are the units per axis of the map (pixels by default). ValueError for a map that is not one.
+    """
+    values = checked_map(map)
+    marks = read(result, values.ndim)
+    units = tuple(lengths or [PIXELS] * values.ndim)
+    if values.ndim == 1:
+        _plot_line(ax, values, marks, page, units[0])
+        return None
+    return _plot_plane(ax, values, marks, page, units, across)
+
+
+def plane_title(map: NDArray[np.floating], result: Mapping[str, Any], across: int) -> str:
+    """Which plane of a volume is drawn."""
+    down, right = (a for a in range(3) if a != across)
+    at = through(read(result, 3).center, map.shape)[across]
+    return f"{NAMES[down]}, {NAMES[right]} plane at {NAMES[across]} = {at}"
+
+
+def legend_lines(page: Page) -> list[Line2D]:
+    """A legend's handles for what is drawn on a plane."""
+    lines = []
+    if page.contours:
+        lines += [
+            Line2D([], [], color="white", linewidth=_LINE, linestyle=dash, label=f"{100 * share:.0f} % of mass")
+            for share, dash in DASHES.items()
+        ]
+    if page.trf:
+        lines.append(Line2D([], [], color=page.accent, linewidth=_LINE, linestyle=(0, (5, 2)), label="TRF"))
+    lines.append(Line2D([], [], color=page.accent, linestyle="", marker="+", markersize=5, label="centre"))
+    return lines
+
+
+def _plot_plane(ax: Axes, values: Array, marks: Marks, page: Page, units: Sequence[Lengths], across: int) -> AxesImage:
+    axes = [a for a in range(values.ndim) if values.ndim == 2 or a != across]
+    cut: tuple[int | slice, ...] = tuple(
+        slice(None) if a in axes else through(marks.center, values.shape)[a] for a in range(values.ndim)
+    )
+    plane, steps = values[cut], [units[a].step for a in axes]
+    (high, wide), (down, right) = plane.shape, steps
+    extent = (-0.5 * right, (wide - 0.5) * right, (high - 0.5) * down, -0.5 * down)
+    image = ax.imshow(
+        plane, cmap=page.colours, norm=page.norm, extent=extent, interpolation="none", aspect=ax.get_aspect()
+    )
+    box = [marks.box[a] for a in axes]
+    if page.contours:
+        _draw_contours(ax, values, cut, box, steps)
+    if page.trf and all(a in axes or _holds(marks.box[a], cut[a]) for a in range(values.ndim)):
+        _draw_box(ax, box, plane.shape, steps, page)
+    center = [marks.center[a] for a in axes]
+    if is_inside(tuple(center), plane.shape):
+        ax.plot(center[1] * right, center[0] * down, "+", color=page.accent, markersize=5, markeredgewidth=_LINE)
+    ax.set_xlim(extent[0], extent[1])
+    ax.set_ylim(extent[2], extent[3])
+    names = NAMES[3 - values.ndim :]
+    ax.set_xlabel(f"{names[axes[1]]} ({units[axes[1]].unit})")
+    ax.set_ylabel(f"{names[axes[0]]} ({units[axes[0]].unit})")
+    return image
+
+
+def _holds(span: tuple[int, int], at: int | slice) -> bool:
+    return isinstance(at, int) and span[0] <= at < span[1]
+
+
+def _draw_contours(
+    ax: Axes, values: Array, cut: tuple[int | slice, ...], box: Sequence[tuple[int, int]], steps: Sequence[float]
+) -> None:
+    """The lines of the picture, clipped to the TRF's box: no mass is beyond it."""
+    extent = max(stop - start for start, stop in zoom.mass_spans(values)) if values.any() else 1
+    tracing = contour.traced(values, [cut], extent)
+    if tracing is None:
+        return
+    low, high = np.array(box).T - 0.5
+    halo = [Stroke(linewidth=_HALO, foreground=(0, 0, 0, 0.5)), Normal()]
+    for share, dash in DASHES.items():
+        for line in tracing.lines(share, cut):
+            y, x = (np.clip(line, low, high) * steps).T
+            ax.plot(x, y, color="white", linewidth=_LINE, linestyle=dash, path_effects=halo)
+
+
+def _draw_box(
+    ax: Axes, box: Sequence[tuple[int, int]], shape: Sequence[int], steps: Sequence[float], page: Page
+) -> None:
+    """The part of the TRF that lies on the input; a line on the frame is drawn whole."""
+    spans = [(max(start, 0), min(stop, n)) for (start, stop), n in zip(box, shape, strict=True)]
+    if any(start >= stop for start, stop in spans):
+        return
+    (top, bottom), (left, right) = spans
+    corner = ((left - 0.5) * steps[1], (top - 0.5) * steps[0])
+    size = ((right - left) * steps[1], (bottom - top) * steps[0])
+    style: dict[str, Any] = {"edgecolor": page.accent, "linewidth": _LINE, "linestyle": (0, (5, 2))}
+    ax.add_patch(Rectangle(corner, *size, fill=False, clip_on=False, **style))
+
+
+def _plot_line(ax: Axes, values: Array, marks: Marks, page: Page, unit: Lengths) -> None:
+    """The map of a line over its axis, the TRF as a band, the centre as a dashed line."""
+    at = np.arange(len(values)) * unit.step
+    color = as_shares(color_at(page.colormap, 80))
+    if len(values) <= _SMOOTH:
+        ax.fill_between(at, values, step="mid", color=color, linewidth=0)
+    else:
+        block = -(-len(values) // _SMOOTH)
+        padded = np.pad(values, (0, -len(values) % block)).reshape(-1, block)
+        ax.fill_between(at[::block] + unit.step * (block - 1) / 2, padded.max(axis=1), color=color, linewidth=0)
+    if page.trf:
+        start, stop = marks.box[0]
+        span = (max(start, 0) - 0.5) * unit.step, (min(stop, len(values)) - 0.5) * unit.step
+        if span[0] < span[1]:
+            ax.axvspan(*span, facecolor="none", edgecolor=page.accent, linewidth=_LINE, linestyle=(0, (5, 2)))
+    if is_inside(marks.center, values.shape):
+        ax.axvline(marks.center[0] * unit.step, color=page.accent, linewidth=_LINE, linestyle=(0, (4, 2)))
+    if page.scale != "linear":
+        ax.set_yscale("log" if page.scale == "log" else "function", **_square_root(page.scale))
+    ax.set_ylim(1e-5 if page.scale == "log" else 0, 1.02)
+    ax.set_xlim(-0.5 * unit.step, (len(values) - 0.5) * unit.step)
+    ax.set_xlabel(f"x ({unit.unit})")
+    ax.set_ylabel(scale_label("linear"))
+
+
+def _square_root(scale: str) -> dict[str, Any]:
+    if scale == "log":
+        return {}
+    return {"functions": (lambda v: np.sqrt(np.maximum(v, 0)), np.square)}

@@ -1,0 +1,107 @@
+// What all figures share: Observable Plot with the page's colours, and charts that are as wide as their place.
+
+import * as Plot from "/page/observable-plot.js";
+import { h, svg } from "/page/dom.js";
+import { FONT, palette } from "/page/palette.js";
+import { whileShown } from "/page/state.js";
+
+const DASHES = ["", "7 4", "2 3", "10 3 2 3"];
+const LINE = 15; // pixels between lines of words
+
+// A plot in these colours. Its own style sheet is left out: the service's policy allows none, and it adds nothing.
+export function drawn({ colours, label, ...options }) {
+  const style = { color: colours.muted, background: "none", fontFamily: FONT, fontSize: "11px", overflow: "visible" };
+  return plain(Plot.plot({ ariaLabel: label, style, ...options }));
+}
+
+// One picture with one name for screen readers: the names that the library gives its parts would be read one by one.
+export function plain(root) {
+  for (const sheet of root.querySelectorAll("style")) sheet.remove();
+  for (const part of root.querySelectorAll("[aria-label]")) part.removeAttribute("aria-label");
+  root.setAttribute("role", "img");
+  return root;
+}
+
+// `inner` at a place of `root`, which stays one SVG.
+export function inset(root, inner, x, y) {
+  inner.setAttribute("x", x);
+  inner.setAttribute("y", y);
+  inner.setAttribute("text-anchor", "start"); // not the outer plot's
+  inner.setAttribute("aria-hidden", "true");
+  root.append(inner);
+}
+
+// Words below a plot, broken into lines that fit; how tall they are is told before they are drawn.
+export function caption(words, width) {
+  const most = Math.max(20, Math.floor(width / 5.7));
+  const lines = words.match(new RegExp(`.{1,${most}}(?:\\s|$)`, "gu")) ?? [];
+  const draw = (root, x, y, { muted: fill }) => {
+    const look = { fill, "font-size": 11, "font-family": FONT, "text-anchor": "start" };
+    lines.forEach((line, i) => root.append(svg("text", { x, y: y + LINE * i, ...look }, line)));
+  };
+  return { height: LINE * lines.length, draw };
+}
+
+// Lines over an axis. series: [{ name, points: [[x, y] …], marks }]; rules: [{ at, name }]. Drawn again when the theme
+// or the width of its place changes.
+export function chart({ series, rules = [], x, y, label, height = 300 }) {
+  const place = h("div");
+  const root = h("div", { className: "plot" }, place, legend([...series, ...rules], series.length));
+  let width = 0;
+  function redraw() {
+    if (width < 50) return;
+    const colours = palette();
+    const marks = [
+      Plot.gridY({ stroke: colours.muted, strokeOpacity: 0.2 }),
+      ...rules.map(({ at }, i) => Plot.ruleX([at], { stroke: colours.series[2], strokeDasharray: DASHES[i] })),
+      ...series.flatMap((one, i) => lines(one, i, colours)),
+      Plot.axisX({ label: null, ...x.axis }),
+    ];
+    const scales = {
+      x: { domain: x.domain, label: null },
+      y: { domain: y.domain, label: y.title, labelArrow: "none" },
+    };
+    place.replaceChildren(drawn({ colours, label, width, height, marginLeft: 48, marginTop: 26, ...scales, marks }));
+    colour(root, colours);
+  }
+  new ResizeObserver(([entry]) => {
+    if (Math.abs(entry.contentRect.width - width) < 1) return;
+    width = entry.contentRect.width;
+    redraw();
+  }).observe(root);
+  whileShown(root, redraw);
+  return h("div", {}, root, h("p", { className: "axis-title", textContent: x.title }));
+}
+
+const strokeOf = (i, colours) => colours.series[i % colours.series.length];
+
+function lines({ points, marks }, i, colours) {
+  const data = points.filter(([, value]) => value !== null && value !== undefined);
+  const stroke = strokeOf(i, colours);
+  const line = Plot.line(data, { stroke, strokeWidth: 1.8, strokeDasharray: DASHES[i % DASHES.length] });
+  return marks ? [line, Plot.dot(data, { fill: stroke, r: 2.6 })] : [line];
+}
+
+// A sample of each line beside its name; rules look like the third colour.
+function legend(items, first) {
+  const entries = items.map(({ name }, i) => {
+    const index = i < first ? i : i - first;
+    const sample = svg("svg", { "width": 28, "height": 8, "aria-hidden": "true" });
+    const line = {
+      "x1": 0,
+      "x2": 28,
+      "y1": 4,
+      "y2": 4,
+      "stroke-width": 2,
+      "stroke-dasharray": DASHES[index % DASHES.length],
+    };
+    sample.append(svg("line", { ...line, "data-colour": i < first ? i : 2 }));
+    return h("li", {}, sample, ` ${name}`);
+  });
+  return h("ul", { className: "legend" }, ...entries);
+}
+
+function colour(root, colours) {
+  for (const line of root.querySelectorAll("[data-colour]"))
+    line.setAttribute("stroke", strokeOf(Number(line.dataset.colour), colours));
+}

@@ -1,0 +1,99 @@
+// A series: a spec with one parameter at several values. Its points as they finish, and how a metric follows.
+
+import * as api from "/page/api.js";
+import { chart } from "/page/charts.js";
+import { $, choice, h } from "/page/dom.js";
+import { withError } from "/page/format.js";
+import { complain } from "/page/problem.js";
+import { shown } from "/page/question.js";
+
+// `request` gives what the form asks of a spec; `submitted` gets ("series", series).
+export function setUp(request, submitted) {
+  $("series-form").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    complain($("question-problem"), null);
+    try {
+      submitted("series", await api.ask("/series", asked(request())));
+    } catch (error) {
+      complain($("question-problem"), error);
+    }
+  });
+}
+
+function asked({ model, ...request }) {
+  if (!model.architecture)
+    throw new api.Problem({
+      title: "A series needs a spec",
+      detail: "It measures a layer spec with a parameter at several values. Choose Layer spec above.",
+    });
+  const parameter = $("parameter").value.trim();
+  const sweep = { architecture: model.architecture, parameters: [parameter], values: values($("values").value) };
+  return { sweep, x_label: parameter, request };
+}
+
+// "3, 5, 7" or a JSON list; what is no number stays a word.
+function values(text) {
+  try {
+    const list = JSON.parse(text);
+    if (Array.isArray(list)) return list;
+  } catch {
+    // not a list: words with commas between them
+  }
+  return text
+    .split(/[\s,;]+/)
+    .filter(Boolean)
+    .map((word) => (Number.isNaN(Number(word)) ? word : Number(word)));
+}
+
+export const lookAt = (id) => api.json(`/series/${encodeURIComponent(id)}`);
+
+// Shows a series in `host` and looks at it until it has ended; returns what stops that.
+export function showSeries(host, series) {
+  const [picture, points] = [h("div"), h("div")];
+  let metric = series.metrics[0];
+  let latest = series;
+  const draw = () => picture.replaceChildren(trend(latest, metric));
+  const pick = choice("Metric", series.metrics, metric, (name) => ((metric = name), draw()));
+  const body = h("div", { className: "result" }, h("div", {}, pick), picture, points);
+  const title = `Series over ${series.x_label || "its models"}`;
+  const content = (now) => {
+    latest = now;
+    points.replaceChildren(table(now));
+    draw();
+    return body;
+  };
+  return shown(host, series, { title, label: title, content });
+}
+
+function trend({ points, x_label: title }, metric) {
+  const places = points.map(({ x }) => x);
+  const line = points.map(({ x, metrics }) => [x, metrics[metric] ?? null]);
+  const known = line.map(([, value]) => value).filter((value) => value !== null);
+  if (!known.length) return h("p", { className: "muted", textContent: "No point has this metric yet." });
+  return chart({
+    series: [{ name: metric, points: line, marks: true }],
+    x: { domain: [Math.min(...places), Math.max(...places)], title },
+    y: { domain: [Math.min(0, ...known), 1.05 * Math.max(1e-9, ...known)], title: metric },
+    label: `${metric} along the series; the table below has the numbers.`,
+    height: 280,
+  });
+}
+
+function table({ points, metrics, x_label: title }) {
+  const heads = [title || "Model", ...metrics, "State"];
+  const rows = points.map((point) => {
+    const link = h("a", { href: `#/job/${encodeURIComponent(point.job)}`, textContent: point.label });
+    const cells = metrics.map((name) => withError(point.metrics[name] ?? null, point.stderr[name]));
+    const words = point.error ? `${point.status}: ${point.error.detail}` : point.status;
+    return h(
+      "tr",
+      {},
+      h("th", { scope: "row" }, link),
+      ...cells.map((textContent) => h("td", { className: "value", textContent })),
+      h("td", { className: "reason", textContent: words }),
+    );
+  });
+  const head = h("tr", {}, ...heads.map((textContent) => h("th", { scope: "col", textContent })));
+  const about = { className: "scroll", tabIndex: 0, aria: { role: "region", label: "Points of the series" } };
+  return h("div", about, h("table", {}, h("thead", {}, head), h("tbody", {}, ...rows)));
+}

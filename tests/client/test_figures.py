@@ -1,0 +1,160 @@
+"""Results and comparisons as figures and tables for papers, by the SDK and by the command."""
+
+import csv
+import io
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from erfscope import Result, compare, errors
+from erfscope._result import Origin
+from erfscope_contract.result import ErfResult
+
+from .conftest import MAP, PNG, result_json
+from .test_cli import SPEC, Run, run  # noqa: F401 – `run` is a fixture
+
+
+def measured(size: float = 10.0, error: float = 0.1, name: str = "net.onnx", **more: object) -> Result:
+    body = result_json() | more
+    body["erf"] = body["erf"] | {"size": size}
+    body["stderr"] = {"erf_size": error}
+    return Result(ErfResult.model_validate(body), Origin(lambda unit, layer: MAP, lambda scale, colors: PNG), name=name)
+
+
+def inches_wide(pdf: bytes) -> float:
+    box = re.search(rb"/MediaBox\s*\[\s*0\s+0\s+([\d.]+)", pdf)
+    assert box is not None
+    return float(box[1]) / 72
+
+
+def test_a_result_is_saved_as_a_figure(tmp_path: Path) -> None:
+    assert inches_wide(measured().save(tmp_path / "a.pdf", width=3.25).read_bytes()) == pytest.approx(3.25)
+    assert measured().save(tmp_path / "a.svg", colormap="magma").read_text().startswith("<?xml")
+    assert measured().save(tmp_path / "a.png").read_bytes() == PNG  # without a width, the usual picture
+    assert measured().save(tmp_path / "b.png", dpi=100).read_bytes().startswith(b"\x89PNG\r\n\x1a\n\x00")
+    with pytest.raises(errors.BadRequest, match="font 'Nope' is not installed"):
+        measured().save(tmp_path / "c.pdf", font="Nope")
+    with pytest.raises(TypeError, match="figures have no option 'widht'"):
+        measured().save(tmp_path / "c.pdf", widht=3)  # type: ignore[call-arg]
+
+
+def test_a_map_is_drawn_on_the_axes_of_a_notebook() -> None:
+    ax = Figure().add_subplot()
+    assert measured().plot(ax) is ax
+    assert ax.get_images()[0].get_array().shape == (8, 8)  # type: ignore[union-attr]
+    axes = Figure().subplots(1, 2)
+    assert compare(measured(), measured(name="other")).plot(axes)[1].get_title() == "other"
+
+
+def test_without_matplotlib_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("erfscope_picture.paper")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr("erfscope_picture.paper", raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(errors.UnsupportedFeature, match=r"pip install 'erfscope\[figures\]'"):
+        measured().save(tmp_path / "a.pdf")
+    assert measured().save(tmp_path / "a.png").read_bytes() == PNG
+
+
+def grid() -> list[Result]:
+    return [measured(10.0, 0.3), measured(20.0, 0.4), measured(30.0, 0.5), measured(40.0, 0.6)]
+
+
+NAMES = [("net_1", "random"), ("net_1", "trained"), ("net_2", "random"), ("net_2", "trained")]
+
+
+def test_models_and_weights_are_columns_and_rows_of_one_figure(tmp_path: Path) -> None:
+    both = compare(*grid(), names=NAMES)
+    svg = both.save(tmp_path / "a.svg").read_text()
+    assert len(re.findall("<image ", svg)) == 5  # four maps and the colour bar
+    assert both.save(tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(errors.BadRequest, match="no known ending"):
+        both.save(tmp_path / "a.doc")
+
+
+def test_a_table_for_latex_has_values_with_errors_and_safe_names() -> None:
+    text = compare(*grid(), names=NAMES).to_latex(["erf_size", "mass_50_ratio"])
+    rows = [line for line in text.splitlines() if "&" in line]
+    assert rows == [
+        r"model & weights & ERF (px) & r 50 \% \\",
+        r"net\_1 & random & 10.00 $\pm$ 0.30 & 0.1 \\",
+        r" & trained & 20.00 $\pm$ 0.40 & 0.1 \\",
+        r"net\_2 & random & 30.00 $\pm$ 0.50 & 0.1 \\",
+        r" & trained & 40.00 $\pm$ 0.60 & 0.1 \\",
+    ]
+    assert text.startswith("% needs \\usepackage{booktabs}")
+
+
+def test_a_table_for_markdown_and_one_for_spreadsheets() -> None:
+    both = compare(*grid()[:2], names=["a|b", "=c"])
+    assert both.to_markdown(["erf_size"]).splitlines() == [
+        "| model | ERF (px) |", "| --- | --: |", r"| a\|b | 10.00 ± 0.30 |", "| =c | 20.00 ± 0.40 |",
+    ]  # fmt: skip
+    rows = list(csv.DictReader(io.StringIO(both.to_csv(["erf_size", "trf_size"]))))
+    assert rows[0] == {
+        "model": "a|b", "erf_size": "10.0", "erf_size_stderr": "0.3", "trf_size": "5.0", "trf_size_stderr": "",
+    }  # fmt: skip
+    assert rows[1]["model"] == "'=c"
+    with pytest.raises(errors.BadRequest, match="there is no metric 'erf'"):
+        both.to_csv(["erf"])
+
+
+def test_the_script_s_ratios_are_in_every_output() -> None:
+    result = measured(replknet={"0.2": 0.01, "0.5": 0.25})
+    assert result.metrics["replknet_50"] == 0.25
+    assert "replknet_50,0.25," in result.to_csv()
+    assert "RepLKNet's r, 50 % of the mass" in result._repr_html_()
+    assert "RepLKNet's r, 50 % of the mass" in result.to_markdown()
+    assert r"r 50 \% (script)" in compare(result, result).to_latex()
+    assert "replknet_50" not in measured().metrics
+
+
+def test_compare_takes_weights_for_each_model_and_writes_by_ending(run: Run, tmp_path: Path) -> None:  # noqa: F811
+    (tmp_path / "a.json").write_text(json.dumps(SPEC | {"init": "ones"}))
+    done = run(
+        "compare", "a.json@given", "a.json@random", "--inputs", "2", "--format", "csv", "--protocol", "replknet",
+        "--metrics", "erf_size,replknet_20", "-o", "t.tex", "-o", "m.pdf", "--width", "8.5cm",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [(row["model"], row["weights"]) for row in rows] == [("tiny", "given"), ("tiny", "random")]
+    assert rows[0]["erf_size"] != rows[1]["erf_size"]
+    assert rows[0]["replknet_20"]
+    assert r"r 20 \% (script)" in (tmp_path / "t.tex").read_text()
+    assert inches_wide((tmp_path / "m.pdf").read_bytes()) == pytest.approx(8.5 / 2.54)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("a.json@rnd", "a.json"), "there are no weights 'rnd'"),
+        (("a.json", "a.json", "--metrics", "size"), "there is no metric 'size'"),
+        (("a.json", "a.json", "-o", "x.pdf", "--width", "wide"), "--width 'wide' is not a length"),
+        (("a.json", "a.json", "-o", "x.pdf", "--font", "Nope"), "font 'Nope' is not installed"),
+        (("a.json", "a.json", "--json", "--format", "csv"), "give one of them"),
+    ],
+)
+def test_a_wrong_option_is_told_before_anything_is_measured(
+    run: Run,  # noqa: F811 – the fixture
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    words: str,
+) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(SPEC))
+    done = run("compare", *arguments)
+    assert done.returncode == 2
+    assert words in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_compare_measures_on_images(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+    import numpy as np
+
+    (tmp_path / "a.json").write_text(json.dumps(SPEC))
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).random((3, 1, 16, 16), dtype=np.float32))
+    done = run("compare", "a.json", "a.json", "--images", "x.npy", "--json")
+    assert done.returncode == 0, done.stderr
+    assert next(iter(json.loads(done.stdout).values()))["provenance"]["source"] == "images"

@@ -1,0 +1,77 @@
+"""What measuring in this process gives is as rich as what a service gives."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+from torch import nn
+
+from erfscope import Comparison, Result, compare
+from erfscope_contract.problem import ProblemError
+from erfscope_engine import Measurement, measure, shown
+
+
+@pytest.fixture(scope="module")
+def measured() -> Measurement:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.Conv2d(3, 2, 3, padding=1))
+    return measure(net, (2, 12, 12), layer="1", inputs=4, layers="all", unit={"grid": [2, 2]})
+
+
+def test_its_repr_is_a_line_and_a_notebook_sees_picture_and_table(measured: Measurement) -> None:
+    assert repr(measured).startswith("<Measurement '1' unit [3, 3]: ERF ")
+    assert repr(measured).endswith("TRF 3x3 px>")
+    assert len(repr(measured)) < 100
+    html = measured._repr_html_()
+    assert html.startswith('<img alt="" src="data:image/png;base64,')
+    assert "<code>erf_size</code>" in html
+
+
+def test_numbers_are_those_of_the_sdk_s_result(measured: Measurement) -> None:
+    result = measured.as_result
+    assert isinstance(result, Result)
+    assert measured.metrics == result.metrics
+    assert measured.stderr == result.stderr
+    assert result.name == "Sequential"
+
+
+@pytest.mark.parametrize("ending", [".png", ".pdf", ".npy", ".json", ".csv", ".html", ".md"])
+def test_it_is_saved_in_every_form(measured: Measurement, tmp_path: Path, ending: str) -> None:
+    path = measured.save(tmp_path / f"result{ending}")
+    assert path.stat().st_size > 0
+
+
+def test_maps_of_units_and_layers(measured: Measurement) -> None:
+    assert measured.array() is measured.map
+    assert measured.units_map is not None
+    assert measured.layers_map is not None
+    assert np.array_equal(measured.array(unit=measured.result.units[1].unit), measured.units_map[1])
+    assert np.array_equal(measured.array(layer="0"), measured.layers_map[0])
+
+
+def test_it_is_plotted_and_compared(measured: Measurement) -> None:
+    ax = Figure().add_subplot()
+    assert measured.plot(ax, colormap="magma") is ax
+    assert isinstance(measured.compare(measured, names=["a", "b"]), Comparison)
+    assert compare(measured, measured.as_result).names == ["Sequential (1)", "Sequential (2)"]
+
+
+def test_weights_that_would_not_be_drawn_are_refused() -> None:
+    with pytest.raises(ProblemError, match="measured with the weights that it has"):
+        measure(nn.Conv2d(1, 1, 3), (1, 8, 8), weights="kaiming_normal")
+    with pytest.raises(ProblemError, match="measured with the weights that it has"):
+        measure(nn.Conv2d(1, 1, 3), (1, 8, 8), draws=3)
+
+
+def test_without_the_sdk_a_measurement_says_what_to_install(
+    measured: Measurement, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    none: Callable[..., tuple[Any, ...]] = lambda group: ()  # noqa: E731 – as short as what it stands for
+    monkeypatch.setattr(shown, "entry_points", none)
+    alone = Measurement(measured.result, measured.map)
+    with pytest.raises(ProblemError, match=r"erfscope\[local\]"):
+        alone.save("x.png")
