@@ -1,10 +1,11 @@
 """The atlas: TRF, ERF and cost of the networks of torchvision and timm, a line of JSON for each.
 
-Usage: python -m benchmarks.atlas FILE [--only NAME] [--count N]
+Usage: python -m benchmarks.atlas FILE [--only NAME] [--count N] [--limit SECONDS] [--again]
 
 Inputs are 224×224 noise, weights random (seed 0), and parameters that close a branch before training are re-drawn
 (`benchmarks.timm_networks.opened`). Each network has a process of its own with a limit of time and of memory; its row
-is in FILE as soon as it is known, and a run goes on where FILE ends. A row that could not be measured says why.
+is in FILE as soon as it is known, and a run goes on where FILE ends. A row that could not be measured says why;
+on a busy machine give more time with --limit, and measure such rows again with --again.
 """
 
 import argparse
@@ -80,14 +81,14 @@ def _macs(module: nn.Module) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-def run(file: Path, chosen: Iterable[Entry], inputs: int) -> None:
-    """Measure what FILE does not hold, and add it line by line."""
+def run(file: Path, chosen: Iterable[Entry], inputs: int, limit: float = LIMIT, *, again: bool = False) -> None:
+    """Measure what FILE does not hold, `again` what it holds without an answer, and add it line by line."""
     lines = file.read_text("utf-8").splitlines() if file.exists() else []
-    known = {(row["source"], row["network"]) for row in map(json.loads, lines)}
+    known = {(row["source"], row["network"]) for row in map(json.loads, lines) if not (again and "refused" in row)}
     for entry in chosen:
         if (entry.source, entry.network) in known:
             continue
-        ending = in_child(measured, asdict(entry), inputs, limit=LIMIT, memory=MEMORY)
+        ending = in_child(measured, asdict(entry), inputs, limit=limit, memory=MEMORY)
         row = ending.value if not ending.failure else {"refused": f"{ending.failure}: {ending.words}"}
         row = asdict(entry) | row | {"seconds": ending.seconds, "versions": versions()}
         with file.open("a", encoding="utf-8") as out:
@@ -104,9 +105,11 @@ def main() -> None:
     parser.add_argument("--only", default="", metavar="NAME", help="networks whose name contains this (default: all)")
     parser.add_argument("--count", type=int, metavar="N", help="the first N of those (default: all)")
     parser.add_argument("--inputs", type=int, default=8, help="samples of the ERF (default: 8)")
+    parser.add_argument("--limit", type=float, default=LIMIT, help="seconds for a network (default: 120)")
+    parser.add_argument("--again", action="store_true", help="measure again what FILE holds without an answer")
     options = parser.parse_args()
     chosen = (entry for entry in entries() if options.only in entry.network)
-    run(options.file, islice(chosen, options.count), options.inputs)
+    run(options.file, islice(chosen, options.count), options.inputs, options.limit, again=options.again)
 
 
 if __name__ == "__main__":

@@ -62,3 +62,5 @@ def test_a_run_goes_on_and_a_failure_is_a_row(tmp_path: Path, monkeypatch: pytes
     assert [row["network"] for row in rows] == ["a", "b", "c"]
     assert rows[1]["refused"] == "HANG: over 120 s"
     assert rows[0]["trf"] == [3]
+    atlas.run(file, chosen, 1, again=True)
+    assert asked == ["a", "b", "c", "b"]
