@@ -25,8 +25,8 @@ class Ending:
     seconds: float = 0.0
 
 
-def in_child(function: Callable[..., Any], *arguments: Any, limit: float) -> Ending:
-    """`function(*arguments)`, which must be good for JSON, in a forked child that is killed after `limit` seconds.
+def in_child(function: Callable[..., Any], *arguments: Any, limit: float, memory: int = MEMORY) -> Ending:
+    """`function(*arguments)`, which must be good for JSON, in a child of `memory` bytes, killed after `limit` seconds.
 
     The caller may have imported torch but must not have run an operator of it: forked threads would hang.
     """
@@ -35,7 +35,7 @@ def in_child(function: Callable[..., Any], *arguments: Any, limit: float) -> End
     child = os.fork()
     if child == 0:
         os.close(ours)
-        _work(function, arguments, theirs)
+        _work(function, arguments, theirs, memory)
     os.close(theirs)
     data = _read(ours, start + limit)
     if data is None:
@@ -50,8 +50,8 @@ def in_child(function: Callable[..., Any], *arguments: Any, limit: float) -> End
     return Ending(None, "CRASH", told["words"], seconds)
 
 
-def _work(function: Callable[..., Any], arguments: tuple[Any, ...], out: int) -> None:
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+def _work(function: Callable[..., Any], arguments: tuple[Any, ...], out: int, memory: int) -> None:
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     try:
         told = {"value": function(*arguments)}
     except BaseException as error:  # the child has nobody else to tell

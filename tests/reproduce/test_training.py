@@ -47,9 +47,9 @@ def test_a_network_learns_and_ends_frozen() -> None:
     end = fit.train(network, repeat(batch), 80, classification._loss, heard.append)
     assert end < start - 0.2
     assert heard[-1] == 1
-    weights = [p for m in fit._modules(network) for p in m.parameters()]
+    weights = [p for m in fit.modules(network) for p in m.parameters()]
     assert not any(weight.requires_grad for weight in weights)
-    assert not any(module.training for module in fit._modules(network))
+    assert not any(module.training for module in fit.modules(network))
 
 
 def test_settling_gives_each_norm_the_data_it_sees() -> None:
@@ -57,8 +57,8 @@ def test_settling_gives_each_norm_the_data_it_sees() -> None:
     network = fit.drawn(tiny(), 0)
     before = fit.forward(network, data.images[:32])
     fit.settle(network, repeat((data.images[:256], data.classes[:256])), 2)
-    (norm,) = [m for m in fit._modules(network) if isinstance(m, torch.nn.BatchNorm2d)]
-    seen = fit._modules(network)[0](torch.from_numpy(data.images[:256]))
+    (norm,) = [m for m in fit.modules(network) if isinstance(m, torch.nn.BatchNorm2d)]
+    seen = fit.modules(network)[0](torch.from_numpy(data.images[:256]))
     assert torch.allclose(norm.running_mean, seen.mean((0, 2, 3)), atol=1e-4)
     assert torch.allclose(norm.running_var, seen.var((0, 2, 3)), rtol=1e-2)
     assert not torch.allclose(before, fit.forward(network, data.images[:32]))

@@ -47,7 +47,9 @@ class Bench:
 
     quick: bool
     data: Path | None = None
-    resume: Path | None = None  # folder of finished trainings
+    resume: Path | None = None  # folder of trainings, finished or begun
+    epochs: int | None = None  # of a training on the user's data (None: the experiment's own number)
+    seeds: int | None = None  # trained networks (None: the experiment's own number)
     progress: Progress = lambda stage, share: None
     _shots: dict[str, Shot] = field(default_factory=dict)
 

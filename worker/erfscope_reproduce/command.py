@@ -60,8 +60,17 @@ def reproduce(
         Path | None,
         Option(
             metavar="DIR",
-            help="Folder of finished trainings: what is there is read, what is new is kept there (default: none).",
+            help="Folder of trainings: finished ones are read, a stopped one goes on where its last epoch ended "
+            "(default: none, nothing is kept).",
         ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        Option(min=1, metavar="N", help="Epochs of a training on --data (default: 15 on CIFAR-10)."),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        Option(min=1, metavar="N", help="Networks that training trains (default: 1 on --data, 3 otherwise)."),
     ] = None,
     listed: Annotated[bool, Option("--list", help="List the claims, and measure nothing (default: off).")] = False,
 ) -> None:
@@ -85,7 +94,7 @@ def reproduce(
     if len(claims) == len(CLAIMS):
         show.print_lines(out, [f"{len(claims)} claims: {'some minutes' if quick else 'about half an hour'}"])
     with progress_bar("reproducing") as hear:
-        outcomes = run(claims, quick=quick, data=data, resume=resume, hear=hear, tell=_tell)
+        outcomes = run(claims, quick=quick, data=data, resume=resume, epochs=epochs, seeds=seeds, hear=hear, tell=_tell)
     if earlier:
         write(earlier.with_fresh(outcomes), place, earlier.command(_command()), quick=quick)
     else:

@@ -31,10 +31,18 @@ class Outcome:
 
 
 def run(
-    claims: Sequence[Claim], *, quick: bool, data: Path | None, resume: Path | None = None, hear: Hear, tell: Tell
+    claims: Sequence[Claim],
+    *,
+    quick: bool,
+    data: Path | None,
+    resume: Path | None = None,
+    epochs: int | None = None,
+    seeds: int | None = None,
+    hear: Hear,
+    tell: Tell,
 ) -> list[Outcome]:
     """Ask every claim; `hear` gets (what is done, share), `tell` each outcome when it is there."""
-    bench = Bench(quick, data, resume)
+    bench = Bench(quick, data, resume, epochs, seeds)
     outcomes = []
     for number, claim in enumerate(claims):
         outcome = _ask(claim, replace(bench, progress=_within(hear, claim, number, len(claims))))

@@ -82,7 +82,8 @@ def _write(place: Path, text: str) -> None:
 
 
 def _run(bench: Bench, contender: Contender, radius: int, seed: int, effort: Effort) -> Trial:
-    network = _quick(fit.drawn(contender.architecture(), seed))
+    network = fit.drawn(contender.architecture(), seed)
+    fit.lay_out(network)
     training = batches(radius, effort.batch, first=seed * 100_000)
     fit.settle(network, training, SETTLED)
     before = _shot(bench, network, contender, radius, effort)
@@ -101,16 +102,6 @@ def _run(bench: Bench, contender: Contender, radius: int, seed: int, effort: Eff
         steps=effort.steps,
         **sizes,
     )
-
-
-def _quick(network: "Network") -> "Network":
-    """Its weights in the memory order in which depthwise convolutions take half the time on a CPU."""
-    import torch
-
-    for weight in network.weights() if network.weights else []:
-        if weight.dim() == 4:
-            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
-    return network
 
 
 def loss(out: "Tensor", truth: "Tensor") -> "Tensor":
