@@ -10,8 +10,7 @@ from tests.engine.oracle import difference, gradient_map, unit_of
 from torch import nn
 
 from erfscope_contract.request import ErfRequest
-from erfscope_engine import measure, measure_network, network_of, sample_network
-from erfscope_engine.network import Mark, Network
+from erfscope_engine import Mark, Network, measure, measure_network, network_of, sample_network
 from erfscope_engine.shards import Merge, Part
 
 
