@@ -42,6 +42,7 @@ COMES_WITH = {
     "google": "onnx",
     "typing_extensions": "pydantic",
     "annotated_types": "pydantic",
+    "pydantic_core": "pydantic",
 }
 
 
