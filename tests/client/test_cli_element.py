@@ -26,7 +26,7 @@ def test_an_element_is_asked_for_and_verified(run: Run, service: Service, spec: 
     service.on("GET /erf/job-1/events", Reply(chunks=[f"data: {json.dumps(ended)}\n\n"]))
     service.on("GET /erf/job-1", Reply(body=ended))
     done = run("measure", "spec.json", "--index", "3,7,7", "--verify", "--url", service.url)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, "job job-1; `erfscope jobs wait job-1` finds it again\n")
     asked = json.loads(service.seen[0].body)
     assert (asked["target"], asked["verify"]) == ({"unit": {"index": [3, 7, 7]}}, True)
     line = next(line for line in done.stdout.splitlines() if line.startswith("difference to plain autograd"))

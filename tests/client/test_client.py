@@ -69,7 +69,7 @@ def test_save(client: Any, service: Service, tmp_path: Path, suffix: str) -> Non
 
 def test_save_knows_its_endings(client: Any, service: Service, tmp_path: Path) -> None:
     serve_result(service)
-    with pytest.raises(errors.APIError, match=r"\.png, \.npy, \.html, \.json, \.csv, \.md"):
+    with pytest.raises(errors.APIError, match=r"\.png, \.pdf, \.svg, \.npy, \.html, \.json, \.csv, \.md"):
         client.submit(SPEC).result().save(tmp_path / "map.gif")
 
 

@@ -165,7 +165,7 @@ def test_uploads_to_a_store_that_hangs_hold_up_nobody_else(settings: ServiceSett
             job = (await client.post("/erf", json=a_spec(name="meanwhile"))).json()["id"]
             sent = [asyncio.create_task(client.post("/files", content=PNG + bytes([n]))) for n in range(uploads)]
             try:
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(50):
                     while len(hanging) < uploads:
                         await asyncio.sleep(0.01)
                     return (await client.get(f"/erf/{job}")).status_code
