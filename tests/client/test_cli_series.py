@@ -4,14 +4,14 @@ import csv
 import json
 from pathlib import Path
 
+from .command_line import SPEC, Run
 from .conftest import Reply, Service
-from .test_cli import SPEC, Run, run  # noqa: F401 – `run` is a fixture
 from .test_series import series_json
 
 SMALL = ("--inputs", "2", "--metrics", "erf_size,trf_size")
 
 
-def test_a_sweep_here_writes_table_chart_and_numbers(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+def test_a_sweep_here_writes_table_chart_and_numbers(run: Run, tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
     sweep = "/layers/first/dilation+/layers/second/dilation=1,2,3"
     done = run("series", "spec.json", "--sweep", sweep, *SMALL, "-o", "chart.png", "-o", "series.csv")
@@ -26,7 +26,7 @@ def test_a_sweep_here_writes_table_chart_and_numbers(run: Run, tmp_path: Path) -
     assert both != (tmp_path / "one.png").read_bytes()
 
 
-def test_models_here_stand_where_x_says(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+def test_models_here_stand_where_x_says(run: Run, tmp_path: Path) -> None:
     for n in (1, 2):
         (tmp_path / f"{n}.json").write_text(json.dumps(SPEC | {"layers": SPEC["layers"][:n]}))  # type: ignore[index]
     done = run("series", "1.json", "2.json", "--x", "10,20", *SMALL, "--json")
@@ -36,7 +36,7 @@ def test_models_here_stand_where_x_says(run: Run, tmp_path: Path) -> None:  # no
     assert series["trends"]["trf_size"]["change"]["difference"] == 2
 
 
-def test_a_service_does_the_work(run: Run, service: Service, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+def test_a_service_does_the_work(run: Run, service: Service, tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
     service.on("POST /series", Reply(202, series_json("queued")))
     service.on("GET /series/series-1", Reply(body=series_json()))
@@ -45,7 +45,7 @@ def test_a_service_does_the_work(run: Run, service: Service, tmp_path: Path) -> 
     assert "erf_size: goes as x^1.000" in done.stdout
 
 
-def test_usage_errors_say_what_to_give(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+def test_usage_errors_say_what_to_give(run: Run, tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
     cases = {
         ("series", "spec.json"): "two or more models",
@@ -66,7 +66,7 @@ def test_usage_errors_say_what_to_give(run: Run, tmp_path: Path) -> None:  # noq
         assert words in " ".join(done.stderr.split()), arguments
 
 
-def test_values_that_are_no_numbers_are_numbered(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+def test_values_that_are_no_numbers_are_numbered(run: Run, tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
     done = run("series", "spec.json", "--sweep", "/layers/0/bias=true,false", *SMALL, "--json")
     assert done.returncode == 0, done.stderr

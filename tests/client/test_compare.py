@@ -9,8 +9,8 @@ from erfscope import Result, compare, errors
 from erfscope._result import Origin
 from erfscope_contract.result import ErfResult, Verify
 
+from .command_line import SPEC, Run
 from .conftest import MAP, PNG, result_json
-from .test_cli import SPEC, Run, run  # noqa: F401 – `run` is a fixture
 
 
 def made(size: float, error: float, name: str = "net.onnx") -> Result:
@@ -74,7 +74,7 @@ def test_pictures_and_tables() -> None:
     assert list(frame.loc["erf_size"]) == [10, 0.1, 20, 0.1]
 
 
-def test_the_command_marks_what_differs(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+def test_the_command_marks_what_differs(run: Run, tmp_path: Path) -> None:
     for n in (1, 2):
         (tmp_path / f"{n}.json").write_text(json.dumps(SPEC | {"name": f"net-{n}", "layers": SPEC["layers"][:n]}))  # type: ignore[index]
     done = run("compare", "1.json", "2.json", "--inputs", "4", "-o", "both.png")
@@ -86,19 +86,19 @@ def test_the_command_marks_what_differs(run: Run, tmp_path: Path) -> None:  # no
     assert [found[name]["trf"]["size"] for name in ("net-1", "net-2")] == [[3, 3], [5, 5]]
 
 
-def test_one_model_is_no_comparison(run: Run) -> None:  # noqa: F811 – the fixture
+def test_one_model_is_no_comparison(run: Run) -> None:
     done = run("compare", "preset:plain-20-relu")
     assert done.returncode == 2
     assert "two models or more" in done.stderr
 
 
-def test_a_folder_that_is_missing_is_told_before_anything_is_measured(run: Run) -> None:  # noqa: F811 – the fixture
+def test_a_folder_that_is_missing_is_told_before_anything_is_measured(run: Run) -> None:
     done = run("compare", "nosuch.json", "nosuch.json", "-o", "nowhere/x.png")
     assert done.returncode == 2
     assert "nowhere is not a folder" in " ".join(done.stderr.split())
 
 
-def test_grids_and_profiles_are_tables(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+def test_grids_and_profiles_are_tables(run: Run, tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
     done = run("measure", "spec.json", "--unit", "grid:2x2", "--profile", "--inputs", "4", "-o", "r.html", "-o", "r.md")
     assert "By position" in done.stdout
@@ -107,7 +107,7 @@ def test_grids_and_profiles_are_tables(run: Run, tmp_path: Path) -> None:  # noq
     assert (tmp_path / "r.md").read_text().startswith("# Receptive field of tiny")
 
 
-def test_volumes_side_by_side(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+def test_volumes_side_by_side(run: Run, tmp_path: Path) -> None:
     conv = {"type": "conv", "out_channels": 1, "kernel_size": 3, "padding": "same"}
     (tmp_path / "d3.json").write_text(json.dumps({"input": {"channels": 1, "size": [4, 6, 8]}, "layers": [conv]}))
     done = run("compare", "d3.json", "d3.json", "--inputs", "1", "-o", "c.png")

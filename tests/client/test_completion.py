@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, save
 from erfscope.cli import completion
 from erfscope_contract.version import __version__
 
-from .test_cli import SPEC, Run, environment, run  # noqa: F401 – `run` is a fixture
+from .command_line import SPEC, Run, environment
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_a_shell_gets_them() -> None:
     assert done.stdout.split() == ["second"], done.stderr
 
 
-def test_the_version_is_an_option_too(run: Run) -> None:  # noqa: F811 – the fixture
+def test_the_version_is_an_option_too(run: Run) -> None:
     done = run("--version")
     assert (done.returncode, done.stdout.strip()) == (0, __version__)
 

@@ -14,8 +14,8 @@ from erfscope import Result, compare, errors
 from erfscope._result import Origin
 from erfscope_contract.result import ErfResult
 
+from .command_line import SPEC, Run
 from .conftest import MAP, PNG, result_json
-from .test_cli import SPEC, Run, run  # noqa: F401 – `run` is a fixture
 
 
 def measured(size: float = 10.0, error: float = 0.1, name: str = "net.onnx", **more: object) -> Result:
@@ -113,7 +113,7 @@ def test_the_script_s_ratios_are_in_every_output() -> None:
     assert "replknet_50" not in measured().metrics
 
 
-def test_compare_takes_weights_for_each_model_and_writes_by_ending(run: Run, tmp_path: Path) -> None:  # noqa: F811
+def test_compare_takes_weights_for_each_model_and_writes_by_ending(run: Run, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps(SPEC | {"init": "ones"}))
     done = run(
         "compare", "a.json@given", "a.json@random", "--inputs", "2", "--format", "csv", "--protocol", "replknet",
@@ -139,7 +139,7 @@ def test_compare_takes_weights_for_each_model_and_writes_by_ending(run: Run, tmp
     ],
 )
 def test_a_wrong_option_is_told_before_anything_is_measured(
-    run: Run,  # noqa: F811 – the fixture
+    run: Run,
     tmp_path: Path,
     arguments: tuple[str, ...],
     words: str,
@@ -150,7 +150,7 @@ def test_a_wrong_option_is_told_before_anything_is_measured(
     assert words in " ".join(done.stderr.replace("│", " ").split())
 
 
-def test_compare_measures_on_images(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+def test_compare_measures_on_images(run: Run, tmp_path: Path) -> None:
     import numpy as np
 
     (tmp_path / "a.json").write_text(json.dumps(SPEC))

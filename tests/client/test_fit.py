@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.client.command_line import SPEC, Run
 from tests.client.conftest import Reply, Service
-from tests.client.test_cli import SPEC, Run, run  # noqa: F401 – `run` is a fixture
 
 from erfscope import AsyncClient, errors
 
@@ -54,7 +54,7 @@ def test_the_client_with_await_asks_alike(service: Service) -> None:
     assert asyncio.run(ask()).objects[1].best is None
 
 
-def test_the_command_shows_a_table(run: Run, service: Service, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+def test_the_command_shows_a_table(run: Run, service: Service, tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
     service.on("POST /fit", Reply(202, fit_json()))
     done = run("fit", "spec.json", "--object", "4,9", "--url", service.url)
@@ -65,7 +65,7 @@ def test_the_command_shows_a_table(run: Run, service: Service, tmp_path: Path) -
     assert "4 px: head second holds it. 9 px: no level sees all of it. note: said" in told
 
 
-def test_the_command_fits_here(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+def test_the_command_fits_here(run: Run, tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
     done = run("fit", "spec.json", "--object", "3,9,40", "--samples", "4", "--json")
     assert done.returncode == 0, done.stderr

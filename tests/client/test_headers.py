@@ -12,10 +12,9 @@ from erfscope._headers import api_key, idempotency_key
 from erfscope._retry import RetryPolicy
 from erfscope._transport import Settings
 
+from .command_line import Run
 from .conftest import Reply, Service, job_json
-from .test_cli import Run, run
 
-__all__ = ["run"]  # a fixture of the command line's tests
 
 KEY = "erf_0123456789abcdef"
 

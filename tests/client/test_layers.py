@@ -11,7 +11,7 @@ from rich.console import Console
 from erfscope.cli.layers import shortened, table
 from erfscope_contract.job import Inspection, LayerRow
 
-from .test_cli import SPEC, Run, run  # noqa: F401 – `run` is a fixture
+from .command_line import SPEC, Run
 
 NAMES = [f"/network/features/features.{n}/block/block.0/block.0.0/Conv_output_0" for n in range(12)]
 
@@ -57,7 +57,7 @@ def test_shortened() -> None:
     assert shortened("abcdefghij", 7) == "ab…ghij"
 
 
-def test_the_table_is_written_as_csv_and_as_a_chart(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+def test_the_table_is_written_as_csv_and_as_a_chart(run: Run, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps(SPEC))
     done = run("layers", "a.json", "-o", "p.csv", "-o", "p.png", "-o", "p.pdf")
     assert done.returncode == 0, done.stderr

@@ -13,8 +13,8 @@ from erfscope_contract.lengths import Lengths, measured_in
 from erfscope_contract.limits import LIMITED, is_limited_by_input
 from erfscope_contract.result import ErfResult
 
+from .command_line import SPEC, Run
 from .conftest import MAP, PNG, result_json
-from .test_cli import SPEC, Run, run  # noqa: F401 – `run` is a fixture
 
 
 def measured(erf: dict[str, float], **trf: Any) -> Result:
@@ -66,7 +66,7 @@ def test_lengths_in_other_units() -> None:
     assert measured_in("participation", 9.0, volume) == (9.0, "voxels")
 
 
-def test_sound_is_in_samples_or_seconds(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+def test_sound_is_in_samples_or_seconds(run: Run, tmp_path: Path) -> None:
     conv = {"type": "conv", "out_channels": 2, "kernel_size": 9, "padding": "same"}
     (tmp_path / "s.json").write_text(json.dumps({"input": {"channels": 1, "size": [400]}, "layers": [conv]}))
     plain = run("measure", "s.json", "--inputs", "1")
@@ -77,7 +77,7 @@ def test_sound_is_in_samples_or_seconds(run: Run, tmp_path: Path) -> None:  # no
     assert run("measure", "s.json", "--rate", "1000", "--spacing", "2").returncode == 2
 
 
-def test_volumes_are_in_voxels_or_millimetres(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+def test_volumes_are_in_voxels_or_millimetres(run: Run, tmp_path: Path) -> None:
     conv = {"type": "conv", "out_channels": 1, "kernel_size": 3, "padding": "same"}
     (tmp_path / "v.json").write_text(json.dumps({"input": {"channels": 1, "size": [6, 6, 8]}, "layers": [conv]}))
     assert "TRF 3x3x3 voxels" in run("measure", "v.json", "--inputs", "1").stdout
@@ -87,7 +87,7 @@ def test_volumes_are_in_voxels_or_millimetres(run: Run, tmp_path: Path) -> None:
     assert "one for each axis" in " ".join(wrong.stderr.replace("│", " ").split())
 
 
-def test_images_stay_in_pixels(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+def test_images_stay_in_pixels(run: Run, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps(SPEC))
     assert "TRF 5x5 px" in run("measure", "a.json", "--inputs", "1").stdout
     assert run("measure", "a.json", "--inputs", "1", "--rate", "8000").returncode == 2

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.client.command_line import SPEC, Run
 from tests.client.conftest import Reply, Service, problem_json
-from tests.client.test_cli import SPEC, Run, run  # noqa: F401 – `run` is a fixture
 
 from erfscope import _questions, errors
 from erfscope_contract.request import ModelRef
@@ -53,7 +53,7 @@ def test_refusals_and_typos_are_errors(client: Any, service: Service) -> None:
         client.tiles(SPEC, tile=16, halo=2)
 
 
-def test_the_command_shows_tables(run: Run, service: Service, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+def test_the_command_shows_tables(run: Run, service: Service, tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
     grid = {
         "image": [30, 30],
@@ -74,7 +74,7 @@ def test_the_command_shows_tables(run: Run, service: Service, tmp_path: Path) ->
     assert json.loads(service.seen[-1].body)["tile"] == 16
 
 
-def test_the_command_cuts_here(run: Run, tmp_path: Path) -> None:  # noqa: F811 – the fixture
+def test_the_command_cuts_here(run: Run, tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
     done = run("tiles", "spec.json", "--tile", "32,20", "--json")
     assert done.returncode == 0, done.stderr

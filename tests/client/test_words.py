@@ -12,9 +12,7 @@ import pytest
 from erfscope.cli.failure import problem_of
 from erfscope_contract.duration import lasting
 
-from .test_cli import Run, environment, run, spec
-
-__all__ = ["run", "spec"]  # fixtures of the command line's tests
+from .command_line import Run, environment
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def _shortest(windows: list[Window]) -> tuple[Window, ...]:
 
 
 def depth_of(seat: Seat) -> tuple[bool, Fraction, Fraction]:
-    """How deep an operand lies; the window of one that was mixed whole says nothing of it."""
+    """A key that sorts operands from shallow to deep. A window that covers the whole axis is not compared first."""
     width = seat.hi - seat.lo
     return (True, seat.core, width) if seat.why else (False, width, seat.core)
 
