@@ -15,7 +15,6 @@ from erfscope._transport import Settings
 from .command_line import Run
 from .conftest import Reply, Service, job_json
 
-
 KEY = "erf_0123456789abcdef"
 
 
