@@ -58,7 +58,8 @@ class Following:
     async def _read_for_all(self) -> None:
         try:
             while self._followers:
-                self._answer(await self._read(self._earliest(), self._patience()))
+                asked = self._earliest()
+                self._answer(asked, await self._read(asked, self._patience()))
         except Exception as error:  # whatever it is, nobody may wait for a reader that is gone
             for follower in list(self._followers):
                 self._fail(follower, error)
@@ -76,9 +77,12 @@ class Following:
         soonest = min(follower.until for follower in self._followers)
         return max(0.001, min(SLICE, soonest - time.monotonic()))
 
-    def _answer(self, streams: Streams) -> None:
+    def _answer(self, asked: Mapping[str, str], streams: Streams) -> None:
         now = time.monotonic()
         for follower in list(self._followers):
+            start = asked.get(follower.id)
+            if start is None or _order(start) > _order(follower.after):
+                continue  # came during the read; the next one begins early enough
             events = streams.get(follower.id, ())
             if isinstance(events, ProblemError):
                 self._fail(follower, events)

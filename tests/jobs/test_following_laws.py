@@ -100,6 +100,23 @@ def test_each_follower_hears_all_that_came_after_its_own_event_once(steps: list[
         assert heard == expected
 
 
+def test_who_comes_during_a_read_from_a_later_event_misses_none_of_the_earlier() -> None:
+    async def story() -> tuple[list[int], list[int]]:
+        streams = Streams(entries={"a": [1, 2, 3], "b": [], "c": []})
+        following = Following(streams.read)
+        late = asyncio.create_task(follow_to_the_end(following, streams, "a", 3, 4))
+        for _ in range(10):
+            await asyncio.sleep(0)  # the read for this follower alone is under way
+        early = asyncio.create_task(follow_to_the_end(following, streams, "a", 0, 4))
+        await asyncio.sleep(0)
+        await streams.append("a")
+        heard = await late, await early
+        await following.close()
+        return heard
+
+    assert asyncio.run(story()) == ([4], [1, 2, 3, 4])
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.sampled_from(JOBS), min_size=3, max_size=12))
 def test_an_event_that_cannot_be_read_ends_only_its_own_jobs_streams(followed: list[str]) -> None:
