@@ -57,6 +57,11 @@ TABLE: dict[str, tuple[list[tuple[int, ...]], list[tuple[int, ...]]]] = {
         [(0x3D0F00,), (0x7D0F00,)],
         [(17,), (0x01200011,), (0x3D0F00 | 0x10000000,), (0x100,), (0x3D0F00 & ~0x10000,)],
     ),
+    # the machine's clocks and one's own CPU time; not another's (~1 << 3 | 2), a thread's of it, a device's, an alarm
+    **{
+        name: ([(1,), (0,), (7,), (-6,), (-2,), (~PID << 3 | 2,)], [(-14,), (~1 << 3 | 6,), (-5,), (8,), (9,)])
+        for name in ("clock_gettime", "clock_getres", "clock_nanosleep")
+    },
     "tgkill": ([(PID, PID, 6)], [(PID - 1, PID, 6), (0, 0, 0), (-1, 1, 0)]),
     "prctl": ([(15, 9), (16, 9)], [(1, 0), (4, 1), (22, 2), (24, 0), (38, 1), (HUGE + 1, 0)]),
     "prlimit64": ([(0, 7, 0, 9), (PID, 7, 0, 9)], [(0, 7, 9, 0), (0, 7, HUGE, 0), (PID + 1, 7, 0, 9)]),

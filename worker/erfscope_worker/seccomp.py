@@ -61,6 +61,8 @@ TERMINAL_QUESTIONS = (0x5401, 0x5413)  # is it a terminal, how large
 CLOSE_ON_EXEC = (0x5450, 0x5451)
 DUPLICATE, GET_FLAGS, SET_FLAGS, DUPLICATE_CLOEXEC = 0, 3, 4, 1030
 NAMES = (15, 16)  # PR_SET_NAME, PR_GET_NAME
+# No clocks that wake a machine, of devices, or of another process' CPU time: how busy other jobs are is theirs.
+CLOCKS, CPU_TIME, OF_THREAD = (1, 0, 2, 3, 4, 5, 6, 7, 11), 2, 4
 TILE_REGISTERS = (0x1021, 0x1022, 0x1023)  # x86 AMX, which oneDNN asks for
 
 
@@ -83,10 +85,19 @@ def mapping(cuda: bool) -> Code:
     return [*no_bits(3, GROWS_DOWN | LOCKED | HUGE_PAGES), *private]
 
 
+def clocks(pid: int) -> list[int]:
+    """The clocks that a process may read: the machine's, and its own CPU time's by either name."""
+    own = [~pid << 3 | CPU_TIME, ~0 << 3 | CPU_TIME, ~0 << 3 | CPU_TIME | OF_THREAD]
+    return [*CLOCKS, *(clock & 0xFFFFFFFF for clock in own)]
+
+
 def rules(pid: int, cuda: bool) -> dict[str, Code]:
     """The checks of each call in `calls.CHECKED`; a pid of 0 means oneself."""
     return {
         "futex": one_of(1, WAIT_AND_WAKE, ~FUTEX_OPTIONS & 0xFFFFFFFF),
+        "clock_gettime": one_of(0, clocks(pid)),
+        "clock_getres": one_of(0, clocks(pid)),
+        "clock_nanosleep": one_of(0, clocks(pid)),
         "madvise": one_of(2, ADVICE),
         "mmap": mapping(cuda),
         "mprotect": no_bits(2, ~READ_WRITE_EXECUTE & 0xFFFFFFFF),

@@ -77,6 +77,18 @@ def removed(place: Place) -> object:
     return path
 
 
+def opens(name: str) -> Callable[[Place], object]:
+    """An attempt to open a file of the kernel's, and nothing more."""
+    return lambda place: os.close(os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY))
+
+
+# Devices and settings through which one leaves a machine, where root may open them.
+KERNEL_FILES = (
+    *(f"/dev/{name}" for name in ("tty", "ptmx", "kmsg", "mem", "kvm", "fuse", "vsock", "net/tun", "userfaultfd")),
+    *(f"/proc/{name}" for name in ("kallsyms", "kcore", "sysrq-trigger", "sys/kernel/core_pattern", "loadavg")),
+    *(f"/sys/{name}" for name in ("kernel/debug", "fs/cgroup", "fs/bpf", "class/net")),
+)
+
 DOORS = [
     Door("files", "read a file of people", of_canaries(lambda canary: Path(canary).read_text())),
     Door("files", "read it through /proc/self/root", of_canaries(lambda c: Path(f"/proc/self/root{c}").read_text())),
@@ -108,6 +120,7 @@ DOORS = [
     Door("files", "read the fork server's environment", lambda p: Path(f"/proc/{p.parent}/environ").read_bytes()),
     Door("files", "read the network's addresses", lambda place: Path("/proc/self/net/tcp").read_text()),
     Door("files", "read the mounts", lambda place: Path("/proc/self/mountinfo").read_text()),
+    *(Door("files", f"open {name}", opens(name)) for name in KERNEL_FILES),
     Door("own folder", "make a pipe", new_node(stat.S_IFIFO)),
     Door("own folder", "make a socket", new_node(stat.S_IFSOCK)),
     Door("own folder", "make a character device", new_node(stat.S_IFCHR)),

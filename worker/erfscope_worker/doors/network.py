@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Callable
 
 from erfscope_worker.doors.door import Door, Place, libc
 
@@ -35,6 +36,14 @@ def send_descriptor(place: Place) -> object:
     return libc("sendmsg", CHANNEL, 0, 0x4000)
 
 
+def of_family(family: int) -> Callable[[Place], object]:
+    """A socket of a family that few think of."""
+    return lambda place: libc("socket", family, DATAGRAM, 0)
+
+
+DATAGRAM = 2
+FAMILIES = {10: "IPv6", 15: "keys", 17: "packets", 31: "Bluetooth", 38: "the kernel's ciphers", 40: "virtual machines"}
+
 DOORS = [
     Door("network", "connect to a port", lambda place: tcp().connect(("127.0.0.1", place.port))),
     Door("network", "listen at a port", lambda place: tcp().bind(("127.0.0.1", 0))),
@@ -42,6 +51,7 @@ DOORS = [
     Door("network", "connect to a Unix socket", unix_stream),
     Door("network", "a pair of sockets", lambda place: socket.socketpair()),
     Door("network", "a netlink socket", lambda place: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)),
+    *(Door("network", f"a socket of family {family} ({name})", of_family(family)) for family, name in FAMILIES.items()),
     Door("network", "send through the channel (sendto)", send_elsewhere),
     Door("network", "send a descriptor (sendmsg)", send_descriptor),
     Door("network", "receive a descriptor (recvmsg)", lambda place: libc("recvmsg", CHANNEL, 0, 0x40)),

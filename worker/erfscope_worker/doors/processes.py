@@ -5,6 +5,8 @@ import fcntl
 import os
 import resource
 import subprocess
+import time
+from pathlib import Path
 
 from erfscope_worker.doors.door import Door, Place, libc
 
@@ -13,6 +15,7 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_READ, PR_SET_NAME = 1, 4, 23, 15
 PTRACE_SEIZE = 0x4206  # does not stop it
 OWNER, SIGNAL, LEASE = 8, 10, 1024  # of fcntl
 CHANNEL = 3
+CPU_TIME = 2
 
 
 def fork(place: Place) -> object:
@@ -60,6 +63,11 @@ def affinity(pid: int) -> object:
     return libc("sched_setaffinity", pid, 128, ctypes.addressof(mask))
 
 
+def cpu_time_of(pid: int) -> object:
+    """How much another process has computed, by the clock that the kernel keeps for it."""
+    return time.clock_gettime(~pid << 3 | CPU_TIME)
+
+
 DOORS = [
     Door("processes", "start a process", fork),
     Door("processes", "start a program", lambda place: subprocess.run(["/bin/true"], check=True)),
@@ -91,4 +99,13 @@ DOORS = [
     Door("processes", "another user", lambda place: os.setuid(os.getuid())),
     Door("processes", "another group", lambda place: os.setgid(os.getgid())),
     Door("processes", "capabilities", capabilities),
+    Door("processes", "CPU time of the worker", lambda place: cpu_time_of(place.worker)),
+    Door("processes", "CPU time of the fork server", lambda place: cpu_time_of(place.parent)),
+    Door("processes", "command line of the worker", lambda p: Path(f"/proc/{p.worker}/cmdline").read_bytes()),
+    Door("processes", "state of the fork server", lambda p: Path(f"/proc/{p.parent}/stat").read_text()),
+    Door("processes", "list of all processes", lambda place: os.listdir("/proc")),
+    Door("processes", "own descriptors by name", lambda place: os.listdir("/proc/self/fd")),
+    Door("processes", "last to be killed", lambda place: open("/proc/self/oom_score_adj", "r+b").close()),
+    Door("processes", "what a core file holds", lambda place: open("/proc/self/coredump_filter", "r+b").close()),
+    Door("processes", "own security label", lambda place: open("/proc/self/attr/exec", "r+b").close()),
 ]
