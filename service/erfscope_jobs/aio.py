@@ -13,6 +13,7 @@ from erfscope_jobs.operations import MOST_WAIT, Operations
 from erfscope_jobs.partitions import Partitions
 from erfscope_jobs.records import (
     Event,
+    Glance,
     Kind,
     Page,
     Pulse,
@@ -27,6 +28,7 @@ from erfscope_jobs.records import (
 )
 from erfscope_jobs.replies import FingerprintsChangedError
 from erfscope_jobs.settings import Settings
+from erfscope_jobs.together import Together
 from erfscope_jobs.wire import (
     confirm_settled,
     knows_no_waitaof,
@@ -53,6 +55,7 @@ class AsyncLedger:
         self._brisk = connect_async(settings, 0.0, MOST_CALLS)
         self._patient = connect_async(settings, SLICE, MOST_READERS + settings.partitions)
         self._following = [self._followers_of(at) for at in self._parts.all]
+        self._settling = {at: self._settler_of(at) for at in self._parts.all}
 
     def _followers_of(self, at: Operations) -> Following:
         """One reader of events for each partition: one command reads keys of one slot only."""
@@ -72,11 +75,17 @@ class AsyncLedger:
         except NoScriptError:
             return await client.execute_command("EVAL", call.script.text, *call.arguments)
 
+    def _settler_of(self, at: Operations) -> Together[None, None]:
+        """One wait for the disk for all who have written to a partition."""
+        return Together(lambda _: self._settle(at))
+
     async def settle(self, tenant: str) -> None:
-        """Wait until what was written before for a tenant is on disk."""
-        if not self._durable:
-            return
-        write, wait = self._parts.of(tenant).settle()
+        """Wait until what was written before for a tenant is on disk; who waits at the same time shares the wait."""
+        if self._durable:
+            await self._settling[self._parts.of(tenant)].do(None)
+
+    async def _settle(self, at: Operations) -> None:
+        write, wait = at.settle()
         try:
             async with promptly(WRITE_SECONDS):
                 reply = await on_one_connection_async(self._brisk, tuple(write.arguments), tuple(wait.arguments))
@@ -120,6 +129,10 @@ class AsyncLedger:
     async def get(self, id: str, tenant: str) -> Record | None:
         """The record with its result."""
         return await self.run(self._parts.of(tenant).get(id, tenant))
+
+    async def glance(self, id: str, tenant: str) -> Glance | None:
+        """What a 304 about a job depends on."""
+        return await self.run(self._parts.of(tenant).glance(id, tenant))
 
     async def cancel(self, id: str, tenant: str) -> Record | None:
         """CANCEL; a terminal job comes back unchanged."""

@@ -23,6 +23,7 @@ from erfscope_jobs.records import (
     Beat,
     Event,
     Failure,
+    Glance,
     Kind,
     Overdue,
     Page,
@@ -136,6 +137,11 @@ class Operations:
     def get(self, id: str, tenant: str) -> Call[Record | None]:
         """The record with its result; None when unknown, gone, or another tenant's."""
         return scripted("get", self.space, {"id": id, "tenant": tenant}, replies.maybe_record)
+
+    def glance(self, id: str, tenant: str) -> Call[Glance | None]:
+        """What a 304 about a job depends on; None when unknown, gone, or another tenant's."""
+        named = {"id": id, "tenant": tenant, "glance": True}
+        return scripted("get", self.space, named, lambda reply: replies.glance(id, reply) if reply else None)
 
     def cancel(self, id: str, tenant: str) -> Call[Record | None]:
         """CANCEL; a terminal job comes back unchanged."""

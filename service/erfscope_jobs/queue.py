@@ -5,7 +5,7 @@ Which job is meant the ledger decides when a worker hears the message, so that t
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import celery
@@ -16,6 +16,7 @@ from kombu.exceptions import KombuError, OperationalError
 
 from erfscope_jobs.records import Kind
 from erfscope_jobs.settings import Settings
+from erfscope_jobs.together import Together
 from erfscope_jobs.wire import OUTAGES, connection_options
 
 LOOK = "erfscope.look"
@@ -70,6 +71,7 @@ class Doorbell:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lists = redis.Redis.from_url(messages_url(settings), **connection_options(settings))
+        self._rounds = Together(self._ring_round)
         self._app = celery.Celery("erfscope", broker=broker_url(settings), set_as_current=False)
         self._app.conf.update(
             broker_transport_options=broker_options(settings),
@@ -82,12 +84,18 @@ class Doorbell:
 
     def ring(self, id: str, kind: Kind) -> bool:
         """Publish; False when that failed, which is no error: the reaper rings again."""
+        return self.ring_all([(id, kind)])
+
+    def ring_all(self, jobs: Sequence[tuple[str, Kind]]) -> bool:
+        """Publish for each of several jobs over one connection; False when that failed for one, and those after it."""
         try:
-            self._app.send_task(
-                LOOK, args=[str(kind)], queue=queue_of(self._settings, kind), retry=False, ignore_result=True
-            )
+            with self._app.producer_or_acquire() as producer:
+                for _, kind in jobs:
+                    queue = queue_of(self._settings, kind)
+                    options = {"queue": queue, "producer": producer, "retry": False, "ignore_result": True}
+                    self._app.send_task(LOOK, args=[str(kind)], **options)
         except (OperationalError, KombuError, CeleryError, *OUTAGES) as error:
-            log.warning("could not ring for job %s: %s", id, type(error).__name__)
+            log.warning("could not ring for job %s: %s", jobs[0][0], type(error).__name__)
             return False
         return True
 
@@ -112,8 +120,11 @@ class Doorbell:
         return {kind: waiting.get(kind, 0) - count for kind, count in messages.items()}
 
     async def ring_async(self, id: str, kind: Kind) -> bool:
-        """`ring`, off the event loop."""
-        return await asyncio.to_thread(self.ring, id, kind)
+        """`ring`, off the event loop; those who ring at the same time share a thread and a connection."""
+        return await self._rounds.do((id, kind))
+
+    async def _ring_round(self, jobs: list[tuple[str, Kind]]) -> bool:
+        return await asyncio.to_thread(self.ring_all, jobs)
 
     def close(self) -> None:
         """Give the connections back."""

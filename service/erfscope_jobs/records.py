@@ -86,6 +86,18 @@ class Submission:
 
 
 @dataclass(frozen=True)
+class Glance:
+    """What decides the bytes of everything about a job that has ended: enough for a 304, and cheap to ask for."""
+
+    id: str
+    kind: Kind
+    status: Status
+    result_sha256: str | None
+    arrays: Mapping[str, str]
+    last_event: str
+
+
+@dataclass(frozen=True)
 class Record:
     """A job as the ledger knows it; `result` is the answer's JSON where it was asked for."""
 
@@ -118,6 +130,11 @@ class Record:
     outages: int = 0  # attempts that ended because the file store failed
     canceled_now: bool = field(default=False, compare=False)  # this very call canceled it
     elapsed: float = 0.0  # seconds from the first claim to this one, where it was split in between
+
+    @property
+    def glance(self) -> Glance:
+        """What decides the bytes of everything about it, once it has ended."""
+        return Glance(self.id, self.kind, self.status, self.result_sha256, self.arrays, self.last_event)
 
     @property
     def job(self) -> str:

@@ -12,6 +12,7 @@ from erfscope_jobs.digest import Fingerprint
 from erfscope_jobs.packing import unpacked
 from erfscope_jobs.records import (
     Event,
+    Glance,
     Kind,
     Overdue,
     Page,
@@ -100,6 +101,14 @@ def record(flat: Flat) -> Record:
         canceled_now=text.get("canceled_now") == "1",
         outages=int(text.get("outages", 0)),
         elapsed=(int(text["now"]) - int(text["started"])) / 1000 if "now" in text else 0.0,
+    )
+
+
+def glance(id: str, reply: Sequence[bytes | None]) -> Glance:
+    """What GLANCE answers of a job that is there."""
+    kind, status, sha256, arrays, event = (value.decode() if value is not None else None for value in reply)
+    return Glance(
+        id, Kind(str(kind)), Status(SHOWN.get(str(status), status)), sha256, json.loads(arrays or "{}"), str(event)
     )
 
 

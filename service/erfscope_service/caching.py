@@ -18,9 +18,22 @@ def immutable_headers(tag: str) -> dict[str, str]:
     return {"ETag": tag, "Cache-Control": IMMUTABLE}
 
 
+def holds(headers: Headers, tag: str) -> bool:
+    """Whether the client says that it has `tag` itself (RFC 9110, 13.1.2: weak comparison)."""
+    return tag in _held(headers)
+
+
+def _held(headers: Headers) -> list[str]:
+    return [candidate.strip().removeprefix("W/") for candidate in headers.get("if-none-match", "").split(",")]
+
+
 def not_modified(headers: Headers, tag: str, cache_control: str = IMMUTABLE) -> Response | None:
-    """304 where the client says that it has `tag` (RFC 9110, 13.1.2: weak comparison, or *)."""
-    held = [candidate.strip().removeprefix("W/") for candidate in headers.get("if-none-match", "").split(",")]
-    if tag not in held and "*" not in held:
+    """304 where the client says that it has `tag`, or (*) anything."""
+    if not holds(headers, tag) and "*" not in _held(headers):
         return None
+    return unchanged(tag, cache_control)
+
+
+def unchanged(tag: str, cache_control: str = IMMUTABLE) -> Response:
+    """A 304."""
     return Response(status_code=304, headers={"ETag": tag, "Cache-Control": cache_control})

@@ -6,8 +6,11 @@ from collections.abc import Callable
 import httpx2
 import numpy as np
 import pytest
+import redis
 from PIL import Image
 from tests.service.conftest import SIDE, Worker, a_map, assert_problem, submit
+
+from erfscope_service.settings import ServiceSettings
 
 
 @pytest.fixture
@@ -68,6 +71,24 @@ def test_what_never_changes_is_kept_by_clients(client: httpx2.Client, done: str,
         assert (again.status_code, again.content) == (304, b"")
         assert again.headers["etag"] == tag
     assert client.get(done + part, headers={"If-None-Match": '"other"'}).content == first.content
+
+
+def test_a_304_reads_neither_request_nor_result(
+    client: httpx2.Client, done: str, redis_url: str, settings: ServiceSettings
+) -> None:
+    """Both are broken here: who has no tag is told so, who has one needs them not."""
+    parts = ["", "/heatmap.png", "/heatmap.png?scale=log", "/map.npy", "/report.html", "/report.md", "/metrics.csv"]
+    tags = {part: client.get(done + part).headers["etag"] for part in parts}
+    job = f"{settings.namespace}:job:{done.rpartition('/')[2]}"
+    with redis.Redis.from_url(redis_url) as store:
+        answer = store.hget(job, "answer")
+        assert answer is not None
+        store.hset(job, "payload", b"broken")
+        store.hset(f"{settings.namespace}:answer:{answer.decode()}", "result", b"broken")
+        for part, tag in tags.items():
+            again = client.get(done + part, headers={"If-None-Match": tag})
+            assert (again.status_code, again.headers["etag"]) == (304, tag)
+        assert store.delete(job)  # nobody can look at it any more
 
 
 def test_a_job_at_work_is_not_kept_by_clients(client: httpx2.Client) -> None:

@@ -12,13 +12,12 @@ from starlette.responses import Response
 from erfscope_contract import parts
 from erfscope_contract.job import Job, JobPage
 from erfscope_contract.request import ErfRequest
-from erfscope_contract.version import __version__
 from erfscope_jobs.log import note
 from erfscope_jobs.records import Record
 from erfscope_picture import COLORMAPS
-from erfscope_service.caching import etag, immutable_headers, not_modified
+from erfscope_service.caching import immutable_headers, not_modified
 from erfscope_service.callers import CredentialsDep
-from erfscope_service.erf import events, examples, figures, service, submission
+from erfscope_service.erf import events, examples, figures, held, service, submission
 from erfscope_service.erf.view import json_of
 from erfscope_service.preferences import (
     IdempotencyHeader,
@@ -113,13 +112,15 @@ async def look(
     prefer: PreferHeader = None,
 ) -> Response:
     """A job that has ended never changes: it comes with a strong ETag."""
-    record = await service.look(services, tenant, id)
     seconds = seconds_to_wait(prefer, services)
+    if known := await held.held(services, tenant, id, request.headers, held.of_job):
+        return known
+    record = await service.look(services, tenant, id)
     if seconds is not None:
         record = await service.wait(services, tenant, record, seconds)
     if not record.status.is_terminal:
         return await _job_response(record, 200, CHANGING | applied(seconds))
-    tag = etag("job", __version__, record.id, record.status, record.result_sha256 or "", record.last_event)
+    tag = held.of_job(record.glance)
     if known := not_modified(request.headers, tag):
         return known
     return await _job_response(record, 200, immutable_headers(tag) | applied(seconds))
@@ -205,9 +206,13 @@ async def heatmap(
     layer: LayerQuery = None,
 ) -> Response:
     """Axes in pixels, colour bar, TRF box and contours; the default look is stored, others are drawn now."""
+    drawn = figures.Look(scale, colormap, overlay)
+    tag_of = partial(held.of_picture, look=repr(drawn), unit=unit, layer=layer)
+    if known := await held.held(services, tenant, id, request.headers, tag_of):
+        return known
     record, name, result = await service.succeeded(services, tenant, id)
-    part, drawn = parts.select(result, unit, layer), figures.Look(scale, colormap, overlay)
-    return await figures.heatmap(services, record, part, name, drawn, request.headers)
+    part, tag = parts.select(result, unit, layer), tag_of(record.glance)
+    return await figures.heatmap(services, record, part, name, drawn, request.headers, tag)
 
 
 @router.get(
@@ -227,8 +232,13 @@ async def map_array(
     layer: LayerQuery = None,
 ) -> Response:
     """The input's spatial shape, maximum 1; times 2**scale_log2 it is the raw gradient map."""
+    tag_of = partial(held.of_array, unit=unit, layer=layer)
+    if known := await held.held(services, tenant, id, request.headers, tag_of):
+        return known
     record, _, result = await service.succeeded(services, tenant, id)
-    return await figures.array(services, record, parts.select(result, unit, layer), request.headers)
+    return await figures.array(
+        services, record, parts.select(result, unit, layer), request.headers, tag_of(record.glance)
+    )
 
 
 async def _job_response(

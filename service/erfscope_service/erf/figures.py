@@ -15,10 +15,9 @@ from starlette.responses import Response, StreamingResponse
 
 from erfscope_contract.parts import MAP, Part
 from erfscope_contract.problem import ProblemError
-from erfscope_contract.version import __version__
 from erfscope_jobs.records import Record
 from erfscope_picture import render
-from erfscope_service.caching import etag, immutable_headers, not_modified
+from erfscope_service.caching import immutable_headers, not_modified
 from erfscope_service.reading import read_array
 from erfscope_service.services import Services
 
@@ -38,10 +37,10 @@ class Look:
 DEFAULT_LOOK = Look()
 
 
-async def heatmap(services: Services, record: Record, part: Part, title: str, look: Look, headers: Headers) -> Response:
+async def heatmap(
+    services: Services, record: Record, part: Part, title: str, look: Look, headers: Headers, tag: str
+) -> Response:
     """The PNG: the stored one for the default look of the main map, drawn from the stored array for any other."""
-    place = f"{part.array}[{part.index}]"
-    tag = etag("heatmap", __version__, record.result_sha256 or record.id, title, repr(look), place)
     if known := not_modified(headers, tag):
         return known
     png = await picture(services, record, part, title, look)
@@ -77,11 +76,10 @@ def _draw(path: Path, below: Path | None, part: Part, look: Look, title: str) ->
     )
 
 
-async def array(services: Services, record: Record, part: Part, headers: Headers) -> Response:
+async def array(services: Services, record: Record, part: Part, headers: Headers, tag: str | None) -> Response:
     """A stored array as it lies in the blob store, or one row of a stack, in pieces."""
     path = await asyncio.to_thread(_array_path, services, record, part.array)
-    row = "" if part.index is None else f"-{part.index}"
-    tag = f'"{record.arrays[part.array]}{row}"'
+    tag = tag or f'"{record.arrays[part.array]}"'
     if known := not_modified(headers, tag):
         return known
     head, data = await asyncio.to_thread(_bytes_of, path, part.index)

@@ -1,6 +1,7 @@
 """Routes of a measurement as a document: a page that holds everything, Markdown, and the metrics as CSV."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -9,10 +10,8 @@ from starlette.responses import Response
 from erfscope.report import content_of, to_html, to_markdown
 from erfscope_contract import parts
 from erfscope_contract.metrics import metrics_csv
-from erfscope_contract.version import __version__
-from erfscope_jobs.records import Record
-from erfscope_service.caching import etag, immutable_headers, not_modified
-from erfscope_service.erf import examples, service
+from erfscope_service.caching import immutable_headers, not_modified
+from erfscope_service.erf import examples, held, service
 from erfscope_service.erf.endpoints import JobId
 from erfscope_service.erf.figures import DEFAULT_LOOK, picture
 from erfscope_service.problems import of_tenant
@@ -41,8 +40,11 @@ def _documented(media_type: str, words: str) -> dict[int | str, dict[str, Any]]:
 )
 async def html(id: JobId, request: Request, services: ServicesDep, tenant: TenantDep) -> Response:
     """For mail, archives and people without the service: no script, nothing to fetch."""
+    tag_of = partial(held.of_document, form="html")
+    if known := await held.held(services, tenant, id, request.headers, tag_of):
+        return known
     record, name, result = await service.succeeded(services, tenant, id)
-    tag = _tag("html", record, name)
+    tag = tag_of(record.glance)
     if known := not_modified(request.headers, tag):
         return known
     png = await picture(services, record, parts.select(result, None, None), name, DEFAULT_LOOK)
@@ -60,8 +62,11 @@ async def html(id: JobId, request: Request, services: ServicesDep, tenant: Tenan
 )
 async def markdown(id: JobId, request: Request, services: ServicesDep, tenant: TenantDep) -> Response:
     """For pull requests and notebooks."""
+    tag_of = partial(held.of_document, form="markdown")
+    if known := await held.held(services, tenant, id, request.headers, tag_of):
+        return known
     record, name, result = await service.succeeded(services, tenant, id)
-    tag = _tag("markdown", record, name)
+    tag = tag_of(record.glance)
     if known := not_modified(request.headers, tag):
         return known
     text = to_markdown(content_of(result, name), f"/erf/{record.id}/heatmap.png")
@@ -77,12 +82,11 @@ async def markdown(id: JobId, request: Request, services: ServicesDep, tenant: T
 )
 async def metrics(id: JobId, request: Request, services: ServicesDep, tenant: TenantDep) -> Response:
     """The file that `Result.save("metrics.csv")` writes."""
-    record, name, result = await service.succeeded(services, tenant, id)
-    tag = _tag("csv", record, name)
+    tag_of = partial(held.of_document, form="csv")
+    if known := await held.held(services, tenant, id, request.headers, tag_of):
+        return known
+    record, _, result = await service.succeeded(services, tenant, id)
+    tag = tag_of(record.glance)
     if known := not_modified(request.headers, tag):
         return known
     return Response(metrics_csv(result), media_type="text/csv", headers=immutable_headers(tag))
-
-
-def _tag(form: str, record: Record, name: str) -> str:
-    return etag("report", form, __version__, record.result_sha256 or record.id, name)
