@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import httpx2
 from tests.chaos.history import TERMINAL, Accepted, History, Strike
 from tests.chaos.lateness import Lateness
-from tests.chaos.town import Town, wait_until
+from tests.chaos.town import PATIENCE, Town, wait_until
 
 from erfscope_jobs.queue import queues
 from erfscope_jobs.records import Event, Record
@@ -59,6 +59,8 @@ class Evidence:
     eternal: list[str]  # keys of ours without a TTL
     unfinished: int  # files that writers of blobs have left
     late: Lateness  # how far behind this machine was, all through the run
+    backlog: int  # jobs that were open when the faults had stopped
+    pace: float  # seconds that this machine took for a job before the faults, with all its workers
 
     def of(self, id: str) -> Verdict:
         """The verdict on one job."""
@@ -104,12 +106,11 @@ def moment(event: Event) -> float:
     return int(event.id.partition("-")[0]) / 1000
 
 
-def gather(
-    town: Town, history: History, calm: Mapping[str, tuple[str, str]], late: Lateness, patience: float
-) -> Evidence:
+def gather(town: Town, history: History, calm: Mapping[str, tuple[str, str]], late: Lateness, pace: float) -> Evidence:
     """Wait until nothing is open, then look at everything."""
-    began = time.monotonic()
-    wait_until("an empty `open`", lambda: town.store_answers() and not town.open_ids(), patience)
+    wait_until("the ledger", town.store_answers)
+    began, backlog = time.monotonic(), len(town.open_ids())
+    wait_until("an empty `open`", lambda: town.store_answers() and not town.open_ids(), PATIENCE)
     ended = time.monotonic()
     empty_after = ended - began - late.within(time.time() - (ended - began), time.time())
     with httpx2.Client(timeout=30, trust_env=False) as http:
@@ -117,7 +118,9 @@ def gather(
     foreign = [job.id for job in history.accepted.values() if seen_by_others(town, job)]
     tally = dict(town.ledger.pulse().tally)
     unfinished = sum(1 for _ in (town.settings.blobs / "tmp").iterdir())
-    return Evidence(town, history, calm, verdicts, empty_after, tally, foreign, eternal_keys(town), unfinished, late)
+    return Evidence(
+        town, history, calm, verdicts, empty_after, tally, foreign, eternal_keys(town), unfinished, late, backlog, pace
+    )
 
 
 def seen_by_others(town: Town, job: Accepted) -> bool:

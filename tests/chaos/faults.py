@@ -50,14 +50,18 @@ class Hand:
         self._continue: list[tuple[float, Part]] = []
         self._undo: list[tuple[float, Callable[[], None]]] = []
 
-    def carry_out(self, plan: list[Planned]) -> None:
-        """The whole plan, in order; one that finds no victim waits for one, and the later ones with it."""
+    def carry_out(self, plan: list[Planned], seconds: float) -> None:
+        """The plan in order, within so many seconds; one that finds no victim waits, and the later ones too.
+
+        A machine that is too slow for the whole plan is struck less often, but once by each fault.
+        """
         began = time.monotonic()
         for planned in plan:
             while time.monotonic() - began < planned.at:
                 self.tend()
                 time.sleep(0.02)
-            self._until_struck(planned.fault)
+            if time.monotonic() - began < seconds or not self._history.struck(planned.fault.name):
+                self._until_struck(planned.fault)
 
     def _until_struck(self, fault: Fault) -> None:
         give_up_at = time.monotonic() + 60
@@ -121,13 +125,13 @@ class Hand:
 
 
 def kill_child(hand: Hand) -> Strike | None:
-    """kill -9 of the process that runs a job."""
+    """kill -9 of the process that runs a job; not of one that tries the jail's doors: without an answer none serves."""
     working = [(worker, child) for worker in hand.town.workers if worker.is_up and (child := hand.town.child(worker))]
     if not working:
         return None
     worker, child = hand.random.choice(working)
     victims = hand.busy(worker)
-    return Strike("child", worker.name, time.time(), victims) if strike_process(child) else None
+    return Strike("child", worker.name, time.time(), victims) if victims and strike_process(child) else None
 
 
 def kill_zygote(hand: Hand) -> Strike | None:

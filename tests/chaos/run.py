@@ -56,18 +56,20 @@ def run(options: Options, folder: Path) -> tuple[Evidence, dict[str, list[str]]]
     history = History()
     with town_of(options, folder) as town:
         questions = catalogue()
+        began = time.monotonic()
         calm = calm_answers(town, questions)
+        pace = (time.monotonic() - began) / len(questions)
         hand = Hand(town, history, options.seed, options.orphan_seconds)
         faults = possible(town)
         with Lateness(town) as late:
             with at_work(callers(town, history, questions, options.seed)), counting_records(town, history):
-                hand.carry_out(plan(faults, options.seconds, options.seed))
+                hand.carry_out(plan(faults, options.seconds, options.seed), options.seconds)
                 while len(history.accepted) < options.jobs:
-                    hand.carry_out(plan(faults, ROUND, options.seed + len(history.accepted)))
+                    hand.carry_out(plan(faults, ROUND, options.seed + len(history.accepted)), ROUND)
                 rest(hand, options.seconds)
             hand.calm_down()
             wait_until("the town to be whole again", town.is_whole)
-            evidence = gather(town, history, calm, late, PATIENCE)
+            evidence = gather(town, history, calm, late, pace)
         broken = {f"{one.name} {one.promise}": list(one.check(evidence)) for one in INVARIANTS}
     return evidence, broken
 
@@ -195,6 +197,8 @@ def figures(evidence: Evidence, options: Options) -> dict[str, Any]:
         "machine or store behind, in all": round(sum(behind), 1),
         "orphans at most": round(max(history.orphan_seconds, default=0.0), 2),
         "open empty after": round(evidence.empty_after, 2),
+        "jobs open then": evidence.backlog,
+        "seconds for a job in calm": round(evidence.pace, 2),
         "responses": {str(status): count for status, count in sorted(history.statuses.items())},
         "broken connections": history.outages,
     }
