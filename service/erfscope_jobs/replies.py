@@ -108,7 +108,7 @@ def glance(id: str, reply: Sequence[bytes | None]) -> Glance:
     """What GLANCE answers of a job that is there."""
     kind, status, sha256, arrays, event = (value.decode() if value is not None else None for value in reply)
     return Glance(
-        id, Kind(str(kind)), Status(SHOWN.get(str(status), status)), sha256, json.loads(arrays or "{}"), str(event)
+        id, Kind(str(kind)), Status(SHOWN.get(str(status), str(status))), sha256, json.loads(arrays or "{}"), str(event)
     )
 
 
