@@ -74,7 +74,7 @@ class Behind:
 
     @cached_property
     def _exact(self) -> Run | None:
-        with suppress(*MISFITS):  # an operator that takes no doubles
+        with suppress(Exception):  # an operator that takes no doubles, of the user's own perhaps
             return None if self.tail.exact is None else self._passed(self.tail.exact)
         return None
 
