@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from erfscope_contract.problem import ProblemError
 from erfscope_engine import measure
 
 CHANNELS, SIDE = 6, 12
@@ -91,7 +92,11 @@ def sums_vanish(net: nn.Module, unit: list[int]) -> bool:
 @given(st.lists(st.sampled_from(sorted(ENDS)), min_size=1, max_size=4), st.integers(0, 99))
 def test_channels_are_chosen_as_autograd_on_the_whole_network_would(names: list[str], seed: int) -> None:
     net = network(names, seed)
-    result = measure(net, (3, SIDE, SIDE), layer=str(len(net) - 1), inputs=4).result
+    try:
+        result = measure(net, (3, SIDE, SIDE), layer=str(len(net) - 1), inputs=4).result
+    except ProblemError:
+        assume("saturated" not in names)  # until nothing is left in float32
+        raise
     assert (result.provenance.channels == "random") == sums_vanish(net, [int(k) for k in result.unit])
 
 

@@ -20,11 +20,13 @@ from erfscope_engine.execution.numbers import items_of, steps_of
 from erfscope_engine.execution.program import Program, Run, Target
 from erfscope_engine.fields import Map
 from erfscope_engine.layers import Traced
+from erfscope_engine.operators.table import OPERATORS
 from erfscope_engine.plan import MISFITS, bytes_of
 from erfscope_engine.recording.tape import Call, Drawn
 
 LENGTHS = (12, 6, 3)  # operators that compute: the most of these that are a small part of the whole program
 MOST_OF_PROGRAM = 0.25  # bytes of a tail in the network's number type, of those of the unit's whole program
+SMALL = 32 << 20  # bytes that are no matter, whatever the program has
 VANISHING = 1e-5  # rms gradient of the channel sum over that of random signs (behind a LayerNorm: 1e-8)
 NOISE = 0.5  # of the largest gradient in float64: a difference beyond it leaves nothing in common
 WIDE = {torch.complex64: torch.complex128, torch.complex32: torch.complex128}
@@ -93,12 +95,12 @@ class Behind:
 
 def tails_of(traced: Traced, program: Program) -> list[Tail | None]:
     """The tail of each target of a program; None where even the shortest is a large part of it."""
-    items, limit = items_of(traced.geometry, program.targets), MOST_OF_PROGRAM * bytes_of(traced, program)
+    items, limit = items_of(traced.geometry, program.targets), max(MOST_OF_PROGRAM * bytes_of(traced, program), SMALL)
     return [_tail(traced, _leading_to(items, target[0]), target, limit) for target in program.targets]
 
 
 def _tail(traced: Traced, items: Sequence[Item], target: Target, limit: float) -> Tail | None:
-    computing = [k for k, item in enumerate(items) if not getattr(_head(item).op, "is_view", False)]
+    computing = [k for k, item in enumerate(items) if not _moves(_head(item))]
     for length in LENGTHS:
         chosen = items[computing[-length] :] if length < len(computing) else items
         program = _program(traced.geometry, chosen, target)
@@ -108,6 +110,12 @@ def _tail(traced: Traced, items: Sequence[Item], target: Target, limit: float) -
             exact = _in_float64(traced.geometry, chosen, target) if wide else None
             return Tail(tuple(sorted(edge)), program, exact)
     return None
+
+
+def _moves(call: Call) -> bool:
+    """Whether an operator only moves elements: no gradient is lost in it."""
+    record = OPERATORS.get(call.name)
+    return getattr(call.op, "is_view", False) or (record is not None and record.moves)
 
 
 def _leading_to(items: Sequence[Item], value: int) -> list[Item]:
