@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import hashlib
-import math
 import os
 import secrets
 import shutil
@@ -16,7 +15,6 @@ from typing import BinaryIO, Self
 from erfscope_contract.problem import ProblemError
 
 PIECE = 1 << 20
-USED_SECONDS = 0.1  # for so long a disk's used share is believed: each submission asks for it
 SETTLE_SECONDS = 2.0  # a sweep asks the ledger once while a file is set aside
 DEAD_SECONDS = 60.0  # a sweep that has had a file aside for so long has ended
 ROOM = 1 << 19  # bytes: a disk that cannot take so much takes hardly any model and hardly any map
@@ -156,7 +154,6 @@ class BlobStore:
         self.root = root
         self.temporary = root / "tmp"
         self.aside = root / "aside"  # files that a sweep is about to remove
-        self._used = (-math.inf, 0.0)  # when the disk was asked (monotonic), and its used share
         with on_disk(f"file store in {root}"):
             self.temporary.mkdir(parents=True, exist_ok=True)
             self.aside.mkdir(exist_ok=True)
@@ -259,13 +256,9 @@ class BlobStore:
 
     def used_share(self) -> float:
         """Used part of the disk, 0 to 1, as those see it who may not take what is reserved for root."""
-        moment, share = self._used
-        if time.monotonic() - moment > USED_SECONDS:
-            with on_disk():
-                disk = shutil.disk_usage(self.root)
-            share = disk.used / max(disk.used + disk.free, 1)
-            self._used = time.monotonic(), share
-        return share
+        with on_disk():
+            disk = shutil.disk_usage(self.root)
+        return disk.used / max(disk.used + disk.free, 1)
 
     def check(self, room: int = ROOM) -> None:
         """Raise unavailable when so many bytes cannot be written."""
