@@ -58,7 +58,7 @@ def _facts(node: _Node, shapes: Mapping[str, tuple[int, ...]]) -> Facts:
     kernel = node.ints.get("kernel_shape") or _kernel_of_weight(node, shapes)
     if not kernel:
         return {}
-    sizes = {"kernel_shape": kernel, "strides": (), "dilations": ()} | node.ints
+    sizes: dict[str, tuple[int, ...]] = {"strides": (), "dilations": (), **node.ints, "kernel_shape": kernel}
     facts = {word: _written(sizes[name] or (1,) * len(kernel)) for name, word in WORDS.items()}
     return facts | ({"module": node.module} if node.module else {})
 
