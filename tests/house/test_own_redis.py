@@ -43,7 +43,7 @@ class Place:
         (block,) = (one for one in BLOCKS if one.startswith(begin))
         for name, port in self.ports.items():
             block = re.sub(rf"\b{name}\b", port, block)
-        return str(block.replace(FOLDER, str(self.folder)))
+        return str(block.replace(FOLDER, str(self.folder)).replace("\\\n", ""))
 
     @contextmanager
     def running(self, command: str) -> Iterator["subprocess.Popen[bytes]"]:
