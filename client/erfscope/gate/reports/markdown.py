@@ -10,10 +10,11 @@ ROWS = 300  # a step summary may have 1 MiB; the terminal has the rest
 
 
 def render(report: Report) -> str:
-    """Headline, table, then what to do about what did not hold."""
-    parts = [f"## {_headline(report)}", "", f"{for_markdown(report.summary)}.", "", *table(report.findings)]
+    """Headline, what changed in the models, table, then what to do about what did not hold."""
+    parts = [f"## {_headline(report)}", "", f"{for_markdown(report.summary)}.", ""]
     for model, change in report.changes[:ROWS]:
         parts += [f"**Changed in {for_markdown(model)}**: {for_sentence(change)}", ""]
+    parts += table(report.findings)
     for finding in report.trouble[:ROWS]:
         about = " · ".join(for_markdown(part) for part in (finding.model, finding.layer, finding.subject) if part)
         parts += [f"- **{about}**: {for_sentence(finding.told)}"]
