@@ -59,7 +59,8 @@ def test_an_update_tells_what_it_changed(check: Check, write: Write) -> None:
     write("models/second.json", spec(dilation=1))
     done = check("--update-baseline")
     assert "wrote erfscope-baseline.json; changed are:" in done.words
-    assert "trf_size 19 px → 5 px; dilation of second 8 → 1." in done.words
+    assert "models/net.json: trf_size 19 px → 5 px;" in done.words
+    assert "; dilation of second 8 → 1." in done.words
     assert "models/second.json: new" in done.words
     Path("models/second.json").unlink()
     assert "models/second.json: gone; no check measures it any more." in check("--update-baseline").words

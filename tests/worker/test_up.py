@@ -23,7 +23,7 @@ from erfscope_worker.embedded import installation
 from erfscope_worker.embedded.part import Part
 from erfscope_worker.embedded.stack import Stack
 
-PATIENCE = 120.0  # seconds after which a test gives up on a machine under load
+PATIENCE = 300.0  # seconds after which a test gives up on a machine under load
 LONG: dict[str, Any] = {
     "name": "long",
     "input": {"channels": 3, "size": [128, 128]},
