@@ -15,6 +15,7 @@ from erfscope_contract.request import ErfRequest
 from erfscope_jobs.log import note
 from erfscope_jobs.records import Record
 from erfscope_picture import COLORMAPS
+from erfscope_service import work
 from erfscope_service.caching import immutable_headers, not_modified
 from erfscope_service.callers import CredentialsDep
 from erfscope_service.erf import events, examples, figures, held, service, submission
@@ -78,7 +79,7 @@ async def submit(
     if seconds is not None:
         record = await service.wait(services, tenant, record, seconds)
     headers = {"Location": f"/erf/{record.id}", **CHANGING, **applied(seconds)}
-    return await _job_response(record, 202, headers, asked.request)
+    return await _job_response(record, 202, headers, asked.request, await work.note_of(services, record))
 
 
 @router.get(
@@ -119,7 +120,8 @@ async def look(
     if seconds is not None:
         record = await service.wait(services, tenant, record, seconds)
     if not record.status.is_terminal:
-        return await _job_response(record, 200, CHANGING | applied(seconds))
+        note_now = await work.note_of(services, record)
+        return await _job_response(record, 200, CHANGING | applied(seconds), note=note_now)
     tag = held.of_job(record.glance)
     if known := not_modified(request.headers, tag):
         return known
@@ -242,8 +244,8 @@ async def map_array(
 
 
 async def _job_response(
-    record: Record, status: int, headers: dict[str, str], request: ErfRequest | None = None
+    record: Record, status: int, headers: dict[str, str], request: ErfRequest | None = None, note: str | None = None
 ) -> Response:
     is_small = len(record.payload) + len(record.result or b"") < AT_ONCE
-    body = json_of(record, request) if is_small else await asyncio.to_thread(json_of, record, request)
+    body = json_of(record, request, note) if is_small else await asyncio.to_thread(json_of, record, request, note)
     return Response(body, status_code=status, media_type="application/json", headers=headers)
