@@ -122,7 +122,8 @@ def _line(change: Change) -> str:
     kept = 1.0 if change.weights_kept is None else change.weights_kept
     return (
         f"  {change.size:6.1f} px  {change.added_macs / 1e6:+9.1f}M MACs  {change.added_parameters / 1e3:+9.1f}k "
-        f"weights  {kept:4.0%} kept  {change.lattice or 0:.2f} lattice  {prod(change.layer_shape[1:])} units  {change.text}"
+        f"weights  {kept:4.0%} kept  {change.lattice or 0:.2f} lattice  {prod(change.layer_shape[1:])} units  "
+        f"{change.text}"
     )
 
 

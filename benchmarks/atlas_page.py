@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.atlas_chart import Point, scatter
-from benchmarks.atlas_networks import OF_A_FAMILY, SIDE
+from benchmarks.atlas_networks import OF_A_FAMILY, SIDE, entries
 from benchmarks.atlas_seen import beside_araujo, seen
 from benchmarks.timm_networks import OPEN, SMALL
 
@@ -98,6 +98,7 @@ def page(rows: Sequence[Row]) -> str:
         charts="\n\n".join(f"![{title}](images/atlas/{name}.svg)" for name, (title, *_) in CHARTS.items()),
         araujo=beside_araujo(good),
         table="\n".join("| " + " | ".join(line) + " |" for line in table),
+        so_far=_so_far(rows),
         missing=_missing(rows, good),
         versions="; ".join(sorted({row["versions"] for row in good})),
     )
@@ -132,6 +133,15 @@ def _sides(values: Sequence[float | None] | None) -> str:
     return "–" if not parts else parts[0] if len(set(parts)) == 1 else "×".join(parts)
 
 
+def _so_far(rows: Sequence[Row]) -> str:
+    """How much of the list a run has tried, where it is not at its end: the sentences are of these networks alone."""
+    tried, all_of_them = {row["network"] for row in rows}, [entry.network for entry in entries()]
+    count = sum(network in tried for network in all_of_them)
+    if count == len(all_of_them):
+        return "All networks of the list were tried."
+    return f"**A beginning: {count} of the {len(all_of_them)} networks of the list were tried, the lightest first.**"
+
+
 def _missing(rows: Sequence[Row], good: Sequence[Row]) -> str:
     """What was tried and is not in the table, with its reason."""
     there = {(row["source"], row["network"]) for row in good}
@@ -153,14 +163,16 @@ What networks of torchvision and timm see: theoretical and effective receptive f
 measured by one command, every row checked. Araujo, Norris and Sim's table of 2019 stops at MobileNet v1; this one
 goes on. As a file: [atlas.csv](atlas.csv).
 
+{{so_far}}
+
 {{seen}}
 
 {{charts}}
 
 ## How it is measured
 
-Images of {SIDE}×{SIDE} pixels of noise; weights random, seed 0. Of torchvision all classifiers, of each family of
-timm up to {OF_A_FAMILY} networks whose names promise to be small. The unit is the middle one of the layer that `auto`
+Images of {SIDE}×{SIDE} pixels of noise; weights random, seed 0. The list has all classifiers of torchvision and, of
+each family of timm, up to {OF_A_FAMILY} networks whose names promise to be small. The unit is the middle one of the layer that `auto`
 takes, mostly the last feature map. The ERF is the mean of the absolute gradient over 8 samples, 4 where a network
 takes more than 10⁹ multiply-adds; ± is one standard error over these samples and does not cover other draws of the
 weights. A row is shown if the gradient of one sample agrees with plain autograd's on the whole network, in float64,

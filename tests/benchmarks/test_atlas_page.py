@@ -52,6 +52,7 @@ def test_only_verified_rows_are_shown_and_the_others_named(tmp_path: Path) -> No
         "Not in the table: gone (HANG: over 120 s); wrong (its gradient differs from plain autograd's by 1e-03)."
         in text
     )
+    assert re.search(r"\*\*A beginning: 2 of the \d{3} networks of the list were tried", text), "alexnet and resnet50"
     assert '<script src="atlas.js"></script>' in text
     rows = list(csv.DictReader((tmp_path / "docs/atlas.csv").read_text("utf-8").splitlines()))
     assert [row["network"] for row in rows] == ["vit", "alexnet", "resnet50"]
