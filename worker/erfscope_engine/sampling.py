@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from erfscope_contract.problem import ProblemError
@@ -133,9 +132,7 @@ def errors_of(average: Average, geometry: Geometry, *, briefly: bool = False) ->
     means, counts = average.group_means()
     if len(counts) < 2:
         return {}
-    return standard_errors(
-        means, counts.astype(float), geometry, average.finish, briefly=briefly, threads=torch.get_num_threads()
-    )
+    return standard_errors(means, counts.astype(float), geometry, average.finish, briefly=briefly)
 
 
 def _precise(unit: Sampled, until: Until) -> bool:

@@ -7,22 +7,23 @@ their error. And a size that counts whole pixels on a map of few moves in steps,
 
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from erfscope_contract.flat import SHARES, flatten_map, mass_name
 from erfscope_contract.result import Number
+from erfscope_engine.metrics.fit import fit_gaussian
 from erfscope_engine.metrics.geometry import Geometry
 from erfscope_engine.metrics.luo import pixels_about, sizes
 from erfscope_engine.metrics.mass import pixel_counts
 from erfscope_engine.metrics.measure import MapMetrics, brief_scalars_of, scalars_of
+from erfscope_engine.metrics.moments import moments
 from erfscope_engine.metrics.patch import Array, Patch, bounding_box, cut
 from erfscope_engine.metrics.radial import RingIndex
+from erfscope_engine.metrics.rivals import Ellipse
 
 Finish = Callable[[Array], Array]
 
@@ -38,7 +39,6 @@ def standard_errors(
     finish: Finish = np.asarray,
     *,
     briefly: bool = False,
-    threads: int = 1,
 ) -> dict[str, Number]:
     """Standard error, by flat name, of every scalar of finish(mean of the groups).
 
@@ -46,19 +46,17 @@ def standard_errors(
     finish=np.sqrt; signed means with finish=np.abs), `weights` (G,) their numbers of samples; groups without
     samples are left out. A scalar that is undefined on the mean or on any of the G means without one group
     has error None, and so has every scalar with fewer than two groups. `briefly` leaves out the fits: sizes,
-    mass areas and sigmas alone, at a fifth of the time. `threads` maps are measured at a time.
+    mass areas and sigmas alone, at a fifth of the time.
     """
     maps, counts = np.asarray(groups), np.asarray(weights, dtype=np.float64)
     if maps.shape != (len(counts), *geometry.shape):
         raise ValueError(f"groups have shape {maps.shape}, expected {(len(counts), *geometry.shape)}")
     maps, counts = maps[counts > 0], counts[counts > 0]
-    measured_of = brief_scalars_of if briefly else _Scalars()
     patches = _means(maps, counts, geometry, finish)
-    full = _smooth_scalars(first := next(patches), measured_of(first))
-    without = list[dict[str, Number]]()
-    with ThreadPoolExecutor(threads) as pool:  # numpy and scipy work without holding the interpreter
-        while some := list(islice(patches, threads)):  # few at once: every mean is a whole map
-            without += pool.map(lambda patch: _smooth_scalars(patch, measured_of(patch)), some)
+    first = next(patches)
+    measured_of = brief_scalars_of if briefly else _Scalars.near(first)
+    full = _smooth_scalars(first, measured_of(first))
+    without = [_smooth_scalars(patch, measured_of(patch)) for patch in patches]
     shares = counts / counts.sum() if len(counts) else counts
     return {
         name: _error(value, [other[name] for other in without], shares, PERIODS.get(name))
@@ -69,12 +67,21 @@ def standard_errors(
 
 @dataclass
 class _Scalars:
-    """`scalars_of` for one map after another: those on the same pixels share what depends on the pixels alone."""
+    """`scalars_of` for maps that are nearly the same: fits start from the `gaussian` of one of them.
 
-    latest: tuple[tuple[Any, ...], RingIndex] | None = None  # one value: several threads may ask at a time
+    Those on the same pixels share what depends on the pixels alone.
+    """
+
+    gaussian: Ellipse | None
+    latest: tuple[tuple[Any, ...], RingIndex] | None = None
+
+    @classmethod
+    def near(cls, patch: Patch) -> Self:
+        """For maps that are nearly this one."""
+        return cls(fit_gaussian(patch, moments(patch)))
 
     def __call__(self, patch: Patch) -> MapMetrics:
-        return scalars_of(patch, None if patch.empty else self._rings(patch))
+        return scalars_of(patch, None if patch.empty else self._rings(patch), self.gaussian)
 
     def _rings(self, patch: Patch) -> RingIndex:
         place, latest = (patch.origin, patch.values.shape), self.latest
