@@ -66,7 +66,7 @@ def _points(rows: Sequence[Row], chart: str) -> list[Point]:
 
 
 def _abscissa(row: Row, chart: str) -> float:
-    return {"trf": max(row["trf"]), "depth": row["depth"], "macs": row["macs"] / 1e9}[chart]
+    return float({"trf": max(row["trf"]), "depth": row["depth"], "macs": row["macs"] / 1e9}[chart])
 
 
 def as_csv(rows: Sequence[Row]) -> str:
@@ -173,10 +173,10 @@ goes on. As a file: [atlas.csv](atlas.csv).
 
 Images of {SIDE}×{SIDE} pixels of noise; weights random, seed 0. The list has all classifiers of torchvision and, of
 each family of timm, up to {OF_A_FAMILY} networks whose names promise to be small. The unit is the middle one of the
-layer that `auto` takes, mostly the last feature map. The ERF is the mean of the absolute gradient over 8
-samples, 4 where a network takes more than 10⁹ multiply-adds; ± is one standard error over these samples and does not cover other draws of the
-weights. A row is shown if the gradient of one sample agrees with plain autograd's on the whole network, in float64,
-to {VERIFIED:g} (relative).
+layer that `auto` takes, mostly the last feature map. The ERF is the mean of the absolute gradient over 8 samples, 4
+where a network takes more than 10⁹ multiply-adds; ± is one standard error over these samples and does not cover
+other draws of the weights. A row is shown if the gradient of one sample agrees with plain autograd's on the whole
+network, in float64, to {VERIFIED:g} (relative).
 
 Before training many networks close their branches: a layer scale of 1e-6, a last γ of 0. The ERF of such a network is
 that of its shortcuts. So every parameter whose entries all lie below {SMALL:g}, but for biases, tokens, positions and
