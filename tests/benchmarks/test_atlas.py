@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from benchmarks import atlas
-from benchmarks.atlas_networks import Entry, entries
+from benchmarks.atlas_networks import Entry, entries, of_family
 from benchmarks.children import Ending, in_child
+from benchmarks.timm_networks import families
 
 ROOT = Path(__file__).parents[2]
 ALEXNET = Entry("torchvision", "alexnet", "alexnet")
@@ -18,7 +19,7 @@ ALEXNET = Entry("torchvision", "alexnet", "alexnet")
 
 def _by_itself(call: str) -> tuple[Any, str]:
     """A child of a process in which autograd never ran, as the atlas makes them."""
-    lines = ["import json", "from benchmarks import atlas", "from benchmarks.atlas_networks import Entry",
+    lines = ["import json", "from benchmarks import atlas_row", "from benchmarks.atlas_networks import Entry",
              "from benchmarks.children import in_child", f"ending = {call}",
              "print(json.dumps([ending.value, ending.words]))"]  # fmt: skip
     done = subprocess.run(
@@ -29,13 +30,16 @@ def _by_itself(call: str) -> tuple[Any, str]:
 
 
 def test_alexnet_has_the_published_field() -> None:
-    row, words = _by_itself("in_child(atlas.measured, vars(Entry('torchvision', 'alexnet', 'alexnet')), 2, limit=400)")
+    row, words = _by_itself(
+        "in_child(atlas_row.measured, vars(Entry('torchvision', 'alexnet', 'alexnet')), 10**9, limit=400)"
+    )
     assert row is not None, words
     assert row["trf"] == [195, 195], "Araujo et al. 2019 for AlexNet v2"
     assert row["stride"] == [32, 32]
     assert row["parameters"] == 61_100_840
     assert row["verify"] < 1e-5
-    assert row["first_beyond"] is None, "no field is larger than 224"
+    assert (row["border"], row["depth"], row["weighted_layers"]) == (None, 5, 5), "no field is larger than 224"
+    assert row["samples"] == 8
     assert 0 < row["mass_50"] < row["erf"] < 195
     convolutions = 55**2 * 64 * 3 * 11**2 + 27**2 * 192 * 64 * 5**2 + 13**2 * 9 * (384 * 192 + 256 * 384 + 256 * 256)
     products = 4096 * (256 * 6 * 6 + 4096 + 1000)
@@ -47,6 +51,23 @@ def test_networks_come_from_torchvision_first() -> None:
     assert ALEXNET in first
     assert len(set(first)) == 30
     assert {entry.source for entry in first} == {"torchvision"}
+
+
+def test_a_costly_network_is_a_row_that_says_so() -> None:
+    row, words = _by_itself(
+        "in_child(atlas_row.measured, vars(Entry('torchvision', 'alexnet', 'alexnet')), 10**8, limit=400)"
+    )
+    assert row is not None, words
+    assert row["refused"] == "left out: 0.7 G multiply-adds, more than 0.1 G"
+    assert "erf" not in row
+
+
+def test_the_first_of_a_family_are_those_whose_names_promise_to_be_small() -> None:
+    assert of_family("convnext")[0] == "convnext_atto"
+    assert not {"beit_large_patch16_224", "beitv2_large_patch16_224"} & set(of_family("beit")[:3])
+    chosen = list(entries())
+    assert len(chosen) == len({(entry.source, entry.network) for entry in chosen})
+    assert {entry.family for entry in chosen if entry.source == "timm"} == set(families())
 
 
 def _hungry() -> int:
