@@ -125,9 +125,16 @@ def _drawn(said: content.Table) -> Table:
     return table
 
 
-def by(sizes: Sequence[float | None]) -> str:
+def by(sizes: Sequence[float | None], sign: str = "x") -> str:
     """`427x427`."""
-    return "x".join("?" if size is None else f"{size:g}" for size in sizes)
+    return sign.join("?" if size is None else f"{size:g}" for size in sizes)
+
+
+def field_of(size: Sequence[int], is_global: bool, local: Sequence[tuple[int, int]] | None, sign: str = "x") -> str:
+    """A TRF in a cell: its sides; of one that is global through statistics alone also those without them."""
+    if not is_global:
+        return by(size, sign)
+    return "global" if local is None else f"global ({by([stop - start for start, stop in local], sign)})"
 
 
 def print_lines(out: Console, lines: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from erfscope_contract.flat import SHARES, flatten_map, mass_name
 from erfscope_contract.result import Number
 from erfscope_engine.metrics.geometry import Geometry
+from erfscope_engine.metrics.level import log_levels, spread
 from erfscope_engine.metrics.luo import pixels_about, sizes
 from erfscope_engine.metrics.mass import pixel_counts
 from erfscope_engine.metrics.measure import MapMetrics, brief_scalars_of, scalars_of
@@ -25,6 +26,7 @@ from erfscope_engine.metrics.patch import Array, Patch, bounding_box, cut
 from erfscope_engine.metrics.radial import RingIndex
 
 Finish = Callable[[Array], Array]
+Scalars = tuple[dict[str, Number], dict[str, float | None]]
 
 BRIEF = ("erf_", "mass_", "sigma_")
 AT_ONCE = 4  # means that are summed in one product
@@ -54,17 +56,43 @@ def standard_errors(
     maps, counts = maps[counts > 0], counts[counts > 0]
     measured_of = brief_scalars_of if briefly else _Scalars()
     patches = _means(maps, counts, geometry, finish)
-    full = _smooth_scalars(first := next(patches), measured_of(first))
-    without = list[dict[str, Number]]()
+    full, level = _looked_at(first := next(patches), measured_of)
+    without = list[Scalars]()
     with ThreadPoolExecutor(threads) as pool:  # numpy and scipy work without holding the interpreter
         while some := list(islice(patches, threads)):  # few at once: every mean is a whole map
-            without += pool.map(lambda patch: _smooth_scalars(patch, measured_of(patch)), some)
+            without += pool.map(lambda patch: _looked_at(patch, measured_of), some)
     shares = counts / counts.sum() if len(counts) else counts
-    return {
-        name: _error(value, [other[name] for other in without], shares, PERIODS.get(name))
+    errors = {
+        name: _error(value, [other[0][name] for other in without], shares, PERIODS.get(name))
         for name, value in full.items()
         if not briefly or name.startswith(BRIEF)
     }
+    by_level = {
+        name: _error(value, [other[1][name] for other in without], shares, None) for name, value in level.items()
+    }
+    return errors | _with_noise_of_levels(first, full, errors, by_level)
+
+
+def _looked_at(patch: Patch, measured_of: Callable[[Patch], MapMetrics]) -> Scalars:
+    """The scalars of a mean, and the logarithms of the levels that its sizes are counted above."""
+    return _smooth_scalars(patch, measured_of(patch)), log_levels(patch)
+
+
+def _with_noise_of_levels(
+    patch: Patch, full: dict[str, Number], errors: dict[str, Number], by_level: dict[str, Number]
+) -> dict[str, Number]:
+    """Errors of the sizes, and of what is derived from them, that are not below what the noise of a level makes."""
+    larger = dict[str, Number]()
+    for name, noise in by_level.items():
+        error = errors.get(name)
+        if error is not None and noise is not None:
+            larger[name] = max(error, spread(patch, name, noise))
+    size, grown = full["erf_size"], larger.get("erf_size")
+    for name in ("erf_ratio", "erf_ratio_clipped"):
+        ratio, error = full[name], errors.get(name)
+        if size and ratio and grown is not None and error is not None:
+            larger[name] = max(error, grown * ratio / size)
+    return larger
 
 
 @dataclass
