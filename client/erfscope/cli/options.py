@@ -163,7 +163,11 @@ Method = Annotated[
 ]
 Protocol = Annotated[
     Literal["erfscope", "replknet"] | None,
-    Option(help="replknet: also the area ratios of RepLKNet's script (default: erfscope).", rich_help_panel=SAMPLES),
+    Option(
+        help="replknet: as RepLKNet's script does, which drops negative gradients (statistic relu, for the ERF too), "
+        "with its area ratios r (default: erfscope).",
+        rich_help_panel=SAMPLES,
+    ),
 ]
 Shape = Annotated[
     str | None,

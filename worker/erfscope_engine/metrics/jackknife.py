@@ -73,6 +73,24 @@ def standard_errors(
     return errors | _with_noise_of_levels(first, full, errors, by_level)
 
 
+def errors_by(
+    measure: Callable[[Array], dict[str, Number]], groups: npt.ArrayLike, weights: npt.ArrayLike
+) -> dict[str, Number]:
+    """Standard errors of what `measure` makes of a mean map; `groups`, `weights` as in `standard_errors`."""
+    maps, counts = np.asarray(groups), np.asarray(weights, dtype=np.float64)
+    maps, counts = maps[counts > 0], counts[counts > 0]
+    if len(counts) < 2:
+        return {}
+    shares = counts / counts.sum()
+    without = [
+        measure(np.average(np.delete(maps, g, 0), axis=0, weights=np.delete(counts, g))) for g in range(len(maps))
+    ]
+    return {
+        name: _error(value, [other[name] for other in without], shares, None)
+        for name, value in measure(np.average(maps, axis=0, weights=counts)).items()
+    }
+
+
 def _looked_at(patch: Patch, measured_of: Callable[[Patch], MapMetrics]) -> Scalars:
     """The scalars of a mean, and the logarithms of the levels that its sizes are counted above."""
     return _smooth_scalars(patch, measured_of(patch)), log_levels(patch)
