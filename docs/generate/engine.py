@@ -19,5 +19,5 @@ HANDED_OUT = (Measurement, ReceptiveField, Layer)
 def engine() -> str:
     """The page: functions, then what they hand out."""
     functions = [thing(name, getattr(erfscope_engine, name), "erfscope_engine") for name in FUNCTIONS]
-    results = [thing(one.__name__, one, "erfscope_engine") for one in HANDED_OUT]
+    results = [thing(one.__name__, one, "erfscope_engine", called=False) for one in HANDED_OUT]
     return joined([HEAD, *functions, "## What they return", *results])

@@ -43,10 +43,10 @@ def sdk() -> str:
     ])  # fmt: skip
 
 
-def thing(name: str, subject: Any, module: str) -> str:
-    """A heading, the signature, the docstring and the public members of a class or a function."""
+def thing(name: str, subject: Any, module: str, *, called: bool = True) -> str:
+    """A heading, the signature of what is called, the docstring and the public members of a class or a function."""
     head = f"### {name}"
-    if "." not in name:  # nobody makes those by hand
+    if called and "." not in name:  # nobody makes those by hand
         head += f"\n\n```python\n{_signature(name, subject)}\n```"
     origin = f"From `{module}`." if module != "erfscope" else ""
     members = [_member(*one) for one in _members(subject)] if inspect.isclass(subject) else []
@@ -65,7 +65,8 @@ def _signature(name: str, thing: Any) -> str:
 
 
 def _short(text: str) -> str:
-    """Annotations without the modules that hold them."""
+    """Annotations without the modules that hold them; functions without their addresses."""
+    text = re.sub(r"<function .*? at 0x[0-9a-f]+>", "…", text)
     return re.sub(r"\b(?:[a-z_]+\.)+(?=[A-Za-z])", "", text)
 
 

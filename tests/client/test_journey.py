@@ -40,7 +40,7 @@ def test_from_a_model_to_a_figure_and_a_table(run: Run, tmp_path: Path) -> None:
     assert [one["verdict"] for one in head["objects"]] == ["holds", "small field"]
 
     tiles = json.loads(told(run, "tiles", "net.json", "--tile", "32", "--json"))
-    # unit i of mask reads the coarse map from ⌊(i − 1) / 2⌋ − 1 on, so the image from 2⌊(i − 1) / 2⌋ − 3 on: first right, 5
+    # unit i of mask reads the image from 2⌊(i − 1) / 2⌋ − 3 on, so that 5 is the first right one
     assert tiles["alignment"] == [2, 2]
     assert tiles["halo"] == [[5, 5], [5, 5]]
     assert tiles["crop"] == [[5, 27], [5, 27]]

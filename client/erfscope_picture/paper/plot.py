@@ -76,7 +76,9 @@ def legend_lines(page: Page) -> list[Line2D]:
         ]
     if page.trf:
         lines.append(
-            Line2D([], [], color=page.accent, linewidth=_LINE, linestyle=(0, (5, 2)), label="TRF (▸: beyond the input)")
+            Line2D(
+                [], [], color=page.accent, linewidth=_LINE, linestyle=(0, (5, 2)), label="TRF (arrow: beyond the input)"
+            )
         )
     lines.append(Line2D([], [], color=page.accent, linestyle="", marker="+", markersize=5, label="centre"))
     return lines

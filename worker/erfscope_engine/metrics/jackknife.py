@@ -30,6 +30,7 @@ Scalars = tuple[dict[str, Number], dict[str, float | None]]
 
 BRIEF = ("erf_", "mass_", "sigma_")
 AT_ONCE = 4  # means that are summed in one product
+CLEARLY = 1.5  # times as large
 PERIODS = {"theta": math.pi}  # an axis has no direction
 
 
@@ -99,12 +100,15 @@ def _looked_at(patch: Patch, measured_of: Callable[[Patch], MapMetrics]) -> Scal
 def _with_noise_of_levels(
     patch: Patch, full: dict[str, Number], errors: dict[str, Number], by_level: dict[str, Number]
 ) -> dict[str, Number]:
-    """Errors of the sizes, and of what is derived from them, that are not below what the noise of a level makes."""
+    """Errors of the sizes, and of what is derived from them, where the noise of a level makes clearly larger ones.
+
+    Where both agree the jackknife stands: it has what level and pixels have in common, which the level alone has not.
+    """
     larger = dict[str, Number]()
     for name, noise in by_level.items():
         error = errors.get(name)
-        if error is not None and noise is not None:
-            larger[name] = max(error, spread(patch, name, noise))
+        if error is not None and noise is not None and (own := spread(patch, name, noise)) > CLEARLY * error:
+            larger[name] = own
     size, grown = full["erf_size"], larger.get("erf_size")
     for name in ("erf_ratio", "erf_ratio_clipped"):
         ratio, error = full[name], errors.get(name)
