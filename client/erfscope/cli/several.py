@@ -41,19 +41,24 @@ def entry(text: str) -> Entry:
 
     A file that has an @ or a = in its name is that file.
     """
-    named = None if Path(text).is_file() else NAME.fullmatch(text)
-    name, model = (named["name"].strip(), named["model"]) if named else (None, text)
-    before, at, weights = model.rpartition("@")
-    if not at or Path(model).is_file():
-        return _entry(model, name, None)
+    before, at, weights = text.rpartition("@")
+    if not at or Path(text).is_file() or Path(_named(text)[1]).is_file():
+        return _entry(text, None)
     if weights not in SCHEMES:
         raise refuse("bad-request", f"{text}: there are no weights {weights!r}; there are {', '.join(SCHEMES)}")
-    return _entry(before, name, weights)
+    return _entry(before, weights)
 
 
-def _entry(model: str, name: str | None, weights: str | None) -> Entry:
+def _entry(text: str, weights: str | None) -> Entry:
+    name, model = _named(text)
     prepared = prepare(model)
     return Entry(prepared, name or prepared.name, weights)
+
+
+def _named(text: str) -> tuple[str | None, str]:
+    """`NAME=model` in its parts; None where there is no name."""
+    parts = None if Path(text).is_file() else NAME.fullmatch(text)
+    return (parts["name"].strip(), parts["model"]) if parts else (None, text)
 
 
 def measure_all(

@@ -116,7 +116,7 @@ def place_at(model: ModelProto, tensor: str) -> Place | None:
 
 def _place(tensor: str, shapes: dict[str, tuple[int, ...]]) -> Place | None:
     shape = shapes.get(tensor, ())
-    return Place(tensor, shape[1], shape[2:]) if len(shape) >= 3 and prod(shape[1:]) else None
+    return Place(tensor, shape[1], shape[2:]) if len(shape) >= 3 and 0 not in shape[1:] else None
 
 
 def add_large_kernel(model: ModelProto, place: Place, kernel: int, seed: int) -> None:
