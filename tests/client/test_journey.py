@@ -1,6 +1,7 @@
 """A practitioner's way in the terminal: look, measure, judge, cut, change, and a figure and a table at its end."""
 
 import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def test_from_a_model_to_a_figure_and_a_table(run: Run, tmp_path: Path) -> None:
     shown = told(run, *words, "-o", "maps.pdf", "-o", "table.csv", "-o", "table.tex")
     assert "Now" in shown
     assert (tmp_path / "maps.pdf").read_bytes().startswith(b"%PDF")
-    rows = list(csv.DictReader((tmp_path / "table.csv").open()))
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "table.csv").read_text())))
     assert [row["model"] for row in rows] == ["Now", "plain-5-relu"]
     assert all(float(row["erf_size"]) > 0 and float(row["erf_size_stderr"]) >= 0 for row in rows)
     assert (tmp_path / "table.tex").read_text().count("toprule") == 1
