@@ -10,6 +10,7 @@ from fractions import Fraction
 from functools import cached_property
 from heapq import heappop, heappush
 from math import lcm
+from typing import Any
 
 from erfscope_engine.geometry.digits import Digit
 from erfscope_engine.geometry.frame import Frame, Link
@@ -32,6 +33,7 @@ class Map:
     space: tuple[int, ...]
     frames: Mapping[int, Frame]
     made: Mapping[int, tuple[Call, Out]]
+    latest: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)  # targets → program
 
     @classmethod
     def of(cls, tape: Tape, space: Iterable[int], *, before: Call | None = None, masked: bool = False) -> "Map":

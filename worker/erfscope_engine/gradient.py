@@ -20,10 +20,10 @@ from erfscope_engine.layers import Layer, Place, Traced
 from erfscope_engine.plan import program_for
 from erfscope_engine.room import refuse_without_room
 from erfscope_engine.samples import draw, signs
+from erfscope_engine.tail import VANISHING, Seed, Tail
 
 Numbers = Sequence[int]  # of samples, row by row
 Channels = str | tuple[int, ...]  # "sum", "random", or a list
-VANISHING = 1e-5  # rms gradient of the channel sum over that of random signs (behind a LayerNorm: 1e-8)
 
 
 def executor_for(traced: Traced, places: Sequence[Place]) -> Executor:
@@ -181,20 +181,12 @@ def listed(channels: tuple[int, ...], layer: Layer, y: Tensor) -> Tensor:
 class Started:
     """A probe with its channels and scale decided, and the gradients of its first micro-batch.
 
-    `exact`: the same in float64, where rounding could hide that they vanish.
+    `is_noise`: they have nothing in common with the same in float64.
     """
 
     probe: Probe
     first: NDArray[Any]
-    exact: "Started | None" = None
-
-    @property
-    def is_noise(self) -> bool:
-        """Whether the first gradient has nothing in common with that in float64."""
-        if self.exact is None:
-            return False
-        truth = np.ldexp(self.exact.first[0], self.probe.scale - self.exact.probe.scale)
-        return bool(abs(truth - self.first[0]).max() > 0.5 * abs(truth).max())
+    is_noise: bool = False
 
     @property
     def log_rms(self) -> float:
@@ -203,20 +195,33 @@ class Started:
         return -np.inf if mean_square == 0 else 0.5 * float(np.log2(mean_square)) - self.probe.scale
 
 
-def started(probe: Probe, exact: "Probe | None" = None) -> Started:
+def started(probe: Probe, tail: Tail | None = None) -> Started:
     """`probe` with `auto` channels decided: their sum, or random signs where the sum's gradient vanishes.
 
-    `exact` is the same unit in float64: it decides where rounding could hide that the sum vanishes.
+    `tail` judges that, and whether the gradient is noise; without one, gradients of the whole way to the input do.
     """
-    judge = exact or probe
+    if tail is not None:
+        return _judged(probe, tail)
     if probe.channels != "auto" or probe.place.by_index:
-        chosen = _scaled(replace(judge, channels="sum") if probe.channels == "auto" else judge)
-    else:
-        plain, signed = _scaled(replace(judge, channels="sum")), _scaled(replace(judge, channels="random"))
-        chosen = signed if plain.log_rms < signed.log_rms + np.log2(VANISHING) else plain
-    if exact is None:
-        return chosen
-    return replace(_scaled(replace(probe, channels=chosen.probe.channels)), exact=chosen)
+        return _scaled(replace(probe, channels="sum") if probe.channels == "auto" else probe)
+    plain, signed = _scaled(replace(probe, channels="sum")), _scaled(replace(probe, channels="random"))
+    return signed if plain.log_rms < signed.log_rms + np.log2(VANISHING) else plain
+
+
+def _judged(probe: Probe, tail: Tail) -> Started:
+    numbers = range(probe.batch)
+    run = probe.forward.run(numbers)
+    _check_output(probe, run)
+    behind = tail.behind(run)
+
+    def put(channels: Channels) -> Seed:
+        return lambda output: seed_of(replace(probe, channels=channels), output, numbers)
+
+    channels = probe.channels
+    if channels == "auto":
+        signs_differ = not probe.place.by_index and behind.vanishes(put("sum"), put("random"))
+        channels = "random" if signs_differ else "sum"
+    return replace(_scaled(replace(probe, channels=channels)), is_noise=behind.is_noise(put(channels)))
 
 
 def _scaled(probe: Probe) -> Started:

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from erfscope_contract.flat import ratio_name
@@ -134,9 +133,7 @@ def errors_of(average: Average, geometry: Geometry, *, briefly: bool = False) ->
     means, counts = average.group_means()
     if len(counts) < 2:
         return {}
-    return standard_errors(
-        means, counts.astype(float), geometry, average.finish, briefly=briefly, threads=torch.get_num_threads()
-    )
+    return standard_errors(means, counts.astype(float), geometry, average.finish, briefly=briefly)
 
 
 def errors_of_ratios(average: Average, scale: int) -> Errors:

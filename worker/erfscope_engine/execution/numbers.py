@@ -20,11 +20,24 @@ from erfscope_engine.recording.tape import Call, Custom
 
 
 def program_of(geometry: Map, targets: Sequence[Target]) -> Program:
-    """The program that holds all targets, for gradients."""
+    """The program that holds all targets, for gradients; who asks for the same one again gets the same."""
+    asked = tuple(targets)
+    if asked not in geometry.latest:
+        geometry.latest.clear()  # a program holds copies of weights
+        geometry.latest[asked] = _built(geometry, asked)
+    program: Program = geometry.latest[asked]
+    return program
+
+
+def _built(geometry: Map, targets: Sequence[Target]) -> Program:
+    return Program.of(geometry, items_of(geometry, targets), partial(steps_of, geometry), targets)
+
+
+def items_of(geometry: Map, targets: Sequence[Target]) -> list[Call | Fused]:
+    """The operators that the targets depend on, in order, those that run as one joined."""
     wanted = {value for value, _ in targets}
     tape = geometry.tape
-    items = with_scales_folded(geometry, fuse(tape, tape.ancestors(wanted), wanted), wanted)
-    return Program.of(geometry, items, partial(steps_of, geometry), targets)
+    return with_scales_folded(geometry, fuse(tape, tape.ancestors(wanted), wanted), wanted)
 
 
 def steps_of(geometry: Map, item: Call | Fused, boxes: dict[int, Box]) -> list[Step]:

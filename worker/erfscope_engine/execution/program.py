@@ -6,7 +6,7 @@ runs on numbers (gradients) and on moments (expected squared gradients): only th
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import prod
@@ -42,12 +42,16 @@ class Piece:
 
 @dataclass(frozen=True)
 class Program:
-    """Steps in order, the box that is kept of every value, and the targets (one unit, or several that share a run)."""
+    """Steps in order, the box that is kept of every value, and the targets (one unit, or several that share a run).
+
+    `handed` are values that a run hands out beside its targets, as it has them.
+    """
 
     geometry: "Map"
     steps: tuple[Step, ...]
     boxes: dict[int, Box]
     targets: tuple[Target, ...]
+    handed: frozenset[int] = frozenset()
 
     @classmethod
     def of(cls, geometry: "Map", calls: Sequence[Any], make: Any, targets: Sequence[Target]) -> "Program":
@@ -73,13 +77,18 @@ class Program:
 
     def run(self, x: Any) -> "Run":
         """Forward, without autograd; `x` is the whole input (numbers, or moments)."""
-        store: dict[int, Any] = {}
-        if 0 in self.boxes:
-            store[0] = _part(x, full(x.shape), self.boxes[0])
+        return self.run_on({0: (x, full(x.shape))} if 0 in self.boxes else {}, {0})
+
+    def run_on(self, given: Mapping[int, tuple[Any, Box]], live: Iterable[int]) -> "Run":
+        """Forward from values that are known, with the box that is known of each.
+
+        Gradients go back to those that are `live`.
+        """
+        store = {index: _part(part, box, self.boxes[index]) for index, (part, box) in given.items()}
         last = {index: n for n, step in enumerate(self.steps) for index, _ in step.reads}
-        wanted = {value for value, _ in self.targets}
+        wanted = {value for value, _ in self.targets} | self.handed
         kept: list[Any] = []
-        live = {0}
+        live = set(live)
         with torch.no_grad():
             for n, step in enumerate(self.steps):
                 inputs = [self._input(store, step, index, read) for index, read in step.reads]
@@ -94,7 +103,7 @@ class Program:
                     if last[index] == n and index not in wanted:
                         store.pop(index, None)
         outputs = tuple(_part(store[value], self.boxes[value], box) for value, box in self.targets)
-        return Run(self, outputs, kept, live)
+        return Run(self, outputs, kept, live, {index: store[index] for index in self.handed})
 
     def _input(self, store: dict[int, Any], step: Step, index: int, read: Box) -> Any:
         part = _part(store[index], self.boxes[index], read)
@@ -123,6 +132,7 @@ class Run:
     outputs: tuple[Any, ...]
     kept: list[Any]
     live: set[int]
+    handed: dict[int, Any]
 
     def is_differentiable(self, target: int) -> bool:
         """Whether a gradient can go back from a target at all."""
@@ -130,6 +140,10 @@ class Run:
 
     def back(self, target: int, seed: Tensor) -> Tensor | None:
         """The gradient of `seed` · output of a target with respect to the input's box; None where nothing arrives."""
+        return self.gradients(target, seed, [0])[0]
+
+    def gradients(self, target: int, seed: Tensor, ends: Sequence[int]) -> list[Tensor | None]:
+        """The gradient of `seed` · output of a target with respect to values that no step makes."""
         value, box = self.program.targets[target]
         pending: dict[int, list[Piece]] = {value: [Piece(box, seed, False)]}
         with torch.no_grad():
@@ -140,8 +154,8 @@ class Run:
                 grads = [_gathered(each, box) for each, (_, box) in zip(pieces, step.writes, strict=True)]
                 for index, piece in _backward(step, keeps, grads):
                     pending.setdefault(index, []).append(piece)
-        total = _gathered(pending.get(0, []), self.program.boxes.get(0, ()))
-        return None if total is None else total.grad
+            totals = [_gathered(pending.get(end, []), self.program.boxes.get(end, ())) for end in ends]
+        return [None if total is None else total.grad for total in totals]
 
 
 def _forward(step: Step, inputs: Sequence[Any]) -> tuple[Sequence[Any], Any]:

@@ -16,8 +16,12 @@ from erfscope_engine.metrics.patch import Patch
 from erfscope_engine.metrics.rivals import PROFILES, Ellipse, Fit, fit_box, fit_profile
 
 
-def fit_gaussian(patch: Patch, measured: Moments | None, data: Blocks | None = None) -> Ellipse | None:
+def fit_gaussian(
+    patch: Patch, measured: Moments | None, data: Blocks | None = None, near: Ellipse | None = None
+) -> Ellipse | None:
     """Least-squares Gaussian on all input axes: `mean` and `covariance` have the map's rank.
+
+    The search starts from the moments, or from a fit to a map that is nearly the same.
 
     An axis with one pixel of support keeps its mean and the variance 0. None for a map of zeros, for a
     constant one, for a single pixel, and where there are not more points than parameters.
@@ -25,7 +29,8 @@ def fit_gaussian(patch: Patch, measured: Moments | None, data: Blocks | None = N
     if measured is None:
         return None
     data = data or blocks(patch, measured)
-    fit = _fit("gaussian", data, measured)
+    start = measured if near is None else near
+    fit = _fit("gaussian", data, start)
     if fit is None:
         return None
     live = np.array(data.axes)
@@ -57,8 +62,8 @@ def rank_rivals(data: Blocks, measured: Moments, gaussian: Ellipse | None) -> li
     return sorted((f for f in fits if f is not None), key=lambda f: f.aic)
 
 
-def _fit(shape: str, data: Blocks, measured: Moments) -> Ellipse | None:
+def _fit(shape: str, data: Blocks, start: Moments | Ellipse) -> Ellipse | None:
     if not data.axes:
         return None
     live = np.array(data.axes)
-    return fit_profile(shape, data, measured.mean[live], measured.covariance[np.ix_(live, live)])
+    return fit_profile(shape, data, start.mean[live], start.covariance[np.ix_(live, live)])

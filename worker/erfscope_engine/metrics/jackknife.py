@@ -7,23 +7,24 @@ their error. And a size that counts whole pixels on a map of few moves in steps,
 
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from erfscope_contract.flat import SHARES, flatten_map, mass_name
 from erfscope_contract.result import Number
+from erfscope_engine.metrics.fit import fit_gaussian
 from erfscope_engine.metrics.geometry import Geometry
 from erfscope_engine.metrics.level import log_levels, spread
 from erfscope_engine.metrics.luo import pixels_about, sizes
 from erfscope_engine.metrics.mass import pixel_counts
 from erfscope_engine.metrics.measure import MapMetrics, brief_scalars_of, scalars_of
+from erfscope_engine.metrics.moments import moments
 from erfscope_engine.metrics.patch import Array, Patch, bounding_box, cut
 from erfscope_engine.metrics.radial import RingIndex
+from erfscope_engine.metrics.rivals import Ellipse
 
 Finish = Callable[[Array], Array]
 Scalars = tuple[dict[str, Number], dict[str, float | None]]
@@ -41,7 +42,6 @@ def standard_errors(
     finish: Finish = np.asarray,
     *,
     briefly: bool = False,
-    threads: int = 1,
 ) -> dict[str, Number]:
     """Standard error, by flat name, of every scalar of finish(mean of the groups).
 
@@ -49,19 +49,17 @@ def standard_errors(
     finish=np.sqrt; signed means with finish=np.abs), `weights` (G,) their numbers of samples; groups without
     samples are left out. A scalar that is undefined on the mean or on any of the G means without one group
     has error None, and so has every scalar with fewer than two groups. `briefly` leaves out the fits: sizes,
-    mass areas and sigmas alone, at a fifth of the time. `threads` maps are measured at a time.
+    mass areas and sigmas alone, at a fifth of the time.
     """
     maps, counts = np.asarray(groups), np.asarray(weights, dtype=np.float64)
     if maps.shape != (len(counts), *geometry.shape):
         raise ValueError(f"groups have shape {maps.shape}, expected {(len(counts), *geometry.shape)}")
     maps, counts = maps[counts > 0], counts[counts > 0]
-    measured_of = brief_scalars_of if briefly else _Scalars()
     patches = _means(maps, counts, geometry, finish)
-    full, level = _looked_at(first := next(patches), measured_of)
-    without = list[Scalars]()
-    with ThreadPoolExecutor(threads) as pool:  # numpy and scipy work without holding the interpreter
-        while some := list(islice(patches, threads)):  # few at once: every mean is a whole map
-            without += pool.map(lambda patch: _looked_at(patch, measured_of), some)
+    first = next(patches)
+    measured_of = brief_scalars_of if briefly else _Scalars.near(first)
+    full, level = _looked_at(first, measured_of)
+    without = [_looked_at(patch, measured_of) for patch in patches]
     shares = counts / counts.sum() if len(counts) else counts
     errors = {
         name: _error(value, [other[0][name] for other in without], shares, PERIODS.get(name))
@@ -119,12 +117,21 @@ def _with_noise_of_levels(
 
 @dataclass
 class _Scalars:
-    """`scalars_of` for one map after another: those on the same pixels share what depends on the pixels alone."""
+    """`scalars_of` for maps that are nearly the same: fits start from the `gaussian` of one of them.
 
-    latest: tuple[tuple[Any, ...], RingIndex] | None = None  # one value: several threads may ask at a time
+    Those on the same pixels share what depends on the pixels alone.
+    """
+
+    gaussian: Ellipse | None
+    latest: tuple[tuple[Any, ...], RingIndex] | None = None
+
+    @classmethod
+    def near(cls, patch: Patch) -> Self:
+        """For maps that are nearly this one."""
+        return cls(fit_gaussian(patch, moments(patch)))
 
     def __call__(self, patch: Patch) -> MapMetrics:
-        return scalars_of(patch, None if patch.empty else self._rings(patch))
+        return scalars_of(patch, None if patch.empty else self._rings(patch), self.gaussian)
 
     def _rings(self, patch: Patch) -> RingIndex:
         place, latest = (patch.origin, patch.values.shape), self.latest

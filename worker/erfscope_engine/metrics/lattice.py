@@ -6,7 +6,9 @@ the peak.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,10 +39,10 @@ def lattice(patch: Patch, measured: Moments | None) -> Lattice | None:
     """
     if measured is None:
         return None
-    axes = [frequencies(stride) for stride in patch.geometry.stride]
+    half = [frequencies(stride) for stride in patch.geometry.stride]
     # a real map has |M(-f)| = |M(f)|: all signs on all axes but the last
-    axes = [np.concatenate([-f[1:][::-1], f]) for f in axes[:-1]] + axes[-1:]
-    energy = np.abs(_transform(patch, axes) / patch.mass) ** 2
+    axes = [np.concatenate([-f[1:][::-1], f]) for f in half[:-1]] + half[-1:]
+    energy = np.abs(_transform(patch, half) / patch.mass) ** 2
     envelope = _envelope(axes, measured.covariance)
     score = np.where(envelope < ENVELOPE, (energy - envelope) / (1 - np.minimum(envelope, ENVELOPE)), -1.0)
     best = np.unravel_index(int(score.argmax()), score.shape)
@@ -59,16 +61,29 @@ def frequencies(stride: float | None) -> Array:
     return np.unique([0.0, *multiples])
 
 
-def _transform(patch: Patch, axes: list[Array]) -> npt.NDArray[np.complex128]:
-    """M at the product of the axes' frequencies, axis by axis (the phase of the origin drops out)."""
-    phases = [2 * np.pi * np.outer(np.arange(n), f) for n, f in zip(patch.values.shape, axes, strict=True)]
-    # two real products for the first, the large one: a complex one would cost four
-    real = np.tensordot(patch.values, np.cos(phases[0]), axes=(0, 0))
-    imaginary = np.tensordot(patch.values, np.sin(phases[0]), axes=(0, 0))
-    result = real - 1j * imaginary
-    for phase in phases[1:]:
-        result = np.tensordot(result, np.exp(-1j * phase), axes=(0, 0))
-    return np.asarray(result)
+def _transform(patch: Patch, half: list[Array]) -> npt.NDArray[np.complex128]:
+    """M at the product of the axes' frequencies, with both signs on all axes but the last.
+
+    Axis by axis; the phase of the origin drops out.
+    """
+    result: npt.NDArray[Any] = patch.values
+    for axis, (n, f) in enumerate(zip(patch.values.shape, half, strict=True)):
+        cosines, sines = _waves(n, f.tobytes())
+        # two real products for the first axis, the large one: a complex one would cost four
+        parts = [np.tensordot(result, wave, axes=(0, 0)) for wave in (cosines, sines)]
+        falling = parts[0] - 1j * parts[1]
+        if axis < len(half) - 1:
+            rising = parts[0] + 1j * parts[1]
+            falling = np.concatenate([rising[..., 1:][..., ::-1], falling], axis=-1)
+        result = falling
+    return result
+
+
+@lru_cache(maxsize=8)
+def _waves(n: int, frequencies: bytes) -> tuple[Array, Array]:
+    """Cosines and sines of the frequencies at pixels 0 … n − 1; maps of one unit are all on the same pixels."""
+    phase = 2 * np.pi * np.outer(np.arange(n), np.frombuffer(frequencies))
+    return np.cos(phase), np.sin(phase)
 
 
 def _envelope(axes: list[Array], covariance: Array) -> Array:

@@ -13,7 +13,7 @@ import numpy as np
 
 from erfscope_contract.roots import root
 from erfscope_engine.metrics.luo import ONE_SIGMA, TWO_SIGMA, center_value
-from erfscope_engine.metrics.patch import Array, Patch
+from erfscope_engine.metrics.patch import Patch
 
 BAND = 2.0  # pixels from level / BAND to level · BAND stand for the profile near the level
 STEPS = np.linspace(-2.5, 2.5, 21)  # standard errors of the level
@@ -36,8 +36,8 @@ def log_levels(patch: Patch) -> dict[str, float | None]:
 def spread(patch: Patch, name: str, error: float) -> float:
     """How far a size of a map is off, pixels (root mean square), where its level's logarithm has this error."""
     level = dict(_levels(patch))[name]
-    above = len(patch.descending) - np.searchsorted(patch.descending[::-1], level * np.exp(error * STEPS), "right")
-    sizes = np.array([root(float(count), patch.geometry.rank) for count in above])
+    counts = [patch.above(float(one)) for one in level * np.exp(error * STEPS)]
+    sizes = np.array([root(float(count), patch.geometry.rank) for count in counts])
     return float(np.sqrt(SHARES @ (sizes - sizes[len(sizes) // 2]) ** 2))
 
 
@@ -50,5 +50,5 @@ def _levels(patch: Patch) -> Iterator[tuple[str, float]]:
 def _log_level(patch: Patch, level: float) -> float | None:
     if level <= 0:
         return None
-    near: Array = patch.values[(patch.values > level / BAND) & (patch.values < level * BAND)]
-    return log(level / float(near.mean())) if near.size else None
+    low, high = patch.above(level / BAND), patch.above(level * BAND, strictly=False)
+    return log(level * (low - high) / (patch.largest(low) - patch.largest(high))) if low > high else None

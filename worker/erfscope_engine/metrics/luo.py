@@ -53,7 +53,7 @@ def center_value(patch: Patch) -> float:
 
 def pixels_above(patch: Patch, level: float) -> float:
     """Number of pixels strictly above the level."""
-    return float(np.count_nonzero(patch.values > level))
+    return float(patch.above(level))
 
 
 def pixels_about(patch: Patch, level: float) -> float:
@@ -61,7 +61,9 @@ def pixels_about(patch: Patch, level: float) -> float:
 
     A count of whole pixels jumps; how much it would vary is told by the pixels near the level.
     """
-    return float(np.clip((patch.values / level - 0.75) / 0.5, 0.0, 1.0).sum())
+    top, bottom = patch.above(1.25 * level), patch.above(0.75 * level)
+    on_ramp = patch.largest(bottom) - patch.largest(top)
+    return top + (on_ramp / level - 0.75 * (bottom - top)) / 0.5
 
 
 def pixels_around(patch: Patch, level: float) -> float:

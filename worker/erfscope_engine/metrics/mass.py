@@ -37,7 +37,7 @@ def mass_areas(patch: Patch, shares: Sequence[str] = SHARES) -> dict[str, MassAr
 def pixel_counts(patch: Patch, shares: Array) -> Array:
     """How many of the largest pixels hold each share, the last one counted in part."""
     ordered = patch.descending
-    cumulative = np.cumsum(ordered)
+    cumulative = patch.accumulated
     wanted = shares * cumulative[-1] * (1 - SLACK)
     last = np.searchsorted(cumulative, wanted)
     return np.asarray(last + 1 - (cumulative[last] - wanted) / ordered[last], dtype=np.float64)

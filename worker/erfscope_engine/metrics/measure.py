@@ -15,6 +15,7 @@ from erfscope_engine.metrics.mass import mass_areas
 from erfscope_engine.metrics.moments import moments
 from erfscope_engine.metrics.patch import Patch, cut
 from erfscope_engine.metrics.radial import RingIndex, radial, radii
+from erfscope_engine.metrics.rivals import Ellipse
 from erfscope_engine.metrics.shape import shape_of
 
 
@@ -71,10 +72,13 @@ def brief_scalars_of(patch: Patch) -> MapMetrics:
     )
 
 
-def scalars_of(patch: Patch, rings: RingIndex | None = None) -> MapMetrics:
-    """The metrics that flat names need, of a map that is cut already; `rings` are those of its pixels."""
+def scalars_of(patch: Patch, rings: RingIndex | None = None, near: Ellipse | None = None) -> MapMetrics:
+    """The metrics that flat names need, of a map that is cut already.
+
+    `rings` are those of its pixels; `near` is the Gaussian of a map that is nearly the same.
+    """
     measured = moments(patch)
-    gaussian = fit_gaussian(patch, measured)
+    gaussian = fit_gaussian(patch, measured, near=near)
     return MapMetrics(
         erf=luo_size(patch),
         mass=mass_areas(patch),

@@ -43,6 +43,20 @@ class Patch:
         return np.sort(self.values, axis=None)[::-1]
 
     @cached_property
+    def accumulated(self) -> Array:
+        """Sums of the largest values, from one to all of them."""
+        return np.cumsum(self.descending)
+
+    def largest(self, count: int) -> float:
+        """Sum of so many of the largest values."""
+        return float(self.accumulated[count - 1]) if count else 0.0
+
+    def above(self, level: float, *, strictly: bool = True) -> int:
+        """Number of values above a level, or at least as large."""
+        ascending = self.descending[::-1]
+        return len(ascending) - int(np.searchsorted(ascending, level, side="right" if strictly else "left"))
+
+    @cached_property
     def coordinates(self) -> tuple[Array, ...]:
         """Pixel centres along each axis, in the input's coordinates."""
         return tuple(

@@ -6,6 +6,7 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from erfscope_contract.result import Marginal, Radial
 from erfscope_engine.metrics.mass import SLACK
@@ -28,13 +29,12 @@ class _Rings:
 
 @dataclass(frozen=True)
 class RingIndex:
-    """Where the parts of every pixel lie: `ring` is the outer one of the two that a part is spread over.
+    """Where the parts of every pixel lie: `spread` (rings, parts) says how much of a part is in which ring.
 
-    `share` is how much of it lies there; the rest is in the ring before. `cut` parts per pixel and axis.
+    `area` is that of each ring; `cut` parts per pixel and axis.
     """
 
-    ring: npt.NDArray[np.intp]
-    share: Array
+    spread: sparse.csc_array
     area: Array
     cut: int
 
@@ -45,8 +45,9 @@ class RingIndex:
         cut = int(min(max((FINE_PARTS / patch.values.size) ** (1 / rank), 1), FINEST))
         distance = cut * _distances(patch, cut).ravel()
         edge = np.floor(distance + 0.5)
-        ring, share = edge.astype(np.intp), np.where(edge > 0, distance + 0.5 - edge, 1.0)
-        return cls(ring, share, _ring_sums(ring, share, np.ones_like(share)) / cut**rank, cut)
+        outer, share = edge.astype(np.intp), np.where(edge > 0, distance + 0.5 - edge, 1.0)
+        spread = _spread(outer, share)
+        return cls(spread, spread @ np.ones_like(share) / cut**rank, cut)
 
     def rings(self, patch: Patch) -> _Rings:
         """Mass and area of a map on these pixels."""
@@ -54,7 +55,7 @@ class RingIndex:
         if self.cut > 1:
             for axis in range(rank):
                 mass = np.repeat(mass, self.cut, axis=axis)
-        return _Rings(_ring_sums(self.ring, self.share, mass.ravel()) / self.cut**rank, self.area, self.cut)
+        return _Rings(self.spread @ mass.ravel() / self.cut**rank, self.area, self.cut)
 
 
 def radial(patch: Patch) -> Radial:
@@ -90,13 +91,12 @@ def _distances(patch: Patch, cut: int) -> Array:
     return np.sqrt(total)
 
 
-def _ring_sums(ring: npt.NDArray[np.intp], share: Array, weights: Array) -> Array:
-    """Sum of the weights per ring of width 1, each spread over 1 around its distance (none to below 0)."""
-    outer = share * weights
-    sums = np.bincount(ring, weights=outer)
-    inner = np.bincount(ring, weights=weights - outer)[1:]
-    sums[: len(inner)] += inner
-    return sums.astype(np.float64, copy=False)
+def _spread(outer: npt.NDArray[np.intp], share: Array) -> sparse.csc_array:
+    """Each part lies with `share` in its `outer` ring, and with the rest in the ring before (none in one below 0)."""
+    rings = np.stack([np.maximum(outer - 1, 0), outer], axis=1)
+    shares = np.stack([1 - share, share], axis=1)
+    columns = np.arange(0, rings.size + 1, 2)
+    return sparse.csc_array((shares.ravel(), rings.ravel(), columns), shape=(int(outer.max()) + 1, len(outer)))
 
 
 def _radii(rings: _Rings) -> dict[str, float]:
