@@ -38,5 +38,6 @@ fi
 
 call "$url$job/heatmap.png" -o heatmap.png
 call "$url$job/map.npy" -o map.npy
+call "$url$job/metrics.csv" -o metrics.csv
 call "$url$job/report.md" -o report.md
-echo "ERF $(field result.erf.size < job.json) px of TRF $(field result.trf.size < job.json) px; see heatmap.png, map.npy, report.md"
+echo "ERF $(field result.erf.size < job.json) px of TRF $(field result.trf.size < job.json) px; see heatmap.png, map.npy, metrics.csv, report.md"

@@ -68,6 +68,7 @@ class Work(Frozen):
     model: ModelName
     error: Problem | None = None
     timing: Timing = Timing()
+    note: str | None = Field(None, description="Of a queued job: what it waits for beside its turn.")
 
 
 class Job(Work):
@@ -211,6 +212,7 @@ class Health(Frozen):
     redis: bool
     blobs: bool
     workers: int
+    warning: str | None = Field(None, description="What keeps jobs waiting although they are taken: no worker lives.")
     landlock: int | None = Field(
         None, description="Lowest Landlock level of the jails of live workers; 0 without a jail, null without a worker."
     )

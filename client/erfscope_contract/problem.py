@@ -50,6 +50,13 @@ KINDS: dict[str, Kind] = {
         "Put a key into ERFSCOPE_API_KEY; the service's operator makes one with `erfscope keys create`.",
         is_told=False,
     ),
+    "forbidden": Kind(
+        403,
+        "The API key is for something else",
+        SERVICE,
+        "Use a key of the kind that the detail names; the service's operator makes one with `erfscope keys create`.",
+        is_told=False,
+    ),
     "quota-exceeded": Kind(
         403, "A quota is used up", SERVICE, "Delete models or jobs, or wait until they expire; GET /usage shows both."
     ),

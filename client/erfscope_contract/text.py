@@ -18,6 +18,7 @@ _UNSEEN = re.compile(
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>|#~])")
 # What forges turn into links and mentions although it is plain text.
 _LINKED = re.compile(r"@|(?<=#)(?=\d)|(?<=:)(?=//)|(?i:\bwww)(?=\.)|(?i:\bmailto)(?=:)")
+_CODE = re.compile(r"(`[A-Za-z0-9_.,=/ -]+`)")  # nothing in it means anything to a forge
 _JOINER = "\u2060"  # is not seen and breaks no line, and what was one word for a parser is two
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _IN_LOGS = ("Cc", "Cf", "Cs", "Zl", "Zp")
@@ -40,12 +41,21 @@ def for_terminal(text: str) -> str:
 
 def for_markdown(text: str) -> str:
     """For Markdown of a forge: no markup, no cell that ends early, no link and nobody who is mentioned."""
-    return _LINKED.sub(_apart, _MARKUP.sub(r"\\\1", one_line(text)))
+    return _escaped(one_line(text))
+
+
+def for_sentence(text: str) -> str:
+    """`for_markdown` of sentences of our own with names of strangers in them: plain words in backticks stay code."""
+    return "".join(part if n % 2 else _escaped(part) for n, part in enumerate(_CODE.split(one_line(text))))
 
 
 def for_cell(text: str) -> str:
     """For a cell of a Markdown table, of sentences that are our own: their markup and links stay."""
     return one_line(text).replace("|", "\\|")
+
+
+def _escaped(text: str) -> str:
+    return _LINKED.sub(_apart, _MARKUP.sub(r"\\\1", text))
 
 
 def _apart(found: re.Match[str]) -> str:

@@ -227,6 +227,10 @@ class Ledger:
         known = [self.run(at.retire(name)) for at in self._parts.all]
         return any(known)
 
+    def release(self, worker: str) -> int:
+        """RELEASE: workers of that name are dead; how many leases ended."""
+        return sum(self.run(at.release(worker)) for at in self._parts.all)
+
     def swept(self) -> bool:
         """SWEPT; the sweeper lives."""
         return self.run(self._parts.first.swept())

@@ -348,6 +348,10 @@ class Operations:
         """A worker has stopped."""
         return scripted("retire", self.space, {"name": name}, bool)
 
+    def release(self, worker: str) -> Call[int]:
+        """RELEASE what workers hold whose names begin so and that are known to be dead; how many leases ended."""
+        return scripted("release", self.space, {"worker": worker}, int)
+
     # ---- what the reaper does
 
     def waiting(self) -> Call[dict[str, int]]:

@@ -7,6 +7,7 @@ from functools import partial
 from itertools import islice
 
 from erfscope_contract.problem import ProblemError
+from erfscope_jobs import folder
 from erfscope_jobs.blobs import BlobStore
 from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.queue import Doorbell
@@ -85,13 +86,23 @@ class Reaper:
     def _sweep(self) -> None:
         store = open_store(self._settings)
         with Ledger(self._settings) as ledger:
+            self._once(lambda: self._announce(ledger))
             self._once(ledger.swept)  # from here on its age is that of this sweeper's last work
 
             def sweep() -> None:
+                self._announce(ledger)
                 sweep_once(ledger, store, stop=self._stop.is_set)
                 ledger.swept()
 
             self._again(SWEEP_SECONDS, sweep)
+
+    def _announce(self, ledger: Ledger) -> None:
+        """Say which file store this replica has: workers with another one do not start."""
+        mine, space = folder.file_store(self._settings), self._settings.namespace
+        before = ledger.run(folder.announced(space))
+        ledger.run(folder.announce(space, mine))
+        if before is not None and before.id != mine.id:
+            log.warning("files are in %s; a service of this Redis had them in %s", mine.where, before.where)
 
     def _again(self, pause: float, duty: Callable[[], object]) -> None:
         """Do it after every pause; an outage is waited out."""

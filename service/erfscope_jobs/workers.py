@@ -1,9 +1,15 @@
 """What a worker says of itself while it lives."""
 
 import json
+import socket
 from dataclasses import asdict, dataclass
 
 from erfscope_jobs.digest import Fingerprint, canonical
+
+
+def name_of(pid: int) -> str:
+    """How the name begins that a worker of this machine has with that process id."""
+    return f"{socket.gethostname()}-{pid}-"
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class Door:
         """The tenant that calls, counted against its rate limit, and what is left of that.
 
         Raises:
-            ProblemError: `unauthorized`, `too-many-requests`.
+            ProblemError: `unauthorized`, `forbidden`, `too-many-requests`.
         """
         key = await self._key(credentials, Scope.JOBS)
         tenant = key.tenant if key else PUBLIC
@@ -59,7 +59,7 @@ class Door:
         return await self.rates.admit(caller, beyond)
 
     async def operator(self, credentials: HTTPAuthorizationCredentials | None) -> None:
-        """Pass whoever may read the figures of the whole installation; raises `unauthorized` for others."""
+        """Pass whoever may read the figures of the installation; raises `unauthorized` or `forbidden` for others."""
         await self._key(credentials, Scope.METRICS)
 
     async def still_open(self, credentials: HTTPAuthorizationCredentials | None) -> None:
@@ -87,5 +87,5 @@ class Door:
         if parts is None or key is None or not key.opens_with(parts[1]):
             raise ProblemError("unauthorized", "The API key is unknown or revoked.")
         if key.scope is not scope:
-            raise ProblemError("unauthorized", f"This API key is for {key.scope}; here one for {scope} is needed.")
+            raise ProblemError("forbidden", f"This API key is for {key.scope}; here one for {scope} is needed.")
         return key

@@ -25,13 +25,14 @@ CHALLENGE = {"WWW-Authenticate": 'Bearer realm="erfscope"'}
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _OWN_WORDS = {404: "There is nothing at {path}.", 405: "{path} does not take {method}."}
 ANY_KINDS = ("bad-request",)  # a foreign Host, a page of another site, a header that cannot be read
-CALLER_KINDS = ("unauthorized", "invalid-request", "too-many-requests", "unavailable")
+CALLER_KINDS = ("unauthorized", "forbidden", "invalid-request", "too-many-requests", "unavailable")
 SUBMISSION_KINDS = (
     "bad-request",
     "too-large",
     "unsupported-media-type",
     "invalid-request",
     "invalid-architecture",
+    "external-data",
     "shape-mismatch",
     "resource-limit",
     "idempotency-mismatch",

@@ -3,13 +3,15 @@
 import json
 import time
 from collections.abc import Awaitable, Callable, Container
+from contextlib import suppress
 from typing import Any
 
-from erfscope_contract.job import ModelName
+from erfscope_contract.job import ModelName, Status
 from erfscope_contract.problem import ProblemError
 from erfscope_jobs.records import Kind, Purge, Record
 from erfscope_service.services import Services
 
+NOBODY = "no worker is alive. Start one: `erfscope worker`, with this service's Redis and data folder."
 WAIT_SLICE = 2.0  # seconds: how soon a waiting request notices that the server shuts down
 Look = Callable[[str], Awaitable[Record]]
 
@@ -31,6 +33,15 @@ def fields_of(record: Record) -> dict[str, Any]:
         "error": record.problem,
         "timing": record.timing,
     }
+
+
+async def note_of(services: Services, record: Record) -> str | None:
+    """What a queued job waits for beside its turn; None where a worker lives, or the store does not tell."""
+    if record.status is not Status.QUEUED:
+        return None
+    with suppress(ProblemError):  # the job is accepted all the same
+        return None if await services.ledger.workers() else f"The job waits: {NOBODY}"
+    return None
 
 
 def unknown(id: str, noun: str = "job") -> ProblemError:

@@ -33,6 +33,9 @@ REQUESTS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "unknown field": ({"lawyer": 1}, {"/lawyer": "there is no such field"}),
     "misspelt field": ({"avrage": {}}, {"/avrage": "there is no such field; did you mean average?"}),
     "misspelt inside": ({"average": {"input": 3}}, {"/average/input": "did you mean inputs?"}),
+    "one level too high": ({"inputs": 4}, {"/inputs": "there is no such field; did you mean average.inputs?"}),
+    "one level too high and misspelt": ({"statistik": "abs"}, {"/statistik": "did you mean average.statistic?"}),
+    "in another object": ({"average": {"layer": "a"}}, {"/average/layer": "did you mean target.layer?"}),
     "misspelt in a branch": (
         {"target": {"unit": {"grid": [3], "gird": [3]}}},
         {"/target/unit/gird": "did you mean grid?"},

@@ -47,7 +47,15 @@ def report(*findings: Finding) -> Report:
 
 
 def hostile() -> Report:
-    words = {"model": HOSTILE, "layer": HOSTILE, "check": HOSTILE, "message": HOSTILE, "mend": HOSTILE, "file": HOSTILE}
+    words = {
+        "model": HOSTILE,
+        "layer": HOSTILE,
+        "check": HOSTILE,
+        "message": HOSTILE,
+        "mend": HOSTILE,
+        "file": HOSTILE,
+        "change": HOSTILE,
+    }
     return report(*(finding(verdict, **words) for verdict in Verdict))
 
 
@@ -92,9 +100,21 @@ def test_markdown_is_a_plain_table() -> None:
 def test_markdown_of_a_hostile_model_stays_a_table() -> None:
     text = markdown.render(hostile())
     assert {cell_count(line) for line in text.splitlines() if line.startswith("| ")} == {6}
+    text = text.replace("`c`", "")  # plain words may be code
     assert not re.search(r"(?<!\\)[<`\[]", text)
     assert "![" not in text
     assert "\n::" not in text
+
+
+def test_markdown_keeps_code_in_our_own_sentences() -> None:
+    text = markdown.render(report(finding(mend="Give more `inputs` to a|b; run `erfscope check --update-baseline`.")))
+    assert "How to mend: Give more `inputs` to a\\|b; run `erfscope check --update-baseline`." in text
+
+
+def test_what_changed_stands_once_above_what_broke() -> None:
+    text = markdown.render(report(*(finding(metric=one, change="dilation of c 4 → 1.") for one in ("r50", "r90"))))
+    assert text.count("dilation of c 4 → 1.") == 1
+    assert text.index("**Changed in models/a.onnx**: dilation of c 4 → 1.") < text.index("- **models/a.onnx")
 
 
 def test_the_terminal_shows_a_hostile_model_as_text() -> None:

@@ -1,16 +1,13 @@
 """What a team that keeps models needs of the gate: what changed, a start by one command, no silence."""
 
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
-import yaml
-from tests.gate.conftest import Check, Done, onnx_model, spec
-from typer.testing import CliRunner
+from tests.gate.conftest import Check, onnx_model, spec
 
-from erfscope.cli import app
 from erfscope.cli.progress import plain_lines
 from erfscope.gate.layers import changed, of_spec
 from erfscope_contract.presets import PRESETS
@@ -23,12 +20,6 @@ def config(rules: str) -> str:
     return f'[defaults]\ninputs = 4\n[[check]]\nmodel = "models/*"\n{rules}'
 
 
-def start(*words: str) -> Done:
-    """`erfscope init …` in the working folder."""
-    done = CliRunner().invoke(app, ["init", *words])
-    return Done(done.exit_code, done.stdout, done.stderr if done.exit_code == 0 else str(done.exception))
-
-
 def test_a_drift_tells_which_layer_lost_its_dilation(check: Check, write: Write) -> None:
     write("models/net.json", spec(dilation=8))
     write("models/export.onnx", onnx_model((1, 2, 4)))
@@ -39,9 +30,40 @@ def test_a_drift_tells_which_layer_lost_its_dilation(check: Check, write: Write)
     done = check()
     assert done.code == 1
     assert "19 → 5 px" in done.words
-    assert "Changed in the model: second: dilation 8 → 1." in done.words
-    assert "Changed in the model: conv1: TRF 7 → 5." in done.words
-    assert done.words.count("Changed in the model") == 2  # once for each model
+    assert "Changed in models/net.json: dilation of second 8 → 1." in done.words
+    assert "Changed in models/export.onnx: dilation of conv1 2 → 1." in done.words
+    assert done.words.count("Changed in") == 2  # once for each model, above what broke
+    assert done.words.index("Changed in models/export.onnx") < done.words.index("✗ fail models")
+
+
+def test_each_failure_of_a_forge_tells_what_changed(check: Check, write: Write) -> None:
+    write("models/net.json", spec(dilation=8))
+    write("erfscope.toml", config(WATCHED.replace("trf_size = {}", "trf_size = { min = 10 }")))
+    assert check("--update-baseline").code == 0
+    write("models/net.json", spec(dilation=1))
+    assert check("--junit", "junit.xml", "--markdown", "erf.md", "--report", "report.json").code == 1
+    told = [one.get("message", "") for one in ET.parse("junit.xml").iter("failure")]
+    assert len(told) == 3  # the bound as well
+    assert all("Changed in the model: dilation of second 8 → 1." in one for one in told)
+    assert Path("erf.md").read_text("utf-8").count("dilation of second 8 → 1") == 1
+    found = json.loads(Path("report.json").read_text("utf-8"))["findings"]
+    assert {one["change"] for one in found} == {"dilation of second 8 → 1."}
+
+
+def test_an_update_tells_what_it_changed(check: Check, write: Write) -> None:
+    write("models/net.json", spec(dilation=8))
+    write("erfscope.toml", config(WATCHED))
+    assert "models/net.json: new, with trf_size 19 px" in check("--update-baseline").words
+    assert "nothing in it changed." in check("--update-baseline").words
+    write("models/net.json", spec(dilation=1))
+    write("models/second.json", spec(dilation=1))
+    done = check("--update-baseline")
+    assert "wrote erfscope-baseline.json; changed are:" in done.words
+    assert "models/net.json: trf_size 19 px → 5 px;" in done.words
+    assert "; dilation of second 8 → 1." in done.words
+    assert "models/second.json: new" in done.words
+    Path("models/second.json").unlink()
+    assert "models/second.json: gone; no check measures it any more." in check("--update-baseline").words
 
 
 def test_other_weights_are_no_change_of_layers(check: Check, write: Write) -> None:
@@ -53,7 +75,7 @@ def test_other_weights_are_no_change_of_layers(check: Check, write: Write) -> No
     write("models/net.json", spec(dilation=4, init="ones"))
     done = check()
     assert done.code == 1
-    assert "No layer has another kernel, stride or dilation: look at the weights." in done.words
+    assert "no layer has another kernel, stride or dilation: look at the weights." in done.words
 
 
 def test_a_baseline_without_layers_says_so(check: Check, write: Write) -> None:
@@ -66,27 +88,40 @@ def test_a_baseline_without_layers_says_so(check: Check, write: Write) -> None:
     file.write_text(json.dumps(body), "utf-8")
     assert check().code == 0
     write("models/net.json", spec(dilation=1))
-    assert "The baseline has no layers to compare with" in check().words
+    assert "the baseline has no layers to compare with" in check().words
 
 
 @pytest.mark.parametrize(
     ("before", "now", "words"),
     [
-        ({"a": "conv kernel_size=3"}, {"a": "conv kernel_size=5"}, "a: kernel_size 3 → 5."),
-        ({"a": "conv stride=2"}, {"a": "conv"}, "a: stride 2 → 1."),
+        ({"a": "conv kernel_size=3"}, {"a": "conv kernel_size=5"}, "kernel_size of a 3 → 5."),
+        ({"a": "conv stride=2"}, {"a": "conv"}, "stride of a 2 → 1."),
+        ({"a": "conv padding=1"}, {"a": "conv"}, "padding of a 1 → 0."),
+        ({"a": "max_pool kernel_size=3"}, {"a": "max_pool kernel_size=3 stride=2"}, "stride of a 3 → 2."),
+        ({"a": "repeat times=4"}, {"a": "repeat times=3"}, "times of a 4 → 3."),
         ({"a": "conv", "b": "relu"}, {"a": "conv"}, "b (relu) is gone."),
         ({"a": "conv"}, {"a": "conv", "b": "pool"}, "b (pool) is new."),
         ({"a": "conv"}, {"a": "dense"}, "a: conv → dense."),
         (
-            {"a": "Conv TRF=9 stride=1", "b": "Conv TRF=19 stride=1"},
-            {"a": "Conv TRF=3 stride=1", "b": "Conv TRF=13 stride=1"},
-            "a: TRF 9 → 3.",
+            {"a": "Conv TRF=9 grid=1", "b": "Conv TRF=19 grid=1"},
+            {"a": "Conv TRF=3 grid=1", "b": "Conv TRF=13 grid=1"},
+            "TRF of a 9 → 3.",
+        ),
+        (
+            {"a": "Conv TRF=3 grid=1 kernel=3 step=1 dilation=1", "b": "Conv TRF=11 grid=1 kernel=3 step=1 dilation=4"},
+            {"a": "Conv TRF=3 grid=2 kernel=3 step=2 dilation=1", "b": "Conv TRF=7 grid=2 kernel=3 step=1 dilation=1"},
+            "stride of a 1 → 2; dilation of b 4 → 1.",
+        ),
+        (
+            {"a": "Conv TRF=9 grid=1"},
+            {"a": "Conv TRF=3 grid=1 kernel=3 step=1 dilation=4 module=last.0"},
+            "TRF of a (last.0) 9 → 3.",
         ),
         (dict.fromkeys("abcde", "conv"), {}, "a (conv) is gone; b (conv) is gone; c (conv) is gone and 2 more."),
     ],
 )
 def test_changes_in_words(before: dict[str, str], now: dict[str, str], words: str) -> None:
-    assert changed(before, now) == f"Changed in the model: {words}"
+    assert changed(before, now) == words
     assert changed(before, before) == ""
 
 
@@ -95,39 +130,6 @@ def test_every_preset_has_layers_of_different_names(name: str) -> None:
     layers = of_spec(PRESETS[name]())
     assert layers
     assert changed(layers, layers) == ""
-
-
-def test_init_writes_what_the_gate_needs(check: Check, write: Write) -> None:
-    write("models/net.json", spec(dilation=4))
-    write("models/export.onnx", onnx_model((1, 2)))
-    done = start("models/net.json", "models/export.onnx", "--inputs", "4")
-    assert done.code == 0, done.err
-    for name in ("erfscope.toml", "erfscope-baseline.json", ".github/workflows/erfscope.yml"):
-        assert Path(name).is_file()
-        assert f"wrote {name}" in done.words
-    steps = yaml.safe_load(Path(".github/workflows/erfscope.yml").read_text("utf-8"))["jobs"]["check"]["steps"]
-    assert any("erfscope check" in step.get("run", "") for step in steps)
-    passed = check()
-    assert passed.code == 0
-    assert "6 passed" in passed.words
-    write("models/net.json", spec(dilation=1))
-    assert "second: dilation 4 → 1" in check().words
-
-
-def test_init_keeps_what_is_there(write: Write) -> None:
-    write("models/net.json", spec())
-    write("erfscope.toml", "# mine\n")
-    done = start("models/net.json")
-    assert done.code != 0
-    assert "erfscope.toml: there already. --force writes over it." in done.err
-    assert Path("erfscope.toml").read_text("utf-8") == "# mine\n"
-
-
-def test_init_names_a_model_that_is_not_there() -> None:
-    done = start("models/none.onnx")
-    assert done.code != 0
-    assert "there is no file models/none.onnx" in done.err
-    assert not Path("erfscope.toml").exists()
 
 
 def test_a_broken_file_is_not_the_service_s_fault(check: Check, write: Write) -> None:
@@ -177,38 +179,3 @@ def test_progress_is_plain_lines_in_a_log(check: Check, write: Write, capsys: py
     for share in (0.0, 0.01, 0.09, 0.1, 0.5):
         told("a.onnx measure", share)
     assert capsys.readouterr().err.splitlines() == [f"checking a.onnx measure: {share} %" for share in (0, 10, 50)]
-
-
-def git(*words: str) -> None:
-    names = ["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"]
-    subprocess.run(["git", *names, *words], check=True, capture_output=True)
-
-
-def test_the_history_of_a_branch_tells_who_moved_what(check: Check, write: Write) -> None:
-    write("models/net.json", spec(dilation=4))
-    write("erfscope.toml", config("drift = { max = '2%' }\ntrf_size = {}\n"))
-    git("init", "--quiet")
-    for dilation, subject in ((4, "first sizes"), (2, "half the dilation"), (2, "no change")):
-        write("models/net.json", spec(dilation=dilation))
-        assert check("--update-baseline").code == 0
-        git("add", "--all")
-        git("commit", "--quiet", "--allow-empty", "--message", subject)
-    done = CliRunner().invoke(app, ["history", "--json"], catch_exceptions=False)
-    steps = json.loads(done.stdout)
-    assert [(one["subject"], one["metric"], one["value"]["value"]) for one in steps] == [
-        ("first sizes", "trf_size", 11.0),
-        ("half the dilation", "trf_size", 7.0),
-    ]
-    assert [one["before"] and one["before"]["value"] for one in steps] == [None, 11.0]
-    table = CliRunner().invoke(app, ["history", "models/net.json"], catch_exceptions=False).stdout
-    assert "half the dilation" in table
-    assert "11 px" in table
-    assert "first" not in CliRunner().invoke(app, ["history", "--last", "1", "models/other.json"]).stdout
-
-
-def test_a_history_needs_commits(write: Write) -> None:
-    write("models/net.json", spec())
-    write("erfscope.toml", config("drift = { max = '2%' }\ntrf_size = {}\n"))
-    assert "git cannot tell the history" in str(CliRunner().invoke(app, ["history"]).exception)
-    git("init", "--quiet")
-    assert "git cannot tell" in str(CliRunner().invoke(app, ["history"]).exception)

@@ -19,9 +19,9 @@ PATIENCE = 120.0  # seconds after which a test gives up on a machine under load
 ROOT = Path(__file__).parents[2]
 
 
-def wait_until(what: str, ready: Callable[[], Any], pause: float = 0.02) -> Any:
+def wait_until(what: str, ready: Callable[[], Any], pause: float = 0.02, patience: float = PATIENCE) -> Any:
     """What `ready` answers, once that is something."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience
     while not (found := ready()):
         assert time.monotonic() < end, f"waited too long for: {what}"
         time.sleep(pause)

@@ -80,4 +80,4 @@ def test_a_drift_that_a_service_measured_tells_its_layer(check: Check, house: Ho
     onnx.save(model, "net.onnx")
     code, report = check(rules, "--url", house.url)
     assert code == 1
-    assert "Changed in the model: second: TRF 7 → 11" in report["findings"][0]["detail"]
+    assert report["findings"][0]["change"] == "dilation of second 1 → 2."

@@ -8,10 +8,12 @@ import redis
 from tests.jobs.test_ledger import INVALID, TIMING, A, answer, submit
 
 from erfscope_contract.job import Status
+from erfscope_jobs.digest import Fingerprint
 from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.queue import Doorbell, queue_of
 from erfscope_jobs.records import Beat, Failure, Kind
 from erfscope_jobs.settings import Settings
+from erfscope_jobs.workers import WorkerInfo
 
 LATE_WRITES: dict[str, Callable[[Ledger, str], object]] = {
     "beat": lambda ledger, id: ledger.beat(id, 1, "measure", 0.9),
@@ -140,3 +142,28 @@ def test_past_the_deadline_a_job_expires(settings: Settings, running: bool) -> N
         assert record.problem is not None
         assert (record.status, record.problem.kind) == (Status.EXPIRED, "deadline")
         assert ledger.pulse().open == 0
+
+
+def test_what_a_dead_worker_holds_is_released_at_once(ledger: Ledger) -> None:
+    """The lease is 15 s; nothing waits for it."""
+    own, other, waiting = (submit(ledger).id for _ in range(3))
+    ledger.claim(own, "host-12-ab")
+    ledger.claim(other, "host-123-ab")
+    assert ledger.reap(10, {}).ring == []
+    assert ledger.release("host-12-") == 1
+    assert [id for id, _ in ledger.reap(10, {}).ring] == [own]
+    assert {id: ledger.get(id, A).status for id in (own, other, waiting)} == {
+        own: Status.QUEUED,
+        other: Status.RUNNING,
+        waiting: Status.QUEUED,
+    }
+    assert ledger.beat(own, 1, "measure", 0.5) is Beat.LOST
+    assert ledger.beat(other, 1, "measure", 0.5) is Beat.HELD
+    assert ledger.release("host-12-") == 0
+
+
+def test_a_released_worker_leaves_the_registry(ledger: Ledger) -> None:
+    for name in ("host-12-ab", "host-123-ab"):
+        ledger.advertise(WorkerInfo(name, "host", 1, 1, 0, Fingerprint("2.0", "cpu", 2)))
+    ledger.release("host-12-")
+    assert [one.name for one in ledger.workers()] == ["host-123-ab"]

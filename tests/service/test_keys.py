@@ -154,8 +154,8 @@ def test_metrics_have_keys_of_their_own(house: House, one: httpx2.Client) -> Non
     _, text = house.key("prometheus", scope=Scope.METRICS)
     with house.client(text) as prometheus:
         assert prometheus.get("/metrics").status_code == 200
-        assert_problem(prometheus.get("/erf"), 401, "unauthorized")
-    assert_problem(one.get("/metrics"), 401, "unauthorized")
+        assert_problem(prometheus.get("/erf"), 403, "forbidden")
+    assert_problem(one.get("/metrics"), 403, "forbidden")
 
 
 def test_the_store_has_no_key_in_clear(house: House) -> None:

@@ -12,6 +12,8 @@ from celery.platforms import SecurityWarning
 from celery.signals import setup_logging, worker_ready, worker_shutting_down
 
 from erfscope_contract.problem import ProblemError
+from erfscope_jobs.folder import difference
+from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.queue import LOOK, bells, broker_options, broker_url
 from erfscope_jobs.records import Kind
 from erfscope_jobs.settings import Settings
@@ -185,8 +187,19 @@ def start_children(settings: Settings) -> tuple[Launcher, bool]:
     return launcher, sandbox
 
 
+def same_files(settings: Settings) -> None:
+    """End the process when the service keeps files elsewhere; while Redis is away nothing is known of that."""
+    try:
+        with Ledger(settings) as ledger:
+            if why := difference(settings, ledger.run):
+                raise SystemExit(why)
+    except ProblemError as error:
+        log.warning("the file store could not be compared with the service's: %s", error)
+
+
 def serve(settings: Settings) -> int:
     """Run a worker until SIGTERM or Ctrl-C; its exit code."""
+    same_files(settings)
     groups = Groups.delegated()  # before the fork server starts, which belongs to the worker's part
     launcher, sandbox = start_children(settings)
     with workspace() as space:

@@ -13,13 +13,14 @@ from typing import TypeVar
 
 from erfscope_contract.problem import Problem, ProblemError
 from erfscope_jobs.blobs import ROOM
+from erfscope_jobs.folder import difference
 from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.log import about
 from erfscope_jobs.queue import Doorbell
 from erfscope_jobs.records import Answer, Failure, Kind, Part, Record, Sharded
 from erfscope_jobs.remote import open_store
 from erfscope_jobs.settings import Settings
-from erfscope_jobs.workers import WorkerInfo
+from erfscope_jobs.workers import WorkerInfo, name_of
 from erfscope_worker import jail, verdicts
 from erfscope_worker.arrays import compare_part
 from erfscope_worker.attempt import MEMORY_EVENTS, Attempt, Ending
@@ -45,7 +46,7 @@ class Supervisor:
         self, settings: Settings, launcher: Launcher, workspace: Workspace, sandbox: bool, groups: Groups | None
     ) -> None:
         self.settings = settings
-        self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.name = f"{name_of(os.getpid())}{secrets.token_hex(4)}"
         self.ledger = Ledger(settings)
         self._launcher = launcher
         self._doorbell = Doorbell(settings)
@@ -196,8 +197,7 @@ class Supervisor:
         for role, sha256 in named.items():
             if not self._store.exists(sha256):
                 self._store.check()  # a store that is away has no file at all
-                what = role.partition(".")[0]
-                raise ProblemError("not-found", f"The {what} of this job is no longer stored; upload it again.")
+                raise self._missing(role.partition(".")[0])
         named |= {f"{n}.{name}": sha256 for n, part in enumerate(record.parts) for name, sha256 in part.items()}
         settings = self.settings
         return Orders(
@@ -214,6 +214,17 @@ class Supervisor:
             sandbox=self._sandbox,
             sharding=Sharding(record.part, len(record.parts), self._most_parts(record), settings.shard_seconds),
         )
+
+    def _missing(self, what: str) -> ProblemError:
+        """Why a file is not there: it is gone, or it is in another folder than this worker's."""
+        if why := difference(self.settings, self.ledger.run):
+            log.error("%s", why)
+            return ProblemError(
+                "not-found",
+                f"The {what} of this job is not in the worker's file store: the service and this worker have different "
+                "data folders. Start both with the same ERFSCOPE_DATA_DIR; the worker's log names the two.",
+            )
+        return ProblemError("not-found", f"The {what} of this job is no longer stored; upload it again.")
 
     def _most_parts(self, record: Record) -> int:
         """How many shards a job may have: more than could run at once, so that a slow worker holds up little."""

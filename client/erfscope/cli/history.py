@@ -1,6 +1,7 @@
 """`erfscope history`: how the committed baseline changed along the commits of this branch."""
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,9 +26,13 @@ HEADINGS = ("commit", "date", "model", "metric", "before", "after", "subject")
 def history(models: Models = None, config: Config = None, last: Last = 20, as_json: options.AsJson = False) -> None:
     """Show which commits of this branch changed the baseline: model, metric, value before and after."""
     from erfscope.gate.config import load
+    from erfscope.gate.history import DEEPEN, SHALLOW, is_shallow
     from erfscope.gate.history import history as read
 
-    steps = [one for one in read(load(config, Path.cwd()).baseline, last) if not models or one.model in models]
+    baseline = load(config, Path.cwd()).baseline
+    steps = [one for one in read(baseline, last) if not models or one.model in models]
+    if is_shallow(baseline):
+        print(f"erfscope: {SHALLOW}. {DEEPEN}", file=sys.stderr)
     if as_json:
         print(json.dumps([asdict(one) for one in steps], indent=2, ensure_ascii=False))
         return

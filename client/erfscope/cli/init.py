@@ -1,11 +1,11 @@
 """`erfscope init`: the gate for a repository: a configuration, the baseline of its models, and a workflow."""
 
-import json
 import os
 import sys
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
@@ -13,80 +13,137 @@ from erfscope._errors import refuse
 from erfscope._models import PRESET
 from erfscope.cli import options, show
 from erfscope.cli.progress import progress_bar
-from erfscope_contract.version import __version__
+
+if TYPE_CHECKING:  # the command line starts without the gate
+    from erfscope.gate.discovery import Source
+    from erfscope.gate.findings import Report
 
 CONFIG, WORKFLOW = Path("erfscope.toml"), Path(".github/workflows/erfscope.yml")
-HEAD = "# Receptive fields that this repository keeps. A metric without min and max is watched for drift alone.\n"
-CHECK = """
-[[check]]
-name = {name}
-model = {model}
-trf_size = {{}}
-erf_size = {{}}
-mass_50_side = {{}}
-drift = {{ max = "5%" }}
-"""
-STEPS = """\
-name: receptive fields
-on: [pull_request]
-permissions:
-  contents: read
-jobs:
-  check:
-    runs-on: ubuntu-latest
-    steps:
-      - uses: actions/checkout@v5.0.0
-      - uses: actions/setup-python@v6.0.0
-        with:
-          python-version: "3.12"
-      - uses: actions/cache@v4.3.0
-        with:
-          path: ~/.cache/erfscope
-          key: erfscope-${{ github.sha }}
-          restore-keys: erfscope-
-      - run: python -m pip install 'erfscope[local]==VERSION'
-      - run: erfscope check --junit erfscope-reports/erfscope.xml --pictures erfscope-reports/pictures
-      - if: always()
-        uses: actions/upload-artifact@v4.6.2
-        with:
-          name: erfscope-reports
-          path: erfscope-reports
-"""
+INPUTS = 16
 
 Models = Annotated[
     list[str], Argument(metavar="MODEL…", help="ONNX files, specs (.json) or preset:NAME, each a check of its own.")
 ]
-Inputs = Annotated[int, Option("--inputs", min=1, help="Input samples of each measurement (default 16).")]
-Force = Annotated[bool, Option("--force", help="Write over files that are there already (default: they are kept).")]
+Inputs = Annotated[
+    int | None,
+    Option("--inputs", min=1, help="Input samples of each measurement (default 16, or as the configuration has it)."),
+]
+Force = Annotated[
+    bool, Option("--force", help="Write a new configuration and workflow over those that are there (default: off).")
+]
+Install = Annotated[
+    str | None,
+    Option(
+        "--install",
+        metavar="REQUIREMENT",
+        help="What pip installs as erfscope in the workflow, such as './vendor/erfscope[local]' "
+        "(default: what is installed here, if a checkout can have it).",
+    ),
+]
 
 
-def init(models: Models, inputs: Inputs = 16, url: options.Url = None, force: Force = False) -> None:
-    """Write erfscope.toml, the baseline of MODEL… and a workflow for GitHub: `erfscope check` then guards them."""
+def init(
+    models: Models, inputs: Inputs = None, url: options.Url = None, install: Install = None, force: Force = False
+) -> None:
+    """Write erfscope.toml, the baseline of MODEL… and a workflow for GitHub, or add MODEL… to those that are there."""
+    source = None if force else _source(Path.cwd())
+    added = _not_guarded([_named(one) for one in models], source)
+    out = show.console()
+    if not added:
+        show.print_lines(out, ["Every one of these models has a check already; nothing was added."])
+        return
+    config, before = (source.file, source.text) if source else (CONFIG, None)
+    _write(config, _configuration(added, inputs, source))
+    report = _measured(config, added, url)
+    if report.exit_code:
+        _restore(config, before)
+        show.print_lines(out, [f"{config.name} is as it was before: a check of it could not be measured."])
+        sys.exit(report.exit_code)
+    show.print_lines(out, [_told(config, added, is_new=source is None), *_workflow(url, install, force=force)])
+
+
+def _source(folder: Path) -> "Source | None":
+    """The configuration of this folder, not of one above it."""
+    from erfscope.gate.discovery import ConfigurationError, find
+
+    try:
+        source = find(None, folder)
+    except ConfigurationError:
+        if CONFIG.exists():
+            raise
+        return None
+    return source if source.root == folder else None
+
+
+def _not_guarded(models: Sequence[str], source: "Source | None") -> list[str]:
+    """Those that no check has yet, each once."""
+    from erfscope.gate.config import load
+    from erfscope.gate.question import subjects
+
+    guarded: set[str] = set()
+    if source is not None and source.table.get("check"):
+        gate = load(source.file, source.root)
+        guarded = {subject.label for check in gate.checks for subject in subjects(gate, check)}
+    return [one for one in dict.fromkeys(models) if one not in guarded]
+
+
+def _configuration(models: Sequence[str], inputs: int | None, source: "Source | None") -> str:
+    """The text of the configuration with these models in it; what is there stays as it is."""
+    from erfscope.gate import starter
+
+    if source is None:
+        return starter.configuration(starter.named(models, []), inputs or INPUTS)
+    taken = [str(check.get("name")) for check in source.table.get("check", []) if isinstance(check, dict)]
+    more = starter.checks(starter.named(models, taken), source.header, inputs)
+    text = f"{source.text.rstrip()}\n{more}" if source.text.strip() else more.lstrip()
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise refuse(
+            "bad-request", f"{source.file} takes no further [[{source.header}]] at its end ({error}); add this:\n{more}"
+        ) from None
+    return text
+
+
+def _measured(config: Path, models: Sequence[str], url: str | None) -> "Report":
+    """The baseline with these models in it."""
     from erfscope.gate.answers import Means
     from erfscope.gate.cache import Cache, default_folder
     from erfscope.gate.reports import terminal
     from erfscope.gate.run import Options, run
 
-    if not force and (there := [str(path) for path in (CONFIG, WORKFLOW) if path.exists()]):
-        raise refuse("bad-request", f"{' and '.join(there)}: there already. --force writes over it.")
-    _write(CONFIG, _configuration(models, inputs))
-    asked = Options(Path.cwd(), CONFIG, update_baseline=True, means=Means(url, Cache(default_folder(os.environ))))
+    means = Means(url, Cache(default_folder(os.environ)))
+    asked = Options(Path.cwd(), config, tuple(map(Path, models)), update_baseline=True, means=means)
     with progress_bar("measuring", lines=True) as update:
         report = run(asked, lambda model, stage, share: update(f"{model} {stage}", share))
-    out = show.console()
-    out.print(terminal.render(report))
-    if report.exit_code == 0:
-        _write(WORKFLOW, STEPS.replace("VERSION", __version__))
-        show.print_lines(
-            out, [f"wrote {CONFIG}", f"wrote {WORKFLOW}", "Commit these files; then try `erfscope check`."]
+    show.console().print(terminal.render(report))
+    return report
+
+
+def _told(config: Path, models: Sequence[str], *, is_new: bool) -> str:
+    return f"wrote {config.name}" if is_new else f"added to {config.name}: a check of {', '.join(models)}"
+
+
+def _workflow(url: str | None, install: str | None, *, force: bool) -> list[str]:
+    """What became of the workflow, and what to do next, in lines."""
+    from erfscope.gate import starter
+
+    if WORKFLOW.exists() and not force:
+        return [f"kept {WORKFLOW} as it is", "Commit these files; then try `erfscope check`."]
+    origin = starter.origin(Path.cwd(), with_engine=url is None, asked=install)
+    _write(WORKFLOW, starter.workflow(WORKFLOW, origin, url, os.environ))
+    lines = [f"wrote {WORKFLOW}", "Commit these files; then try `erfscope check`."]
+    if not origin.is_known:
+        lines.append(
+            f"Before you push: erfscope was installed here from a folder that no runner has. Write into ERFSCOPE of "
+            f"{WORKFLOW} what pip shall install there, or call `erfscope init` with --install."
         )
-    sys.exit(report.exit_code)
-
-
-def _configuration(models: Sequence[str], inputs: int) -> str:
-    """The TOML; JSON's strings are strings of TOML as well."""
-    checks = [CHECK.format(name=json.dumps(Path(one).stem), model=json.dumps(_named(one))) for one in models]
-    return "".join((HEAD, f"\n[defaults]\ninputs = {inputs}\n", *checks))
+    if url is None and not os.environ.get(starter.INDEX_VARIABLE):
+        lines.append(
+            f"The variable {starter.INDEX_VARIABLE} of the repository on GitHub should name PyTorch's index of CPU "
+            f"wheels: {WORKFLOW} says why."
+        )
+    return lines
 
 
 def _named(model: str) -> str:
@@ -101,3 +158,10 @@ def _named(model: str) -> str:
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, "utf-8")
+
+
+def _restore(path: Path, text: str | None) -> None:
+    if text is None:
+        path.unlink()
+    else:
+        path.write_text(text, "utf-8")

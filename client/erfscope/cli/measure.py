@@ -18,6 +18,7 @@ from erfscope.cli.progress import progress_bar
 from erfscope.report.remarks import remarks_of
 from erfscope_contract.hashing import sha256_of
 from erfscope_contract.lengths import Lengths, rank_of
+from erfscope_contract.text import for_terminal
 
 # How the text of an option becomes a field's value; the others are taken as they are.
 READERS: Mapping[str, Callable[[Any], Any]] = {
@@ -139,6 +140,8 @@ def _remote(
     model = prepared.ref if prepared.content is None else prepared.content.source
     job = client.submit(model, **fields)
     print(f"job {job.id}; `erfscope jobs wait {job.id}` finds it again", file=sys.stderr)
+    if job.job.note:
+        print(f"note: {for_terminal(job.job.note)}", file=sys.stderr)
     try:
         return job.result(progress=progress)
     except KeyboardInterrupt:

@@ -16,6 +16,7 @@ from erfscope._request import WORDS, build
 from erfscope._result import Result
 from erfscope_contract.hashing import sha256_of
 from erfscope_contract.request import Weights
+from erfscope_contract.text import for_terminal
 
 Progress = Callable[[str, float], None]
 SCHEMES: Mapping[str, Weights] = {**{scheme.value: scheme for scheme in Weights}, **WORDS}
@@ -78,6 +79,8 @@ def measure_all(
         client.submit(_sent(one.prepared), images=images, **{**fields, **one.fields}) for one in entries
     ]  # all are at work before the first is waited for
     print(f"jobs {', '.join(job.id for job in jobs)}", file=sys.stderr)
+    for note in dict.fromkeys(job.job.note for job in jobs if job.job.note):
+        print(f"note: {for_terminal(note)}", file=sys.stderr)
     return [job.result(progress=partial(_part, progress, n, len(jobs))) for n, job in enumerate(jobs)]
 
 

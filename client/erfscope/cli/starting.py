@@ -3,6 +3,7 @@
 import os
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -15,6 +16,16 @@ RedisUrl = Annotated[
         "--redis-url",
         envvar="ERFSCOPE_REDIS_URL",
         help="Address of the Redis that holds the jobs: redis://… or unix://… (default: ERFSCOPE_REDIS_URL).",
+    ),
+]
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        envvar="ERFSCOPE_DATA_DIR",
+        help="Folder of models, images and maps, the same for service and workers (default: erfscope-data in the "
+        "folder where it is started).",
     ),
 ]
 

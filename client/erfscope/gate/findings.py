@@ -48,6 +48,7 @@ class Finding:
     unit: str = ""
     message: str = ""  # the configuration's own words
     detail: str = ""  # what happened, beyond expected and found
+    change: str = ""  # which layers differ from those of the baseline
     mend: str = ""  # what to do about it
     exit_code: int = PASSED
 
@@ -71,6 +72,11 @@ class Finding:
         happened = self.detail or f"expected {self.expected}, found {self.measured}."
         return f"{self.message} {happened}".strip()
 
+    @property
+    def told_alone(self) -> str:
+        """`told` with the change of the model, for a report whose reader sees this finding and no other."""
+        return f"{self.told} Changed in the model: {self.change}" if self.change else self.told
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -92,6 +98,7 @@ class Report:
     cached: int = 0
     pictures: tuple[Picture, ...] = ()
     baseline: Path | None = None  # where one was written
+    updates: tuple[str, ...] = ()  # what the one that was written changed
     counts: Counter[Verdict] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -113,6 +120,11 @@ class Report:
         """What did not pass, the worst first."""
         worst = (Verdict.BROKEN, Verdict.FAIL, Verdict.WARN)
         return sorted((one for one in self.findings if one.verdict in worst), key=lambda one: worst.index(one.verdict))
+
+    @property
+    def changes(self) -> list[tuple[str, str]]:
+        """Each model that broke a rule and what changed in it, once, in the order of the findings."""
+        return list(dict.fromkeys((one.model, one.change) for one in self.trouble if one.change))
 
     @property
     def remarks(self) -> list[Finding]:

@@ -10,6 +10,8 @@ from erfscope.gate.baseline import Baseline, parse
 from erfscope.gate.judge import Value
 
 FORMAT = "%h%x09%cs%x09%s"  # commit, its date, its subject
+SHALLOW = "this clone is shallow: it lacks the older commits"
+DEEPEN = "Get them with `git fetch --unshallow` (in a workflow: `fetch-depth: 0` of actions/checkout)."
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,13 @@ class Step:
 def history(file: Path, most: int) -> list[Step]:
     """Every change of a committed value in the last `most` commits of the file, the oldest first.
 
-    Raises an ErfscopeError where the file is in no repository, or was never committed.
+    Raises an ErfscopeError where the file is in no repository, was never committed, or the clone has one commit of it.
     """
     lines = _git(file, "log", f"--max-count={most}", f"--format={FORMAT}", "--", file.name).splitlines()
     if not lines:
         raise refuse("bad-request", f"{file} was never committed; run `erfscope check --update-baseline` and commit it")
+    if len(lines) == 1 and is_shallow(file):
+        raise refuse("bad-request", f"{SHALLOW}, and has one commit of {file}. {DEEPEN}")
     steps: list[Step] = []
     before: Baseline | None = None
     for line in reversed(lines):
@@ -41,6 +45,11 @@ def history(file: Path, most: int) -> list[Step]:
         steps += _steps(before, now, (commit, date, subject))
         before = now
     return steps
+
+
+def is_shallow(file: Path) -> bool:
+    """Whether the repository of the file was cloned without its older commits."""
+    return _git(file, "rev-parse", "--is-shallow-repository").strip() == "true"
 
 
 def _steps(before: Baseline | None, now: Baseline, commit: tuple[str, str, str]) -> Iterator[Step]:

@@ -59,9 +59,13 @@ def subjects(gate: Gate, check: Check) -> list[Subject]:
 
 
 def chosen(all_subjects: Sequence[Subject], paths: Sequence[Path]) -> list[Subject]:
-    """Those that lie at one of the paths, or in a folder that is one of them; all where no paths are given."""
-    wanted = [path.resolve() for path in paths]
-    return [one for one in all_subjects if not wanted or (one.path and _is_within(one.path.resolve(), wanted))]
+    """Those at one of the paths, in a folder that is one of them, or of that name; all where no paths are given."""
+    wanted, labels = [path.resolve() for path in paths], {str(path) for path in paths}
+    return [
+        one
+        for one in all_subjects
+        if not wanted or (_is_within(one.path.resolve(), wanted) if one.path else one.label in labels)
+    ]
 
 
 def _is_within(path: Path, wanted: Sequence[Path]) -> bool:

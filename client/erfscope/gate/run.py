@@ -2,22 +2,22 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 from erfscope._errors import ErfscopeError
 from erfscope._files import trouble
 from erfscope.gate import baseline as baselines
-from erfscope.gate import layers
-from erfscope.gate.answers import Means, Outcome, Progress, ask, inspected, problem_from, silent, tried
+from erfscope.gate.answers import Means, Outcome, Progress, ask, problem_from, silent
 from erfscope.gate.baseline import Baseline, Committed, Entry
 from erfscope.gate.cache import Answer
 from erfscope.gate.config import Check, Gate, load
 from erfscope.gate.discovery import ConfigurationError
+from erfscope.gate.explain import explained, layers_of
 from erfscope.gate.findings import CONFIGURATION, Finding, Picture, Report, Rule, Verdict
-from erfscope.gate.judge import UPDATE, Value, judge, values
+from erfscope.gate.judge import Value, judge, values
 from erfscope.gate.question import Question, Subject, chosen, subjects
 from erfscope.gate.rules import Level
+from erfscope.gate.update import changes
 from erfscope_contract.problem import KINDS, Fault, Problem
 
 
@@ -50,20 +50,32 @@ def run(options: Options, progress: Progress = silent) -> Report:
             raise ConfigurationError(
                 gate.file, "no check has a drift rule, so there is nothing to commit a baseline for"
             )
-        committed = Baseline() if options.update_baseline else baselines.read(gate.baseline)
         if options.update_baseline and gate.baseline.is_dir():
             raise ConfigurationError(gate.file, f"baseline {gate.baseline} is a folder; name a .json file")
+        committed = Baseline() if options.update_baseline else baselines.read(gate.baseline)
         known, refused = _questions(cases)
         outcomes = {**refused, **ask(list(known.values()), options.means, progress)}
+        before = Baseline()
         if options.update_baseline:
             is_whole = not options.paths and not any(isinstance(outcome, Problem) for outcome in outcomes.values())
-            committed = Baseline() if is_whole else baselines.read(gate.baseline)
-            committed = committed.updated(_entries(cases, outcomes, options.means))
+            before = _replaceable(gate.baseline) if is_whole else baselines.read(gate.baseline)
+            committed = (Baseline() if is_whole else before).updated(_entries(cases, outcomes, options.means))
             _commit(gate, committed)
     except ConfigurationError as error:
         return Report((_misconfigured(error),), error.file)
-    report = _report(gate, cases, outcomes, committed, gate.baseline if options.update_baseline else None)
-    return replace(report, findings=tuple(_explained(report.findings, cases, committed, options.means)))
+    report = _report(gate, cases, outcomes, committed)
+    if options.update_baseline:
+        return replace(report, baseline=gate.baseline, updates=tuple(changes(before, committed)))
+    questions = {(case.check.name, case.subject.label): case.question for case in cases}
+    return replace(report, findings=tuple(explained(report.findings, questions, committed, options.means)))
+
+
+def _replaceable(file: Path) -> Baseline:
+    """A baseline that is replaced as a whole; one that cannot be read is replaced all the same."""
+    try:
+        return baselines.read(file)
+    except ConfigurationError:
+        return Baseline()
 
 
 def _commit(gate: Gate, baseline: Baseline) -> None:
@@ -111,9 +123,7 @@ def _outcome(case: Case, outcomes: Mapping[str, Outcome]) -> Outcome:
     return refused if refused is not None else outcomes[case.question.digest]
 
 
-def _report(
-    gate: Gate, cases: Sequence[Case], outcomes: Mapping[str, Outcome], committed: Baseline, written: Path | None
-) -> Report:
+def _report(gate: Gate, cases: Sequence[Case], outcomes: Mapping[str, Outcome], committed: Baseline) -> Report:
     findings = [finding for case in cases for finding in _judged(case, _outcome(case, outcomes), committed)]
     answers = {digest: outcome for digest, outcome in outcomes.items() if isinstance(outcome, Answer)}
     labels = {case.question.digest: case.subject.label for case in cases if _refusal(case) not in outcomes}
@@ -127,7 +137,6 @@ def _report(
             for digest, answer in answers.items()
             if answer.picture is not None
         ),
-        baseline=written,
     )
 
 
@@ -137,40 +146,6 @@ def _judged(case: Case, outcome: Outcome, committed: Baseline) -> Iterator[Findi
         return
     known: Mapping[str, Value] | None = committed.values(case.question.identity)
     yield from judge(case.check, case.subject.label, outcome.result, known)
-
-
-def _layers(question: Question, means: Means) -> dict[str, str] | Problem:
-    architecture = question.subject.ref.architecture
-    if architecture is not None:
-        return layers.of_spec(architecture)
-    inspection = tried(partial(inspected, question, means))
-    return inspection if isinstance(inspection, Problem) else layers.of_inspection(inspection)
-
-
-def _explained(
-    findings: Sequence[Finding], cases: Sequence[Case], committed: Baseline, means: Means
-) -> Iterator[Finding]:
-    """The findings; the first drift of each model tells what changed in its layers."""
-    questions = {(case.check.name, case.subject.label): case.question for case in cases}
-    told: set[str] = set()
-    for finding in findings:
-        question = questions.get((finding.check, finding.model))
-        entry = committed.entry(question.identity) if question else None
-        is_drift = finding.rule is Rule.DRIFT and finding.verdict in (Verdict.FAIL, Verdict.WARN)
-        if question is None or entry is None or not is_drift or finding.model in told:
-            yield finding
-            continue
-        told.add(finding.model)
-        yield replace(finding, detail=f"{finding.detail}\n{_explanation(question, entry, means)}".strip())
-
-
-def _explanation(question: Question, entry: Entry, means: Means) -> str:
-    if not entry.layers:
-        return f"The baseline has no layers to compare with; `{UPDATE}` writes them."
-    now = _layers(question, means)
-    if isinstance(now, Problem):
-        return f"The layers could not be compared: {now.detail}"
-    return layers.changed(entry.layers, now) or "No layer has another kernel, stride or dilation: look at the weights."
 
 
 def _entries(cases: Sequence[Case], outcomes: Mapping[str, Outcome], means: Means) -> list[Entry]:
@@ -183,7 +158,7 @@ def _entries(cases: Sequence[Case], outcomes: Mapping[str, Outcome], means: Mean
         found = values(outcome.result)
         watched = [name for name, bound in case.check.bounds.items() if bound.level is not Level.OFF and name in found]
         metrics = {name: Committed(value=found[name].value, stderr=found[name].stderr) for name in watched}
-        known = _layers(case.question, means)
+        known = layers_of(case.question, means)
         if isinstance(known, Problem):
             raise ConfigurationError(case.check.source.file, f"{case.subject.label}: {known.detail}", case.check.line())
         entries.append(

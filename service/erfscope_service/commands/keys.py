@@ -109,8 +109,9 @@ def _ledger(redis_url: str | None, data_dir: Path | None) -> "Iterator[Ledger]":
     if url is None:
         raise refuse(
             "bad-request",
-            "no `erfscope up` is running with that data folder, and ERFSCOPE_REDIS_URL is not set; "
-            "name the service's Redis with --redis-url redis://host:6379/0",
+            f"no `erfscope up` is running with the data folder {data_dir or up_folder.default_data_dir()}, and "
+            "ERFSCOPE_REDIS_URL is not set. If `up` was started with --data-dir, give the same --data-dir here; for "
+            "a service of `erfscope serve` name its Redis with --redis-url redis://HOST:6379/0",
         )
     try:
         settings = read(Settings, redis_url=url)

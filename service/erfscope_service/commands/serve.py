@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from erfscope.cli.starting import RedisUrl, start
+from erfscope.cli.starting import DataDir, RedisUrl, start
 
 
 def serve(
@@ -15,9 +15,10 @@ def serve(
     port: Annotated[
         int | None, typer.Option(envvar="ERFSCOPE_PORT", help="TCP port to listen on (default: 8000).")
     ] = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Run the HTTP service alone, against a Redis of your own. `erfscope up` runs everything at once.
 
     All other settings are ERFSCOPE_* variables.
     """
-    start("erfscope_service", redis_url, {"ERFSCOPE_HOST": host, "ERFSCOPE_PORT": port})
+    start("erfscope_service", redis_url, {"ERFSCOPE_HOST": host, "ERFSCOPE_PORT": port, "ERFSCOPE_DATA_DIR": data_dir})

@@ -16,6 +16,7 @@ from erfscope_contract.version import __version__
 from erfscope_jobs.log import note
 from erfscope_jobs.records import Record
 from erfscope_picture import COLORMAPS
+from erfscope_service import work
 from erfscope_service.caching import etag, immutable_headers, not_modified
 from erfscope_service.callers import CredentialsDep
 from erfscope_service.erf import events, examples, figures, service, submission
@@ -79,7 +80,7 @@ async def submit(
     if seconds is not None:
         record = await service.wait(services, tenant, record, seconds)
     headers = {"Location": f"/erf/{record.id}", **CHANGING, **applied(seconds)}
-    return await _job_response(record, 202, headers, asked.request)
+    return await _job_response(record, 202, headers, asked.request, await work.note_of(services, record))
 
 
 @router.get(
@@ -118,7 +119,8 @@ async def look(
     if seconds is not None:
         record = await service.wait(services, tenant, record, seconds)
     if not record.status.is_terminal:
-        return await _job_response(record, 200, CHANGING | applied(seconds))
+        note_now = await work.note_of(services, record)
+        return await _job_response(record, 200, CHANGING | applied(seconds), note=note_now)
     tag = etag("job", __version__, record.id, record.status, record.result_sha256 or "", record.last_event)
     if known := not_modified(request.headers, tag):
         return known
@@ -232,8 +234,8 @@ async def map_array(
 
 
 async def _job_response(
-    record: Record, status: int, headers: dict[str, str], request: ErfRequest | None = None
+    record: Record, status: int, headers: dict[str, str], request: ErfRequest | None = None, note: str | None = None
 ) -> Response:
     is_small = len(record.payload) + len(record.result or b"") < AT_ONCE
-    body = json_of(record, request) if is_small else await asyncio.to_thread(json_of, record, request)
+    body = json_of(record, request, note) if is_small else await asyncio.to_thread(json_of, record, request, note)
     return Response(body, status_code=status, media_type="application/json", headers=headers)

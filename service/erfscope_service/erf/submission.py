@@ -19,6 +19,7 @@ from erfscope_service.services import Services, count_beyond
 from erfscope_service.stored import MODEL
 from erfscope_service.upload.form import Form, StoredFiles, read_form
 from erfscope_service.upload.multipart import MULTIPART, boundary_of
+from erfscope_service.upload.named import require_named
 
 CALL_BYTES = 65_536  # of a request that is worth a call: the largest specs take half a second to check
 
@@ -47,7 +48,7 @@ async def read(http: Request, services: Services, tenant: str) -> Asked:
 
     Raises:
         ProblemError: `unsupported-media-type`, `too-large`, `bad-request`, `invalid-request`,
-            `invalid-architecture`.
+            `invalid-architecture`, `external-data`.
     """
     readers = {MULTIPART: _read_multipart, JSON: _read_json}
     refuse_encoded(http.headers)
@@ -61,6 +62,8 @@ async def read(http: Request, services: Services, tenant: str) -> Asked:
     form = await readers[given](http, services, tenant)
     if weight := len(form.request or b"") // CALL_BYTES:
         await count_beyond(http, services, tenant, weight)
+    if form.model is not None:
+        await require_named(services.blobs, form.model)
     request = await asyncio.to_thread(_checked, form)  # the largest specs take half a second
     return Asked(request, form.model, form.name or _spec_name(request))
 

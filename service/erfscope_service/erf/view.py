@@ -12,7 +12,7 @@ from erfscope_service.reading import read_result
 from erfscope_service.work import fields_of
 
 
-def job_of(record: Record, request: ErfRequest | None = None) -> Job:
+def job_of(record: Record, request: ErfRequest | None = None, note: str | None = None) -> Job:
     """The Job that a record is; the result and its table are there when the record carries them.
 
     Who has just checked the record's request gives it, so that it is not validated again.
@@ -24,12 +24,13 @@ def job_of(record: Record, request: ErfRequest | None = None) -> Job:
         result=result,
         metrics=metrics_of(result) if result else None,
         links=links_of(record.id),
+        note=note,
     )
 
 
-def json_of(record: Record, request: ErfRequest | None = None) -> str:
+def json_of(record: Record, request: ErfRequest | None = None, note: str | None = None) -> str:
     """`job_of` as JSON; for large specs better called in a thread."""
-    return job_of(record, request).model_dump_json()
+    return job_of(record, request, note).model_dump_json()
 
 
 @lru_cache(maxsize=64)

@@ -10,6 +10,7 @@ from erfscope_contract.problem import ProblemError
 from erfscope_contract.version import __version__
 from erfscope_service.problems import documented
 from erfscope_service.services import Services, ServicesDep
+from erfscope_service.work import NOBODY
 
 router = APIRouter(prefix="/health", tags=["health"])
 
@@ -31,7 +32,7 @@ async def live(response: Response) -> dict[str, str]:
     responses=documented("unavailable"),
 )
 async def ready(response: Response, services: ServicesDep) -> Health:
-    """200 when jobs can be taken: store and blobs answer. `workers` says how many work on them."""
+    """200 when jobs can be taken: store and blobs answer. `workers` says how many work on them; 0 is a `warning`."""
     response.headers["Cache-Control"] = "no-store"
     (redis, levels), ailment = await asyncio.gather(_redis(services), services.blobs_probe.ailment())
     if ailment or not redis:
@@ -42,6 +43,7 @@ async def ready(response: Response, services: ServicesDep) -> Health:
         redis=redis,
         blobs=True,
         workers=len(levels),
+        warning=None if levels else f"Jobs are taken and wait: {NOBODY}",
         landlock=min(levels, default=None),
         version=__version__,
     )

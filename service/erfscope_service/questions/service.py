@@ -64,7 +64,8 @@ async def submit(services: Services, tenant: str, kind: Question[R, J], request:
     )
     if submitted.record.status is Status.QUEUED:
         await services.doorbell.ring_async(submitted.record.id, kind.kind)
-    return await asyncio.to_thread(_job, kind, submitted.record)
+    job = await asyncio.to_thread(_job, kind, submitted.record)
+    return job.model_copy(update={"note": await work.note_of(services, submitted.record)})
 
 
 def _idempotency(kind: Question[R, J], key: str | None, fields: dict[str, Any]) -> Idempotency | None:

@@ -14,14 +14,18 @@ from erfscope._client import Client
 from erfscope._errors import APIError, ConnectionFailed
 from erfscope.cli.failure import cannot_start, has_stopped
 from erfscope_contract.job import Health
+from erfscope_contract.problem import ProblemError
+from erfscope_jobs.ledger import Ledger
+from erfscope_jobs.settings import Settings
+from erfscope_jobs.workers import name_of
 from erfscope_worker.embedded.installation import Installation, is_full
 from erfscope_worker.embedded.part import Part
 from erfscope_worker.embedded.restarts import Restarts
 
 STORE_READY, ALL_READY = 30.0, 180.0  # seconds; a first import of torch from a cold disk takes most of them
 TICK = 0.2
-STORE = "store"
-PROCESSES = {"worker": "erfscope_worker", "service": "erfscope_service"}  # the parts beside the store: their modules
+STORE, WORKER = "store", "worker"
+PROCESSES = {WORKER: "erfscope_worker", "service": "erfscope_service"}  # the parts beside the store: their modules
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 # What a job in progress gets when `up` stops; it is handed back and goes on at the next `up`.
@@ -91,8 +95,15 @@ class Stack:
             restarts.started()
         elif not restarts.is_waiting:
             part.kill()  # what is left of its group
+            if part.name == WORKER:
+                release(self._address, part.process.pid)
             pause = restarts.died()
             tell(f"the {part.name} ended{self._why(part)} and is started again in {pause:g} s; its log is {part.log}")
+
+    @property
+    def _address(self) -> str:
+        """Of the store."""
+        return f"unix://{self.installation.socket}?db=0"
 
     def environment(self) -> dict[str, str]:
         """What the parts are told; anything else that is set outside is theirs too."""
@@ -101,7 +112,7 @@ class Stack:
             "ERFSCOPE_LOG": "text",  # the files are for the person at this machine
             **({"ERFSCOPE_ALLOW_UNSANDBOXED": "1"} if self.unjailed else {}),
             **os.environ,
-            "ERFSCOPE_REDIS_URL": f"unix://{self.installation.socket}?db=0",
+            "ERFSCOPE_REDIS_URL": self._address,
             "ERFSCOPE_DATA_DIR": str(self.installation.data_dir),
             "ERFSCOPE_HOST": self.installation.host,
             "ERFSCOPE_PORT": str(self.installation.port),
@@ -132,7 +143,7 @@ class Stack:
     def _process(self, name: str) -> Part:
         # Killed outright when `up` is: without the store they could not end in order, and the ledger
         # hands the worker's job to the next one.
-        grace = WORKER_GRACE + 5 if name == "worker" else 10
+        grace = WORKER_GRACE + 5 if name == WORKER else 10
         command = [sys.executable, "-P", "-m", PROCESSES[name]]
         return self._started(name, command, grace=grace, orphaned=signal.SIGKILL)
 
@@ -195,6 +206,12 @@ def store_bytes() -> int:
     least, most = STORE_BYTES
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min(max(machine // 4, least), most)
+
+
+def release(address: str, pid: int) -> None:
+    """End the leases of a dead worker of this machine at once; where the store does not answer, they end by time."""
+    with contextlib.suppress(ProblemError), Ledger(Settings(redis_url=address)) as ledger:
+        ledger.release(name_of(pid))
 
 
 def _has_worker(client: Client) -> bool:

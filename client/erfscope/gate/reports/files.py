@@ -28,6 +28,7 @@ def as_json(report: Report) -> str:
             "counts": {verdict.value: count for verdict, count in sorted(report.counts.items())},
             "findings": [asdict(finding) for finding in report.findings],
             "baseline": str(report.baseline) if report.baseline else None,
+            "updates": list(report.updates),
         },
         indent=2,
         ensure_ascii=False,

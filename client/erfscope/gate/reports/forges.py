@@ -25,7 +25,7 @@ def github(report: Report, environment: Mapping[str, str]) -> list[str]:
 def _command(level: str, finding: Finding, environment: Mapping[str, str]) -> str:
     place = relative(finding.file, environment)
     title = " ".join(part for part in ("erfscope:", finding.model, finding.subject) if part)
-    text = f"{finding.told} {finding.mend}".strip()
+    text = f"{finding.told_alone} {finding.mend}".strip()
     return f"::{level} file={_property(place)},line={finding.line},title={_property(title)}::{_data(text)}"
 
 
@@ -48,7 +48,7 @@ def gitlab(report: Report, environment: Mapping[str, str]) -> str:
 def _issue(finding: Finding, environment: Mapping[str, str]) -> dict[str, object]:
     path = relative(finding.file, environment)
     return {
-        "description": for_terminal(f"{finding.model} {finding.told} {finding.mend}".strip()),
+        "description": for_terminal(f"{finding.model} {finding.told_alone} {finding.mend}".strip()),
         "check_name": for_terminal(f"erfscope/{finding.metric or finding.rule}"),
         "fingerprint": _fingerprint(finding, path),
         "severity": SEVERITIES[finding.verdict],
@@ -87,12 +87,14 @@ def _suite(check: str, findings: list[Finding]) -> ET.Element:
 
 def _outcome(finding: Finding) -> Iterator[ET.Element]:
     if finding.verdict in OUTCOMES:
-        element = ET.Element(OUTCOMES[finding.verdict], type=finding.rule.value, message=for_terminal(finding.told))
-        element.text = for_terminal(f"{finding.told} {finding.mend} ({finding.file}:{finding.line})")
+        element = ET.Element(
+            OUTCOMES[finding.verdict], type=finding.rule.value, message=for_terminal(finding.told_alone)
+        )
+        element.text = for_terminal(f"{finding.told_alone} {finding.mend} ({finding.file}:{finding.line})")
         yield element
     elif finding.detail:
         element = ET.Element("system-out")
-        element.text = for_terminal(f"{finding.verdict}: {finding.told} {finding.mend}".strip())
+        element.text = for_terminal(f"{finding.verdict}: {finding.told_alone} {finding.mend}".strip())
         yield element
 
 

@@ -4,19 +4,23 @@ from collections.abc import Sequence
 
 from erfscope.gate.findings import Finding, Report, Rule, Verdict
 from erfscope.gate.reports import SIGNS
-from erfscope_contract.text import for_markdown
+from erfscope_contract.text import for_markdown, for_sentence
 
 ROWS = 300  # a step summary may have 1 MiB; the terminal has the rest
 
 
 def render(report: Report) -> str:
-    """Headline, table, then what to do about what did not hold."""
-    parts = [f"## {_headline(report)}", "", f"{for_markdown(report.summary)}.", "", *table(report.findings)]
+    """Headline, what changed in the models, table, then what to do about what did not hold."""
+    parts = [f"## {_headline(report)}", "", f"{for_markdown(report.summary)}.", ""]
+    for model, change in report.changes[:ROWS]:
+        parts += [f"**Changed in {for_markdown(model)}**: {for_sentence(change)}", ""]
+    parts += table(report.findings)
     for finding in report.trouble[:ROWS]:
         about = " · ".join(for_markdown(part) for part in (finding.model, finding.layer, finding.subject) if part)
-        parts += [f"- **{about}**: {for_markdown(finding.told)}"]
-        parts += [f"  - How to mend: {for_markdown(finding.mend)}"] if finding.mend else []
-    parts += [f"- Note: {for_markdown(one.model)}: {for_markdown(one.detail)}" for one in report.remarks[:ROWS]]
+        parts += [f"- **{about}**: {for_sentence(finding.told)}"]
+        parts += [f"  - How to mend: {for_sentence(finding.mend)}"] if finding.mend else []
+    parts += [f"- Note: {for_markdown(one.model)}: {for_sentence(one.detail)}" for one in report.remarks[:ROWS]]
+    parts += [f"- Baseline: {for_markdown(line)}" for line in report.updates[:ROWS]]
     return "\n".join(parts).rstrip() + "\n"
 
 

@@ -21,13 +21,23 @@ def render(report: Report) -> RenderableType:
     rows = [one for one in report.findings if one.rule in (Rule.BOUND, Rule.DRIFT)]
     if rows:
         parts += [_table(rows), Text("")]
+    for model, change in report.changes:
+        parts += [
+            Text.assemble(("Changed in ", "bold"), (for_terminal(model), "bold"), ": ", for_terminal(change)),
+            Text(""),
+        ]
     for finding in report.trouble:
         parts += [*_block(finding), Text("")]
     parts += [Text(f"note: {for_terminal(one.model)}: {for_terminal(one.detail)}") for one in report.remarks]
     parts.append(Text(f"{report.result}: {report.summary}.", style="bold"))
     if report.baseline:
-        parts.append(Text(f"wrote {for_terminal(relative(str(report.baseline), {}))}"))
+        parts.append(Text(f"wrote {for_terminal(relative(str(report.baseline), {}))}; {_updates(report)}"))
+        parts += [Text(f"  {for_terminal(line)}") for line in report.updates]
     return Group(*parts)
+
+
+def _updates(report: Report) -> str:
+    return "changed are:" if report.updates else "nothing in it changed."
 
 
 def _table(findings: list[Finding]) -> Table:

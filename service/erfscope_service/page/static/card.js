@@ -22,13 +22,15 @@ export function card(host, work, { title, label, tools = [], words = () => "", s
   host.replaceChildren(h("article", { className: "card", aria: { label } }, head, running, problem, body));
 
   let status = null;
+  let note = "";
   function update(now) {
     subtitle.textContent = [words(now), clock(now.created_at), took(now)].filter(Boolean).join(" · ");
     state.textContent = now.cached ? `${now.status}, from the store` : now.status;
     state.dataset.state = now.status;
     cancel.hidden = running.hidden = ENDED.has(now.status);
     bar.value = now.progress;
-    told.textContent = now.status === "queued" ? "waiting for a worker" : stage(now);
+    note = now.note || note; // events do not repeat it
+    told.textContent = now.status === "queued" ? note || "waiting for a worker" : stage(now);
     const shown = content(now, now.status !== status);
     if (shown && shown !== body.firstChild) body.replaceChildren(shown);
     if (now.status === status) return;

@@ -1,0 +1,171 @@
+"""What `erfscope init` writes: checks for models, a workflow for GitHub, and what its runner installs. Texts alone."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from erfscope_contract.version import __version__
+
+HEAD = "# Receptive fields that this repository keeps. A metric without min and max is watched for drift alone.\n"
+CHECK = """
+[[{header}]]
+name = {name}
+model = {model}
+{inputs}trf_size = {{}}
+erf_size = {{}}
+mass_50_side = {{}}
+drift = {{ max = "5%" }}
+"""
+WORKFLOW = """\
+name: receptive fields
+on: [pull_request]
+permissions:
+  contents: read
+  pull-requests: write # for the comment
+env:
+  # What pip installs as erfscope; <WHY>
+  # Others that work: a folder or a wheel of this repository (./vendor/erfscope<EXTRA>), a commit of its repository
+  # (erfscope<EXTRA> @ git+https://HOST/OWNER/erfscope@COMMIT), and once there is a release its version
+  # (erfscope<EXTRA>==VERSION).
+  ERFSCOPE: <REQUIREMENT>
+<MEASURING>
+jobs:
+  check:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v5.0.0
+      - uses: actions/setup-python@v6.0.0
+        with:
+          python-version: "3.12"
+      - uses: actions/cache@v4.3.0
+        with:
+          path: ~/.cache/erfscope
+          key: erfscope-${{ github.sha }}
+          restore-keys: erfscope-
+      - name: Install
+        run: |
+          test -n "$ERFSCOPE" || { echo "::error::Write into ERFSCOPE of <FILE> what pip installs."; exit 2; }
+          python -m pip install "$ERFSCOPE"
+      - name: Check
+        run: >-
+          erfscope check --junit erfscope-reports/erfscope.xml --markdown erfscope-reports/erfscope.md
+          --report erfscope-reports/erfscope.json --pictures erfscope-reports/pictures
+      - if: always()
+        uses: actions/upload-artifact@v4.6.2
+        with:
+          name: erfscope-reports
+          path: erfscope-reports
+          if-no-files-found: ignore
+      - name: Comment
+        # The token of a pull request from a fork may not comment.
+        if: always() && github.event.pull_request.head.repo.full_name == github.repository
+        env:
+          GH_TOKEN: ${{ github.token }}
+          GH_REPO: ${{ github.repository }}
+          NUMBER: ${{ github.event.pull_request.number }}
+        run: |
+          test -f erfscope-reports/erfscope.md || exit 0
+          { echo "<!-- erfscope check -->"; head -c 60000 erfscope-reports/erfscope.md; } > comment.md
+          known="$(gh api "repos/$GH_REPO/issues/$NUMBER/comments" --paginate \\
+            --jq '.[] | select(.body | startswith("<!-- erfscope check -->")) | .id' | head -n 1)"
+          if [ -n "$known" ]; then
+            gh api --method PATCH "repos/$GH_REPO/issues/comments/$known" -F body=@comment.md > /dev/null
+          else
+            gh api --method POST "repos/$GH_REPO/issues/$NUMBER/comments" -F body=@comment.md > /dev/null
+          fi
+"""
+HERE = """\
+  # PyTorch's index of CPU wheels, as https://pytorch.org/get-started/locally/ gives it for pip and CPU. Without it pip
+  # installs some gigabytes of CUDA libraries that a runner has no use for.
+  PIP_EXTRA_INDEX_URL: <INDEX>"""
+SERVICE = """\
+  ERFSCOPE_URL: <URL> # the service that measures
+  ERFSCOPE_API_KEY: ${{ secrets.ERFSCOPE_API_KEY }}"""
+INDEX_VARIABLE = "PIP_EXTRA_INDEX_URL"
+ASKED = "${{ vars.ERFSCOPE }}"  # a variable of the repository, where nothing is known that a runner could install
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a runner gets erfscope from: what pip installs, and why that."""
+
+    requirement: str
+    why: str
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the workflow works as it is written."""
+        return self.requirement != ASKED
+
+
+def checks(models: Mapping[str, str], header: str, inputs: int | None) -> str:
+    """A `[[check]]` for each model by its name; JSON's strings are strings of TOML as well."""
+    line = "" if inputs is None else f"inputs = {inputs}\n"
+    return "".join(
+        CHECK.format(header=header, name=json.dumps(name), model=json.dumps(model), inputs=line)
+        for name, model in models.items()
+    )
+
+
+def configuration(models: Mapping[str, str], inputs: int) -> str:
+    """A whole erfscope.toml."""
+    return f"{HEAD}\n[defaults]\ninputs = {inputs}\n{checks(models, 'check', None)}"
+
+
+def named(models: Sequence[str], taken: Sequence[str]) -> dict[str, str]:
+    """A name for each model that no check has yet: the file's, or its whole path."""
+    names: dict[str, str] = {}
+    for model in models:
+        stem = Path(model).stem
+        names[model if stem in names or stem in taken else stem] = model
+    return names
+
+
+def workflow(path: Path, origin: Origin, url: str | None, environment: Mapping[str, str]) -> str:
+    """The workflow that lies at `path`; with `url` a service measures, otherwise the runner."""
+    index = environment.get(INDEX_VARIABLE, "")
+    is_public = bool(index) and not urlsplit(index).username  # a password does not go into a repository
+    values = {
+        "WHY": origin.why,
+        "REQUIREMENT": json.dumps(origin.requirement) if origin.is_known else origin.requirement,
+        "MEASURING": SERVICE if url else HERE,
+        "EXTRA": "" if url else "[local]",
+        "FILE": path.as_posix(),
+        "INDEX": json.dumps(index) if is_public else f"${{{{ vars.{INDEX_VARIABLE} }}}} # of the repository's settings",
+        "URL": json.dumps(url),
+    }
+    text = WORKFLOW
+    for word, value in values.items():
+        text = text.replace(f"<{word}>", value)
+    return text
+
+
+def origin(root: Path, *, with_engine: bool, asked: str | None = None) -> Origin:
+    """What a runner installs: as asked, or what is installed here, if a checkout of `root` can have it as well."""
+    if asked is not None:
+        return Origin(asked, "as `erfscope init --install` was told.")
+    extra = "[local]" if with_engine else ""
+    noted = distribution("erfscope").read_text("direct_url.json")  # PEP 610; not there for what came from an index
+    return origin_of(json.loads(noted) if noted else None, root.resolve(), extra)
+
+
+def origin_of(noted: Mapping[str, Any] | None, root: Path, extra: str) -> Origin:
+    """`origin` from what the installer noted (PEP 610)."""
+    if noted is None:
+        return Origin(f"erfscope{extra}=={__version__}", "the version that wrote this file.")
+    url = str(noted.get("url", ""))
+    if vcs := noted.get("vcs_info"):
+        address = f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
+        return Origin(f"erfscope{extra} @ {address}", "the commit that wrote this file.")
+    if urlsplit(url).scheme != "file":
+        return Origin(f"erfscope{extra} @ {url}", "the file that was installed where this was written.")
+    folder = Path(url2pathname(urlsplit(url).path))
+    if folder.is_relative_to(root):
+        return Origin(f"./{folder.relative_to(root).as_posix()}{extra}", "the copy in this repository.")
+    why = "not known yet: set this variable in the repository's settings, or write it here."
+    return Origin(ASKED, why)

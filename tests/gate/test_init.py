@@ -1,0 +1,179 @@
+"""`erfscope init`: configuration, baseline and workflow by one command; what is there is added to, not replaced."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.gate.conftest import Check, Done, installed_environment, onnx_model, spec
+from typer.testing import CliRunner
+
+from erfscope.cli import app
+from erfscope.gate.starter import ASKED, Origin, origin_of, workflow
+from erfscope_contract.version import __version__
+
+Write = Callable[..., Path]
+WORKFLOW = Path(".github/workflows/erfscope.yml")
+
+
+def start(*words: str) -> Done:
+    """`erfscope init …` in the working folder."""
+    done = CliRunner().invoke(app, ["init", *words])
+    return Done(done.exit_code, done.stdout, done.stderr if done.exit_code == 0 else str(done.exception))
+
+
+def job(text: str) -> dict[str, Any]:
+    """The workflow's one job, with the workflow's environment in it."""
+    whole = yaml.safe_load(text)
+    assert whole["permissions"]["pull-requests"] == "write"
+    return {**whole["jobs"]["check"], "env": whole["env"]}
+
+
+def step(text: str, name: str) -> str:
+    """The script of a step."""
+    (script,) = (one["run"] for one in job(text)["steps"] if one.get("name") == name)
+    return str(script)
+
+
+def test_init_writes_what_the_gate_needs(check: Check, write: Write) -> None:
+    write("models/net.json", spec(dilation=4))
+    write("models/export.onnx", onnx_model((1, 2)))
+    done = start("models/net.json", "models/export.onnx", "--inputs", "4")
+    assert done.code == 0, done.err
+    for name in ("erfscope.toml", "erfscope-baseline.json", ".github/workflows/erfscope.yml"):
+        assert Path(name).is_file()
+        assert f"wrote {name}" in done.words
+    assert "erfscope check" in step(WORKFLOW.read_text("utf-8"), "Check")
+    passed = check()
+    assert passed.code == 0
+    assert "6 passed" in passed.words
+    write("models/net.json", spec(dilation=1))
+    assert "dilation of second 4 → 1" in check().words
+
+
+def test_a_second_model_is_added_to_what_is_there(check: Check, write: Write) -> None:
+    write("models/net.json", spec(dilation=4))
+    assert start("models/net.json", "--inputs", "4").code == 0
+    before, workflow_before = Path("erfscope.toml").read_text("utf-8"), WORKFLOW.read_bytes()
+    entries = json.loads(Path("erfscope-baseline.json").read_text("utf-8"))["entries"]
+    write("other/net.json", spec(dilation=2))
+    done = start("models/net.json", "other/net.json")
+    assert done.code == 0, done.err
+    assert "added to erfscope.toml: a check of other/net.json" in done.words
+    assert "kept .github/workflows/erfscope.yml as it is" in done.words
+    assert Path("erfscope.toml").read_text("utf-8").startswith(before.rstrip())
+    assert WORKFLOW.read_bytes() == workflow_before
+    now = json.loads(Path("erfscope-baseline.json").read_text("utf-8"))["entries"]
+    assert [one for one in now if one["model"] == "models/net.json"] == entries
+    assert len(now) == 2
+    assert "6 passed" in check().words
+    assert "nothing was added" in start("other/net.json").words
+
+
+def test_a_configuration_of_one_s_own_is_added_to(check: Check, write: Write) -> None:
+    write("models/net.json", spec())
+    write("pyproject.toml", "[tool.erfscope.defaults]\ninputs = 4\n")
+    assert start("models/net.json").code == 0
+    assert "[[tool.erfscope.check]]" in Path("pyproject.toml").read_text("utf-8")
+    assert not Path("erfscope.toml").exists()
+    assert check().code == 0
+
+
+def test_a_model_that_cannot_be_measured_leaves_all_as_it_was(write: Write) -> None:
+    write("models/net.onnx", b"no ONNX at all")
+    done = start("models/net.onnx")
+    assert done.code == 2
+    assert not Path("erfscope.toml").exists()
+    assert not WORKFLOW.exists()
+    write("erfscope.toml", "# mine\n")
+    assert start("models/net.onnx").code == 2
+    assert Path("erfscope.toml").read_text("utf-8") == "# mine\n"
+
+
+def test_init_names_a_model_that_is_not_there() -> None:
+    done = start("models/none.onnx")
+    assert done.code != 0
+    assert "there is no file models/none.onnx" in done.err
+    assert not Path("erfscope.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("noted", "requirement"),
+    [
+        (None, f"erfscope[local]=={__version__}"),
+        (
+            {"url": "https://git.example/o/erfscope", "vcs_info": {"vcs": "git", "commit_id": "ab12"}},
+            "erfscope[local] @ git+https://git.example/o/erfscope@ab12",
+        ),
+        ({"url": "file:///repo/vendor/erfscope", "dir_info": {}}, "./vendor/erfscope[local]"),
+        ({"url": "file:///repo/wheels/a%20b.whl", "archive_info": {}}, "./wheels/a b.whl[local]"),
+        ({"url": "https://files.example/e.whl", "archive_info": {}}, "erfscope[local] @ https://files.example/e.whl"),
+        ({"url": "file:///elsewhere/erfscope", "dir_info": {"editable": True}}, ASKED),
+    ],
+)
+def test_the_workflow_installs_what_is_installed_here(noted: dict[str, Any] | None, requirement: str) -> None:
+    origin = origin_of(noted, Path("/repo"), "[local]")
+    assert origin.requirement == requirement
+    environment = job(workflow(WORKFLOW, origin, None, {}))["env"]
+    assert environment == {"ERFSCOPE": requirement, "PIP_EXTRA_INDEX_URL": "${{ vars.PIP_EXTRA_INDEX_URL }}"}
+
+
+def test_the_index_of_this_machine_is_that_of_the_workflow_unless_it_has_a_password() -> None:
+    known = Origin("erfscope", "said.")
+    for index, written in (
+        ("https://wheels.example/cpu", "https://wheels.example/cpu"),
+        ("https://me:secret@wheels.example", "${{ vars.PIP_EXTRA_INDEX_URL }}"),
+    ):
+        text = workflow(WORKFLOW, known, None, {"PIP_EXTRA_INDEX_URL": index})
+        assert job(text)["env"]["PIP_EXTRA_INDEX_URL"] == written
+        assert "secret@" not in text
+
+
+def test_with_a_service_the_workflow_asks_it() -> None:
+    environment = job(workflow(WORKFLOW, Origin("erfscope", "said."), "https://erf.example", {}))["env"]
+    assert environment["ERFSCOPE_URL"] == "https://erf.example"
+    assert environment["ERFSCOPE_API_KEY"] == "${{ secrets.ERFSCOPE_API_KEY }}"
+    assert "PIP_EXTRA_INDEX_URL" not in environment
+
+
+def test_the_steps_run_as_they_are_written(check: Check, write: Write, tmp_path: Path) -> None:
+    """Check, then comment twice through a `gh` that keeps comments in a folder: the second replaces the first."""
+    write("models/net.json", spec(dilation=4))
+    assert start("models/net.json", "--inputs", "4", "--install", "./vendor/erfscope[local]").code == 0
+    text = WORKFLOW.read_text("utf-8")
+    assert job(text)["env"]["ERFSCOPE"] == "./vendor/erfscope[local]"
+    assert run(step(text, "Check"), tmp_path).returncode == 0
+    (tmp_path / "gh").write_text(GH)
+    (tmp_path / "gh").chmod(0o755)
+    assert run(step(text, "Comment"), tmp_path).returncode == 0
+    write("models/net.json", spec(dilation=1))
+    assert run(step(text, "Check"), tmp_path).returncode == 1
+    assert run(step(text, "Comment"), tmp_path).returncode == 0
+    (comment,) = (tmp_path / "comments").iterdir()
+    assert comment.read_text("utf-8").startswith("<!-- erfscope check -->\n## ✗ A receptive field is not as asked")
+    refused = run(step(text, "Install"), tmp_path, ERFSCOPE="")
+    assert refused.returncode == 2
+    assert "::error::Write into ERFSCOPE of .github/workflows/erfscope.yml what pip installs." in refused.stdout
+
+
+GH = """#!/bin/sh
+here="$(dirname "$0")/comments"; mkdir -p "$here"
+case "$*" in
+  *"--method POST"*) cp comment.md "$here/7" ;;
+  *"--method PATCH repos/o/r/issues/comments/7 "*) cp comment.md "$here/7" ;;
+  *"repos/o/r/issues/3/comments --paginate"*) ls "$here" ;;
+  *) echo "unknown: $*" >&2; exit 1 ;;
+esac
+"""
+
+
+def run(script: str, place: Path, **more: str) -> "subprocess.CompletedProcess[str]":
+    """A step as GitHub runs it."""
+    environment = installed_environment(GH_REPO="o/r", NUMBER="3", GH_TOKEN="t", **more)
+    environment["PATH"] = os.pathsep.join((str(place), environment["PATH"]))
+    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
