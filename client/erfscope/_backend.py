@@ -38,7 +38,9 @@ class Backend(Protocol):
         """What is inside a model."""
         ...
 
-    def ask(self, request: BaseModel, model: Path | None, data: Files, progress: Progress) -> BaseModel:
+    def ask(
+        self, request: BaseModel, model: Path | None, images: Path | None, data: Files, progress: Progress
+    ) -> BaseModel:
         """The answer to a question about a model: an AdviceRequest, a TilesRequest, a FitRequest."""
         ...
 

@@ -160,16 +160,18 @@ class Client:
         model: Model,
         *,
         want: float | None = None,
+        images: File | None = None,
         timeout: float | None = None,
         progress: Progress | None = None,
         **fields: Any,
     ) -> Advice:
         """Changes of `model` that give a unit an ERF of `want` pixels, measured and priced, and what each layer adds.
 
-        Instead of `want` give `object_size`, the pixels that a unit must see. Other `fields` are of AdviceRequest:
-        layer, weights, verify, samples, latency, seed, input. Waits for the answer.
+        Instead of `want` give `object_size`, the pixels that a unit must see. `images` (zip, PNG, JPEG, npy) takes the
+        place of noise where sizes are measured. Other `fields` are of AdviceRequest: layer, weights, verify, samples,
+        latency, seed, input. Waits for the answer.
         """
-        return self._ask(_questions.ADVICE, model, {"want": want, **fields}, timeout, progress)
+        return self._ask(_questions.ADVICE, model, {"want": want, **fields}, timeout, progress, images)
 
     def tiles(
         self,
@@ -193,15 +195,17 @@ class Client:
         model: Model,
         *,
         objects: Sequence[float],
+        images: File | None = None,
         timeout: float | None = None,
         progress: Progress | None = None,
         **fields: Any,
     ) -> Fit:
         """Every head and level of `model` with stride, TRF and ERF, and which of the `objects` (pixels) it holds.
 
-        `fields` are those of FitRequest: layers, input, weights, samples, seed. Waits for the answer.
+        `images` (zip, PNG, JPEG, npy) takes the place of noise. `fields` are those of FitRequest: layers, input,
+        weights, samples, seed. Waits for the answer.
         """
-        return self._ask(_questions.FIT, model, {"objects": list(objects), **fields}, timeout, progress)
+        return self._ask(_questions.FIT, model, {"objects": list(objects), **fields}, timeout, progress, images)
 
     def _ask(
         self,
@@ -210,8 +214,10 @@ class Client:
         fields: Mapping[str, Any],
         timeout: float | None,
         progress: Progress | None,
+        images: File | None = None,
     ) -> A:
-        flow = _questions.ask(self._transport.settings, kind, model, fields, timeout=timeout, progress=progress)
+        settings = self._transport.settings
+        flow = _questions.ask(settings, kind, model, fields, timeout=timeout, progress=progress, images=images)
         return self._transport.drive(flow)
 
     def usage(self) -> Usage:

@@ -20,7 +20,7 @@ from erfscope._figure import (
     size_note,
 )
 from erfscope._result import Map, Measured, Result
-from erfscope_contract.limits import is_limited_by_input, said
+from erfscope_contract.limits import bounded, is_limited_by_input
 from erfscope_contract.meanings import is_shown, meaning_of
 from erfscope_contract.numbers import plain, with_error
 from erfscope_contract.result import ErfResult, Number
@@ -112,7 +112,7 @@ class Comparison:
         if form not in WRITERS:
             raise refuse("bad-request", f"there is no form {form!r} of a table; there are {', '.join(WRITERS)}")
         lines = [
-            Line(part, one.metrics, one.stderr, is_limited_by_input(one.data))
+            Line(part, one.metrics, one.stderr, is_limited_by_input(one.data), one.data.provenance.statistic)
             for part, one in zip(self.parts, self.results, strict=True)
         ]
         return WRITERS[form](lines, usual_metrics(lines) if metrics is None else check_metrics(metrics))
@@ -209,7 +209,7 @@ class Comparison:
     def _html_row(self, row: Row) -> str:
         cells = []
         for n, (value, error) in enumerate(zip(row.values, row.errors, strict=True)):
-            text = said(self.results[n].data, row.metric, with_error(value, error))
+            text = bounded(self.results[n].data, row.metric, with_error(value, error))
             cells.append(f"<b>{text}</b>" if n and row.differs(n) else text)
         label = meaning_of(row.metric).label
         return f"<tr><td>{for_html(label)}</td>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"

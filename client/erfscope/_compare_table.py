@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from erfscope._errors import refuse
-from erfscope_contract.limits import LIMITED
+from erfscope_contract.limits import LIMITED, marked
 from erfscope_contract.meanings import meaning_of
 from erfscope_contract.numbers import MISSING, with_error
 from erfscope_contract.result import Number
@@ -31,7 +31,7 @@ _BRIEF: Mapping[str, str] = {
 _LATEX = {
     "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "σ": r"$\sigma$", "₁": r"$_1$",
-    "₂": r"$_2$", "²": r"$^2$", "×": r"$\times$", MISSING: "--",
+    "₂": r"$_2$", "²": r"$^2$", "×": r"$\times$", "≥": r"$\geq$", MISSING: "--",
 }  # fmt: skip
 
 
@@ -42,7 +42,8 @@ class Line:
     name: tuple[str, ...]
     metrics: Mapping[str, Number]
     stderr: Mapping[str, Number]
-    limited: bool = False  # by the input: its ratio to the theoretical field says nothing
+    limited: bool = False  # by the input: its size is a bound, its ratio to the theoretical field says nothing
+    statistic: str = "abs"  # that made the map of the samples' gradients
 
 
 def usual_metrics(lines: Sequence[Line]) -> list[str]:
@@ -66,7 +67,7 @@ def check_metrics(metrics: Sequence[str]) -> list[str]:
 def latex(lines: Sequence[Line], metrics: Sequence[str]) -> str:
     r"""A tabular with booktabs' rules; a model with several rows is named in the first of them."""
     names = _name_heads(lines)
-    heads = [_escaped(text) for text in (*names, *map(_heading, metrics))]
+    heads = [_escaped(text) for text in (*names, *_headings(lines, metrics))]
     rows, last = [], ""
     for line in lines:
         model, *weights = line.name
@@ -90,7 +91,7 @@ def markdown(lines: Sequence[Line], metrics: Sequence[str]) -> str:
     """A table of GitHub's Markdown."""
     names = _name_heads(lines)
     rows = [
-        [*names, *(for_cell(_heading(metric)) for metric in metrics)],
+        [*names, *map(for_cell, _headings(lines, metrics))],
         ["---"] * len(names) + ["--:"] * len(metrics),
         *([*map(for_markdown, line.name), *_values(line, metrics)] for line in lines),
     ]
@@ -120,16 +121,24 @@ def _name_heads(lines: Sequence[Line]) -> list[str]:
     return ["model", "weights"] if any(len(line.name) > 1 for line in lines) else ["model"]
 
 
-def _heading(metric: str) -> str:
+def _headings(lines: Sequence[Line], metrics: Sequence[str]) -> list[str]:
+    """Each metric with its unit, and what comes of another statistic than the usual one with that statistic."""
+    statistics = "/".join(dict.fromkeys(line.statistic for line in lines))
+    return [_heading(metric, "" if statistics == "abs" else statistics) for metric in metrics]
+
+
+def _heading(metric: str, statistic: str) -> str:
     row = meaning_of(metric)
-    return _BRIEF.get(metric, row.label) + (f" ({row.unit})" if row.unit else "")
+    of_the_map = statistic and not metric.startswith(("trf_", "replknet_"))
+    words = [word for word in (statistic if of_the_map else "", row.unit) if word]
+    return _BRIEF.get(metric, row.label) + (f" ({', '.join(words)})" if words else "")
 
 
 def _values(line: Line, metrics: Sequence[str]) -> list[str]:
     return [
         LIMITED
         if line.limited and metric == "erf_ratio"
-        else with_error(line.metrics.get(metric), line.stderr.get(metric))
+        else marked(metric, with_error(line.metrics.get(metric), line.stderr.get(metric)), line.limited)
         for metric in metrics
     ]
 

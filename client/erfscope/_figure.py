@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from erfscope._errors import refuse
 from erfscope_contract.lengths import Lengths
+from erfscope_contract.limits import bounded
 from erfscope_contract.numbers import MISSING, with_error
 from erfscope_contract.result import ErfResult
 
@@ -113,9 +114,9 @@ def _steps(options: Mapping[str, Any]) -> list[Any] | None:
 
 
 def size_note(data: ErfResult) -> str:
-    """`ERF 43.3 ± 0.3 px`, below a panel's title; empty where it is undefined."""
+    """`ERF 43.3 ± 0.3 px`, below a panel's title; of one that the input limits `ERF ≥ …`; empty where undefined."""
     size = with_error(data.erf.size, data.stderr.get("erf_size"))
-    return "" if size == MISSING else f"ERF {size} px"
+    return "" if size == MISSING else f"ERF {bounded(data, 'erf_size', size)} px"
 
 
 def as_json(data: ErfResult) -> dict[str, Any]:

@@ -12,10 +12,11 @@ from erfscope._backend import Backend, backend
 from erfscope._errors import from_problem, refuse
 from erfscope._job import Progress
 from erfscope._models import Prepared
-from erfscope._questions import Question, build, reference
+from erfscope._questions import Question, build, on_images, reference
 from erfscope._request import with_model
 from erfscope._result import Map, Origin, Result
 from erfscope_contract.architecture import Architecture
+from erfscope_contract.hashing import sha256_of
 from erfscope_contract.job import Inspection
 from erfscope_contract.parts import MAP, select
 from erfscope_contract.problem import ProblemError
@@ -38,11 +39,17 @@ def inspect(prepared: Prepared, options: InputOptions, progress: Progress) -> In
     return _loaded(progress).inspect(_subject(prepared), options, prepared.data_paths, progress)
 
 
-def ask(kind: Question[Any, A], prepared: Prepared, fields: Mapping[str, Any], progress: Progress) -> A:
-    """Answer a question about a model (advice, tiles, fit) here."""
+def ask(
+    kind: Question[Any, A],
+    prepared: Prepared,
+    fields: Mapping[str, Any],
+    progress: Progress,
+    images: Path | None = None,
+) -> A:
+    """Answer a question about a model (advice, tiles, fit) here, on these images where there are any."""
     path = _file(prepared)
-    request = build(kind, reference(prepared), fields)
-    return kind.answer.model_validate(_loaded(progress).ask(request, path, prepared.data_paths, progress))
+    request = build(kind, reference(prepared), on_images(fields, sha256_of(images) if images else None))
+    return kind.answer.model_validate(_loaded(progress).ask(request, path, images, prepared.data_paths, progress))
 
 
 def _loaded(progress: Progress) -> Backend:

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ValidationError
 
 from erfscope import _calls
 from erfscope._errors import from_problem, named, refuse, refuse_invalid
-from erfscope._flows import stored
-from erfscope._models import Model, Prepared, prepare
+from erfscope._flows import stored, upload_file
+from erfscope._models import File, Model, Prepared, prepare
 from erfscope._polling import until_ended
 from erfscope._transport import Flow, Settings, exchange
 from erfscope_contract.advice import Advice, AdviceJob, AdviceRequest
@@ -49,12 +49,14 @@ def ask(
     *,
     timeout: float | None,
     progress: Progress | None,
+    images: File | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Flow[A]:
-    """Submit the question and wait for its answer."""
+    """Store the model, and the images where there are any; submit the question and wait for its answer."""
     shape = (fields.get("input") or {}).get("shape")
     ref = yield from stored(settings, prepare(model, shape))
-    request = build(kind, ref, fields)
+    file = None if images is None else (yield from upload_file(settings, images)).sha256
+    request = build(kind, ref, on_images(fields, file))
     job = yield from exchange(_calls.submit_question(kind.path, request, kind.job, uuid.uuid4().hex), settings)
     watch = None if progress is None else lambda job: progress(job.stage, job.progress)
     if not job.status.is_terminal:  # an answer that is known already comes at once
@@ -73,6 +75,13 @@ def build(kind: Question[R, A], ref: ModelRef, fields: Mapping[str, Any]) -> R:
         return kind.request.model_validate(filled)
     except ValidationError as error:
         raise refuse_invalid(error, filled, model=kind.request) from None
+
+
+def on_images(fields: Mapping[str, Any], sha256: str | None) -> Mapping[str, Any]:
+    """`fields` with the samples from a file of images of this sha256; None leaves them as they are."""
+    if sha256 is None:
+        return fields
+    return {**fields, "input": {**(fields.get("input") or {}), "source": "images", "images": sha256}}
 
 
 def reference(prepared: Prepared) -> ModelRef:

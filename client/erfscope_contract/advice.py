@@ -5,15 +5,15 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from erfscope_contract.architecture import Architecture
+from erfscope_contract.holding import HOLD, erf_for
 from erfscope_contract.job import Work
-from erfscope_contract.request import InputOptions, ModelRef, Source, Strict, Weights
+from erfscope_contract.request import InputOptions, ModelRef, Strict, Weights
 from erfscope_contract.result import Frozen, Number
 
 ChangeKind = Literal[
     "dilation", "kernel_size", "stride", "depth", "output_stride", "large_kernel", "context", "extra_stage",
     "attention", "input_scale", "combined",
 ]  # fmt: skip
-HOLD = 1.5  # ERF over the size of the object that a unit decides about: measured by `erfscope reproduce objects`
 
 
 class AdviceRequest(Strict):
@@ -28,7 +28,10 @@ class AdviceRequest(Strict):
         description=f"Size in input pixels of the objects that a unit must see; the wanted ERF is {HOLD:g} times it.",
     )
     layer: str = Field("auto", min_length=1, max_length=4096, description="As target.layer of a measurement.")
-    input: InputOptions = Field(InputOptions(), description="Its shape, where it is not the model's own.")
+    input: InputOptions = Field(
+        InputOptions(),
+        description="Its name and shape, where they are not the model's own, and the samples' source.",
+    )
     weights: Weights = Field(Weights.GIVEN, description="The model's own, or a scheme that draws every one anew.")
     verify: Annotated[int, Field(ge=0, le=20)] = Field(
         5,
@@ -46,18 +49,12 @@ class AdviceRequest(Strict):
     @property
     def wanted_size(self) -> float:
         """The ERF size that is asked for, in pixels."""
-        return self.want if self.want is not None else HOLD * (self.object_size or 0.0)
+        return self.want if self.want is not None else erf_for(self.object_size or 0.0)
 
     @model_validator(mode="after")
     def _one_size(self) -> Self:
         if (self.want is None) == (self.object_size is None):
             raise ValueError("give exactly one of want and object_size")
-        return self
-
-    @model_validator(mode="after")
-    def _noise_only(self) -> Self:
-        if self.input.source is Source.IMAGES:
-            raise ValueError("advice is given for noise inputs; leave out input.source and input.images")
         return self
 
 

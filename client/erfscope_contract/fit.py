@@ -1,18 +1,16 @@
 """Fit: which heads and levels of a network hold objects of which sizes."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from erfscope_contract.holding import HOLD, UNITS_ACROSS
 from erfscope_contract.job import Work
-from erfscope_contract.request import InputOptions, ModelRef, Source, Strict, Weights
+from erfscope_contract.request import InputOptions, ModelRef, Strict, Weights
 from erfscope_contract.result import Frozen, Number
 from erfscope_contract.tiles import Names
 
 ObjectSize = Annotated[float, Field(gt=0, le=65_536)]
-UNITS_ACROSS = 2.0
-"""So many units an object must be wide: a grid that is coarser than half of the object may step over it."""
-
 Verdict = Literal["holds", "small field", "coarse grid", "outside input"]
 
 
@@ -27,18 +25,14 @@ class FitRequest(Strict):
         default_factory=list,
         description="The tensors to look at. Empty (the default): every head, and the last layer of each stage.",
     )
-    input: InputOptions = Field(InputOptions(), description="Its name and shape, where they are not the model's own.")
+    input: InputOptions = Field(
+        InputOptions(), description="Its name and shape, where they are not the model's own, and the samples' source."
+    )
     weights: Weights = Field(Weights.GIVEN, description="The model's own, or a scheme that draws every one anew.")
     samples: Annotated[int, Field(ge=2, le=1000)] = Field(
         16, description="Input samples per layer, as average.inputs of a measurement."
     )
     seed: int = Field(0, ge=0, lt=2**63)
-
-    @model_validator(mode="after")
-    def _noise_only(self) -> Self:
-        if self.input.source is not Source.NORMAL:
-            raise ValueError("fields are measured on normal noise; leave out input.source and input.images")
-        return self
 
 
 class ObjectFit(Frozen):
@@ -46,8 +40,8 @@ class ObjectFit(Frozen):
 
     size: float
     verdict: Verdict = Field(
-        description="holds; small field: the ERF is smaller than the object; coarse grid: the object is narrower "
-        "than two units; outside input: the object is larger than the input."
+        description=f"holds; small field: the ERF is smaller than {HOLD:g} times the object; coarse grid: the object "
+        f"is narrower than {UNITS_ACROSS:g} units; outside input: the object is larger than the input."
     )
 
 
@@ -63,6 +57,9 @@ class FitLevel(Frozen):
         description="Pixels per input axis, of the centre unit; empty where no gradient arrives."
     )
     is_global: bool = Field(False, description="An operator on the way sees its whole input.")
+    local_box: list[tuple[int, int]] | None = Field(
+        None, description="Of a TRF that is global through statistics alone, its box without them."
+    )
     clipped: bool = Field(False, description="The TRF sticks out of the input: with a larger input the ERF may grow.")
     erf_size: Number = Field(None, description="Luo's ERF size (2 sigma), pixels; null where no gradient arrives.")
     erf_ratio: Number = Field(None, description="ERF size over TRF side.")

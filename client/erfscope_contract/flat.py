@@ -102,7 +102,12 @@ def _mass(areas: Mapping[str, MassArea]) -> dict[str, Number]:
 
 def _replknet(result: ErfResult) -> dict[str, Number]:
     """The script's r, where the request asked for its protocol: replknet_50 for t = 0.5."""
-    return {f"replknet_{round(100 * float(share))}": r for share, r in (result.replknet or {}).items()}
+    return {ratio_name(share): r for share, r in (result.replknet or {}).items()}
+
+
+def ratio_name(share: str) -> str:
+    """The flat name of RepLKNet's r at a share: replknet_50 of "0.5"."""
+    return f"replknet_{round(100 * float(share))}"
 
 
 def _dead_fraction(result: ErfResult) -> Number:

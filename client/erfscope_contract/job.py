@@ -137,6 +137,11 @@ class LayerRow(Frozen):
     trf_stride: list[Number]
     coverage: float = Field(description="Share of the input that the centre unit's TRF covers.")
     is_global: bool = False
+    local_box: list[tuple[int, int]] | None = Field(
+        None,
+        description="Of a TRF that is global through statistics alone (InstanceNorm, squeeze-and-excite), the centre "
+        "unit's box without them, half-open ranges per axis.",
+    )
 
 
 class Inspection(Frozen):

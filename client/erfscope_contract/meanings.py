@@ -64,7 +64,7 @@ TABLE: dict[str, Meaning] = {
         "RepLKNet's r, {} % of the mass",
         "",
         "Area of the smallest square around the middle pixel that holds this share, over the input's: by RepLKNet's "
-        "script, with --protocol replknet alone. It has no standard error.",
+        "script, with --protocol replknet alone.",
     ),
     "r{}": Meaning(
         MASS,

@@ -84,11 +84,15 @@ class Tiles(Frozen):
     schema_version: int = 1
     tile: list[int] = Field(description="Input pixels per axis, halo included.")
     halo: list[tuple[int, int]] = Field(
-        description="Per axis: input pixels before and after that a tile needs beside the part that it keeps."
+        description="Per axis: input pixels at the start and the end of an inner tile that are wrong; not rounded up."
     )
     alignment: list[int] = Field(description="Tiles start at multiples of this, input pixels per axis.")
-    crop: list[Range] = Field(description="The part of an inner tile that is kept, in input pixels per axis.")
-    step: list[int] = Field(description="Input pixels from one tile to the next: the length of `crop`.")
+    crop: list[Range] = Field(
+        description="The part of an inner tile that is right, in input pixels per axis: the tile without its halo."
+    )
+    step: list[int] = Field(
+        description="Input pixels from one tile to the next: the most multiples of the alignment that `crop` holds."
+    )
     efficiency: float = Field(description="Share of an inner tile that is kept: step over tile, over all axes.")
     reach: Reach = Field(description="The largest over the layers and their phases.")
     layers: list[TiledLayer]

@@ -26,30 +26,31 @@ def sdk() -> str:
     return joined([
         HEAD,
         "## Clients",
-        *(_thing(name, getattr(erfscope, name), "erfscope") for name in CLIENTS),
-        _thing("Client.models", Models, "erfscope"),
-        _thing("Client.files", Files, "erfscope"),
+        *(thing(name, getattr(erfscope, name), "erfscope") for name in CLIENTS),
+        thing("Client.models", Models, "erfscope"),
+        thing("Client.files", Files, "erfscope"),
         "## Jobs and results",
-        *(_thing(name, getattr(erfscope, name), "erfscope") for name in HANDLES),
+        *(thing(name, getattr(erfscope, name), "erfscope") for name in HANDLES),
         "The twins with `await`: " + ", ".join(f"`{twin}` of `{name}`" for twin, name in TWINS.items()) + ".",
         "## Errors",
         _errors(),
         "## Wire models",
         _models(),
         "## Training",
-        *(_thing(name, getattr(training, name), "erfscope.training") for name in TRAINING),
+        *(thing(name, getattr(training, name), "erfscope.training") for name in TRAINING),
         "## Tests",
         "The pytest plugin (fixture `erf`, marker `erf`) is described in [The CI gate](../gate.md#pytest).",
     ])  # fmt: skip
 
 
-def _thing(name: str, thing: Any, module: str) -> str:
+def thing(name: str, subject: Any, module: str, *, called: bool = True) -> str:
+    """A heading, the signature of what is called, the docstring and the public members of a class or a function."""
     head = f"### {name}"
-    if "." not in name:  # nobody makes those by hand
-        head += f"\n\n```python\n{_signature(name, thing)}\n```"
+    if called and "." not in name:  # nobody makes those by hand
+        head += f"\n\n```python\n{_signature(name, subject)}\n```"
     origin = f"From `{module}`." if module != "erfscope" else ""
-    members = [_member(*one) for one in _members(thing)] if inspect.isclass(thing) else []
-    return joined([head, origin, _text(thing), table(("member", "does"), members)])
+    members = [_member(*one) for one in _members(subject)] if inspect.isclass(subject) else []
+    return joined([head, origin, _text(subject), table(("member", "does"), members)])
 
 
 def _signature(name: str, thing: Any) -> str:
@@ -64,7 +65,8 @@ def _signature(name: str, thing: Any) -> str:
 
 
 def _short(text: str) -> str:
-    """Annotations without the modules that hold them."""
+    """Annotations without the modules that hold them; functions without their addresses."""
+    text = re.sub(r"<function .*? at 0x[0-9a-f]+>", "…", text)
     return re.sub(r"\b(?:[a-z_]+\.)+(?=[A-Za-z])", "", text)
 
 

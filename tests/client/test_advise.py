@@ -82,6 +82,20 @@ def test_the_command_shows_a_table(run: Run, service: Service, tmp_path: Path) -
     assert "note: said" in told
 
 
+def test_the_command_takes_several_objects(run: Run, service: Service, tmp_path: Path) -> None:
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    answers = [advice_json(result=ADVICE | {"object_size": size}) for size in (6, 20)]
+    service.on("POST /advice", *(Reply(202, answer) for answer in answers), *(Reply(202, answer) for answer in answers))
+    done = run("advise", "spec.json", "--object", "6,20", "--url", service.url)
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(seen.body)["object_size"] for seen in service.seen] == [6, 20]
+    assert "— Objects of 20 px —" in done.stdout
+    as_json = run("advise", "spec.json", "--object", "6,20", "--url", service.url, "--json")
+    assert [one["object_size"] for one in json.loads(as_json.stdout)] == [6, 20]
+    refused = run("advise", "spec.json", "--object", "6,20", "--picture", "a.png", "--url", service.url)
+    assert (refused.returncode, "give one size" in refused.stderr) == (2, True)
+
+
 def test_the_command_finds_advice_here(run: Run, tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
     done = run("advise", "spec.json", "--want", "8", "--verify", "1", "--samples", "4", "--json")

@@ -86,6 +86,40 @@ def test_the_command_marks_what_differs(run: Run, tmp_path: Path) -> None:
     assert [found[name]["trf"]["size"] for name in ("net-1", "net-2")] == [[3, 3], [5, 5]]
 
 
+def test_models_have_the_names_that_were_given(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(SPEC))
+    (tmp_path / "b=c.json").write_text(json.dumps(SPEC))
+    words = ("Ours (5 layers)=a.json@random", "b=c.json@ones", "--inputs", "2")
+    done = run("compare", *words, "--format", "csv", "--metrics", "trf_size")
+    assert done.returncode == 0, done.stderr
+    names = [line.split(",")[:2] for line in done.stdout.splitlines()[1:]]
+    assert names == [["Ours (5 layers)", "random"], ["tiny", "ones"]]
+    unknown = run("compare", "x=a.json@gaussian", "a.json")
+    assert (unknown.returncode, "no weights 'gaussian'" in unknown.stderr) == (2, True)
+
+
+def test_a_size_that_the_input_limits_is_a_bound() -> None:
+    wide = made(14.0, 0.1, "wide")
+    trf = wide.data.trf.model_copy(update={"clipped": True})
+    erf = wide.data.erf.model_copy(update={"ratio_clipped": 0.97})
+    limited = Result(wide.data.model_copy(update={"trf": trf, "erf": erf}), wide._origin, name="wide")
+    both = compare(made(10.0, 0.1, "small"), limited)
+    metrics = ["erf_size", "erf_ratio"]
+    assert "| wide | ≥ 14.00 ± 0.10 | limited by the input |" in both.to_markdown(metrics)
+    assert "| small | 10.00 ± 0.10 |" in both.to_markdown(metrics)
+    assert r"$\geq$ 14.00 $\pm$ 0.10" in both.to_latex(metrics)
+    assert "wide,14.0,0.1" in both.to_csv(["erf_size"])
+    assert "≥ 14.00" in both._repr_html_()
+
+
+def test_heads_name_a_statistic_that_is_not_the_usual_one() -> None:
+    result = made(10.0, 0.1)
+    provenance = result.data.provenance.model_copy(update={"statistic": "relu"})
+    rectified = Result(result.data.model_copy(update={"provenance": provenance}), result._origin, name="r")
+    assert "| ERF (relu, px) | TRF (px) |" in compare(rectified, rectified).to_markdown(["erf_size", "trf_size"])
+    assert "| ERF (px) |" in compare(result, result).to_markdown(["erf_size"])
+
+
 def test_one_model_is_no_comparison(run: Run) -> None:
     done = run("compare", "preset:plain-20-relu")
     assert done.returncode == 2

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.client.command_line import SPEC, Run
 from tests.client.conftest import Reply, Service
@@ -62,18 +63,32 @@ def test_the_command_shows_a_table(run: Run, service: Service, tmp_path: Path) -
     told = " ".join(done.stdout.split())
     assert "ERF 4 px 9 px" in told
     assert "second head 1x1 2x16x16 5x5 4.40 ± 0.12 yes field" in told
-    assert "4 px: head second holds it. 9 px: no level sees all of it. note: said" in told
+    assert "4 px: head second holds it. 9 px: no level sees all of it. Which layer?" in told
+    assert "the ERF is at least 1.5 times the object" in told
+
+
+def test_images_are_stored_first(client: Any, service: Service) -> None:
+    stored = {"size": 3, "sha256": "b" * 64, "created_at": "2026-01-02T00:00:00Z", "kind": "file"}
+    service.on("POST /files", Reply(201, stored))
+    service.on("POST /fit", Reply(202, fit_json()))
+    client.fit(SPEC, objects=[4], images=b"\x93NUMPY", input={"mean": [0.5]})
+    asked = json.loads(service.seen[-1].body)["input"]
+    assert (asked["source"], asked["images"], asked["mean"]) == ("images", "b" * 64, [0.5])
 
 
 def test_the_command_fits_here(run: Run, tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
-    done = run("fit", "spec.json", "--object", "3,9,40", "--samples", "4", "--json")
+    done = run("fit", "spec.json", "--object", "2.5,9,40", "--samples", "4", "--json")
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
     (level,) = answer["levels"]
     assert (level["name"], level["role"], level["stride"], level["trf_size"]) == ("second", "head", [1, 1], [5, 5])
-    assert level["holds"] == [3]
+    assert level["holds"] == [2.5]
     assert [one["best"] for one in answer["objects"]] == ["second", None, None]
+    np.save(tmp_path / "images.npy", np.ones((1, 1, 16, 16), np.float32))
+    on_images = run("fit", "spec.json", "--object", "2.5", "--samples", "4", "--images", "images.npy", "--json")
+    assert on_images.returncode == 0, on_images.stderr
+    assert json.loads(on_images.stdout)["levels"][0]["erf_size"] > 3
     wrong = run("fit", "spec.json", "--object", "large")
     assert wrong.returncode == 2
     assert "--object 'large' is not sizes in pixels" in " ".join(wrong.stderr.replace("│", " ").split())

@@ -49,6 +49,17 @@ def test_whole_names_through_a_pipe() -> None:
     assert [line.split()[0] for line in drawn(None, 160)[1:]] == NAMES
 
 
+def test_a_field_that_statistics_make_global_has_its_local_size_beside_it() -> None:
+    normalised = row("norm", 500).model_copy(update={"local_box": [(-3, 20), (2, 25)]})
+    found = Inspection(
+        name="net", inputs=[], input="x", input_shape=[3, 224, 224], outputs=[], operators={},
+        default_layer="norm", layers=[normalised],
+    )  # fmt: skip
+    out = io.StringIO()
+    Console(file=out, width=100).print(table(found, None))
+    assert "global (23×23)" in out.getvalue()
+
+
 def test_shortened() -> None:
     name = "/network/layer/Conv_output_0"
     assert shortened(name, 28) == name

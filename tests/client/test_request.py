@@ -22,6 +22,11 @@ def test_short_names_stand_for_fields() -> None:
     }
 
 
+def test_random_is_kaiming_normal_as_on_the_command_line() -> None:
+    assert build(None, {"weights": "random"}).weights == "kaiming_normal"
+    assert build({"weights": "trained"}, {}).weights == "given"
+
+
 @pytest.mark.parametrize("base", [{"average": {"seed": 7}}, ErfRequest.model_validate({"average": {"seed": 7}})])
 def test_fields_are_laid_over_the_base(base: Any) -> None:
     request = build(base, {"inputs": 8, "average": {"statistic": "rms"}, "weights": "ones"})

@@ -70,12 +70,25 @@ def test_a_map_is_drawn_with_its_marks_where_they_lie(result_of: Result, bell: B
     image = plot_map(ax, values, result)
     assert image is not None
     assert np.array_equal(np.asarray(image.get_array()), values)
-    (box,) = ax.patches
-    corners = box.get_window_extent().transformed(ax.transData.inverted())
-    assert [corners.x0, corners.x1] == pytest.approx([18.5, 29.5])
-    assert sorted([corners.y0, corners.y1]) == pytest.approx([10.5, 21.5])
+    sides = [line for line in ax.lines if line.get_color() == Page().accent and line.is_dashed()]
+    across = np.concatenate([np.asarray(line.get_xdata(), float) for line in sides])
+    down = np.concatenate([np.asarray(line.get_ydata(), float) for line in sides])
+    assert [len(sides), across.min(), across.max(), down.min(), down.max()] == [4, 18.5, 29.5, 10.5, 21.5]
     cross = ax.lines[-1]
     assert (cross.get_xdata()[0], cross.get_ydata()[0]) == (24.0, 16.0)  # type: ignore[index]
+
+
+def test_a_side_of_the_trf_beyond_the_input_is_an_arrow(result_of: Result, bell: Bell) -> None:
+    inside, beyond = ((10, 31), (10, 31)), ((-5, 31), (10, 60))
+    for box, arrows in ((inside, []), (beyond, ["^", ">"])):
+        ax = Figure().add_subplot()
+        values = bell((41, 41), 4.0)
+        result = result_of((41, 41))
+        result["trf"]["box"] = [list(span) for span in box]
+        plot_map(ax, values, result)
+        assert [line.get_marker() for line in ax.lines if line.get_marker() in ("^", "v", "<", ">")] == arrows
+        dashed = [line for line in ax.lines if line.get_color() == Page().accent and line.is_dashed()]
+        assert len(dashed) == 4 - len(arrows)
 
 
 def test_lengths_have_the_unit_that_was_asked_for(result_of: Result, bell: Bell) -> None:

@@ -91,13 +91,26 @@ def test_it_can_be_canceled_and_repeated_safely(client: httpx2.Client, route: st
         ("fit", {"objects": 32}, "/objects"),
         ("fit", {"samples": 1}, "/samples"),
         ("fit", {"model": None}, "/model"),
-        ("fit", {"input": {"source": "images", "images": "0" * 64}}, ""),
+        ("fit", {"input": {"source": "images", "images": "0" * 64}}, "/input/images"),
     ],
 )
 def test_what_is_wrong_is_named(client: httpx2.Client, route: str, change: dict[str, Any], pointer: str) -> None:
     body = {**a_spec(name="wrong"), **ASKED[route]} | change
     problem = assert_problem(client.post(f"/{route}", json=body), 422, "invalid-request")
     assert pointer in problem["errors"][0]["pointer"]
+
+
+@pytest.mark.parametrize(("route", "asked"), [("fit", {"objects": [8]}), ("advice", {"want": 12})])
+def test_images_are_kept_for_the_worker(
+    client: httpx2.Client, worker: Worker, route: str, asked: dict[str, Any]
+) -> None:
+    body = b"\x89PNG\r\n\x1a\n for " + route.encode()
+    stored = client.post("/files", content=body, headers={"Content-Type": "application/octet-stream"}).json()
+    images = {"source": "images", "images": stored["sha256"]}
+    job = client.post(f"/{route}", json={**a_spec(name="on images"), **asked, "input": images}).json()
+    record = worker.claim(job["id"])
+    assert json.loads(record.payload)["images"] == stored["sha256"]
+    assert job["request"]["input"]["images"] == stored["sha256"]
 
 
 @ROUTES

@@ -13,7 +13,7 @@ from erfscope_engine.gradient import Forward, Probe, Started, executor_for, star
 from erfscope_engine.layers import Place
 from erfscope_engine.plan import Plan, sharing
 from erfscope_engine.receptive import receptive_field_of
-from erfscope_engine.sampling import Sampled, Sampler, errors_of, new_average
+from erfscope_engine.sampling import Sampled, Sampler, errors_of, errors_of_ratios, new_average
 from erfscope_engine.tail import Tail, tails_of
 from erfscope_engine.taking import Errors, Order, Taken, geometry_of
 from erfscope_engine.units import places_of
@@ -106,7 +106,8 @@ def _taken(place: Place, unit: Sampled) -> Taken:
     probe, average = unit.start.probe, unit.average
 
     def errors(briefly: bool) -> Errors:
-        return errors_of(average, unit.geometry, briefly=briefly)
+        found = errors_of(average, unit.geometry, briefly=briefly)
+        return found | errors_of_ratios(average, probe.scale) if probe.rectified and found else found
 
     return Taken(
         place, unit.field, unit.geometry, average.map(), probe.scale,

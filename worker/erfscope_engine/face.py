@@ -51,8 +51,9 @@ def measure(
     if request.weights is not Weights.GIVEN or request.average.weights > 1:
         raise ProblemError(
             "unsupported-feature",
-            "A torch.nn.Module is measured with the weights that it has. Draw them yourself before (torch.nn.init), or "
-            "give its ONNX file or a spec to `erfscope measure --weights`.",
+            "A torch.nn.Module is measured with the weights that it has: a new one has torch's own initialisation. "
+            "What erfscope calls random is Kaiming normal: draw it before (torch.nn.init.kaiming_normal_ of each "
+            "weight), or give its ONNX file or a spec to `erfscope measure --weights kaiming_normal`.",
         )
     network = network_of(module, input_shape, dtype=torch_dtype(request.dtype), device=device, input_name=input_name)
     return replace(measure_network(network, request, progress=progress), name=type(module).__name__)

@@ -146,6 +146,15 @@ def _reach(
     return tuple(reaches)
 
 
+def local_box_of(traced: Traced, place: Place) -> Boxes | None:
+    """The box of a unit without the ways that carry statistics only; None where its field is not global by them alone.
+
+    Pixels per input axis, half-open, unclipped.
+    """
+    field = field_of(traced.geometry, place.layer.value, place.region)
+    return None if field is None else _local(traced, place, field)[0]
+
+
 def _local(traced: Traced, place: Place, field: Field) -> tuple[Boxes | None, tuple[str, ...]]:
     """The box without the ways that carry statistics only, and their operators; None where that is global too."""
     if not field.is_global or not field.labels <= {name for name, record in OPERATORS.items() if record.statistics}:

@@ -81,6 +81,12 @@ class Said:
     verify: Verify | None = None
 
 
+SCRIPTS_STATISTIC = (
+    "Protocol replknet: as in its script the map is of positive gradients alone (statistic relu). So are the ERF and "
+    "all other sizes beside r; they differ from those of protocol erfscope (statistic abs)."
+)
+
+
 def _number(value: Fraction | None) -> float | None:
     return None if value is None else float(value)
 
@@ -225,6 +231,8 @@ def _provenance(order: Order, main: Measured, said: Said) -> Provenance:
 def _notes(order: Order, main: Measured, said: Said) -> list[str]:
     traced = order.plan.traced
     notes = [*traced.network.notes, *order.notes, *said.notes]
+    if order.request.protocol == "replknet":
+        notes.append(SCRIPTS_STATISTIC)
     if main.field.holed:
         notes.append(
             f"The TRF box may be wider than what the unit reads: {', '.join(main.field.holed)}, transposed with a "

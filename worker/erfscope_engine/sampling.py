@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from erfscope_contract.flat import ratio_name
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.request import ErfRequest, Statistic, Until
 from erfscope_engine.average import Average
 from erfscope_engine.ensemble import Ensemble
 from erfscope_engine.gradient import Forward, Probe, Started, executor_for, sample_gradients
 from erfscope_engine.layers import Place, Traced
-from erfscope_engine.metrics import Geometry, flat_scalars, standard_errors
+from erfscope_engine.metrics import Geometry, errors_by, flat_scalars, smooth_ratio, standard_errors
 from erfscope_engine.receptive import ReceptiveField
 
 Done = Callable[[float], None]
@@ -133,6 +134,18 @@ def errors_of(average: Average, geometry: Geometry, *, briefly: bool = False) ->
     if len(counts) < 2:
         return {}
     return standard_errors(means, counts.astype(float), geometry, average.finish, briefly=briefly)
+
+
+def errors_of_ratios(average: Average, scale: int) -> Errors:
+    """Standard errors of RepLKNet's r, at the gradients' own scale; none where the input has not two axes."""
+    if len(average.shape) != 2:
+        return {}
+
+    def ratios(mean: NDArray[np.float64]) -> Errors:
+        raw = average.finish(mean) * 2.0**-scale * average.channels  # the script sums over colours
+        return {ratio_name(share): r for share, r in smooth_ratio(raw).items()}
+
+    return errors_by(ratios, *average.group_means())
 
 
 def _precise(unit: Sampled, until: Until) -> bool:

@@ -18,11 +18,13 @@ from erfscope_contract.problem import ProblemError
 from erfscope_contract.request import ErfRequest, InputOptions, Source, Weights
 from erfscope_contract.result import ErfResult, InputTaken
 from erfscope_engine.arithmetic import torch_dtype
+from erfscope_engine.fields import Boxes
 from erfscope_engine.layers import Layer, Traced
 from erfscope_engine.measure import measure_network, sample_network
 from erfscope_engine.network import Network
 from erfscope_engine.plan import Plan, center_place, plan_for
 from erfscope_engine.reaches import Reaches
+from erfscope_engine.receptive import local_box_of
 from erfscope_engine.sampling import Sampler, sample
 from erfscope_engine.shards import Part, Range, Unlike
 from erfscope_intake.images import load_images
@@ -140,7 +142,7 @@ def _on_network(run: Run[T], request: ErfRequest, sources: Sources, progress: Pr
     place = pick_device(device)
     with memory_errors_explained():
         loaded = _load(request, sources, place)
-        images = _images(request, sources, loaded.network)
+        images = images_of(request.input, sources.images, loaded.network)
     try:
         return run(loaded, request, images)
     except ProblemError as problem:
@@ -198,12 +200,16 @@ def _with_reasons(result: ErfResult, loaded: Loaded, *, is_named: bool) -> ErfRe
     return result.model_copy(update={"input": loaded.input, "layer": layer, "provenance": provenance})
 
 
-def _images(request: ErfRequest, sources: Sources, network: Network) -> list[NDArray[Any]]:
-    if request.input.source is not Source.IMAGES:
+def images_of(options: InputOptions, path: Path | None, network: Network) -> list[NDArray[Any]]:
+    """The images of a file, as samples of `network`; none where the samples are drawn.
+
+    Raises ProblemError, as `load_images` does, and "invalid-request" where there is no file.
+    """
+    if options.source is not Source.IMAGES:
         return []
-    if sources.images is None:
+    if path is None:
         raise ProblemError("invalid-request", "input.source is 'images', but no images came with the request.")
-    return load_images(sources.images, network.input_shape, request.input)
+    return load_images(path, network.input_shape, options)
 
 
 def inspect_model(
@@ -250,10 +256,13 @@ def _layer_row(traced: Traced, layer: Layer, reaches: Reaches) -> list[LayerRow]
     covered = 1.0
     for (lo, hi), n in zip(field.box, traced.spatial_shape, strict=True):
         covered *= max(min(hi, n) - max(lo, 0), 0) / n
-    return [_row(layer, [hi - lo for lo, hi in field.box], covered, traced, is_global=field.is_global)]
+    local = local_box_of(traced, center_place(layer)) if field.is_global else None
+    return [_row(layer, [hi - lo for lo, hi in field.box], covered, traced, is_global=field.is_global, local=local)]
 
 
-def _row(layer: Layer, size: Sequence[int], covered: float, traced: Traced, *, is_global: bool) -> LayerRow:
+def _row(
+    layer: Layer, size: Sequence[int], covered: float, traced: Traced, *, is_global: bool, local: Boxes | None = None
+) -> LayerRow:
     strides = [layer.stride(axis) for axis in traced.space]
     return LayerRow(
         name=layer.name,
@@ -263,6 +272,7 @@ def _row(layer: Layer, size: Sequence[int], covered: float, traced: Traced, *, i
         trf_stride=[None if s is None else float(s) for s in strides],
         coverage=covered,
         is_global=is_global,
+        local_box=None if local is None else list(local),
     )
 
 

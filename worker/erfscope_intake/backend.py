@@ -42,6 +42,7 @@ def inspect(model: Path | Architecture, options: InputOptions, data: Sent, progr
     return inspect_model(model, options, progress, data=data)
 
 
-def ask(request: BaseModel, model: Path | None, data: Sent, progress: Progress) -> BaseModel:
+def ask(request: BaseModel, model: Path | None, images: Path | None, data: Sent, progress: Progress) -> BaseModel:
     """The answer to a question about a model: how to change it, to tile it, to fit objects to its levels."""
-    return ANSWERERS[type(request)](request, model, progress, data=data)
+    samples = {} if images is None else {"images": images}
+    return ANSWERERS[type(request)](request, model, progress, data=data, **samples)

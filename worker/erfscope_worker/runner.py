@@ -111,7 +111,8 @@ def fit_on(task: Task) -> Outputs:
 def _answered(task: Task, shape: type[BaseModel], answer: Callable[..., BaseModel]) -> Outputs:
     """A question about a model, answered as JSON."""
     request = shape.model_validate(task.payload["request"])
-    result = answer(request, task.files.get("model"), task.report, device=task.device, data=data_of(task))
+    images = {role: path for role, path in task.files.items() if role == "images"}
+    result = answer(request, task.files.get("model"), task.report, device=task.device, data=data_of(task), **images)
     return Outputs(result.model_dump_json().encode())
 
 

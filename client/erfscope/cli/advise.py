@@ -1,22 +1,28 @@
 """`erfscope advise`: which changes of a network let its units see what they must, and what each costs."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from typer import Option
 
+from erfscope._errors import refuse
 from erfscope._models import prepare
 from erfscope._questions import ADVICE
 from erfscope.cli import options, show
 from erfscope.cli.advice_tables import change_table, layer_table, summary, verdict
 from erfscope.cli.asking import answered
-from erfscope_contract.advice import HOLD, Advice
+from erfscope_contract.advice import Advice
+from erfscope_contract.holding import HOLD
 
-ObjectSize = Annotated[
-    float | None,
+ObjectSizes = Annotated[
+    str | None,
     Option(
         "--object",
-        help=f"Size in input pixels of the objects that a unit must see: an ERF {HOLD:g} times that (default: none).",
+        metavar="N,N,…",
+        help=f"Sizes in input pixels of the objects that a unit must see, each with an ERF {HOLD:g} times as large, "
+        "such as 32,96: one advice for each (default: none).",
     ),
 ]
 Want = Annotated[float | None, Option(help="Wanted ERF size in input pixels, instead of --object (default: none).")]
@@ -36,7 +42,7 @@ Drawing = Annotated[
 
 def advise(
     model: options.Model,
-    object_size: ObjectSize = None,
+    objects: ObjectSizes = None,
     want: Want = None,
     layer: options.Layer = None,
     as_json: options.AsJson = False,
@@ -48,6 +54,10 @@ def advise(
     weights: options.WeightScheme = None,
     seed: options.Seed = None,
     shape: options.Shape = None,
+    input_name: options.InputName = None,
+    images: options.Images = None,
+    mean: options.Mean = None,
+    std: options.Std = None,
     url: options.Url = None,
     api_key: options.ApiKey = None,
 ) -> None:
@@ -56,22 +66,34 @@ def advise(
     Every row of the table is measured. The best come first; * marks those that no other row beats.
     """
     prepared = prepare(model)
+    sizes = [None] if objects is None else options.numbers(objects, "--object", "sizes in pixels such as 32,96")
+    if picture is not None and len(sizes) > 1:
+        raise refuse("bad-request", "--picture draws one advice; give one size with --object")
     fields: dict[str, Any] = {
-        "want": want, "object_size": object_size, "layer": layer, "verify": verify, "samples": samples,
-        "latency": latency or None, "weights": weights, "seed": seed,
-        "input": {"shape": options.integers(shape, "--shape")} if shape else None,
+        "want": want, "layer": layer, "verify": verify, "samples": samples, "latency": latency or None,
+        "weights": weights, "seed": seed, "input": options.input_fields(shape, input_name, mean, std),
     }  # fmt: skip
-    advice = answered(ADVICE, prepared, fields, url, api_key)
+    answers = [answered(ADVICE, prepared, {**fields, "object_size": size}, url, api_key, images) for size in sizes]
     if picture is not None:
-        _draw(advice, prepared.name, picture)
+        _draw(answers[0], prepared.name, picture)
     if as_json:
-        print(advice.model_dump_json(indent=2))
+        print(_json(answers))
     else:
-        _print(advice, depth=depth, picture=picture)
+        for number, advice in enumerate(answers):
+            _print(advice, depth=depth and number == 0, picture=picture, first=number == 0)
 
 
-def _print(advice: Advice, *, depth: bool, picture: Path | None) -> None:
+def _json(answers: Sequence[Advice]) -> str:
+    """One advice as an object, several as a list."""
+    if len(answers) == 1:
+        return answers[0].model_dump_json(indent=2)
+    return json.dumps([json.loads(advice.model_dump_json()) for advice in answers], indent=2, ensure_ascii=False)
+
+
+def _print(advice: Advice, *, depth: bool, picture: Path | None, first: bool) -> None:
     out = show.console()
+    if not first:
+        show.print_lines(out, ["", f"— Objects of {advice.object_size:g} px —", ""])
     if depth:
         out.print(layer_table(advice.layers))
         show.print_lines(out, [""])

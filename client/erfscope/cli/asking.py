@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import closing
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -17,13 +18,18 @@ A = TypeVar("A", bound=BaseModel)
 
 
 def answered(
-    kind: Question[Any, A], prepared: Prepared, fields: Mapping[str, Any], url: str | None, api_key: str | None
+    kind: Question[Any, A],
+    prepared: Prepared,
+    fields: Mapping[str, Any],
+    url: str | None,
+    api_key: str | None,
+    images: Path | None = None,
 ) -> A:
-    """The answer to `kind`; with a `url` the service there gives it."""
+    """The answer to `kind`, on these images where there are any; with a `url` the service there gives it."""
     with progress_bar(f"looking at {prepared.name}") as progress:
         if not url:
-            return _local.ask(kind, prepared, fields, progress)
+            return _local.ask(kind, prepared, fields, progress, images)
         source = prepared.ref if prepared.content is None else prepared.content.source
         with closing(Transport(settings(url, api_key))) as transport:
-            flow = ask(transport.settings, kind, source, fields, timeout=None, progress=progress)
+            flow = ask(transport.settings, kind, source, fields, timeout=None, progress=progress, images=images)
             return transport.drive(flow)

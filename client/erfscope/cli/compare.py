@@ -17,7 +17,7 @@ from erfscope.cli import completion, figures, options, show
 from erfscope.cli.measure import read
 from erfscope.cli.progress import progress_bar
 from erfscope.cli.several import Entry, entry, measure_all
-from erfscope_contract.limits import said
+from erfscope_contract.limits import AT_LEAST, BOUND, bounded, is_limited_by_input
 from erfscope_contract.meanings import meaning_of
 from erfscope_contract.numbers import plain, with_error
 
@@ -26,7 +26,8 @@ Models = Annotated[
     Argument(
         metavar="MODEL...",
         help="Two or more models: .onnx files, .json specs or preset:NAME. MODEL@random measures with random weights "
-        "(Kaiming normal), MODEL@given with the model's own, MODEL@SCHEME with those of a scheme (--weights).",
+        "(Kaiming normal), MODEL@given with the model's own, MODEL@SCHEME with those of a scheme (--weights). "
+        "NAME=MODEL names it in tables and figures.",
         autocompletion=completion.models,
     ),
 ]
@@ -133,8 +134,8 @@ def compare(
 def _names(entries: list[Entry], weights: str | None) -> list[Name]:
     """With their weights where any model names its own."""
     if all(one.weights is None for one in entries):
-        return [one.prepared.name for one in entries]
-    return [(one.prepared.name, one.weights or str(weights or "given")) for one in entries]
+        return [one.name for one in entries]
+    return [(one.name, one.weights or str(weights or "given")) for one in entries]
 
 
 def _is_drawn(one: Entry) -> bool:
@@ -148,6 +149,11 @@ def _print(
     out = show.console()
     out.print(_table(comparison, metrics, everything=everything))
     show.print_lines(out, ["", "* differs from the first by more than 2 standard errors"])
+    if any(is_limited_by_input(result.data) for result in comparison.results):
+        show.print_lines(out, [f"{AT_LEAST.strip()} {BOUND}"])
+    statistics = list(dict.fromkeys(result.data.provenance.statistic for result in comparison.results))
+    if statistics != ["abs"]:
+        show.print_lines(out, [f"Maps are of the statistic {', '.join(statistics)}, not of abs, the usual one."])
     if drawn_once:
         show.print_lines(out, [ONE_DRAW])
     show.print_lines(out, [f"wrote {path}" for path in written])
@@ -174,6 +180,6 @@ def _table(comparison: Comparison, metrics: list[str] | None, *, everything: boo
         for n, (value, error) in enumerate(zip(row.values, row.errors, strict=True)):
             mark = " *" if n and row.differs(n) else "  "
             text = with_error(value, error) if error else plain(value)
-            cells.append(said(comparison.results[n].data, row.metric, text) + mark)
+            cells.append(bounded(comparison.results[n].data, row.metric, text) + mark)
         table.add_row(f"{label} [dim]{row_of.unit}[/dim]", *cells)
     return table

@@ -12,7 +12,8 @@ from erfscope._questions import FIT
 from erfscope.cli import options, show
 from erfscope.cli.asking import answered
 from erfscope.cli.tables import Column, table_of
-from erfscope_contract.fit import UNITS_ACROSS, Fit, FitLevel, Verdict
+from erfscope_contract.fit import Fit, FitLevel, Verdict
+from erfscope_contract.holding import HOLD, UNITS_ACROSS
 from erfscope_contract.numbers import with_error
 
 Objects = Annotated[
@@ -23,6 +24,11 @@ Samples = Annotated[int | None, Option(help="Input samples per layer (default 16
 COLUMNS: Sequence[Column] = (
     ("layer", "left"), ("role", "left"), ("stride", "right"), ("shape", "right"), ("TRF", "right"), ("ERF", "right"),
 )  # fmt: skip
+HINT = (
+    "Which layer? For boxes: the head named above for your size. For masks: the same, and the finest level that your "
+    "decoder reads must have a unit in every part of the object. Where nothing holds a size: erfscope advise MODEL "
+    "--layer NAME --object SIZE."
+)
 MARKS: dict[Verdict, Text] = {
     "holds": Text("yes", style="green"),
     "small field": Text("field", style="dim"),
@@ -41,19 +47,23 @@ def fit(
     seed: options.Seed = None,
     shape: options.Shape = None,
     input_name: options.InputName = None,
+    images: options.Images = None,
+    mean: options.Mean = None,
+    std: options.Std = None,
     url: options.Url = None,
     api_key: options.ApiKey = None,
 ) -> None:
     """Show every head and level of MODEL with stride, TRF and ERF, and which sizes of objects it holds.
 
-    A level holds an object if its ERF is at least as large, and the object at least two units wide.
+    A level holds an object if its ERF is at least 1.5 times as large, and the object at least two units wide.
     """
     prepared = prepare(model)
     fields: dict[str, Any] = {
         "objects": options.numbers(objects, "--object", "sizes in pixels such as 32,96,256"), "layers": layer,
-        "samples": samples, "weights": weights, "seed": seed, "input": options.input_fields(shape, input_name),
+        "samples": samples, "weights": weights, "seed": seed,
+        "input": options.input_fields(shape, input_name, mean, std),
     }  # fmt: skip
-    result = answered(FIT, prepared, fields, url, api_key)
+    result = answered(FIT, prepared, fields, url, api_key, images)
     if as_json:
         print(result.model_dump_json(indent=2))
     else:
@@ -66,10 +76,12 @@ def _print(result: Fit) -> None:
     shape = ", ".join(map(str, result.input_shape))
     show.print_lines(out, [
         "",
-        f"At input [{shape}], sizes in pixels. yes: the ERF is at least as large as the object, which is at least "
-        f"{UNITS_ACROSS:g} units wide. field: the ERF is smaller. grid: the stride is too coarse.",
+        f"At input [{shape}], sizes in pixels. yes: the ERF is at least {HOLD:g} times the object, and the object at "
+        f"least {UNITS_ACROSS:g} units wide. field: the ERF is smaller. grid: the stride is too coarse.",
         "",
         *(one.words for one in result.objects),
+        "",
+        HINT,
         *(f"note: {note}" for note in result.notes),
     ])  # fmt: skip
 
@@ -84,6 +96,6 @@ def level_table(result: Fit) -> Table:
 
 def _facts(level: FitLevel) -> list[str]:
     stride = show.by(level.stride) or "?"
-    trf = "global" if level.is_global else show.by(level.trf_size) or "?"
+    trf = show.field_of(level.trf_size, level.is_global, level.local_box) or "?"
     erf = "none" if level.erf_size is None else with_error(level.erf_size, level.stderr)
     return [level.name, level.role, stride, show.by(level.shape), trf, erf]

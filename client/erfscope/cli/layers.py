@@ -34,6 +34,11 @@ Outputs = Annotated[
     ),
 ]
 MARK = " ← auto"
+LOCAL = "global (…): through statistics over the image (normalisation, squeeze-and-excite); in brackets without them."
+HINT = (
+    "Which layer? auto for a backbone as a whole; for segmentation the last layer before the classes, at the decoder's "
+    "stride; for detection each head: erfscope fit MODEL --object SIZE names the one for your objects."
+)
 EXPORTERS = "_output_0"  # torch appends it to the node's name, which is understood as well
 HEAD = 4  # letters before a gap in what all names share
 GAP = 2  # between columns
@@ -107,7 +112,8 @@ def _print(inspection: Inspection) -> None:
     told = f"{inspection.name}: input {inspection.input} [{shape}], {len(inspection.layers)} spatial layers."
     if inspection.unsupported:
         told += f" Cannot be converted: {', '.join(inspection.unsupported)}."
-    show.print_lines(out, ["", told, *(f"note: {note}" for note in inspection.notes)])
+    local = [LOCAL] if any(row.local_box is not None for row in inspection.layers) else []
+    show.print_lines(out, ["", told, *local, HINT, *(f"note: {note}" for note in inspection.notes)])
 
 
 def table(inspection: Inspection, widest: int | None) -> Table:
@@ -127,8 +133,8 @@ def table(inspection: Inspection, widest: int | None) -> Table:
 
 
 def _cells(row: LayerRow) -> tuple[str, ...]:
-    trf = "global" if row.is_global else _by(row.trf_size)
-    return row.operator, _by(row.shape), trf, _by(row.trf_stride), f"{row.coverage:.1%}"
+    trf = show.field_of(row.trf_size, row.is_global, row.local_box, "×")
+    return row.operator, show.by(row.shape, "×"), trf, show.by(row.trf_stride, "×"), f"{row.coverage:.1%}"
 
 
 def _taken(rows: Sequence[Sequence[str]]) -> int:
@@ -149,8 +155,3 @@ def shortened(name: str, room: int, common: int = 0) -> str:
         return name
     head = min(HEAD, common - over) if over < common else (room - 1) // 3
     return f"{name[:head]}…{name[head + over :]}"
-
-
-def _by(sizes: Sequence[float | None]) -> str:
-    """`427×427`."""
-    return "×".join("?" if size is None else f"{size:g}" for size in sizes)

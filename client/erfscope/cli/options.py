@@ -163,7 +163,11 @@ Method = Annotated[
 ]
 Protocol = Annotated[
     Literal["erfscope", "replknet"] | None,
-    Option(help="replknet: also the area ratios of RepLKNet's script (default: erfscope).", rich_help_panel=SAMPLES),
+    Option(
+        help="replknet: as RepLKNet's script does, which drops negative gradients (statistic relu, for the ERF too), "
+        "with its area ratios r (default: erfscope).",
+        rich_help_panel=SAMPLES,
+    ),
 ]
 Shape = Annotated[
     str | None,
@@ -329,9 +333,14 @@ def lengths(rate: float | None, spacing: str | None, rank: int) -> Lengths | Non
     return Lengths(tuple(steps * rank if len(steps) == 1 else steps), "mm")
 
 
-def input_fields(shape: str | None, name: str | None) -> dict[str, Any] | None:
+def input_fields(
+    shape: str | None, name: str | None, mean: str | None = None, std: str | None = None
+) -> dict[str, Any] | None:
     """The `input` of a question about a model; None where nothing of it was asked for."""
-    fields = {"shape": integers(shape, "--shape") if shape else None, "name": name}
+    fields = {
+        "shape": integers(shape, "--shape") if shape else None, "name": name,
+        "mean": numbers(mean, "--mean") if mean else None, "std": numbers(std, "--std") if std else None,
+    }  # fmt: skip
     chosen = {field: value for field, value in fields.items() if value is not None}
     return chosen or None
 

@@ -187,7 +187,7 @@ def _here(
     progress: Callable[[str, float], None],
 ) -> Series:
     """The series, measured by this process."""
-    results = measure_all([Entry(model) for _, _, model in subjects], fields, None, None, progress)
+    results = measure_all([Entry(model, model.name) for _, _, model in subjects], fields, None, None, progress)
     points = [
         SeriesPoint(
             label=label,

@@ -1,5 +1,6 @@
 """Several models measured under one request, each with its weights, here or by a service."""
 
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,42 +12,54 @@ from erfscope import _local
 from erfscope._client import Client
 from erfscope._errors import refuse
 from erfscope._models import Prepared, prepare
-from erfscope._request import build
+from erfscope._request import WORDS, build
 from erfscope._result import Result
 from erfscope_contract.hashing import sha256_of
 from erfscope_contract.request import Weights
 from erfscope_contract.text import for_terminal
 
 Progress = Callable[[str, float], None]
-# Words of papers for what the request calls by its scheme.
-WORDS: Mapping[str, Weights] = {
-    **{scheme.value: scheme for scheme in Weights},
-    "random": Weights.KAIMING_NORMAL,
-    "trained": Weights.GIVEN,
-}
+SCHEMES: Mapping[str, Weights] = {**{scheme.value: scheme for scheme in Weights}, **WORDS}
+NAME = re.compile(r"(?P<name>[^=/\\:{}]+)=(?P<model>.+)")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A model of a comparison; `weights` is the word after the @, None where there is none."""
+    """A model of a comparison under its name; `weights` is the word after the @, None where there is none."""
 
     prepared: Prepared
+    name: str
     weights: str | None = None
 
     @property
     def fields(self) -> dict[str, Any]:
         """What this model's request has beside the common one."""
-        return {} if self.weights is None else {"weights": WORDS[self.weights].value}
+        return {} if self.weights is None else {"weights": SCHEMES[self.weights].value}
 
 
 def entry(text: str) -> Entry:
-    """`net.onnx`, or `net.onnx@random` for other weights; a file that has an @ in its name is that file."""
-    model, at, weights = text.rpartition("@")
-    if not at or Path(text).is_file():
-        return Entry(prepare(text))
-    if weights not in WORDS:
-        raise refuse("bad-request", f"{text}: there are no weights {weights!r}; there are {', '.join(WORDS)}")
-    return Entry(prepare(model), weights)
+    """`net.onnx`, `net.onnx@random` for other weights, `NAME=net.onnx` to name it.
+
+    A file that has an @ or a = in its name is that file.
+    """
+    before, at, weights = text.rpartition("@")
+    if not at or Path(text).is_file() or Path(_named(text)[1]).is_file():
+        return _entry(text, None)
+    if weights not in SCHEMES:
+        raise refuse("bad-request", f"{text}: there are no weights {weights!r}; there are {', '.join(SCHEMES)}")
+    return _entry(before, weights)
+
+
+def _entry(text: str, weights: str | None) -> Entry:
+    name, model = _named(text)
+    prepared = prepare(model)
+    return Entry(prepared, name or prepared.name, weights)
+
+
+def _named(text: str) -> tuple[str | None, str]:
+    """`NAME=model` in its parts; None where there is no name."""
+    parts = None if Path(text).is_file() else NAME.fullmatch(text)
+    return (parts["name"].strip(), parts["model"]) if parts else (None, text)
 
 
 def measure_all(

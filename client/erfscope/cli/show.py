@@ -10,7 +10,7 @@ from erfscope._result import Measured
 from erfscope.report import content
 from erfscope_contract.job import ListedJob
 from erfscope_contract.lengths import Lengths, measured_in, pixels_of, rank_of, sides_in
-from erfscope_contract.limits import LIMITED, said, share_of
+from erfscope_contract.limits import LIMITED, bounded, share_of
 from erfscope_contract.meanings import is_shown, meaning_of
 from erfscope_contract.numbers import plain
 from erfscope_contract.result import Trf
@@ -67,7 +67,7 @@ def result_table(result: Measured, *, everything: bool = False, lengths: Lengths
         if (everything or name in HEADLINE) and is_shown(name, value):
             label = name if everything else meaning_of(name).label
             number, unit = measured_in(name, value, lengths)
-            text = said(result.data, name, plain(number))
+            text = bounded(result.data, name, plain(number))
             error, _ = measured_in(name, result.stderr.get(name), lengths)
             table.add_row(label, text, unit, "" if text == LIMITED else plain(error, missing=""))
     return table
@@ -125,9 +125,16 @@ def _drawn(said: content.Table) -> Table:
     return table
 
 
-def by(sizes: Sequence[float | None]) -> str:
+def by(sizes: Sequence[float | None], sign: str = "x") -> str:
     """`427x427`."""
-    return "x".join("?" if size is None else f"{size:g}" for size in sizes)
+    return sign.join("?" if size is None else f"{size:g}" for size in sizes)
+
+
+def field_of(size: Sequence[int], is_global: bool, local: Sequence[tuple[int, int]] | None, sign: str = "x") -> str:
+    """A TRF in a cell: its sides; of one that is global through statistics alone also those without them."""
+    if not is_global:
+        return by(size, sign)
+    return "global" if local is None else f"global ({by([stop - start for start, stop in local], sign)})"
 
 
 def print_lines(out: Console, lines: Sequence[str]) -> None:

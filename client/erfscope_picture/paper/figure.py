@@ -10,9 +10,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from erfscope_picture.colormap import color_at
 from erfscope_picture.paper.layout import Layout, arranged
-from erfscope_picture.paper.page import USUAL_PAGE, Lengths, Page, as_shares, encoded
+from erfscope_picture.paper.page import USUAL_PAGE, Lengths, Page, encoded
 from erfscope_picture.paper.plot import legend_lines, plane_title, plot_map
 from erfscope_picture.scale import label as scale_label
 from erfscope_picture.scale import ticks
@@ -150,10 +149,9 @@ def _draw_bar(figure: Figure, layout: Layout, page: Page) -> None:
 
 
 def _draw_legend(figure: Figure, layout: Layout, page: Page) -> None:
-    """On a ground of the colour map's own, where its white lines are seen."""
+    """On the page's white, where the white lines are seen by their dark rims."""
     figure.legend(
         handles=legend_lines(page), loc="lower center", ncols=layout.legend_columns,
-        bbox_to_anchor=(0.5, 0.04 / layout.height), borderaxespad=0, facecolor=as_shares(color_at(page.colormap, 40)),
-        edgecolor="none", framealpha=1, labelcolor="white", handlelength=2.2,
-        fancybox=False, columnspacing=1.2, borderpad=0.35,
+        bbox_to_anchor=(0.5, 0.04 / layout.height), borderaxespad=0, frameon=False, handlelength=2.6,
+        columnspacing=1.2, borderpad=0.35,
     )  # fmt: skip

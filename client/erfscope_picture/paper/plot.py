@@ -7,7 +7,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
 from numpy.typing import NDArray
 
@@ -24,7 +23,8 @@ Array = NDArray[np.float64]
 NAMES = "zyx"
 OWN_UNITS = {1: "samples", 2: "px", 3: "voxels"}
 DASHES: Mapping[float, Any] = {0.50: "-", 0.90: (0, (4, 2)), 0.99: (0, (1, 1.5))}
-_LINE, _HALO = 0.8, 1.6  # points
+_LINE, _HALO, _RIM = 0.8, 1.6, 2.0  # points
+_ARROW = 3.5  # points, of the mark where the TRF goes on beyond the input
 _SMOOTH = 4096  # a line with more points is drawn by its envelope
 
 
@@ -63,11 +63,23 @@ def legend_lines(page: Page) -> list[Line2D]:
     lines = []
     if page.contours:
         lines += [
-            Line2D([], [], color="white", linewidth=_LINE, linestyle=dash, label=f"{100 * share:.0f} % of mass")
+            Line2D(
+                [],
+                [],
+                color="white",
+                linewidth=_LINE,
+                linestyle=dash,
+                label=f"{100 * share:.0f} % of mass",
+                path_effects=[Stroke(linewidth=_RIM, foreground="0.25"), Normal()],
+            )
             for share, dash in DASHES.items()
         ]
     if page.trf:
-        lines.append(Line2D([], [], color=page.accent, linewidth=_LINE, linestyle=(0, (5, 2)), label="TRF"))
+        lines.append(
+            Line2D(
+                [], [], color=page.accent, linewidth=_LINE, linestyle=(0, (5, 2)), label="TRF (arrow: beyond the input)"
+            )
+        )
     lines.append(Line2D([], [], color=page.accent, linestyle="", marker="+", markersize=5, label="centre"))
     return lines
 
@@ -122,15 +134,24 @@ def _draw_contours(
 def _draw_box(
     ax: Axes, box: Sequence[tuple[int, int]], shape: Sequence[int], steps: Sequence[float], page: Page
 ) -> None:
-    """The part of the TRF that lies on the input; a line on the frame is drawn whole."""
+    """The sides of the TRF that lie on the input; an arrow outward in the middle of each that lies beyond it."""
     spans = [(max(start, 0), min(stop, n)) for (start, stop), n in zip(box, shape, strict=True)]
     if any(start >= stop for start, stop in spans):
         return
-    (top, bottom), (left, right) = spans
-    corner = ((left - 0.5) * steps[1], (top - 0.5) * steps[0])
-    size = ((right - left) * steps[1], (bottom - top) * steps[0])
-    style: dict[str, Any] = {"edgecolor": page.accent, "linewidth": _LINE, "linestyle": (0, (5, 2))}
-    ax.add_patch(Rectangle(corner, *size, fill=False, clip_on=False, **style))
+    (top, bottom), (left, right) = (
+        ((start - 0.5) * step, (stop - 0.5) * step) for (start, stop), step in zip(spans, steps, strict=True)
+    )
+    (above, below), (before, behind) = ((start < 0, stop > n) for (start, stop), n in zip(box, shape, strict=True))
+    sides = (
+        (above, (left, right), (top, top), "^"), (below, (left, right), (bottom, bottom), "v"),
+        (before, (left, left), (top, bottom), "<"), (behind, (right, right), (top, bottom), ">"),
+    )  # fmt: skip
+    for is_beyond, x, y, arrow in sides:
+        if is_beyond:
+            middle = [sum(x) / 2], [sum(y) / 2]
+            ax.plot(*middle, arrow, color=page.accent, markersize=_ARROW, markeredgewidth=0, clip_on=False)
+        else:
+            ax.plot(x, y, color=page.accent, linewidth=_LINE, linestyle=(0, (5, 2)), clip_on=False)
 
 
 def _plot_line(ax: Axes, values: Array, marks: Marks, page: Page, unit: Lengths) -> None:

@@ -19,7 +19,7 @@ from erfscope_service.edge import strict_json
 from erfscope_service.questions.question import Question
 from erfscope_service.reading import read_result
 from erfscope_service.services import Services
-from erfscope_service.stored import MODEL, require
+from erfscope_service.stored import FILE, MODEL, require
 from erfscope_service.work import fields_of
 
 R = TypeVar("R", bound=BaseModel)
@@ -44,16 +44,21 @@ async def submit(services: Services, tenant: str, kind: Question[R, J], request:
     fields = request.model_dump(mode="json")
     sha256, spec = fields["model"]["sha256"], fields["model"]["architecture"]
     stored = await require(services, tenant, MODEL, sha256, "/model/sha256") if sha256 else None
+    images = fields["input"]["images"]
+    if images:
+        await require(services, tenant, FILE, images, "/input/images")
     name = stored.name if stored else (spec["name"] if spec else "")
     asks = question(tenant, kind.kind, sha256 or canonical(fields["model"]).decode(), fields, __version__)
-    payload = {"request": fields, "model": sha256, "name": name, **(stored.parts if stored else {})}
+    payload = {
+        "request": fields, "model": sha256, "images": images, "name": name, **(stored.parts if stored else {}),
+    }  # fmt: skip
     submitted = await services.ledger.submit(
         Submission(
             kind=kind.kind,
             tenant=tenant,
             payload=canonical(payload).decode(),
             question=asks,
-            blobs=stored.used if stored else (),
+            blobs=(*(stored.used if stored else ()), *([images] if images else ())),
             idempotency=_idempotency(kind, key, fields),
         )
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from erfscope_contract.problem import ProblemError
-from erfscope_engine.metrics import area_ratio, score_map
+from erfscope_engine.metrics import area_ratio, errors_by, score_map, smooth_ratio
 
 
 def naive_ratio(raw: np.ndarray, t: float) -> float | None:
@@ -107,3 +107,25 @@ def test_bit_for_bit_the_description_on_the_same_gradients(n: int, dtype: type) 
             found = area_ratio(averaged)
             assert found == {str(t): described(gradients, t) for t in (0.2, 0.3, 0.5, 0.99)}
     assert found["0.99"] is None
+
+
+def test_the_error_of_r_is_its_scatter_over_seeds():
+    y, x = np.mgrid[:41, :41] - 20.0
+    envelope = 100 * np.exp(-(y**2 + x**2) / 2 / 6**2)
+    ratios, errors = [], []
+    for seed in range(24):
+        groups = envelope * np.abs(np.random.default_rng(seed).standard_normal((8, 41, 41)))
+        ratios.append(smooth_ratio(groups.mean(0))["0.5"])
+        errors.append(errors_by(smooth_ratio, groups, np.ones(8))["0.5"])
+    assert 0.6 < np.sqrt(np.mean(np.square(errors))) / np.std(ratios, ddof=1) < 1.6
+    assert errors_by(smooth_ratio, groups[:1], np.ones(1)) == {}
+
+
+def test_a_smooth_r_lies_between_the_script_s_squares():
+    y, x = np.mgrid[:41, :41] - 20.0
+    for width in (3.0, 5.0, 8.0):
+        raw = 10 * np.exp(-(y**2 + x**2) / 2 / width**2)
+        smooth, script = smooth_ratio(raw), area_ratio(raw)
+        for share in ("0.3", "0.5"):
+            side, wide = (41 * np.sqrt(one[share]) for one in (smooth, script))
+            assert wide - 2 <= side <= wide + 1e-9

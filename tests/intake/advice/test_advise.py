@@ -9,8 +9,9 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from erfscope_contract.advice import HOLD, Advice, AdviceRequest
+from erfscope_contract.advice import Advice, AdviceRequest
 from erfscope_contract.architecture import Architecture
+from erfscope_contract.holding import HOLD
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.request import ErfRequest
 from erfscope_intake.advice import advise
@@ -170,8 +171,27 @@ def test_a_model_is_dilated_with_its_own_weights(onnx_file: Path) -> None:
     assert best.layer_shape == found.layer_shape == [6, 41, 41]
     assert (best.added_macs, best.added_parameters, best.weights_kept) == (0, 0, 1.0)
     assert best.erf_measured == pytest.approx(best.erf_analytic, rel=0.3)
-    assert all(edit.layer in ("/conv0", "/conv1", "/conv2") for edit in best.edits)
+    assert all(edit.layer in ("c0", "c1", "c2") for edit in best.edits)
     assert any("keep its weights" in note for note in found.notes)
+
+
+def test_only_what_a_named_layer_is_computed_from_is_changed(onnx_file: Path) -> None:
+    """By the names of `layers`; a node's name means its tensor, also where a block is put behind it."""
+    for name in ("y1", "/relu1"):
+        asked = {"model": {"sha256": "0" * 64}, "want": 14, "samples": 4, "verify": 6, "layer": name}
+        found = advise(AdviceRequest.model_validate(asked), onnx_file)
+        assert found.layer == "y1"
+        assert {edit.layer for change in found.changes for edit in change.edits} <= {"c0", "c1", "large_kernel", "x"}
+        assert {change.kind for change in found.changes} >= {"dilation", "large_kernel"}
+        assert all(change.size > (found.erf_measured or 0) for change in found.changes)
+
+
+def test_the_method_s_assumptions_are_said_once_where_sizes_are_expected(onnx_file: Path) -> None:
+    notes = {}
+    for verify in (0, 1):
+        asked = {"model": {"sha256": "0" * 64}, "want": 10, "samples": 4, "verify": verify}
+        notes[verify] = advise(AdviceRequest.model_validate(asked), onnx_file).notes
+    assert [sum("analytic" in note.lower() for note in notes[verify]) for verify in (0, 1)] == [1, 0]
 
 
 @pytest.mark.parametrize("want", [9, 16, 30, 200])
@@ -183,8 +203,8 @@ def test_no_change_is_worse_than_none(onnx_file: Path, want: float) -> None:
 
 def test_dilating_keeps_sizes_and_weights(onnx_file: Path) -> None:
     model = read_model(onnx_file).proto
-    assert [conv.label for conv in convolutions(model)] == ["/conv0", "/conv1", "/conv2"]
-    dilate(model, {"/conv1": [3, 2], "/conv2": [2, 2]})
+    assert [conv.label for conv in convolutions(model)] == ["c0", "c1", "c2"]
+    dilate(model, {"c1": [3, 2], "c2": [2, 2]})
     first, second, third = (node for node in model.graph.node if node.op_type == "Conv")
     assert not [a for a in first.attribute if a.name == "dilations"]
     found = {a.name: list(a.ints) for a in second.attribute}

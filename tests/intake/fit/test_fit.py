@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tests.intake.tiles.networks import Pyramid, UNet, exported
@@ -74,14 +75,34 @@ def test_each_level_is_measured_as_measure_does(tmp_path: Path) -> None:
         assert (level.erf_size, level.erf_ratio) == (alone.erf.size, alone.erf.ratio)
         assert (level.trf_size, level.clipped) == (alone.trf.size, alone.trf.clipped)
     for one in result.objects:
-        holding = {level.name for level in result.levels if (level.erf_size or 0) >= one.size >= 2 * level.stride[0]}
+        holding = {
+            level.name
+            for level in result.levels
+            if (level.erf_size or 0) >= 1.5 * one.size and one.size >= 2 * level.stride[0]
+        }
         assert set(one.held_by) == holding
+
+
+def test_levels_are_measured_on_images_where_there_are_any(tmp_path: Path) -> None:
+    path = exported(Pyramid(), (3, 64, 64), tmp_path / "net.onnx", ["boxes"])
+    np.save(tmp_path / "images.npy", np.random.default_rng(0).random((2, 3, 64, 64)).astype(np.float32))
+    options = {"shape": [3, 64, 64], "source": "images", "images": "1" * 64, "mean": [0.4, 0.5, 0.6]}
+    asked = FitRequest.model_validate({"model": STORED, "objects": [8], "samples": 2, "input": options})
+    levels = fit(asked, path, images=tmp_path / "images.npy").levels
+    for level in [one for one in levels if one.role == "head"]:
+        alone = ErfRequest.model_validate({"target": {"layer": level.name}, "average": {"inputs": 2}, "input": options})
+        result = answer(alone, Sources(path, images=tmp_path / "images.npy")).result
+        assert (level.erf_size, level.stderr) == (result.erf.size, result.stderr["erf_size"])
+    noise = ask(path, objects=[8], input={"shape": [3, 64, 64]}).levels
+    assert [level.erf_size for level in noise] != [level.erf_size for level in levels]
+    with pytest.raises(ProblemError, match="no images came"):
+        fit(asked, path)
 
 
 def test_the_best_is_the_head_with_the_smallest_field_that_holds_it(tmp_path: Path) -> None:
     path = exported(Pyramid(), (3, 64, 64), tmp_path / "net.onnx", ["boxes"])
-    result = ask(path, objects=[16, 97], input={"shape": [3, 96, 96]})
-    sizes = {level.name: level.erf_size for level in result.levels if level.role == "head" and 16 in level.holds}
+    result = ask(path, objects=[10, 97], input={"shape": [3, 96, 96]})
+    sizes = {level.name: level.erf_size for level in result.levels if level.role == "head" and 10 in level.holds}
     small, large = result.objects
     assert small.best is not None
     assert sizes[small.best] == min(size for size in sizes.values() if size is not None)
@@ -99,7 +120,7 @@ def test_named_layers_are_looked_at_alone(tmp_path: Path) -> None:
 
 
 def test_a_layer_without_a_gradient_has_a_row_and_a_reason(tmp_path: Path) -> None:
-    net = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), nn.ReLU(), nn.Conv2d(2, 2, 3, stride=2, padding=1))
+    net = nn.Sequential(nn.Conv2d(3, 2, 5, padding=2), nn.ReLU(), nn.Conv2d(2, 2, 3, stride=2, padding=1))
     path = exported(net, (3, 32, 32), tmp_path / "net.onnx", ["map"])
     with torch.no_grad():
         net[2].weight.zero_()
@@ -125,8 +146,8 @@ def exported_as_is(net: nn.Module, path: Path) -> Path:
 @pytest.mark.parametrize(
     ("size", "erf", "stride", "verdict"),
     [
-        (32.0, 32.0, [16.0, 16.0], "holds"),
-        (32.0, 31.9, [16.0, 16.0], "small field"),
+        (32.0, 48.0, [16.0, 16.0], "holds"),
+        (32.0, 47.9, [16.0, 16.0], "small field"),
         (32.0, 90.0, [16.0, 17.0], "coarse grid"),
         (32.0, 90.0, [16.0, None], "coarse grid"),
         (101.0, 500.0, [1.0, 1.0], "outside input"),

@@ -1,6 +1,7 @@
 """Small networks of the kinds that are run in tiles, as torch modules and as ONNX files."""
 
 import warnings
+from copy import deepcopy
 from pathlib import Path
 
 import torch
@@ -107,12 +108,23 @@ class Pyramid(nn.Module):
         return torch.cat([head.flatten(2) for head in heads], 2)
 
 
-def exported(network: nn.Module, shape: tuple[int, ...], path: Path, outputs: list[str], *, free: bool = True) -> Path:
+def exported(
+    network: nn.Module,
+    shape: tuple[int, ...],
+    path: Path,
+    outputs: list[str],
+    *,
+    free: bool = True,
+    positive: bool = False,
+) -> Path:
     """An ONNX file, `free` along every axis in space, with weights that let far pixels be seen."""
+    network = deepcopy(network)
     torch.manual_seed(0)
     for name, parameter in network.named_parameters():
         if "weight" in name and parameter.dim() > 1:
             nn.init.kaiming_normal_(parameter)
+            if positive:
+                parameter.data.abs_()
     axes = {"input": {k + 1: f"n{k}" for k in range(1, len(shape))}} if free else None
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the exporter's own

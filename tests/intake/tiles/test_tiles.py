@@ -1,6 +1,7 @@
 """Tiles as the answer says to cut them, run by onnxruntime: together they are what it gives on the whole image."""
 
 from itertools import product
+from math import ceil, floor
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def test_tiles_give_what_the_whole_image_gives(name: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", ["u-net", "deeplab", "finer"])
 def test_a_wider_crop_is_wrong(name: str, tmp_path: Path) -> None:
-    """Else the comparison above could not fail. The halo may be wider than needed by less than an alignment."""
+    """Else the comparison above could not fail."""
     network, shape, outputs, side, image = CASES[name]
     path = exported(network, shape, tmp_path / "net.onnx", outputs)
     answer = ask(path, tile=side)
@@ -118,6 +119,48 @@ def test_a_wider_crop_is_wrong(name: str, tmp_path: Path) -> None:
     assert Stitcher(path, answer).error(noise(*image), layer, spread=spread) > 100 * EQUAL
     assert answer.checked.outside is not None
     assert answer.checked.outside > 100 * EQUAL
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_halo_is_where_what_lies_beyond_the_tile_is_last_felt(name: str, tmp_path: Path) -> None:
+    """Exactly, per axis and side: of two images, the second one brighter everywhere but in the tile.
+
+    All weights are positive, so that every path lets a brighter pixel through.
+    """
+    network, shape, outputs, side, _ = CASES[name]
+    path = exported(network, shape, tmp_path / "net.onnx", outputs, positive=True)
+    answer = ask(path, tile=side)
+    run = Stitcher(path, answer)
+    for axis, (length, alignment) in enumerate(zip(answer.tile, answer.alignment, strict=True)):
+        start = -(-length // alignment) * alignment
+        sizes = [3 * start if k == axis else n for k, n in enumerate(answer.tile)]
+        image = np.abs(noise(shape[0], *sizes))
+        brighter = image + 5
+        window = (slice(None),) * (axis + 2) + (slice(start, start + length),)
+        brighter[window] = image[window]
+        edges = [felt(run, layer, axis, (image, brighter), range(start, start + length)) for layer in answer.layers]
+        first, stop = max(low for low, _ in edges), min(high for _, high in edges)
+        assert answer.halo[axis] == (first - start, max(start + length - stop, 0))
+
+
+def felt(run: Stitcher, layer: TiledLayer, axis: int, images: tuple[Array, Array], pixels: range) -> tuple[int, int]:
+    """The pixels between which units do not tell two images apart that are the same in a range."""
+    one, other = (run.whole(image, layer.name) for image in images)
+    along = layer.spatial_axes[axis] + 1
+    difference = np.abs(one - other).max(axis=tuple(k for k in range(one.ndim) if k != along))
+    stride = layer.stride[axis]
+    same = [k for k in np.flatnonzero(difference == 0) if k * stride in pixels or (k + 1) * stride - 1 in pixels]
+    return ceil(same[0] * stride), floor((same[-1] + 1) * stride)
+
+
+def test_a_size_that_the_network_does_not_take_names_the_nearest_that_it_does(tmp_path: Path) -> None:
+    path = exported(UNet(), (3, 64, 64), tmp_path / "net.onnx", ["mask", "coarse"])
+    with pytest.raises(ProblemError, match=r"not a multiple of 4 px.* `--tile 64` or `--tile 68`") as refused:
+        ask(path, tile=66)
+    assert (refused.value.kind, refused.value.problem.context["nearest"]) == ("invalid-request", [[64, 64], [68, 68]])
+    with pytest.raises(ProblemError, match="`--tile 64,72` or `--tile 68,72`"):
+        ask(path, tile=[66, 72])
+    assert ask(path, tile=[68, 72]).checked.max_error < EQUAL
 
 
 def test_a_causal_network_needs_nothing_behind(tmp_path: Path) -> None:

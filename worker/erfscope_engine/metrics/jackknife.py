@@ -17,6 +17,7 @@ from erfscope_contract.flat import SHARES, flatten_map, mass_name
 from erfscope_contract.result import Number
 from erfscope_engine.metrics.fit import fit_gaussian
 from erfscope_engine.metrics.geometry import Geometry
+from erfscope_engine.metrics.level import log_levels, spread
 from erfscope_engine.metrics.luo import pixels_about, sizes
 from erfscope_engine.metrics.mass import pixel_counts
 from erfscope_engine.metrics.measure import MapMetrics, brief_scalars_of, scalars_of
@@ -26,9 +27,11 @@ from erfscope_engine.metrics.radial import RingIndex
 from erfscope_engine.metrics.rivals import Ellipse
 
 Finish = Callable[[Array], Array]
+Scalars = tuple[dict[str, Number], dict[str, float | None]]
 
 BRIEF = ("erf_", "mass_", "sigma_")
 AT_ONCE = 4  # means that are summed in one product
+CLEARLY = 1.5  # times as large
 PERIODS = {"theta": math.pi}  # an axis has no direction
 
 
@@ -55,14 +58,61 @@ def standard_errors(
     patches = _means(maps, counts, geometry, finish)
     first = next(patches)
     measured_of = brief_scalars_of if briefly else _Scalars.near(first)
-    full = _smooth_scalars(first, measured_of(first))
-    without = [_smooth_scalars(patch, measured_of(patch)) for patch in patches]
+    full, level = _looked_at(first, measured_of)
+    without = [_looked_at(patch, measured_of) for patch in patches]
     shares = counts / counts.sum() if len(counts) else counts
-    return {
-        name: _error(value, [other[name] for other in without], shares, PERIODS.get(name))
+    errors = {
+        name: _error(value, [other[0][name] for other in without], shares, PERIODS.get(name))
         for name, value in full.items()
         if not briefly or name.startswith(BRIEF)
     }
+    by_level = {
+        name: _error(value, [other[1][name] for other in without], shares, None) for name, value in level.items()
+    }
+    return errors | _with_noise_of_levels(first, full, errors, by_level)
+
+
+def errors_by(
+    measure: Callable[[Array], dict[str, Number]], groups: npt.ArrayLike, weights: npt.ArrayLike
+) -> dict[str, Number]:
+    """Standard errors of what `measure` makes of a mean map; `groups`, `weights` as in `standard_errors`."""
+    maps, counts = np.asarray(groups), np.asarray(weights, dtype=np.float64)
+    maps, counts = maps[counts > 0], counts[counts > 0]
+    if len(counts) < 2:
+        return {}
+    shares = counts / counts.sum()
+    without = [
+        measure(np.average(np.delete(maps, g, 0), axis=0, weights=np.delete(counts, g))) for g in range(len(maps))
+    ]
+    return {
+        name: _error(value, [other[name] for other in without], shares, None)
+        for name, value in measure(np.average(maps, axis=0, weights=counts)).items()
+    }
+
+
+def _looked_at(patch: Patch, measured_of: Callable[[Patch], MapMetrics]) -> Scalars:
+    """The scalars of a mean, and the logarithms of the levels that its sizes are counted above."""
+    return _smooth_scalars(patch, measured_of(patch)), log_levels(patch)
+
+
+def _with_noise_of_levels(
+    patch: Patch, full: dict[str, Number], errors: dict[str, Number], by_level: dict[str, Number]
+) -> dict[str, Number]:
+    """Errors of the sizes, and of what is derived from them, where the noise of a level makes clearly larger ones.
+
+    Where both agree the jackknife stands: it has what level and pixels have in common, which the level alone has not.
+    """
+    larger = dict[str, Number]()
+    for name, noise in by_level.items():
+        error = errors.get(name)
+        if error is not None and noise is not None and (own := spread(patch, name, noise)) > CLEARLY * error:
+            larger[name] = own
+    size, grown = full["erf_size"], larger.get("erf_size")
+    for name in ("erf_ratio", "erf_ratio_clipped"):
+        ratio, error = full[name], errors.get(name)
+        if size and ratio and grown is not None and error is not None:
+            larger[name] = max(error, grown * ratio / size)
+    return larger
 
 
 @dataclass

@@ -55,3 +55,19 @@ def area_ratio(raw: npt.ArrayLike, thresholds: Sequence[float] = THRESHOLDS) -> 
         if None not in found.values():
             break
     return found
+
+
+def smooth_ratio(raw: npt.ArrayLike, thresholds: Sequence[float] = THRESHOLDS) -> dict[str, float | None]:
+    """The same r with sides between the script's, where the share lies between theirs: what its error is taken of.
+
+    The script's squares grow by two pixels, so that r often stays the same without some of the samples.
+    """
+    score = score_map(raw)
+    (h, w), total = score.shape, float(np.sum(score))
+    reach = min(h // 2, (w + 1) // 2)
+    if total == 0 or reach < 2:
+        return {str(t): None for t in thresholds}
+    squares = [score[h // 2 - i : h // 2 + 1 + i, w // 2 - i : w // 2 + 1 + i] for i in range(reach)]
+    shares = [float(np.sum(square)) / total for square in squares]
+    sides = np.arange(reach) * 2.0 + 1
+    return {str(t): float(np.interp(t, shares, sides)) ** 2 / (h * w) if shares[-1] > t else None for t in thresholds}

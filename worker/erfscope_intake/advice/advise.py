@@ -1,6 +1,7 @@
 """Advice, start to end: profile the network, search changes that reach what is wanted, measure and rank the best."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -36,16 +37,18 @@ def advise(
     *,
     device: str = "cpu",
     data: Sent | None = None,
+    images: Path | None = None,
 ) -> Advice:
     """Answer an AdviceRequest; `model` is the ONNX file where the request names one by its sha256.
 
     `data` are the files that came with it, by name; without it, its folder is where the files lie that it names.
-    `progress` hears (stage, share done): load, profile, search, verify. Raises ProblemError: unsupported-feature where
-    the analytic method cannot treat the network, and what a measurement raises.
+    `images` is the file that the samples of measurements come from, None for noise. `progress` hears (stage, share
+    done): load, profile, search, verify. Raises ProblemError: unsupported-feature where the analytic method cannot
+    treat the network, and what a measurement raises.
     """
     progress("load", 0.0)
     with memory_errors_explained():
-        return _advice(Bench(request, _subject(request, model, data), device), progress)
+        return _advice(Bench(request, _subject(request, model, data), device, images), progress)
 
 
 def _subject(request: AdviceRequest, model: Path | None, data: Sent | None) -> Subject:
@@ -58,9 +61,10 @@ def _subject(request: AdviceRequest, model: Path | None, data: Sent | None) -> S
 
 def _advice(bench: Bench, progress: Progress) -> Advice:
     progress("profile", 0.0)
-    request, want = bench.request, bench.request.wanted_size
     profile, layers = _profile(bench)
     base, size = profile.result, profile.result.erf.size or 0.0
+    bench = _by_tensor(bench, base.layer.name)
+    request, want = bench.request, bench.request.wanted_size
     now = bench.state(None)
     measured = bench.sized(None) if request.verify else None
     tried = list[Changed]()
@@ -93,6 +97,14 @@ def _advice(bench: Bench, progress: Progress) -> Advice:
         engine=__version__,
         torch=torch.__version__,
     )
+
+
+def _by_tensor(bench: Bench, layer: str) -> Bench:
+    """The layer of a file by its tensor: a change may give the node of that name another output."""
+    request = bench.request
+    if request.layer == "auto" or request.model.architecture is not None:
+        return bench
+    return replace(bench, request=request.model_copy(update={"layer": layer}))
 
 
 def _profile(bench: Bench) -> tuple[Measurement, list[AdviceLayer]]:

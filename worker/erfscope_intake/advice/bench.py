@@ -3,6 +3,7 @@
 import statistics
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from erfscope_engine.metrics.moments import moments
 from erfscope_engine.metrics.patch import cut
 from erfscope_engine.plan import plan_for
 from erfscope_intake.advice.subject import Changed, Subject
+from erfscope_intake.answer import images_of
 
 CELLS = 72  # of a picture along its longer axis
 RUNS = 5  # of a latency, after one that is not counted
@@ -61,6 +63,7 @@ class Bench:
     request: AdviceRequest
     subject: Subject
     device: str
+    images: Path | None = None
 
     @property
     def analytic(self) -> ErfRequest:
@@ -75,7 +78,12 @@ class Bench:
         count = self.request.samples
         inputs, weights = (1, count) if self.subject.drawn else (count, 1)
         average = AverageOptions(inputs=inputs, weights=weights, seed=self.request.seed)
-        return ErfRequest(target=TargetOptions(layer=self.request.layer), average=average, weights=self.request.weights)
+        return ErfRequest(
+            target=TargetOptions(layer=self.request.layer),
+            average=average,
+            weights=self.request.weights,
+            input=self.request.input,
+        )
 
     def expected(self, change: Changed | None) -> Expected | None:
         """By the analytic method, size None where it cannot follow the change; None where the change is not valid."""
@@ -92,7 +100,9 @@ class Bench:
 
     def sized(self, change: Changed | None) -> Sized:
         """By gradient."""
-        measured = measure_network(self.subject.network(change, place=self.device), self.gradient)
+        network = self.subject.network(change, place=self.device)
+        images = images_of(self.request.input, self.images, network)
+        measured = measure_network(network, self.gradient, images=images)
         result = measured.result
         return Sized(
             result.erf.size, result.stderr.get("erf_size"), result.shape.lattice, result.trf.size, picture_of(measured)

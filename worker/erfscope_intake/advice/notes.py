@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from erfscope_contract.advice import HOLD, AdviceRequest, Change
+from erfscope_contract.advice import AdviceRequest, Change
+from erfscope_contract.holding import HOLD
 from erfscope_contract.result import ErfResult
 
 RULE = (
@@ -13,6 +14,11 @@ RULE = (
 FAILED = "No change reaches the wanted size; those listed come nearest."
 NONE_NEARER = "Of {tried} changes that were tried, none comes nearer to the wanted size than the network as it is."
 CLIPPED = "The input is smaller than twice the wanted size: sizes near it are clipped."
+ANALYTIC = "Analytic: "  # how the method's notes begin, one for each assumption
+EXPECTED = (
+    "Sizes are expected ones, by the analytic method: over weights of random signs, and a Gaussian gradient "
+    "(docs/howto/analytic.md)."
+)
 NEW = "Layers that are new have random weights here; everything else keeps its own. Train, and measure again."
 
 
@@ -30,4 +36,5 @@ def notes_of(request: AdviceRequest, base: ErfResult, changes: Sequence[Change],
         listed.append(NEW)
     if min(base.input_shape[1:]) < 2 * want:
         listed.append(CLIPPED)
-    return [*listed, *base.provenance.notes]
+    own = [note for note in base.provenance.notes if not note.startswith(ANALYTIC)]
+    return [*listed, *([EXPECTED] if request.verify == 0 else []), *own]

@@ -54,8 +54,8 @@ def _kernel(node: NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int
 
 
 def label_of(node: NodeProto) -> str:
-    """A node's name for people."""
-    return str(node.name or node.output[0])
+    """A node by the tensor that it computes, as `layers` and `fit` call it and --layer takes it."""
+    return str(node.output[0])
 
 
 def ints_of(node: NodeProto, name: str, default: list[int]) -> list[int]:

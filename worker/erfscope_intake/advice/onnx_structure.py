@@ -26,12 +26,11 @@ class Stage:
 
 @dataclass(frozen=True)
 class Place:
-    """The tensor that a block is put behind, its channels and grid, and the node before it for people."""
+    """The tensor that a block is put behind, with its channels and grid."""
 
     tensor: str
     channels: int
     grid: Grid
-    behind: str
 
 
 def shapes_of(model: ModelProto) -> dict[str, tuple[int, ...]]:
@@ -105,15 +104,26 @@ def end_of_features(model: ModelProto) -> Place | None:
     last = model.graph.node[convs[-1]]
     heads = [node for node in list(model.graph.node)[convs[-1] + 1 :] if node.op_type in ENDS]
     tensor = heads[0].input[0] if heads else last.output[0]
+    return _place(tensor, shapes)
+
+
+def place_at(model: ModelProto, tensor: str) -> Place | None:
+    """A tensor by its name; None where it has not the shape of a convolution's output, or that is not known."""
+    shapes = shapes_of(model)
+    of_convolutions = {shapes.get(node.output[0], ()) for node in model.graph.node if node.op_type == "Conv"}
+    return _place(tensor, shapes) if shapes.get(tensor, ()) in of_convolutions else None
+
+
+def _place(tensor: str, shapes: dict[str, tuple[int, ...]]) -> Place | None:
     shape = shapes.get(tensor, ())
-    if len(shape) < 3 or not prod(shape[1:]):
-        return None
-    before = next(node for node in model.graph.node if tensor in node.output)
-    return Place(tensor, shape[1], shape[2:], label_of(before))
+    return Place(tensor, shape[1], shape[2:]) if len(shape) >= 3 and 0 not in shape[1:] else None
 
 
 def add_large_kernel(model: ModelProto, place: Place, kernel: int, seed: int) -> None:
-    """Put x + pointwise(relu(depthwise(x))) behind a tensor, in place; its weights are He's, drawn from `seed`."""
+    """Put x + pointwise(relu(depthwise(x))) behind a tensor, in place; its weights are He's, drawn from `seed`.
+
+    The sum takes the tensor's name, so that all its consumers read it, and a measurement of it has the block.
+    """
     rank, channels = len(place.grid), place.channels
     draw = np.random.default_rng(seed)
     taps = (kernel,) * rank
@@ -124,28 +134,20 @@ def add_large_kernel(model: ModelProto, place: Place, kernel: int, seed: int) ->
     model.graph.initializer.extend(
         numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()
     )
-    behind = f"{place.tensor}_large"
-    for node in model.graph.node:
-        for k, each in enumerate(node.input):
-            if each == place.tensor:
-                node.input[k] = behind
-    for output in model.graph.output:
-        if output.name == place.tensor:
-            output.name = behind
-    names = [f"{behind}_{k}" for k in range(3)]
+    before = f"{place.tensor}_before_large_kernel"
+    at = next(k for k, node in enumerate(model.graph.node) if place.tensor in node.output)
+    outputs = model.graph.node[at].output
+    outputs[list(outputs).index(place.tensor)] = before
+    names = [f"{before}_{k}" for k in range(3)]
     first, second = weights
     block = [
-        helper.make_node(
-            "Conv", [place.tensor, first], [names[0]], first, group=channels, pads=[kernel // 2] * 2 * rank
-        ),
+        helper.make_node("Conv", [before, first], [names[0]], first, group=channels, pads=[kernel // 2] * 2 * rank),
         helper.make_node("Relu", [names[0]], [names[1]], "large_kernel_relu"),
         helper.make_node("Conv", [names[1], second], [names[2]], second),
-        helper.make_node("Add", [place.tensor, names[2]], [behind], "large_kernel"),
+        helper.make_node("Add", [before, names[2]], [place.tensor], "large_kernel"),
     ]
-    at = next(k for k, node in enumerate(model.graph.node) if place.tensor in node.output) + 1
-    for offset, node in enumerate(block):
+    for offset, node in enumerate(block, start=1):
         model.graph.node.insert(at + offset, node)
-    del model.graph.value_info[:]  # the outputs' shapes are still so
 
 
 def forget_shapes(model: ModelProto) -> None:

@@ -19,6 +19,7 @@ from erfscope_engine.network import Network
 from erfscope_intake.advice import onnx_structure
 from erfscope_intake.advice.onnx_convolutions import Convolution, convolutions, dilate
 from erfscope_intake.advice.onnx_structure import Place, Stage
+from erfscope_intake.advice.onnx_upto import upto
 from erfscope_intake.advice.subject import Changed
 from erfscope_intake.onnx_audit import read_model
 from erfscope_intake.onnx_external import Sent
@@ -91,17 +92,19 @@ class OnnxSubject:
 
     def families(self, layer: str, *, causal: bool) -> list[Growing[Changed]]:
         """Dilations of more and more of the last convolutions; of a network that is not causal also what adds."""
-        stage = onnx_structure.last_stage(self._model)
-        groups = _groups(_named(convolutions(self._model)), stage)
+        model = upto(self._model, layer)  # what lies behind the layer, or beside it, cannot change its field
+        stage = onnx_structure.last_stage(model)
+        groups = _groups(convolutions(model), stage)
         listed: list[Growing[Changed]] = [Steps(len(FACTORS), partial(_dilated, group)) for group in groups]
         listed += [Steps(len(CYCLES), partial(_in_turn, group)) for group in groups if len(group) > 2]
-        return listed if causal else [*listed, *self._structural(stage)]
+        return listed if causal else [*listed, *self._structural(stage, layer, model)]
 
-    def _structural(self, stage: Stage | None) -> list[Growing[Changed]]:
+    def _structural(self, stage: Stage | None, layer: str, model: ModelProto) -> list[Growing[Changed]]:
         listed: list[Growing[Changed]] = []
         if stage is not None and stage.convolutions and onnx_structure.can_unstride(self._model, stage):
             listed.append(Steps(2, partial(_unstrided, stage)))
-        place = onnx_structure.end_of_features(self._model)
+        named = self.request.layer != "auto"
+        place = onnx_structure.place_at(model, layer) if named else onnx_structure.end_of_features(self._model)
         if place is not None:
             listed.append(Steps(len(LARGE), partial(_with_large_kernel, place, self.request.seed)))
         inputs = {one.name for one in self._model.graph.initializer}
@@ -123,12 +126,6 @@ class OnnxSubject:
             edit=None if change is None else change.edit,
             data=self.data,
         )
-
-
-def _named(convs: Sequence[Convolution]) -> list[Convolution]:
-    """Those that can be told from each other."""
-    labels = [conv.label for conv in convs]
-    return [conv for conv in convs if conv.label and labels.count(conv.label) == 1]
 
 
 def _groups(convs: list[Convolution], stage: Stage | None) -> list[list[Convolution]]:
@@ -189,8 +186,8 @@ def _with_large_kernel(place: Place, seed: int, n: int) -> Changed | None:
     grid = "×".join(map(str, place.grid))
     return Changed(
         "large_kernel",
-        f"add a residual depthwise {size} kernel behind {place.behind} ({grid} units)",
-        (Edit(layer="large_kernel", field="layer", before="none", after=f"behind {place.behind}"),),
+        f"add a residual depthwise {size} kernel behind {place.tensor} ({grid} units)",
+        (Edit(layer="large_kernel", field="layer", before="none", after=f"behind {place.tensor}"),),
         edit=partial(onnx_structure.add_large_kernel, place=place, kernel=kernel, seed=seed),
         new=("large_kernel",),
     )

@@ -14,7 +14,7 @@ from erfscope_contract.version import __version__
 from erfscope_engine.layers import Traced
 from erfscope_engine.measure import measure_network
 from erfscope_engine.network import Network
-from erfscope_intake.answer import pick_device
+from erfscope_intake.answer import Images, images_of, pick_device
 from erfscope_intake.fit.verdicts import at_level, objects_of
 from erfscope_intake.levels import Level, levels_of
 from erfscope_intake.memory import memory_errors_explained, with_less_memory
@@ -40,23 +40,26 @@ def fit(
     *,
     device: str = "cpu",
     data: Sent | None = None,
+    images: Path | None = None,
 ) -> Fit:
     """Answer a FitRequest; `model` is the ONNX file where the request names one by its sha256.
 
     `data` are the files that came with it, by name; without it, its folder is where the files lie that it names.
-    `progress` hears (stage, share done): load, trace, measure. Raises ProblemError, as a measurement does.
+    `images` is the file that the samples come from, None for noise. `progress` hears (stage, share done): load, trace,
+    measure. Raises ProblemError, as a measurement does.
     """
     progress("load", 0.0)
     sized = SizedModel(request.model, request.input, request.weights, pick_device(device), model, data, request.seed)
     with memory_errors_explained():
         network = sized.network()
+        samples = images_of(request.input, images, network)
         progress("trace", 0.1)
         survey = surveyed(network)
         levels, notes = _levels(survey, request.layers)
         rows = list[FitLevel]()
         for number, level in enumerate(levels):
             progress("measure", number / len(levels))
-            row, why = _measured(survey.traced, level, request, network)
+            row, why = _measured(survey.traced, level, request, network, samples)
             rows.append(row)
             notes += [NO_GRADIENT.format(name=row.name, why=why)] if why else []
     return Fit(
@@ -84,15 +87,18 @@ def _levels(survey: Survey, names: Sequence[str]) -> tuple[list[Level], list[str
     return sorted(ranked, key=lambda level: level.layer.value), [LEFT_OUT.format(count=left)] if left else []
 
 
-def _measured(traced: Traced, level: Level, request: FitRequest, network: Network) -> tuple[FitLevel, str | None]:
+def _measured(
+    traced: Traced, level: Level, request: FitRequest, network: Network, images: Images
+) -> tuple[FitLevel, str | None]:
     """A level's row; without an ERF, and why, where no gradient arrives."""
     asked = ErfRequest(
         target=TargetOptions(layer=level.layer.name),
         average=AverageOptions(inputs=request.samples, seed=request.seed),
         weights=request.weights,
+        input=request.input,
     )
     try:
-        result = with_less_memory(partial(measure_network, network, asked)).result
+        result = with_less_memory(partial(measure_network, network, asked, images=images)).result
     except ProblemError as problem:
         if problem.kind != "no-gradient":
             raise
@@ -111,6 +117,7 @@ def _row(level: Level, result: ErfResult, request: FitRequest) -> FitLevel:
         stride=stride,
         trf_size=result.trf.size,
         is_global=result.trf.is_global,
+        local_box=result.trf.local_box,
         clipped=result.trf.clipped,
         erf_size=size,
         erf_ratio=result.erf.ratio,

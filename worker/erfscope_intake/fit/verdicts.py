@@ -1,8 +1,9 @@
-"""Whether a level holds an object: its units must see all of it, and lie close enough to meet it. Pure."""
+"""Whether a level holds an object: its units must see it with its surroundings, and lie close enough. Pure."""
 
 from collections.abc import Sequence
 
-from erfscope_contract.fit import UNITS_ACROSS, FitLevel, FitObject, ObjectFit, Verdict
+from erfscope_contract.fit import FitLevel, FitObject, ObjectFit, Verdict
+from erfscope_contract.holding import HOLD, UNITS_ACROSS, erf_for
 
 
 def at_level(size: float, erf_size: float | None, stride: Sequence[float | None], extents: Sequence[int]) -> ObjectFit:
@@ -13,7 +14,7 @@ def at_level(size: float, erf_size: float | None, stride: Sequence[float | None]
 def _verdict(size: float, erf_size: float | None, stride: Sequence[float | None], extents: Sequence[int]) -> Verdict:
     if size > min(extents):
         return "outside input"
-    if erf_size is None or erf_size < size:
+    if erf_size is None or erf_size < erf_for(size):
         return "small field"
     if any(step is None or size < UNITS_ACROSS * step for step in stride):
         return "coarse grid"
@@ -47,12 +48,16 @@ def _missing(size: float, levels: Sequence[FitLevel]) -> str:
         return f"{size:g} px: larger than the input; give a larger one (input.shape, --shape)."
     largest = max(levels, key=lambda one: one.erf_size or 0.0)
     if "coarse grid" not in verdicts:
-        return f"{size:g} px: no level sees all of it; the largest ERF is that of {largest.name} ({_field(largest)})."
+        return (
+            f"{size:g} px: no level has an ERF of {HOLD:g} × its size ({erf_for(size):g} px); the largest is that of "
+            f"{largest.name} ({_field(largest)})."
+        )
     coarse = [one for one in levels if any(f.size == size and f.verdict == "coarse grid" for f in one.objects)]
     finest = min(coarse, key=lambda one: max((step or 0.0) for step in one.stride))
     return (
-        f"{size:g} px: no level is fine enough and sees all of it; {finest.name} sees it ({_field(finest)}), but at "
-        f"{_stride(finest)} it is narrower than {UNITS_ACROSS:g} units."
+        f"{size:g} px: no level is fine enough with an ERF of {HOLD:g} × its size ({erf_for(size):g} px); "
+        f"{finest.name} has the ERF ({_field(finest)}), but at {_stride(finest)} the object is narrower than "
+        f"{UNITS_ACROSS:g} units."
     )
 
 

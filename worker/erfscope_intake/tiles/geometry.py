@@ -1,9 +1,9 @@
 """What a layer's units need of a tile, from the recorded geometry: stride, origin, alignment, reach over all phases."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil, lcm
+from math import ceil, floor, lcm
 
 from erfscope_contract.problem import ProblemError
 from erfscope_engine.layers import Coordinate, Layer, Place, Traced
@@ -11,47 +11,61 @@ from erfscope_engine.receptive import ReceptiveField, receptive_field_of
 
 MOST_PHASES = 64  # units that are walked; of longer periods evenly many
 ROUNDING = 1e-6  # pixels: places are sums of fractions
+DIGITS = 9  # of places, so that recordings at two sizes can be compared
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What the units of one phase read, in pixels: unit i from stride · i − low to stride · i + high."""
+
+    phase: int  # i modulo the period
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
 class Along:
-    """A layer along one input axis, in pixels: unit i reads at most from stride · i − low to stride · i + high.
+    """A layer along one input axis, in pixels.
 
-    `axis` is the axis of its tensor, the batch counted; unit i sits at origin + stride · i.
+    `axis` is the axis of its tensor, the batch counted. What unit i reads repeats with a period of alignment / stride
+    units. A tile starts at a multiple of the alignment, so that its units have the phases that they have in the image.
+    `before`, `after`: how far units read around the place where they sit, at most.
     """
 
     axis: int
     stride: Fraction
-    origin: float
-    low: float
-    high: float
+    before: float
+    after: float
+    reads: tuple[Reads, ...]
     alignment: int
 
     @property
-    def before(self) -> float:
-        """How far units read before the place where they sit."""
-        return self.low + self.origin
+    def period(self) -> int:
+        """Units after which the phases repeat."""
+        return int(self.alignment / self.stride)
 
-    @property
-    def after(self) -> float:
-        """How far they read behind it."""
-        return self.high - self.origin
-
-    @property
     def lead(self) -> int:
-        """Pixels that a tile needs before what is kept of it."""
-        return ceil(self.low - ROUNDING)
+        """Pixels of a tile before the first unit from which on every unit reads nothing before the tile."""
+        return max(ceil(self.stride * (self._last_before(one) + 1)) for one in self.reads)
 
-    @property
-    def tail(self) -> int:
-        """Pixels that it needs behind that: its last unit is one stride before the end of what is kept."""
-        return ceil(self.high - self.stride + 1 - ROUNDING)
+    def stop(self, tile: int) -> int:
+        """Pixels of a tile up to the first unit that reads behind it."""
+        return min(tile, *(floor(self.stride * self._first_behind(one, tile)) for one in self.reads))
 
     def units(self, pixels: int) -> int:
-        """The index of the unit that belongs to a multiple of the alignment."""
-        index = Fraction(pixels) / self.stride
-        assert index.denominator == 1  # the alignment is a multiple of the stride's numerator
-        return int(index)
+        """The index of the first unit at or behind this pixel, where unit 0 counts from pixel 0."""
+        return ceil(Fraction(pixels) / self.stride)
+
+    def _last_before(self, reads: Reads) -> int:
+        """The last unit of this phase that reads before pixel 0; −1 where none does."""
+        last = ceil((reads.low - ROUNDING) / self.stride) - 1  # of all phases
+        last -= (last - reads.phase) % self.period
+        return max(last, -1)
+
+    def _first_behind(self, reads: Reads, tile: int) -> int:
+        """The first unit of this phase that reads pixel `tile` or one behind it."""
+        first = floor((tile - 1 + ROUNDING - reads.high) / self.stride) + 1
+        return max(first + (reads.phase - first) % self.period, 0)
 
 
 @dataclass(frozen=True)
@@ -121,18 +135,36 @@ def _along(
     layer: Layer,
 ) -> Along:
     """One axis over all phases; `position` is that of its coordinate, `number` that of the input axis."""
-    ranges = list[tuple[float, float]]()
+    ranges, reaches = dict[int, tuple[float, float]](), list[tuple[float, float]]()
     for unit, field in fields:
         if field.reach is None:
             why = "some of its units see the whole input" if field.is_global else _uneven(number, None)
             raise _refusal(layer, why)
-        offset = field.center[number] - float(stride * unit[position])
-        before, after = field.reach[number]
-        ranges.append((before - offset, after + offset))
-    low, high = (max(pair[side] for pair in ranges) for side in (0, 1))
-    unit, middle = fields[0]
-    origin = middle.center[number] - float(stride * unit[position])
-    return Along(tensor_axis, stride, origin, low, high, alignment)
+        reaches.append(field.reach[number])
+        (low, high), place = field.box[number], float(stride * unit[position])
+        phase, pair = unit[position] % int(alignment / stride), (place - low, high - 1 - place)
+        known = ranges.get(phase, pair)
+        ranges[phase] = max(pair[0], known[0]), max(pair[1], known[1])
+    before, after = (max(reach[side] for reach in reaches) for side in (0, 1))
+    rows = _every_phase(ranges, int(alignment / stride), stride)
+    return Along(tensor_axis, stride, before, after, rows, alignment)
+
+
+def _every_phase(ranges: Mapping[int, tuple[float, float]], period: int, stride: Fraction) -> tuple[Reads, ...]:
+    """A row for each phase; one that was not walked has the start of the walked one before it, and the end of the next.
+
+    Of two units the later one does not start to read earlier, nor end later: true of everything but a flip, which is
+    refused before.
+    """
+    walked = sorted(ranges)
+    rows = list[Reads]()
+    for phase in range(period):
+        earlier = max((p for p in walked if p <= phase), default=walked[-1] - period)
+        later = min((p for p in walked if p >= phase), default=walked[0] + period)
+        low = ranges[earlier % period][0] + float(stride * (phase - earlier))
+        high = ranges[later % period][1] + float(stride * (later - phase))
+        rows.append(Reads(phase, round(low, DIGITS), round(high, DIGITS)))
+    return tuple(rows)
 
 
 def _axis(number: int) -> str:

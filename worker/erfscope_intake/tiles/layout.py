@@ -14,25 +14,22 @@ Range = tuple[int, int]
 class AxisTiles:
     """Tiles along one input axis, in pixels.
 
-    A tile of `tile` pixels starts at a multiple of `alignment`; of an inner one, `step` pixels from `before` on count.
-    Where the axis is not cut, the one tile is as long as the image.
+    A tile of `tile` pixels starts at a multiple of `alignment`, `step` pixels behind the one before it. An inner one is
+    right but for `before` pixels at its start and `after` pixels at its end. Where the axis is not cut, the one tile is
+    as long as the image.
     """
 
     tile: int
     alignment: int
     before: int
+    after: int
     step: int
     is_cut: bool = True
 
     @property
-    def after(self) -> int:
-        """Pixels behind the part that is kept."""
-        return self.tile - self.before - self.step
-
-    @property
     def crop(self) -> Range:
-        """The part of an inner tile that is kept."""
-        return self.before, self.before + self.step
+        """The part of an inner tile that is right; at least `step` pixels, so that neighbours meet or overlap."""
+        return self.before, self.tile - self.after
 
     def reads(self, image: int) -> list[Range]:
         """What each tile of an image reads; the last one is shorter where the image is no multiple of the alignment."""
@@ -52,24 +49,29 @@ class AxisTiles:
         """All of the image for which a tile is right: its crop, and what lies between that and the image's border."""
         start, stop = reads
         low = 0 if start == 0 else start + self.before
-        return low, image if stop == image else start + self.before + self.step
+        return low, image if stop == image else stop - self.after
 
 
-def fitted(tile: int, alignment: int, lead: int, tail: int) -> AxisTiles | None:
-    """Tiles that have `lead` pixels before and `tail` behind what they keep; None where nothing is left to keep."""
-    before = round_up(max(lead, 0), alignment)
-    step = (tile - before - max(tail, 0)) // alignment * alignment
-    return AxisTiles(tile, alignment, before, step) if step > 0 else None
+def fitted(tile: int, alignment: int, lead: int, stop: int) -> AxisTiles | None:
+    """Tiles that are right from `lead` to `stop`; None where that holds no step of one alignment."""
+    step = (stop - lead) // alignment * alignment
+    return AxisTiles(tile, alignment, lead, tile - stop, step) if step > 0 else None
 
 
 def uncut(extent: int, alignment: int) -> AxisTiles:
     """One tile for all of an axis."""
-    return AxisTiles(extent, alignment, 0, extent, is_cut=False)
+    return AxisTiles(extent, alignment, 0, 0, extent, is_cut=False)
 
 
 def smallest(alignment: int, lead: int, tail: int) -> int:
-    """The smallest tile that keeps anything, a multiple of the alignment."""
-    return round_up(round_up(max(lead, 0), alignment) + max(tail, 0) + alignment, alignment)
+    """The smallest tile that keeps anything, a multiple of the alignment; such tiles end with `tail` wrong pixels."""
+    return round_up(lead + tail + alignment, alignment)
+
+
+def nearest(tile: int, alignment: int) -> list[int]:
+    """The multiples of the alignment around a size that is none, the smaller one first."""
+    below = tile // alignment * alignment
+    return [size for size in (below, below + alignment) if size > 0]
 
 
 def grid_of(axes: Sequence[AxisTiles], image: Sequence[int]) -> TileGrid:

@@ -1,13 +1,12 @@
 """Tiles, start to end: record the network, fit halo and alignment to the tile, run the tiles."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from math import lcm, prod
+from math import prod
 from pathlib import Path
 
 import torch
 
-from erfscope_contract.problem import FieldError, ProblemError
+from erfscope_contract.problem import ProblemError
 from erfscope_contract.result import Reach
 from erfscope_contract.tiles import Checked, TiledLayer, Tiles, TilesRequest
 from erfscope_contract.version import __version__
@@ -21,35 +20,17 @@ from erfscope_intake.onnx_external import Sent
 from erfscope_intake.outputs import Survey, surveyed
 from erfscope_intake.sizes import SizedModel, size_explained
 from erfscope_intake.tiles.check import Trial, image_of
+from erfscope_intake.tiles.demand import MOST_NAMED, Needs, by_axis, fitted_axes, multiples_told
 from erfscope_intake.tiles.geometry import Along, Tiled, tiled
-from erfscope_intake.tiles.layout import AxisTiles, fitted, grid_of, smallest, uncut
+from erfscope_intake.tiles.layout import AxisTiles, grid_of
 
 Progress = Callable[[str, float], None]
 MOST_ROUNDS = 4  # recordings until the geometry does not change with the image's size
-MOST_NAMED = 8
 LARGER = 4  # times the model's own input
 ONE_TILE = "The image is not larger than a tile along {axes}: it is not cut there."
 NO_PADDING = "The network pads nothing: every unit that a tile gives is right, and none is cropped."
 HEADS = "The units of output {name!r} are no even grid in the input's space; what is cut is {heads}, before it."
 NO_HEADS = "Output {name!r} is left out: no layer before it has units in the input's space."
-
-
-@dataclass(frozen=True)
-class _Needs:
-    """The layers to cut, with what they need of a tile."""
-
-    layers: tuple[Tiled, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def columns(self) -> list[tuple[Along, ...]]:
-        """All layers, by input axis."""
-        return list(zip(*(one.along for one in self.layers), strict=True))
-
-    @property
-    def numbers(self) -> list[object]:
-        """What must be the same at every size of the image."""
-        return [(one.layer.name, a.stride, a.lead, a.tail, a.alignment) for one in self.layers for a in one.along]
 
 
 def tile(
@@ -72,10 +53,11 @@ def tile(
         first = sized.network()
         progress("trace", 0.1)
         needs = _settled(sized, first, request)
-        axes = _tiles(needs, request)
+        axes = fitted_axes(needs, request)
         progress("verify", 0.2)
         trial = Trial(sized, first.input_shape, needs.layers, axes)
-        check, shapes = trial.run(lambda share: progress("verify", 0.2 + 0.8 * share))
+        with multiples_told(needs, request):
+            check, shapes = trial.run(lambda share: progress("verify", 0.2 + 0.8 * share))
     image = request.image
     notes = [*needs.notes, *_padding(axes, check), *_uncut(axes)]
     return Tiles(
@@ -96,7 +78,7 @@ def tile(
     )
 
 
-def _settled(sized: SizedModel, network: Network, request: TilesRequest) -> _Needs:
+def _settled(sized: SizedModel, network: Network, request: TilesRequest) -> Needs:
     """What the layers need, once a recording at the size of the check says what the one before said.
 
     Small inputs hide coarse grids (an axis of one unit has no stride), and where the geometry follows the image's
@@ -104,9 +86,9 @@ def _settled(sized: SizedModel, network: Network, request: TilesRequest) -> _Nee
     """
     shape, needs = network.input_shape, _first(sized, network, request)
     for _ in range(MOST_ROUNDS):
-        image = image_of([_axis(*three) or _smallest(three[2]) for three in _threes(needs, request)])
+        image = image_of([one.tiles or one.smallest for one in by_axis(needs, request)])
         larger = [shape[0], *image]
-        with size_explained(larger, shape):
+        with multiples_told(needs, request), size_explained(larger, shape):
             again = _again(sized.network(larger), needs, request)
         if again.numbers == needs.numbers:
             return again
@@ -119,7 +101,7 @@ def _settled(sized: SizedModel, network: Network, request: TilesRequest) -> _Nee
     )
 
 
-def _first(sized: SizedModel, network: Network, request: TilesRequest) -> _Needs:
+def _first(sized: SizedModel, network: Network, request: TilesRequest) -> Needs:
     """What the layers need on the model's own input; on a larger one where that seems to be impossible.
 
     On a small input a coarse map is one unit, of which nobody can tell how it moves.
@@ -138,7 +120,7 @@ def _first(sized: SizedModel, network: Network, request: TilesRequest) -> _Needs
         return _needs(survey, request)
 
 
-def _again(network: Network, needs: _Needs, request: TilesRequest) -> _Needs:
+def _again(network: Network, needs: Needs, request: TilesRequest) -> Needs:
     """What the layers need at another size; of the same ones where what lies behind them does not take it.
 
     A classifier's flattened head takes one size, its feature maps any.
@@ -150,74 +132,13 @@ def _again(network: Network, needs: _Needs, request: TilesRequest) -> _Needs:
         if refusal.kind != "shape-mismatch":
             raise
     traced = plan_for(network, last, samples=1).traced
-    return _Needs(tuple(tiled(traced, traced.layer(one.layer.name)) for one in needs.layers), needs.notes)
+    return Needs(tuple(tiled(traced, traced.layer(one.layer.name)) for one in needs.layers), needs.notes)
 
 
-def _needs(survey: Survey, request: TilesRequest) -> _Needs:
+def _needs(survey: Survey, request: TilesRequest) -> Needs:
     layers, notes = _layers(survey, request.layers)
     traced = survey.traced
-    return _Needs(tuple(tiled(traced, layer) for layer in layers), (*traced.network.notes, *notes))
-
-
-def _threes(needs: _Needs, request: TilesRequest) -> list[tuple[int, int | None, tuple[Along, ...]]]:
-    """By input axis: the tile's side, the image's where it is given, and what the layers need."""
-    columns = needs.columns
-    rank, image = len(columns), request.image
-    extents: list[int | None] = [None] * rank if image is None else [*_sides(image, rank, "image")]
-    return list(zip(_sides(request.tile, rank, "tile"), extents, columns, strict=True))
-
-
-def _tiles(needs: _Needs, request: TilesRequest) -> list[AxisTiles]:
-    """Tiles of the size that is asked for; raises ProblemError("invalid-request") where one is too small."""
-    axes = list[AxisTiles]()
-    for number, (side, extent, column) in enumerate(_threes(needs, request)):
-        axis = _axis(side, extent, column)
-        if axis is None:
-            raise _too_small(number, side, needs)
-        axes.append(axis)
-    return axes
-
-
-def _sides(extents: int | list[int], rank: int, field: str) -> list[int]:
-    sides = [extents] * rank if isinstance(extents, int) else list(extents)
-    if len(sides) != rank:
-        detail = f"{field} has {len(sides)} numbers, but the input has {rank} spatial axes; give one number for each."
-        raise ProblemError("invalid-request", detail, errors=[FieldError(pointer=f"/{field}", detail=detail)])
-    return sides
-
-
-def _axis(side: int, extent: int | None, column: Sequence[Along]) -> AxisTiles | None:
-    """Tiles of that side, one where it holds the image; None where it is too small."""
-    demand = _demand(column)
-    if extent is not None and extent <= side:
-        return uncut(extent, demand[0])
-    return fitted(side, *demand)
-
-
-def _smallest(column: Sequence[Along]) -> AxisTiles:
-    """The smallest tiles that keep anything."""
-    demand = _demand(column)
-    axis = fitted(smallest(*demand), *demand)
-    assert axis is not None  # that is what smallest means
-    return axis
-
-
-def _demand(column: Sequence[Along]) -> tuple[int, int, int]:
-    """Alignment, and pixels before and after what is kept, for all layers."""
-    alignment = lcm(*(along.alignment for along in column))
-    return alignment, max(along.lead for along in column), max(along.tail for along in column)
-
-
-def _too_small(number: int, side: int, needs: _Needs) -> ProblemError:
-    alignment, lead, tail = _demand(needs.columns[number])
-    least = smallest(alignment, lead, tail)
-    names = ", ".join(repr(one.layer.name) for one in needs.layers[:MOST_NAMED])
-    detail = (
-        f"A tile of {side} px keeps nothing along spatial axis {number}: for {names} it needs {max(lead, 0)} px before "
-        f"and {max(tail, 0)} px after what it keeps, and starts at multiples of {alignment} px. Take a tile of at "
-        f"least {least} px, or name an earlier layer (`layers`, --layer)."
-    )
-    return ProblemError("invalid-request", detail, errors=[FieldError(pointer="/tile", detail=detail)], smallest=least)
+    return Needs(tuple(tiled(traced, layer) for layer in layers), (*traced.network.notes, *notes))
 
 
 def _layers(survey: Survey, names: Sequence[str]) -> tuple[list[Layer], list[str]]:
