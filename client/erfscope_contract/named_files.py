@@ -21,15 +21,12 @@ _EXTERNAL_DATA, _DATA_LOCATION, _OUTSIDE = 13, 14, 1
 _KEY, _VALUE = 1, 2
 
 
-def names_in(model: bytes | Path, most: int = MOST_FIELDS) -> list[str]:
-    """The names as the model writes them, each once, in order; none for what is not an ONNX file.
-
-    What is behind the first `most` fields of the file is not looked for.
-    """
+def names_in(model: bytes | Path) -> list[str]:
+    """The names as the model writes them, each once, in order; none for what is not an ONNX file."""
     with bytes_of(model) as view:
         names: dict[str, None] = {}
         try:
-            for start, end in _tensors(view, most):
+            for start, end in _tensors(view):
                 if (name := _name_of(view, start, end)) is not None:
                     names[name] = None
         except BrokenError:  # whoever reads the model says so
@@ -56,7 +53,7 @@ def bytes_of(model: bytes | Path) -> Iterator[memoryview]:
         yield view
 
 
-def _tensors(view: memoryview, most: int) -> Iterator[tuple[int, int]]:
+def _tensors(view: memoryview) -> Iterator[tuple[int, int]]:
     """Begin and end of every tensor of the model, by a walk without recursion."""
     pending, count = [("model", 0, len(view))], 0
     while pending:
@@ -64,7 +61,7 @@ def _tensors(view: memoryview, most: int) -> Iterator[tuple[int, int]]:
         inner: list[tuple[str, int, int]] = []
         for number, _, stop, content in fields(view, start, end):
             count += 1
-            if count > most:
+            if count > MOST_FIELDS:
                 return
             kind = _WITHIN[message].get(number)
             if kind == "tensor" and content is not None:

@@ -14,7 +14,7 @@ from tests.chaos.run import Options, run
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 # Nothing is timed against a clock but what an invariant itself says; orphans get longer, for a busy machine.
-OPTIONS = Options(seconds=30, seed=1, lease=3.0, workers=2, orphan_seconds=30.0)
+OPTIONS = Options(seconds=45, seed=1, lease=3.0, workers=2, orphan_seconds=30.0)
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,12 @@ from typing import Any
 
 import httpx2
 import pytest
-from onnx import TensorProto, helper
 from tests.service.conftest import TENANT, Worker, a_spec, assert_problem, sha256
 from tests.service.test_edge import temporary_files
 
 from erfscope_contract.data_files import MOST_FILES, identity
 from erfscope_jobs.records import Kind
 from erfscope_service.settings import ServiceSettings
-from erfscope_service.upload.named import MOST_BYTES
 
 ONNX = b"an onnx file that names others"
 DATA = {"net.onnx.data": b"weights", "more/weights.bin": b"more of them"}
@@ -154,40 +152,3 @@ def test_all_data_together_are_under_one_limit(client: httpx2.Client, settings: 
         problem = assert_problem(post(client, form(data={"a": half, "b": half, "c": b"1"}), path), 413, "too-large")
         assert problem["context"] == {"limit": settings.max_data_bytes}
     assert temporary_files(settings) == []
-
-
-def naming(*names: str) -> bytes:
-    """An ONNX file with a tensor in each of these files."""
-    tensors = []
-    for n, name in enumerate(names):
-        tensor = TensorProto(name=f"w{n}", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
-        tensor.external_data.add(key="location", value=name)
-        tensors.append(tensor)
-    return bytes(helper.make_model(helper.make_graph([], "net", [], [], tensors)).SerializeToString())
-
-
-@pytest.mark.parametrize("path", ["/erf", "/models"])
-def test_a_file_that_was_not_sent_is_told_at_once(client: httpx2.Client, path: str) -> None:
-    model = naming("net.onnx.data", "more.bin")
-    refused = post(client, form(model, {"more.bin": b"x"}), path)
-    problem = assert_problem(refused, 422, "external-data")
-    assert "'net.onnx.data', which is not among the files that came with it" in problem["detail"]
-    assert "a form part `data` of that file name" in problem["detail"]
-    assert problem["context"]["files"] == ["net.onnx.data"]
-    assert_problem(post(client, form(model, {}), path), 422, "external-data")
-    assert post(client, form(model, {"more.bin": b"x", "net.onnx.data": b"y"}), path).status_code == 202
-
-
-def test_a_stored_body_without_its_data_is_told_at_once(client: httpx2.Client) -> None:
-    headers = {"Content-Type": "application/octet-stream"}
-    assert_problem(client.post("/models", content=naming("net.onnx.data"), headers=headers), 422, "external-data")
-
-
-def test_a_large_model_is_left_to_the_worker(client: httpx2.Client) -> None:
-    large = (
-        naming("net.onnx.data")
-        + helper.make_model(
-            helper.make_graph([], "net", [], [], [TensorProto(name="w", raw_data=bytes(MOST_BYTES))])
-        ).SerializeToString()
-    )
-    assert post(client, form(large, {})).status_code == 202

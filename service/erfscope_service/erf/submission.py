@@ -19,7 +19,6 @@ from erfscope_service.services import Services, count_beyond
 from erfscope_service.stored import MODEL
 from erfscope_service.upload.form import Form, StoredFiles, read_form
 from erfscope_service.upload.multipart import MULTIPART, boundary_of
-from erfscope_service.upload.named import require_named
 
 AT_ONCE = 8192  # bytes of a request that is checked in less time than a thread takes to be called
 CALL_BYTES = 65_536  # of a request that is worth a call: the largest specs take half a second to check
@@ -63,8 +62,6 @@ async def read(http: Request, services: Services, tenant: str) -> Asked:
     form = await readers[given](http, services, tenant)
     if weight := len(form.request or b"") // CALL_BYTES:
         await count_beyond(http, services, tenant, weight)
-    if form.model is not None:
-        await require_named(services.blobs, form.model)
     is_small = len(form.request or b"") < AT_ONCE
     request = _checked(form) if is_small else await asyncio.to_thread(_checked, form)  # the largest take half a second
     return Asked(request, form.model, form.name or _spec_name(request))

@@ -16,7 +16,6 @@ from erfscope_service.services import Services, ServicesDep, TenantDep
 from erfscope_service.stored import MODEL as UPLOAD
 from erfscope_service.upload.form import DATA, MODEL, StoredFiles, read_form
 from erfscope_service.upload.multipart import MULTIPART, boundary_of
-from erfscope_service.upload.named import require_named
 from erfscope_service.upload.raw import BINARY, ONNX, file_name, model_form, raw_body, require_media_type
 from erfscope_service.upload.sink import store
 
@@ -46,7 +45,6 @@ async def upload(
     """
     seconds = seconds_to_wait(prefer, services)
     stored, name = await _received(request, services, tenant)
-    await require_named(services.blobs, stored)
     response.headers.update({"Location": f"/models/{stored.sha256}", "Cache-Control": "no-store", **applied(seconds)})
     return await service.keep(services, tenant, stored, name, seconds or 0.0)
 

@@ -3,16 +3,14 @@
 import torch
 from torch import Tensor, nn
 
-from erfscope_engine.advice.border import Border, border_of
-from erfscope_engine.module import network_of
-from erfscope_engine.plan import plan_for
+from erfscope_engine import network_of
+from erfscope_engine.advice.border import Border, border_in
 
 CHAIN = (*(f"{n} (convolution)" for n in range(6)), "output (convolution)")
 
 
 def _border(module: nn.Module, side: int, layer: str = "auto") -> Border:
-    plan = plan_for(network_of(module.eval(), (1, side, side)), layer, samples=1)
-    return border_of(plan.traced, plan.layer)
+    return border_in(network_of(module.eval(), (1, side, side)), layer)
 
 
 def _chain(strides: tuple[int, ...]) -> nn.Sequential:

@@ -11,7 +11,8 @@ from fractions import Fraction
 
 from erfscope_engine.fields import Boxes, field_of
 from erfscope_engine.layers import Layer, Traced, layer_of
-from erfscope_engine.plan import center_place
+from erfscope_engine.network import Network
+from erfscope_engine.plan import center_place, plan_for
 from erfscope_engine.reaches import Reaches
 from erfscope_engine.recording.tape import Call, Tape
 
@@ -31,6 +32,12 @@ class Border:
     longest: int | None
     shortest: int | None
     depth: int
+
+
+def border_in(network: Network, layer: str = "auto") -> Border:
+    """The border layer of a network for images of its input's size. Raises ProblemError as `measure` does."""
+    plan = plan_for(network, layer, samples=1)
+    return border_of(plan.traced, plan.layer)
 
 
 def border_of(traced: Traced, layer: Layer) -> Border:

@@ -31,8 +31,8 @@ export function fit(found) {
     h("p", {
       className: "hint",
       textContent:
-        `At input ${found.input_shape.join(" × ")}. A level holds an object if its ERF is at least 1.5 times as large ` +
-        "and the object at least two units wide.",
+        `At input ${found.input_shape.join(" × ")}. A level holds an object if its ERF is at least 1.5 times as ` +
+        "large and the object at least two units wide.",
     }),
     notes(found.notes),
     table(heads, rows),
