@@ -22,7 +22,7 @@ from erfscope._figure import (
 from erfscope._result import Map, Measured, Result
 from erfscope_contract.limits import bounded, is_limited_by_input
 from erfscope_contract.meanings import is_shown, meaning_of
-from erfscope_contract.numbers import plain, with_error
+from erfscope_contract.numbers import with_error
 from erfscope_contract.result import ErfResult, Number
 from erfscope_contract.significance import ROUNDING, reach
 from erfscope_contract.text import for_html
@@ -215,8 +215,11 @@ class Comparison:
         return f"<tr><td>{for_html(label)}</td>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
     def __repr__(self) -> str:
-        named = zip(self.names, self.results, strict=True)
-        sizes = ", ".join(f"{name} {plain(one.metrics.get('erf_size'))} px" for name, one in named)
+        named = zip(self.names, (one.data for one in self.results), strict=True)
+        sizes = ", ".join(
+            f"{name} {bounded(one, 'erf_size', with_error(one.erf.size, one.stderr.get('erf_size')))} px"
+            for name, one in named
+        )
         return f"<Comparison of ERF sizes: {sizes}>"
 
 

@@ -29,8 +29,10 @@ from erfscope._figure import (
 from erfscope.report import content_of, to_html, to_markdown
 from erfscope.report.profile import profile_csv
 from erfscope_contract.flat import flatten
+from erfscope_contract.limits import bounded
 from erfscope_contract.meanings import is_shown, meaning_of
 from erfscope_contract.metrics import metrics_csv, text_of
+from erfscope_contract.numbers import with_error
 from erfscope_contract.parts import select
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.result import ErfResult
@@ -81,7 +83,8 @@ class Measured:
 
     def __repr__(self) -> str:
         size = self.data.erf.size
-        shown = "undefined" if size is None else f"{size:.4g} px"
+        known = with_error(size, self.data.stderr.get("erf_size"))
+        shown = "undefined" if size is None else f"{bounded(self.data, 'erf_size', known)} px"
         trf = "x".join(map(str, self.data.trf.size))
         where = f"{self.data.layer.name!r} unit {self.data.unit}"
         return f"<{type(self).__name__} {where}: ERF {shown}, TRF {trf} px>"

@@ -123,6 +123,41 @@ def test_names_are_text_and_not_formulas(panel: Panel) -> None:
     assert render_figure([[replace(panel, title=broken)]], ".pdf", names=[broken]).startswith(b"%PDF")
 
 
+def letters(figure: Figure) -> list[str]:
+    """The lines above the panels."""
+    return [line for ax in figure.axes for line in ax.get_title().splitlines()]
+
+
+@pytest.mark.parametrize("width", [1.5, 2.0, 3.5, 7.0])
+def test_a_number_above_a_panel_is_whole_or_not_there(
+    panel: Panel, width: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shortened one would be another number; names may be shortened."""
+    drawn: list[Figure] = []
+
+    def kept(figure: Figure, form: str, page: Page) -> bytes:
+        drawn.append(figure)
+        return b""
+
+    monkeypatch.setattr("erfscope_picture.paper.figure.encoded", kept)
+    note = "ERF ≥ 127.92 ± 0.17 px"
+    row = [replace(panel, title="A network with a long name", note=note)] * 2
+    render_figure([row], ".png", Page(width=width, font="serif"))
+    lines = letters(drawn[0])
+    assert all("…" not in line for line in lines if line.startswith("ERF"))
+    assert (note in lines) == (width > 2)
+
+
+@pytest.mark.parametrize("font", ["serif", "sans-serif", "monospace"])
+@pytest.mark.parametrize("width", [2.5, 3.5, 5.0])
+def test_the_legend_is_on_the_page(panel: Panel, width: float, font: str) -> None:
+    png = Image.open(BytesIO(render_figure([[panel]], ".png", Page(width=width, font=font, font_size=9, dpi=100))))
+    pixels = np.asarray(png.convert("L"))
+    below = pixels[-pixels.shape[0] // 5 :]
+    assert (below < 250).any()
+    assert (below[:, [0, 1, -2, -1]] >= 250).all()
+
+
 def test_layers_along_depth(result_of: Result) -> None:
     row = {"trf_size": [3, 3], "trf_stride": [1.0, 1.0]}
     both = [row, {**row, "trf_size": [7, 7], "erf_size": 4.0, "stderr": {"erf_size": 0.1}}]

@@ -10,7 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from erfscope_picture.paper.layout import Layout, arranged
+from erfscope_picture.paper.layout import COLUMN_GAP, HANDLE, HANDLE_PAD, Layout, arranged
 from erfscope_picture.paper.page import USUAL_PAGE, Lengths, Page, encoded
 from erfscope_picture.paper.plot import legend_lines, plane_title, plot_map
 from erfscope_picture.scale import label as scale_label
@@ -20,6 +20,7 @@ from erfscope_picture.text import shortened
 USUAL = {1: 3.5, 2: 5.0, 3: 6.5}  # inches, by columns; 7 for more: a column of a journal, and its whole page
 _MOST_TICKS = 4
 _LETTER = 0.55  # width of a letter in font sizes, on average
+_SMALLEST = 0.5  # font of the words above a panel, of the page's
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,9 @@ def render_figure(
         raise ValueError("a figure needs at least one panel")
     rows = _spread(rows)
     with page.style():
-        layout = arranged([[_shape(panel, lengths) for panel in row] for row in rows], _with_width(page, rows), names)
+        shapes = [[_shape(panel, lengths) for panel in row] for row in rows]
+        legend = [str(line.get_label()) for line in legend_lines(page)]
+        layout = arranged(shapes, _with_width(page, rows), names, legend)
         figure = Figure(figsize=(layout.width, layout.height))
         _draw(figure, layout, rows, page, names, lengths)
         return encoded(figure, form, page)
@@ -122,10 +125,24 @@ def _dress(ax: Axes, panel: Panel, page: Page, layout: Layout, *, left: bool, bo
     if layout.aligned and not bottom:
         ax.set_xlabel("")
         ax.tick_params(labelbottom=False)
-    room = ax.get_position().width * layout.width * 72 / (page.font_size * _LETTER)
-    letters = int(room + 2)
-    words = [shortened(text, lambda t: len(t) <= letters) for text in (panel.title, panel.note) if text]
-    ax.set_title("\n".join(words), parse_math=False, linespacing=1.25, pad=3)
+    room = ax.get_position().width * layout.width + 0.5 * page.font_size / 72
+    size, words = _fitted(panel, page, room)
+    ax.set_title("\n".join(words), parse_math=False, linespacing=1.25, pad=3, fontsize=size * page.font_size)
+
+
+def _fitted(panel: Panel, page: Page, room: float) -> tuple[float, list[str]]:
+    """The words above a panel that is `room` inches wide, and the size of their letters, of the page's.
+
+    They shrink to half at most. Then a title is shortened, and a note left out: a number without its end is another.
+    """
+    longest = max((page.length_of(text) for text in (panel.title, panel.note)), default=0.0)
+    size = max(min(room / longest, 1.0), _SMALLEST) if longest else 1.0
+
+    def fits(text: str) -> bool:
+        return page.length_of(text, size) <= room * (1 + 1e-9)
+
+    title = [shortened(panel.title, fits)] if panel.title else []
+    return size, title + ([panel.note] if panel.note and fits(panel.note) else [])
 
 
 def _name_row(figure: Figure, layout: Layout, row: int, name: str, page: Page) -> None:
@@ -152,6 +169,6 @@ def _draw_legend(figure: Figure, layout: Layout, page: Page) -> None:
     """On the page's white, where the white lines are seen by their dark rims."""
     figure.legend(
         handles=legend_lines(page), loc="lower center", ncols=layout.legend_columns,
-        bbox_to_anchor=(0.5, 0.04 / layout.height), borderaxespad=0, frameon=False, handlelength=2.6,
-        columnspacing=1.2, borderpad=0.35,
+        bbox_to_anchor=(0.5, 0.04 / layout.height), borderaxespad=0, frameon=False, handlelength=HANDLE,
+        handletextpad=HANDLE_PAD, columnspacing=COLUMN_GAP, borderpad=0.35,
     )  # fmt: skip

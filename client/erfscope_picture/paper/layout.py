@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from erfscope_picture.paper.page import Page
+import numpy as np
+
+from erfscope_picture.paper.page import SMALLER, Page
 
 Rect = tuple[float, float, float, float]  # left, bottom, width, height
 Shape = tuple[float, float] | None  # height and width of a plane; height 0 for a line
 _LINE_HEIGHT = 0.9  # inches, of a panel with a line
 _FLATTEST = 0.2  # no plane is lower than this share of its width, nor narrower than this share of its height
-_LEGEND = ((44.0, 5), (30.0, 3))  # columns of the legend on a page that is so many font sizes wide; 2 on others
+HANDLE, HANDLE_PAD, COLUMN_GAP = 2.6, 0.8, 1.2  # of the legend, in its font's sizes
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,11 @@ class Layout:
         return left / self.width, bottom / self.height, width / self.width, height / self.height
 
 
-def arranged(rows: Sequence[Sequence[Shape]], page: Page, names: Sequence[str]) -> Layout:
-    """Boxes of the panels' proportions; one unit of the input is as long in all of them, but for slivers."""
+def arranged(rows: Sequence[Sequence[Shape]], page: Page, names: Sequence[str], legend: Sequence[str] = ()) -> Layout:
+    """Boxes of the panels' proportions; one unit of the input is as long in all of them, but for slivers.
+
+    `legend` are the words of the legend, in as many columns as the page has room for.
+    """
     assert page.width is not None
     em = page.font_size / 72
     known = [shape for row in rows for shape in row if shape]
@@ -46,11 +51,23 @@ def arranged(rows: Sequence[Sequence[Shape]], page: Page, names: Sequence[str]) 
             f"{len(columns)} panels beside each other do not fit into {page.width:g} inches; give more width"
         )
     heights = [max(_height(shape, factor) for shape in row if shape) for row in rows]
-    legend_columns = next((count for ems, count in _LEGEND if page.width >= ems * em), 2)
-    below = (1.9 * em * -(-5 // legend_columns) if has_planes else 0) + 0.4 * em
+    columns_of_legend = _legend_columns(page, legend)
+    below = (1.9 * em * -(-len(legend) // columns_of_legend) if has_planes else 0) + 0.4 * em
     return _placed(rows, page.width, factor, heights, _Margins(
         left, below, between, 3.1 * em, (0.6 * em if aligned else 3.1 * em) + 2.9 * em, 3.1 * em
-    ), columns, legend_columns, aligned, em)  # fmt: skip
+    ), columns, columns_of_legend, aligned, em)  # fmt: skip
+
+
+def _legend_columns(page: Page, legend: Sequence[str]) -> int:
+    """The most columns of a legend, filled from the top, that are as wide as the page at most."""
+    assert page.width is not None
+    em = SMALLER * page.font_size / 72
+    lengths = [page.length_of(text, SMALLER) + (HANDLE + HANDLE_PAD) * em for text in legend]
+    for count in range(len(legend), 1, -1):
+        columns = [float(column.max()) for column in np.array_split(lengths, count)]  # as matplotlib fills them
+        if sum(columns) + (COLUMN_GAP * (count - 1) + 2 * HANDLE_PAD) * em <= page.width:
+            return count
+    return 1
 
 
 @dataclass(frozen=True)

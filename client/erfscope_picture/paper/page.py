@@ -10,12 +10,14 @@ import matplotlib
 from matplotlib.colors import ListedColormap, LogNorm, Normalize, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont
+from matplotlib.textpath import TextPath
 
 from erfscope_picture import colormap as colormaps
 from erfscope_picture import scale as scales
 from erfscope_picture.colormap import RGB
 
 FORMS = (".pdf", ".svg", ".png")
+SMALLER = 0.875  # font of ticks and legend, of the page's
 GENERIC = ("serif", "sans-serif", "monospace")
 # Without dates and with fixed names the same figure has the same bytes.
 _UNDATED: Mapping[str, dict[str, Any]] = {
@@ -82,6 +84,13 @@ class Page:
         """The colour of the TRF box and the centre."""
         return as_shares(colormaps.accent(self.colormap))
 
+    def length_of(self, text: str, size: float = 1.0) -> float:
+        """Inches that a line of text takes, in a font of `size` times the page's; within `style`."""
+        if not text.strip():
+            return 0.0
+        path = TextPath((0, 0), text.replace("$", r"\$"), size=size * self.font_size)  # no mathematics, as it is drawn
+        return float(path.get_extents().x1) / 72
+
     @contextmanager
     def style(self) -> Iterator[None]:
         """matplotlib's settings for this page, whatever the caller's are."""
@@ -98,9 +107,9 @@ class Page:
             "ytick.major.width": 0.5,
             "xtick.major.size": 2.5,
             "ytick.major.size": 2.5,
-            "xtick.labelsize": self.font_size * 0.875,
-            "ytick.labelsize": self.font_size * 0.875,
-            "legend.fontsize": self.font_size * 0.875,
+            "xtick.labelsize": self.font_size * SMALLER,
+            "ytick.labelsize": self.font_size * SMALLER,
+            "legend.fontsize": self.font_size * SMALLER,
             "pdf.fonttype": 42,  # letters stay letters: what journals ask for
             "svg.fonttype": "path",
             "svg.hashsalt": "erfscope",
