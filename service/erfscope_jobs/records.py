@@ -59,8 +59,10 @@ class Failure(StrEnum):
 
 
 def new_id() -> str:
-    """An id that cannot be guessed."""
-    return secrets.token_urlsafe(16)
+    """An id that cannot be guessed, and that a command line does not take for an option."""
+    while (id := secrets.token_urlsafe(16)).startswith("-"):
+        pass
+    return id
 
 
 @dataclass(frozen=True)
