@@ -119,10 +119,10 @@ def table(advice: Advice) -> str:
 
 
 def _line(change: Change) -> str:
-    kept = 1.0 if change.weights_kept is None else change.weights_kept
+    pretrained = 1.0 if change.weights_kept is None else change.weights_kept  # a share of the weights
     return (
         f"  {change.size:6.1f} px  {change.added_macs / 1e6:+9.1f}M MACs  {change.added_parameters / 1e3:+9.1f}k "
-        f"weights  {kept:4.0%} kept  {change.lattice or 0:.2f} lattice  {prod(change.layer_shape[1:])} units  "
+        f"weights  {pretrained:4.0%} stay  lattice {change.lattice or 0:.2f}  {prod(change.layer_shape[1:])} units  "
         f"{change.text}"
     )
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from erfscope_contract.holding import HOLD, UNITS_ACROSS
+from erfscope_contract.holding import HOLD, RULE, UNITS_ACROSS
 from erfscope_contract.job import Work
 from erfscope_contract.request import InputOptions, ModelRef, Strict, Weights
 from erfscope_contract.result import Frozen, Number
@@ -84,6 +84,7 @@ class Fit(Frozen):
     input_shape: list[int] = Field(description="[C, spatial …] at which everything was measured, without the batch.")
     levels: list[FitLevel]
     objects: list[FitObject]
+    rule: str = Field(RULE, description="When a level holds an object, in words.")
     notes: list[str] = Field(default_factory=list)
     engine: str
     torch: str

@@ -6,6 +6,11 @@ HOLD = 1.5
 UNITS_ACROSS = 2.0
 """So many units an object must be wide: a grid that is coarser than half of the object may step over it."""
 
+RULE = (
+    f"A level holds an object if its ERF is at least {HOLD:g} times the object's size, and the object is at least "
+    f"{UNITS_ACROSS:g} units wide."
+)
+
 
 def erf_for(size: float) -> float:
     """The ERF size, in pixels, that a unit needs to decide about objects of `size` pixels."""

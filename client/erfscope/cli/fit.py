@@ -55,7 +55,7 @@ def fit(
 ) -> None:
     """Show every head and level of MODEL with stride, TRF and ERF, and which sizes of objects it holds.
 
-    A level holds an object if its ERF is at least 1.5 times as large, and the object at least two units wide.
+    Under the table stands when a level holds an object.
     """
     prepared = prepare(model)
     fields: dict[str, Any] = {

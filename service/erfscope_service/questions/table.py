@@ -4,7 +4,7 @@ from typing import Any
 
 from erfscope_contract.advice import Advice, AdviceJob, AdviceRequest
 from erfscope_contract.fit import Fit, FitJob, FitRequest
-from erfscope_contract.holding import HOLD, UNITS_ACROSS
+from erfscope_contract.holding import RULE
 from erfscope_contract.tiles import Tiles, TilesJob, TilesRequest
 from erfscope_jobs.records import Kind
 from erfscope_service.questions.question import Question
@@ -50,8 +50,7 @@ QUESTIONS: tuple[Question[Any, Any], ...] = (
         noun="job of /fit",
         summary="Ask which objects a network's heads and levels hold",
         description="Of a spec or a stored model: every head and the last layer of each stage with stride, TRF and "
-        f"ERF, and for each object size which of them hold it: the ERF is at least {HOLD:g} times the object, and the "
-        f"object at least {UNITS_ACROSS:g} units wide.",
+        f"ERF, and for each object size which of them hold it. {RULE}",
         example={"model": {"architecture": SMALL}, "objects": [4, 16]},
         example_summary="Objects of 4 and 16 pixels in a small network",
     ),

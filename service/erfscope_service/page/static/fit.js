@@ -30,9 +30,7 @@ export function fit(found) {
     h("ul", { className: "verdicts" }, ...found.objects.map(({ words }) => h("li", { textContent: words }))),
     h("p", {
       className: "hint",
-      textContent:
-        `At input ${found.input_shape.join(" × ")}. A level holds an object if its ERF is at least 1.5 times as ` +
-        "large and the object at least two units wide.",
+      textContent: `At input ${found.input_shape.join(" × ")}. ${found.rule}`,
     }),
     notes(found.notes),
     table(heads, rows),
