@@ -9,6 +9,7 @@ from random import Random
 # The files of steps add their rows to the table.
 import tests.engine.steps.mixing
 import tests.engine.steps.moves
+import tests.engine.steps.neighbours
 import tests.engine.steps.norms
 import tests.engine.steps.windows
 import tests.engine.steps.writes  # noqa: F401

@@ -6,7 +6,9 @@ import torch
 from tests.engine.oracle import difference, gradient_map, unit_of
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
+from erfscope_contract.problem import ProblemError
 from erfscope_engine import measure, receptive_field
 
 
@@ -97,6 +99,56 @@ def test_equals_plain_autograd(build: type[nn.Module], unit: tuple[int, int]) ->
     (y0, y1), (x0, x1) = found.result.trf.box
     inside[max(y0, 0) : y1, max(x0, 0) : x1] = True
     assert not expected[~inside].any()
+
+
+class Checkpointed(Base):
+    """A block in the old form of checkpointing, which cannot be asked for its input's gradient alone."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(checkpoint(lambda y: torch.tanh(self.first(y)), x, use_reentrant=True))
+
+    def plain(self, x: Tensor) -> Tensor:
+        return self.last(torch.tanh(self.first(x)))
+
+
+def test_a_block_checkpointed_the_old_way_is_what_it_computes() -> None:
+    torch.manual_seed(4)
+    net = Checkpointed().double()
+    expected = gradient_map(net.plain, (3, 20, 20), unit_of((10, 10)), 1)
+    found = measure(net, (3, 20, 20), dtype="float64", inputs=1, unit=(10, 10), channels="sum", verify=True)
+    assert difference(found, expected) < 1e-9
+    assert found.result.trf.size == [5, 5]
+
+
+class Overwritten(Base):
+    """What a convolution's backward needs is written over: autograd itself refuses."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.exp(self.first(x))
+        y.mul_(2)
+        return self.last(y)
+
+
+def test_a_network_that_autograd_refuses_is_refused_in_its_words() -> None:
+    with pytest.raises(ProblemError, match=r"cannot differentiate this network: one of the variables needed"):
+        measure(Overwritten(), (3, 20, 20), inputs=1, verify=True)
+
+
+class Replaced(Base):
+    """Numbers put in place of others, behind autograd's back."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(x)
+        y.data = y.data * 2
+        return self.last(y) ** 2
+
+
+def test_a_tensor_whose_data_are_replaced_keeps_its_gradient() -> None:
+    torch.manual_seed(4)
+    net = Replaced().double()
+    expected = gradient_map(net, (3, 20, 20), unit_of((10, 10)), 1)
+    found = measure(net, (3, 20, 20), dtype="float64", inputs=1, unit=(10, 10), channels="sum")
+    assert difference(found, expected) < 1e-9
 
 
 def test_a_softmax_over_space_is_no_feature_map() -> None:

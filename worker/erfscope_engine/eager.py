@@ -15,7 +15,8 @@ from erfscope_contract.problem import ProblemError
 from erfscope_engine.execution.box import Box, cut, full
 from erfscope_engine.execution.by_autograd import OrderedNorms
 from erfscope_engine.network import Network
-from erfscope_engine.recording.recorder import open_attention
+from erfscope_engine.recording.recorder import opened
+from erfscope_engine.room import is_out_of_memory
 
 
 class _ReachedError(Exception):
@@ -32,7 +33,7 @@ def tensors_of(network: Network, x: Tensor, wanted: Sequence[str] | None = None)
             if wanted is not None and len(seen) == len(set(wanted)):
                 raise _ReachedError
 
-    with open_attention(), suppress(_ReachedError):
+    with opened(), suppress(_ReachedError):
         network.run(x, mark)
     return seen
 
@@ -84,8 +85,16 @@ class WholeRun:
     def back(self, target: int, seed: Tensor) -> Tensor | None:
         """The gradient of `seed` · output of a target with respect to the input; None where nothing arrives."""
         output = self.graphs[target]
-        with OrderedNorms():
-            (g,) = torch.autograd.grad(output, self.leaf, seed.to(output.dtype), retain_graph=True, allow_unused=True)
+        try:
+            with OrderedNorms():
+                (g,) = torch.autograd.grad(
+                    output, self.leaf, seed.to(output.dtype), retain_graph=True, allow_unused=True
+                )
+        except (RuntimeError, NotImplementedError) as error:
+            if is_out_of_memory(error):
+                raise
+            words = str(error).strip().split("\n", 1)[0].split(". ", 1)[0]
+            raise ProblemError("no-gradient", f"Autograd cannot differentiate this network: {words}.") from error
         return g
 
 

@@ -15,6 +15,13 @@ CGROUP = Path("/sys/fs/cgroup/memory.max")
 GIB = 1 << 30
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python or torch could not get memory."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "allocate memory" in str(error)
+
+
 def memory_limit(device: torch.device) -> int | None:
     """Bytes that this process may use on a device, the least of what is set; None where nothing is known.
 

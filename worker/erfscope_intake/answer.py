@@ -25,10 +25,11 @@ from erfscope_engine.network import Network
 from erfscope_engine.plan import Plan, center_place, plan_for
 from erfscope_engine.reaches import Reaches
 from erfscope_engine.receptive import local_box_of
+from erfscope_engine.room import is_out_of_memory
 from erfscope_engine.sampling import Sampler, sample
 from erfscope_engine.shards import Part, Range, Unlike
 from erfscope_intake.images import load_images
-from erfscope_intake.memory import is_out_of_memory, memory_errors_explained, with_less_memory
+from erfscope_intake.memory import memory_errors_explained, with_less_memory
 from erfscope_intake.onnx_external import Sent
 from erfscope_intake.onnx_inputs import NAMED
 from erfscope_intake.onnx_model import Opened, load_onnx, open_onnx

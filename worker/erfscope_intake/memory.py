@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-import torch
-
 from erfscope_contract.problem import ProblemError
+from erfscope_engine.room import is_out_of_memory
 
 T = TypeVar("T")
 
@@ -20,13 +19,6 @@ def with_less_memory(run: Callable[[int | None], T]) -> T:
             raise
     with memory_errors_explained():
         return run(1)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether Python or torch could not get memory."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and "allocate memory" in str(error)
 
 
 @contextmanager

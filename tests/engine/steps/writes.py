@@ -135,6 +135,54 @@ def stopped(random: Random, at: Place) -> Step:
     return step(*random.sample(forms, 2), NOT_ONNX)
 
 
+@TABLE.add("writes")
+def every_other(random: Random, at: Place) -> Step:
+    """Every other position along an axis changed in place: no position moves."""
+    axis, first = random.randrange(at.rank) + 2, random.choice([0, 1])
+
+    def written(x: Tensor) -> Tensor:
+        y = x.clone()
+        y[(slice(None),) * axis + (slice(first, None, 2),)] *= 3
+        return y
+
+    def scaled(x: Tensor) -> Tensor:
+        factor = torch.ones(x.shape[axis], dtype=x.dtype)
+        factor[first::2] = 3
+        return x * factor.view(-1, *[1] * (x.dim() - axis - 1))
+
+    return step(written, scaled, NOT_ONNX)
+
+
+@TABLE.add("stops")
+def written_unseen(random: Random, at: Place) -> Step:
+    """Numbers changed under no_grad, or through detach: autograd goes on as if they had not been."""
+    conv = same_conv(at.rank, at.channels, CHANNELS, 3)
+
+    def all_at_once(conv: Any, x: Tensor) -> Tensor:
+        y = conv(x)
+        with torch.no_grad():
+            y.mul_(0.7).add_(0.1)
+        return y**2
+
+    def a_part(conv: Any, x: Tensor) -> Tensor:
+        y = conv(x)
+        with torch.no_grad():
+            y[:, :2] = y[:, :2] * 0.7 + 0.1
+            y[:, 2:].mul_(0.7).add_(0.1)
+        return y**2
+
+    def detached(conv: Any, x: Tensor) -> Tensor:
+        y = conv(x)
+        y.detach().mul_(0.7).add_(0.1)
+        return y**2
+
+    def by_hand(conv: Any, x: Tensor) -> Tensor:
+        y = conv(x)
+        return (y + (y * 0.7 + 0.1 - y).detach()) ** 2
+
+    return step(Fn(random.choice([all_at_once, a_part, detached]), conv), Fn(by_hand, conv), NOT_ONNX)
+
+
 @TABLE.add("stops")
 def half_stopped(random: Random, at: Place) -> Step | None:
     """Half of the channels without gradient."""

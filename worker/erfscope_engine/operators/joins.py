@@ -50,10 +50,16 @@ def _main(runs: Mapping[int, Run], frames: Sequence[Frame]) -> Run:
 def going_along(frame: Frame, links: Sequence[Link], axes: Sequence[Run]) -> tuple[Seats, frozenset[int]]:
     """An operand as `meet` takes it: seats as seen from the unit, and the input axes along which it goes with it."""
     taken = {digit for link in links if not link.of for digit in link.to}  # all of these, wherever the unit is
-    answered = {*frame.digits, *(digit for link in links for run in link.of for digit in run)} - taken
+    moved = {digit for link in links for run in link.of for digit in run if _moves(link, digit)}
+    answered = {*frame.digits, *moved} - taken
     digits = [digit for run in axes for digit in run]
     along = frozenset(axis for digit in digits if digit in answered for axis in digit.follows)
     return resting(frame.seats, [digit for digit in digits if digit not in answered]), along
+
+
+def _moves(link: Link, digit: Digit) -> bool:
+    """Whether an operand moves along the input as the unit moves along `digit`: channels beside taps do not."""
+    return not digit.follows or not digit.follows.isdisjoint(follows_of(link.to))
 
 
 def broadcast(
@@ -143,14 +149,17 @@ def joined(pieces: tuple[Piece, ...], extent: int, seats: dict[int, Seat], parts
 def row_of(seats: Sequence[Seat], axis: int, extent: int) -> tuple[Digit, Seat] | None:
     """Single rows side by side as a digit along an input axis, and its seat; None where they do not move along it.
 
-    Most of them must move evenly (a border may wrap). The outputs of a recurrent layer sit where the sample is that
-    each was the first to read: at the last edge of what they read (at the first edge, where time runs backward).
+    Most of them must lie in one even row (a border may wrap; rows of a grid do not). The outputs of a recurrent layer
+    sit where the sample is that each was the first to read: at the last edge of what they read (at the first edge,
+    where time runs backward).
     """
     for places in (_at(seats), _last_edge(seats), _first_edge(seats)):
         steps = Counter(b - a for a, b in pairwise(places))
         step, count = steps.most_common(1)[0] if steps else (Fraction(0), 0)
-        if step and 2 * count > len(places) - 1:
-            k = next(n for n, (a, b) in enumerate(pairwise(places)) if b - a == step)
+        origins = Counter(at - step * n for n, at in enumerate(places))
+        origin, within = origins.most_common(1)[0] if origins else (Fraction(0), 0)
+        if step and 2 * count > len(places) - 1 and 2 * within > len(places):
+            k = next(n for n, at in enumerate(places) if at - step * n == origin)
             digit = Digit(extent, axis, step)
             return digit, _labelled(seats[k].fixed(digit, -k, -k + 1), seats)
     return None

@@ -9,7 +9,7 @@ from erfscope_engine.execution.box import lengths
 from erfscope_engine.execution.part import Part
 from erfscope_engine.execution.step import Step, linear
 from erfscope_engine.geometry.digits import Digit, Piece, Run, along_one, plain, size
-from erfscope_engine.geometry.frame import Frame, Link, Look, Window, at_index, fixed, flat, windowed
+from erfscope_engine.geometry.frame import Frame, Link, Look, Window, at_index, fixed, flat, starting, windowed
 from erfscope_engine.geometry.seats import Seats, meet
 from erfscope_engine.geometry.spans import Span, fuse, split
 from erfscope_engine.moments.rule import joined
@@ -174,7 +174,10 @@ def slice_scatter(site: Site) -> Out:
         run = site.frame(part).axes[dim]
         own = [*links[1], *_every(run, frame.axes[dim], start, step)]
         reads.append((part, own))
-        operands.append(going_along(site.frame(part), own, frame.axes))
+        axes, seats = site.frame(part).axes, site.frame(part).seats
+        if len(frame.axes[dim]) == 1:  # its first position lies at `start`
+            seats = starting(seats, frame.axes[dim][0], -start)
+        operands.append(going_along(Frame(axes, seats), own, frame.axes))
     return out(Frame(frame.axes, meet(operands)), *reads)
 
 

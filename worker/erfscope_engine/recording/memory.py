@@ -15,6 +15,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 aten = torch.ops.aten
 Put = Callable[[Tensor, Tensor, "View"], Tensor]  # parent, new part, the view → new parent
+Unseen = Callable[[Tensor, Tensor], Tensor]  # before, after → the numbers of after with the gradient of before
 
 
 class NotFollowedError(Exception):
@@ -99,19 +100,24 @@ class Memory:
             alias.now, alias.version = self._seen(alias.root.now, alias.chain), alias.root.version
         return tensor if alias.now is None else alias.now
 
-    def write(self, tensor: Tensor, value: Tensor) -> None:
-        """Give `tensor`, and all that shares its memory, new values."""
+    def write(self, tensor: Tensor, value: Tensor, unseen: Unseen) -> None:
+        """Give `tensor`, and all that shares its memory, new values.
+
+        What is written without gradients, or through `detach`, changes numbers behind autograd's back: `unseen`.
+        """
         alias = self.alias(tensor)
-        part = value
+        part, detached = value, any(view.name == "detach" for view in alias.chain)
         for depth in range(len(alias.chain) - 1, -1, -1):
             parent, view = self._seen(alias.root.now, alias.chain[:depth]), alias.chain[depth]
             put = PUTS.get(view.name)
             if put is None:
                 raise NotFollowedError(f"a write through {view.name}")
             part = put(parent, part, view)
-        alias.root.now = part
+        hidden = detached or not torch.is_grad_enabled()
+        alias.root.now = unseen(alias.root.now, part) if hidden else part
         alias.root.version += 1
-        alias.now, alias.version = value, alias.root.version
+        if detached or not hidden:
+            alias.now, alias.version = value, alias.root.version
 
     def replace(self, tensor: Tensor, value: Tensor) -> None:
         """`tensor` is another view of the same memory from now on (transpose_ and its like)."""

@@ -22,6 +22,7 @@ from torch._subclasses.fake_tensor import (
 )
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
+from torch.utils.checkpoint import CheckpointFunction
 
 from erfscope_engine.network import Network, tensors_in
 from erfscope_engine.recording.arguments import leaves, mapped
@@ -56,6 +57,7 @@ class Recorder(TorchDispatchMode):
         self.memory = Memory()
         self.index: dict[int, int] = {}  # id of a fake tensor → its value
         self.fakes: list[Tensor] = []  # by value; they stay alive, so that no id is used twice
+        self.storages: list[int] = []  # by value: where its numbers were when it was made
         self.calls = tape.calls  # a custom Function's forward goes elsewhere
         self.inside = 0  # a custom Function: its gradient is its own affair
 
@@ -63,6 +65,7 @@ class Recorder(TorchDispatchMode):
         """Value 0."""
         self.index[id(x)] = 0
         self.fakes.append(x)
+        self.storages.append(_storage(x))
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -127,7 +130,11 @@ class Recorder(TorchDispatchMode):
 
     def _mark(self, tensor: Tensor) -> Any:
         index = self.index.get(id(tensor))
-        return tensor if index is None else Ref(index)
+        if index is None:
+            return tensor
+        if _storage(tensor) != self.storages[index]:
+            raise NotFollowedError("a tensor whose .data was replaced")
+        return Ref(index)
 
     def _constant(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if func._schema.is_mutable:
@@ -188,6 +195,7 @@ class Recorder(TorchDispatchMode):
         self.tape.values.append(value_of(tensor, len(self.tape.calls), live and differentiable))
         self.index[id(tensor)] = len(self.tape.values) - 1
         self.fakes.append(tensor)
+        self.storages.append(_storage(tensor))
         return len(self.tape.values) - 1
 
     def _write(self, func: Any, args: tuple[Any, ...], now: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -202,8 +210,16 @@ class Recorder(TorchDispatchMode):
             value = _pure(func, now, kwargs)
             if value.dtype != target.dtype:
                 value = value.to(target.dtype)
-            self.memory.write(target, value)
+            self.memory.write(target, value, self._unseen)
         return target
+
+    def _unseen(self, before: Tensor, after: Tensor) -> Tensor:
+        """A tensor whose numbers were changed behind autograd's back: its gradient goes on as if it were `before`."""
+        ref = self._mark(before)
+        if not isinstance(ref, Ref) or not self.tape.values[ref.index].live:
+            return after
+        with torch.enable_grad():
+            return after.detach() + (before - before.detach())  # `after` exactly, and the gradient of `before`
 
     def _looked_otherwise(self, func: Any, target: Tensor, now: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
         """transpose_ and its like: the same memory, seen otherwise."""
@@ -350,7 +366,7 @@ def record(network: Network, batch: int, until: str | None = None, constant: Con
         stack.enter_context(uncompiled(Recorder, FakeTensorMode))
         strides = torch.empty(shape, device="meta").stride()
         recorder.begin(x := fake(recorder.shapes, shape, strides, network.dtype, network.device))
-        for context in (torch.enable_grad(), open_attention(), _quiet(), functions_seen(recorder.custom), recorder):
+        for context in (torch.enable_grad(), opened(), _quiet(), functions_seen(recorder.custom), recorder):
             stack.enter_context(context)
         try:
             tape.outputs = recorder.values_in(network.run(x, recorder.name))
@@ -373,11 +389,18 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def open_attention() -> Iterator[None]:
-    """Attention layers as their parts: the fused layer of inference has no gradient and hides what depends on what."""
+def opened() -> Iterator[None]:
+    """Attention layers as their parts, and checkpointed blocks as what they compute.
+
+    The fused attention of inference has no gradient and hides what depends on what; a block that is checkpointed in the
+    old, reentrant way cannot be asked for the gradient of its input alone.
+    """
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
+    apply = CheckpointFunction.apply
+    CheckpointFunction.apply = staticmethod(lambda run, keeps_random, *args: run(*args))
     try:
         yield
     finally:
+        CheckpointFunction.apply = apply
         torch.backends.mha.set_fastpath_enabled(fast)
