@@ -20,6 +20,8 @@ from erfscope_engine.plan import plan_for
 SHAPE = (3, SIDE, SIDE)
 SAMPLES, FEWER, COSTLY = 8, 4, 1_000_000_000  # samples of a network, of one with more multiply-adds than COSTLY
 METRICS = ("erf_size", "mass_50_side")
+MEMORY = 8 << 30  # bytes of the process of one network
+MEMORY_WORDS = f"{MEMORY >> 30} GiB"
 
 
 def measured(entry: dict[str, Any], most_macs: int) -> dict[str, Any]:
@@ -29,8 +31,13 @@ def measured(entry: dict[str, Any], most_macs: int) -> dict[str, Any]:
     """
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    module = built(Entry(**entry))
-    parameters, macs = sum(p.numel() for p in module.parameters()), macs_of(module)
+    module = built(Entry(**entry)).requires_grad_(False)  # torch's counter stumbles over views of trainable weights
+    try:
+        macs = macs_of(module)
+    except (AssertionError, RuntimeError, ValueError) as error:
+        words = str(error).strip().split("\n", 1)[0] or type(error).__name__
+        return {"refused": f"does not run on {SIDE}×{SIDE} in {MEMORY_WORDS}: {words}"}
+    parameters = sum(p.numel() for p in module.parameters())
     row = {"redrawn": opened(module), "parameters": parameters, "macs": macs}
     if macs > most_macs:
         return row | {"refused": f"left out: {macs / 1e9:.1f} G multiply-adds, more than {most_macs / 1e9:g} G"}

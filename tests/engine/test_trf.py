@@ -7,7 +7,8 @@ import pytest
 import torch
 import torchvision.models as zoo
 from nets import ChannelsLast, Parallel, SmallUNet, TinyViT, convs
-from torch import nn
+from tests.engine.steps.step import Fn
+from torch import Tensor, nn
 
 from erfscope_engine import measure, receptive_field
 
@@ -226,3 +227,30 @@ def test_tensors_without_elements_are_no_layers() -> None:
 
     field = receptive_field(Empty(), (3, 8, 8))
     assert field.box == ((3, 6), (3, 6))
+
+
+class Quantised(nn.Module):
+    """Quantisation-aware: weights aside, features are rounded between two convolutions."""
+
+    def __init__(self, per_channel: bool) -> None:
+        super().__init__()
+        self.first, self.last, self.per_channel = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 2, 3), per_channel
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(x)
+        if self.per_channel:
+            y = torch.fake_quantize_per_channel_affine(y, torch.full((4,), 0.1), torch.zeros(4), 1, -128, 127)
+        else:
+            y = torch.fake_quantize_per_tensor_affine(y, 0.1, 0, -128, 127)
+        return self.last(y)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_rounding_as_a_quantised_network_does_keeps_the_field(per_channel: bool) -> None:
+    field = receptive_field(Quantised(per_channel), (3, 24, 24))
+    assert (field.size, field.center, field.is_global) == ((5, 5), (12, 12), False)
+
+
+def test_a_running_sum_of_exponentials_reads_what_came_before() -> None:
+    field = receptive_field(Fn(lambda x: torch.logcumsumexp(x, 3)), (3, 24, 24), layer="output", unit=(10, 8))
+    assert field.seen == ((10, 11), (0, 9))

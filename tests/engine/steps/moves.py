@@ -215,6 +215,20 @@ def swapped(random: Random, at: Place) -> Step:
     return step(lambda x: one(x).contiguous(), other, swaps=True)
 
 
+@TABLE.add("turns", (2, 3))
+def quarter_turn(random: Random, at: Place) -> Step:
+    """A quarter turn of the last two axes, and a flip and a transpose."""
+    way = random.choice([1, -1])
+    flipped = at.rank - 1 if way == 1 else at.rank - 2
+    return step(
+        lambda x: x.rot90(way, (-2, -1)).contiguous(),
+        lambda x: x.flip(flipped + 2).transpose(-1, -2),
+        NOT_ONNX,
+        pitch=along(flipped, -1, at.rank),
+        swaps=True,
+    )
+
+
 @TABLE.add("turns")
 def scattered(random: Random, at: Place) -> Step:
     """Positions of an axis in a random order, by index_select and by index."""

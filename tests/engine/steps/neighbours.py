@@ -1,4 +1,4 @@
-"""Steps that look at a unit's neighbours one by one: cost volumes, kernels that the features make, similarity."""
+"""Steps that compare features: cost volumes, kernels that the features make, similarity, bilinear forms."""
 
 from itertools import product
 from random import Random
@@ -70,3 +70,18 @@ def similarity(random: Random, at: Place) -> Step:
         return one * ((one * two).sum(1, keepdim=True) / lengths)
 
     return step(Fn(cosine, conv, other), Fn(by_hand, conv, other), NOT_ONNX)
+
+
+@TABLE.add("neighbours")
+def bilinear_form(random: Random, at: Place) -> Step:
+    """A bilinear form of two features at each place, by torch.nn.Bilinear and by einsum."""
+    form = nn.Bilinear(at.channels, at.channels, CHANNELS)
+
+    def module(f: Any, x: Tensor) -> Tensor:
+        return f(x.movedim(1, -1), x.tanh().movedim(1, -1)).movedim(-1, 1)  # type: ignore[no-any-return]
+
+    def by_einsum(f: Any, x: Tensor) -> Tensor:
+        bias = f.bias.view(-1, *[1] * (x.dim() - 2))
+        return torch.einsum("ni...,oij,nj...->no...", x, f.weight, x.tanh()) + bias
+
+    return step(Fn(module, form), Fn(by_einsum, form), NOT_ONNX)

@@ -212,7 +212,12 @@ def to_a_size(random: Random, at: Place) -> Step:
     mode = random.choice(["nearest", "nearest-exact", LINEAR[at.rank - 1], "area", *["bicubic"] * (at.rank == 2)])
     extents = tuple(random.randint(max(2, n // 2), 2 * n) for n in at.extents)
     corners = random.random() < 0.5 if mode in (*LINEAR, "bicubic") else None
-    return step(lambda x: F.interpolate(x, extents, mode=mode, align_corners=corners), None, SIZED, LOPSIDED)
+    smooth = mode in ("bilinear", "bicubic") and random.random() < 0.5
+
+    def resized(x: Tensor) -> Tensor:
+        return F.interpolate(x, extents, mode=mode, align_corners=corners, antialias=smooth)
+
+    return step(resized, None, SIZED, LOPSIDED)
 
 
 @TABLE.add("padding")

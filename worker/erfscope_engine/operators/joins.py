@@ -14,7 +14,7 @@ from erfscope_engine.execution.box import Box, cut, full
 from erfscope_engine.execution.part import Part
 from erfscope_engine.execution.step import Step
 from erfscope_engine.geometry.digits import Digit, Piece, Run, along_one, blocks, follows_of, plain, size
-from erfscope_engine.geometry.frame import Frame, Link, first_of, flat, resting, same, starting
+from erfscope_engine.geometry.frame import Frame, Link, everything, first_of, flat, resting, same, starting
 from erfscope_engine.geometry.seats import Seat, Seats, depth_of, meet
 from erfscope_engine.geometry.spans import ONE, Span, split
 from erfscope_engine.moments.rule import Case, argument, blanked, has_constants, linear, moved, only_refs
@@ -107,6 +107,15 @@ def pointwise(site: Site) -> Out:
     """Element by element, operands broadcast against each other."""
     axes, seats, links = broadcast(site, site.refs, site.out_shape())
     return out(Frame(tuple(axes), seats), *zip(site.refs, links, strict=True))
+
+
+@operator("fake_quantize_per_tensor_affine_cachemask", "_fake_quantize_per_tensor_affine_cachemask_tensor_qparams",
+          "fake_quantize_per_channel_affine_cachemask")  # fmt: skip
+def quantised(site: Site) -> Out:
+    """Element by element, rounded as a quantised network would; its scales are constants."""
+    frame = site.frame(site.refs[0])
+    return out(frame, *((ref, [] if ref == site.refs[0] else everything(site.frame(ref).digits, site.name))
+                        for ref in site.refs))  # fmt: skip
 
 
 @operator("cat", moves=True)

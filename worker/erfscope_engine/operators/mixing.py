@@ -36,7 +36,7 @@ def staying(site: Site, ref: Ref, dims: Iterable[int]) -> Out:
     return out(Frame(frame.axes, mixed(frame, run, site.name)), *reads)
 
 
-@operator("_softmax", "_log_softmax", "_safe_softmax", "sort", "logcumsumexp", "cummax", "cummin", "argsort",
+@operator("_softmax", "_log_softmax", "_safe_softmax", "sort", "cummax", "cummin", "argsort",
           "softmax", "log_softmax", part="kernel")  # fmt: skip
 def along_dim(site: Site) -> Out:
     """All of one axis."""
@@ -44,7 +44,7 @@ def along_dim(site: Site) -> Out:
     return staying(site, ref, [site.arg("dim") % max(len(site.shape(ref)), 1)])
 
 
-@operator("cumsum", "cumprod")
+@operator("cumsum", "cumprod", "logcumsumexp")
 def running(site: Site) -> Out:
     """All of one axis up to the position."""
     (ref,) = site.refs

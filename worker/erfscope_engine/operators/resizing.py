@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
-from math import floor
+from math import ceil, floor
 from typing import Any
 
 import torch
@@ -94,6 +94,29 @@ def _around(scale: Fraction, taps: int, shift: Fraction) -> Look:
         ends = {span.lo, min(span.lo + 1, span.hi - 1), max(span.hi - 2, span.lo), span.hi - 1}
         read = [reads(o) for o in ends]
         return Span(min(lo for lo, _ in read), max(hi for _, hi in read), span.why)
+
+    return look
+
+
+@operator("_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa")
+def smoothed_resize(site: Site) -> Out:
+    """A filter as wide as the samples that one output stands for (antialiased; corners align in its scale alone)."""
+    (ref,) = site.refs
+    windows = []
+    for k, (n, m) in enumerate(zip(site.shape(ref)[-2:], site.out_shape()[-2:], strict=True)):
+        scale = _scale(site, k, 2, n, m)
+        reach = (2 if "cubic" in site.name else 1) * max(scale, Fraction(1))
+        windows.append(Window(scale, (scale - 1) / 2, _within(scale, reach)))
+    axes, seats, links = spatial(site, ref, windows)
+    return out(Frame(tuple(axes), seats), (ref, links))
+
+
+def _within(scale: Fraction, reach: Fraction) -> Look:
+    """The samples nearer than `reach` to an output's place: a filter is 0 at its ends."""
+
+    def look(span: Span) -> Span:
+        first, last = (span.lo + HALF) * scale - HALF, (span.hi - HALF) * scale - HALF
+        return Span(floor(first - reach) + 1, ceil(last + reach), span.why)
 
     return look
 

@@ -48,7 +48,18 @@ def view(site: Site) -> Out:
     for link in links:
         if follows_of(link.to) and not follows_of(link.of[0]):  # renumbered: places became channels
             seats = fixed(seats, link.to, [Span(0, digit.extent) for digit in link.to])
-    return out(Frame(tuple(axes), seats), (ref, links))
+    alone = [_alone(run, site.frames[0].axes[0]) for run in axes]
+    left = tuple(digit for run, kept in zip(axes, alone, strict=True) for digit in run if digit not in kept)
+    return out(Frame(tuple(alone), seats), (ref, [*links, *first_of(left)]))
+
+
+def _alone(run: Run, batch: Run) -> Run:
+    """A digit along the input without the digits of one position beside it: alone, it goes on beyond the border."""
+    long = [digit for digit in run if digit.extent > 1]
+    lone = len(long) == 1 < len(run) and long[0].axis is not None
+    return (
+        (long[0],) if lone and not set(run) & set(batch) and not any(d.follows for d in run if d.extent == 1) else run
+    )
 
 
 def _is_copies(digit: Digit) -> bool:

@@ -5,7 +5,7 @@ become new values (`memory.py`), a torch.autograd.Function one call (`functions.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -28,6 +28,7 @@ from erfscope_engine.network import Network, tensors_in
 from erfscope_engine.recording.arguments import leaves, mapped
 from erfscope_engine.recording.functions import Run, functions_seen
 from erfscope_engine.recording.memory import Memory, NotFollowedError
+from erfscope_engine.recording.rewritten import REWRITTEN
 from erfscope_engine.recording.shapes import NoShapesError, fake, meta_shapes
 from erfscope_engine.recording.tape import Call, Constant, Custom, Ref, Tape, Value, execute
 from erfscope_engine.recording.uncompiled import fake_tensors, uncompiled
@@ -76,9 +77,9 @@ class Recorder(TorchDispatchMode):
         if func.overloadpacket.__name__ in QUESTIONS:
             with self.shapes:
                 return func(*args, **kwargs)
-        if _is_composite(func):  # our own calls come from below autograd, where torch leaves them whole
+        if (parts := _parts_of(func)) is not None:
             with self:
-                return func.decompose(*args, **kwargs)
+                return parts(*args, **kwargs)
         args = self._by_places(func, args)
         now, now_kwargs = mapped(Tensor, self._current, (args, kwargs))
         marked, marked_kwargs = mapped(Tensor, self._mark, (now, now_kwargs))
@@ -332,9 +333,14 @@ def _zeros_like(fake: FakeTensor) -> Tensor:
     return torch.zeros(fake.shape, dtype=fake.dtype, device=fake.fake_device)
 
 
-def _is_composite(func: Any) -> bool:
-    """Whether torch itself writes an operator as others."""
-    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), COMPOSITE))
+def _parts_of(func: Any) -> Callable[..., Any] | None:
+    """The operator as others, as torch writes it or as we do; None where it is one of its own.
+
+    What torch writes as others comes whole all the same where our own calls come from below autograd.
+    """
+    if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), COMPOSITE):
+        return func.decompose  # type: ignore[no-any-return]
+    return REWRITTEN.get(func.overloadpacket.__name__)
 
 
 def _has_constant_shape(func: Any, marked: tuple[Any, ...], now: tuple[Any, ...]) -> bool:
