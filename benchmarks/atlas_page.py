@@ -183,6 +183,11 @@ that of its shortcuts. So every parameter whose entries all lie below {SMALL:g},
 heads, is re-drawn: a scale (one number per channel) uniform in [{OPEN[0]}, {OPEN[1]}], a matrix normal with variance
 1 / columns.
 
+A row with a tiny ERF and a large TRF tells of initialisation, not of architecture: regnet_y_400mf of torchvision sees
+4 px, because its shortcuts of 1×1 convolutions drown its blocks. Recomputed by hand with 3 samples: 5.2 px as it is;
+69 px with the weights of its grouped convolutions times √groups (their initial scale counts all channels as inputs), 12
+px with its squeeze-and-excite gates doubled (they start near ½), 224 px with both.
+
 An ERF of nearly {SIDE} px is cut by the image: a larger image would give a larger one. Trained weights give other
 sizes. The border layer is Richter et al.'s (arXiv 2106.12307): from there on, layers see nothing new of an image of
 this size by the longest path. Where a skip carries smaller fields on, the shortest path tells for how long.
@@ -192,6 +197,7 @@ counts as reading all of it.
 ```text
 python -m benchmarks.atlas atlas.jsonl
 python -m benchmarks.atlas atlas.jsonl --pages
+python -m benchmarks.atlas_check atlas.jsonl --rows 10   # rows by chance, again by autograd written out by hand
 ```
 
 | column | is |

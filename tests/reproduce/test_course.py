@@ -38,7 +38,7 @@ def training(folder: Path | None, epochs: int = 3, data: Labelled | None = None)
     lesson = Course(
         "digits",
         COUNT // recipe.batch,
-        augment.epoch_of(data, recipe.batch),
+        augment.epoch_of(data, recipe.batch, augment.moved),
         classification._loss,
         lambda network: classification._accuracy(network, data),
     )
@@ -71,7 +71,9 @@ def test_the_rate_rises_then_falls_to_nothing() -> None:
 def test_an_augmented_image_is_a_shifted_or_mirrored_one() -> None:
     image = np.arange(1, 1 + 2 * 9, dtype=np.float32).reshape(2, 3, 3)
     batch = np.repeat(image[None], 64, axis=0)
-    for one in augment.augmented(batch, np.random.default_rng(0)):
+    altered, classes = augment.moved(batch, np.arange(64), np.random.default_rng(0))
+    assert classes.tolist() == list(range(64))
+    for one in altered:
         assert any(np.array_equal(one, moved) for moved in _moves(image))
 
 
@@ -88,12 +90,23 @@ def _moves(image: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]") -> Iterat
             yield moved[:, :, ::-1]
 
 
+def test_a_part_of_a_scene_keeps_its_classes() -> None:
+    planes = np.arange(20 * 6 * 8, dtype=np.int64).reshape(20, 6, 8)
+    images = np.stack([planes, 2 * planes, 3 * planes], axis=1).astype(np.float32)
+    parts, classes = augment.cropped((4, 5))(images, planes, np.random.default_rng(0))
+    assert parts.shape == (20, 3, 4, 5)
+    assert np.array_equal(parts, np.stack([classes, 2 * classes, 3 * classes], axis=1))
+    steps = {tuple(np.unique(np.diff(one, axis=1))) for one in classes}
+    assert steps == {(1,), (-1,)}, "some are mirrored, none is mixed"
+    assert len({int(one.min()) % 48 for one in classes}) > 5, "parts lie in many places"
+
+
 def test_an_epoch_has_every_image_once() -> None:
     data = few()
     numbered = replace(data, classes=np.arange(COUNT))
-    batches = list(augment.epoch_of(numbered, 16)(np.random.default_rng(1)))
+    batches = list(augment.epoch_of(numbered, 16, augment.moved)(np.random.default_rng(1)))
     assert sorted(np.concatenate([classes for _, classes in batches]).tolist()) == list(range(COUNT))
-    again = list(augment.epoch_of(numbered, 16)(np.random.default_rng(1)))
+    again = list(augment.epoch_of(numbered, 16, augment.moved)(np.random.default_rng(1)))
     assert all(np.array_equal(a, b) for (a, _), (b, _) in zip(batches, again, strict=True))
 
 

@@ -14,9 +14,10 @@ from erfscope_contract.architecture.layers import Conv, Flatten, GlobalAvgPool, 
 from erfscope_contract.architecture.pointwise import Activation, BatchNorm
 from erfscope_contract.presets.article import camvid_resnet16
 from erfscope_reproduce.bench import Bench
-from erfscope_reproduce.training import classification, fit, segmentation
-from erfscope_reproduce.training.pictures import CIFAR_RECORD, cifar10, digits
-from erfscope_reproduce.training.scenes import IGNORED, camvid, made, scenes
+from erfscope_reproduce.training import classification, fit, runs, segmentation
+from erfscope_reproduce.training.along import Story
+from erfscope_reproduce.training.pictures import CIFAR_RECORD, Labelled, cifar10, digits
+from erfscope_reproduce.training.scenes import IGNORED, camvid, made, made_scenes
 
 CLASSES = 10
 
@@ -77,26 +78,80 @@ def test_the_trained_network_is_the_one_that_is_measured(bench: Bench) -> None:
     assert later.result.provenance.source == "images"
 
 
-def test_s11_runs_through_its_checkpoints(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s11_runs_through_its_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(classification, "BATCH", 4)
     monkeypatch.setattr(classification, "WIDE", 33)
-    moments = classification._run(Bench(quick=True), digits(), 0, (0, 2))
+    quick = Bench(quick=True)
+    moments = runs.short(quick, classification.trial_of(quick, digits(), None), 0, (0, 2))
     assert [moment.step for moment in moments] == [0, 2]
     assert all(0 <= moment.accuracy <= 1 for moment in moments)
-    rows = [classification._growth_row([moments], view, "erf_size", digits()) for view in classification.VIEWS]
+    story = Story("S11", "digits", [moments], classification.VIEWS, "accuracy", "larger")
+    rows = story.rows()
+    assert len(rows) == 7
     assert all(np.isfinite(row.ours.value) and row.ours.error for row in rows)
     assert moments[0].shots["noise"].result.trf.size == [73, 73]
 
 
 def test_s12_reconstruction_has_the_articles_trf(bench: Bench) -> None:
     network = fit.drawn(camvid_resnet16(2), 0)
-    source = scenes(None)
-    images, truth = next(source.batches((64, 96), 2))
-    out = fit.forward(network, images)
+    data = made_scenes((64, 96), 2, 1)
+    out = fit.forward(network, data.images)
     assert out.shape == (2, 11, 4, 6)
-    assert torch.isfinite(segmentation.loss(out, torch.from_numpy(truth)))
+    weights = segmentation.class_weights(data.classes)
+    assert torch.isfinite(segmentation.loss(out, torch.from_numpy(data.classes), weights))
     shot = bench.measure_network(network, "narrow", inputs=1)
     assert shot.result.trf.size == [505, 505]
+
+
+def test_scores_of_pixels_lie_on_lines_between_the_units() -> None:
+    out = torch.arange(3.0)[None, None, :, None] * 16 + 100 * torch.arange(2.0) * 16
+    full = segmentation.per_pixel(out, 40, 32)[0, 0].numpy()
+    ys, xs = np.mgrid[:40, :32]
+    assert np.allclose(full, np.minimum(ys, 32) + 100 * np.minimum(xs, 16))
+
+
+def test_rare_classes_weigh_more() -> None:
+    classes = np.zeros((2, 10, 10), np.int64)
+    classes[0, 0, 0], classes[1] = 3, IGNORED
+    weights = segmentation.class_weights(classes)
+    assert weights[0] == pytest.approx(1 / np.log(1.02 + 0.99))
+    assert weights[3] == pytest.approx(1 / np.log(1.02 + 0.01))
+    assert len(weights) == IGNORED
+
+
+def test_mean_iou_is_counted_over_all_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth = np.array([[[0, 0, 1, 1]], [[1, 1, 2, IGNORED]]])
+    named = np.array([[[0, 1, 1, 1]], [[1, 1, 1, 5]]])
+    scores = torch.nn.functional.one_hot(torch.from_numpy(named), IGNORED).permute(0, 3, 1, 2).float()
+    monkeypatch.setattr(segmentation.fit, "forward", lambda network, images: scores)
+    monkeypatch.setattr(segmentation, "per_pixel", lambda out, height, width: out)
+    data = Labelled("two", *([np.zeros((2, 3, 1, 4), np.float32), truth] * 2))
+    network = fit.drawn(camvid_resnet16(2), 0)
+    assert segmentation.mean_iou(network, data) == pytest.approx((1 / 2 + 4 / 6 + 0) / 3)
+
+
+def test_s12_trains_on_camvid_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for part, count in (("train", 9), ("test", 3)):
+        for number in range(count):
+            image, classes = made(number, (48, 64))
+            for folder, array in (
+                (part, (image.transpose(1, 2, 0) * 50 + 128).clip(0, 255)),
+                (f"{part}annot", classes),
+            ):
+                (tmp_path / "data" / folder).mkdir(parents=True, exist_ok=True)
+                Image.fromarray(array.astype(np.uint8)).save(tmp_path / "data" / folder / f"{number}.png")
+    for name, value in {"SIZE": (48, 64), "CROP": (32, 48), "BATCH": 1, "WIDE": 65}.items():
+        monkeypatch.setattr(segmentation, name, value)
+    monkeypatch.setattr(segmentation, "camvid_resnet16", lambda width: camvid_resnet16(2))
+    bench = Bench(quick=False, data=tmp_path / "data", resume=tmp_path / "kept", epochs=1)
+    finding = segmentation.segmentation(bench)
+    verdicts = {row.claim: row for row in finding.rows}
+    score = next(row for claim, row in verdicts.items() if claim.startswith("mean IoU"))
+    assert 0 <= score.ours.value <= 1
+    assert score.note == "3 test images of CamVid, 48×64, 5 classes"
+    assert len(list((tmp_path / "kept").glob("camvid-resnet16-1-epochs-seed-0-*/epoch-*.json"))) == 2
+    again = segmentation.segmentation(bench)
+    assert [row.ours for row in again.rows] == [row.ours for row in finding.rows]
 
 
 def test_made_scenes_repeat_and_hold_shapes() -> None:
@@ -135,19 +190,19 @@ def test_what_is_no_cifar10_is_refused(tmp_path: Path) -> None:
 
 
 def test_camvid_is_read_and_resized(tmp_path: Path) -> None:
-    for part in ("train", "trainannot"):
-        (tmp_path / part).mkdir()
     labels = np.zeros((36, 48), np.uint8)
     labels[18:, 24:] = IGNORED
-    for name in ("b.png", "a.png"):
-        Image.new("RGB", (48, 36), (255, 0, 0)).save(tmp_path / "train" / name)
-        Image.fromarray(labels).save(tmp_path / "trainannot" / name)
-    source = camvid(tmp_path)
-    image, classes = source.scene(5, (18, 24))
-    assert image.shape == (3, 18, 24)
-    assert image[:, 0, 0].tolist() == [2, -2, -2]
-    assert classes[17, 23] == IGNORED
-    assert classes[0, 0] == 0
-    (tmp_path / "trainannot" / "a.png").unlink()
-    with pytest.raises(ErfscopeError, match="trainannot"):
-        camvid(tmp_path)
+    for part in ("train", "test"):
+        for folder in (part, f"{part}annot"):
+            (tmp_path / folder).mkdir()
+        for name in ("b.png", "a.png"):
+            Image.new("RGB", (48, 36), (255, 0, 0)).save(tmp_path / part / name)
+            Image.fromarray(labels).save(tmp_path / f"{part}annot" / name)
+    data = camvid(tmp_path, (18, 24))
+    assert data.images.shape == data.test_images.shape == (2, 3, 18, 24)
+    assert data.images[0, :, 0, 0].tolist() == [2, -2, -2]
+    assert data.classes[1, 17, 23] == IGNORED
+    assert data.classes[1, 0, 0] == 0
+    (tmp_path / "testannot" / "a.png").unlink()
+    with pytest.raises(ErfscopeError, match="testannot"):
+        camvid(tmp_path, (18, 24))

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from erfscope_engine.network import Network
 
 Images = NDArray[np.float32]
-Batch = tuple[Images, NDArray[np.int64]]
+Classes = NDArray[np.int64]  # of images [N], of scenes [N, H, W]
+Batch = tuple[Images, Classes]
 Loss = Callable[["Tensor", "Tensor"], "Tensor"]
 RATE, DECAY = 2e-3, 1e-4
 SETTLING = 8  # batches from which the statistics of batch normalisation are read

@@ -1,4 +1,4 @@
-"""Labelled images for the classifier: CIFAR-10 where a copy is given, scikit-learn's handwritten digits otherwise."""
+"""Labelled images, 32×32, scaled: CIFAR-10 where a copy is given, scikit-learn's handwritten digits otherwise."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ SEED = 5
 
 @dataclass(frozen=True)
 class Labelled:
-    """Images [N, 3, 32, 32] float32 with mean 0 and variance 1, their classes 0 … 9, and where they come from."""
+    """Images [N, 3, H, W] float32, their classes [N] or [N, H, W], the same for a test, and where they come from."""
 
     name: str
     images: NDArray[np.float32]

@@ -1,38 +1,28 @@
 """Segmented scenes: CamVid where a folder is given, shapes on a textured ground made on the fly otherwise."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from erfscope._errors import refuse
+from erfscope_reproduce.training.pictures import Labelled
 
+Size = tuple[int, int]
 Scene = tuple[NDArray[np.float32], NDArray[np.int64]]  # an image [3, H, W] and its classes [H, W]
 Plane = NDArray[np.bool_]
-IGNORED = 11  # CamVid's void
-MAKE = 10_000  # scenes are numbered; so many train, the next ones test
+IGNORED = 11  # CamVid's void: the number of classes
 
 
-@dataclass(frozen=True)
-class Scenes:
-    """Where scenes come from; `scene(k, size)` is always the same one."""
-
-    name: str
-    scene: Callable[[int, tuple[int, int]], Scene]
-
-    def batches(self, size: tuple[int, int], batch: int, first: int = 0) -> Iterator[Scene]:
-        """Stacked scenes [B, 3, H, W] and classes [B, H, W], for ever."""
-        while True:
-            images, classes = zip(*(self.scene(k, size) for k in range(first, first + batch)), strict=True)
-            yield np.stack(images), np.stack(classes)
-            first += batch
+def made_scenes(size: Size, train: int, test: int) -> Labelled:
+    """So many made scenes to train on, and others to test."""
+    return _labelled("made scenes", (made(k, size) for k in range(train)), (made(train + k, size) for k in range(test)))
 
 
-def scenes(folder: Path | None) -> Scenes:
-    """The scenes to train on; raises bad-request where a folder holds no CamVid."""
-    return Scenes("made scenes", made) if folder is None else camvid(folder)
+def _labelled(name: str, train: Iterable[Scene], test: Iterable[Scene]) -> Labelled:
+    (images, classes), (test_images, test_classes) = (map(np.stack, zip(*part, strict=True)) for part in (train, test))
+    return Labelled(name, images, classes, test_images, test_classes)
 
 
 def made(number: int, size: tuple[int, int]) -> Scene:
@@ -67,16 +57,24 @@ SHAPES: tuple[Callable[[NDArray[np.float64], NDArray[np.float64]], Plane], ...] 
 )
 
 
-def camvid(folder: Path) -> Scenes:
-    """CamVid with 11 classes (Brostow 2008, in SegNet's layout): train/*.png and trainannot/*.png of the same names."""
-    pairs = [(path, folder / "trainannot" / path.name) for path in sorted((folder / "train").glob("*.png"))]
+def is_camvid(folder: Path | None) -> bool:
+    """Whether a folder has the layout of CamVid."""
+    return folder is not None and (folder / "trainannot").is_dir()
+
+
+def camvid(folder: Path, size: Size) -> Labelled:
+    """CamVid with 11 classes (Brostow 2008, in SegNet's layout): train/*.png and trainannot/*.png of the same names.
+
+    The same for `test`. Images [3, H, W] and classes are resized; raises bad-request where the folder holds no such.
+    """
+    return _labelled("CamVid", _read_all(folder, "train", size), _read_all(folder, "test", size))
+
+
+def _read_all(folder: Path, part: str, size: Size) -> list[Scene]:
+    pairs = [(path, folder / f"{part}annot" / path.name) for path in sorted((folder / part).glob("*.png"))]
     if not pairs or not all(labels.is_file() for _, labels in pairs):
-        raise refuse("bad-request", f"{folder} holds no CamVid: train/*.png with trainannot/*.png of the same names")
-
-    def scene(number: int, size: tuple[int, int]) -> Scene:
-        return _read(*pairs[number % len(pairs)], size)
-
-    return Scenes("CamVid", scene)
+        raise refuse("bad-request", f"{folder} holds no CamVid: {part}/*.png with {part}annot/*.png of the same names")
+    return [_read(picture, labels, size) for picture, labels in pairs]
 
 
 def _read(picture: Path, labels: Path, size: tuple[int, int]) -> Scene:
