@@ -4,6 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from erfscope_contract.presets import preset
 from erfscope_reproduce.bench import Bench, Shot
 from erfscope_reproduce.finding import Finding, Row, mean_of
@@ -11,6 +13,7 @@ from erfscope_reproduce.judge import above
 from erfscope_reproduce.training import fit, runs
 from erfscope_reproduce.training.along import GRID, Story
 from erfscope_reproduce.training.augment import PAD, epoch_of, moved, picked
+from erfscope_reproduce.training.blocks import Blocks, blocks_of, picture_of, rows_of
 from erfscope_reproduce.training.pictures import Labelled, labelled
 from erfscope_reproduce.training.recipe import Course, Recipe, quick_precision
 from erfscope_reproduce.training.scenes import is_camvid
@@ -39,7 +42,7 @@ does. """
 def training(bench: Bench) -> Finding:
     """S11: before, along and after training, over several trained networks."""
     folder = _cifar_folder(bench)
-    data = labelled(folder)
+    data, stages = labelled(folder), list[Blocks]()
     if folder is None or bench.quick:
         seeds, checkpoints = bench.choose((1, (0, 10, 20)), (3, (0, 10, 25, 50, 100, 150)))
         trial, told, bound = trial_of(bench, data, None), "", 0.2
@@ -47,12 +50,24 @@ def training(bench: Bench) -> Finding:
     else:
         recipe = recipe_of(bench)
         told, bound = runs.in_words(recipe, f"images moved by up to {PAD} px and mirrored"), 0.87
-        moments = runs.by_recipe(bench, trial_of(bench, data, recipe), recipe)
+        trial = trial_of(bench, data, recipe)
+        stages.append(_blocks(bench, trial, fit.drawn(preset(NET), 0), "untrained"))
+        moments = runs.by_recipe(
+            bench, trial, recipe, lambda network: stages.append(_blocks(bench, trial, network, "trained"))
+        )
     story = Story("S11", data.name, moments, VIEWS, "accuracy", "larger after training")
     rows = [*story.rows(), *(row for view in VIEWS for row in story.size_rows(view))]
     rows.append(_accuracy_row(moments, data, bound))
     pictures = [story.trend(), story.scores(), story.maps("Figure 5: before and after training")]
+    if stages:
+        rows += rows_of(*stages)
+        pictures.append(picture_of(*stages))
     return Finding(rows, pictures, f"{REMARK}{told}Data: {data.name}, {len(moments)} training run(s).")
+
+
+def _blocks(bench: Bench, trial: runs.Trial, network: "Network", when: str) -> Blocks:
+    fit.settle(network, trial.course.batches(np.random.default_rng(0)))
+    return blocks_of(bench, network, f"{NET}, seed 0, {when}", WIDE)
 
 
 def recipe_of(bench: Bench) -> Recipe:

@@ -32,17 +32,26 @@ class Trial:
     look: Callable[["Network", str], dict[str, Shot]]
 
 
-def by_recipe(bench: Bench, trial: Trial, recipe: Recipe) -> Runs:
-    """Train to the recipe's last epoch, from the checkpoints of the bench's folder; one network unless asked."""
-    return [_followed(bench, trial, recipe, seed) for seed in range(bench.seeds or 1)]
+def by_recipe(bench: Bench, trial: Trial, recipe: Recipe, ended: Callable[["Network"], None] | None = None) -> Runs:
+    """Train to the recipe's last epoch, from the checkpoints of the bench's folder; one network unless asked.
+
+    `ended` is told the first trained network.
+    """
+    runs = []
+    for seed in range(bench.seeds or 1):
+        network = fit.drawn(trial.architecture, seed)
+        runs.append(_followed(bench, trial, recipe, seed, network))
+        if ended is not None and seed == 0:
+            ended(network)
+    return runs
 
 
-def _followed(bench: Bench, trial: Trial, recipe: Recipe, seed: int) -> list[Moment]:
+def _followed(bench: Bench, trial: Trial, recipe: Recipe, seed: int, network: "Network") -> list[Moment]:
     name = trial.architecture.name
     folder = folder_of(bench.resume, name, recipe, seed)
     how = f"{name}, seed {seed}, {recipe.precision}, batch {recipe.batch}"
     return follow(
-        Training(fit.drawn(trial.architecture, seed), trial.course, recipe, seed, folder),
+        Training(network, trial.course, recipe, seed, folder),
         lambda network, step: trial.look(network, f"{how}, {step} steps"),
         lambda words, share: bench.progress(f"seed {seed}, {words}", share),
     )
