@@ -120,6 +120,10 @@ class Ledger:
         """PURGE a terminal job."""
         return self.run(self._parts.of(tenant).purge(id, tenant))
 
+    def withdraw(self, id: str, tenant: str, holder: str) -> bool:
+        """WITHDRAW a job that was submitted with this holder."""
+        return self.run(self._parts.of(tenant).withdraw(id, tenant, holder))
+
     def figure(self, tenant: str, digest: str) -> bytes | None:
         """The default picture of an answer of a tenant."""
         return self.run(self._parts.of(tenant).figure(digest))
