@@ -212,12 +212,14 @@ class SeriesPage:
 class Overdue:
     """What one pass of the reaper found: jobs that a message must be sent for, and whether there may be more.
 
-    `missing` are the messages that are missing by kind once those have been sent.
+    `missing` are the messages that are missing by kind once those have been sent; `away` counts partitions of the
+    ledger that did not answer.
     """
 
     ring: list[tuple[str, Kind]]
     full: bool
     missing: Mapping[str, int]
+    away: int = 0
 
 
 @dataclass(frozen=True)
