@@ -142,6 +142,10 @@ class AsyncLedger:
         """PURGE a terminal job."""
         return await self.run(self._parts.of(tenant).purge(id, tenant))
 
+    async def withdraw(self, id: str, tenant: str, holder: str) -> bool:
+        """WITHDRAW a job that was submitted with this holder."""
+        return await self.run(self._parts.of(tenant).withdraw(id, tenant, holder))
+
     async def figure(self, tenant: str, digest: str) -> bytes | None:
         """The default picture of an answer of a tenant."""
         return await self.run(self._parts.of(tenant).figure(digest))

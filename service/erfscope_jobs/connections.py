@@ -6,7 +6,7 @@ import redis
 import redis.asyncio
 import redis.asyncio.cluster
 import redis.asyncio.retry
-from redis.exceptions import ConnectionError
+from redis.exceptions import ClusterDownError, ConnectionError, SlotNotCoveredError
 from redis.retry import Retry
 
 from erfscope_jobs.call import Plain
@@ -18,6 +18,12 @@ Client = Any  # execute_command is untyped in redis-py
 Command = tuple[Plain, ...]
 
 
+class _Cluster(redis.RedisCluster):
+    """One that asks a silent node once, as a client of one Redis does: others wait for this thread's next call."""
+
+    ERRORS_ALLOW_RETRY = (ConnectionError, ClusterDownError, SlotNotCoveredError)  # type: ignore[assignment]  # shorter
+
+
 def node_url(settings: Settings) -> str:
     """The address as redis-py spells it; of a cluster that of one node, which names the others."""
     return settings.redis_url.replace(CLUSTER, "", 1)
@@ -27,7 +33,7 @@ def connect(settings: Settings, patience: float) -> Client:
     """A client for threads."""
     options = connection_options(settings, patience)
     if settings.is_cluster:
-        return redis.RedisCluster.from_url(node_url(settings), retry=Retry(BACKOFF, MOVES), **options)
+        return _Cluster.from_url(node_url(settings), retry=Retry(BACKOFF, MOVES), **options)
     retry = Retry(BACKOFF, 1, supported_errors=(ConnectionError,))
     return redis.Redis.from_url(settings.redis_url, retry=retry, **options)
 

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 from redis.exceptions import NoScriptError, ResponseError
 
 from erfscope_contract.job import Timing
-from erfscope_contract.problem import Problem
+from erfscope_contract.problem import Problem, ProblemError
 from erfscope_jobs.call import Call
 from erfscope_jobs.connections import Client, connect, on_one_connection
 from erfscope_jobs.digest import Fingerprint
@@ -120,6 +120,10 @@ class Ledger:
         """PURGE a terminal job."""
         return self.run(self._parts.of(tenant).purge(id, tenant))
 
+    def withdraw(self, id: str, tenant: str, holder: str) -> bool:
+        """WITHDRAW a job that was submitted with this holder."""
+        return self.run(self._parts.of(tenant).withdraw(id, tenant, holder))
+
     def figure(self, tenant: str, digest: str) -> bytes | None:
         """The default picture of an answer of a tenant."""
         return self.run(self._parts.of(tenant).figure(digest))
@@ -169,12 +173,20 @@ class Ledger:
         return [any(needs) for needs in zip(*(self.run(at.kept_blobs(names)) for at in self._parts.all), strict=True)]
 
     def next(self, kind: Kind, fingerprint: Fingerprint | None = None, skip: Sequence[str] = ()) -> str | None:
-        """NEXT; the job whose turn it is, and of the partitions another one first each time."""
+        """NEXT; the job whose turn it is, and of the partitions another one first each time.
+
+        One that is away is passed over, and raises where the others have no job.
+        """
         self._turn += 1
-        parts = self._parts.all
+        parts, away = self._parts.all, None
         for n in range(len(parts)):
-            if id := self.run(parts[(self._turn + n) % len(parts)].next(kind, fingerprint, skip)):
-                return id
+            try:
+                if id := self.run(parts[(self._turn + n) % len(parts)].next(kind, fingerprint, skip)):
+                    return id
+            except ProblemError as error:
+                away = error
+        if away is not None:
+            raise away
         return None
 
     def claim(self, id: str, worker: str, fingerprint: Fingerprint | None = None) -> Record | None:
@@ -244,14 +256,20 @@ class Ledger:
         return counts
 
     def reap(self, most: int, missing: Mapping[str, int]) -> Overdue:
-        """REAP, in each partition; the jobs that a message must be sent for."""
-        ring, is_full, left = [], False, dict(missing)
+        """REAP, in each partition; the jobs that a message must be sent for. Raises where all are away."""
+        ring, is_full, left, away = [], False, dict(missing), 0
         for at in self._parts.all:
-            overdue = self.run(at.reap(most, left))
+            try:
+                overdue = self.run(at.reap(most, left))
+            except ProblemError:
+                away += 1
+                if away == len(self._parts.all):
+                    raise
+                continue
             ring += overdue.ring
             is_full = is_full or overdue.full
             left = dict(overdue.missing)
-        return Overdue(ring, is_full, left)
+        return Overdue(ring, is_full, left, away)
 
     def list(self, tenant: str, size: int = 20, token: str | None = None, kind: Kind | None = None) -> Page:
         """A page of jobs, newest first."""

@@ -103,7 +103,7 @@ class Operations:
     # ---- what the service does
 
     def submit(self, job: Submission, known: Sequence[Fingerprint] | None = None) -> Call[Submitted]:
-        """SUBMIT; raises idempotency-mismatch, too-many-requests or unavailable.
+        """SUBMIT; raises idempotency-mismatch, too-many-requests, unavailable, or not-found for a deleted model.
 
         With `known`, its candidates are the answers of workers of these kinds; FingerprintsChangedError has others.
         """
@@ -118,6 +118,9 @@ class Operations:
             "fingerprints": None if known is None else [one.to_json() for one in known],
             "idempotency": sha256_of(seen.key) if seen else None,
             "body": seen.body_sha256 if seen else None,
+            "inspects": job.inspects and job.inspects.sha256,
+            "before": job.inspects and job.inspects.job,
+            "holder": job.holder,
             "ttl": self.ttl,
             "lease": self.lease,
             "patience": milliseconds(settings.job_deadline),
@@ -150,6 +153,10 @@ class Operations:
     def purge(self, id: str, tenant: str) -> Call[Purge]:
         """PURGE a terminal job."""
         return scripted("purge", self.space, {"id": id, "tenant": tenant}, lambda reply: Purge(reply.decode()))
+
+    def withdraw(self, id: str, tenant: str, holder: str) -> Call[bool]:
+        """WITHDRAW a job that was submitted with this `holder`: it ends and goes, unless another holder has it too."""
+        return scripted("withdraw", self.space, {"id": id, "tenant": tenant, "holder": holder}, bool)
 
     def figure(self, digest: str) -> Call[bytes | None]:
         """The default picture of an answer."""
@@ -192,14 +199,13 @@ class Operations:
         return {"most": most[kind], "watermark": settings.memory_watermark}
 
     def put_upload(self, upload: Upload) -> Call[Upload | None]:
-        """Remember that a tenant has a file; raises as `admit` does."""
+        """Remember that a tenant has a file, and what is known of it; raises as `admit` does."""
         named = {
             "tenant": upload.tenant,
             "kind": upload.kind,
             "sha256": upload.sha256,
             "size": upload.size,
             "name": upload.name,
-            "job": upload.job,
             "blobs": list(upload.blobs),
             "parts": canonical(upload.parts["parts"]).decode() if upload.parts else None,
             "ttl": self.ttl,

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import islice
 
@@ -25,14 +25,25 @@ log = logging.getLogger(__name__)
 def reap_once(ledger: Ledger, doorbell: Doorbell, stop: Callable[[], bool] = lambda: False) -> int:
     """One look at all that is overdue; how many messages were sent.
 
-    In passes, each of which begins with lost leases: however much waits, they are noticed within a pass.
+    In passes, each of which begins with lost leases: however much waits, they are noticed within a pass. A partition
+    of the ledger that is away keeps no other one waiting.
     """
     sent, full = 0, True
     while full and not stop():
-        overdue = ledger.reap(MOST, doorbell.missing(ledger.waiting()))
+        overdue = ledger.reap(MOST, _missing(ledger, doorbell))
         sent += sum(doorbell.ring(id, kind) for id, kind in overdue.ring)
         full = overdue.full
+        if overdue.away:
+            log.warning("the reaper waits for %d partitions of the ledger", overdue.away)
     return sent
+
+
+def _missing(ledger: Ledger, doorbell: Doorbell) -> Mapping[str, int]:
+    """`Doorbell.missing`; nothing while a partition is away: messages of its jobs would be taken for needless ones."""
+    try:
+        return doorbell.missing(ledger.waiting())
+    except ProblemError:
+        return {}
 
 
 def sweep_once(

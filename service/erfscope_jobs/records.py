@@ -74,8 +74,46 @@ class Idempotency:
 
 
 @dataclass(frozen=True)
+class Upload:
+    """A file that a tenant stored; `job` inspects it.
+
+    A model with files beside it is one upload: `sha256` is the name of all of them together, `onnx` that of the ONNX
+    file's bytes, and `data` has those of the files beside it by the name that the model gives them.
+    """
+
+    tenant: str
+    kind: str
+    sha256: str
+    size: int
+    name: str
+    job: str | None = None
+    created_at: datetime | None = None
+    onnx: str | None = None
+    data: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def blobs(self) -> tuple[str, ...]:
+        """What it is stored as."""
+        return (self.onnx or self.sha256, *self.data.values())
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """For a job's payload: the blobs of a model with files beside it; empty for one file."""
+        return {"parts": {"model": self.onnx, "data": dict(self.data)}} if self.data else {}
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """What a job that reads it must keep: its blobs, and the upload itself."""
+        return tuple(dict.fromkeys((*self.blobs, self.sha256)))
+
+
+@dataclass(frozen=True)
 class Submission:
-    """A job to be; `payload` is JSON that only the worker reads."""
+    """A job to be; `payload` is JSON that only the worker reads.
+
+    `inspects` is the stored model whose inspection it becomes, as it was when the caller looked; `holder` names a
+    caller that may take the job back (`withdraw`).
+    """
 
     kind: Kind
     tenant: str
@@ -85,6 +123,8 @@ class Submission:
     blobs: tuple[str, ...] = ()
     candidates: tuple[str, ...] = ()
     idempotency: Idempotency | None = None
+    inspects: Upload | None = None
+    holder: str | None = None
 
 
 @dataclass(frozen=True)
@@ -172,12 +212,14 @@ class SeriesPage:
 class Overdue:
     """What one pass of the reaper found: jobs that a message must be sent for, and whether there may be more.
 
-    `missing` are the messages that are missing by kind once those have been sent.
+    `missing` are the messages that are missing by kind once those have been sent; `away` counts partitions of the
+    ledger that did not answer.
     """
 
     ring: list[tuple[str, Kind]]
     full: bool
     missing: Mapping[str, int]
+    away: int = 0
 
 
 @dataclass(frozen=True)
@@ -186,40 +228,6 @@ class Event:
 
     id: str
     data: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Upload:
-    """A file that a tenant stored; `job` inspects it.
-
-    A model with files beside it is one upload: `sha256` is the name of all of them together, `onnx` that of the ONNX
-    file's bytes, and `data` has those of the files beside it by the name that the model gives them.
-    """
-
-    tenant: str
-    kind: str
-    sha256: str
-    size: int
-    name: str
-    job: str | None = None
-    created_at: datetime | None = None
-    onnx: str | None = None
-    data: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def blobs(self) -> tuple[str, ...]:
-        """What it is stored as."""
-        return (self.onnx or self.sha256, *self.data.values())
-
-    @property
-    def parts(self) -> dict[str, Any]:
-        """For a job's payload: the blobs of a model with files beside it; empty for one file."""
-        return {"parts": {"model": self.onnx, "data": dict(self.data)}} if self.data else {}
-
-    @property
-    def used(self) -> tuple[str, ...]:
-        """What a job that reads it must keep: its blobs, and the upload itself."""
-        return tuple(dict.fromkeys((*self.blobs, self.sha256)))
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ REFUSALS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "This Idempotency-Key was used before with another body; take a new key.",
         {},
     ),
+    "gone": ("not-found", "The model was deleted meanwhile; send it to POST /models again.", {}),
     "tenant": (
         "too-many-requests",
         "You have too many unfinished jobs; wait for some to end.",

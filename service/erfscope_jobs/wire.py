@@ -49,6 +49,23 @@ def outages() -> Iterator[None]:
         if isinstance(error, NOT_NOW) or any(word in str(error) for word in NOT_NOW_WORDS):
             raise unavailable(str(error)) from error
         raise
+    except AttributeError as error:
+        if is_closed_meanwhile(error):
+            raise unavailable("the connection was closed meanwhile") from error
+        raise
+
+
+def is_closed_meanwhile(error: AttributeError) -> bool:
+    """Whether redis-py stumbled over a connection without a stream.
+
+    Its cluster client closes the connections to a node that failed, one that another task is opening included, and that
+    task finds None where its writer was (redis-py 8.1, `asyncio/connection.py`).
+    """
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    module = frame.tb_frame.f_globals.get("__name__", "") if frame else ""
+    return error.obj is None and module.startswith("redis.")
 
 
 @contextlib.asynccontextmanager

@@ -71,14 +71,18 @@ class Evidence:
 
         Without those in which this machine, or the store, kept even a call that asks for nothing waiting.
         """
-        steps = [
-            (strike, self._recovery(strike, *victim)) for strike in self._recovering() for victim in strike.victims
-        ]
-        return sorted(
-            max(0.0, seconds - self.late.within(strike.at, strike.at + seconds))
-            for strike, seconds in steps
-            if seconds is not None
-        )
+        return sorted(seconds for seconds, _ in self.recovered())
+
+    def recovered(self) -> list[tuple[float, str]]:
+        """The same, each with what was struck, the job, and the seconds that were not counted."""
+        found = []
+        for strike in self._recovering():
+            for id, attempt in strike.victims:
+                if (seconds := self._recovery(strike, id, attempt)) is not None:
+                    late = self.late.within(strike.at, strike.at + seconds)
+                    what = f"{strike.kind} of {strike.target}, {id}, and {late:.1f} s not counted"
+                    found.append((max(0.0, seconds - late), what))
+        return found
 
     def _recovering(self) -> list[Strike]:
         return self.history.struck(*RECOVERING)

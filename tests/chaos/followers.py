@@ -49,6 +49,10 @@ class Follower(Caller):
                 self.history.count(response.status_code)
                 if response.status_code == 200:
                     self._read(followed, response)
+                elif response.status_code == 204 and followed.had_ended:
+                    followed.status = (
+                        followed.had_ended
+                    )  # the snapshot has the end's id, and came through before the cut
                 elif response.status_code not in (429, 503):
                     response.read()
                     self.refuse("I17", followed.job, response)
@@ -68,7 +72,9 @@ class Follower(Caller):
 
     def _note(self, followed: Followed, told: dict[str, str]) -> None:
         followed.ids.append(told["id"])
-        if told["event"] == "end":
+        if told["event"] == "snapshot" and (status := json.loads(told["data"])["status"]) in TERMINAL:
+            followed.had_ended = status
+        elif told["event"] == "end":
             followed.status = json.loads(told["data"])["status"]
             if followed.status not in TERMINAL:
                 self.history.violate("I17", f"{followed.job}: its end says {followed.status}")

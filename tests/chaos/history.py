@@ -36,11 +36,15 @@ class Strike:
 
 @dataclass
 class Followed:
-    """What a follower was told of a job: the ids of its events in order, and the state of the last one."""
+    """What a follower was told of a job: the ids of its events in order, and the state of the last one.
+
+    `had_ended` is the state in the snapshot of a job that had ended before: the end, but for its name.
+    """
 
     job: str
     ids: list[str] = field(default_factory=list)
     status: str = ""
+    had_ended: str = ""
 
     @property
     def is_over(self) -> bool:

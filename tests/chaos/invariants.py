@@ -208,6 +208,7 @@ def recovers(evidence: Evidence) -> Iterator[str]:
     recoveries = evidence.recoveries()
     if recoveries and (slow := recoveries[min(len(recoveries) - 1, int(0.95 * len(recoveries)))]) > most:
         yield f"recovery p95 is {slow:.1f} s, promised are {most:g} s"
+        yield from (f"{seconds:.1f} s: {what}" for seconds, what in sorted(evidence.recovered()) if seconds > most)
 
 
 INVARIANTS = [

@@ -1,7 +1,8 @@
 """How far behind a loaded machine is: what a promise with a time in it is measured against.
 
-A thread does what the reaper does at least: it sleeps for a second, and calls the ledger for nothing. What that takes
-beyond the second is time in which nobody could have kept a promise: others had the processor, or the store was away.
+A thread does what the reaper does at least: it sleeps for a second, and writes to each partition of the ledger for
+nothing. What that takes beyond the second is time in which nobody could have kept a promise: others had the processor,
+or the store was away, or full.
 """
 
 import contextlib
@@ -12,8 +13,10 @@ from typing import Self
 from tests.chaos.town import Town
 
 from erfscope_contract.problem import ProblemError
+from erfscope_jobs.operations import Operations
+from erfscope_jobs.partitions import space_of
 
-PAUSE = 1.0  # seconds
+PAUSE, AGAIN = 1.0, 0.05  # seconds
 
 
 class Lateness:
@@ -41,8 +44,15 @@ class Lateness:
         while not self._stop.is_set():
             began = time.monotonic()
             self._stop.wait(PAUSE)
-            answered = False
-            while not answered and not self._stop.is_set():
-                with contextlib.suppress(ProblemError):
-                    answered = bool(self._town.ledger.waiting())  # asks every partition: none may be away
+            while not self._writes() and not self._stop.wait(AGAIN):
+                pass
             self.seconds.append((time.time(), max(0.0, time.monotonic() - began - PAUSE)))
+
+    def _writes(self) -> bool:
+        """Whether every partition takes a write: none may be away."""
+        settings, ledger = self._town.settings, self._town.ledger
+        with contextlib.suppress(ProblemError):
+            for n in range(settings.partitions):
+                ledger.run(Operations(settings, space_of(settings, n)).settle()[0])
+            return True
+        return False

@@ -17,6 +17,7 @@ CONFIG = {
     "maxmemory-policy": "noeviction",
     "cluster-enabled": "yes",
     "cluster-node-timeout": "5000",
+    "cluster-require-full-coverage": "no",
 }
 LARGEST_PORT = 50_000  # the nodes' own bus is 10,000 above the port
 

@@ -1,7 +1,6 @@
 """Each operation of the ledger against a real server."""
 
 import asyncio
-import dataclasses
 import time
 from collections.abc import Callable
 from typing import Any
@@ -230,17 +229,63 @@ def test_snapshot_and_stream_fit_together(ledger: Ledger) -> None:
 
 
 def test_uploads_belong_to_a_tenant(ledger: Ledger) -> None:
-    upload = Upload(A, "model", SHA, 12, "net.onnx", job="j")
+    upload = Upload(A, "model", SHA, 12, "net.onnx")
     stored = ledger.put_upload(upload)
     assert stored is not None
-    assert (stored.name, stored.size, stored.job) == ("net.onnx", 12, "j")
+    assert (stored.name, stored.size, stored.job) == ("net.onnx", 12, None)
     assert ledger.find_upload(A, "model", SHA) == stored
     assert ledger.find_upload(B, "model", SHA) is None
     assert ledger.find_upload(A, "file", SHA) is None
     again = ledger.put_upload(Upload(A, "model", SHA, 12, "other.onnx"))
     assert again is not None
-    assert (again.name, again.job) == ("net.onnx", "j")
+    assert again.name == "net.onnx"
     assert [ledger.drop_upload(A, "model", SHA) for _ in range(2)] == [True, False]
+
+
+def test_a_model_has_one_inspection_until_it_is_looked_at_again(ledger: Ledger) -> None:
+    def known() -> Upload:
+        found = ledger.find_upload(A, "model", SHA)
+        assert found is not None
+        return found
+
+    ledger.put_upload(Upload(A, "model", SHA, 12, "net.onnx"))
+    new = known()
+    first = submit(ledger, kind=Kind.INSPECT, inspects=new)
+    assert submit(ledger, kind=Kind.INSPECT, inspects=new).id == first.id == known().job
+    assert ledger.put_upload(new) == known(), "what is known of a model that is sent again stays known"
+    second = submit(ledger, kind=Kind.INSPECT, inspects=known())
+    assert second.id != first.id
+    assert submit(ledger, kind=Kind.INSPECT, inspects=new).id == second.id == known().job, "a late caller"
+
+
+def test_a_deleted_model_stays_deleted_whoever_inspects_it(ledger: Ledger) -> None:
+    model = Upload(A, "model", SHA, 12, "net.onnx")
+    ledger.put_upload(model)
+    running = submit(ledger, kind=Kind.INSPECT, inspects=model, blobs=(SHA,))
+    ledger.claim(running.id, "w")
+    seen = ledger.find_upload(A, "model", SHA)
+    assert ledger.drop_upload(A, "model", SHA)
+    assert refused(lambda: submit(ledger, kind=Kind.INSPECT, inspects=seen)) == "not-found"
+    assert ledger.beat(running.id, 1, "inspect", 0.5) is Beat.HELD
+    assert ledger.finish(running.id, 1, answer("d"), TIMING)
+    assert ledger.find_upload(A, "model", SHA) is None
+    assert ledger.usage(A).models == 0
+    again = ledger.put_upload(model)
+    assert again is not None
+    assert again.job is None, "a model that is sent again is a new one"
+
+
+def test_a_job_is_withdrawn_by_the_last_who_holds_it(ledger: Ledger) -> None:
+    again = Idempotency("k", "b")
+    first = submit(ledger, idempotency=again, holder="one")
+    assert submit(ledger, idempotency=again, holder="two").id == first.id
+    assert not ledger.withdraw(first.id, A, "one")
+    assert not ledger.withdraw(first.id, A, "one"), "taken back once, however often it is asked"
+    assert not ledger.withdraw(first.id, B, "two")
+    assert ledger.get(first.id, A) is not None
+    assert ledger.withdraw(first.id, A, "two")
+    assert (ledger.get(first.id, A), ledger.pulse().open, ledger.usage(A).jobs) == (None, 0, 0)
+    assert submit(ledger, idempotency=again).id != first.id
 
 
 def test_a_model_of_several_files_lives_on_as_a_whole(settings: Settings, ledger: Ledger) -> None:
@@ -249,9 +294,8 @@ def test_a_model_of_several_files_lives_on_as_a_whole(settings: Settings, ledger
     stored = ledger.put_upload(upload)
     assert stored is not None
     assert (stored.onnx, stored.data, stored.blobs) == ("cc" * 32, data, ("cc" * 32, "aa" * 32, "bb" * 32))
-    again = ledger.put_upload(dataclasses.replace(stored, job="j"))
-    assert again == ledger.find_upload(A, "model", SHA)
-    assert again == dataclasses.replace(stored, job="j")
+    again = ledger.put_upload(stored)
+    assert again == ledger.find_upload(A, "model", SHA) == stored
     blobs = list(stored.blobs)
     assert ledger.kept_blobs(blobs) == [True] * 3
     client, space = ledger._client(0.0), settings.namespace

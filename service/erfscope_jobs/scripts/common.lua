@@ -241,6 +241,21 @@ local function use_job(id)
   end)
 end
 
+-- A job that has ended goes, and its answer with it when no other job has that answer.
+local function remove(id)
+  local tenant, digest, idempotency = field(id, 'tenant'), field(id, 'answer'), field(id, 'key')
+  if digest and redis.call('EXISTS', key('answer', digest)) == 1
+    and redis.call('HINCRBY', key('answer', digest), 'refs', -1) <= 0 then
+    redis.call('DEL', key('answer', digest))
+    refund(tenant, 'result', digest)
+  end
+  if idempotency then redis.call('DEL', key('key', tenant, idempotency)) end
+  redis.call('ZREM', list_of(tenant, field(id, 'kind')), id)
+  redis.call('ZREM', list_of(tenant), id)
+  refund(tenant, 'job', id)
+  redis.call('DEL', key('job', id), key('events', id))
+end
+
 local function expire(id)
   local outages = field(field(id, 'parent') or id, 'outages')
   close(id, 'expired', 'problem', outages and a.outages_problem or a.deadline_problem)

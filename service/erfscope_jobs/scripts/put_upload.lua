@@ -10,7 +10,6 @@ redis.call('HSET', upload, 'size', whole(a.size))
 redis.call('HSETNX', upload, 'name', a.name)
 redis.call('HSETNX', upload, 'created', whole(now))
 if a.parts then redis.call('HSET', upload, 'parts', a.parts) end
-if a.job then redis.call('HSET', upload, 'job', a.job) end
 keep(upload, a.ttl)
 for _, sha256 in ipairs(a.blobs) do keep_blob(sha256, a.ttl) end
 return {'stored', redis.call('HGETALL', upload)}

@@ -35,13 +35,27 @@ if a.fingerprints then
   if not same then return {'fingerprints', known} end
 end
 
-if redis.call('EXISTS', key('job', a.id)) == 1 then return {'known', whole_record(a.id)} end
+-- `holder` is one caller that submits several jobs and takes them back when one is refused (WITHDRAW).
+local function known(id)
+  if a.holder then redis.call('HSET', key('job', id), 'holder:' .. a.holder, 1) end
+  return {'known', whole_record(id)}
+end
+
+if redis.call('EXISTS', key('job', a.id)) == 1 then return known(a.id) end
+-- The job inspects a model of the tenant: never one that was deleted meanwhile, and not what another caller has begun
+-- since this one looked (`before` was the model's inspection then).
+local model = a.inspects and key('upload', a.tenant, 'model', a.inspects)
+if model then
+  if redis.call('EXISTS', model) == 0 then return {'gone', {'0', '0'}} end
+  local job = redis.call('HGET', model, 'job')
+  if job and job ~= a.before and redis.call('EXISTS', key('job', job)) == 1 then return known(job) end
+end
 local seen = key('key', a.tenant, a.idempotency or '')
 if a.idempotency then
   local before = redis.call('HMGET', seen, 'id', 'body')
   if before[1] and redis.call('EXISTS', key('job', before[1])) == 1 then
     if before[2] ~= a.body then return {'mismatch', {'0', '0'}} end
-    return {'known', whole_record(before[1])}
+    return known(before[1])
   end
 end
 local digest = known_answer()
@@ -60,6 +74,8 @@ if a.idempotency then
   redis.call('HSET', key('job', a.id), 'key', a.idempotency)
   keep(seen, life(a.id))
 end
+if a.holder then redis.call('HSET', key('job', a.id), 'holder:' .. a.holder, 1) end
+if model then redis.call('HSET', model, 'job', a.id) end
 for _, sha256 in ipairs(a.blobs) do
   keep_blob(sha256, life(a.id))
   for _, kind in ipairs({'model', 'file'}) do

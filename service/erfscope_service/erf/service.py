@@ -26,14 +26,17 @@ NO_RESULT = {
 }
 
 
-async def submit(services: Services, tenant: str, asked: Asked, key: str | None, *, settle: bool = True) -> Submitted:
-    """Record the job, unless it is there already, and ring for a worker; `settle` as in the ledger's `submit`.
+async def submit(
+    services: Services, tenant: str, asked: Asked, key: str | None, *, settle: bool = True, holder: str | None = None
+) -> Submitted:
+    """Record the job, unless it is there already, and ring for a worker.
 
+    `settle` is that of the ledger's `submit`, `holder` a name by which the caller may take the job back (`withdraw`).
     The order matters: what a record refers to exists before it, and a lost ring is made good by the reaper.
     """
     model = await _model(services, tenant, asked)
     await _require_images(services, tenant, asked)
-    job = _submission(tenant, asked, model, key)
+    job = replace(_submission(tenant, asked, model, key), holder=holder)
     submitted = await services.ledger.submit(job, settle=settle)
     if submitted.record.status is Status.QUEUED:  # one that was there before may have lost its ring
         await services.doorbell.ring_async(submitted.record.id, Kind.ERF)

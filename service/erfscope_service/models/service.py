@@ -1,14 +1,13 @@
 """What happens to stored models: inspection as a job of its own."""
 
 import asyncio
-from dataclasses import replace
 
 from erfscope_contract.job import Inspection, ListedModel, ListedModels, Status, StoredModel
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.request import InputOptions
 from erfscope_contract.version import __version__
 from erfscope_jobs.digest import canonical, question
-from erfscope_jobs.records import Idempotency, Kind, Record, Submission, Upload
+from erfscope_jobs.records import Kind, Record, Submission, Upload
 from erfscope_service import work
 from erfscope_service.preferences import Page
 from erfscope_service.reading import read_result
@@ -19,8 +18,14 @@ from erfscope_service.upload.form import StoredFiles
 
 async def keep(services: Services, tenant: str, stored: StoredFiles, name: str, seconds: float = 0.0) -> StoredModel:
     """Remember an uploaded model as the tenant's, and have it inspected; again, if that failed before."""
-    await services.ledger.put_upload(uploaded(tenant, stored, name))
-    return await inspect(services, tenant, stored.sha256, seconds)
+    upload = uploaded(tenant, stored, name)
+    await services.ledger.put_upload(upload)
+    try:
+        return await inspect(services, tenant, stored.sha256, seconds)
+    except ProblemError as error:
+        if error.kind != "not-found":
+            raise
+        return _stored(upload, None)  # it was stored, and deleted by another call meanwhile
 
 
 async def look(services: Services, tenant: str, sha256: str, seconds: float = 0.0) -> StoredModel:
@@ -89,12 +94,10 @@ async def _inspect(services: Services, upload: Upload) -> Record:
             payload=canonical(payload).decode(),
             question=asks,
             blobs=upload.used,
-            # Whoever asks at the same time, or after the same failure, gets the same job. No caller's key has a space.
-            idempotency=Idempotency(f"inspect {asks} {upload.job or 'first'}", asks),
+            inspects=upload,  # whoever asks at the same time, or after the same failure, gets the same job
         )
     )
     record = submitted.record
-    await services.ledger.put_upload(replace(upload, job=record.id))
     if not record.status.is_terminal:
         await services.doorbell.ring_async(record.id, Kind.INSPECT)
     return record

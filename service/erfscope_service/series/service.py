@@ -17,7 +17,7 @@ from erfscope_contract.series import ListedSeries, Series, SeriesLinks, SeriesPa
 from erfscope_contract.trends import trend_of
 from erfscope_jobs import series as ledger
 from erfscope_jobs.digest import canonical
-from erfscope_jobs.records import Record, Submitted, new_id
+from erfscope_jobs.records import Record, new_id
 from erfscope_service.erf import service as erf
 from erfscope_service.preferences import Page
 from erfscope_service.reading import read_result
@@ -61,24 +61,25 @@ async def submit(
 
 
 async def _submit_points(services: Services, tenant: str, points: Sequence[Point], key: str | None) -> list[str]:
-    """The ids of their jobs; where a point is refused, those that were begun for it end again."""
-    jobs: list[Submitted] = []
+    """The ids of their jobs; where a point is refused, those before it end again."""
+    jobs: list[str] = []
+    holder = new_id()
     for n, point in enumerate(points):
+        name = f"series {key}/{n}" if key else None
         try:
-            job = await erf.submit(services, tenant, point.asked, f"series {key}/{n}" if key else None, settle=False)
+            job = await erf.submit(services, tenant, point.asked, name, settle=False, holder=holder)
         except ProblemError as error:
-            await _undo(services, tenant, [job.record.id for job in jobs if job.created])
+            await _undo(services, tenant, jobs, holder)
             raise _of_point(error, n) from None
-        jobs.append(job)
-    return [job.record.id for job in jobs]
+        jobs.append(job.record.id)
+    return jobs
 
 
-async def _undo(services: Services, tenant: str, jobs: Sequence[str]) -> None:
-    """End and remove jobs of a series that is refused: with its key it must find nothing of them."""
+async def _undo(services: Services, tenant: str, jobs: Sequence[str], holder: str) -> None:
+    """End and remove jobs of a series that is refused, but those that another call with its key was given meanwhile."""
     for id in jobs:
         with suppress(ProblemError):  # the store is away: they run as ordinary jobs
-            await services.ledger.cancel(id, tenant)
-            await services.ledger.purge(id, tenant)
+            await services.ledger.withdraw(id, tenant, holder)
 
 
 def _of_point(error: ProblemError, n: int) -> ProblemError:
