@@ -42,7 +42,7 @@ class Line:
     name: tuple[str, ...]
     metrics: Mapping[str, Number]
     stderr: Mapping[str, Number]
-    limited: bool = False  # by the input: its size is a bound, its ratio to the theoretical field says nothing
+    limited: frozenset[str] = frozenset()  # metrics that are bounds; with erf_size the ratio says nothing
     statistic: str = "abs"  # that made the map of the samples' gradients
 
 
@@ -137,8 +137,8 @@ def _heading(metric: str, statistic: str) -> str:
 def _values(line: Line, metrics: Sequence[str]) -> list[str]:
     return [
         LIMITED
-        if line.limited and metric == "erf_ratio"
-        else marked(metric, with_error(line.metrics.get(metric), line.stderr.get(metric)), line.limited)
+        if "erf_size" in line.limited and metric == "erf_ratio"
+        else marked(with_error(line.metrics.get(metric), line.stderr.get(metric)), metric in line.limited)
         for metric in metrics
     ]
 

@@ -17,7 +17,7 @@ from erfscope.cli import completion, figures, options, show
 from erfscope.cli.measure import read
 from erfscope.cli.progress import progress_bar
 from erfscope.cli.several import Entry, entry, measure_all
-from erfscope_contract.limits import AT_LEAST, BOUND, bounded, is_limited_by_input
+from erfscope_contract.limits import AT_LEAST, BOUND, bounded, bounds_of
 from erfscope_contract.meanings import meaning_of
 from erfscope_contract.numbers import plain, with_error
 
@@ -59,6 +59,7 @@ Metrics = Annotated[
         rich_help_panel=options.OUTPUT,
     ),
 ]
+SCRIPTS_GRID = "r lies on a grid (the script's squares grow by 2 px a side); * needs more than one step of it as well."
 ONE_DRAW = "The weights of a spec are drawn once here, and ± covers the inputs alone; --draws 16 covers the draws."
 
 
@@ -149,8 +150,10 @@ def _print(
     out = show.console()
     out.print(_table(comparison, metrics, everything=everything))
     show.print_lines(out, ["", "* differs from the first by more than 2 standard errors"])
-    if any(is_limited_by_input(result.data) for result in comparison.results):
+    if any(bounds_of(result.data) for result in comparison.results):
         show.print_lines(out, [f"{AT_LEAST.strip()} {BOUND}"])
+    if any(result.data.replknet for result in comparison.results):
+        show.print_lines(out, [SCRIPTS_GRID])
     statistics = list(dict.fromkeys(result.data.provenance.statistic for result in comparison.results))
     if statistics != ["abs"]:
         show.print_lines(out, [f"Maps are of the statistic {', '.join(statistics)}, not of abs, the usual one."])
