@@ -119,7 +119,7 @@ class Comparison:
         if form not in WRITERS:
             raise refuse("bad-request", f"there is no form {form!r} of a table; there are {', '.join(WRITERS)}")
         lines = [
-            Line(part, one.metrics, one.stderr, bounds_of(one.data), one.data.provenance.statistic)
+            Line(part, one.metrics, one.stderr, bounds_of(one.data), one.data.provenance)
             for part, one in zip(self.parts, self.results, strict=True)
         ]
         return WRITERS[form](lines, usual_metrics(lines) if metrics is None else check_metrics(metrics))

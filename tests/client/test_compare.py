@@ -147,3 +147,22 @@ def test_volumes_side_by_side(run: Run, tmp_path: Path) -> None:
     done = run("compare", "d3.json", "d3.json", "--inputs", "1", "-o", "c.png")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_table_of_a_paper_says_below_it_how_it_was_measured_and_what_its_marks_mean() -> None:
+    body = result_json()
+    body["erf"] |= {"size": None}
+    body["provenance"] |= {"layer": "a_b", "seed": 3}
+    origin = Origin(lambda unit, layer: MAP, lambda scale, colors: PNG)
+    unknown = Result(ErfResult.model_validate(body), origin, name="unknown")
+    note = compare(unknown, made(10.0, 0.1)).to_latex(["erf_size"]).split(r"\end{tabular}")[1]
+    assert r"Layer a\_b / " in note
+    assert "seed 3 / " in note
+    assert "weights given" in note
+    assert "Several values are those of the rows" in note
+    assert r"$\pm$ is one standard error." in note
+    assert "--: no value" in note
+    assert r"$\geq$" not in note
+    plain_note = compare(made(10.0, 0.1, "a"), made(11.0, 0.1, "b")).to_latex(["erf_size"]).split(r"\end{tabular}")[1]
+    assert "--" not in plain_note
+    assert "Several" not in plain_note
