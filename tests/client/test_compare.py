@@ -98,6 +98,14 @@ def test_models_have_the_names_that_were_given(run: Run, tmp_path: Path) -> None
     assert (unknown.returncode, "no weights 'gaussian'" in unknown.stderr) == (2, True)
 
 
+def test_random_is_one_word_for_all_commands(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(SPEC | {"init": "ones"}))
+    for words in (("--weights", "random"), ("--weights", "kaiming_normal")):
+        done = run("measure", "a.json", "--inputs", "1", "--json", *words)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["provenance"]["weights"] == "kaiming_normal"
+
+
 def test_a_size_that_the_input_limits_is_a_bound() -> None:
     wide = made(14.0, 0.1, "wide")
     trf = wide.data.trf.model_copy(update={"clipped": True})

@@ -63,8 +63,16 @@ def test_it_is_plotted_and_compared(measured: Measurement) -> None:
 def test_weights_that_would_not_be_drawn_are_refused() -> None:
     with pytest.raises(ProblemError, match="measured with the weights that it has"):
         measure(nn.Conv2d(1, 1, 3), (1, 8, 8), weights="kaiming_normal")
+    with pytest.raises(ProblemError, match=r"run\(module, weights='random'\)"):
+        measure(nn.Conv2d(1, 1, 3), (1, 8, 8), weights="random")
     with pytest.raises(ProblemError, match="measured with the weights that it has"):
         measure(nn.Conv2d(1, 1, 3), (1, 8, 8), draws=3)
+
+
+def test_trained_is_the_word_for_the_weights_that_a_module_has() -> None:
+    net = nn.Conv2d(1, 1, 3)
+    named, plain = measure(net, (1, 8, 8), inputs=1, weights="trained"), measure(net, (1, 8, 8), inputs=1)
+    assert np.array_equal(named.map, plain.map)
 
 
 def test_without_the_sdk_a_measurement_says_what_to_install(

@@ -12,14 +12,13 @@ from erfscope import _local
 from erfscope._client import Client
 from erfscope._errors import refuse
 from erfscope._models import Prepared, prepare
-from erfscope._request import WORDS, build
+from erfscope._request import build
 from erfscope._result import Result
+from erfscope.cli import options
 from erfscope_contract.hashing import sha256_of
-from erfscope_contract.request import Weights
 from erfscope_contract.text import for_terminal
 
 Progress = Callable[[str, float], None]
-SCHEMES: Mapping[str, Weights] = {**{scheme.value: scheme for scheme in Weights}, **WORDS}
 NAME = re.compile(r"(?P<name>[^=/\\:{}]+)=(?P<model>.+)")
 
 
@@ -34,7 +33,7 @@ class Entry:
     @property
     def fields(self) -> dict[str, Any]:
         """What this model's request has beside the common one."""
-        return {} if self.weights is None else {"weights": SCHEMES[self.weights].value}
+        return {} if self.weights is None else {"weights": options.WEIGHTS[self.weights].value}
 
 
 def entry(text: str) -> Entry:
@@ -45,8 +44,8 @@ def entry(text: str) -> Entry:
     before, at, weights = text.rpartition("@")
     if not at or Path(text).is_file() or Path(_named(text)[1]).is_file():
         return _entry(text, None)
-    if weights not in SCHEMES:
-        raise refuse("bad-request", f"{text}: there are no weights {weights!r}; there are {', '.join(SCHEMES)}")
+    if weights not in options.WEIGHTS:
+        raise refuse("bad-request", f"{text}: there are no weights {weights!r}; there are {', '.join(options.WEIGHTS)}")
     return _entry(before, weights)
 
 
