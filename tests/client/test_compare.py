@@ -106,6 +106,20 @@ def test_random_is_one_word_for_all_commands(run: Run, tmp_path: Path) -> None:
         assert json.loads(done.stdout)["provenance"]["weights"] == "kaiming_normal"
 
 
+def test_each_model_may_have_a_layer_of_its_own(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(SPEC))
+    words = ("compare", "one=a.json", "two=a.json", "--inputs", "1", "--json")
+    names = json.loads(run("layers", "a.json", "--json").stdout)["layers"]
+    first, last = names[0]["name"], names[-1]["name"]
+    done = run(*words, "--layer", last, "--layer", f"one={first}")
+    assert done.returncode == 0, done.stderr
+    assert {name: one["layer"]["name"] for name, one in json.loads(done.stdout).items()} == {"one": first, "two": last}
+    twice = run(*words, "--layer", first, "--layer", last)
+    assert (twice.returncode, "NAME=VALUE for one of one, two" in " ".join(twice.stderr.split())) == (2, True)
+    named = run(*words, "--input-name", "one=nosuch")
+    assert (named.returncode, "nosuch" in named.stderr) == (2, True)
+
+
 def test_a_size_that_the_input_limits_is_a_bound() -> None:
     wide = made(14.0, 0.1, "wide")
     trf = wide.data.trf.model_copy(update={"clipped": True})

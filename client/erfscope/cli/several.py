@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,11 +29,12 @@ class Entry:
     prepared: Prepared
     name: str
     weights: str | None = None
+    own: Mapping[str, str] = field(default_factory=dict)  # fields of the request for this model alone
 
     @property
     def fields(self) -> dict[str, Any]:
         """What this model's request has beside the common one."""
-        return {} if self.weights is None else {"weights": options.WEIGHTS[self.weights].value}
+        return {**self.own, **({} if self.weights is None else {"weights": options.WEIGHTS[self.weights].value})}
 
 
 def entry(text: str) -> Entry:
@@ -59,6 +60,31 @@ def _named(text: str) -> tuple[str | None, str]:
     """`NAME=model` in its parts; None where there is no name."""
     parts = None if Path(text).is_file() else NAME.fullmatch(text)
     return (parts["name"].strip(), parts["model"]) if parts else (None, text)
+
+
+def with_own(entries: Sequence[Entry], name: str, values: Sequence[str], flag: str) -> list[Entry]:
+    """Entries with the field `name` of their requests: VALUE is of every model, MODEL=VALUE of the model of that name.
+
+    A text whose part before the = is not a model's name is a VALUE, because layers of ONNX files may have one.
+    """
+    names = [one.name for one in entries]
+    common, own = [], {}
+    for text in values:
+        model, _, value = text.partition("=")
+        if value and model in names:
+            own[model] = value
+        else:
+            common.append(text)
+    if len(common) > 1:
+        raise refuse(
+            "bad-request",
+            f"{flag} is given {len(common)} times without a model ({', '.join(common)}); give it once for all models, "
+            f"and as {flag} NAME=VALUE for one of {', '.join(names)}",
+        )
+    every = {name: common[0]} if common else {}
+    return [
+        replace(one, own={**one.own, **every, **({name: own[one.name]} if one.name in own else {})}) for one in entries
+    ]
 
 
 def measure_all(
