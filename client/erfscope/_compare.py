@@ -20,7 +20,8 @@ from erfscope._figure import (
     size_note,
 )
 from erfscope._result import Map, Measured, Result
-from erfscope_contract.limits import bounded, is_limited_by_input
+from erfscope_contract import scripts
+from erfscope_contract.limits import bounded, bounds_of
 from erfscope_contract.meanings import is_shown, meaning_of
 from erfscope_contract.numbers import with_error
 from erfscope_contract.result import ErfResult, Number
@@ -38,6 +39,7 @@ class Row:
     metric: str
     values: Sequence[Number]
     errors: Sequence[Number]
+    step: float = 0.0  # of the grid that the values lie on; differences of less say nothing
 
     @property
     def is_shown(self) -> bool:
@@ -59,7 +61,7 @@ class Row:
         if self.metric in ROUNDING:
             return False
         difference = self.difference(n)
-        return bool(difference) and abs(difference or 0.0) > reach(self.errors[0], self.errors[n])
+        return bool(difference) and abs(difference or 0.0) - self.step > reach(self.errors[0], self.errors[n])
 
 
 Name = str | tuple[str, str]  # of a model, or of a model and its weights
@@ -78,7 +80,12 @@ class Comparison:
         """Every metric that some result has, in the order of the contract."""
         metrics = list(dict.fromkeys(name for result in self.results for name in result.metrics))
         return [
-            Row(name, [one.metrics.get(name) for one in self.results], [one.stderr.get(name) for one in self.results])
+            Row(
+                name,
+                [one.metrics.get(name) for one in self.results],
+                [one.stderr.get(name) for one in self.results],
+                max((_step(one.data, name) for one in self.results), default=0.0),
+            )
             for name in metrics
         ]
 
@@ -112,7 +119,7 @@ class Comparison:
         if form not in WRITERS:
             raise refuse("bad-request", f"there is no form {form!r} of a table; there are {', '.join(WRITERS)}")
         lines = [
-            Line(part, one.metrics, one.stderr, is_limited_by_input(one.data), one.data.provenance.statistic)
+            Line(part, one.metrics, one.stderr, bounds_of(one.data), one.data.provenance)
             for part, one in zip(self.parts, self.results, strict=True)
         ]
         return WRITERS[form](lines, usual_metrics(lines) if metrics is None else check_metrics(metrics))
@@ -221,6 +228,12 @@ class Comparison:
             for name, one in named
         )
         return f"<Comparison of ERF sizes: {sizes}>"
+
+
+def _step(result: ErfResult, metric: str) -> float:
+    """Of the grid that RepLKNet's r lies on; 0 for other metrics."""
+    r = scripts.ratios(result.replknet or {}).get(metric)
+    return 0.0 if r is None else scripts.step_of(r, result.input_shape[-2:])
 
 
 def compare(*results: Any, names: Sequence[Name] | None = None) -> Comparison:

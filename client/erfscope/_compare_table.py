@@ -2,14 +2,14 @@
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from erfscope._errors import refuse
-from erfscope_contract.limits import LIMITED, marked
+from erfscope_contract.limits import AT_LEAST, BOUND, LIMITED, marked
 from erfscope_contract.meanings import meaning_of
 from erfscope_contract.numbers import MISSING, with_error
-from erfscope_contract.result import Number
+from erfscope_contract.result import Number, Provenance
 from erfscope_contract.text import for_cell, for_csv, for_markdown, one_line
 
 SHARES = (20, 30, 50, 99)
@@ -26,13 +26,22 @@ _BRIEF: Mapping[str, str] = {
     "r2": "R²",
     **{f"mass_{share}_side": f"side {share} %" for share in SHARES},
     **{f"mass_{share}_ratio": f"r {share} %" for share in SHARES},
-    **{f"replknet_{share}": f"r {share} % (script)" for share in SHARES},
+    **{f"replknet_{share}": f"r {share} %" for share in SHARES},
 }
 _LATEX = {
     "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "σ": r"$\sigma$", "₁": r"$_1$",
     "₂": r"$_2$", "²": r"$^2$", "×": r"$\times$", "≥": r"$\geq$", MISSING: "--",
 }  # fmt: skip
+
+
+MARKS: Mapping[str, str] = {
+    "±": "± is one standard error.",
+    AT_LEAST.strip(): f"{AT_LEAST.strip()}: {BOUND}.",
+    LIMITED: f"{LIMITED.capitalize()}: the field ends where the input ends.",
+    MISSING: f"{MISSING}: no value, because the metric is undefined for this map.",
+}
+SCRIPTS_GRID = "r of RepLKNet's script lies on a grid: its squares grow by 2 px a side."
 
 
 @dataclass(frozen=True)
@@ -42,8 +51,13 @@ class Line:
     name: tuple[str, ...]
     metrics: Mapping[str, Number]
     stderr: Mapping[str, Number]
-    limited: bool = False  # by the input: its size is a bound, its ratio to the theoretical field says nothing
-    statistic: str = "abs"  # that made the map of the samples' gradients
+    limited: frozenset[str] = frozenset()  # metrics that are bounds; with erf_size the ratio says nothing
+    origin: Provenance | None = None  # layer, inputs, seed, weights and statistic; None is not known
+
+    @property
+    def statistic(self) -> str:
+        """That made the map of the samples' gradients."""
+        return self.origin.statistic if self.origin else "abs"
 
 
 def usual_metrics(lines: Sequence[Line]) -> list[str]:
@@ -65,7 +79,7 @@ def check_metrics(metrics: Sequence[str]) -> list[str]:
 
 
 def latex(lines: Sequence[Line], metrics: Sequence[str]) -> str:
-    r"""A tabular with booktabs' rules; a model with several rows is named in the first of them."""
+    r"""A tabular with booktabs' rules, a note below it; a model with several rows is named in the first of them."""
     names = _name_heads(lines)
     heads = [_escaped(text) for text in (*names, *_headings(lines, metrics))]
     rows, last = [], ""
@@ -83,6 +97,7 @@ def latex(lines: Sequence[Line], metrics: Sequence[str]) -> str:
         *rows,
         r"\bottomrule",
         r"\end{tabular}",
+        f"\\par\\smallskip{{\\footnotesize {' '.join(map(_escaped, _notes(lines, metrics)))}\\par}}",
         "",
     ])  # fmt: skip
 
@@ -117,6 +132,34 @@ WRITERS: Mapping[str, Callable[[Sequence[Line], Sequence[str]], str]] = {
 ENDINGS: Mapping[str, str] = {".tex": "latex", ".md": "markdown", ".csv": "csv"}
 
 
+def _notes(lines: Sequence[Line], metrics: Sequence[str]) -> list[str]:
+    """Sentences below the table of a paper: how it was measured, and what its marks mean."""
+    cells = [cell for line in lines for cell in _values(line, metrics)]
+    return [
+        *_measuring([line.origin for line in lines if line.origin], weights=len(_name_heads(lines)) == 1),
+        *(words for mark, words in MARKS.items() if any(mark in cell for cell in cells)),
+        *([SCRIPTS_GRID] if any(metric in SCRIPTS_AREAS for metric in metrics) else []),
+    ]
+
+
+def _measuring(origins: Sequence[Provenance], *, weights: bool) -> Iterator[str]:
+    """Layer, input, samples, seed, weights, statistic: one value, or those of the rows from top to bottom."""
+    if not origins:
+        return
+    facts = {
+        "Layer": [one.layer for one in origins],
+        "input": ["×".join(map(str, one.input_shape)) for one in origins],
+        "samples": [f"{one.samples} ({one.source})" if one.method == "gradient" else one.method for one in origins],
+        "seed": [str(one.seed) for one in origins],
+        **({"weights": [one.weights for one in origins]} if weights else {}),
+        "statistic": [one.statistic for one in origins],
+    }
+    said = {name: values[:1] if len(set(values)) == 1 else values for name, values in facts.items()}
+    yield "; ".join(f"{name} {' / '.join(values)}" for name, values in said.items()) + "."
+    if any(len(values) > 1 for values in said.values()):
+        yield "Several values are those of the rows, from top to bottom."
+
+
 def _name_heads(lines: Sequence[Line]) -> list[str]:
     return ["model", "weights"] if any(len(line.name) > 1 for line in lines) else ["model"]
 
@@ -129,16 +172,17 @@ def _headings(lines: Sequence[Line], metrics: Sequence[str]) -> list[str]:
 
 def _heading(metric: str, statistic: str) -> str:
     row = meaning_of(metric)
-    of_the_map = statistic and not metric.startswith(("trf_", "replknet_"))
-    words = [word for word in (statistic if of_the_map else "", row.unit) if word]
+    of_the_map = statistic and not metric.startswith("trf_")
+    by_script = "script" if metric in SCRIPTS_AREAS else ""
+    words = [word for word in (statistic if of_the_map else "", by_script, row.unit) if word]
     return _BRIEF.get(metric, row.label) + (f" ({', '.join(words)})" if words else "")
 
 
 def _values(line: Line, metrics: Sequence[str]) -> list[str]:
     return [
         LIMITED
-        if line.limited and metric == "erf_ratio"
-        else marked(metric, with_error(line.metrics.get(metric), line.stderr.get(metric)), line.limited)
+        if "erf_size" in line.limited and metric == "erf_ratio"
+        else marked(with_error(line.metrics.get(metric), line.stderr.get(metric)), metric in line.limited)
         for metric in metrics
     ]
 

@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 from pydantic import ValidationError
 
 from erfscope._errors import refuse, refuse_invalid
-from erfscope_contract.request import ErfRequest, ModelRef, Weights
+from erfscope_contract.request import WEIGHT_WORDS, ErfRequest, ModelRef
 
 # Short name → where it stands in ErfRequest. The command line's options are the same names.
 SHORT: dict[str, tuple[str, str]] = {
@@ -24,9 +24,6 @@ SHORT: dict[str, tuple[str, str]] = {
     "mean": ("input", "mean"),
     "std": ("input", "std"),
 }
-
-# Words of papers for a scheme of weights; they mean the same on the command line and in Python.
-WORDS: Mapping[str, Weights] = {"random": Weights.KAIMING_NORMAL, "trained": Weights.GIVEN}
 
 
 class RequestFields(TypedDict, total=False):
@@ -68,7 +65,7 @@ def build(
     for name, value in _measured(fields).items():
         _lay(body, name, value)
     if isinstance(body.get("weights"), str):
-        body["weights"] = WORDS.get(body["weights"], body["weights"])
+        body["weights"] = WEIGHT_WORDS.get(body["weights"], body["weights"])
     if images is not None:
         body["input"] = {**body.get("input", {}), "source": "images", "images": images}
     return _validate(body)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from erfscope_contract.result import Erf, ErfResult, GaussianFit, MassArea, Number, Radial, Shape
 from erfscope_contract.roots import geometric_mean
+from erfscope_contract.scripts import ratios
 
 SHARES = ("0.20", "0.30", "0.50", "0.99")
 AXES = "zyx"
@@ -42,7 +43,7 @@ def flatten(result: ErfResult) -> dict[str, Number]:
     return {
         **_trf(result),
         **flatten_map(result),
-        **_replknet(result),
+        **ratios(result.replknet or {}),
         "mass_before": result.shape.mass_before,
         "dead_fraction": _dead_fraction(result),
         "verify_difference": result.verify.relative_difference if result.verify else None,
@@ -98,16 +99,6 @@ def _mass(areas: Mapping[str, MassArea]) -> dict[str, Number]:
         name = mass_name(share)
         flat |= {f"{name}_side": area.side, f"{name}_ratio": area.ratio, f"{name}_pixels": area.pixels}
     return flat
-
-
-def _replknet(result: ErfResult) -> dict[str, Number]:
-    """The script's r, where the request asked for its protocol: replknet_50 for t = 0.5."""
-    return {ratio_name(share): r for share, r in (result.replknet or {}).items()}
-
-
-def ratio_name(share: str) -> str:
-    """The flat name of RepLKNet's r at a share: replknet_50 of "0.5"."""
-    return f"replknet_{round(100 * float(share))}"
 
 
 def _dead_fraction(result: ErfResult) -> Number:

@@ -1,11 +1,14 @@
 """Whether a field ends where it does because the input ends there: then its size says little of the network."""
 
+from erfscope_contract import scripts
+from erfscope_contract.flat import mass_name
+from erfscope_contract.numbers import MISSING
 from erfscope_contract.result import Erf, ErfResult, Trf
 
 FILLED = 0.9  # of the part of the theoretical field that lies in the input
 LIMITED = "limited by the input"
 AT_LEAST = "≥ "
-BOUND = "limited by the input: with a larger input the ERF may be larger"
+BOUND = "limited by the input: with a larger input the value may be larger"
 
 
 def is_limited_by_input(result: ErfResult) -> bool:
@@ -18,19 +21,34 @@ def is_limited(trf: Trf, erf: Erf) -> bool:
     return (trf.clipped or trf.is_global) and erf.ratio_clipped is not None and erf.ratio_clipped >= FILLED
 
 
+def bounds_of(result: ErfResult) -> frozenset[str]:
+    """Flat names of the metrics whose value is a bound, because the field ends where the input ends.
+
+    The ERF's size of a field that fills the input; the area of a box that takes 0.9 of the input, or of the largest
+    square that RepLKNet's script tries, where the theoretical field reaches beyond the input or over all of it.
+    """
+    size = {"erf_size"} if is_limited_by_input(result) else set()
+    if not (result.trf.clipped or result.trf.is_global):
+        return frozenset(size)
+    areas = {f"{mass_name(share)}_ratio" for share, area in result.mass.items() if (area.ratio or 0.0) >= FILLED}
+    return frozenset(size | areas | set(scripts.at_largest(result.replknet or {}, result.input_shape[-2:], FILLED)))
+
+
 def said(result: ErfResult, metric: str, text: str) -> str:
     """What a table says of a metric: `text`, its value, but of the ratio of a field that the input limits."""
     return LIMITED if metric == "erf_ratio" and is_limited_by_input(result) else text
 
 
 def bounded(result: ErfResult, metric: str, text: str) -> str:
-    """As `said`, in a table that compares: the size of a field that the input limits is a bound, `≥ 28.6`."""
-    return marked(metric, said(result, metric, text), is_limited_by_input(result))
+    """As `said`, and a number that the input bounds has the mark of a bound, `≥ 28.6`."""
+    return marked(said(result, metric, text), metric in bounds_of(result))
 
 
-def marked(metric: str, text: str, limited: bool) -> str:
-    """The size of a field with the mark of a bound, where the input limits it."""
-    return f"{AT_LEAST}{text}" if limited and metric == "erf_size" else text
+def marked(text: str, bound: bool) -> str:
+    """A number with the mark of a bound, where it is one; what has no value for that reason says so."""
+    if not bound:
+        return text
+    return LIMITED if text == MISSING else f"{AT_LEAST}{text}"
 
 
 def share_of(result: ErfResult) -> str:
@@ -38,3 +56,10 @@ def share_of(result: ErfResult) -> str:
     if is_limited_by_input(result):
         return f" ({LIMITED})"
     return f" ({100 * result.erf.ratio:.3g} %)" if result.erf.ratio is not None else ""
+
+
+def limited_areas(result: ErfResult) -> str:
+    """`, r 99 % limited by the input` behind a short form of a result by RepLKNet's script; empty for others."""
+    names = bounds_of(result) & set(scripts.ratios(result.replknet or {}))
+    shares = ", ".join(f"r {name.rpartition('_')[2]} %" for name in sorted(names))
+    return f", {shares} {LIMITED}" if names else ""

@@ -64,7 +64,7 @@ TABLE: dict[str, Meaning] = {
         "RepLKNet's r, {} % of the mass",
         "",
         "Area of the smallest square around the middle pixel that holds this share, over the input's: by RepLKNet's "
-        "script, with --protocol replknet alone.",
+        "script, with --protocol replknet alone. Its squares grow by 2 px a side: r lies on a grid.",
     ),
     "r{}": Meaning(
         MASS,

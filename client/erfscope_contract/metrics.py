@@ -7,7 +7,7 @@ from pydantic import Field
 
 from erfscope_contract.flat import flatten
 from erfscope_contract.lengths import measured_in, pixels_of, rank_of
-from erfscope_contract.limits import LIMITED, said
+from erfscope_contract.limits import LIMITED, bounded
 from erfscope_contract.meanings import meaning_of, unit_of
 from erfscope_contract.numbers import MISSING, with_error
 from erfscope_contract.result import ErfResult, Frozen, Number
@@ -33,8 +33,8 @@ def written(name: str, value: Number, stderr: Number) -> str:
 
 
 def text_of(result: ErfResult, name: str, value: Number) -> str:
-    """The same of a result, in the unit of its input (px, samples, voxels), or that the input limits the field."""
-    text = said(result, name, with_error(value, result.stderr.get(name)))
+    """The same of a result, in its input's unit (px, samples, voxels); a bound where the input limits the field."""
+    text = bounded(result, name, with_error(value, result.stderr.get(name)))
     return text if text in (MISSING, LIMITED) else f"{text} {_unit(result, name)}".rstrip()
 
 

@@ -1,5 +1,6 @@
 """What a user may ask: the body of POST /erf."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from math import prod
 from typing import Annotated, Any, Literal, Self
@@ -69,6 +70,10 @@ class Weights(StrEnum):
     ONES = "ones"
     DEFAULT = "default"
     LOW_CENTER = "low_center"
+
+
+# Words of papers; they mean the same on the command line, in the SDK and in the engine.
+WEIGHT_WORDS: Mapping[str, Weights] = {"random": Weights.KAIMING_NORMAL, "trained": Weights.GIVEN}
 
 
 class Dtype(StrEnum):

@@ -34,6 +34,7 @@ def test_a_folder_that_is_not_there_is_said_before_measuring(run: Run, spec: Pat
         (("measure",), "Missing argument"),
         (("measure", "spec.json", "--colour"), "No such option"),
         (("measure", "spec.json", "--statistic", "mean"), "not one of"),
+        (("measure", "spec.json", "--weights", "rand"), "there are no weights 'rand'"),
         (("measure", "none.onnx"), "none.onnx does not exist"),
         (("measure", "spec.json", "-o", "a.gif"), "the ending must be one of .png"),
         (("measure", "spec.json", "--shape", "3,a"), "--shape '3,a' is not a list"),

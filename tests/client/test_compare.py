@@ -98,6 +98,28 @@ def test_models_have_the_names_that_were_given(run: Run, tmp_path: Path) -> None
     assert (unknown.returncode, "no weights 'gaussian'" in unknown.stderr) == (2, True)
 
 
+def test_random_is_one_word_for_all_commands(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(SPEC | {"init": "ones"}))
+    for words in (("--weights", "random"), ("--weights", "kaiming_normal")):
+        done = run("measure", "a.json", "--inputs", "1", "--json", *words)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["provenance"]["weights"] == "kaiming_normal"
+
+
+def test_each_model_may_have_a_layer_of_its_own(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(SPEC))
+    words = ("compare", "one=a.json", "two=a.json", "--inputs", "1", "--json")
+    names = json.loads(run("layers", "a.json", "--json").stdout)["layers"]
+    first, last = names[0]["name"], names[-1]["name"]
+    done = run(*words, "--layer", last, "--layer", f"one={first}")
+    assert done.returncode == 0, done.stderr
+    assert {name: one["layer"]["name"] for name, one in json.loads(done.stdout).items()} == {"one": first, "two": last}
+    twice = run(*words, "--layer", first, "--layer", last)
+    assert (twice.returncode, "NAME=VALUE for one of one, two" in " ".join(twice.stderr.split())) == (2, True)
+    named = run(*words, "--input-name", "one=nosuch")
+    assert (named.returncode, "nosuch" in named.stderr) == (2, True)
+
+
 def test_a_size_that_the_input_limits_is_a_bound() -> None:
     wide = made(14.0, 0.1, "wide")
     trf = wide.data.trf.model_copy(update={"clipped": True})
@@ -147,3 +169,22 @@ def test_volumes_side_by_side(run: Run, tmp_path: Path) -> None:
     done = run("compare", "d3.json", "d3.json", "--inputs", "1", "-o", "c.png")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_table_of_a_paper_says_below_it_how_it_was_measured_and_what_its_marks_mean() -> None:
+    body = result_json()
+    body["erf"] |= {"size": None}
+    body["provenance"] |= {"layer": "a_b", "seed": 3}
+    origin = Origin(lambda unit, layer: MAP, lambda scale, colors: PNG)
+    unknown = Result(ErfResult.model_validate(body), origin, name="unknown")
+    note = compare(unknown, made(10.0, 0.1)).to_latex(["erf_size"]).split(r"\end{tabular}")[1]
+    assert r"Layer a\_b / " in note
+    assert "seed 3 / " in note
+    assert "weights given" in note
+    assert "Several values are those of the rows" in note
+    assert r"$\pm$ is one standard error." in note
+    assert "--: no value" in note
+    assert r"$\geq$" not in note
+    plain_note = compare(made(10.0, 0.1, "a"), made(11.0, 0.1, "b")).to_latex(["erf_size"]).split(r"\end{tabular}")[1]
+    assert "--" not in plain_note
+    assert "Several" not in plain_note

@@ -124,7 +124,7 @@ def test_compare_takes_weights_for_each_model_and_writes_by_ending(run: Run, tmp
     assert [(row["model"], row["weights"]) for row in rows] == [("tiny", "given"), ("tiny", "random")]
     assert rows[0]["erf_size"] != rows[1]["erf_size"]
     assert rows[0]["replknet_20"]
-    assert r"r 20 \% (script)" in (tmp_path / "t.tex").read_text()
+    assert r"r 20 \% (relu, script)" in (tmp_path / "t.tex").read_text()
     assert inches_wide((tmp_path / "m.pdf").read_bytes()) == pytest.approx(8.5 / 2.54)
 
 

@@ -9,8 +9,10 @@ import pytest
 from erfscope import Result, compare
 from erfscope._result import Origin
 from erfscope.cli import show
+from erfscope_contract import scripts
 from erfscope_contract.lengths import Lengths, measured_in
-from erfscope_contract.limits import LIMITED, is_limited_by_input
+from erfscope_contract.limits import LIMITED, bounds_of, is_limited_by_input
+from erfscope_contract.numbers import plain
 from erfscope_contract.result import ErfResult
 
 from .command_line import SPEC, Run
@@ -101,3 +103,41 @@ def test_reports_of_volumes_say_voxels(form: str) -> None:
     body["shape"]["offset"] = [0.0, 0.0, 0.0]
     result = Result(ErfResult.model_validate(body), Origin(lambda unit, layer: MAP, lambda scale, colors: PNG))
     assert "3.50 ± 0.12 voxels" in getattr(result, form)()
+
+
+def test_r_of_the_script_at_its_largest_square_is_a_bound_in_every_text() -> None:
+    body = result_json()
+    size = body["input_shape"][-2:]
+    ceiling = scripts.largest_ratio(size)
+    result = measured({}, **WIDE)
+    data = result.data.model_copy(update={"replknet": {"0.5": 0.2, "0.99": ceiling}})
+    limited = Result(data, result._origin)
+    assert "replknet_99" in bounds_of(data)
+    assert "replknet_50" not in bounds_of(data)
+    assert "r 99 % limited by the input" in repr(limited)
+    assert repr(limited).count("%") == 1
+    for text in (limited.to_markdown(), limited._repr_html_(), compare(limited, limited).to_markdown(["replknet_99"])):
+        assert f"≥ {plain(ceiling)}" in text
+    assert r"$\geq$ " in compare(limited, limited).to_latex(["replknet_99"])
+    beyond = Result(data.model_copy(update={"replknet": {"0.99": None}}), result._origin)
+    assert f"| {LIMITED} |" in compare(beyond, beyond).to_markdown(["replknet_99"])
+    inside = data.model_copy(update={"trf": data.trf.model_copy(update={"clipped": False})})
+    assert "replknet_99" not in bounds_of(inside)
+
+
+def test_a_difference_of_one_step_of_the_scripts_grid_is_not_marked() -> None:
+    base = measured({})
+    size = base.data.input_shape[-2:]
+    sides = [n**2 / (size[0] * size[1]) for n in (3, 5, 7)]
+    assert sides[0] + scripts.step_of(sides[0], size) == pytest.approx(sides[1])
+    made = [
+        Result(
+            base.data.model_copy(update={"replknet": {"0.5": r}, "stderr": {"replknet_50": 1e-6}}),
+            base._origin,
+        )
+        for r in sides
+    ]
+    row = next(row for row in compare(*made).rows if row.metric == "replknet_50")
+    assert not row.differs(1)
+    assert "one step is" in scripts.grid_words({"0.5": sides[0], "0.99": None}, size)
+    assert scripts.grid_words({"0.99": None}, size) == ""

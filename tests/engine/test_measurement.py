@@ -63,8 +63,16 @@ def test_it_is_plotted_and_compared(measured: Measurement) -> None:
 def test_weights_that_would_not_be_drawn_are_refused() -> None:
     with pytest.raises(ProblemError, match="measured with the weights that it has"):
         measure(nn.Conv2d(1, 1, 3), (1, 8, 8), weights="kaiming_normal")
+    with pytest.raises(ProblemError, match=r"run\(module, weights='random'\)"):
+        measure(nn.Conv2d(1, 1, 3), (1, 8, 8), weights="random")
     with pytest.raises(ProblemError, match="measured with the weights that it has"):
         measure(nn.Conv2d(1, 1, 3), (1, 8, 8), draws=3)
+
+
+def test_trained_is_the_word_for_the_weights_that_a_module_has() -> None:
+    net = nn.Conv2d(1, 1, 3)
+    named, plain = measure(net, (1, 8, 8), inputs=1, weights="trained"), measure(net, (1, 8, 8), inputs=1)
+    assert np.array_equal(named.map, plain.map)
 
 
 def test_without_the_sdk_a_measurement_says_what_to_install(
@@ -75,3 +83,19 @@ def test_without_the_sdk_a_measurement_says_what_to_install(
     alone = Measurement(measured.result, measured.map)
     with pytest.raises(ProblemError, match=r"erfscope\[local\]"):
         alone.save("x.png")
+
+
+@pytest.mark.parametrize(("sharpness", "largest"), [(8.0, 11**2 / 12**2), (4.0, None)])
+def test_notes_give_the_steps_of_the_scripts_r_and_say_where_the_input_limits_it(
+    sharpness: float, largest: float | None
+) -> None:
+    net, at = nn.Conv2d(1, 1, 15, padding=7), torch.linspace(-1, 1, 15)
+    with torch.no_grad():
+        net.weight.copy_(torch.exp(-sharpness * (at[:, None] ** 2 + at**2)))
+        net.bias.fill_(1000.0)  # type: ignore[union-attr]  # every output is positive
+    measured = measure(net, (1, 12, 12), inputs=1, protocol="replknet")
+    notes = " ".join(measured.result.provenance.notes)
+    assert "r lies on a grid" in notes
+    assert "replknet_99: limited by the input" in notes
+    assert "r 99 % limited by the input" in repr(measured)
+    assert measured.metrics["replknet_99"] == (None if largest is None else pytest.approx(largest))

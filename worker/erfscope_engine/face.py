@@ -9,7 +9,7 @@ from torch import nn
 
 from erfscope_contract.invalid import field_errors
 from erfscope_contract.problem import ProblemError
-from erfscope_contract.request import ErfRequest, Weights
+from erfscope_contract.request import WEIGHT_WORDS, ErfRequest, Weights
 from erfscope_engine.arithmetic import torch_dtype
 from erfscope_engine.layers import Layer
 from erfscope_engine.measure import measure_network
@@ -51,9 +51,10 @@ def measure(
     if request.weights is not Weights.GIVEN or request.average.weights > 1:
         raise ProblemError(
             "unsupported-feature",
-            "A torch.nn.Module is measured with the weights that it has: a new one has torch's own initialisation. "
-            "What erfscope calls random is Kaiming normal: draw it before (torch.nn.init.kaiming_normal_ of each "
-            "weight), or give its ONNX file or a spec to `erfscope measure --weights kaiming_normal`.",
+            "A torch.nn.Module in this process is measured with the weights that it has: a new one has torch's own "
+            "initialisation. On the command line and in the SDK `random` draws every weight anew, Kaiming normal: let "
+            "`erfscope.Client.run(module, weights='random')` do that, or export the module to ONNX and run "
+            "`erfscope measure net.onnx --weights random`, or draw the weights before (torch.nn.init.kaiming_normal_).",
         )
     network = network_of(module, input_shape, dtype=torch_dtype(request.dtype), device=device, input_name=input_name)
     return replace(measure_network(network, request, progress=progress), name=type(module).__name__)
@@ -70,6 +71,7 @@ def _request(fields: dict[str, Any]) -> ErfRequest:
                 **nested.get(group, {}),
                 FIELDS.get(name, name): list(value) if isinstance(value, tuple) else value,
             }
+    nested["weights"] = WEIGHT_WORDS.get(nested.get("weights", ""), nested.get("weights", Weights.GIVEN))
     try:
         return ErfRequest.model_validate(nested)
     except ValidationError as error:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from erfscope_contract.limits import FILLED
 from erfscope_contract.result import (
     AutogradRun,
     ErfResult,
@@ -22,6 +23,7 @@ from erfscope_contract.result import (
     UnitEntry,
     Verify,
 )
+from erfscope_contract.scripts import at_largest, grid_words
 from erfscope_contract.version import __version__
 from erfscope_engine.faint import note_on_faint
 from erfscope_engine.layers import Traced
@@ -203,6 +205,19 @@ def _replknet(main: Measured, traced: Traced) -> dict[str, float | None] | None:
     return area_ratio(main.map * 2.0**main.peak_log2 * channels)
 
 
+def _notes_on_ratio(main: Measured, traced: Traced) -> list[str]:
+    """The steps of the script's r, and which r the input limits."""
+    ratios, size = _replknet(main, traced) or {}, main.map.shape
+    notes = [words] if (words := grid_words(ratios, size)) else []
+    limited = at_largest(ratios, size, FILLED) if main.field.clipped or main.field.is_global else []
+    if limited:
+        notes.append(
+            f"{', '.join(limited)}: limited by the input. The field reaches beyond it, and the square is about as "
+            "large as the largest that the script tries, or larger; measure on a larger input."
+        )
+    return notes
+
+
 def _provenance(order: Order, main: Measured, said: Said) -> Provenance:
     request, traced = order.request, order.plan.traced
     return Provenance(
@@ -232,7 +247,7 @@ def _notes(order: Order, main: Measured, said: Said) -> list[str]:
     traced = order.plan.traced
     notes = [*traced.network.notes, *order.notes, *said.notes]
     if order.request.protocol == "replknet":
-        notes.append(SCRIPTS_STATISTIC)
+        notes += [SCRIPTS_STATISTIC, *_notes_on_ratio(main, traced)]
     if main.field.holed:
         notes.append(
             f"The TRF box may be wider than what the unit reads: {', '.join(main.field.holed)}, transposed with a "

@@ -16,8 +16,8 @@ from erfscope._errors import refuse
 from erfscope.cli import completion, figures, options, show
 from erfscope.cli.measure import read
 from erfscope.cli.progress import progress_bar
-from erfscope.cli.several import Entry, entry, measure_all
-from erfscope_contract.limits import AT_LEAST, BOUND, bounded, is_limited_by_input
+from erfscope.cli.several import Entry, entry, measure_all, with_own
+from erfscope_contract.limits import AT_LEAST, BOUND, bounded, bounds_of
 from erfscope_contract.meanings import meaning_of
 from erfscope_contract.numbers import plain, with_error
 
@@ -59,6 +59,27 @@ Metrics = Annotated[
         rich_help_panel=options.OUTPUT,
     ),
 ]
+Layers = Annotated[
+    list[str] | None,
+    Option(
+        "--layer",
+        metavar="LAYER|NAME=LAYER",
+        help="Layer to measure in every model, or NAME=LAYER in the model of that name in the table; may be given "
+        "several times (default: auto, the last one that keeps the axes of space).",
+        rich_help_panel=options.MEASURED,
+    ),
+]
+InputNames = Annotated[
+    list[str] | None,
+    Option(
+        "--input-name",
+        metavar="INPUT|NAME=INPUT",
+        help="Input to measure, in every model or in the model NAME; may be given several times (default: the first "
+        "that is an image).",
+        rich_help_panel=options.INPUT,
+    ),
+]
+SCRIPTS_GRID = "r lies on a grid (the script's squares grow by 2 px a side); * needs more than one step of it as well."
 ONE_DRAW = "The weights of a spec are drawn once here, and ± covers the inputs alone; --draws 16 covers the draws."
 
 
@@ -69,7 +90,7 @@ def compare(
     table_format: Format = None,
     metrics: Metrics = None,
     everything: options.Everything = False,
-    layer: options.Layer = None,
+    layer: Layers = None,
     unit: options.Unit = None,
     index: options.Index = None,
     channels: options.Channels = None,
@@ -83,6 +104,7 @@ def compare(
     method: options.Method = None,
     protocol: options.Protocol = None,
     shape: options.Shape = None,
+    input_name: InputNames = None,
     verify: options.Verify = False,
     source: options.Sources = None,
     images: options.Images = None,
@@ -108,12 +130,13 @@ def compare(
     figures.check(output or (), look)
     named = None if metrics is None else check_metrics([name.strip() for name in metrics.split(",")])
     fields = read({
-        "layer": layer, "unit": unit, "index": index, "channels": channels, "inputs": inputs, "draws": draws,
+        "unit": unit, "index": index, "channels": channels, "inputs": inputs, "draws": draws,
         "until": until, "seed": seed, "statistic": statistic, "weights": weights, "dtype": dtype, "method": method,
         "protocol": protocol, "input_shape": shape, "source": source, "mean": mean, "std": std,
         "verify": verify or None,
     })  # fmt: skip
-    entries = [entry(model) for model in models]
+    entries = with_own([entry(model) for model in models], "layer", layer or (), "--layer")
+    entries = with_own(entries, "input_name", input_name or (), "--input-name")
     with (
         progress_bar("measuring") as progress,
         Client(url, api_key=api_key) if url else nullcontext() as client,
@@ -149,8 +172,10 @@ def _print(
     out = show.console()
     out.print(_table(comparison, metrics, everything=everything))
     show.print_lines(out, ["", "* differs from the first by more than 2 standard errors"])
-    if any(is_limited_by_input(result.data) for result in comparison.results):
+    if any(bounds_of(result.data) for result in comparison.results):
         show.print_lines(out, [f"{AT_LEAST.strip()} {BOUND}"])
+    if any(result.data.replknet for result in comparison.results):
+        show.print_lines(out, [SCRIPTS_GRID])
     statistics = list(dict.fromkeys(result.data.provenance.statistic for result in comparison.results))
     if statistics != ["abs"]:
         show.print_lines(out, [f"Maps are of the statistic {', '.join(statistics)}, not of abs, the usual one."])

@@ -1,17 +1,17 @@
 """Options of the commands: their help, and how their text is read."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from typer import Argument, Option
+from typer import Argument, BadParameter, Option
 
 from erfscope._errors import refuse
 from erfscope._result import FORMS
 from erfscope.cli import completion
 from erfscope_contract.lengths import Lengths
-from erfscope_contract.request import Dtype, Source, Statistic, Weights
+from erfscope_contract.request import WEIGHT_WORDS, Dtype, Source, Statistic, Weights
 
 # Groups of options in the help.
 MEASURED, SAMPLES, INPUT = "What is measured", "Samples and weights", "Input"
@@ -143,10 +143,24 @@ Statistics = Annotated[
         rich_help_panel=SAMPLES,
     ),
 ]
+WEIGHTS: Mapping[str, Weights] = {**{scheme.value: scheme for scheme in Weights}, **WEIGHT_WORDS}
+
+
+def _weights(text: str) -> Weights:
+    """A scheme by its name, or by the word of papers."""
+    if text not in WEIGHTS:
+        raise BadParameter(f"there are no weights {text!r}; there are {', '.join(WEIGHTS)}")
+    return WEIGHTS[text]
+
+
 WeightScheme = Annotated[
     Weights | None,
     Option(
-        help="Weights to measure with: given (the model's own) or the scheme to draw them by (default: given).",
+        parser=_weights,
+        metavar=f"[{'|'.join(WEIGHTS)}]",
+        help="Weights to measure with: given (the model's own, also trained) or the scheme to draw them by; random is "
+        "kaiming_normal (default: given).",
+        autocompletion=lambda: list(WEIGHTS),
         rich_help_panel=SAMPLES,
     ),
 ]

@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,13 @@ from erfscope import _local
 from erfscope._client import Client
 from erfscope._errors import refuse
 from erfscope._models import Prepared, prepare
-from erfscope._request import WORDS, build
+from erfscope._request import build
 from erfscope._result import Result
+from erfscope.cli import options
 from erfscope_contract.hashing import sha256_of
-from erfscope_contract.request import Weights
 from erfscope_contract.text import for_terminal
 
 Progress = Callable[[str, float], None]
-SCHEMES: Mapping[str, Weights] = {**{scheme.value: scheme for scheme in Weights}, **WORDS}
 NAME = re.compile(r"(?P<name>[^=/\\:{}]+)=(?P<model>.+)")
 
 
@@ -30,11 +29,12 @@ class Entry:
     prepared: Prepared
     name: str
     weights: str | None = None
+    own: Mapping[str, str] = field(default_factory=dict)  # fields of the request for this model alone
 
     @property
     def fields(self) -> dict[str, Any]:
         """What this model's request has beside the common one."""
-        return {} if self.weights is None else {"weights": SCHEMES[self.weights].value}
+        return {**self.own, **({} if self.weights is None else {"weights": options.WEIGHTS[self.weights].value})}
 
 
 def entry(text: str) -> Entry:
@@ -45,8 +45,8 @@ def entry(text: str) -> Entry:
     before, at, weights = text.rpartition("@")
     if not at or Path(text).is_file() or Path(_named(text)[1]).is_file():
         return _entry(text, None)
-    if weights not in SCHEMES:
-        raise refuse("bad-request", f"{text}: there are no weights {weights!r}; there are {', '.join(SCHEMES)}")
+    if weights not in options.WEIGHTS:
+        raise refuse("bad-request", f"{text}: there are no weights {weights!r}; there are {', '.join(options.WEIGHTS)}")
     return _entry(before, weights)
 
 
@@ -60,6 +60,31 @@ def _named(text: str) -> tuple[str | None, str]:
     """`NAME=model` in its parts; None where there is no name."""
     parts = None if Path(text).is_file() else NAME.fullmatch(text)
     return (parts["name"].strip(), parts["model"]) if parts else (None, text)
+
+
+def with_own(entries: Sequence[Entry], name: str, values: Sequence[str], flag: str) -> list[Entry]:
+    """Entries with the field `name` of their requests: VALUE is of every model, MODEL=VALUE of the model of that name.
+
+    A text whose part before the = is not a model's name is a VALUE, because layers of ONNX files may have one.
+    """
+    names = [one.name for one in entries]
+    common, own = [], {}
+    for text in values:
+        model, _, value = text.partition("=")
+        if value and model in names:
+            own[model] = value
+        else:
+            common.append(text)
+    if len(common) > 1:
+        raise refuse(
+            "bad-request",
+            f"{flag} is given {len(common)} times without a model ({', '.join(common)}); give it once for all models, "
+            f"and as {flag} NAME=VALUE for one of {', '.join(names)}",
+        )
+    every = {name: common[0]} if common else {}
+    return [
+        replace(one, own={**one.own, **every, **({name: own[one.name]} if one.name in own else {})}) for one in entries
+    ]
 
 
 def measure_all(
