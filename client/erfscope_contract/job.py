@@ -135,7 +135,9 @@ class LayerRow(Frozen):
     shape: list[int]
     trf_size: list[int]
     trf_stride: list[Number]
-    coverage: float = Field(description="Share of the input that the centre unit's TRF covers.")
+    coverage: float = Field(
+        description="Part of the input's area that the centre unit's TRF covers; a result's trf_ratio compares sides."
+    )
     is_global: bool = False
     local_box: list[tuple[int, int]] | None = Field(
         None,

@@ -70,7 +70,7 @@ TABLE: dict[str, Meaning] = {
         MASS,
         "radius of {} % of the mass",
         "px",
-        "Distance from the projected centre within which this share lies; of 99 %: an overlap for tiled inference.",
+        "Distance from the projected centre within which this share lies; not an overlap of tiles (`erfscope tiles`).",
     ),
     "border_mass": Meaning(
         MASS, "mass a Gaussian would lose at the border", "", "Share of the fitted Gaussian outside the input."

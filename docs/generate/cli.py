@@ -41,6 +41,7 @@ def _commands(group: typer.Typer, path: str) -> Iterator[tuple[str, Command]]:
 def _section(name: str, command: Command) -> str:
     hints = get_type_hints(command, include_extras=True)
     parameters = list(inspect.signature(command).parameters.values())
+    parameters = [one for one in parameters if not getattr(_info(hints[one.name]), "hidden", False)]
     rows = [_row(one.name, one.default, hints[one.name]) for one in parameters]
     arguments = [_metavar(one.name, _info(hints[one.name])) for one in parameters if _is_argument(hints[one.name])]
     text = joined(" ".join(part.split()) for part in prose(inspect.getdoc(command) or "").split("\n\n"))

@@ -218,3 +218,11 @@ def test_a_profile_is_written_as_csv_and_as_a_chart(run: Run, spec: Path, tmp_pa
     assert "--profile-output depth.pdf: the ending must be one of .csv, .png" in " ".join(
         wrong.stderr.replace("│", " ").split()
     )
+
+
+def test_no_two_presets_of_a_family_have_the_same_words(run: Run) -> None:
+    rows = json.loads(run("presets", "--json").stdout)
+    plain = [row["about"] for row in rows if row["name"].startswith("plain-")]
+    assert len(set(plain)) == len(plain)
+    assert "`" not in "".join(plain)
+    assert "20 convolutions 3×3 with zero padding, relu." in plain

@@ -78,7 +78,9 @@ def test_images_are_stored_first(client: Any, service: Service) -> None:
 
 def test_the_command_fits_here(run: Run, tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
-    done = run("fit", "spec.json", "--object", "2.5,9,40", "--samples", "4", "--json")
+    done = run("fit", "spec.json", "--object", "2.5,9,40", "--inputs", "4", "--json")
+    former = run("fit", "spec.json", "--object", "2.5,9,40", "--samples", "4", "--json")
+    assert former.stdout == done.stdout
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
     (level,) = answer["levels"]

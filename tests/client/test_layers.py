@@ -40,7 +40,7 @@ def test_one_line_each_within_the_terminal(width: int) -> None:
     assert len(lines) == 1 + len(NAMES)
     assert all(len(line) <= width for line in lines)
     assert len({line.split()[0] for line in lines}) == 1 + len(NAMES)  # still told apart
-    assert lines[0].split() == ["layer", "operator", "shape", "TRF", "stride", "coverage"]
+    assert lines[0].split() == ["layer", "operator", "shape", "TRF", "stride", "TRF", "area"]
     assert lines[2].split()[1:] == ["Conv", "96×14×14", "43×43", "16×?", "50.0%"]
     assert lines[-1].split()[1:] == ["←", "auto", "Conv", "96×14×14", "global", "16×?", "50.0%"]
 

@@ -69,6 +69,29 @@ def test_weights_that_would_not_be_drawn_are_refused() -> None:
         measure(nn.Conv2d(1, 1, 3), (1, 8, 8), draws=3)
 
 
+class Plateau(nn.Module):
+    """A sharp centre on a wide floor that a ReLU opens for some samples alone: near the level of the ERF's size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.floor = nn.Conv2d(1, 1, 15, padding=7, bias=False)
+        nn.init.constant_(self.floor.weight, 0.09)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + torch.relu(self.floor(x))
+
+
+def test_a_size_that_is_hardly_known_comes_with_what_to_do() -> None:
+    measured = measure(Plateau(), (1, 24, 24), inputs=6, layer="output")
+    error, size = measured.stderr["erf_size"], measured.metrics["erf_size"]
+    assert error is not None
+    assert size is not None
+    assert error > 0.1 * size
+    assert "Take more samples" in " ".join(measured.result.provenance.notes)
+    known = measure(nn.Conv2d(1, 1, 3), (1, 8, 8), inputs=4)
+    assert "Take more samples" not in " ".join(known.result.provenance.notes)
+
+
 def test_trained_is_the_word_for_the_weights_that_a_module_has() -> None:
     net = nn.Conv2d(1, 1, 3)
     named, plain = measure(net, (1, 8, 8), inputs=1, weights="trained"), measure(net, (1, 8, 8), inputs=1)

@@ -55,6 +55,19 @@ def test_init_writes_what_the_gate_needs(check: Check, write: Write) -> None:
     assert "dilation of second 4 → 1" in check().words
 
 
+def test_a_saturated_size_is_not_guarded_in_silence(check: Check, write: Write) -> None:
+    write("models/full.json", spec(dilation=3, side=3, init="ones"))
+    write("models/net.json", spec(dilation=4))
+    done = start("models/full.json", "models/net.json", "--inputs", "4")
+    assert done.code == 0, done.err
+    assert "models/full.json: erf_size is not watched, because the field fills the input" in done.words
+    text = Path("erfscope.toml").read_text("utf-8")
+    assert text.count("\nerf_size = {}") == 1
+    assert text.count("\n# erf_size is not watched: the field fills the input") == 1
+    assert "lets the field grow, not shrink" in text
+    assert check().code == 0
+
+
 def test_a_second_model_is_added_to_what_is_there(check: Check, write: Write) -> None:
     write("models/net.json", spec(dilation=4))
     assert start("models/net.json", "--inputs", "4").code == 0

@@ -1,15 +1,21 @@
 """What a team that keeps models needs of the gate: what changed, a start by one command, no silence."""
 
 import json
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 from tests.gate.conftest import Check, onnx_model, spec
 
 from erfscope.cli.progress import plain_lines
+from erfscope.gate import answers
+from erfscope.gate.cache import Answer
 from erfscope.gate.layers import changed, of_spec
+from erfscope.gate.question import Question
 from erfscope_contract.presets import PRESETS
 
 Write = Callable[..., Path]
@@ -173,9 +179,43 @@ def test_progress_is_plain_lines_in_a_log(check: Check, write: Write, capsys: py
     write("models/net.json", spec(dilation=3))
     write("erfscope.toml", config("erf_size = { min = 2 }\n"))
     done = check("--no-cache")
+    assert "checking models/net.json starts: 0 %" in done.err.splitlines()
     assert "checking models/net.json measure: 100 %" in done.err.splitlines()
     assert "checking" not in done.out
-    told = plain_lines("checking")
-    for share in (0.0, 0.01, 0.09, 0.1, 0.5):
-        told("a.onnx measure", share)
+    with plain_lines("checking") as told:
+        for share in (0.0, 0.01, 0.09, 0.1, 0.5):
+            told("a.onnx measure", share)
     assert capsys.readouterr().err.splitlines() == [f"checking a.onnx measure: {share} %" for share in (0, 10, 50)]
+
+
+def test_a_log_has_a_sign_of_life_while_nothing_new_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with plain_lines("checking", alive=0.01) as told:
+        told("a.onnx measure", 0.2)
+        seen = ""
+        while "checking a.onnx measure: 20 %, for" not in seen:
+            time.sleep(0.01)
+            seen += capsys.readouterr().err
+
+
+def test_sigterm_leaves_reports_of_what_was_measured(
+    check: Check, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("models/a.json", spec(side=20))
+    write("models/b.json", spec(side=24))
+    write("erfscope.toml", config("trf_size = { min = 2 }\n").replace("models/net.json", "models/*.json"))
+    measure = answers._measure
+
+    def stopped_at_the_second(question: Question, *more: Any) -> Answer:
+        if question.subject.label == "models/b.json":
+            signal.raise_signal(signal.SIGTERM)
+        return measure(question, *more)
+
+    monkeypatch.setattr(answers, "_measure", stopped_at_the_second)
+    before = signal.getsignal(signal.SIGTERM)
+    done = check("--no-cache", "--report", "report.json", "--junit", "report.xml")
+    assert done.code == 3
+    found = json.loads(Path("report.json").read_text())["findings"]
+    assert [(one["model"], one["verdict"]) for one in found] == [("models/a.json", "pass"), ("models/b.json", "broken")]
+    assert "ended by SIGTERM" in found[1]["detail"]
+    assert Path("report.xml").is_file()
+    assert signal.getsignal(signal.SIGTERM) is before

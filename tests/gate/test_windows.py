@@ -1,13 +1,17 @@
 """Kernel, stride and dilation off the bytes of ONNX files, against what the onnx library reads of the same files."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tests.gate.conftest import onnx_model
+from typer.testing import CliRunner
 
-from erfscope.gate.windows import windows
+from erfscope.cli import app
+from erfscope.gate.windows import modules, windows
 
 SCOPES = "pkg.torch.onnx.name_scopes"
 
@@ -50,3 +54,23 @@ def test_the_module_that_an_operator_came_from(scopes: str, module: str | None) 
 @pytest.mark.parametrize("content", [b"", b"no ONNX at all", onnx_model()[:-40]])
 def test_what_is_not_onnx_has_no_windows(content: bytes) -> None:
     assert windows(content) == {}
+
+
+def test_modules_are_known_of_every_output_of_a_file_that_names_them() -> None:
+    node = helper.make_node("Relu", ["x"], ["seen"], name="relu")
+    node.metadata_props.add(key=SCOPES, value="['', 'last', 'last.1', 'relu']")
+    graph = helper.make_graph([node], "g", [], [])
+    assert modules(helper.make_model(graph).SerializeToString()) == {"seen": "last.1"}
+    assert modules(onnx_model((1,))) == {}
+    assert modules(b"no model") == {}
+
+
+def test_layers_shows_the_modules_of_an_export(write: Callable[..., Path]) -> None:
+    model = onnx.load_model_from_string(onnx_model((1, 2)))
+    for number, node in enumerate(model.graph.node):
+        node.metadata_props.add(key=SCOPES, value=f"['', 'body.{number}', 'op']")
+    path = write("net.onnx", model.SerializeToString())
+    done = CliRunner().invoke(app, ["layers", str(path)])
+    assert done.exit_code == 0
+    assert "TRF area" in done.stdout
+    assert "body.3" in done.stdout

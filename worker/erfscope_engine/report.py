@@ -205,6 +205,21 @@ def _replknet(main: Measured, traced: Traced) -> dict[str, float | None] | None:
     return area_ratio(main.map * 2.0**main.peak_log2 * channels)
 
 
+UNCERTAIN = 0.1  # relative standard error of the ERF's size from which a note says what to do
+
+
+def _note_on_uncertainty(main: Measured) -> list[str]:
+    """What to do about a size that is hardly known."""
+    size, error = main.metrics.erf.size, main.errors.get("erf_size")
+    if not size or error is None or not error > UNCERTAIN * size:
+        return []
+    return [
+        f"The ERF's size is known to ± {100 * error / size:.0f} % only: there are few samples, or the map is nearly "
+        "flat at the size's level (4.55 % of the centre), so that a little noise moves its edge far. Take more samples "
+        "(inputs, or draws of the weights), or a metric without a level: mass_50_side, sigma_1, r50."
+    ]
+
+
 def _notes_on_ratio(main: Measured, traced: Traced) -> list[str]:
     """The steps of the script's r, and which r the input limits."""
     ratios, size = _replknet(main, traced) or {}, main.map.shape
@@ -267,6 +282,7 @@ def _notes(order: Order, main: Measured, said: Said) -> list[str]:
         )
     if main.metrics.erf.size is None:
         notes.append("The map is 0 at the projected centre, which Luo's ERF size refers to; see erf_size_peak.")
+    notes += _note_on_uncertainty(main)
     samples = main.taken.samples
     if samples.dead:
         notes.append(f"{samples.dead} of {samples.used} samples are dead: their gradient is exactly zero.")

@@ -27,7 +27,7 @@ ObjectSizes = Annotated[
 ]
 Want = Annotated[float | None, Option(help="Wanted ERF size in input pixels, instead of --object (default: none).")]
 Verify = Annotated[int | None, Option(help="How many of the best changes are measured by gradient (default 5).")]
-Samples = Annotated[int | None, Option(help="Samples of each measurement (default 8).")]
+Samples = Annotated[int | None, Option("--inputs", help="Samples of each measurement (default 8).")]
 Latency = Annotated[
     bool, Option("--latency", help="Time one input through each network on this machine, in ms (default: off).")
 ]
@@ -50,7 +50,8 @@ def advise(
     picture: Drawing = None,
     latency: Latency = False,
     verify: Verify = None,
-    samples: Samples = None,
+    inputs: Samples = None,
+    samples: options.FormerSamples = None,
     weights: options.WeightScheme = None,
     seed: options.Seed = None,
     shape: options.Shape = None,
@@ -70,7 +71,8 @@ def advise(
     if picture is not None and len(sizes) > 1:
         raise refuse("bad-request", "--picture draws one advice; give one size with --object")
     fields: dict[str, Any] = {
-        "want": want, "layer": layer, "verify": verify, "samples": samples, "latency": latency or None,
+        "want": want, "layer": layer, "verify": verify, "samples": inputs if inputs is not None else samples,
+        "latency": latency or None,
         "weights": weights, "seed": seed, "input": options.input_fields(shape, input_name, mean, std),
     }  # fmt: skip
     answers = [answered(ADVICE, prepared, {**fields, "object_size": size}, url, api_key, images) for size in sizes]

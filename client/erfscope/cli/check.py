@@ -1,8 +1,10 @@
 """`erfscope check`: the CI gate; a table on stdout, reports where asked, and an exit code."""
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -82,13 +84,30 @@ def check(
     cache = None if no_cache else Cache(default_folder(os.environ))
     means = Means(url, cache, timeout, with_pictures=pictures is not None)
     asked = Options(Path.cwd(), config, tuple(paths or ()), update_baseline, means)
-    with progress_bar("checking", lines=True) as update:
+    with progress_bar("checking", lines=True) as update, _stopped_by_sigterm():
         found = run(asked, lambda model, stage, share: update(f"{model} {stage}", share))
     written = write(found, Wanted(junit, markdown, gitlab, report, pictures), os.environ)
     _tell(found, written.paths, as_json=as_json)
     for trouble in written.troubles:
         print(f"erfscope: a report could not be written. {trouble}", file=sys.stderr)
     sys.exit(found.exit_code or (BAD_INPUT if written.troubles else 0))
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """SIGTERM (a CI's time limit) ends the measuring, not the command: reports say what was measured until then."""
+    from erfscope.gate.answers import Stopped
+
+    def stop(number: int, frame: object) -> None:
+        raise Stopped
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except Stopped:  # before there was anything to report
+        sys.exit(128 + signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _tell(found: "Report", written: Sequence[Path], *, as_json: bool) -> None:

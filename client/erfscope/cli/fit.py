@@ -20,7 +20,7 @@ Objects = Annotated[
     str,
     Option("--object", metavar="N,N,…", help="Sizes of objects, pixels: the side of their box, such as 32,96,256."),
 ]
-Samples = Annotated[int | None, Option(help="Input samples per layer (default 16).")]
+Samples = Annotated[int | None, Option("--inputs", help="Input samples per layer (default 16).")]
 COLUMNS: Sequence[Column] = (
     ("layer", "left"), ("role", "left"), ("stride", "right"), ("shape", "right"), ("TRF", "right"), ("ERF", "right"),
 )  # fmt: skip
@@ -42,7 +42,8 @@ def fit(
     objects: Objects,
     layer: options.Layers = None,
     as_json: options.AsJson = False,
-    samples: Samples = None,
+    inputs: Samples = None,
+    samples: options.FormerSamples = None,
     weights: options.WeightScheme = None,
     seed: options.Seed = None,
     shape: options.Shape = None,
@@ -60,7 +61,7 @@ def fit(
     prepared = prepare(model)
     fields: dict[str, Any] = {
         "objects": options.numbers(objects, "--object", "sizes in pixels such as 32,96,256"), "layers": layer,
-        "samples": samples, "weights": weights, "seed": seed,
+        "samples": inputs if inputs is not None else samples, "weights": weights, "seed": seed,
         "input": options.input_fields(shape, input_name, mean, std),
     }  # fmt: skip
     result = answered(FIT, prepared, fields, url, api_key, images)

@@ -3,7 +3,7 @@
 import os
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,6 +46,8 @@ def init(
     models: Models, inputs: Inputs = None, url: options.Url = None, install: Install = None, force: Force = False
 ) -> None:
     """Write erfscope.toml, the baseline of MODEL… and a workflow for GitHub, or add MODEL… to those that are there."""
+    from erfscope.gate.judge import tells_of_filling
+
     source = None if force else _source(Path.cwd())
     added = _not_guarded([_named(one) for one in models], source)
     out = show.console()
@@ -55,11 +57,16 @@ def init(
     config, before = (source.file, source.text) if source else (CONFIG, None)
     _write(config, _configuration(added, inputs, source))
     report = _measured(config, added, url)
+    if saturated := {one.model for one in report.remarks if one.metric == "erf_size" and tells_of_filling(one)}:
+        _write(config, _configuration(added, inputs, source, saturated))
+        report = _measured(config, added, url)
     if report.exit_code:
         _restore(config, before)
         show.print_lines(out, [f"{config.name} is as it was before: a check of it could not be measured."])
         sys.exit(report.exit_code)
-    show.print_lines(out, [_told(config, added, is_new=source is None), *_workflow(url, install, force=force)])
+    told = [f"{model}: erf_size is not watched, because the field fills the input; {config.name} says what to do."
+            for model in sorted(saturated)]  # fmt: skip
+    show.print_lines(out, [_told(config, added, is_new=source is None), *told, *_workflow(url, install, force=force)])
 
 
 def _source(folder: Path) -> "Source | None":
@@ -87,14 +94,16 @@ def _not_guarded(models: Sequence[str], source: "Source | None") -> list[str]:
     return [one for one in dict.fromkeys(models) if one not in guarded]
 
 
-def _configuration(models: Sequence[str], inputs: int | None, source: "Source | None") -> str:
+def _configuration(
+    models: Sequence[str], inputs: int | None, source: "Source | None", saturated: Collection[str] = frozenset()
+) -> str:
     """The text of the configuration with these models in it; what is there stays as it is."""
     from erfscope.gate import starter
 
     if source is None:
-        return starter.configuration(starter.named(models, []), inputs or INPUTS)
+        return starter.configuration(starter.named(models, []), inputs or INPUTS, saturated)
     taken = [str(check.get("name")) for check in source.table.get("check", []) if isinstance(check, dict)]
-    more = starter.checks(starter.named(models, taken), source.header, inputs)
+    more = starter.checks(starter.named(models, taken), source.header, inputs, saturated)
     text = f"{source.text.rstrip()}\n{more}" if source.text.strip() else more.lstrip()
     try:
         tomllib.loads(text)

@@ -1,11 +1,13 @@
 """`erfscope layers`: what may be asked about in a model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os.path import commonprefix
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 from rich.table import Table
+from rich.text import Text
 from typer import Option
 
 from erfscope import _local
@@ -18,9 +20,11 @@ from erfscope.cli.progress import progress_bar
 from erfscope.report.profile import layers_csv
 from erfscope_contract.job import Inspection, LayerRow
 from erfscope_contract.request import InputOptions
+from erfscope_contract.text import for_terminal
 
-HEADINGS: tuple[tuple[str, Literal["left", "right"]], ...] = (
-    ("operator", "left"), ("shape", "right"), ("TRF", "right"), ("stride", "right"), ("coverage", "right"),
+Heading = tuple[str, Literal["left", "right"]]
+HEADINGS: tuple[Heading, ...] = (
+    ("operator", "left"), ("shape", "right"), ("TRF", "right"), ("stride", "right"), ("TRF area", "right"),
 )  # fmt: skip
 FORMS = (".csv", ".png", *VECTOR)
 Outputs = Annotated[
@@ -54,7 +58,10 @@ def layers(
     url: options.Url = None,
     api_key: options.ApiKey = None,
 ) -> None:
-    """List the spatial layers of MODEL: name, operator, shape, TRF size, stride, coverage of the input."""
+    """List the spatial layers of MODEL: name, operator, shape, TRF size, stride, TRF area as part of the input's.
+
+    Of an ONNX file that torch exported the module of each layer is shown too.
+    """
     for path in output or ():
         options.check_output(path, FORMS)
     prepared = prepare(model)
@@ -69,7 +76,7 @@ def layers(
     if as_json:
         print(inspection.model_dump_json(indent=2))
     else:
-        _print(inspection)
+        _print(inspection, _modules(prepared))
         show.print_lines(show.console(), [f"wrote {path}" for path in output or ()])
 
 
@@ -104,10 +111,18 @@ def _remote(
         return client.models.inspect(prepared.content.source)
 
 
-def _print(inspection: Inspection) -> None:
+def _modules(prepared: Prepared) -> dict[str, str]:
+    """Torch's module by tensor, of an ONNX file whose exporter wrote it down."""
+    from erfscope.gate.windows import modules
+
+    source = None if prepared.content is None else prepared.content.source
+    return modules(source) if isinstance(source, bytes | Path) else {}
+
+
+def _print(inspection: Inspection, modules: Mapping[str, str]) -> None:
     out = show.console()
     widest = out.width if out.is_terminal else None  # names must come whole through a pipe
-    out.print(table(inspection, widest))
+    out.print(table(inspection, widest, modules))
     shape = ", ".join(map(str, inspection.input_shape))
     told = f"{inspection.name}: input {inspection.input} [{shape}], {len(inspection.layers)} spatial layers."
     if inspection.unsupported:
@@ -116,19 +131,23 @@ def _print(inspection: Inspection) -> None:
     show.print_lines(out, ["", told, *local, HINT, *(f"note: {note}" for note in inspection.notes)])
 
 
-def table(inspection: Inspection, widest: int | None) -> Table:
+def table(inspection: Inspection, widest: int | None, modules: Mapping[str, str] = MappingProxyType({})) -> Table:
     """The spatial layers; the one that `auto` means is marked. Names are shortened to fit `widest` columns."""
-    rows = [_cells(row) for row in inspection.layers]
+    headings, rows = list(HEADINGS), [_cells(row) for row in inspection.layers]
+    named = [modules.get(layer.name, "") for layer in inspection.layers]
+    if any(named):
+        headings = [("module", "left"), *headings]
+        rows = [(for_terminal(module), *cells) for module, cells in zip(named, rows, strict=True)]
     made = Table(box=None, pad_edge=False, header_style="bold")
     made.add_column("layer", no_wrap=True, overflow="fold")
-    for heading, justify in HEADINGS:
+    for heading, justify in headings:
         made.add_column(heading, justify=justify, no_wrap=True)
-    room = None if widest is None else max(widest - _taken(rows), SHORTEST)
+    room = None if widest is None else max(widest - _taken(headings, rows), SHORTEST)
     common = len(commonprefix([layer.name for layer in inspection.layers]))  # noqa: RUF071 – letters are meant
     for layer, cells in zip(inspection.layers, rows, strict=True):
         mark = MARK if layer.name == inspection.default_layer else ""
         name = layer.name if room is None else shortened(layer.name, room - len(mark), common)
-        made.add_row(show.cell(name + mark), *cells)
+        made.add_row(show.cell(name + mark), *map(Text, cells))
     return made
 
 
@@ -137,9 +156,9 @@ def _cells(row: LayerRow) -> tuple[str, ...]:
     return row.operator, show.by(row.shape, "×"), trf, show.by(row.trf_stride, "×"), f"{row.coverage:.1%}"
 
 
-def _taken(rows: Sequence[Sequence[str]]) -> int:
+def _taken(headings: Sequence[Heading], rows: Sequence[Sequence[str]]) -> int:
     """Columns that everything but the names takes."""
-    columns = zip(*([heading for heading, _ in HEADINGS], *rows), strict=True)
+    columns = zip(*([heading for heading, _ in headings], *rows), strict=True)
     return sum(GAP + max(map(len, column)) for column in columns)
 
 

@@ -118,6 +118,9 @@ Channels = Annotated[
     ),
 ]
 Inputs = Annotated[int | None, Option(help="Number of input samples (default: 32).", rich_help_panel=SAMPLES)]
+FormerSamples = Annotated[
+    int | None, Option("--samples", hidden=True, help="Number of input samples, the former --inputs (default: none).")
+]
 Draws = Annotated[
     int | None,
     Option(

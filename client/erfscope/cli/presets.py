@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from rich.table import Table
 
 from erfscope.cli import options, show
 from erfscope_contract.architecture.spec import expanded_count
-from erfscope_contract.presets import PRESETS
+from erfscope_contract.presets import PRESETS, about
 
 
 def presets(as_json: options.AsJson = False) -> None:
@@ -26,7 +25,5 @@ def presets(as_json: options.AsJson = False) -> None:
 
 def _row(name: str, builder: Callable[[], Any]) -> dict[str, Any]:
     architecture = builder()
-    documented = builder.func if isinstance(builder, partial) else builder
-    about = (documented.__doc__ or "").strip().partition("\n")[0]
     size = [architecture.input.channels, *architecture.input.size]
-    return {"name": name, "input": size, "layers": expanded_count(architecture.layers), "about": about}
+    return {"name": name, "input": size, "layers": expanded_count(architecture.layers), "about": about(builder)}

@@ -1,8 +1,10 @@
 """Progress on stderr, as a bar or as plain lines; stdout stays the result's."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Event, Thread
 
 from rich.console import Console
 from rich.markup import escape
@@ -10,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from erfscope_contract.text import for_terminal
 
+ALIVE = 30.0  # seconds after which a log has a sign of life
 STEPS = 10  # lines for each stage of a whole run at most
 
 
@@ -18,7 +21,8 @@ def progress_bar(label: str, *, lines: bool = False) -> Iterator[Callable[[str, 
     """Yields `update(stage, share)`; where stderr is not a terminal nothing is drawn, or plain `lines` are written."""
     console = Console(stderr=True)
     if lines and not console.is_terminal:
-        yield plain_lines(label)
+        with plain_lines(label) as update:
+            yield update
         return
     columns = (
         TextColumn("{task.fields[label]}"),
@@ -36,15 +40,36 @@ def progress_bar(label: str, *, lines: bool = False) -> Iterator[Callable[[str, 
         yield update
 
 
-def plain_lines(label: str) -> Callable[[str, float], None]:
-    """For logs: a line for each new stage and for each tenth of the whole, `checking net.onnx measure: 40 %`."""
-    last = ("", -1)
+@contextmanager
+def plain_lines(label: str, alive: float = ALIVE) -> Iterator[Callable[[str, float], None]]:
+    """For logs: a line for each new stage and for each tenth of the whole, `checking net.onnx measure: 40 %`.
+
+    While nothing new is told the last line is repeated with the time since the start, every `alive` seconds.
+    """
+    last, told, ended, start = ("starting", 0), Event(), Event(), time.monotonic()
+
+    def say(more: str = "") -> None:
+        stage, tenths = last
+        print(for_terminal(f"{label} {stage}: {100 * tenths // STEPS} %{more}"), file=sys.stderr, flush=True)
 
     def update(stage: str, share: float) -> None:
         nonlocal last
         now = (stage, int(STEPS * share))
         if now != last:
-            print(for_terminal(f"{label} {stage}: {100 * now[1] // STEPS} %"), file=sys.stderr, flush=True)
-        last = now
+            last = now
+            told.set()
+            say()
 
-    return update
+    def watch() -> None:
+        while not ended.wait(alive):
+            if not told.is_set():
+                say(f", for {time.monotonic() - start:.0f} s")
+            told.clear()
+
+    watcher = Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield update
+    finally:
+        ended.set()
+        watcher.join()

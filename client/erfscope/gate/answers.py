@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ from erfscope._job import JobHandle
 from erfscope.gate.cache import Answer, Cache
 from erfscope.gate.question import Question, answered_by
 from erfscope_contract.job import Inspection
-from erfscope_contract.problem import Problem
+from erfscope_contract.problem import Problem, ProblemError
 from erfscope_contract.request import InputOptions
 
 T = TypeVar("T")
@@ -42,6 +42,14 @@ def problem_from(error: Exception) -> Problem:
 
 
 Outcome = Answer | Problem
+
+
+class Stopped(BaseException):
+    """The run is asked to end (SIGTERM); what is not measured by then has this problem. Nothing else catches it."""
+
+    problem = ProblemError("timeout", "The run was ended by SIGTERM before this model was measured.").problem
+
+
 Progress = Callable[[str, str, float], None]  # model, stage, share of the whole run
 
 
@@ -143,11 +151,19 @@ def ask(questions: Sequence[Question], means: Means, progress: Progress = silent
     missing = [question for digest, question in distinct.items() if digest not in outcomes]
     if missing:
         source = from_service if means.url else _from_here
-        for question, outcome in source(missing, means, progress):
-            if isinstance(outcome, Answer) and means.cache:
-                _keep(means.cache, question.key(answerer), outcome)
-            outcomes[question.digest] = outcome
+        try:
+            for question, outcome in source(missing, means, progress):
+                if isinstance(outcome, Answer) and means.cache:
+                    _keep(means.cache, question.key(answerer), outcome)
+                outcomes[question.digest] = outcome if means.with_pictures else _without_picture(outcome)
+        except Stopped as stopped:
+            return {**dict.fromkeys(distinct, stopped.problem), **outcomes}
     return outcomes
+
+
+def _without_picture(outcome: Outcome) -> Outcome:
+    """What was drawn for the cache alone."""
+    return replace(outcome, picture=None) if isinstance(outcome, Answer) else outcome
 
 
 def _answerer(means: Means) -> Mapping[str, str | None] | Problem:
@@ -185,9 +201,11 @@ def inspected(question: Question, means: Means) -> Inspection:
 def _from_here(questions: Sequence[Question], means: Means, progress: Progress) -> Iterator[tuple[Question, Outcome]]:
     for number, question in enumerate(questions):
         told = share_of(question, number, len(questions), progress)
+        told("starts", 0.0)
         yield question, tried(partial(_measure, question, means, told))
 
 
 def _measure(question: Question, means: Means, progress: Callable[[str, float], None]) -> Answer:
+    """With its picture for the cache too, so that --pictures finds it later without torch."""
     result = _local.measure(question.subject.prepared, question.request, question.images, progress)
-    return Answer(result.data, result.png() if means.with_pictures else None)
+    return Answer(result.data, result.png() if means.with_pictures or means.cache else None)

@@ -184,6 +184,7 @@ def mend_missing() -> str:
 
 VERDICTS = {None: Verdict.PASS, Level.WARN: Verdict.WARN, Level.ERROR: Verdict.FAIL}
 NOTHING = Value(None, None)
+FILLS = "the field fills the input"
 FULL = 0.98  # of the input's side or area, from which a field fills it
 SIZE = re.compile(r"erf_size\w*|mass_\d+_side")
 SHARE = re.compile(r"mass_\d+_ratio|erf_ratio_clipped")
@@ -210,13 +211,17 @@ def judge(check: Check, model: str, result: ErfResult, baseline: Mapping[str, Va
             yield _noted(judged, result)
 
 
+def tells_of_filling(finding: Finding) -> bool:
+    """Whether a remark says that the field fills the input."""
+    return FILLS in finding.detail
+
+
 def _noted(finding: Finding, result: ErfResult) -> Finding:
     """With a remark where the rule holds only because the input limits the field: it would not see the field change."""
     if finding.verdict is not Verdict.PASS or not fills_input(finding.metric, finding.found, result):
         return finding
     told = (
-        f"{finding.subject} cannot tell: the field fills the input ({shape_of(result)} px), which limits it. "
-        "Give a larger input_shape."
+        f"{finding.subject} cannot tell: {FILLS} ({shape_of(result)} px), which limits it. Give a larger input_shape."
     )
     return replace(finding, detail=f"{finding.detail} {told}".strip())
 

@@ -1,7 +1,7 @@
 """What `erfscope init` writes: checks for models, a workflow for GitHub, and what its runner installs. Texts alone."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
@@ -12,14 +12,20 @@ from urllib.request import url2pathname
 from erfscope_contract.version import __version__
 
 HEAD = "# Receptive fields that this repository keeps. A metric without min and max is watched for drift alone.\n"
+HEAD += "# Drift counts both ways; a bound counts one way: erf_size = { min = 20 } lets the field grow, not shrink.\n"
 CHECK = """
 [[{header}]]
 name = {name}
 model = {model}
 {inputs}trf_size = {{}}
-erf_size = {{}}
-mass_50_side = {{}}
+{erf}mass_50_side = {{}}
 drift = {{ max = "5%" }}
+"""
+ERF = "erf_size = {}\n"
+SATURATED = """\
+# erf_size is not watched: the field fills the input, which limits it, so that the size would stay when the network
+# changes. Give a larger input_shape to watch it.
+mass_20_side = {}
 """
 WORKFLOW = """\
 name: receptive fields
@@ -103,18 +109,27 @@ class Origin:
         return self.requirement != ASKED
 
 
-def checks(models: Mapping[str, str], header: str, inputs: int | None) -> str:
-    """A `[[check]]` for each model by its name; JSON's strings are strings of TOML as well."""
+def checks(models: Mapping[str, str], header: str, inputs: int | None, saturated: Collection[str] = frozenset()) -> str:
+    """A `[[check]]` for each model by its name; JSON's strings are strings of TOML as well.
+
+    Of `saturated` models the field fills the input: there another metric than the ERF's size is watched.
+    """
     line = "" if inputs is None else f"inputs = {inputs}\n"
     return "".join(
-        CHECK.format(header=header, name=json.dumps(name), model=json.dumps(model), inputs=line)
+        CHECK.format(
+            header=header,
+            name=json.dumps(name),
+            model=json.dumps(model),
+            inputs=line,
+            erf=SATURATED if model in saturated else ERF,
+        )
         for name, model in models.items()
     )
 
 
-def configuration(models: Mapping[str, str], inputs: int) -> str:
+def configuration(models: Mapping[str, str], inputs: int, saturated: Collection[str] = frozenset()) -> str:
     """A whole erfscope.toml."""
-    return f"{HEAD}\n[defaults]\ninputs = {inputs}\n{checks(models, 'check', None)}"
+    return f"{HEAD}\n[defaults]\ninputs = {inputs}\n{checks(models, 'check', None, saturated)}"
 
 
 def named(models: Sequence[str], taken: Sequence[str]) -> dict[str, str]:

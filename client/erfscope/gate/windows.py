@@ -43,6 +43,20 @@ def windows(model: bytes | Path) -> dict[str, Facts]:
             return {}
 
 
+def modules(model: bytes | Path) -> dict[str, str]:
+    """The torch module of every operator, by its outputs' names; empty where the file does not tell."""
+    with bytes_of(model) as view:
+        try:
+            nodes = [
+                _node(view, *part)
+                for graph, end in _parts(view, 0, len(view), _GRAPH)
+                for part in _parts(view, graph, end, _NODE)
+            ]
+        except BrokenError:  # whoever inspects the model says so
+            return {}
+    return {output: node.module for node in nodes if node.module for output in node.outputs}
+
+
 def _named(view: memoryview) -> Iterator[tuple[str, Facts]]:
     nodes: list[_Node] = []
     shapes: dict[str, tuple[int, ...]] = {}

@@ -6,6 +6,8 @@ only cost memory: a receptive field is measured at the last feature map.
 
 import difflib
 from collections.abc import Callable, Mapping
+from functools import partial
+from inspect import signature
 
 from erfscope_contract.architecture import Architecture
 from erfscope_contract.presets import article, classics, plain, resnets, transformers
@@ -31,4 +33,14 @@ def preset(name: str) -> Architecture:
     return PRESETS[name]()
 
 
-__all__ = ["PRESETS", "preset"]
+def about(builder: Callable[[], Architecture]) -> str:
+    """The first line of a builder's documentation, with the values of the arguments that it names in backticks."""
+    documented = builder.func if isinstance(builder, partial) else builder
+    text = (documented.__doc__ or "").strip().partition("\n")[0]
+    if isinstance(builder, partial):
+        for argument, value in signature(builder.func).bind(*builder.args).arguments.items():
+            text = text.replace(f"`{argument}`", str(value))
+    return text.replace("`", "")
+
+
+__all__ = ["PRESETS", "about", "preset"]

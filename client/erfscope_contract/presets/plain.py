@@ -35,7 +35,10 @@ VARIANTS = {
 
 
 def plain(depth: int, variant: str) -> Architecture:
-    """`depth` convolutions 3×3 with zero padding; the input's side is odd, so that its middle is a pixel."""
+    """`depth` convolutions 3×3 with zero padding, `variant`.
+
+    The input's side is odd, so that its middle is a pixel.
+    """
     return stack(f"plain-{depth}-{variant}", depth, VARIANTS[variant], 1 if variant == "ones" else 3)
 
 

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from erfscope_contract.architecture import Architecture, Init, InputSpec
 from erfscope_contract.architecture.layers import Conv
 from erfscope_contract.architecture.pointwise import Activation
-from erfscope_contract.presets import PRESETS
+from erfscope_contract.presets import PRESETS, about
 
 Builder = Callable[[], Architecture]
 
@@ -41,9 +41,7 @@ def as_json() -> bytes:
 
 
 def _row(name: str, make: Builder) -> dict[str, Any]:
-    documented = make.func if isinstance(make, partial) else make
-    about = (documented.__doc__ or "").strip().partition("\n")[0].replace("`", "")
-    return {"name": name, "about": about, "spec": _written(make())}
+    return {"name": name, "about": about(make), "spec": _written(make())}
 
 
 def _written(architecture: Architecture) -> dict[str, Any]:

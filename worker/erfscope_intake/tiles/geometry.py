@@ -194,7 +194,8 @@ def _global(field: ReceptiveField) -> str:
 def _refusal(layer: Layer, why: str) -> ProblemError:
     return ProblemError(
         "unsupported-model",
-        f"Layer {layer.name!r} cannot be computed in tiles: {why}. Name an earlier layer (`layers`, --layer), or run "
-        "the network on whole images.",
+        f"Layer {layer.name!r} cannot be computed in tiles: {why}. Name an earlier layer (`layers`, --layer) and run "
+        "the rest on the whole, export it without that operator (align_corners=False, pooling of a fixed size), or run "
+        "whole images.",
         layer=layer.name,
     )

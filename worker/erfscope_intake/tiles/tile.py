@@ -97,7 +97,8 @@ def _settled(sized: SizedModel, network: Network, request: TilesRequest) -> Need
         "unsupported-model",
         "Strides and reach of this network change with the size of the image, as with align_corners resampling, "
         "adaptive pooling or resizing to a fixed size: no halo holds for all sizes, and tiles are not what the whole "
-        "image is. Name an earlier layer (`layers`, --layer), or run the network on whole images.",
+        "image is. Name an earlier layer (`layers`, --layer) and run the rest on the whole, export it with "
+        "align_corners=False or pooling of a fixed size, or run whole images.",
     )
 
 
