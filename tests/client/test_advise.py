@@ -1,5 +1,6 @@
 """Advice by SDK and command, in this process and by a service."""
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -86,10 +87,17 @@ def test_the_command_takes_several_objects(run: Run, service: Service, tmp_path:
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
     answers = [advice_json(result=ADVICE | {"object_size": size}) for size in (6, 20)]
     service.on("POST /advice", *(Reply(202, answer) for answer in answers), *(Reply(202, answer) for answer in answers))
-    done = run("advise", "spec.json", "--object", "6,20", "--url", service.url)
+    done = run("advise", "spec.json", "--object", "6,20", "--url", service.url, "-o", "advice.csv", "-o", "advice.md")
     assert done.returncode == 0, done.stderr
     assert [json.loads(seen.body)["object_size"] for seen in service.seen] == [6, 20]
     assert "— Objects of 20 px —" in done.stdout
+    rows = list(csv.DictReader((tmp_path / "advice.csv").read_text().splitlines()))
+    changes = len(ADVICE["changes"])
+    assert [row["object_size"] for row in rows] == ["6.0"] * (1 + changes) + ["20.0"] * (1 + changes)
+    assert (rows[0]["change"], rows[0]["added_macs"], rows[1]["change"]) == ("", "0", ADVICE["changes"][0]["text"])
+    text = (tmp_path / "advice.md").read_text()
+    assert text.count("| as it is |") == 2
+    assert "— Objects of 20 px —" in text
     as_json = run("advise", "spec.json", "--object", "6,20", "--url", service.url, "--json")
     assert [one["object_size"] for one in json.loads(as_json.stdout)] == [6, 20]
     refused = run("advise", "spec.json", "--object", "6,20", "--picture", "a.png", "--url", service.url)

@@ -1,6 +1,7 @@
 """Fit by SDK and command, in this process and by a service."""
 
 import asyncio
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,43 @@ def test_the_command_shows_a_table(run: Run, service: Service, tmp_path: Path) -
     assert "second head 1x1 2x16x16 5x5 4.40 ± 0.12 yes field" in told
     assert "4 px: head second holds it. 9 px: no level sees all of it. Which layer?" in told
     assert "the ERF is at least 1.5 times the object" in told
+
+
+def test_the_answer_is_written_by_the_endings_of_files(run: Run, service: Service, tmp_path: Path) -> None:
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    service.on("POST /fit", *[Reply(202, fit_json(result=FIT | {"levels": [LEVEL | {"name": "=a|b"}]}))] * 2)
+    files = ["-o", "fit.json", "-o", "fit.md", "-o", "fit.csv"]
+    done = run("fit", "spec.json", "--object", "4,9", "--url", service.url, *files)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-3:] == ["wrote fit.json", "wrote fit.md", "wrote fit.csv"]
+    assert json.loads((tmp_path / "fit.json").read_text())["levels"][0]["name"] == "=a|b"
+    rows = list(csv.reader((tmp_path / "fit.csv").read_text().splitlines()))
+    assert [len(row) for row in rows] == [len(rows[0])] * 2
+    told = dict(zip(*rows, strict=True))
+    assert told["layer"] == "'=a|b", "a spreadsheet would compute it"
+    assert (told["stride_y"], told["erf_size"], told["object_4"], told["object_9"]) == (
+        "1.0",
+        "4.4",
+        "holds",
+        "small field",
+    )
+    text = (tmp_path / "fit.md").read_text()
+    assert "| layer | role | stride |" in text
+    assert "| =a\\|b | head | 1x1 |" in text
+    assert "4 px: head second holds it." in text
+    silent = run("fit", "spec.json", "--object", "4,9", "--url", service.url, "--json", "-o", "again.json")
+    assert json.loads(silent.stdout) == json.loads((tmp_path / "again.json").read_text())
+
+
+@pytest.mark.parametrize(("name", "said"), [("fit.txt", ".json, .md, .csv"), ("nowhere/fit.csv", "is not a folder")])
+@pytest.mark.parametrize("command", [("fit", "--object", "4"), ("tiles", "--tile", "16"), ("advise", "--object", "4")])
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(
+    run: Run, tmp_path: Path, command: tuple[str, ...], name: str, said: str
+) -> None:
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    done = run(command[0], "spec.json", *command[1:], "-o", name)
+    assert done.returncode == 2
+    assert said in " ".join(done.stderr.replace("│", " ").split())
 
 
 def test_images_are_stored_first(client: Any, service: Service) -> None:

@@ -1,5 +1,6 @@
 """Tiles by SDK and command, in this process and by a service."""
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -76,9 +77,15 @@ def test_the_command_shows_tables(run: Run, service: Service, tmp_path: Path) ->
 
 def test_the_command_cuts_here(run: Run, tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
-    done = run("tiles", "spec.json", "--tile", "32,20", "--json")
+    done = run("tiles", "spec.json", "--tile", "32,20", "--json", "-o", "tiles.csv", "-o", "tiles.md")
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
+    heads, first, second = csv.reader((tmp_path / "tiles.csv").read_text().splitlines())
+    assert dict(zip(heads, first, strict=True)) | {"axis": "x", "tile": "20", "keep_stop": "18", "step": "16"} == dict(
+        zip(heads, second, strict=True)
+    )
+    assert first[:8] == ["y", "32", "1", "2", "2", "2", "30", "28"]
+    assert "| y | 32 | 1 | 2 | 2 | 2:30 | 28 | 2 + 2 |" in (tmp_path / "tiles.md").read_text()
     assert (answer["halo"], answer["alignment"], answer["crop"]) == ([[2, 2]] * 2, [1, 1], [[2, 30], [2, 18]])
     assert answer["checked"]["max_error"] < 1e-5
     small = run("tiles", "spec.json", "--tile", "4")

@@ -10,9 +10,10 @@ from typer import Option
 from erfscope._errors import refuse
 from erfscope._models import prepare
 from erfscope._questions import ADVICE
-from erfscope.cli import options, show
+from erfscope.cli import answer, options
 from erfscope.cli.advice_tables import change_table, layer_table, summary, verdict
 from erfscope.cli.asking import answered
+from erfscope.report.answers import advice_csv
 from erfscope_contract.advice import Advice
 from erfscope_contract.holding import HOLD
 
@@ -45,6 +46,7 @@ def advise(
     objects: ObjectSizes = None,
     want: Want = None,
     layer: options.Layer = None,
+    output: answer.Outputs = None,
     as_json: options.AsJson = False,
     depth: Depth = False,
     picture: Drawing = None,
@@ -66,6 +68,7 @@ def advise(
 
     Every row of the table is measured. The best come first; * marks those that no other row beats.
     """
+    answer.check(output)
     prepared = prepare(model)
     sizes = [None] if objects is None else options.numbers(objects, "--object", "sizes in pixels such as 32,96")
     if picture is not None and len(sizes) > 1:
@@ -78,11 +81,10 @@ def advise(
     answers = [answered(ADVICE, prepared, {**fields, "object_size": size}, url, api_key, images) for size in sizes]
     if picture is not None:
         _draw(answers[0], prepared.name, picture)
-    if as_json:
-        print(_json(answers))
-    else:
-        for number, advice in enumerate(answers):
-            _print(advice, depth=depth and number == 0, picture=picture, first=number == 0)
+    parts = [part for number, one in enumerate(answers) for part in _parts(one, depth=depth, first=number == 0)]
+    drawn = [] if picture is None else [picture]
+    texts = answer.Texts(f"Advice for {prepared.name}", parts, _json(answers), advice_csv(answers))
+    answer.give(texts, output, as_json=as_json, wrote=drawn)
 
 
 def _json(answers: Sequence[Advice]) -> str:
@@ -92,20 +94,13 @@ def _json(answers: Sequence[Advice]) -> str:
     return json.dumps([json.loads(advice.model_dump_json()) for advice in answers], indent=2, ensure_ascii=False)
 
 
-def _print(advice: Advice, *, depth: bool, picture: Path | None, first: bool) -> None:
-    out = show.console()
-    if not first:
-        show.print_lines(out, ["", f"— Objects of {advice.object_size:g} px —", ""])
-    if depth:
-        out.print(layer_table(advice.layers))
-        show.print_lines(out, [""])
-    show.print_lines(out, [*summary(advice), ""])
-    if advice.changes:
-        out.print(change_table(advice))
-        show.print_lines(out, [""])
-    show.print_lines(out, [verdict(advice), "", *(f"note: {note}" for note in advice.notes)])
-    if picture is not None:
-        show.print_lines(out, [f"wrote {picture}"])
+def _parts(advice: Advice, *, depth: bool, first: bool) -> list[answer.Part]:
+    """What is said of one object size; the layers, which are the same for all, stand before the first alone."""
+    title = [] if first else [[f"— Objects of {advice.object_size:g} px —"]]
+    layers = [layer_table(advice.layers)] if depth and first else []
+    changes = [change_table(advice)] if advice.changes else []
+    notes = [f"note: {note}" for note in advice.notes]
+    return [*title, *layers, summary(advice), *changes, [verdict(advice)], *([notes] if notes else [])]
 
 
 def _draw(advice: Advice, name: str, path: Path) -> None:

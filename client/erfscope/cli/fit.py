@@ -9,9 +9,10 @@ from typer import Option
 
 from erfscope._models import prepare
 from erfscope._questions import FIT
-from erfscope.cli import options, show
+from erfscope.cli import answer, options, show
 from erfscope.cli.asking import answered
 from erfscope.cli.tables import Column, table_of
+from erfscope.report.answers import fit_csv
 from erfscope_contract.fit import Fit, FitLevel, Verdict
 from erfscope_contract.holding import HOLD, UNITS_ACROSS
 from erfscope_contract.numbers import with_error
@@ -41,6 +42,7 @@ def fit(
     model: options.Model,
     objects: Objects,
     layer: options.Layers = None,
+    output: answer.Outputs = None,
     as_json: options.AsJson = False,
     inputs: Samples = None,
     samples: options.FormerSamples = None,
@@ -58,6 +60,7 @@ def fit(
 
     Under the table stands when a level holds an object.
     """
+    answer.check(output)
     prepared = prepare(model)
     fields: dict[str, Any] = {
         "objects": options.numbers(objects, "--object", "sizes in pixels such as 32,96,256"), "layers": layer,
@@ -65,26 +68,19 @@ def fit(
         "input": options.input_fields(shape, input_name, mean, std),
     }  # fmt: skip
     result = answered(FIT, prepared, fields, url, api_key, images)
-    if as_json:
-        print(result.model_dump_json(indent=2))
-    else:
-        _print(result)
+    json = result.model_dump_json(indent=2)
+    texts = answer.Texts(f"Objects in {prepared.name}", _parts(result), json, fit_csv(result))
+    answer.give(texts, output, as_json=as_json)
 
 
-def _print(result: Fit) -> None:
-    out = show.console()
-    out.print(level_table(result))
+def _parts(result: Fit) -> list[answer.Part]:
     shape = ", ".join(map(str, result.input_shape))
-    show.print_lines(out, [
-        "",
+    rule = (
         f"At input [{shape}], sizes in pixels. yes: the ERF is at least {HOLD:g} times the object, and the object at "
-        f"least {UNITS_ACROSS:g} units wide. field: the ERF is smaller. grid: the stride is too coarse.",
-        "",
-        *(one.words for one in result.objects),
-        "",
-        HINT,
-        *(f"note: {note}" for note in result.notes),
-    ])  # fmt: skip
+        f"least {UNITS_ACROSS:g} units wide. field: the ERF is smaller. grid: the stride is too coarse."
+    )
+    best = [one.words for one in result.objects]
+    return [level_table(result), [rule], best, [HINT, *(f"note: {note}" for note in result.notes)]]
 
 
 def level_table(result: Fit) -> Table:

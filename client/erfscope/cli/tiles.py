@@ -8,9 +8,11 @@ from typer import Option
 
 from erfscope._models import prepare
 from erfscope._questions import TILES
-from erfscope.cli import options, show
+from erfscope.cli import answer, options, show
 from erfscope.cli.asking import answered
 from erfscope.cli.tables import Column, table_of
+from erfscope.report.answers import tiles_csv
+from erfscope.report.profile import AXES as NAMES
 from erfscope_contract.numbers import plain
 from erfscope_contract.tiles import TiledLayer, TileGrid, Tiles
 
@@ -34,7 +36,6 @@ LAYERS: Sequence[Column] = (
     ("layer", "left"), ("operator", "left"), ("stride", "right"), ("TRF", "right"), ("shape on a tile", "right"),
     ("keep", "right"),
 )  # fmt: skip
-NAMES = {1: ("x",), 2: ("y", "x"), 3: ("z", "y", "x")}
 MOST_STARTS = 12
 
 
@@ -43,6 +44,7 @@ def tiles(
     tile: Tile,
     layer: options.Layers = None,
     image: Image = None,
+    output: answer.Outputs = None,
     as_json: options.AsJson = False,
     weights: options.WeightScheme = None,
     shape: options.Shape = None,
@@ -54,6 +56,7 @@ def tiles(
 
     Halo, alignment and crop per axis, checked by running the tiles; what cannot be cut is refused with the reason.
     """
+    answer.check(output)
     prepared = prepare(model)
     sides = options.integers(tile, "--tile", "a number of pixels such as 512, or one for each axis such as 512,384")
     fields: dict[str, Any] = {
@@ -62,19 +65,15 @@ def tiles(
         "input": options.input_fields(shape, input_name),
     }  # fmt: skip
     result = answered(TILES, prepared, fields, url, api_key)
-    if as_json:
-        print(result.model_dump_json(indent=2))
-    else:
-        _print(result)
+    json = result.model_dump_json(indent=2)
+    texts = answer.Texts(f"Tiles of {prepared.name}", _parts(result), json, tiles_csv(result))
+    answer.give(texts, output, as_json=as_json)
 
 
-def _print(result: Tiles) -> None:
-    out = show.console()
-    out.print(axis_table(result))
-    show.print_lines(out, [""])
-    out.print(layer_table(result.layers))
-    grid = [] if result.grid is None else ["", *_starts(result.grid)]
-    show.print_lines(out, ["", *_words(result), *grid, *(f"note: {note}" for note in result.notes)])
+def _parts(result: Tiles) -> list[answer.Part]:
+    starts = [] if result.grid is None else [_starts(result.grid)]
+    notes = [[f"note: {note}" for note in result.notes]] if result.notes else []
+    return [axis_table(result), layer_table(result.layers), _words(result), *starts, *notes]
 
 
 def axis_table(result: Tiles) -> Table:
