@@ -157,8 +157,10 @@ def _input(order: Order, dtype: torch.dtype) -> Moments:
 
 
 @contextmanager
-def expecting(network: Network, request: ErfRequest) -> Iterator[ByExpectation]:
+def expecting(network: Network, request: ErfRequest, *, restore: bool = True) -> Iterator[ByExpectation]:
     """The method for a request, while the network's weights stand for the standard deviations of their draws.
+
+    Afterwards they are those of draw 0 again, unless nobody needs them (`restore`).
 
     Raises ProblemError("unsupported-feature") where the request asks for what only samples have.
     """
@@ -169,7 +171,7 @@ def expecting(network: Network, request: ErfRequest) -> Iterator[ByExpectation]:
             network.spread()
         yield ByExpectation(drawn)
     finally:
-        if drawn and network.redraw is not None:
+        if drawn and restore and network.redraw is not None:
             network.redraw(0)
 
 
@@ -201,9 +203,9 @@ def _refuse(request: ErfRequest) -> None:
 def expected_size(network: Network, request: ErfRequest) -> tuple[float | None, Measured]:
     """Luo's ERF size of the wanted unit alone, by the analytic method, and its row: what a search asks many times.
 
-    Raises ProblemError as a measurement does.
+    Drawn weights are left as the standard deviations of their draws. Raises ProblemError as a measurement does.
     """
-    with expecting(network, request) as method:
+    with expecting(network, request, restore=False) as method:
         plan = plan_for(network, request.target.layer, samples=1)
         order = Order(request, plan, (), lambda stage, share: None)
         ((_, taken),) = method.take(order, places_of(request.target, plan.layer)[:1])

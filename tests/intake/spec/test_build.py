@@ -13,6 +13,7 @@ from erfscope_contract.problem import ProblemError
 from erfscope_contract.request import InputOptions, Weights
 from erfscope_intake.spec import build_network
 from erfscope_intake.spec.blocks import LocalResponseNorm, SelfAttention
+from erfscope_intake.spec.build import Execution
 
 CONV: dict[str, Any] = {"type": "conv", "out_channels": 4, "kernel_size": 3, "padding": "same"}
 
@@ -153,6 +154,32 @@ def test_options_choose_the_shape_and_refuse_another_input() -> None:
     )
     with pytest.raises(ProblemError, match="one input, called 'input'"):
         build_network(architecture, InputOptions(name="image"), **how)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [CONV, {"type": "batch_norm"}, {"type": "layer_norm"}, {"type": "group_norm", "num_groups": 2}, {"type": "prelu"},
+     {"type": "dropout", "p": 0.5, "active": True}, {"type": "attention", "heads": 2}],
+    ids=lambda layer: str(layer["type"]),
+)  # fmt: skip
+def test_a_network_that_is_not_drawn_holds_what_an_expectation_reads(layer: dict[str, Any]) -> None:
+    """The same numbers as a drawn one whose weights are set to their standard deviations, norms' statistics too."""
+    architecture = Architecture.model_validate(
+        {"input": {"channels": 3, "size": [6, 6]}, "layers": [{**CONV, "init": "kaiming_normal"}, layer]}
+    )
+    cpu = torch.device("cpu")
+    held = []
+    for drawn in (True, False):
+        network = build_network(
+            architecture, InputOptions(), dtype=torch.float32, device=cpu, weights=Weights.GIVEN, seed=0, drawn=drawn
+        )
+        if drawn:
+            assert network.spread is not None
+            network.spread()
+        assert isinstance(network.run, Execution)
+        held.append([value for module in network.run.modules for value in module.state_dict().values()])
+    assert len(held[0]) == len(held[1]) > 0
+    assert all(torch.equal(one, other) for one, other in zip(*held, strict=True))
 
 
 def test_on_the_meta_device_there_are_shapes_and_no_weights() -> None:

@@ -97,7 +97,7 @@ class SpecSubject:
         return [SpecFamily(one, self.architecture) for one in moves.families(surveyed, causal=causal)]
 
     def network(self, change: Changed | None, *, quick: bool = False, place: str = "cpu") -> Network:
-        """Built anew; quick with its channel counts divided."""
+        """Built anew; quick with its channel counts divided and no weights drawn, for an expectation needs none."""
         architecture = self.architecture if change is None else change.architecture
         assert architecture is not None  # a spec's changes are specs
         return build_network(
@@ -107,4 +107,5 @@ class SpecSubject:
             device=torch.device(place),
             weights=self.request.weights,
             seed=self.request.seed,
+            drawn=not quick,
         )

@@ -26,8 +26,11 @@ def build_network(
     device: torch.device,
     weights: Weights,
     seed: int,
+    drawn: bool = True,
 ) -> Network:
     """The spec's network with the weights of draw 0, in evaluation mode and frozen.
+
+    Where they are not to be `drawn`, each weight is the standard deviation of its draws: what an expectation reads.
 
     `options.shape` overrides the spec's input size; `weights` other than given overrides every `init`. On the
     meta device the weights stay undrawn: shapes only. Raises ProblemError: what `check` raises, and
@@ -43,7 +46,11 @@ def build_network(
     schemes = [_scheme(step.init, weights) for step in checked.plan.steps]
     made = _network(architecture.name, checked, modules, schemes, seed, dtype, device)
     assert made.redraw is not None
-    made.redraw(0)
+    assert made.spread is not None
+    if drawn:
+        made.redraw(0)
+    else:
+        made.spread()
     return made
 
 

@@ -74,6 +74,8 @@ class Drawing:
                     leaf.weight.zero_()  # it only adds to the signal
                 elif isinstance(leaf, blocks.DropMask):
                     leaf.mask.fill_((1 - leaf.p) ** -0.5)
+                elif isinstance(leaf, CONSTANT):
+                    leaf.reset_parameters()
 
     def _draw_leaf(self, leaf: nn.Module, options: InitOptions, key: tuple[object, ...]) -> None:
         if _is_meta(leaf):
