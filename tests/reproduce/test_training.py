@@ -14,6 +14,7 @@ from erfscope_contract.architecture.layers import Conv, Flatten, GlobalAvgPool, 
 from erfscope_contract.architecture.pointwise import Activation, BatchNorm
 from erfscope_contract.presets.article import camvid_resnet16
 from erfscope_reproduce.bench import Bench
+from erfscope_reproduce.data import Folders
 from erfscope_reproduce.training import classification, fit, runs, segmentation
 from erfscope_reproduce.training.along import Story
 from erfscope_reproduce.training.pictures import CIFAR_RECORD, Labelled, cifar10, digits
@@ -143,7 +144,7 @@ def test_s12_trains_on_camvid_and_goes_on(tmp_path: Path, monkeypatch: pytest.Mo
     for name, value in {"SIZE": (48, 64), "CROP": (32, 48), "BATCH": 1, "WIDE": 65}.items():
         monkeypatch.setattr(segmentation, name, value)
     monkeypatch.setattr(segmentation, "camvid_resnet16", lambda width: camvid_resnet16(2))
-    bench = Bench(quick=False, data=tmp_path / "data", resume=tmp_path / "kept", epochs=1)
+    bench = Bench(quick=False, data=Folders(camvid=tmp_path / "data"), resume=tmp_path / "kept", epochs=1)
     finding = segmentation.segmentation(bench)
     verdicts = {row.claim: row for row in finding.rows}
     score = next(row for claim, row in verdicts.items() if claim.startswith("mean IoU"))
