@@ -44,9 +44,9 @@ def test_a_network_learns_and_ends_frozen() -> None:
     data = digits()
     network = fit.drawn(tiny(), 0)
     batch = (data.images[:64], data.classes[:64])
-    start = fit.train(network, repeat(batch), 1, classification._loss, lambda share: None)
+    start = fit.train(network, repeat(batch), 1, classification.cross_entropy, lambda share: None)
     heard: list[float] = []
-    end = fit.train(network, repeat(batch), 80, classification._loss, heard.append)
+    end = fit.train(network, repeat(batch), 80, classification.cross_entropy, heard.append)
     assert end < start - 0.2
     assert heard[-1] == 1
     weights = [p for m in fit.modules(network) for p in m.parameters()]
@@ -73,7 +73,7 @@ def test_the_trained_network_is_the_one_that_is_measured(bench: Bench) -> None:
     again = bench.measure_network(network, "tiny", list(data.test_images[:4]), inputs=4)
     assert np.array_equal(first.map, again.map)
     batch = (data.images[:64], data.classes[:64])
-    fit.train(network, repeat(batch), 5, classification._loss, lambda share: None)
+    fit.train(network, repeat(batch), 5, classification.cross_entropy, lambda share: None)
     later = bench.measure_network(network, "tiny", list(data.test_images[:4]), inputs=4)
     assert not np.array_equal(first.map, later.map)
     assert later.result.provenance.source == "images"

@@ -77,17 +77,20 @@ def trial_of(bench: Bench, data: Labelled, recipe: Recipe | None) -> runs.Trial:
     """The network and what it learns: by epochs where there is a recipe, from picked images otherwise."""
     batch = BATCH if recipe is None else recipe.batch
     batches = picked(data, batch) if recipe is None else epoch_of(data, batch, moved)
-    course = Course(data.name, len(data.images) // batch, batches, _loss, lambda network: _accuracy(network, data))
+    course = Course(
+        data.name, len(data.images) // batch, batches, cross_entropy, lambda network: accuracy(network, data)
+    )
     return runs.Trial(preset(NET), course, lambda network, how: _measured(bench, network, data, how))
 
 
-def _loss(out: "Tensor", truth: "Tensor") -> "Tensor":
+def cross_entropy(out: "Tensor", truth: "Tensor") -> "Tensor":
+    """The mean cross entropy of classes."""
     from torch.nn import functional
 
     return functional.cross_entropy(out, truth)
 
 
-def _accuracy(network: "Network", data: Labelled) -> float:
+def accuracy(network: "Network", data: Labelled) -> float:
     """The share of the test images that the network names rightly."""
     right = 0
     for start in range(0, len(data.test_images), CHUNK):
