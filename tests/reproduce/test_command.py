@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from erfscope_reproduce.report import environment
+from erfscope_reproduce.table import CLAIMS
 
 from .test_report import check
 
@@ -96,10 +97,7 @@ def test_a_place_that_is_none_is_told_before_measuring(tmp_path: Path) -> None:
 def test_the_list_measures_nothing(tmp_path: Path) -> None:
     done = reproduce("--list", folder=tmp_path)
     assert done.returncode == 0
-    assert [line.split()[0] for line in done.stdout.splitlines()] == [
-        *(f"S{number}" for number in range(1, 21)),
-        "S20b",
-    ]
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [claim.id for claim in CLAIMS]
     assert "(figure-3)" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
