@@ -39,8 +39,8 @@ def training(folder: Path | None, epochs: int = 3, data: Labelled | None = None)
         "digits",
         COUNT // recipe.batch,
         augment.epoch_of(data, recipe.batch, augment.moved),
-        classification._loss,
-        lambda network: classification._accuracy(network, data),
+        classification.cross_entropy,
+        lambda network: classification.accuracy(network, data),
     )
     return course.Training(fit.drawn(tiny(), 0), lesson, recipe, 0, folder)
 

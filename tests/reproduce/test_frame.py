@@ -9,6 +9,8 @@ import pytest
 from erfscope._errors import APIError, ErfscopeError
 from erfscope.cli.failure import problem_of
 from erfscope_contract.problem import ProblemError
+from erfscope_reproduce.bench import Bench
+from erfscope_reproduce.data import Folders
 from erfscope_reproduce.finding import Finding, Quantity, Row, Verdict, joined, mean_of
 from erfscope_reproduce.judge import above, agrees, below, exact, within
 from erfscope_reproduce.run import run
@@ -16,8 +18,10 @@ from erfscope_reproduce.table import CLAIMS, Claim, choose
 
 
 def test_every_row_of_the_science_has_one_claim() -> None:
-    assert [claim.id for claim in CLAIMS] == [*(f"S{number}" for number in range(1, 21)), "S20b"]
-    assert len({claim.find for claim in CLAIMS}) == len({claim.title for claim in CLAIMS}) == 21
+    ids = [claim.id for claim in CLAIMS]
+    assert ids[:21] == [*(f"S{number}" for number in range(1, 21)), "S20b"]
+    assert ids[21:] == ["S21", "S25", "S28"]  # what came after the article
+    assert len({claim.find for claim in CLAIMS}) == len({claim.title for claim in CLAIMS}) == len(ids)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +54,7 @@ def _broken(bench: object) -> Finding:
 
 def test_a_claim_that_breaks_is_a_row_and_the_others_go_on() -> None:
     claims, told, heard = [Claim("S1", "one", _broken), Claim("S2", "two", _fine)], [], []
-    outcomes = run(claims, quick=True, data=None, hear=lambda what, share: heard.append(share), tell=told.append)
+    outcomes = run(claims, Bench(quick=True), hear=lambda what, share: heard.append(share), tell=told.append)
     assert told == outcomes
     assert [outcome.crashed for outcome in outcomes] == [True, False]
     (row,) = outcomes[0].finding.rows
@@ -117,14 +121,50 @@ def test_numbers_as_a_report_shows_them(quantity: Quantity, words: str) -> None:
     assert replace(row, unit="px").answer == f"{words} px"
 
 
-def test_a_folder_that_is_no_data_is_a_crash_with_words(tmp_path: Path) -> None:
-    (tmp_path / "data_batch_1").write_bytes(b"\x80\x04.")
-    claims = choose(["training", "segmentation"])
-    (first, _) = run(
-        [*claims[:1], Claim("S2", "two", _fine)], quick=True, data=tmp_path, hear=lambda *_: None, tell=lambda _: None
-    )
-    assert "binary version" in first.finding.rows[0].note
-    assert "pickles" in first.finding.rows[0].note
+def _cifar_in(folder: Path, data: bytes = b"short") -> Path:
+    folder.mkdir()
+    for name in ("data_batch_1.bin", "test_batch.bin"):
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def _camvid_in(folder: Path) -> Path:
+    (folder / "trainannot").mkdir(parents=True)
+    return folder
+
+
+def test_each_claim_takes_the_folder_that_is_its_data(tmp_path: Path) -> None:
+    scenes, images = _camvid_in(tmp_path / "scenes"), _cifar_in(tmp_path / "images")
+    for order in ([scenes, images], [images, scenes]):
+        assert Folders.of(order, ["S3", "S11", "S12"]) == Folders(cifar10=images, camvid=scenes)
+    assert Folders.of([images], ["S11"]) == Folders(cifar10=images)
+    assert Folders.of([], ["S3"]) == Folders() == Bench(quick=True).data
+
+
+def test_folders_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
+    scenes, images, more = _camvid_in(tmp_path / "a"), _cifar_in(tmp_path / "b"), _cifar_in(tmp_path / "c")
+    neither = tmp_path / "d"
+    neither.mkdir()
+    for given, claims, words in (
+        ([tmp_path / "none"], ["S11"], "is not a folder"),
+        ([neither], ["S11"], "neither the binary version of CIFAR-10.*nor CamVid"),
+        ([images, more], ["S11", "S12"], r"b and --data .*c are both CIFAR-10"),
+        ([images], ["S12"], "is CIFAR-10, which S11 trains on"),
+        ([scenes], ["S3", "S11"], "is CamVid, which S12 trains on"),
+    ):
+        with pytest.raises(ErfscopeError, match=words):
+            Folders.of(given, claims)
+    (neither / "data_batch_1").write_bytes(b"\x80\x04.")
+    with pytest.raises(ErfscopeError, match="pickles"):
+        Folders.of([neither], ["S11"])
+
+
+def test_data_that_is_damaged_is_a_crash_with_words(tmp_path: Path) -> None:
+    claims, folders = choose(["training"]), Folders(cifar10=_cifar_in(tmp_path / "images"))
+    bench = Bench(quick=True, data=folders)
+    first, second = run([*claims, Claim("S2", "two", _fine)], bench, hear=lambda *_: None, tell=lambda _: None)
+    assert "holds 5 bytes" in first.finding.rows[0].note
+    assert not second.crashed
 
 
 def test_a_missing_package_names_its_extra() -> None:

@@ -36,7 +36,7 @@ def check(report: Path, folder: Path) -> None:
     for row in body["rows"]:
         assert set(row) == FIELDS
         assert row["verdict"] in set(Verdict)
-        assert re.fullmatch(r"S\d+", row["id"])
+        assert re.fullmatch(r"S\d+b?", row["id"])
         assert (row["ours"] is None) == (row["verdict"] == "crashed") or row["note"]
     text = report.read_text("utf-8")
     targets = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text)
@@ -71,5 +71,5 @@ def test_the_documents_report_is_whole() -> None:
     check(ROOT / "docs" / "reproduction.md", folder)
     body = json.loads((folder / "report.json").read_text("utf-8"))
     numbered = {row["id"] for row in body["rows"] if row["ours"] is not None}
-    assert numbered == {f"S{number}" for number in range(1, 21)}
+    assert numbered >= {f"S{number}" for number in range(1, 21)}
     assert "crashed" not in {row["verdict"] for row in body["rows"]}

@@ -14,6 +14,7 @@ from erfscope_contract.architecture.layers import Conv, Flatten, GlobalAvgPool, 
 from erfscope_contract.architecture.pointwise import Activation, BatchNorm
 from erfscope_contract.presets.article import camvid_resnet16
 from erfscope_reproduce.bench import Bench
+from erfscope_reproduce.data import Folders
 from erfscope_reproduce.training import classification, fit, runs, segmentation
 from erfscope_reproduce.training.along import Story
 from erfscope_reproduce.training.pictures import CIFAR_RECORD, Labelled, cifar10, digits
@@ -43,9 +44,9 @@ def test_a_network_learns_and_ends_frozen() -> None:
     data = digits()
     network = fit.drawn(tiny(), 0)
     batch = (data.images[:64], data.classes[:64])
-    start = fit.train(network, repeat(batch), 1, classification._loss, lambda share: None)
+    start = fit.train(network, repeat(batch), 1, classification.cross_entropy, lambda share: None)
     heard: list[float] = []
-    end = fit.train(network, repeat(batch), 80, classification._loss, heard.append)
+    end = fit.train(network, repeat(batch), 80, classification.cross_entropy, heard.append)
     assert end < start - 0.2
     assert heard[-1] == 1
     weights = [p for m in fit.modules(network) for p in m.parameters()]
@@ -72,7 +73,7 @@ def test_the_trained_network_is_the_one_that_is_measured(bench: Bench) -> None:
     again = bench.measure_network(network, "tiny", list(data.test_images[:4]), inputs=4)
     assert np.array_equal(first.map, again.map)
     batch = (data.images[:64], data.classes[:64])
-    fit.train(network, repeat(batch), 5, classification._loss, lambda share: None)
+    fit.train(network, repeat(batch), 5, classification.cross_entropy, lambda share: None)
     later = bench.measure_network(network, "tiny", list(data.test_images[:4]), inputs=4)
     assert not np.array_equal(first.map, later.map)
     assert later.result.provenance.source == "images"
@@ -143,7 +144,7 @@ def test_s12_trains_on_camvid_and_goes_on(tmp_path: Path, monkeypatch: pytest.Mo
     for name, value in {"SIZE": (48, 64), "CROP": (32, 48), "BATCH": 1, "WIDE": 65}.items():
         monkeypatch.setattr(segmentation, name, value)
     monkeypatch.setattr(segmentation, "camvid_resnet16", lambda width: camvid_resnet16(2))
-    bench = Bench(quick=False, data=tmp_path / "data", resume=tmp_path / "kept", epochs=1)
+    bench = Bench(quick=False, data=Folders(camvid=tmp_path / "data"), resume=tmp_path / "kept", epochs=1)
     finding = segmentation.segmentation(bench)
     verdicts = {row.claim: row for row in finding.rows}
     score = next(row for claim, row in verdicts.items() if claim.startswith("mean IoU"))

@@ -16,6 +16,7 @@ from erfscope_contract.architecture import Architecture
 from erfscope_contract.flat import flatten
 from erfscope_contract.hashing import sha256_of
 from erfscope_contract.result import ErfResult
+from erfscope_reproduce.data import NO_DATA, Folders
 from erfscope_reproduce.finding import Quantity
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Bench:
     """What an experiment is given: how much it may do, the user's data, and how to measure."""
 
     quick: bool
-    data: Path | None = None
+    data: Folders = NO_DATA
     resume: Path | None = None  # folder of trainings, finished or begun
     epochs: int | None = None  # of a training on the user's data (None: the experiment's own number)
     seeds: int | None = None  # trained networks (None: the experiment's own number)

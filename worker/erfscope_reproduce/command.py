@@ -15,6 +15,8 @@ from erfscope._files import trouble
 from erfscope.cli import show
 from erfscope.cli.failure import BAD_INPUT
 from erfscope.cli.progress import progress_bar
+from erfscope_reproduce.bench import Bench
+from erfscope_reproduce.data import Folders
 from erfscope_reproduce.earlier import Earlier
 from erfscope_reproduce.finding import Verdict
 from erfscope_reproduce.report import Place, write
@@ -46,10 +48,11 @@ def reproduce(
         Path, Option("-o", "--output", metavar="DIR", help="Folder of the report, or its .md file.")
     ] = Path("erfscope-report"),
     data: Annotated[
-        Path | None,
+        list[Path] | None,
         Option(
             metavar="DIR",
-            help="Folder of CIFAR-10 (binary version) or CamVid (default: data that is made or bundled here).",
+            help="Folder of CIFAR-10 (binary version, for S11) or CamVid (for S12); may be given once for each "
+            "(default: data that is made or bundled here).",
         ),
     ] = None,
     keep: Annotated[
@@ -82,19 +85,19 @@ def reproduce(
     if listed:
         show.print_lines(out, [f"{claim.id:4} {claim.title}{_figure(claim.figure)}" for claim in CLAIMS])
         return
-    if data is not None and not data.is_dir():
-        raise refuse("bad-request", f"--data {data} is not a folder")
     if not what:
         show.print_lines(out, _usage())
         raise typer.Exit(BAD_INPUT)
     claims = choose(what)
+    folders = Folders.of(data or (), [claim.id for claim in claims])
     place = Place.of(output)
     earlier = Earlier.at(place, quick=quick) if keep else None
     _make_room(place)
     if len(claims) == len(CLAIMS):
         show.print_lines(out, [f"{len(claims)} claims: {'some minutes' if quick else 'about half an hour'}"])
     with progress_bar("reproducing") as hear:
-        outcomes = run(claims, quick=quick, data=data, resume=resume, epochs=epochs, seeds=seeds, hear=hear, tell=_tell)
+        bench = Bench(quick, folders, resume, epochs, seeds)
+        outcomes = run(claims, bench, hear=hear, tell=_tell)
     if earlier:
         write(earlier.with_fresh(outcomes), place, earlier.command(_command()), quick=quick)
     else:

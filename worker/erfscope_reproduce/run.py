@@ -5,7 +5,6 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from erfscope.cli.failure import problem_of
 from erfscope_reproduce.bench import Bench
@@ -30,19 +29,8 @@ class Outcome:
         return any(row.verdict is Verdict.CRASHED for row in self.finding.rows)
 
 
-def run(
-    claims: Sequence[Claim],
-    *,
-    quick: bool,
-    data: Path | None,
-    resume: Path | None = None,
-    epochs: int | None = None,
-    seeds: int | None = None,
-    hear: Hear,
-    tell: Tell,
-) -> list[Outcome]:
+def run(claims: Sequence[Claim], bench: Bench, *, hear: Hear, tell: Tell) -> list[Outcome]:
     """Ask every claim; `hear` gets (what is done, share), `tell` each outcome when it is there."""
-    bench = Bench(quick, data, resume, epochs, seeds)
     outcomes = []
     for number, claim in enumerate(claims):
         outcome = _ask(claim, replace(bench, progress=_within(hear, claim, number, len(claims))))

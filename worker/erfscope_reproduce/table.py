@@ -19,6 +19,7 @@ from erfscope_reproduce import (
 )
 from erfscope_reproduce.bench import Bench
 from erfscope_reproduce.finding import Finding
+from erfscope_reproduce.later import large_kernels, two_axes, unproductive
 from erfscope_reproduce.objects import experiment
 from erfscope_reproduce.training import classification, segmentation
 
@@ -55,6 +56,9 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("S19", "Spectrograms, waveforms, non-central weights", spectrogram.axes_apart),
     Claim("S20", "The ERF along depth, and what to change", depth.profiles),
     Claim("S20b", "How much of an object the ERF should hold", experiment.objects),
+    Claim("S21", "Layers that see nothing new of an image (Richter 2021)", unproductive.unproductive_layers),
+    Claim("S25", "Frequency and time apart (Koutini 2019)", two_axes.frequency_apart),
+    Claim("S28", "Large kernels break the Gaussian shape (UniConvNet 2025)", large_kernels.broken_shape),
 )
 
 ALL = "all"
@@ -84,7 +88,7 @@ def _meant(word: str) -> Sequence[str]:
             ALL,
             *sorted(by_figure),
             *TRAINING,
-            "s1 … s20",
+            f"{CLAIMS[0].id} … {CLAIMS[-1].id}".lower(),
         ]
         raise refuse("bad-request", f"there is nothing called {word!r} to reproduce; there is {', '.join(near)}")
     return known[asked]

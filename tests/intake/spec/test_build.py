@@ -159,7 +159,7 @@ def test_options_choose_the_shape_and_refuse_another_input() -> None:
 @pytest.mark.parametrize(
     "layer",
     [CONV, {"type": "batch_norm"}, {"type": "layer_norm"}, {"type": "group_norm", "num_groups": 2}, {"type": "prelu"},
-     {"type": "dropout", "p": 0.5, "active": True}, {"type": "attention", "heads": 2}],
+     {"type": "dropout", "p": 0.5, "active": True}, {"type": "attention", "num_heads": 2}],
     ids=lambda layer: str(layer["type"]),
 )  # fmt: skip
 def test_a_network_that_is_not_drawn_holds_what_an_expectation_reads(layer: dict[str, Any]) -> None:

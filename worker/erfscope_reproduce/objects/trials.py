@@ -2,7 +2,9 @@
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +12,7 @@ import numpy as np
 
 from erfscope_reproduce.bench import Bench, Shot
 from erfscope_reproduce.objects.networks import Contender
-from erfscope_reproduce.objects.scenes import batches
+from erfscope_reproduce.objects.scenes import Batch, batches
 from erfscope_reproduce.training import fit
 
 if TYPE_CHECKING:
@@ -117,14 +119,17 @@ def _shot(bench: Bench, network: "Network", contender: Contender, radius: int, e
 
 
 def _iou(network: "Network", radius: int, effort: Effort) -> float:
-    """Intersection over union of the insides, counted over all test scenes."""
+    """The IoU over so many test scenes."""
+    return iou_of(network, islice(batches(radius, effort.batch, first=TESTS), -(-effort.tests // effort.batch)))
+
+
+def iou_of(network: "Network", tests: Iterable[Batch]) -> float:
+    """Intersection over union of the insides, counted over all scenes; 0 where there is no inside."""
     import torch
 
-    tests = batches(radius, effort.batch, first=TESTS)
     both = either = 0
     with torch.no_grad():
-        for _ in range(-(-effort.tests // effort.batch)):
-            images, truth = next(tests)
+        for images, truth in tests:
             inside = fit.forward(network, images).argmax(1).numpy() == 1
             both += int((inside & (truth == 1)).sum())
             either += int((inside | (truth == 1)).sum())

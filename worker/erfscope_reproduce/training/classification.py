@@ -1,7 +1,6 @@
 """S11: training enlarges the ERF of a classifier (figure 5, left)."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +15,6 @@ from erfscope_reproduce.training.augment import PAD, epoch_of, moved, picked
 from erfscope_reproduce.training.blocks import Blocks, blocks_of, picture_of, rows_of
 from erfscope_reproduce.training.pictures import Labelled, labelled
 from erfscope_reproduce.training.recipe import Course, Recipe, quick_precision
-from erfscope_reproduce.training.scenes import is_camvid
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +39,7 @@ does. """
 
 def training(bench: Bench) -> Finding:
     """S11: before, along and after training, over several trained networks."""
-    folder = _cifar_folder(bench)
+    folder = bench.data.cifar10
     data, stages = labelled(folder), list[Blocks]()
     if folder is None or bench.quick:
         seeds, checkpoints = bench.choose((1, (0, 10, 20)), (3, (0, 10, 25, 50, 100, 150)))
@@ -79,21 +77,20 @@ def trial_of(bench: Bench, data: Labelled, recipe: Recipe | None) -> runs.Trial:
     """The network and what it learns: by epochs where there is a recipe, from picked images otherwise."""
     batch = BATCH if recipe is None else recipe.batch
     batches = picked(data, batch) if recipe is None else epoch_of(data, batch, moved)
-    course = Course(data.name, len(data.images) // batch, batches, _loss, lambda network: _accuracy(network, data))
+    course = Course(
+        data.name, len(data.images) // batch, batches, cross_entropy, lambda network: accuracy(network, data)
+    )
     return runs.Trial(preset(NET), course, lambda network, how: _measured(bench, network, data, how))
 
 
-def _cifar_folder(bench: Bench) -> Path | None:
-    return None if is_camvid(bench.data) else bench.data
-
-
-def _loss(out: "Tensor", truth: "Tensor") -> "Tensor":
+def cross_entropy(out: "Tensor", truth: "Tensor") -> "Tensor":
+    """The mean cross entropy of classes."""
     from torch.nn import functional
 
     return functional.cross_entropy(out, truth)
 
 
-def _accuracy(network: "Network", data: Labelled) -> float:
+def accuracy(network: "Network", data: Labelled) -> float:
     """The share of the test images that the network names rightly."""
     right = 0
     for start in range(0, len(data.test_images), CHUNK):

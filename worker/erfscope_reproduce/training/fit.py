@@ -33,23 +33,37 @@ def drawn(architecture: Architecture, seed: int) -> "Network":
     )
 
 
-def train(network: "Network", batches: Iterator[Batch], steps: int, loss: Loss, hear: Callable[[float], None]) -> float:
-    """`steps` steps of AdamW; the last loss. The network's weights change in place and end frozen."""
-    import torch
+class Learner:
+    """A network with its AdamW: its weights change in place, and are frozen between calls of `steps`."""
 
-    thaw(network)
-    optimiser = torch.optim.AdamW([p for m in modules(network) for p in m.parameters()], lr=RATE, weight_decay=DECAY)
-    last = float("nan")
-    for step in range(steps):
-        images, truth = next(batches)
-        found = loss(forward(network, images), torch.from_numpy(truth))
-        optimiser.zero_grad()
-        found.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
-        optimiser.step()
-        last = float(found.detach())
-        hear((step + 1) / steps)
-    freeze(network)
-    return last
+    def __init__(self, network: "Network", loss: Loss) -> None:
+        import torch
+
+        self._network, self._loss = network, loss
+        weights = [p for module in modules(network) for p in module.parameters()]
+        self._optimiser = torch.optim.AdamW(weights, lr=RATE, weight_decay=DECAY)
+
+    def steps(self, batches: Iterator[Batch], count: int, hear: Callable[[float], None] = lambda share: None) -> float:
+        """Take `count` steps, one a batch; the last loss."""
+        import torch
+
+        thaw(self._network)
+        last = float("nan")
+        for step in range(count):
+            images, truth = next(batches)
+            found = self._loss(forward(self._network, images), torch.from_numpy(truth))
+            self._optimiser.zero_grad()
+            found.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
+            self._optimiser.step()
+            last = float(found.detach())
+            hear((step + 1) / count)
+        freeze(self._network)
+        return last
+
+
+def train(network: "Network", batches: Iterator[Batch], steps: int, loss: Loss, hear: Callable[[float], None]) -> float:
+    """`steps` steps of a new AdamW; the last loss. The network's weights change in place and end frozen."""
+    return Learner(network, loss).steps(batches, steps, hear)
 
 
 def settle(network: "Network", batches: Iterator[Batch], count: int = SETTLING) -> None:

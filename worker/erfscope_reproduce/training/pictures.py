@@ -30,21 +30,29 @@ def labelled(folder: Path | None) -> Labelled:
     return digits() if folder is None else cifar10(folder)
 
 
+def is_cifar10(folder: Path) -> bool:
+    """Whether a folder, or one below it, has the files of the binary version of CIFAR-10."""
+    return any(folder.rglob("data_batch_*.bin")) and any(folder.rglob("test_batch.bin"))
+
+
+def pickles_hint(folder: Path) -> str:
+    """Words on the Python version of CIFAR-10 where a folder holds that one, with a space before them."""
+    return " (its Python version is pickles, which are not loaded)" if any(folder.rglob("data_batch_*")) else ""
+
+
 def cifar10(folder: Path) -> Labelled:
     """The binary version of CIFAR-10 (Krizhevsky 2009), in the folder or one below it.
 
     The Python version is a set of pickles, which could run anything; it is not read.
     """
-    batches = sorted(folder.rglob("data_batch_*.bin"))
-    tests = sorted(folder.rglob("test_batch.bin"))
-    if not batches or not tests:
-        pickled = any(folder.rglob("data_batch_*"))
-        hint = " (its Python version is pickles, which are not loaded)" if pickled else ""
+    if not is_cifar10(folder):
         raise refuse(
             "bad-request",
             f"{folder} holds no data_batch_*.bin and test_batch.bin: give the binary version of CIFAR-10, "
-            f"cifar-10-binary.tar.gz unpacked{hint}, or leave out --data",
+            f"cifar-10-binary.tar.gz unpacked{pickles_hint(folder)}, or leave out --data",
         )
+    batches = sorted(folder.rglob("data_batch_*.bin"))
+    tests = sorted(folder.rglob("test_batch.bin"))
     images, classes = _records(batches)
     test_images, test_classes = _records(tests)
     return _scaled("CIFAR-10", (images, classes), (test_images, test_classes))

@@ -57,9 +57,9 @@ SHAPES: tuple[Callable[[NDArray[np.float64], NDArray[np.float64]], Plane], ...] 
 )
 
 
-def is_camvid(folder: Path | None) -> bool:
+def is_camvid(folder: Path) -> bool:
     """Whether a folder has the layout of CamVid."""
-    return folder is not None and (folder / "trainannot").is_dir()
+    return (folder / "trainannot").is_dir()
 
 
 def camvid(folder: Path, size: Size) -> Labelled:

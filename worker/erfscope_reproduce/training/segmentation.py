@@ -14,7 +14,7 @@ from erfscope_reproduce.training.along import GRID, Story
 from erfscope_reproduce.training.augment import cropped, epoch_of, picked
 from erfscope_reproduce.training.pictures import Labelled
 from erfscope_reproduce.training.recipe import Course, Recipe, quick_precision
-from erfscope_reproduce.training.scenes import IGNORED, camvid, is_camvid, made_scenes
+from erfscope_reproduce.training.scenes import IGNORED, camvid, made_scenes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,10 +45,10 @@ ALTERED = f"parts of {CROP[0]}×{CROP[1]} cut from images of {SIZE[0]}×{SIZE[1]
 
 def segmentation(bench: Bench) -> Finding:
     """S12: TRF, ERF before, along and after training on scenes."""
-    trained = is_camvid(bench.data) and not bench.quick
+    trained = bench.data.camvid is not None and not bench.quick
     width, size, batch, steps, seeds = bench.choose((8, (96, 128), 4, 15, 1), (16, (192, 256), 4, 150, 2))
-    if bench.data is not None and trained:
-        data = camvid(bench.data, SIZE)
+    if bench.data.camvid is not None and trained:
+        data = camvid(bench.data.camvid, SIZE)
         recipe = Recipe(bench.epochs or EPOCHS, BATCH, RATE, precision=quick_precision())
         told, moments = (
             runs.in_words(recipe, ALTERED),
