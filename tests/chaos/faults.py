@@ -73,7 +73,17 @@ class Hand:
                     self._history.watch_orphans(strike, self._orphan_seconds)
                 return
             time.sleep(0.01)
-        self._history.violate("harness", f"{fault.name}: {NONE} for 60 s")
+        self._history.violate("harness", f"{fault.name}: {NONE} for 60 s; {self._state()}")
+
+    def _state(self) -> str:
+        """What the workers do, and what they last said."""
+        workers = [
+            f"{worker.name} {'up' if worker.is_up else 'away'}, runs {len(self.busy(worker))}, said {worker.last_words(1)!r}"
+            for worker in self.town.workers
+        ]
+        with contextlib.suppress(redis.RedisError):
+            workers.append(f"{len(self.town.open_ids())} jobs open")
+        return "; ".join(workers)
 
     def tend(self) -> None:
         """Bring back what was killed, let go on what was stopped, when it is time."""
