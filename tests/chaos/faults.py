@@ -78,8 +78,8 @@ class Hand:
     def _state(self) -> str:
         """What the workers do, and what they last said."""
         workers = [
-            f"{worker.name} {'up' if worker.is_up else 'away'}, runs {len(self.busy(worker))}, said {worker.last_words(1)!r}"
-            for worker in self.town.workers
+            f"{one.name} {'up' if one.is_up else 'away'}, runs {len(self.busy(one))}, said {one.last_words(1)!r}"
+            for one in self.town.workers
         ]
         with contextlib.suppress(redis.RedisError):
             workers.append(f"{len(self.town.open_ids())} jobs open")
