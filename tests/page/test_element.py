@@ -1,6 +1,7 @@
 """One element by its full index, verified: how the form asks for it, and what a result says of its place and origin."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -79,3 +80,11 @@ def test_a_result_says_where_its_unit_sits_and_how_it_was_found(visit: Visit, ho
     page.get_by_role("button", name="Edit and repeat").click()
     expect(page.get_by_label("Full index of the element")).to_have_value("3, 7, 7")
     expect(page.get_by_label("Verify one sample by plain autograd")).to_be_checked()
+
+
+def test_r_of_the_script_is_marked_where_the_input_limits_it(visit: Visit, house: House) -> None:
+    page = told(visit(), house, {"protocol": "replknet"}, {"replknet": {"0.2": 0.1, "0.99": 23**2 / 24**2}})
+    section = page.locator(".section", has_text="RepLKNet script")
+    section.locator("summary").click()
+    expect(section.locator("tbody tr").nth(0)).to_have_text(re.compile(r"20 %\s*0\.1"))
+    expect(section.locator("tbody tr").nth(1)).to_contain_text("≥")

@@ -1,7 +1,7 @@
 // A finished measurement: what matters at a glance, the map, and everything else below it.
 
 import { h } from "/page/dom.js";
-import { by, number, percent } from "/page/format.js";
+import { by, number } from "/page/format.js";
 import { maps } from "/page/maps.js";
 import { byAutograd, fieldFacts, globalWords, passedOver } from "/page/place.js";
 import { depth, radial } from "/page/profile.js";
@@ -25,7 +25,7 @@ export function result(job) {
     reasons("Run by autograd on whole tensors", "Operator", byAutograd(found)),
     found.radial.radius.length ? section("By distance from the centre", radial(found)) : null,
     found.gaussian.ranking.length ? section("Fitted shapes", ranking(found)) : null,
-    found.replknet ? section("RepLKNet script", replknet(found)) : null,
+    found.replknet ? section("RepLKNet script", replknet(job.metrics)) : null,
     section("Provenance", provenance(job)),
   );
 }
@@ -142,8 +142,13 @@ function ranking({ gaussian }) {
   );
 }
 
-function replknet({ replknet: shares }) {
-  const rows = Object.entries(shares).map(([t, r]) => [percent(Number(t)), r === null ? "none found" : percent(r)]);
+function replknet(all) {
+  const rows = all
+    .filter(({ name }) => name.startsWith("replknet_"))
+    .map(({ name, value, text }) => [
+      `${name.replace("replknet_", "")} %`,
+      value === null ? "none found: limited by the input" : text,
+    ]);
   return h(
     "div",
     {},
