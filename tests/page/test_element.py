@@ -83,7 +83,12 @@ def test_a_result_says_where_its_unit_sits_and_how_it_was_found(visit: Visit, ho
 
 
 def test_r_of_the_script_is_marked_where_the_input_limits_it(visit: Visit, house: House) -> None:
-    page = told(visit(), house, {"protocol": "replknet"}, {"replknet": {"0.2": 0.1, "0.99": 23**2 / 24**2}})
+    page = told(
+        visit(),
+        house,
+        {"protocol": "replknet"},
+        {"replknet": {"0.2": 0.1, "0.99": 23**2 / 24**2}, "trf": {"clipped": True}},
+    )
     section = page.locator(".section", has_text="RepLKNet script")
     section.locator("summary").click()
     expect(section.locator("tbody tr").nth(0)).to_have_text(re.compile(r"20 %\s*0\.1"))
