@@ -3,6 +3,7 @@
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,17 @@ import pytest
 
 # Few tests, minutes each: they begin first, so that no worker is left alone with one of them at the end.
 HOUSED = ("docs", "page", "house")  # each process of a run has one `erfscope up` for all of these
-LONG = (*HOUSED, "worker", "chaos", "gate", "reproduce", "jobs", "service")
+LONG = (
+    *HOUSED,
+    "worker",
+    "chaos",
+    "engine/test_programs",
+    "benchmarks/test_timm",
+    "gate",
+    "reproduce",
+    "jobs",
+    "service",
+)
 HERE = Path(__file__).parent
 HOUSE = pytest.StashKey[Any]()
 
@@ -20,8 +31,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files of long tests first, each file in one piece."""
 
     def place(item: pytest.Item) -> int:
-        folder = _folder(item)
-        return LONG.index(folder) if folder in LONG else len(LONG)
+        name = item.path.relative_to(HERE).as_posix() if item.path.is_relative_to(HERE) else ""
+        return next((k for k, start in enumerate(LONG) if name.startswith(start)), len(LONG))
 
     items.sort(key=place)
 
@@ -77,6 +88,19 @@ def _one_torch_thread() -> None:
     except ImportError:
         return
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _certificates_are_read_once() -> Iterator[None]:
+    """Every client of httpx2 reads the system's, 27 ms of a core, though no test uses TLS; some tests make hundreds."""
+    try:
+        import httpcore2
+    except ImportError:
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(httpcore2, "default_ssl_context", cache(httpcore2.default_ssl_context))
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")
