@@ -6,7 +6,7 @@ import pytest
 from erfscope_contract.presets import preset
 from erfscope_reproduce.bench import Bench
 from erfscope_reproduce.finding import Finding, Verdict
-from erfscope_reproduce.later import large_kernels, two_axes, unproductive
+from erfscope_reproduce.later import large_kernels, paths, saturation, seen, two_axes, unproductive
 from erfscope_reproduce.training import fit
 
 
@@ -34,6 +34,34 @@ def test_s21_rows(bench: Bench) -> None:
     finding = _whole(unproductive.unproductive_layers(bench), "S21")
     shortest, longest = (row.ours.value for row in finding.rows if "smallest image" in row.claim)
     assert shortest < longest == 371  # 435 of the network, less its last layer's 64
+
+
+def test_paths_are_counted_one_by_one() -> None:
+    """One axis by hand: two layers of stride 2 with kernel 3 and padding 1 on 9 pixels."""
+    counts = paths.counts_of(paths.linear_net("two", 9, seen.halving(3)[:2]))
+    line = [0.0] * 9
+    for out in range(3):
+        for second in (-1, 0, 1):
+            for first in (-1, 0, 1):
+                between = 2 * out + second
+                if 0 <= between < 5 and 0 <= 2 * between + first < 9:
+                    line[2 * between + first] += 1
+    assert counts == pytest.approx(np.outer(line, line))
+
+
+def test_s22_residual_stacks_saturate(bench: Bench) -> None:
+    finding = _whole(saturation.saturation(bench), "S22")
+    assert {row.verdict for row in finding.rows} == {Verdict.CONFIRMED}
+    slope = next(row for row in finding.rows if "slope" in row.claim)
+    assert slope.ours.value < -0.15
+
+
+def test_s24_padding_and_strides(bench: Bench) -> None:
+    finding = _whole(seen.seen_pixels(bench), "S24")
+    assert {row.verdict for row in finding.rows} == {Verdict.CONFIRMED}
+    assert next(row.ours.value for row in finding.rows if "least seen" in row.claim) == pytest.approx(0.04)
+    uneven = next(row.ours.value for row in finding.rows if "96 px" in row.claim)
+    assert 0.5 < uneven < 1
 
 
 def test_s25_limits_one_axis_alone(bench: Bench) -> None:
