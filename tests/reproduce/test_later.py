@@ -1,12 +1,19 @@
 """S21 … S28: what came after the article, held against closed forms and against the engine's own counts."""
 
+import json
+from dataclasses import asdict
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from erfscope_contract.presets import preset
 from erfscope_reproduce.bench import Bench
 from erfscope_reproduce.finding import Finding, Verdict
-from erfscope_reproduce.later import large_kernels, paths, saturation, seen, two_axes, unproductive
+from erfscope_reproduce.later import large_kernels, paths, rates, saturation, seen, two_axes, unproductive
+from erfscope_reproduce.objects.experiment import FULL, RADII, SEEDS
+from erfscope_reproduce.objects.networks import CONTENDERS
+from erfscope_reproduce.objects.trials import Trial
 from erfscope_reproduce.training import fit
 
 
@@ -54,6 +61,35 @@ def test_s22_residual_stacks_saturate(bench: Bench) -> None:
     assert {row.verdict for row in finding.rows} == {Verdict.CONFIRMED}
     slope = next(row for row in finding.rows if "slope" in row.claim)
     assert slope.ours.value < -0.15
+
+
+def test_s23_rates_are_shares(bench: Bench) -> None:
+    finding = _whole(rates.rates(bench), "S23")
+    share = {row.claim.split()[0]: row.ours.value for row in finding.rows}
+    assert set(share) == set(rates.SHOWN)
+    assert all(0 < value <= 1 for value in share.values())
+    assert share["one-far-31"] < share["skip-31"] < share["dilation-31"]
+    assert "which was not done" in finding.remark
+
+
+def test_s23_the_best_trf_is_read_from_the_trainings_of_s20b(tmp_path: Path) -> None:
+    amounts = "-".join(str(value) for value in asdict(FULL).values())
+    (tmp_path / "objects").mkdir()
+    for number, one in enumerate(one for one in CONTENDERS if one.family == "dilation"):
+        trf = 10.0 + 10 * number
+        for radius in RADII:
+            for seed in range(SEEDS):
+                iou = 0.9 - abs(trf - 3 * radius) / 100
+                trial = Trial(one.name, one.family, radius, seed, iou, trf, 9.0, 9.0, 9.0, 9.0, FULL.steps)
+                place = tmp_path / "objects" / f"{one.name}-r{radius}-s{seed}-{amounts}.json"
+                place.write_text(json.dumps(asdict(trial)))
+    finding = rates.rates(Bench(quick=True, resume=tmp_path))
+    assert rates.WITH in finding.remark
+    best = [row.ours.value for row in finding.rows if "highest IoU" in row.claim]
+    assert best == [10, 20, 40, 50]
+    assert finding.rows[-1].verdict is Verdict.CONFIRMED
+    (tmp_path / "objects" / f"dilation-6-r4-s0-{amounts}.json").unlink()
+    assert rates.WITHOUT in rates.rates(Bench(quick=True, resume=tmp_path)).remark
 
 
 def test_s24_padding_and_strides(bench: Bench) -> None:
