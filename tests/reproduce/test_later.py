@@ -6,11 +6,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from erfscope_contract.presets import preset
+from erfscope_intake.spec.blocks import SelfAttention
 from erfscope_reproduce.bench import Bench
 from erfscope_reproduce.finding import Finding, Verdict
-from erfscope_reproduce.later import large_kernels, paths, rates, saturation, seen, two_axes, unproductive
+from erfscope_reproduce.later import (
+    attention,
+    large_kernels,
+    paths,
+    rates,
+    replknet,
+    saturation,
+    seen,
+    two_axes,
+    unproductive,
+)
 from erfscope_reproduce.objects.experiment import FULL, RADII, SEEDS
 from erfscope_reproduce.objects.networks import CONTENDERS
 from erfscope_reproduce.objects.trials import Trial
@@ -105,6 +117,33 @@ def test_s25_limits_one_axis_alone(bench: Bench) -> None:
     assert Verdict.REFUTED not in {row.verdict for row in finding.rows}
     assert all("33 steps" in row.note for row in finding.rows)
     assert {row.note.split()[1] for row in finding.rows} == {"21", "9"}
+
+
+def test_s26_a_vit_sees_far_at_once_and_a_resnet_does_not(bench: Bench) -> None:
+    finding = _whole(attention.near_and_far(bench), "S26")
+    assert [row.verdict for row in finding.rows[:2]] == [Verdict.CONFIRMED] * 2
+    even = attention.distances_between(14).mean()
+    last = finding.rows[-1].ours
+    assert last.value == pytest.approx(even, rel=0.01), "untrained attention is nearly even"
+    assert attention.distances_between(2)[0].tolist() == pytest.approx([0, 16, 16, 16 * 2**0.5])
+
+
+def test_s26_distances_are_those_of_the_modules_own_attention() -> None:
+    """Queries and keys that are the tokens themselves, enlarged: each token attends to itself alone."""
+    module = SelfAttention(2, 1, False)
+    with torch.no_grad():
+        module.qkv.weight.copy_(100 * torch.tensor([[1.0, 0], [0, 1], [1, 0], [0, 1], [1, 0], [0, 1]]))
+    corners = torch.tensor([[1.0, 0, 0, -1], [0, 1, -1, 0]]).reshape(1, 2, 2, 2)
+    near = attention._mean_distance(module, corners, attention.distances_between(2))
+    assert near.value == pytest.approx(0, abs=1e-6), "each token is most like itself"
+
+
+def test_s27_has_theirs_beside_ours(bench: Bench) -> None:
+    finding = _whole(replknet.area_ratios(bench), "S27")
+    ratios = [row.ours.value for row in finding.rows if ": r at" in row.claim]
+    assert ratios == sorted(ratios)
+    assert all(0 < ratio <= 100 for ratio in ratios)
+    assert "Not comparable, because" in finding.remark
 
 
 def test_s28_kurtosis_is_that_of_sums_of_boxes(bench: Bench) -> None:
