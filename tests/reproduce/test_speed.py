@@ -24,17 +24,17 @@ def _curves(*arrivals: int | None) -> list[speed.Curve]:
 
 def test_the_race_is_judged_by_pairs() -> None:
     slow, fast = _curves(10, 20, 16), _curves(5, 11, 8)
-    row = speed.row_of(LESSON, {"kaiming": slow, "low centre": fast})
+    row = speed.row_of(LESSON, {"Kaiming": slow, "low centre": fast})
     assert row.ours.value == pytest.approx((10 / 5 * 20 / 11 * 16 / 8) ** (-1 / 3))
     assert row.verdict is Verdict.CONFIRMED
-    assert speed.row_of(LESSON, {"kaiming": fast, "low centre": slow}).verdict is Verdict.REFUTED
+    assert speed.row_of(LESSON, {"Kaiming": fast, "low centre": slow}).verdict is Verdict.REFUTED
 
 
 def test_a_network_that_does_not_arrive_counts_with_all_its_steps() -> None:
-    row = speed.row_of(LESSON, {"kaiming": _curves(10, None), "low centre": _curves(10, 10)})
+    row = speed.row_of(LESSON, {"Kaiming": _curves(10, None), "low centre": _curves(10, 10)})
     assert row.ours.value == pytest.approx(2**-0.5)
     assert ">20" in row.note
-    assert speed.row_of(LESSON, {"kaiming": _curves(None), "low centre": _curves(5)}).verdict is Verdict.UNDECIDED
+    assert speed.row_of(LESSON, {"Kaiming": _curves(None), "low centre": _curves(5)}).verdict is Verdict.UNDECIDED
 
 
 def test_both_starts_differ_in_the_taps_alone_and_a_network_learns() -> None:

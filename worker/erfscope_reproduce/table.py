@@ -19,7 +19,7 @@ from erfscope_reproduce import (
 )
 from erfscope_reproduce.bench import Bench
 from erfscope_reproduce.finding import Finding
-from erfscope_reproduce.later import large_kernels, two_axes, unproductive
+from erfscope_reproduce.later import attention, large_kernels, rates, replknet, saturation, seen, two_axes, unproductive
 from erfscope_reproduce.objects import experiment
 from erfscope_reproduce.training import classification, segmentation
 
@@ -57,7 +57,12 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("S20", "The ERF along depth, and what to change", depth.profiles),
     Claim("S20b", "How much of an object the ERF should hold", experiment.objects),
     Claim("S21", "Layers that see nothing new of an image (Richter 2021)", unproductive.unproductive_layers),
+    Claim("S22", "The ERF saturates, strides leave dead pixels (Kim 2021)", saturation.saturation),
+    Claim("S23", "The share of a TRF that contributes (Loos 2024)", rates.rates),
+    Claim("S24", "How often each pixel is seen (Alsallakh 2021)", seen.seen_pixels),
     Claim("S25", "Frequency and time apart (Koutini 2019)", two_axes.frequency_apart),
+    Claim("S26", "Near and far from the first layer on (Raghu 2021)", attention.near_and_far),
+    Claim("S27", "RepLKNet's area ratio for ResNets (Ding 2022)", replknet.area_ratios),
     Claim("S28", "Large kernels break the Gaussian shape (UniConvNet 2025)", large_kernels.broken_shape),
 )
 

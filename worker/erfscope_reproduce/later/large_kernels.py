@@ -19,9 +19,9 @@ STACKS = ((61, 1), (31, 2), (13, 5), (3, 30))  # kernel, layers: a TRF of 61 px 
 REMARK = """\
 UniConvNet (arXiv 2508.09000) says that large kernels break the Gaussian shape of the ERF. Theory says how much: the
 squares of random linear layers follow sums of n boxes (S2), whose excess kurtosis per axis is
-−1.2/n · (k² + 1)/(k² − 1). It nears a Gaussian's 0 with the number of layers, not with the size of the field: one kernel
-of 61 is a box, two of 31 are a tent, thirty of 3 are a Gaussian. Depthwise layers, each with a 1×1 layer behind it; the
-method is `analytic`, so nothing is drawn and no number has an error."""
+−1.2/n · (k² + 1)/(k² − 1). It nears a Gaussian's 0 with the number of layers, not with the size of the field: one
+kernel of 61 is a box, thirty of 3 are a Gaussian. Depthwise layers, each with a 1×1 layer behind it; the method is
+`analytic`, so nothing is drawn and no number has an error."""
 
 
 def stack(kernel: int, layers: int) -> Architecture:

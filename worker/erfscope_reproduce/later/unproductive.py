@@ -51,7 +51,7 @@ def unproductive_layers(bench: Bench) -> Finding:
 
 def depth_of(bench: Bench, name: str) -> Depth:
     """The fields that a preset's convolutions take in: of the row before each; the first takes in single pixels."""
-    layers = bench.measure(f"preset:{name}", method="analytic", layers="all", shape=SHAPE).result.layers
+    layers = bench.measure(f"preset:{name}", method="analytic", layers="all", input_shape=SHAPE).result.layers
     before = [first for first, second in pairwise(layers) if second.operator == "conv"]
     return Depth([1.0, *(max(row.trf_size) for row in before)], [1.0, *(row.erf_size or 0.0 for row in before)])
 
@@ -62,7 +62,7 @@ def behind(sizes: Sequence[float], image: float) -> int:
 
 
 def _chain_rows(words: str, depth: Depth) -> list[Row]:
-    count, how = len(depth.trf), f"method=analytic, layers=all, shape={SHAPE}"
+    count, how = len(depth.trf), f"method=analytic, layers=all, input_shape={SHAPE}"
     less = Quantity(depth.erf[-1] / depth.trf[-1], 0.0)
     return [
         *(

@@ -13,6 +13,7 @@ from erfscope_reproduce.objects.networks import CONTENDERS
 from erfscope_reproduce.objects.trials import Effort, Trial, trial
 
 ID = "S20b"
+RADII, SEEDS = (4, 8, 12, 16), 2
 QUICK, FULL = Effort(4, 2, 4, 2), Effort(200, 8, 64, 4)
 WORDS = {
     "erf_size": "the ERF (trained)",
@@ -50,7 +51,7 @@ def objects(bench: Bench) -> Finding:
 
 def _trials(bench: Bench) -> list[Trial]:
     contenders = bench.choose([CONTENDERS[0], CONTENDERS[4], CONTENDERS[8]], list(CONTENDERS))
-    radii, seeds = bench.choose((4,), (4, 8, 12, 16)), bench.choose(1, 2)
+    radii, seeds = bench.choose((4,), RADII), bench.choose(1, SEEDS)
     effort = bench.choose(QUICK, FULL)
     plan = [(seed, radius, one) for seed in range(seeds) for radius in radii for one in contenders]
     trials = []

@@ -59,13 +59,20 @@ class Effort:
 
 def trial(bench: Bench, contender: Contender, radius: int, seed: int, effort: Effort) -> Trial:
     """Train and measure; a trial that the bench's folder of finished ones has is read from it."""
+    earlier = finished(bench, contender, radius, seed, effort)
+    if earlier is not None:
+        return earlier
+    fresh = _run(bench, contender, radius, seed, effort)
     place = _place(bench.resume, contender.name, radius, seed, effort)
-    if place is not None and place.is_file():
-        return Trial(**json.loads(place.read_text("utf-8")))
-    finished = _run(bench, contender, radius, seed, effort)
     if place is not None:
-        _write(place, json.dumps(asdict(finished)))
-    return finished
+        _write(place, json.dumps(asdict(fresh)))
+    return fresh
+
+
+def finished(bench: Bench, contender: Contender, radius: int, seed: int, effort: Effort) -> Trial | None:
+    """The trial that the bench's folder of finished ones has; None where it has none."""
+    place = _place(bench.resume, contender.name, radius, seed, effort)
+    return Trial(**json.loads(place.read_text("utf-8"))) if place is not None and place.is_file() else None
 
 
 def _place(folder: Path | None, name: str, radius: int, seed: int, effort: Effort) -> Path | None:
