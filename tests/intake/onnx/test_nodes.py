@@ -12,12 +12,6 @@ from onnx import ModelProto, TensorProto, numpy_helper
 from erfscope_intake.onnx_audit import OLDEST_OPSET, graphs
 from erfscope_intake.onnx_summary import convertible, versions_of
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # the generators of the standard's own tests divide by zero on purpose
-    from onnx.backend.test.loader import load_model_tests
-
-    CASES: dict[str, Any] = {case.name: case for case in load_model_tests(kind="node") if case.model is not None}
-
 # Why a test of an operator that is claimed cannot pass here: pattern → reason.
 SKIPPED: dict[str, str] = {
     r"test_batchnorm_.*_training_mode": "inference is computed whatever the mode",
@@ -53,11 +47,19 @@ def _reason(name: str) -> str | None:
     return next((why for pattern, why in SKIPPED.items() if re.fullmatch(pattern, name)), None)
 
 
-CLAIMED = sorted(
-    name
-    for name, case in CASES.items()
-    if _supported(case.model) and _numbers_only(_feeds(case)) and _reason(name) is None
-)
+@pytest.fixture(scope="module")
+def claimed() -> dict[str, Any]:
+    """Name → test. Made here and not at import: it takes seconds, and every process of a run collects every file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the generators of the standard's own tests divide by zero on purpose
+        from onnx.backend.test.loader import load_model_tests
+
+        cases = [case for case in load_model_tests(kind="node") if case.model is not None]
+    return {
+        case.name: case
+        for case in sorted(cases, key=lambda case: str(case.name))
+        if _supported(case.model) and _numbers_only(_feeds(case)) and _reason(case.name) is None
+    }
 
 
 def _check(got: Any, expected: Any, case: Any) -> None:
@@ -76,13 +78,18 @@ def _check(got: Any, expected: Any, case: Any) -> None:
     )
 
 
-def test_most_of_the_standards_tests_are_claimed() -> None:
-    assert len(CLAIMED) > 1300
+def test_most_of_the_standards_tests_are_claimed(claimed: dict[str, Any]) -> None:
+    assert len(claimed) > 1300
 
 
-@pytest.mark.parametrize("name", CLAIMED)
-def test_node(name: str, evaluate: Callable[..., list[Any]]) -> None:
-    case, feeds = CASES[name], _feeds(CASES[name])
+def test_every_node(claimed: dict[str, Any], evaluate: Callable[..., list[Any]], subtests: pytest.Subtests) -> None:
+    for name, case in claimed.items():
+        with subtests.test(name):
+            _check_node(case, evaluate)
+
+
+def _check_node(case: Any, evaluate: Callable[..., list[Any]]) -> None:
+    feeds = _feeds(case)
     real = [n for n, a in feeds.items() if isinstance(a, np.ndarray) and a.dtype.kind == "f" and a.ndim]
     for follow in ([], real[:1]) if real else ([],):
         outputs = evaluate(case.model, feeds, follow=follow)
