@@ -25,6 +25,9 @@ $(VENV)/.dev: pyproject.toml
 demo: $(VENV)/.local  ## measure a published network and a spec through the service, pictures into demo/
 	$(BIN)/python examples/demo.py demo
 
+# Many tests start processes of ours: with PYTHONDONTWRITEBYTECODE set, as in many images, each would compile all of it.
+test test-fast: export PYTHONDONTWRITEBYTECODE =
+
 test: $(VENV)/.dev  ## the whole test suite, against real servers and processes; the last lines say what was skipped
 	$(MAKE) browser || echo "No browser can be installed here: the tests of the page will be skipped."
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder

@@ -2,13 +2,17 @@
 
 import signal
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 # Few tests, minutes each: they begin first, so that no worker is left alone with one of them at the end.
-LONG = ("docs", "page", "worker", "house", "client/test_up", "gate", "reproduce", "jobs", "service")
+HOUSED = ("docs", "page", "house")  # each process of a run has one `erfscope up` for all of these
+LONG = (*HOUSED, "worker", "chaos", "gate", "reproduce", "jobs", "service")
 HERE = Path(__file__).parent
+HOUSE = pytest.StashKey[Any]()
 
 
 @pytest.hookimpl(trylast=True)
@@ -16,10 +20,42 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files of long tests first, each file in one piece."""
 
     def place(item: pytest.Item) -> int:
-        name = item.path.relative_to(HERE).as_posix() if item.path.is_relative_to(HERE) else ""
-        return next((k for k, start in enumerate(LONG) if name.startswith(start)), len(LONG))
+        folder = _folder(item)
+        return LONG.index(folder) if folder in LONG else len(LONG)
 
     items.sort(key=place)
+
+
+def _folder(item: pytest.Item) -> str:
+    """The folder of a test here; empty for tests of elsewhere."""
+    return item.path.relative_to(HERE).parts[0] if item.path.is_relative_to(HERE) else ""
+
+
+@pytest.fixture(scope="session")
+def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A running `erfscope up` that tests share. It takes ten seconds of a core to start, and 1 % of it when idle."""
+    from tests.house.conftest import House
+
+    running = request.config.stash[HOUSE] = House(tmp_path_factory.mktemp("house"))
+    yield running
+    running.stop()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What was stopped below runs again."""
+    house = item.config.stash.get(HOUSE, None)
+    if house is not None and house.rests and _folder(item) in HOUSED:
+        house.start()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """The house is not kept running for tests that do not want it."""
+    house = item.config.stash.get(HOUSE, None)
+    if house is not None and nextitem is not None and _folder(item) in HOUSED and _folder(nextitem) not in HOUSED:
+        house.stop()
+        house.rests = True
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

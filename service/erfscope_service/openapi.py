@@ -1,6 +1,5 @@
 """The OpenAPI document: FastAPI's, with our problems instead of its validation errors."""
 
-from functools import cache
 from threading import Lock
 from typing import Any
 
@@ -50,6 +49,11 @@ BODIES: tuple[type[BaseModel], ...] = (Problem, ErfRequest, SeriesRequest, *(kin
 """What FastAPI does not find by itself: bodies that we read ourselves, and problems."""
 
 
+# Of every service in this process: no setting changes a route, and it takes a second to write.
+_document: dict[str, Any] = {}
+_building = Lock()
+
+
 def description() -> str:
     """The introduction, with every row of the error table."""
     rows = (f"| `/problems/{kind}` | {row.status} | {row.title} |" for kind, row in KINDS.items())
@@ -58,15 +62,13 @@ def description() -> str:
 
 def install(app: FastAPI) -> None:
     """Have `app.openapi()` answer with the finished document."""
-    generate, building = app.openapi, Lock()
-
-    @cache
-    def build() -> dict[str, Any]:
-        return _finished(generate())
+    generate = app.openapi
 
     def openapi() -> dict[str, Any]:
-        with building:  # a thread begins with it soon after the start
-            return build()
+        with _building:  # a thread begins with it soon after the start
+            if not _document:
+                _document.update(_finished(generate()))
+            return _document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
 

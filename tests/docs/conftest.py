@@ -1,5 +1,5 @@
-"""The running service and the small ONNX model of the house, for the documents."""
+"""The small ONNX model of the house, for the documents."""
 
-from tests.house.conftest import house, onnx_model
+from tests.house.conftest import onnx_model
 
-__all__ = ["house", "onnx_model"]
+__all__ = ["onnx_model"]

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,7 @@ class House:
 
     def start(self) -> None:
         """Start it and wait for its address."""
+        self.rests = False  # stopped on purpose, until a test wants it again
         command = [sys.executable, "-m", "erfscope", "up", "--port", "0", "--data-dir", str(self.data_dir)]
         self.process = subprocess.Popen(
             command,
@@ -103,14 +104,6 @@ def command_of(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return b""
-
-
-@pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """The one that all tests here share."""
-    running = House(tmp_path_factory.mktemp("house"))
-    yield running
-    running.stop()
 
 
 def convolution(rng: np.random.Generator, name: str, channels: tuple[int, int], stride: int) -> tuple[Any, Any]:

@@ -43,10 +43,9 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator[House]:
-    running = House(tmp_path_factory.mktemp("page"))
-    yield running
-    running.stop()
+def house(chromium: str, house: House) -> House:
+    """The shared one; without a browser it is not started."""
+    return house
 
 
 class Watch:

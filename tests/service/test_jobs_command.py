@@ -1,32 +1,24 @@
 """`erfscope jobs` against a service: list, show, wait, cancel, save, for a job of every kind."""
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import httpx2
 import pytest
+from tests.client.command_line import Run, run
 from tests.client.test_tiles import TILES
 from tests.service.conftest import Worker, a_spec, submit
 
 from erfscope_contract.tiles import Tiles
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+__all__ = ["run"]
 
 
 @pytest.fixture
-def erfscope(base_url: str, tmp_path: Path) -> Run:
+def erfscope(base_url: str, run: Run) -> Run:
     """`erfscope("jobs", "list")` in a folder of its own."""
-
-    def run(*words: str) -> "subprocess.CompletedProcess[str]":
-        environment = {**os.environ, "ERFSCOPE_URL": base_url, "COLUMNS": "200"}
-        command = [sys.executable, "-m", "erfscope", *words]
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-
-    return run
+    return partial(run, ERFSCOPE_URL=base_url, COLUMNS="200")
 
 
 def tiles(client: httpx2.Client, name: str) -> str:
