@@ -172,19 +172,36 @@ async def _send(reply: Reply, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"" if reply.chunks is not None else content})
 
 
-@pytest.fixture
-def service() -> Iterator[Service]:
-    """A scripted service on a free port."""
-    app = Service()
+class Front:
+    """An application that hands each request to the scripted service of the test that runs."""
+
+    def __init__(self) -> None:
+        self.behind = Service()
+
+    async def __call__(self, scope: Any, receive: Callable[[], Awaitable[Any]], send: Any) -> None:
+        await self.behind(scope, receive, send)
+
+
+@pytest.fixture(scope="session")
+def front() -> Iterator[Front]:
+    """One server on a free port for all tests of a process: one for each would take a tenth of a second to stop."""
+    app = Front()
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off", ws="none"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
         threading.Event().wait(0.005)
-    app.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    app.behind.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     yield app
     server.should_exit = True
     thread.join()
+
+
+@pytest.fixture
+def service(front: Front) -> Service:
+    """A scripted service."""
+    front.behind = Service(url=front.behind.url)
+    return front.behind
 
 
 class Blocking:

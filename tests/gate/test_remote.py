@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.client.conftest import Reply, Service, job_json, problem_json, service, succeeded
+from tests.client.conftest import Reply, Service, front, job_json, problem_json, service, succeeded
 from tests.gate.conftest import Check, installed_environment, spec
 
-__all__ = ["service"]  # a fixture of the client's tests
+__all__ = ["front", "service"]  # fixtures of the client's tests
 
 Write = Callable[..., Path]
 

@@ -84,6 +84,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         yield place
 
 
+@pytest.fixture(scope="module")
+def worker(place: Place) -> Iterator[None]:
+    """A worker, too, for all that need one: it loads torch."""
+    with place.running(place.command("erfscope worker")):
+        wait_until("the worker", lambda: place.health().get("workers") == 1, 0.2, STARTS)
+        yield
+
+
 def test_a_worker_with_another_folder_ends_and_names_both(place: Place) -> None:
     wrong = place.command("erfscope worker").replace(f"{place.folder}/data", f"{place.folder}/elsewhere")
     done = subprocess.run(
@@ -96,35 +104,34 @@ def test_a_worker_with_another_folder_ends_and_names_both(place: Place) -> None:
 
 
 @needs_curl
-def test_a_job_by_curl_from_upload_to_files(place: Place, onnx_model: bytes) -> None:
+def test_a_job_by_curl_from_upload_to_files(place: Place, onnx_model: bytes, request: pytest.FixtureRequest) -> None:
     health = subprocess.run(
         ["bash", "-c", place.command("curl")], env=place.environment, capture_output=True, text=True, check=True
     )
     assert '"workers":0' in health.stdout
     assert "no worker is alive" in health.stdout
     (place.folder / "net.onnx").write_bytes(onnx_model)
-    with place.running(place.command("erfscope worker")):
-        wait_until("the worker", lambda: place.health().get("workers") == 1, 0.2, STARTS)
-        script = [str(ROOT / "examples" / "curl.sh"), "net.onnx"]
-        done = subprocess.run(
-            ["bash", *script], env=place.environment, cwd=place.folder, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
+    request.getfixturevalue("worker")
+    script = [str(ROOT / "examples" / "curl.sh"), "net.onnx"]
+    done = subprocess.run(
+        ["bash", *script], env=place.environment, cwd=place.folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
     assert "px of TRF [7, 7] px" in done.stdout
     assert (place.folder / "heatmap.png").read_bytes().startswith(b"\x89PNG")
     assert "trf_size" in (place.folder / "metrics.csv").read_text("utf-8")
 
 
 @needs_curl
+@pytest.mark.usefixtures("worker")
 def test_the_events_of_a_job_by_curl_end_with_its_success(place: Place) -> None:
     spec = '{"model": {"preset": "plain-5-relu"}, "average": {"inputs": 3}}'
     post = [*CURL, f"{place.url}/erf", "-H", "Content-Type: application/json", "-d", spec]
-    with place.running(place.command("erfscope worker")):
-        answer = subprocess.run(post, capture_output=True, text=True, check=True).stdout
-        (events,) = re.findall(r'"events":"([^"]+)"', answer)
-        told = subprocess.run(
-            [*CURL, "-N", f"{place.url}{events}"], capture_output=True, text=True, check=True, timeout=STARTS
-        ).stdout
+    answer = subprocess.run(post, capture_output=True, text=True, check=True).stdout
+    (events,) = re.findall(r'"events":"([^"]+)"', answer)
+    told = subprocess.run(
+        [*CURL, "-N", f"{place.url}{events}"], capture_output=True, text=True, check=True, timeout=STARTS
+    ).stdout
     assert '"status":"succeeded"' in told.replace(" ", "")
 
 
