@@ -10,7 +10,17 @@ import pytest
 
 # Few tests, minutes each: they begin first, so that no worker is left alone with one of them at the end.
 HOUSED = ("docs", "page", "house")  # each process of a run has one `erfscope up` for all of these
-LONG = (*HOUSED, "worker", "chaos", "gate", "reproduce", "jobs", "service")
+LONG = (
+    *HOUSED,
+    "worker",
+    "chaos",
+    "engine/test_programs",
+    "benchmarks/test_timm",
+    "gate",
+    "reproduce",
+    "jobs",
+    "service",
+)
 HERE = Path(__file__).parent
 HOUSE = pytest.StashKey[Any]()
 
@@ -20,8 +30,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files of long tests first, each file in one piece."""
 
     def place(item: pytest.Item) -> int:
-        folder = _folder(item)
-        return LONG.index(folder) if folder in LONG else len(LONG)
+        name = item.path.relative_to(HERE).as_posix() if item.path.is_relative_to(HERE) else ""
+        return next((k for k, start in enumerate(LONG) if name.startswith(start)), len(LONG))
 
     items.sort(key=place)
 

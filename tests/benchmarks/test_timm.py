@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,26 +120,56 @@ def test_summary_and_page_count_what_holds() -> None:
                      "1 of 2", "2"]  # fmt: skip
 
 
-def matrix(*options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.timm_matrix", *options]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
+# Runs the matrix, by command lines of its own, in forks of a process in which autograd never ran: it imports once.
+FORKS = """
+import json, os, sys, traceback
+from benchmarks import timm_matrix
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        sys.stdout = open(os.devnull, "w")
+        sys.argv = ["timm_matrix", *json.loads(line)]
+        code = 9
+        try:
+            code = timm_matrix.main()
+        except BaseException:
+            traceback.print_exc()
+        os._exit(code)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def matrix() -> Iterator[Callable[..., int]]:
+    """`matrix("--only", …)`: its exit code; its words are on stderr."""
+    command = [sys.executable, "-W", "ignore", "-c", FORKS]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        asks, answers = process.stdin, process.stdout
+        assert asks is not None
+        assert answers is not None
+
+        def run(*options: str) -> int:
+            asks.write(json.dumps(options) + "\n")
+            asks.flush()
+            return int(answers.readline())
+
+        yield run
+        asks.close()
 
 
 def test_a_run_measures_what_its_file_lacks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    matrix: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "rows.jsonl"
     options = ("--json", str(file), "--only", "starnet", "--inputs", "2")
-    first = matrix(*options, "--routes", "module")
-    assert first.returncode == 0, first.stderr
+    assert matrix(*options, "--routes", "module") == 0
     (row,) = map(json.loads, file.read_text().splitlines())
     assert (row["network"], row["route"], row["refused"]) == ("starnet_s050", "module", "")
     assert row["verify"] < 1e-5
     assert row["center"] == row["chain"]
     marked = {**row, "seconds": 12345.0}
     file.write_text(json.dumps(marked) + "\n")
-    second = matrix(*options, "--routes", "module", "script")
-    assert second.returncode == 0, second.stderr
+    assert matrix(*options, "--routes", "module", "script") == 0
     old, new = map(json.loads, file.read_text().splitlines())
     assert old == marked
     assert (new["route"], new["trf"], new["center"]) == ("script", row["trf"], row["center"])
@@ -147,9 +178,8 @@ def test_a_run_measures_what_its_file_lacks(
     assert "starnet_s050" in capsys.readouterr().out
 
 
-def test_a_row_that_takes_too_long_is_a_refusal(tmp_path: Path) -> None:
+def test_a_row_that_takes_too_long_is_a_refusal(matrix: Callable[..., int], tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
-    ended = matrix("--json", str(file), "--only", "starnet", "--routes", "module", "--limit", "0.01")
-    assert ended.returncode == 1
+    assert matrix("--json", str(file), "--only", "starnet", "--routes", "module", "--limit", "0.01") == 1
     (row,) = map(json.loads, file.read_text().splitlines())
     assert row["refused"] == "over 0 s"

@@ -1,5 +1,6 @@
 """Random programs: maps are autograd's at any micro-batch, twins agree, fields are exact, modules come back.
 
+Those over images, most of all, are in test_programs_over_images.py, so that another process can run them.
 `python -m tests.engine.programs_run --count 2000` runs many more and counts.
 """
 
@@ -49,12 +50,6 @@ def followed(rank: int) -> st.SearchStrategy[Program]:
 @suite(20)
 @given(followed(1))
 def test_programs_over_signals(drawn: Program) -> None:
-    _holds(drawn)
-
-
-@suite(60)
-@given(followed(2))
-def test_programs_over_images(drawn: Program) -> None:
     _holds(drawn)
 
 
