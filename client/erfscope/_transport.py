@@ -6,6 +6,7 @@ All decisions stand in flows, once; the two transports differ in how they send a
 
 import asyncio
 import re
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
@@ -58,8 +59,12 @@ class Settings:
         if self.api_key:
             headers["Authorization"] = f"Bearer {self.api_key}"
         # A proxy from the environment would answer for a service on this very machine.
-        is_local = httpx2.URL(self.base_url).host in ("127.0.0.1", "localhost", "::1")
+        url = httpx2.URL(self.base_url)
+        is_local = url.host in ("127.0.0.1", "localhost", "::1")
+        # Without TLS nobody's certificate is looked at: reading those of the system takes as long as ten calls.
+        trusts_nobody = {"verify": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)} if url.scheme == "http" else {}
         return {
+            **trusts_nobody,
             "base_url": self.base_url,
             "headers": headers,
             "timeout": self.timeout,
