@@ -15,6 +15,7 @@ LONG = (
     *HOUSED,
     "worker",
     "chaos",
+    "engine/test_programs_over_images",
     "engine/test_programs",
     "benchmarks/test_timm",
     "gate",

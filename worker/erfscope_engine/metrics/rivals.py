@@ -164,7 +164,7 @@ def fit_profile(shape: str, data: Blocks, mean: Array, covariance: Array) -> Ell
         by_amplitude = moves @ (values - 2 * amplitude * height) / norm  # it follows from the profile in closed form
         return np.asarray(amplitude * moves + by_amplitude[:, None] * height)
 
-    # Not `least_squares`, which runs the same search and takes as long again to keep count of it.
+    # Not `least_squares`, which runs the same search but adds to each of its steps what small maps feel.
     found, _, told, _, _ = leastsq(
         residuals, start, Dfun=jacobian, full_output=True, col_deriv=True,
         xtol=1e-9, ftol=1e-10, gtol=1e-8, maxfev=MOST_STEPS,
