@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Unpack
 
-from erfscope._compare_table import ENDINGS, WRITERS, Line, check_metrics, usual_metrics
+from erfscope._compare_table import ENDINGS, WRITERS, Line, check_metrics, remarked, usual_metrics
 from erfscope._errors import refuse
 from erfscope._figure import (
     VECTOR,
@@ -28,6 +28,7 @@ from erfscope_contract.result import ErfResult, Number
 from erfscope_contract.significance import ROUNDING, reach
 from erfscope_contract.text import for_html
 
+NEVER_SHOWN = frozenset({"erf_ratio"})  # of a field that the input limits: tables say so instead of a number
 COMPARED_FORMS = (".png", *VECTOR, *ENDINGS)
 PER_ROW = 4  # maps beside each other in a figure
 
@@ -40,6 +41,7 @@ class Row:
     values: Sequence[Number]
     errors: Sequence[Number]
     step: float = 0.0  # of the grid that the values lie on; differences of less say nothing
+    bounds: Sequence[bool] = ()  # which values the input limits: they may be larger
 
     @property
     def is_shown(self) -> bool:
@@ -58,10 +60,19 @@ class Row:
 
     def differs(self, n: int) -> bool:
         """Whether the difference is more than its error explains; a difference of rounding says nothing."""
-        if self.metric in ROUNDING:
-            return False
         difference = self.difference(n)
+        if self.metric in ROUNDING or self._may_be_more(n, difference or 0.0):
+            return False
         return bool(difference) and abs(difference or 0.0) - self.step > reach(self.errors[0], self.errors[n])
+
+    def _may_be_more(self, n: int, difference: float) -> bool:
+        """Whether the smaller of the two is a bound that the input sets: the network's own may be as large."""
+        if not self.bounds:
+            return False
+        first, other = self.bounds[0], self.bounds[n]
+        if self.metric in NEVER_SHOWN:
+            return first or other
+        return other if difference < 0 else first
 
 
 Name = str | tuple[str, str]  # of a model, or of a model and its weights
@@ -85,8 +96,20 @@ class Comparison:
                 [one.metrics.get(name) for one in self.results],
                 [one.stderr.get(name) for one in self.results],
                 max((_step(one.data, name) for one in self.results), default=0.0),
+                [_is_bound(one.data, name) for one in self.results],
             )
             for name in metrics
+        ]
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know of some of the results, each after the names that it is about; once if of all."""
+        about: dict[str, list[str]] = {}
+        for name, one in zip(self.names, self.results, strict=True):
+            for note in one.data.provenance.notes:
+                about.setdefault(note, []).append(name)
+        return [
+            note if len(names) == len(self.names) else f"{', '.join(names)}: {note}" for note, names in about.items()
         ]
 
     def to_dataframe(self) -> Any:
@@ -119,10 +142,14 @@ class Comparison:
         if form not in WRITERS:
             raise refuse("bad-request", f"there is no form {form!r} of a table; there are {', '.join(WRITERS)}")
         lines = [
-            Line(part, one.metrics, one.stderr, bounds_of(one.data), one.data.provenance)
+            Line(part, one.metrics, one.stderr, bounds_of(one.data), one.data.provenance, one.data.trf.is_global)
             for part, one in zip(self.parts, self.results, strict=True)
         ]
-        return WRITERS[form](lines, usual_metrics(lines) if metrics is None else check_metrics(metrics))
+        models = [line.name[0] for line in lines]
+        lines.sort(key=lambda line: models.index(line.name[0]))  # the rows of a model stand together
+        named = usual_metrics(lines) if metrics is None else check_metrics(metrics)
+        text = WRITERS[form](lines, named)
+        return remarked(text, self.notes) if form == "latex" else text
 
     def png(self) -> bytes:
         """The maps side by side on one scale, each with its maximum at 1; of volumes a plane through the centre.
@@ -211,7 +238,8 @@ class Comparison:
         """The table, in a notebook; differences that are more than their errors are bold."""
         heads = "".join(f"<th>{for_html(name)}</th>" for name in ("metric", *self.names))
         body = "".join(self._html_row(row) for row in self.rows if row.is_shown)
-        return f"<table><tr>{heads}</tr>{body}</table>"
+        notes = "".join(f"<li>{for_html(note)}</li>" for note in self.notes)
+        return f"<table><tr>{heads}</tr>{body}</table>" + (f"<ul>{notes}</ul>" if notes else "")
 
     def _html_row(self, row: Row) -> str:
         cells = []
@@ -227,7 +255,13 @@ class Comparison:
             f"{name} {bounded(one, 'erf_size', with_error(one.erf.size, one.stderr.get('erf_size')))} px"
             for name, one in named
         )
-        return f"<Comparison of ERF sizes: {sizes}>"
+        notes = f"; {len(self.notes)} notes in .notes" if self.notes else ""
+        return f"<Comparison of ERF sizes: {sizes}{notes}>"
+
+
+def _is_bound(result: ErfResult, metric: str) -> bool:
+    """Whether the input limits this metric; of the ratio, whether it limits the size."""
+    return ("erf_size" if metric in NEVER_SHOWN else metric) in bounds_of(result)
 
 
 def _step(result: ErfResult, metric: str) -> float:

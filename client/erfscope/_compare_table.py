@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from erfscope._errors import refuse
 from erfscope_contract.limits import AT_LEAST, BOUND, LIMITED, marked
@@ -25,7 +25,7 @@ _BRIEF: Mapping[str, str] = {
     "sigma_2": "σ₂",
     "r2": "R²",
     **{f"mass_{share}_side": f"side {share} %" for share in SHARES},
-    **{f"mass_{share}_ratio": f"r {share} %" for share in SHARES},
+    **{f"mass_{share}_ratio": f"area {share} %" for share in SHARES},
     **{f"replknet_{share}": f"r {share} %" for share in SHARES},
 }
 _LATEX = {
@@ -41,7 +41,8 @@ MARKS: Mapping[str, str] = {
     LIMITED: f"{LIMITED.capitalize()}: the field ends where the input ends.",
     MISSING: f"{MISSING}: no value, because the metric is undefined for this map.",
 }
-SCRIPTS_GRID = "r of RepLKNet's script lies on a grid: its squares grow by 2 px a side."
+SCRIPTS_GRID = "r is the area of RepLKNet's script. It lies on a grid: the script's squares grow by 2 px a side."
+COUNTS_INPUTS = "With random weights of one draw, ± covers the inputs alone."
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Line:
     stderr: Mapping[str, Number]
     limited: frozenset[str] = frozenset()  # metrics that are bounds; with erf_size the ratio says nothing
     origin: Provenance | None = None  # layer, inputs, seed, weights and statistic; None is not known
+    is_global: bool = False  # its TRF is all of the input, whatever that measures
 
     @property
     def statistic(self) -> str:
@@ -81,7 +83,8 @@ def check_metrics(metrics: Sequence[str]) -> list[str]:
 def latex(lines: Sequence[Line], metrics: Sequence[str]) -> str:
     r"""A tabular with booktabs' rules, a note below it; a model with several rows is named in the first of them."""
     names = _name_heads(lines)
-    heads = [_escaped(text) for text in (*names, *_headings(lines, metrics))]
+    plain = [line if line.origin is None else replace(line, origin=None) for line in lines]  # said once, below
+    heads = [_escaped(text) for text in (*names, *_headings(plain, metrics))]
     rows, last = [], ""
     for line in lines:
         model, *weights = line.name
@@ -100,6 +103,12 @@ def latex(lines: Sequence[Line], metrics: Sequence[str]) -> str:
         f"\\par\\smallskip{{\\footnotesize {' '.join(map(_escaped, _notes(lines, metrics)))}\\par}}",
         "",
     ])  # fmt: skip
+
+
+def remarked(table: str, notes: Sequence[str]) -> str:
+    """The LaTeX table with what a reader must know as comments in it: its author decides what the paper says."""
+    first, _, rest = table.partition("\n")
+    return "\n".join([first, *(f"% note: {one_line(note)}" for note in notes), rest])
 
 
 def markdown(lines: Sequence[Line], metrics: Sequence[str]) -> str:
@@ -149,7 +158,7 @@ def _measuring(origins: Sequence[Provenance], *, weights: bool) -> Iterator[str]
     facts = {
         "Layer": [one.layer for one in origins],
         "input": ["×".join(map(str, one.input_shape)) for one in origins],
-        "samples": [f"{one.samples} ({one.source})" if one.method == "gradient" else one.method for one in origins],
+        "samples": [_samples(one) for one in origins],
         "seed": [str(one.seed) for one in origins],
         **({"weights": [one.weights for one in origins]} if weights else {}),
         "statistic": [one.statistic for one in origins],
@@ -158,6 +167,18 @@ def _measuring(origins: Sequence[Provenance], *, weights: bool) -> Iterator[str]
     yield "; ".join(f"{name} {' / '.join(values)}" for name, values in said.items()) + "."
     if any(len(values) > 1 for values in said.values()):
         yield "Several values are those of the rows, from top to bottom."
+    if any(one.weights != "given" and one.draws == 1 and one.method == "gradient" for one in origins):
+        yield COUNTS_INPUTS
+
+
+def _samples(origin: Provenance) -> str:
+    """`16 inputs (normal)`, `4 draws of the weights, 1 input each (normal)`, or the method that needs none."""
+    if origin.method != "gradient":
+        return origin.method
+    each = origin.samples // max(origin.draws, 1)
+    inputs = f"{each} input{'' if each == 1 else 's'}"
+    draws = "" if origin.draws == 1 else f"{origin.draws} draws of the weights, "
+    return f"{draws}{inputs}{' each' if draws else ''} ({origin.source})"
 
 
 def _name_heads(lines: Sequence[Line]) -> list[str]:
@@ -173,18 +194,20 @@ def _headings(lines: Sequence[Line], metrics: Sequence[str]) -> list[str]:
 def _heading(metric: str, statistic: str) -> str:
     row = meaning_of(metric)
     of_the_map = statistic and not metric.startswith("trf_")
-    by_script = "script" if metric in SCRIPTS_AREAS else ""
-    words = [word for word in (statistic if of_the_map else "", by_script, row.unit) if word]
+    words = [word for word in (statistic if of_the_map else "", row.unit) if word]
     return _BRIEF.get(metric, row.label) + (f" ({', '.join(words)})" if words else "")
 
 
 def _values(line: Line, metrics: Sequence[str]) -> list[str]:
-    return [
-        LIMITED
-        if "erf_size" in line.limited and metric == "erf_ratio"
-        else marked(with_error(line.metrics.get(metric), line.stderr.get(metric)), metric in line.limited)
-        for metric in metrics
-    ]
+    return [_value(line, metric) for metric in metrics]
+
+
+def _value(line: Line, metric: str) -> str:
+    if metric == "trf_size" and line.is_global:
+        return "global"
+    if metric == "erf_ratio" and "erf_size" in line.limited:
+        return LIMITED
+    return marked(with_error(line.metrics.get(metric), line.stderr.get(metric)), metric in line.limited)
 
 
 def _escaped(text: str) -> str:

@@ -188,6 +188,7 @@ def _from_path(path: PathLike[str]) -> Prepared:
 
 _PICKLED = "a pickle, which is never loaded; build the nn.Module and submit that, or export it to ONNX"
 _FOREIGN = {
+    ".py": "Python: build the nn.Module there and measure it by erfscope_engine.measure, or export it to ONNX",
     ".pt": _PICKLED,
     ".pth": _PICKLED,
     ".ckpt": _PICKLED,

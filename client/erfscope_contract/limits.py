@@ -24,14 +24,19 @@ def is_limited(trf: Trf, erf: Erf) -> bool:
 def bounds_of(result: ErfResult) -> frozenset[str]:
     """Flat names of the metrics whose value is a bound, because the field ends where the input ends.
 
-    The ERF's size of a field that fills the input; the area of a box that takes 0.9 of the input, or of the largest
-    square that RepLKNet's script tries, where the theoretical field reaches beyond the input or over all of it.
+    The ERF's size of a field that fills the input; area and side of a box that takes 0.9 of the input, or of the
+    largest square that RepLKNet's script tries, where the theoretical field reaches beyond the input or over all of it.
     """
     size = {"erf_size"} if is_limited_by_input(result) else set()
     if not (result.trf.clipped or result.trf.is_global):
         return frozenset(size)
-    areas = {f"{mass_name(share)}_ratio" for share, area in result.mass.items() if (area.ratio or 0.0) >= FILLED}
-    return frozenset(size | areas | set(scripts.at_largest(result.replknet or {}, result.input_shape[-2:], FILLED)))
+    boxes = {
+        f"{mass_name(share)}_{what}"
+        for share, area in result.mass.items()
+        if (area.ratio or 0.0) >= FILLED
+        for what in ("ratio", "side")
+    }
+    return frozenset(size | boxes | set(scripts.at_largest(result.replknet or {}, result.input_shape[-2:], FILLED)))
 
 
 def said(result: ErfResult, metric: str, text: str) -> str:

@@ -269,8 +269,8 @@ class ErfRequest(Strict):
         is_onnx = self.model is not None and self.model.sha256 is not None
         if is_onnx and self.average.weights > 1 and self.weights is Weights.GIVEN:
             raise ValueError(
-                "average.weights > 1 re-draws every weight, but weights is 'given' and the model is ONNX; "
-                "name a scheme, for example weights='kaiming_normal'"
+                "asks for several draws of the weights (average.weights, draws), and the weights that an ONNX file "
+                "gives are not drawn; name a scheme, for example weights='kaiming_normal', or ask for more inputs"
             )
         return self
 

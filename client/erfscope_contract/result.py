@@ -205,6 +205,7 @@ class Provenance(Frozen):
     weights: str
     method: str = Field("gradient", description="gradient, or analytic: expected squares, nothing sampled.")
     samples: int
+    draws: int = Field(1, description="Draws of the weights that the samples are over, samples / draws inputs each.")
     input_shape: list[int]
     notes: list[str] = Field(default_factory=list, description="What a reader must know, in words.")
     autograd: list[AutogradRun] = Field(

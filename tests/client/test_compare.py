@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.gate.conftest import onnx_model
 
 from erfscope import Result, compare, errors
 from erfscope._result import Origin
@@ -188,3 +189,73 @@ def test_the_table_of_a_paper_says_below_it_how_it_was_measured_and_what_its_mar
     plain_note = compare(made(10.0, 0.1, "a"), made(11.0, 0.1, "b")).to_latex(["erf_size"]).split(r"\end{tabular}")[1]
     assert "--" not in plain_note
     assert "Several" not in plain_note
+
+
+def limited(result: Result) -> Result:
+    """The same, of a field that fills the input."""
+    body = result.data.model_dump(mode="json", by_alias=True)
+    body["trf"] |= {"clipped": True}
+    body["erf"] |= {"ratio_clipped": 0.95, "ratio": 0.9}
+    return Result(ErfResult.model_validate(body), result._origin, name=result.name)
+
+
+@pytest.mark.parametrize(
+    ("first", "other", "differs"),
+    [
+        (limited(made(10, 0.1)), limited(made(11, 0.1)), False),  # both may be larger than they are
+        (limited(made(10, 0.1)), made(11, 0.1), False),  # the first may be as large
+        (limited(made(10, 0.1)), made(9, 0.1), True),  # the first is at least 10
+        (made(10, 0.1), limited(made(9, 0.1)), False),
+        (made(10, 0.1), limited(made(11, 0.1)), True),
+        (made(10, 0.1), made(11, 0.1), True),
+    ],
+)
+def test_a_bound_that_the_input_sets_differs_only_from_what_is_below_it(
+    first: Result, other: Result, differs: bool
+) -> None:
+    rows = {row.metric: row for row in compare(first, other).rows}
+    assert rows["erf_size"].differs(1) == differs
+    if first.data.trf.clipped or other.data.trf.clipped:
+        assert not rows["erf_ratio"].differs(1), "no number stands there"
+
+
+def noted(name: str, *notes: str) -> Result:
+    body = result_json()
+    body["provenance"] |= {"notes": list(notes)}
+    return Result(ErfResult.model_validate(body), Origin(lambda unit, layer: MAP, lambda scale, colors: PNG), name=name)
+
+
+def test_notes_of_results_stand_beside_every_comparison() -> None:
+    both = compare(noted("a", "18 scales are 0 <b>", "of both"), noted("b", "of both"))
+    assert both.notes == ["a: 18 scales are 0 <b>", "of both"]
+    assert "<li>a: 18 scales are 0 &lt;b&gt;</li><li>of both</li>" in both._repr_html_()
+    assert "2 notes in .notes" in repr(both)
+    lines = both.to_latex().splitlines()
+    assert lines[1:3] == ["% note: a: 18 scales are 0 <b>", "% note: of both"]
+    assert "notes" not in repr(compare(noted("a"), noted("b")))
+
+
+def test_the_command_prints_notes_and_refuses_trained_weights_of_a_spec(run: Run, tmp_path: Path) -> None:
+    still = [{"type": "conv", "out_channels": 4, "kernel_size": 3}, {"type": "sigmoid"}] * 14
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    (tmp_path / "still.json").write_text(json.dumps({"input": {"channels": 1, "size": [9, 9]}, "layers": still[:4]}))
+    done = run("compare", "spec.json", "still.json", "--inputs", "2", "--protocol", "replknet")
+    assert done.returncode == 0, done.stderr
+    assert "note: " in done.stdout
+    refused = run("compare", "A=spec.json@random", "A=spec.json@trained")
+    assert refused.returncode == 2
+    assert "a spec has no trained weights" in " ".join(refused.stderr.replace("│", " ").split())
+
+
+def test_draws_are_for_models_whose_weights_are_drawn(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(onnx_model())
+    pair = ("compare", "net.onnx@random", "net.onnx@trained", "--draws", "3", "--inputs", "2")
+    done = run(*pair, "--json")
+    assert done.returncode == 0, done.stderr
+    random, trained = json.loads(done.stdout).values()
+    assert [one["provenance"][name] for one in (random, trained) for name in ("draws", "samples")] == [3, 6, 1, 6]
+    table = run(*pair, "--format", "latex").stdout
+    assert "samples 3 draws of the weights, 2 inputs each (normal) / 6 inputs (normal)" in table
+    alone = run("compare", "net.onnx", "net.onnx@trained", "--draws", "3")
+    assert alone.returncode == 2
+    assert "it asks for several draws of the weights" in " ".join(alone.stderr.replace("│", " ").split())

@@ -68,8 +68,10 @@ def network_of(
                 ArithmeticError,
             ) as error:
                 words = str(error).strip().split("\n", 1)[0] or type(error).__name__
+                shape = list(shapes[name])
+                batch = f"; leave out the batch: {shape[1:]}" if len(shape) > 2 and shape[0] == 1 else ""
                 raise ProblemError(
-                    "shape-mismatch", f"The module does not take an input of {list(shapes[name])}: {words}"
+                    "shape-mismatch", f"The module does not take an input of {shape}{batch} ({words})"
                 ) from error
 
     return Network(

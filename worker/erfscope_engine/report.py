@@ -252,6 +252,7 @@ def _provenance(order: Order, main: Measured, said: Said) -> Provenance:
         weights=request.weights.value,
         method=request.method,
         samples=main.taken.samples.used,
+        draws=request.average.weights if request.method == "gradient" else 1,
         input_shape=list(traced.network.input_shape),
         notes=_notes(order, main, said),
         autograd=[AutogradRun(operator=operator, why=why) for operator, why in said.autograd],

@@ -16,7 +16,7 @@ from erfscope._errors import refuse
 from erfscope.cli import completion, figures, options, show
 from erfscope.cli.measure import read
 from erfscope.cli.progress import progress_bar
-from erfscope.cli.several import Entry, entry, measure_all, with_own
+from erfscope.cli.several import Entry, entry, measure_all, with_draws, with_own
 from erfscope_contract.limits import AT_LEAST, BOUND, bounded, bounds_of
 from erfscope_contract.meanings import meaning_of
 from erfscope_contract.numbers import plain, with_error
@@ -80,7 +80,7 @@ InputNames = Annotated[
     ),
 ]
 SCRIPTS_GRID = "r lies on a grid (the script's squares grow by 2 px a side); * needs more than one step of it as well."
-ONE_DRAW = "The weights of a spec are drawn once here, and ± covers the inputs alone; --draws 16 covers the draws."
+ONE_DRAW = "Random weights are drawn once here, and ± covers the inputs alone; --draws 16 covers the draws."
 
 
 def compare(
@@ -141,7 +141,7 @@ def compare(
         progress_bar("measuring") as progress,
         Client(url, api_key=api_key) if url else nullcontext() as client,
     ):
-        results = measure_all(entries, fields, images, client, progress)
+        results = measure_all(with_draws(entries, fields, weights), fields, images, client, progress)
         comparison = compared(*results, names=_names(entries, weights))
         for path in output or ():
             comparison.save(path, metrics=named, **(look if path.suffix.lower() not in ENDINGS else {}))
@@ -150,7 +150,7 @@ def compare(
     elif table_format:
         print(comparison.table(table_format, named), end="")
     else:
-        drawn_once = draws in (None, 1) and method != "analytic" and any(map(_is_drawn, entries))
+        drawn_once = draws in (None, 1) and method != "analytic" and any(one.is_drawn(weights) for one in entries)
         _print(comparison, named, output or [], everything=everything, drawn_once=drawn_once)
 
 
@@ -158,12 +158,7 @@ def _names(entries: list[Entry], weights: str | None) -> list[Name]:
     """With their weights where any model names its own."""
     if all(one.weights is None for one in entries):
         return [one.name for one in entries]
-    return [(one.name, one.weights or str(weights or "given")) for one in entries]
-
-
-def _is_drawn(one: Entry) -> bool:
-    """Whether there are no weights in it."""
-    return one.prepared.ref is not None and one.prepared.ref.architecture is not None
+    return [(one.name, one.weights or weights or ("drawn" if one.is_spec else "given")) for one in entries]
 
 
 def _print(
@@ -181,6 +176,7 @@ def _print(
         show.print_lines(out, [f"Maps are of the statistic {', '.join(statistics)}, not of abs, the usual one."])
     if drawn_once:
         show.print_lines(out, [ONE_DRAW])
+    show.print_lines(out, [f"note: {note}" for note in comparison.notes])
     show.print_lines(out, [f"wrote {path}" for path in written])
 
 

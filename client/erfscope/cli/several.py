@@ -16,9 +16,11 @@ from erfscope._request import build
 from erfscope._result import Result
 from erfscope.cli import options
 from erfscope_contract.hashing import sha256_of
+from erfscope_contract.request import Weights
 from erfscope_contract.text import for_terminal
 
 Progress = Callable[[str, float], None]
+TRAINED = "trained"
 NAME = re.compile(r"(?P<name>[^=/\\:{}]+)=(?P<model>.+)")
 
 
@@ -29,7 +31,17 @@ class Entry:
     prepared: Prepared
     name: str
     weights: str | None = None
-    own: Mapping[str, str] = field(default_factory=dict)  # fields of the request for this model alone
+    own: Mapping[str, Any] = field(default_factory=dict)  # fields of the request for this model alone
+
+    @property
+    def is_spec(self) -> bool:
+        """Whether there are no weights in it: a spec, whose schemes draw them."""
+        return self.prepared.ref is not None and self.prepared.ref.architecture is not None
+
+    def is_drawn(self, weights: str | None) -> bool:
+        """Whether its weights are drawn, where `weights` is the word for models that have none of their own."""
+        word = self.weights or weights
+        return self.is_spec or (word is not None and options.WEIGHTS[word].value != Weights.GIVEN)
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -47,7 +59,14 @@ def entry(text: str) -> Entry:
         return _entry(text, None)
     if weights not in options.WEIGHTS:
         raise refuse("bad-request", f"{text}: there are no weights {weights!r}; there are {', '.join(options.WEIGHTS)}")
-    return _entry(before, weights)
+    one = _entry(before, weights)
+    if one.is_spec and weights == TRAINED:
+        raise refuse(
+            "bad-request",
+            f"{text}: a spec has no trained weights, they are drawn; give the ONNX file of the trained network, or "
+            f"{before}@random",
+        )
+    return one
 
 
 def _entry(text: str, weights: str | None) -> Entry:
@@ -85,6 +104,19 @@ def with_own(entries: Sequence[Entry], name: str, values: Sequence[str], flag: s
     return [
         replace(one, own={**one.own, **every, **({name: own[one.name]} if one.name in own else {})}) for one in entries
     ]
+
+
+def with_draws(entries: Sequence[Entry], fields: Mapping[str, Any], weights: str | None) -> list[Entry]:
+    """Several draws are for the models whose weights are drawn; one with its own has as many samples of inputs alone.
+
+    Where no model's weights are drawn the entries stay, and the request is refused.
+    """
+    draws = fields.get("draws") or 1
+    if draws == 1 or not any(one.is_drawn(weights) for one in entries):
+        return list(entries)
+    inputs = fields.get("inputs")
+    alone = {"draws": 1, **({"inputs": draws * inputs} if inputs else {})}
+    return [one if one.is_drawn(weights) else replace(one, own={**one.own, **alone}) for one in entries]
 
 
 def measure_all(
