@@ -82,6 +82,8 @@ class Tiles(Frozen):
     """Halo, alignment and crop of a network's tiles, checked on the network itself."""
 
     schema_version: int = 1
+    model: str = Field("", description="The name of the model, as it says itself.")
+    weights: Weights = Field(Weights.GIVEN, description="That it was checked with.")
     tile: list[int] = Field(description="Input pixels per axis, halo included.")
     halo: list[tuple[int, int]] = Field(
         description="Per axis: input pixels at the start and the end of an inner tile that are wrong; not rounded up."

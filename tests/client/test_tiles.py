@@ -68,7 +68,8 @@ def test_the_command_shows_tables(run: Run, service: Service, tmp_path: Path) ->
     told = " ".join(done.stdout.split())
     assert "y 16 1 2 2 2:14 12 2 + 2" in told
     assert "second conv 1x1 5x5 2x16x16 2:14, 2:14" in told
-    assert "keeps 12×12 of 16×16 px (56% of it)" in told
+    assert "Of an inner tile of 16×16 px 12×12 are right. The next one is 12×12 px further on" in told
+    assert "overlap by 4×4 px; 56% of the work is kept" in told
     assert "5 tiles of an image of 24×24 px against the whole: largest difference 1.5e-07" in told
     assert "y: 0, 12, 14" in told
     assert "note: said" in told

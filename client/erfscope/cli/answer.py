@@ -39,12 +39,13 @@ class Texts:
     parts: Sequence[Part]
     json: str
     csv: str
+    written: Sequence[Part] | None = None  # what a file says, where that is more than a terminal shows
 
     def of(self, ending: str) -> str:
         """What a file of this ending holds."""
         if ending == ".json":
             return f"{self.json}\n"
-        return self.csv if ending == ".csv" else _markdown(self.title, self.parts)
+        return self.csv if ending == ".csv" else _markdown(self.title, self.written or self.parts)
 
 
 def give(texts: Texts, outputs: Sequence[Path] | None, *, as_json: bool, wrote: Sequence[Path] = ()) -> None:

@@ -37,6 +37,11 @@ LAYERS: Sequence[Column] = (
     ("keep", "right"),
 )  # fmt: skip
 MOST_STARTS = 12
+MEANING = [
+    "halo: pixels at the start and the end of an inner tile that are wrong. alignment: tiles start at its multiples. "
+    "keep: what is right, from the first pixel to before the last. step: from one tile to the next. reach: how far a "
+    "unit reads from its own place.",
+]
 
 
 def tiles(
@@ -66,12 +71,13 @@ def tiles(
     }  # fmt: skip
     result = answered(TILES, prepared, fields, url, api_key)
     json = result.model_dump_json(indent=2)
-    texts = answer.Texts(f"Tiles of {prepared.name}", _parts(result), json, tiles_csv(result))
+    printed, written = (_parts(result, whole=whole) for whole in (False, True))
+    texts = answer.Texts(f"Tiles of {prepared.name}", printed, json, tiles_csv(result), [*written, MEANING])
     answer.give(texts, output, as_json=as_json)
 
 
-def _parts(result: Tiles) -> list[answer.Part]:
-    starts = [] if result.grid is None else [_starts(result.grid)]
+def _parts(result: Tiles, *, whole: bool) -> list[answer.Part]:
+    starts = [] if result.grid is None else [_starts(result.grid, whole=whole)]
     notes = [[f"note: {note}" for note in result.notes]] if result.notes else []
     return [axis_table(result), layer_table(result.layers), _words(result), *starts, *notes]
 
@@ -109,20 +115,31 @@ def _words(result: Tiles) -> list[str]:
     image = "×".join(map(str, check.image))
     outside = "" if check.outside is None else f"; where it is cropped, tiles are wrong by up to {plain(check.outside)}"
     whole = "" if result.efficiency < 1 else ", nothing is cropped"
+    step, tile, right, overlap = (
+        "×".join(map(str, sizes))
+        for sizes in (
+            result.step,
+            result.tile,
+            (stop - start for start, stop in result.crop),
+            (tile - step for tile, step in zip(result.tile, result.step, strict=True)),
+        )
+    )
     return [
-        f"An inner tile keeps {'×'.join(map(str, result.step))} of {'×'.join(map(str, result.tile))} px "
-        f"({result.efficiency:.0%} of it{whole}). At the image's border nothing is cropped.",
+        f"Of an inner tile of {tile} px {right} are right. The next one is {step} px further on, so that neighbours "
+        f"overlap by {overlap} px; {result.efficiency:.0%} of the work is kept{whole}. At the image's border nothing "
+        "is cropped.",
         f"Checked: {check.tiles} tiles of an image of {image} px against the whole: largest difference "
         f"{plain(check.max_error)} of the largest value ({check.dtype}){outside}.",
     ]
 
 
-def _starts(grid: TileGrid) -> list[str]:
+def _starts(grid: TileGrid, *, whole: bool) -> list[str]:
+    """Where tiles start, per axis; in a terminal the middle of a long list is left out."""
     size = "×".join(map(str, grid.image))
     lines = [f"An image of {size} px takes {grid.count} tile{'s' * (grid.count != 1)}. They start at"]
     for name, reads in zip(NAMES[len(grid.image)], grid.tiles, strict=True):
         starts = [str(start) for start, _ in reads]
-        shown = starts if len(starts) <= MOST_STARTS else [*starts[: MOST_STARTS - 2], "…", starts[-1]]
+        shown = starts if whole or len(starts) <= MOST_STARTS else [*starts[: MOST_STARTS - 2], "…", starts[-1]]
         lines.append(f"  {name}: {', '.join(shown)}")
     return lines
 

@@ -30,12 +30,18 @@ def fit_csv(fit: Fit) -> str:
 
 
 def tiles_csv(tiles: Tiles) -> str:
-    """A line for each axis, in input pixels: tile, alignment, halo, the part to keep as [start, stop), step, reach."""
+    """A line for each axis, in input pixels: tile, alignment, halo, the part to keep as [start, stop), step, reach.
+
+    Of an image also its size along the axis, the number of tiles there, and where they start, apart by spaces.
+    """
     heads = ["axis", "tile", "alignment", "halo_before", "halo_after", "keep_start", "keep_stop", "step"]
-    return _text([*heads, "reach_before", "reach_after"], (
+    grid = tiles.grid
+    heads += ["reach_before", "reach_after", *(["image", "tiles", "starts"] if grid else [])]
+    return _text(heads, (
         [
             name, tiles.tile[k], tiles.alignment[k], *tiles.halo[k], *tiles.crop[k], tiles.step[k],
             tiles.reach.before[k], tiles.reach.after[k],
+            *((grid.image[k], len(grid.tiles[k]), " ".join(str(start) for start, _ in grid.tiles[k])) if grid else ()),
         ]
         for k, name in enumerate(AXES[len(tiles.tile)])
     ))  # fmt: skip

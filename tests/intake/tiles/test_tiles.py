@@ -163,6 +163,18 @@ def test_a_size_that_the_network_does_not_take_names_the_nearest_that_it_does(tm
     assert ask(path, tile=[68, 72]).checked.max_error < EQUAL
 
 
+def test_an_image_that_ends_in_tiles_the_network_does_not_take_names_what_to_pad_it_to(tmp_path: Path) -> None:
+    path = exported(UNet(), (3, 64, 64), tmp_path / "net.onnx", ["mask", "coarse"])
+    with pytest.raises(ProblemError, match=r"Pad the image to 204×100 px .*`--image 204,100`") as refused:
+        ask(path, tile=64, image=[201, 100])
+    assert refused.value.problem.errors[0].pointer == "/image"
+    grid = ask(path, tile=64, image=[204, 100]).grid
+    assert grid is not None
+    assert all((stop - start) % 4 == 0 for axis in grid.tiles for start, stop in axis)
+    plain = exported(nn.Conv2d(3, 2, 3, 2), (3, 32, 32), tmp_path / "plain.onnx", ["map"])
+    assert ask(plain, tile=32, image=[101, 64]).grid is not None, "it runs on any size"
+
+
 def test_a_causal_network_needs_nothing_behind(tmp_path: Path) -> None:
     answer = ask(exported(TCN(), (2, 100), tmp_path / "net.onnx", ["series"]), tile=100, image=[1003])
     field = 1 + 2 * (1 + 2 + 4 + 8)

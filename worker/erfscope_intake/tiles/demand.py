@@ -8,7 +8,7 @@ from math import lcm
 from erfscope_contract.problem import FieldError, ProblemError
 from erfscope_contract.tiles import TilesRequest
 from erfscope_intake.tiles.geometry import Along, Tiled
-from erfscope_intake.tiles.layout import AxisTiles, fitted, nearest, smallest, uncut
+from erfscope_intake.tiles.layout import AxisTiles, fitted, nearest, round_up, smallest, uncut
 
 MOST_NAMED = 8
 
@@ -118,6 +118,20 @@ def multiples_told(needs: Needs, request: TilesRequest) -> Iterator[None]:
         if problem.kind != "shape-mismatch" or not odd:
             raise
         raise _unaligned(demands, odd) from problem
+
+
+def image_refused(axes: Sequence[AxisTiles], image: Sequence[int], ends: Sequence[int]) -> ProblemError:
+    """An image that ends in tiles on which the network does not run, and the size to pad it to."""
+    padded = [
+        round_up(extent, axis.alignment) if axis.is_cut else extent for axis, extent in zip(axes, image, strict=True)
+    ]
+    given, last, larger = ("×".join(map(str, sizes)) for sizes in (image, ends, padded))
+    detail = (
+        f"An image of {given} px ends in tiles of {last} px, and the network does not run on those, for it divides its "
+        f"input by {max(axis.alignment for axis in axes)}. Pad the image to {larger} px and cut its answer "
+        f"(`--image {','.join(map(str, padded))}`)."
+    )
+    return ProblemError("invalid-request", detail, errors=[FieldError(pointer="/image", detail=detail)], nearest=padded)
 
 
 def _sides(extents: int | list[int], rank: int, field: str) -> list[int]:

@@ -20,7 +20,7 @@ from erfscope_intake.onnx_external import Sent
 from erfscope_intake.outputs import Survey, surveyed
 from erfscope_intake.sizes import SizedModel, size_explained
 from erfscope_intake.tiles.check import Trial, image_of
-from erfscope_intake.tiles.demand import MOST_NAMED, Needs, by_axis, fitted_axes, multiples_told
+from erfscope_intake.tiles.demand import MOST_NAMED, Needs, by_axis, fitted_axes, image_refused, multiples_told
 from erfscope_intake.tiles.geometry import Along, Tiled, tiled
 from erfscope_intake.tiles.layout import AxisTiles, grid_of
 
@@ -58,9 +58,13 @@ def tile(
         trial = Trial(sized, first.input_shape, needs.layers, axes)
         with multiples_told(needs, request):
             check, shapes = trial.run(lambda share: progress("verify", 0.2 + 0.8 * share))
+        if request.image is not None:
+            _check_ends(sized, needs, axes, request.image)
     image = request.image
     notes = [*needs.notes, *_padding(axes, check), *_uncut(axes)]
     return Tiles(
+        model=first.name,
+        weights=request.weights,
         tile=[axis.tile for axis in axes],
         halo=[(axis.before, axis.after) for axis in axes],
         alignment=[axis.alignment for axis in axes],
@@ -100,6 +104,23 @@ def _settled(sized: SizedModel, network: Network, request: TilesRequest) -> Need
         "image is. Name an earlier layer (`layers`, --layer) and run the rest on the whole, export it with "
         "align_corners=False or pooling of a fixed size, or run whole images.",
     )
+
+
+def _check_ends(sized: SizedModel, needs: Needs, axes: Sequence[AxisTiles], image: Sequence[int]) -> None:
+    """Refuse an image whose last tiles have a size that the network does not run on.
+
+    They end with the image, so where its extent is no multiple of the alignment they are shorter.
+    """
+    ends = [stop - start for start, stop in (axis.reads(extent)[-1] for axis, extent in zip(axes, image, strict=True))]
+    if not any(axis.is_cut and end % axis.alignment for axis, end in zip(axes, ends, strict=True)):
+        return
+    last = max(needs.layers, key=lambda one: one.layer.value).layer.name
+    try:
+        plan_for(sized.network([sized.network().input_shape[0], *ends]), last, samples=1)
+    except ProblemError as problem:
+        if problem.kind != "shape-mismatch":
+            raise
+        raise image_refused(axes, image, ends) from problem
 
 
 def _first(sized: SizedModel, network: Network, request: TilesRequest) -> Needs:
