@@ -42,7 +42,7 @@ def _mass_row(name: str, share: str, shot: Shot) -> Row:
 
 def _scale_row(name: str, shot: Shot) -> Row:
     """The maximum of the raw map: where it is far above 1, the logarithm flattens the map, and r grows."""
-    peak = Quantity(2.0**shot.result.scale_log2)
+    peak = Quantity(float(f"{2.0**shot.result.scale_log2:.2g}"))  # its error is not estimated: two digits
     claim = f"{WORDS[name]}, random weights: the largest gradient, which sets how much the logarithm flattens"
     return Row(ID, claim, "not given", peak, Verdict.MEASURED, shot.how, "output per input")
 
