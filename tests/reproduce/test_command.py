@@ -74,7 +74,7 @@ def test_without_a_name_it_says_what_there_is_and_measures_nothing(tmp_path: Pat
     for words in ([], ["--quick"]):
         done = reproduce(*words, folder=tmp_path)
         assert done.returncode == 2
-        assert "half an hour" in done.stdout
+        assert "an hour or more" in done.stdout
         assert "figure-3" in done.stdout
         assert list(tmp_path.iterdir()) == []
 

@@ -37,6 +37,16 @@ def test_a_network_that_does_not_arrive_counts_with_all_its_steps() -> None:
     assert speed.row_of(LESSON, {"Kaiming": _curves(None), "low centre": _curves(5)}).verdict is Verdict.UNDECIDED
 
 
+def test_a_pair_of_which_neither_arrives_is_left_out() -> None:
+    curves = {"Kaiming": _curves(10, 16, 8, None), "low centre": _curves(5, 8, 4, None)}
+    row = speed.row_of(LESSON, curves)
+    assert row.ours.value == pytest.approx(0.5)
+    assert row.verdict is Verdict.CONFIRMED
+    none = speed.row_of(LESSON, {"Kaiming": _curves(None, None), "low centre": _curves(None, None)})
+    assert none.ours.value == 1
+    assert none.verdict is Verdict.UNDECIDED
+
+
 def test_both_starts_differ_in_the_taps_alone_and_a_network_learns() -> None:
     plain, low = (fit.modules(fit.drawn(speed.network_of(init), 3)) for init in (Init.KAIMING_NORMAL, Init.LOW_CENTER))
     ratio = (next(low[0].parameters()) / next(plain[0].parameters())).detach()

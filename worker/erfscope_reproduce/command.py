@@ -42,7 +42,7 @@ def reproduce(
         ),
     ] = None,
     quick: Annotated[
-        bool, Option("--quick", help="Fewer repeats: minutes instead of half an hour (default: off).")
+        bool, Option("--quick", help="Fewer repeats: minutes instead of an hour or more (default: off).")
     ] = False,
     output: Annotated[
         Path, Option("-o", "--output", metavar="DIR", help="Folder of the report, or its .md file.")
@@ -94,7 +94,7 @@ def reproduce(
     earlier = Earlier.at(place, quick=quick) if keep else None
     _make_room(place)
     if len(claims) == len(CLAIMS):
-        show.print_lines(out, [f"{len(claims)} claims: {'some minutes' if quick else 'about half an hour'}"])
+        show.print_lines(out, [f"{len(claims)} claims: {'some minutes' if quick else 'an hour or more'}"])
     with progress_bar("reproducing") as hear:
         bench = Bench(quick, folders, resume, epochs, seeds)
         outcomes = run(claims, bench, hear=hear, tell=_tell)
@@ -112,14 +112,14 @@ def _usage() -> list[str]:
     figures = sorted({claim.figure for claim in CLAIMS} - {""})
     return [
         "Name what to reproduce:",
-        f"  {ALL:20} every claim: about half an hour; with --quick, minutes",
+        f"  {ALL:20} every claim: an hour or more, for some train networks; with --quick, minutes",
         f"  {f'{CLAIMS[0].id} … {CLAIMS[-1].id}':20} single claims (erfscope reproduce --list says which)",
         f"  {', '.join((*figures, *TRAINING))}",
     ]
 
 
 def _make_room(place: Place) -> None:
-    """Before half an hour of work: whether the report can be written."""
+    """Before an hour of work: whether the report can be written."""
     try:
         place.folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=place.folder), TemporaryFile(dir=place.report.parent):

@@ -132,7 +132,8 @@ def low_center(bench: Bench) -> Finding:
         "goes from 2/3 to at most 3/4, so sigma can grow by no more than √(9/8) = 1.061: the cure is real and small. "
         "The article says that training got up to 30 % faster in a few cases and names none; in ours a "
         "plain stack must see the whole outline of a disc to know its inside: well within the TRF, or nearly as wide. "
-        "Both starts draw the same normal numbers and see the same scenes.",
+        "Both starts draw the same normal numbers and see the same scenes. When a network begins to "
+        "learn depends much on its seed, so the error over seeds is large; what is undecided needs more of them.",
     )
 
 

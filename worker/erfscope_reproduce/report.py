@@ -118,7 +118,8 @@ def _head(outcomes: Sequence[Outcome], commands: str, *, quick: bool) -> str:
     lines = [
         "# The article, reproduced",
         "",
-        f"{SOURCE}, claim by claim, with the questions its readers asked. Every number comes from "
+        f"{SOURCE}, claim by claim, with the questions its readers asked and what came after it. "
+        "Every number comes from "
         + ("these commands, the last one that names its claim:" if "\n" in commands else "one command:"),
         "",
         "```bash",
