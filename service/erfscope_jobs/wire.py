@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import traceback
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -49,23 +50,23 @@ def outages() -> Iterator[None]:
         if isinstance(error, NOT_NOW) or any(word in str(error) for word in NOT_NOW_WORDS):
             raise unavailable(str(error)) from error
         raise
-    except AttributeError as error:
+    except (AttributeError, RuntimeError) as error:
         if is_closed_meanwhile(error):
             raise unavailable("the connection was closed meanwhile") from error
         raise
 
 
-def is_closed_meanwhile(error: AttributeError) -> bool:
-    """Whether redis-py stumbled over a connection without a stream.
+def is_closed_meanwhile(error: AttributeError | RuntimeError) -> bool:
+    """Whether redis-py stumbled over a connection that was closed under its hands.
 
     Its cluster client closes the connections to a node that failed, one that another task is opening included, and that
-    task finds None where its writer was (redis-py 8.1, `asyncio/connection.py`).
+    task finds None where its writer was (redis-py 8.1, `asyncio/connection.py`), or writes to a transport that is
+    closed, which uvloop refuses by a RuntimeError.
     """
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    module = frame.tb_frame.f_globals.get("__name__", "") if frame else ""
-    return error.obj is None and module.startswith("redis.")
+    modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if isinstance(error, AttributeError):
+        return error.obj is None and modules[-1].startswith("redis.")
+    return "closed" in str(error) and any(module.startswith("redis.") for module in modules)
 
 
 @contextlib.asynccontextmanager

@@ -176,3 +176,29 @@ def test_a_connection_that_redis_py_closed_under_our_hands_is_an_outage() -> Non
     assert caught.value.kind == "unavailable"
     with pytest.raises(AttributeError):
         asyncio.run(of_ours())
+
+
+def test_a_transport_that_was_closed_under_our_hands_is_an_outage(victim: Victim) -> None:
+    """As above, where the connection is open already: uvloop refuses to write to a transport that is closed."""
+    uvloop = pytest.importorskip("uvloop")
+
+    async def closed() -> None:
+        connection = redis.asyncio.UnixDomainSocketConnection(path=str(victim.socket))
+        await connection.connect()
+        connection._writer.transport.abort()
+        await asyncio.sleep(0.05)
+        try:
+            async with promptly(5):
+                await connection._send_packed_command([b"PING"])
+        finally:
+            await connection.disconnect(nowait=True)
+
+    async def of_ours() -> None:
+        async with promptly(5):
+            raise RuntimeError("the handler is closed")
+
+    with pytest.raises(ProblemError) as caught:
+        uvloop.run(closed())
+    assert caught.value.kind == "unavailable"
+    with pytest.raises(RuntimeError):
+        asyncio.run(of_ours())
