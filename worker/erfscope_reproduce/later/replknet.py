@@ -20,9 +20,9 @@ Ding, Zhang, Han, Ding and others, "Scaling Up Your Kernels to 31x31" (CVPR 2022
 of the input in the smallest centred square that holds t of the map. **Not comparable, because their weights are trained
 and ours are random**, and because r is taken on log10(x + 1) of the gradient, so that it depends on the gradient's
 scale (the last row of each network). Normalisation has the statistics of noise, as before training. The share of the
-input by the linear map, which has no scale, stands beside r. Their figures are recalled, not read again. RepLKNet itself is not
-among the presets; with a file of trained weights `erfscope measure MODEL --protocol replknet` repeats their way
-exactly (docs/howto/replknet.md)."""
+input by the linear map, which has no scale, stands beside r. Their figures are recalled, not read again. RepLKNet
+itself is not among the presets; with a file of trained weights `erfscope measure MODEL --protocol replknet` repeats
+their way exactly (docs/howto/replknet.md)."""
 
 
 def area_ratios(bench: Bench) -> Finding:
