@@ -1,9 +1,7 @@
 """The field of every program: what is read on the image, and the TRF on a larger canvas, at borders, at two sizes."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
 from random import Random
 
 from tests.engine.oracle import Box, Pick, box_on_canvas, hull, support, unit_of
@@ -12,13 +10,7 @@ from tests.engine.steps.step import EDGES, FIXED, GLOBAL, HOLES, LOPSIDED, SIZED
 from tests.engine.verdicts import CheckError, Tally, refused
 
 from erfscope_contract.problem import ProblemError
-from erfscope_contract.request import TargetOptions
-from erfscope_engine import layers_of, measure, network_of, receptive_field
-from erfscope_engine.plan import Plan, plan_for
-from erfscope_engine.receptive import ReceptiveField, receptive_field_of
-from erfscope_engine.units import places_of
-
-ByUnit = Callable[[tuple[int, ...]], ReceptiveField]
+from erfscope_engine import layers_of, measure, receptive_field
 
 
 class Way(Enum):
@@ -58,38 +50,19 @@ def way_of(program: Program) -> Way:
 
 def fields(program: Program, way: Way, random: Random, tally: Tally) -> None:
     """Check units at the centre, at borders and elsewhere, on the image and on a larger one; raises CheckError."""
-    _units(program, way, program.units(random), tally)
+    for unit in program.units(random):
+        _unit(program, way, unit, tally)
     if not program.has(FIXED):
         larger = program.larger()
-        _units(larger, way, larger.units(random)[:2], tally)
+        for unit in larger.units(random)[:2]:
+            _unit(larger, way, unit, tally)
 
 
-def _units(program: Program, way: Way, units: Sequence[tuple[int, ...]], tally: Tally) -> None:
-    """Units of one image, of one recording: making it takes much longer than following a unit through it."""
-    recorded: list[Plan] = []
-
-    def by_unit(unit: tuple[int, ...]) -> ReceptiveField:
-        if not recorded:
-            recorded.append(plan_for(network_of(program.module, program.shape), "output", samples=1))
-        target = TargetOptions(layer="output", unit=list(unit))
-        return receptive_field_of(recorded[0].traced, places_of(target, recorded[0].layer)[0])
-
-    for unit in units:
-        _unit(program, way, unit, tally, by_unit)
-
-
-def field_of(
-    program: Program,
-    way: Way,
-    unit: tuple[int, ...],
-    channel: int = 0,
-    by_unit: ByUnit | None = None,
-) -> Known | None:
+def field_of(program: Program, way: Way, unit: tuple[int, ...], channel: int = 0) -> Known | None:
     """The field of a unit (by index: of one channel); None where the engine says that it has none."""
     try:
         if way is Way.UNIT:
-            anew = partial(receptive_field, program.module, program.shape, layer="output")
-            field = by_unit(unit) if by_unit else anew(unit=unit)
+            field = receptive_field(program.module, program.shape, layer="output", unit=unit)
             seen = None if field.seen is None else list(field.seen)
             return Known(list(field.box), seen, list(field.center), field.causal)
         target = {"layer": "output", "unit": {"index": [channel, *unit]}}
@@ -107,9 +80,9 @@ def _pick(way: Way, unit: tuple[int, ...]) -> Pick:
     return unit_of(unit, channels=[0] if way is Way.INDEX else None)
 
 
-def _unit(program: Program, way: Way, unit: tuple[int, ...], tally: Tally, by_unit: ByUnit) -> None:
+def _unit(program: Program, way: Way, unit: tuple[int, ...], tally: Tally) -> None:
     reached = hull(support(program.module, program.shape, _pick(way, unit)))
-    known = field_of(program, way, unit, by_unit=by_unit)
+    known = field_of(program, way, unit)
     if known is None:
         if reached is not None and way is Way.UNIT:
             raise CheckError("refused", f"no gradient, where the support is {reached}, unit {unit} on {program.shape}")
