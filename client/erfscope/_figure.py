@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from erfscope_picture.paper import Page, Panel
 
 VECTOR = (".pdf", ".svg")
+_NAMED = 3  # of the forms of a size above a map, those that say ERF
 _PICTURES = ("scale", "colormap")  # what a picture without matplotlib knows as well
 
 
@@ -77,9 +78,8 @@ def page_of(options: Mapping[str, Any]) -> "Page":
 def panel_of(map: NDArray[np.floating[Any]], data: ErfResult, title: str) -> "Panel":
     """A result as a panel of a figure, with its ERF above."""
     notes = size_notes(data)
-    named = sum(note.startswith("ERF") for note in notes)
     return _paper().Panel(  # type: ignore[no-any-return]
-        map, as_json(data), title, notes, short="Numbers above the maps: size of the ERF in pixels.", short_from=named
+        map, as_json(data), title, notes, short="Numbers above the maps: size of the ERF in pixels.", short_from=_NAMED
     )
 
 
@@ -135,20 +135,20 @@ def _steps(options: Mapping[str, Any]) -> list[Any] | None:
 def size_notes(data: ErfResult) -> list[str]:
     """`ERF ≥ 127.883 ± 0.056 px` and ever shorter: one digit of the error, no error, no `ERF`, no unit, whole pixels.
 
-    One that the input limits has `≥`; whole pixels are then rounded down, as a bound must be.
+    Each stands at its place, also where two are the same: a figure takes those of one place. One that the input limits
+    has `≥`; whole pixels are then rounded down, as a bound must be.
     """
     value, error = data.erf.size, data.stderr.get("erf_size")
 
     def told(number: str) -> str:
         return bounded(data, "erf_size", number)
 
-    if value is None:
-        return [f"ERF {told(MISSING)}", told(MISSING)]
+    if value is None or not isfinite(value):
+        return [f"ERF {told(MISSING)}"] * _NAMED + [told(MISSING)]
     brief, whole = rounded(value, error), floor(value) if told("") else round(value)
     sizes = [with_error(value, error), " ± ".join(brief), brief[0]]
     notes = [f"ERF {told(size)} px" for size in sizes]
-    notes += [f"{told(brief[0])} px", told(brief[0]), told(str(whole))]
-    return list(dict.fromkeys(notes))
+    return [*notes, f"{told(brief[0])} px", told(brief[0]), told(str(whole))]
 
 
 def rounded(value: float, error: Number) -> tuple[str, ...]:

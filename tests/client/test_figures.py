@@ -104,10 +104,10 @@ def test_the_size_above_a_map_is_said_ever_shorter() -> None:
         "ERF 43.325 ± 0.096 px", "ERF 43.3 ± 0.1 px", "ERF 43.3 px", "43.3 px", "43.3", "43",
     ]  # fmt: skip
     assert size_notes(measured(1234.5, 34.0).data)[1] == "ERF 1234 ± 30 px"
-    assert size_notes(measured(10.0, 0.0).data) == ["ERF 10 px", "10 px", "10"]
+    assert size_notes(measured(10.0, 0.0).data) == ["ERF 10 px"] * 3 + ["10 px", "10", "10"]
     body = result_json()
     nothing = ErfResult.model_validate(body | {"erf": body["erf"] | {"size": None}})
-    assert size_notes(nothing) == ["ERF –", "–"]
+    assert size_notes(nothing) == ["ERF –"] * 3 + ["–"]
 
 
 def test_a_bound_above_a_map_is_never_rounded_up() -> None:
