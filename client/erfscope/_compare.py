@@ -12,12 +12,12 @@ from erfscope._errors import refuse
 from erfscope._figure import (
     VECTOR,
     FigureOptions,
+    drawn_rows,
     figure_of,
     needs_matplotlib,
     panel_of,
     picture_options,
     plot_on,
-    size_note,
 )
 from erfscope._result import Map, Measured, Result
 from erfscope_contract import scripts
@@ -173,7 +173,8 @@ class Comparison:
         elif form == ".png" and not needs_matplotlib(path, options) and not self._is_grid:
             content = self._sheet(*picture_options(options))
         elif form in (".png", *VECTOR):
-            content = self._figure(path, options)
+            rows, names = self._rows()
+            content = figure_of(rows, path, options, names)
         else:
             raise refuse("bad-request", f"{path} has no known ending; give one of {', '.join(COMPARED_FORMS)}")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -181,11 +182,14 @@ class Comparison:
         return path
 
     def plot(self, axes: Iterable[Any] | None = None, **options: Unpack[FigureOptions]) -> list[Any]:
-        """Draw each map on one of the matplotlib axes (default: new ones in a row), titled; returns the axes."""
-        if axes is None:
-            from matplotlib import pyplot
+        """Draw each map on one of the matplotlib axes, titled; returns the axes, in the order of the results.
 
-            axes = pyplot.subplots(1, len(self.results), squeeze=False)[1].ravel()
+        By default they are those of a new figure, the one that `save` writes: models and weights as columns and rows.
+        """
+        if axes is None:
+            rows, names = self._rows()
+            drawn = [ax for row in drawn_rows(rows, options, names) for ax in row if ax]
+            return [drawn[at] for at in self._order()]
         pairs = list(zip(axes, self.names, self._maps(), strict=True))
         for ax, name, (values, data) in pairs:
             plot_on(ax, values, data, options)
@@ -202,23 +206,41 @@ class Comparison:
             raise refuse("unsupported-feature", "an AsyncResult's map is awaited; give `array()` of it yourself")
         return [(result.array(), result.data) for result in self.results if isinstance(result, Result)]
 
-    def _figure(self, path: Path, options: FigureOptions) -> bytes:
+    def _rows(self) -> tuple[list[list[Any]], list[str]]:
+        """The panels of a figure by rows, and the names of the rows: a column for each model, or lines of maps."""
         maps = self._maps()
         if not self._is_grid:
-            panels = [panel_of(*one, name, size_note(one[1])) for one, name in zip(maps, self.names, strict=True)]
-            return figure_of([panels[at : at + PER_ROW] for at in range(0, len(panels), PER_ROW)], path, options)
-        models, weights = (list(dict.fromkeys(part[at] for part in self.parts)) for at in (0, 1))
+            panels = [panel_of(*one, name) for one, name in zip(maps, self.names, strict=True)]
+            return [panels[at : at + PER_ROW] for at in range(0, len(panels), PER_ROW)], []
+        models, weights = self._models_and_weights()
         placed = dict(zip(self.parts, maps, strict=True))
         rows = [
             [
-                panel_of(*placed[model, kind], model if kind == weights[0] else "", size_note(placed[model, kind][1]))
+                panel_of(*placed[model, kind], model if kind == self._first(model) else "")
                 if (model, kind) in placed
                 else None
                 for model in models
             ]
             for kind in weights
         ]
-        return figure_of(rows, path, options, weights)
+        return rows, weights
+
+    def _first(self, model: str) -> str:
+        """The weights in the uppermost row that has this model: its name stands there."""
+        _, weights = self._models_and_weights()
+        return next(kind for kind in weights if (model, kind) in self.parts)
+
+    def _models_and_weights(self) -> tuple[list[str], list[str]]:
+        models, weights = (list(dict.fromkeys(part[at] for part in self.parts)) for at in (0, 1))
+        return models, weights
+
+    def _order(self) -> list[int]:
+        """For each result, which of the figure's panels it is, row by row."""
+        if not self._is_grid:
+            return list(range(len(self.results)))
+        models, weights = self._models_and_weights()
+        panels = [(model, kind) for kind in weights for model in models if (model, kind) in self.parts]
+        return [panels.index((part[0], part[1])) for part in self.parts]
 
     def _sheet(self, scale: str | None, colormap: str | None) -> bytes:
         try:

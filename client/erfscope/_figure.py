@@ -5,6 +5,7 @@ erfscope_picture draws them, and matplotlib is loaded when the first one is aske
 
 import json
 from collections.abc import Mapping, Sequence
+from math import floor, isfinite, log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -14,13 +15,14 @@ from numpy.typing import NDArray
 from erfscope._errors import refuse
 from erfscope_contract.lengths import Lengths
 from erfscope_contract.limits import bounded
-from erfscope_contract.numbers import MISSING, with_error
-from erfscope_contract.result import ErfResult
+from erfscope_contract.numbers import MISSING, MOST_DIGITS, plain, with_error
+from erfscope_contract.result import ErfResult, Number
 
 if TYPE_CHECKING:
     from erfscope_picture.paper import Page, Panel
 
 VECTOR = (".pdf", ".svg")
+_NAMED = 3  # of the forms of a size above a map, those that say ERF
 _PICTURES = ("scale", "colormap")  # what a picture without matplotlib knows as well
 
 
@@ -73,9 +75,12 @@ def page_of(options: Mapping[str, Any]) -> "Page":
         raise refuse("bad-request", str(error)) from None
 
 
-def panel_of(map: NDArray[np.floating[Any]], data: ErfResult, title: str, note: str = "") -> "Panel":
-    """A result as a panel of a figure."""
-    return _paper().Panel(map, as_json(data), title, note)  # type: ignore[no-any-return]
+def panel_of(map: NDArray[np.floating[Any]], data: ErfResult, title: str) -> "Panel":
+    """A result as a panel of a figure, with its ERF above."""
+    notes = size_notes(data)
+    return _paper().Panel(  # type: ignore[no-any-return]
+        map, as_json(data), title, notes, short="Numbers above the maps: size of the ERF in pixels.", short_from=_NAMED
+    )
 
 
 def figure_of(
@@ -87,6 +92,20 @@ def figure_of(
         lengths = _steps(options)
         return _paper().render_figure(rows, path.suffix.lower(), page, names=names, lengths=lengths)  # type: ignore[no-any-return]
     except ValueError as error:
+        raise refuse("bad-request", str(error)) from None
+
+
+def drawn_rows(
+    rows: Sequence[Sequence["Panel | None"]], options: Mapping[str, Any], names: Sequence[str] = ()
+) -> list[list[Any]]:
+    """The figure as pyplot's current one, as notebooks show it; returns the axes by rows."""
+    page, paper = page_of(options), _paper()
+    from matplotlib import pyplot
+
+    try:
+        return paper.draw_figure(pyplot.figure(), rows, page, names=names, lengths=_steps(options))  # type: ignore[no-any-return]
+    except ValueError as error:
+        pyplot.close()
         raise refuse("bad-request", str(error)) from None
 
 
@@ -113,10 +132,32 @@ def _steps(options: Mapping[str, Any]) -> list[Any] | None:
     return None if lengths is None else [_paper().Lengths(lengths.unit, step) for step in lengths.steps]
 
 
-def size_note(data: ErfResult) -> str:
-    """`ERF 43.3 ± 0.3 px`, below a panel's title; of one that the input limits `ERF ≥ …`; empty where undefined."""
-    size = with_error(data.erf.size, data.stderr.get("erf_size"))
-    return "" if size == MISSING else f"ERF {bounded(data, 'erf_size', size)} px"
+def size_notes(data: ErfResult) -> list[str]:
+    """`ERF ≥ 127.883 ± 0.056 px` and ever shorter: one digit of the error, no error, no `ERF`, no unit, whole pixels.
+
+    Each stands at its place, also where two are the same: a figure takes those of one place. One that the input limits
+    has `≥`; whole pixels are then rounded down, as a bound must be.
+    """
+    value, error = data.erf.size, data.stderr.get("erf_size")
+
+    def told(number: str) -> str:
+        return bounded(data, "erf_size", number)
+
+    if value is None or not isfinite(value):
+        return [f"ERF {told(MISSING)}"] * _NAMED + [told(MISSING)]
+    brief, whole = rounded(value, error), floor(value) if told("") else round(value)
+    sizes = [with_error(value, error), " ± ".join(brief), brief[0]]
+    notes = [f"ERF {told(size)} px" for size in sizes]
+    return [*notes, f"{told(brief[0])} px", told(brief[0]), told(str(whole))]
+
+
+def rounded(value: float, error: Number) -> tuple[str, ...]:
+    """Value and error to the error's first digit; the value alone where there is no error."""
+    if error is None or not error or not isfinite(error) or not isfinite(value):
+        return (plain(value),)
+    error = float(f"{error:.0e}")  # 0.096 becomes 0.1, which has one digit less
+    digits = min(max(-floor(log10(error)), 0), MOST_DIGITS)
+    return f"{value:.{digits}f}", f"{error:.{digits}f}"
 
 
 def as_json(data: ErfResult) -> dict[str, Any]:

@@ -24,7 +24,6 @@ from erfscope._figure import (
     panel_of,
     picture_options,
     plot_on,
-    size_note,
 )
 from erfscope.report import content_of, to_html, to_markdown
 from erfscope.report.profile import profile_csv
@@ -114,7 +113,7 @@ class Measured:
         return f"<p>{head}</p><table>{body}</table>"
 
     def _figure(self, path: Path, map: Map, options: FigureOptions) -> bytes:
-        return figure_of([[panel_of(map, self.data, self.name, size_note(self.data))]], path, options)
+        return figure_of([[panel_of(map, self.data, self.name)]], path, options)
 
     def _part(self, unit: Sequence[int] | None, layer: str | None) -> ErfResult:
         """The result as one about a unit of its grid or a layer of its profile."""

@@ -11,8 +11,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from erfscope import Result, compare, errors
+from erfscope._figure import size_notes
 from erfscope._result import Origin
 from erfscope_contract.result import ErfResult
+from erfscope_picture import colormap as colormaps
 
 from .command_line import SPEC, Run
 from .conftest import MAP, PNG, result_json
@@ -74,6 +76,64 @@ def test_models_and_weights_are_columns_and_rows_of_one_figure(tmp_path: Path) -
     assert both.save(tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(errors.BadRequest, match="no known ending"):
         both.save(tmp_path / "a.doc")
+
+
+def test_a_plot_without_axes_is_the_grid_that_is_saved() -> None:
+    from matplotlib import pyplot
+
+    both = compare(*grid(), names=[NAMES[0], NAMES[2], NAMES[1], NAMES[3]])
+    try:
+        axes = both.plot(width=3.0, contours=False)
+        figure = pyplot.gcf()
+        assert figure.get_size_inches()[0] == 3.0
+        places = [ax.get_position() for ax in axes]
+        rows, columns = ([round(getattr(place, side), 6) for place in places] for side in ("y0", "x0"))
+        assert rows[0] == rows[1] > rows[2] == rows[3]  # random above trained
+        assert columns[0] == columns[2] < columns[1] == columns[3]
+        sizes = [ax.texts[0].get_text() for ax in axes]
+        assert [size[:6] for size in sizes] == ["ERF 10", "ERF 20", "ERF 30", "ERF 40"]  # as the results are given
+        for place in places:
+            high = place.height * figure.get_size_inches()[1]
+            assert place.width * 3.0 == pytest.approx(high)  # square pixels of a square map
+    finally:
+        pyplot.close("all")
+
+
+def test_the_size_above_a_map_is_said_ever_shorter() -> None:
+    assert size_notes(measured(43.3249, 0.0956).data) == [
+        "ERF 43.325 ± 0.096 px", "ERF 43.3 ± 0.1 px", "ERF 43.3 px", "43.3 px", "43.3", "43",
+    ]  # fmt: skip
+    assert size_notes(measured(1234.5, 34.0).data)[1] == "ERF 1234 ± 30 px"
+    assert size_notes(measured(10.0, 0.0).data) == ["ERF 10 px"] * 3 + ["10 px", "10", "10"]
+    body = result_json()
+    nothing = ErfResult.model_validate(body | {"erf": body["erf"] | {"size": None}})
+    assert size_notes(nothing) == ["ERF –"] * 3 + ["–"]
+
+
+def test_a_bound_above_a_map_is_never_rounded_up() -> None:
+    body = result_json()
+    more = {"trf": body["trf"] | {"global": True}, "erf": body["erf"] | {"ratio_clipped": 0.99}}
+    limited = measured(127.883, 0.056, "net.onnx", **more)
+    assert size_notes(limited.data) == [
+        "ERF ≥ 127.883 ± 0.056 px", "ERF ≥ 127.88 ± 0.06 px", "ERF ≥ 127.88 px", "≥ 127.88 px", "≥ 127.88", "≥ 127",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "lines", "box"),
+    [("measure", "--no-contours", False, True), ("compare", "--no-trf", True, False)],
+)
+def test_lines_and_box_can_be_left_out_by_the_commands(
+    run: Run, tmp_path: Path, command: str, option: str, *, lines: bool, box: bool
+) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(SPEC))
+    models = ["a.json"] * (2 if command == "compare" else 1)
+    done = run(command, *models, "--inputs", "2", option, "-o", "a.svg")
+    assert done.returncode == 0, done.stderr
+    strokes = re.findall(r'style="fill: none; ([^"]*)"', (tmp_path / "a.svg").read_text())
+    accent = "#{:02x}{:02x}{:02x}".format(*colormaps.accent("viridis"))
+    assert any("stroke: #ffffff" in style for style in strokes) == lines
+    assert any(f"stroke: {accent}" in style and "dasharray" in style for style in strokes) == box
 
 
 def test_a_table_for_latex_has_values_with_errors_and_safe_names() -> None:

@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
 from erfscope_picture.colormap import table
-from erfscope_picture.paper import FORMS, Lengths, Page, Panel, plot_map, render_figure, render_layers
+from erfscope_picture.paper import FORMS, Lengths, Page, Panel, draw_figure, plot_map, render_figure, render_layers
+from erfscope_picture.paper.panel import Rows
 
 Result = Callable[..., dict[str, Any]]
 Bell = Callable[..., NDArray[np.float64]]
@@ -21,7 +24,7 @@ Bell = Callable[..., NDArray[np.float64]]
 
 @pytest.fixture
 def panel(result_of: Result, bell: Bell) -> Panel:
-    return Panel(bell((32, 48), 4.0), result_of((32, 48)), "model_1 $x$", "ERF 11 px")
+    return Panel(bell((32, 48), 4.0), result_of((32, 48)), "model_1 $x$", ["ERF 11 px"])
 
 
 def points_wide(pdf: bytes) -> float:
@@ -123,29 +126,155 @@ def test_names_are_text_and_not_formulas(panel: Panel) -> None:
     assert render_figure([[replace(panel, title=broken)]], ".pdf", names=[broken]).startswith(b"%PDF")
 
 
-def letters(figure: Figure) -> list[str]:
-    """The lines above the panels."""
-    return [line for ax in figure.axes for line in ax.get_title().splitlines()]
+def drawn(rows: Rows, page: Page, **more: Any) -> tuple[Figure, list[list[Axes | None]]]:
+    figure = Figure()
+    return figure, draw_figure(figure, rows, page, **more)
 
 
-@pytest.mark.parametrize("width", [1.5, 2.0, 3.5, 7.0])
-def test_a_number_above_a_panel_is_whole_or_not_there(
-    panel: Panel, width: float, monkeypatch: pytest.MonkeyPatch
+def words(ax: Axes | None) -> list[str]:
+    """The lines above a panel, the lowest first."""
+    assert ax is not None
+    return [text.get_text() for text in ax.texts]
+
+
+NOTES = ["ERF ≥ 127.883 ± 0.056 px", "ERF ≥ 127.88 ± 0.06 px", "ERF ≥ 127.88 px", "≥ 127.88 px", "≥ 127.88", "≥ 127"]
+BRIEF = ["ERF 30.0 ± 1.0 px", "ERF 30 ± 1 px", "ERF 30 px", "30 px", "30"]
+
+
+@pytest.fixture
+def models(panel: Panel) -> list[list[Panel | None]]:
+    """Two rows of three models, whose sizes need unlike room."""
+    told = {"short": "Numbers are sizes of the ERF.", "short_from": 3}
+    row = [
+        replace(panel, title=name, notes=notes, **told)
+        for name, notes in (("resnet50", BRIEF), ("convnext_tiny_22k_224", BRIEF), ("replknet31b", NOTES))
+    ]
+    return [row, [replace(one, title="") for one in row]]
+
+
+@pytest.mark.parametrize(("width", "note"), [(7, 0), (3.5, 1), (2.8, 2), (2.3, 3), (1.9, 4), (1.6, 5)])
+def test_numbers_above_the_maps_are_whole_of_one_length_and_of_one_size(
+    models: list[list[Panel | None]], width: float, note: int
 ) -> None:
-    """A shortened one would be another number; names may be shortened."""
-    drawn: list[Figure] = []
+    figure, axes = drawn(models, Page(width=width), names=["random", "trained"])
+    for row in axes:
+        assert [words(ax)[0] for ax in row] == [BRIEF[min(note, 4)]] * 2 + [NOTES[note]]
+    (size,) = {text.get_fontsize() for row in axes for ax in row if ax for text in ax.texts}
+    assert 0.7 * 8 <= size <= 8
+    assert any("sizes of the ERF" in text.get_text().replace("\n", " ") for text in figure.texts) == (note >= 3)
 
-    def kept(figure: Figure, form: str, page: Page) -> bytes:
-        drawn.append(figure)
-        return b""
 
-    monkeypatch.setattr("erfscope_picture.paper.figure.encoded", kept)
-    note = "ERF ≥ 127.92 ± 0.17 px"
-    row = [replace(panel, title="A network with a long name", note=note)] * 2
-    render_figure([row], ".png", Page(width=width, font="serif"))
-    lines = letters(drawn[0])
-    assert all("…" not in line for line in lines if line.startswith("ERF"))
-    assert (note in lines) == (width > 2)
+@pytest.mark.parametrize(("font_size", "smallest"), [(6.0, 5.0), (4.0, 4.0), (12.0, 8.4)])
+def test_letters_are_never_smaller_than_can_be_read(panel: Panel, font_size: float, smallest: float) -> None:
+    row = [replace(panel, title="a_network_" + 9 * "long" + "_name", notes=["1"])] * 3
+    _, ((first, *_),) = drawn([row], Page(width=3, font_size=font_size))
+    assert first is not None
+    assert [text.get_fontsize() for text in first.texts] == [pytest.approx(smallest)] * len(first.texts)
+    assert any("…" in line for line in words(first))  # a name may lose its middle
+
+
+def test_a_number_that_has_no_room_is_refused_and_not_left_out(models: list[list[Panel | None]]) -> None:
+    with pytest.raises(ValueError, match=r"too few for '≥ 127'; give more width, or a smaller font size"):
+        drawn(models, Page(width=1.25), names=["random", "trained"])
+
+
+def inside(figure: Figure, axes: list[list[Axes | None]]) -> list[list[Any]]:
+    """Boxes of the words above the panels, by rows, in pixels; all must be on the page."""
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    boxes = [[text.get_window_extent(renderer) for text in ax.texts] for row in axes for ax in row if ax]
+    for box in [box for panel in boxes for box in panel]:
+        assert box.x0 >= -1
+        assert box.x1 <= figure.bbox.width + 1
+        assert box.y1 <= figure.bbox.height + 1
+    return boxes
+
+
+@pytest.mark.parametrize("width", [1.6, 2.3, 3.5, 7])
+def test_words_touch_neither_each_other_nor_the_edge(models: list[list[Panel | None]], width: float) -> None:
+    small = replace(models[0][0], map=models[0][0].map[8:24, 16:32])  # type: ignore[arg-type, union-attr]
+    small.result["trf"]["box"] = [[5, 9], [5, 9]]
+    for rows in (models, [[*models[0][:2], small]], [[small, *models[0][1:]]]):
+        figure, axes = drawn(rows, Page(width=width, dpi=72))
+        boxes = [box for panel in inside(figure, axes) for box in panel]
+        for at, one in enumerate(boxes):
+            for other in boxes[at + 1 :]:
+                apart = (
+                    one.x1 <= other.x0
+                    or other.x1 <= one.x0
+                    or abs(one.y0 - other.y0) >= 0.9 * min(one.height, other.height)
+                )
+                assert apart
+
+
+def test_names_and_numbers_of_axes_stand_at_the_edge(models: list[list[Panel | None]], result_of: Result) -> None:
+    _, axes = drawn(models, Page(width=3.5))
+    named = [[(ax.yaxis.label.get_visible(), ax.xaxis.label.get_visible()) for ax in row if ax] for row in axes]
+    assert named == [[(True, False), (False, False), (False, False)], [(True, True), (False, True), (False, True)]]
+    other = replace(models[0][1], map=np.ones((16, 16)), result=result_of((16, 16), size=5))  # type: ignore[type-var]
+    _, ((first, second),) = drawn([[models[0][0], other]], Page(width=3.5))
+    assert first is not None
+    assert second is not None
+    assert second.yaxis.get_tick_params()["labelleft"]  # its own numbers
+    assert not second.yaxis.label.get_visible()
+
+
+def test_planes_of_a_cube_name_their_own_axes_and_the_size_is_above_them(result_of: Result, bell: Bell) -> None:
+    cube = Panel(bell((12, 12, 12), 3.0), result_of((12, 12, 12), size=5), "net", ["ERF 4 px"])
+    figure, (row,) = drawn([[cube]], Page())
+    shown = [ax.get_ylabel() for ax in row if ax and ax.yaxis.label.get_visible()]
+    assert shown == ["y (voxels)", "z (voxels)", "z (voxels)"]
+    assert [text.get_text() for text in figure.texts] == ["net\nERF 4 px"]
+
+
+def labels(figure: Figure) -> list[str]:
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+def test_the_legend_has_what_is_drawn(panel: Panel) -> None:
+    lines, box, centre = ["50 %", "90 %", "99 % of mass"], ["TRF"], ["centre"]
+    for contours, trf, wanted in (
+        (True, True, lines + box + centre), (False, True, box + centre), (True, False, lines + centre),
+        (False, False, centre),
+    ):  # fmt: skip
+        assert labels(drawn([[panel]], Page(contours=contours, trf=trf))[0]) == wanted
+    panel.result["trf"]["box"][0] = [-5, 20]
+    assert labels(drawn([[panel]], Page())[0]) == [*lines, *box, "TRF beyond the input", *centre]
+    panel.result["trf"]["center"] = [90.0, 7.0]  # beyond the input
+    assert not drawn([[panel]], Page(contours=False, trf=False))[0].legends
+
+
+def test_maps_are_as_wide_as_the_page_allows(models: list[list[Panel | None]]) -> None:
+    figure, axes = drawn(models, Page(width=3.5), names=["random", "trained"])
+    wide = sum(ax.get_position().width for ax in axes[0] if ax) * 3.5
+    assert wide >= 2.6
+    assert len(figure.legends[0].get_texts()) == 5
+    heights = {round(text.get_window_extent().y0) for text in figure.legends[0].get_texts()}
+    assert len(heights) <= 2
+
+
+def test_another_statistic_than_the_usual_one_is_said_once(panel: Panel) -> None:
+    def said(rows: Rows) -> list[str]:
+        figure, axes = drawn(rows, Page(width=5))
+        above = [line for row in axes for ax in row if ax for line in words(ax)]
+        return [*(text.get_text() for text in figure.texts), *(line for line in above if "map" in line)]
+
+    relu = replace(panel, result={**panel.result, "provenance": {**panel.result["provenance"], "statistic": "relu"}})
+    assert said([[panel, panel]]) == []
+    assert said([[relu, relu]]) == ["Maps of the statistic relu."]
+    assert said([[panel, relu]]) == ["abs map", "relu map"]
+
+
+@pytest.mark.parametrize("size", [(2, 6), (6, 2)])
+def test_pixels_are_square_on_axes_of_any_shape(result_of: Result, bell: Bell, size: tuple[float, float]) -> None:
+    figure = Figure(figsize=size)
+    ax = figure.add_axes((0, 0, 1, 1))
+    plot_map(ax, bell((32, 48), 4.0), result_of((32, 48)))
+    ax.apply_aspect()
+    box = ax.get_window_extent()
+    assert box.width / box.height == pytest.approx(48 / 32)
+    line = Figure(figsize=size).add_axes((0, 0, 1, 1))
+    plot_map(line, bell((64,), 3.0), result_of((64,)))
+    assert line.get_aspect() == "auto"
 
 
 @pytest.mark.parametrize("font", ["serif", "sans-serif", "monospace"])

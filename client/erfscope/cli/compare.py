@@ -116,6 +116,8 @@ def compare(
     dpi: options.Dpi = None,
     font: options.Font = None,
     font_size: options.FontSize = None,
+    no_contours: options.NoContours = False,
+    no_trf: options.NoTrf = False,
     url: options.Url = None,
     api_key: options.ApiKey = None,
 ) -> None:
@@ -126,7 +128,7 @@ def compare(
         raise refuse("bad-request", "--json and --format both say how to print; give one of them")
     for path in output or ():
         options.check_output(path, COMPARED_FORMS)
-    look = figures.look(scale, colormap, width, dpi, font, font_size)
+    look = figures.look(scale, colormap, width, dpi, font, font_size, no_contours=no_contours, no_trf=no_trf)
     figures.check(output or (), look)
     named = None if metrics is None else check_metrics([name.strip() for name in metrics.split(",")])
     fields = read({

@@ -8,11 +8,17 @@ from erfscope.cli import options
 
 
 def look(
-    scale: str | None, colormap: str | None, width: str | None, dpi: float | None, font: str | None, size: float | None
-) -> FigureOptions:
+    scale: str | None, colormap: str | None, width: str | None, dpi: float | None, font: str | None,
+    size: float | None, *, no_contours: bool, no_trf: bool,
+) -> FigureOptions:  # fmt: skip
     """The options of figures, as `save` takes them."""
     inches = None if width is None else options.width(width)
-    return FigureOptions(scale=scale, colormap=colormap, width=inches, dpi=dpi, font=font, font_size=size)
+    chosen = FigureOptions(scale=scale, colormap=colormap, width=inches, dpi=dpi, font=font, font_size=size)
+    if no_contours:
+        chosen["contours"] = False
+    if no_trf:
+        chosen["trf"] = False
+    return chosen
 
 
 def check(paths: Iterable[Path], chosen: FigureOptions) -> None:

@@ -77,6 +77,8 @@ def measure(
     dpi: options.Dpi = None,
     font: options.Font = None,
     font_size: options.FontSize = None,
+    no_contours: options.NoContours = False,
+    no_trf: options.NoTrf = False,
     rate: options.Rate = None,
     spacing: options.Spacing = None,
     everything: options.Everything = False,
@@ -98,7 +100,7 @@ def measure(
         "std": std, "layers": "all" if profile or profile_output else None, "verify": verify or None,
     }  # fmt: skip
     fields, base = read(given), _base(request)
-    look = figures.look(scale, colormap, width, dpi, font, font_size)
+    look = figures.look(scale, colormap, width, dpi, font, font_size, no_contours=no_contours, no_trf=no_trf)
     figures.check(output or (), look)
     prepared = prepare(model)
     with (

@@ -304,6 +304,22 @@ Font = Annotated[
 FontSize = Annotated[
     float | None, Option(help="Size of a figure's letters, in points (default: 8).", rich_help_panel=FIGURES)
 ]
+NoContours = Annotated[
+    bool,
+    Option(
+        "--no-contours",
+        help="Draw a figure without the lines around 50, 90 and 99 % of the mass (default: with them).",
+        rich_help_panel=FIGURES,
+    ),
+]
+NoTrf = Annotated[
+    bool,
+    Option(
+        "--no-trf",
+        help="Draw a figure without the box of the theoretical field (default: with it).",
+        rich_help_panel=FIGURES,
+    ),
+]
 Colormap = Annotated[
     Literal["viridis", "cividis", "magma", "inferno", "gray"] | None,
     Option(help="Colour map of the picture (default: viridis).", rich_help_panel=FIGURES),

@@ -1,44 +1,39 @@
 """Maps in rows and columns on one scale of colours and one of pixels, as a figure of a chosen width."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-from erfscope_picture.paper.layout import COLUMN_GAP, HANDLE, HANDLE_PAD, Layout, arranged
-from erfscope_picture.paper.page import USUAL_PAGE, Lengths, Page, encoded
-from erfscope_picture.paper.plot import legend_lines, plane_title, plot_map
+from erfscope_picture.paper import legend
+from erfscope_picture.paper.layout import (
+    PITCH,
+    TITLE_PAD,
+    Columns,
+    Heights,
+    Layout,
+    Rect,
+    Shared,
+    beside_each_other,
+    shared,
+    stacked,
+)
+from erfscope_picture.paper.page import PAD, SMALLER, TICK, USUAL_PAGE, Lengths, Page, encoded
+from erfscope_picture.paper.panel import Panel, Rows, panels_of, planes_of, statistics_of
+from erfscope_picture.paper.plot import plot_map
+from erfscope_picture.paper.words import Fitted, Words, fitted
 from erfscope_picture.scale import label as scale_label
 from erfscope_picture.scale import ticks
 from erfscope_picture.text import shortened
 
 USUAL = {1: 3.5, 2: 5.0, 3: 6.5}  # inches, by columns; 7 for more: a column of a journal, and its whole page
 _MOST_TICKS = 4
-_LETTER = 0.55  # width of a letter in font sizes, on average
-_SMALLEST = 0.5  # font of the words above a panel, of the page's
-
-
-@dataclass(frozen=True)
-class Panel:
-    """A map with the ErfResult that it belongs to (as JSON object), words above it and a smaller second line.
-
-    Of a volume the plane across axis `across` through the projected centre is drawn.
-    """
-
-    map: NDArray[np.floating]
-    result: Mapping[str, Any]
-    title: str = ""
-    note: str = ""
-    across: int = 0
 
 
 def render_figure(
-    rows: Sequence[Sequence[Panel | None]],
+    rows: Rows,
     form: str,
     page: Page = USUAL_PAGE,
     *,
@@ -48,127 +43,183 @@ def render_figure(
     """The figure as .pdf, .svg or .png bytes, the same for the same arguments.
 
     `names` are written beside the rows; None leaves a place empty. A single volume is drawn as its three planes.
-    ValueError where there is no panel, a map is not one, or the font is unknown.
+    ValueError where there is no panel, a map is not one, the font is unknown, or the page is too narrow.
     """
-    if not any(panel for row in rows for panel in row):
-        raise ValueError("a figure needs at least one panel")
-    rows = _spread(rows)
+    figure = Figure()
+    draw_figure(figure, rows, page, names=names, lengths=lengths)
     with page.style():
-        shapes = [[_shape(panel, lengths) for panel in row] for row in rows]
-        legend = [str(line.get_label()) for line in legend_lines(page)]
-        layout = arranged(shapes, _with_width(page, rows), names, legend)
-        figure = Figure(figsize=(layout.width, layout.height))
-        _draw(figure, layout, rows, page, names, lengths)
         return encoded(figure, form, page)
 
 
-def _with_width(page: Page, rows: Sequence[Sequence[object]]) -> Page:
-    return page if page.width else replace(page, width=USUAL.get(max(map(len, rows)), 7.0))
+def draw_figure(
+    figure: Figure, rows: Rows, page: Page = USUAL_PAGE, *, names: Sequence[str] = (),
+    lengths: Sequence[Lengths] | None = None,
+) -> list[list[Axes | None]]:  # fmt: skip
+    """The same on an empty figure, which gets its size; returns the axes by rows, None where there is no panel."""
+    if not panels_of(rows):
+        raise ValueError("a figure needs at least one panel")
+    with page.style():
+        plan = _planned(rows, page, names, lengths)
+        figure.set_layout_engine("none")
+        figure.set_facecolor("white")
+        figure.set_size_inches(plan.layout.width, plan.layout.height)
+        return _draw(figure, plan)
 
 
-def _spread(rows: Sequence[Sequence[Panel | None]]) -> Sequence[Sequence[Panel | None]]:
-    """A volume alone becomes a row of its three planes."""
-    alone = rows[0][0] if len(rows) == len(rows[0]) == 1 else None
-    if alone is None or np.ndim(alone.map) != 3:
-        return rows
+@dataclass(frozen=True)
+class _Plan:
+    """All that is decided before anything is drawn."""
+
+    rows: Rows
+    page: Page
+    names: Sequence[str]
+    lengths: Sequence[Lengths] | None
+    layout: Layout
+    columns: Columns
+    common: Shared
+    words: Sequence[Sequence[Sequence[str]]]  # by rows and columns
+    heading: Sequence[str]
+    points: float  # of the words' letters
+    remarks: Sequence[str]
+
+
+def _planned(rows: Rows, page: Page, names: Sequence[str], lengths: Sequence[Lengths] | None) -> _Plan:
+    volume = rows[0][0] if len(rows) == len(rows[0]) == 1 and rows[0][0] and rows[0][0].map.ndim == 3 else None
+    if volume:
+        rows = [planes_of(volume)]
+    page = page if page.width else replace(page, width=USUAL.get(max(map(len, rows)), 7.0))
+    assert page.width is not None
+    shapes = [[panel.sides(lengths) if panel else None for panel in row] for row in rows]
+    common = shared(shapes, [[panel.names(lengths) if panel else None for panel in row] for row in rows])
+    bar = (scale_label(page.scale), [text for _, text in _bar_ticks(page)])
+    columns = beside_each_other(shapes, common, page, has_names=bool(names), bar=bar)
+    words = _words(rows, columns, page, lengths)
+    if volume:
+        words.append(Words(0.98 * page.width, volume.title, volume.notes))
+    fit = fitted(words, page)
+    heading = fit.lines[-1] if volume else []
+    remarks = legend.remarks(panels_of(rows), page, fit.note)
+    placed = _by_rows(rows, fit)
+    heights = Heights(
+        _height(heading, fit, page),
+        [_height(max(row, key=len), fit, page) for row in placed],
+        legend.height_of(legend.entries(panels_of(rows), page), page),
+        legend.remarks_height(remarks, page),
+    )
+    layout = stacked(shapes, columns, common, page, heights)
+    return _Plan(rows, page, names, lengths, layout, columns, common, placed, heading, fit.points(page), remarks)
+
+
+def _words(rows: Rows, columns: Columns, page: Page, lengths: Sequence[Lengths] | None) -> list[Words]:
+    """Of each panel; where maps are of several statistics each names its own."""
+    several = len(statistics_of(panels_of(rows))) > 1
     return [
-        [replace(alone, across=axis, title=plane_title(alone.map, alone.result, axis), note="") for axis in range(3)]
-    ]
+        Words(
+            columns.room(at, panel.sides(lengths), page), panel.title, panel.notes,
+            f"{panel.statistic} map" if several else "",
+        )
+        for row in rows
+        for at, panel in enumerate(row)
+        if panel
+    ]  # fmt: skip
 
 
-def _shape(panel: Panel | None, lengths: Sequence[Lengths] | None) -> tuple[float, float] | None:
-    """Height and width of the drawn plane in the units of its axes; a line has height 0."""
-    if panel is None:
-        return None
-    steps = [one.step for one in lengths] if lengths else [1.0] * panel.map.ndim
-    sides = [n * step for n, step in zip(panel.map.shape, steps, strict=True)]
-    if panel.map.ndim == 1:
-        return 0.0, sides[0]
-    down, right = (side for a, side in enumerate(sides) if panel.map.ndim == 2 or a != panel.across)
-    return down, right
+def _by_rows(rows: Rows, fit: Fitted) -> list[list[Sequence[str]]]:
+    lines = iter(fit.lines)
+    return [[next(lines) if panel else [] for panel in row] for row in rows]
 
 
-def _draw(
-    figure: Figure,
-    layout: Layout,
-    rows: Sequence[Sequence[Panel | None]],
-    page: Page,
-    names: Sequence[str],
-    lengths: Sequence[Lengths] | None,
-) -> None:
-    planes = False
-    for at, row in enumerate(rows):
-        for column, panel in enumerate(row):
-            if panel is None:
-                continue
-            ax = figure.add_axes(layout.share(layout.boxes[at][column]))
-            ax.set_aspect("auto")  # the box has the map's proportions, or was widened to be seen
-            plot_map(ax, panel.map, panel.result, page, lengths=lengths, across=panel.across)
-            planes = planes or panel.map.ndim > 1
-            last = not any(len(later) > column and later[column] for later in rows[at + 1 :])
-            _dress(ax, panel, page, layout, left=column == 0, bottom=last or not layout.aligned)
-        if names:
-            _name_row(figure, layout, at, names[at], page)
-    if planes:
-        _draw_bar(figure, layout, page)
-        _draw_legend(figure, layout, page)
+def _height(lines: Sequence[str], fit: Fitted, page: Page) -> float:
+    """Inches that lines of words take."""
+    return (len(lines) * PITCH * fit.points(page) + TITLE_PAD) / 72 if lines else 0.0
 
 
-def _dress(ax: Axes, panel: Panel, page: Page, layout: Layout, *, left: bool, bottom: bool) -> None:
-    """Few ticks, names of axes at the edge of the figure only, and the words above."""
-    ax.locator_params(axis="x", nbins=_MOST_TICKS)
+def _draw(figure: Figure, plan: _Plan) -> list[list[Axes | None]]:
+    drawn: list[list[Axes | None]] = []
+    for at, row in enumerate(plan.rows):
+        drawn.append([_draw_panel(figure, plan, at, column) if panel else None for column, panel in enumerate(row)])
+        if plan.names:
+            _name_row(figure, plan, at)
+    layout, page = plan.layout, plan.page
+    if any(panel.map.ndim > 1 for panel in panels_of(plan.rows)):
+        _draw_bar(figure, plan)
+    if handles := legend.entries(panels_of(plan.rows), page):
+        legend.draw(figure, handles, page, layout.legend, layout.height)
+    if plan.heading:
+        figure.text(
+            0.5, 1 - TITLE_PAD / 72 / layout.height, "\n".join(plan.heading), ha="center", va="top", parse_math=False,
+            fontsize=plan.points,
+        )  # fmt: skip
+    if plan.remarks:
+        figure.text(
+            0.5, 0.25 * page.font_size / 72 / layout.height, "\n".join(plan.remarks), ha="center", va="bottom",
+            parse_math=False, fontsize=SMALLER * page.font_size,
+        )  # fmt: skip
+    return drawn
+
+
+def _draw_panel(figure: Figure, plan: _Plan, row: int, column: int) -> Axes:
+    panel = plan.rows[row][column]
+    assert panel is not None
+    ax = figure.add_axes(plan.layout.share(plan.layout.boxes[row][column]))
+    plot_map(ax, panel.map, panel.result, plan.page, lengths=plan.lengths, across=panel.across)
+    ax.set_aspect("auto")  # the box has the map's proportions, or was widened to be seen
+    is_first = not any(plan.rows[row][:column])
+    is_last = not any(len(later) > column and later[column] for later in plan.rows[row + 1 :])
+    _dress(ax, panel, plan.page, plan.layout.boxes[row][column])
+    if not is_first:
+        ax.tick_params(labelleft=not plan.common.numbers_down[row])
+        ax.yaxis.label.set_visible(not plan.common.names_down[row])
+    if not is_last:
+        ax.tick_params(labelbottom=not plan.common.numbers_across[column])
+        ax.xaxis.label.set_visible(not plan.common.names_across[column])
+    for above, line in enumerate(reversed(plan.words[row][column])):  # each on its own: as one text, letters that go
+        ax.annotate(  # below the line would lift the lines above it
+            line, (0.5, 1), (0, TITLE_PAD + above * PITCH * plan.points), xycoords="axes fraction",
+            textcoords="offset points", ha="center", va="baseline", parse_math=False, fontsize=plan.points,
+            annotation_clip=False,
+        )  # fmt: skip
+    return ax
+
+
+def _dress(ax: Axes, panel: Panel, page: Page, box: Rect) -> None:
+    """As many ticks as there is room for, of the page's size also where they are made later."""
+    size = SMALLER * page.font_size
+    ax.tick_params(labelsize=size, length=TICK, pad=PAD, width=0.5)
+    ax.locator_params(axis="x", nbins=max(min(_MOST_TICKS, int(72 * box[2] / (2.6 * size))), 1))
     if panel.map.ndim > 1:
-        ax.locator_params(axis="y", nbins=_MOST_TICKS)
-    if layout.aligned and not left:
-        ax.set_ylabel("")
-        ax.tick_params(labelleft=False)
-    if layout.aligned and not bottom:
-        ax.set_xlabel("")
-        ax.tick_params(labelbottom=False)
-    room = ax.get_position().width * layout.width + 0.5 * page.font_size / 72
-    size, words = _fitted(panel, page, room)
-    ax.set_title("\n".join(words), parse_math=False, linespacing=1.25, pad=3, fontsize=size * page.font_size)
+        ax.locator_params(axis="y", nbins=max(min(_MOST_TICKS, int(72 * box[3] / (1.5 * size))), 1))
 
 
-def _fitted(panel: Panel, page: Page, room: float) -> tuple[float, list[str]]:
-    """The words above a panel that is `room` inches wide, and the size of their letters, of the page's.
-
-    They shrink to half at most. Then a title is shortened, and a note left out: a number without its end is another.
-    """
-    longest = max((page.length_of(text) for text in (panel.title, panel.note)), default=0.0)
-    size = max(min(room / longest, 1.0), _SMALLEST) if longest else 1.0
+def _name_row(figure: Figure, plan: _Plan, row: int) -> None:
+    layout, page = plan.layout, plan.page
+    _, bottom, _, height = layout.boxes[row][0]
+    room = height + 1.5 * page.font_size / 72
 
     def fits(text: str) -> bool:
-        return page.length_of(text, size) <= room * (1 + 1e-9)
+        return page.length_of(text, plan.points / page.font_size) <= room
 
-    title = [shortened(panel.title, fits)] if panel.title else []
-    return size, title + ([panel.note] if panel.note and fits(panel.note) else [])
-
-
-def _name_row(figure: Figure, layout: Layout, row: int, name: str, page: Page) -> None:
-    _, bottom, _, height = layout.share(layout.boxes[row][0])
-    letters = int(height * layout.height * 72 / (page.font_size * _LETTER)) + 2
     figure.text(
-        0.7 * page.font_size / 72 / layout.width, bottom + height / 2,
-        shortened(name, lambda text: len(text) <= letters), rotation=90, ha="center", va="center", parse_math=False,
+        0.8 * page.font_size / 72 / layout.width, (bottom + height / 2) / layout.height,
+        shortened(plan.names[row], fits), rotation=90, ha="center", va="center", parse_math=False,
+        fontsize=plan.points,
     )  # fmt: skip
 
 
-def _draw_bar(figure: Figure, layout: Layout, page: Page) -> None:
-    """One colour bar for all panels, as high as all rows."""
-    ax = figure.add_axes(layout.share(layout.bar))
-    bar = figure.colorbar(ScalarMappable(page.norm, page.colours), cax=ax)
-    shares = [(share, text) for share, text in ticks(page.scale) if page.scale != "sqrt" or share not in (0.01, 0.05)]
-    bar.set_ticks([share for share, _ in shares], labels=[text for _, text in shares])
+def _bar_ticks(page: Page) -> list[tuple[float, str]]:
+    return [(share, text) for share, text in ticks(page.scale) if page.scale != "sqrt" or share not in (0.01, 0.05)]
+
+
+def _draw_bar(figure: Figure, plan: _Plan) -> None:
+    """One colour bar for all panels, as high as all rows or as wide as all columns."""
+    page = plan.page
+    ax = figure.add_axes(plan.layout.share(plan.layout.bar))
+    bar = figure.colorbar(
+        ScalarMappable(page.norm, page.colours), cax=ax,
+        orientation="vertical" if plan.columns.beside else "horizontal",
+    )  # fmt: skip
+    bar.set_ticks([share for share, _ in _bar_ticks(page)], labels=[text for _, text in _bar_ticks(page)])
     bar.ax.minorticks_off()
+    bar.ax.tick_params(labelsize=SMALLER * page.font_size, length=TICK, pad=PAD, width=0.5)
     bar.outline.set_linewidth(0.5)
     bar.set_label(scale_label(page.scale))
-
-
-def _draw_legend(figure: Figure, layout: Layout, page: Page) -> None:
-    """On the page's white, where the white lines are seen by their dark rims."""
-    figure.legend(
-        handles=legend_lines(page), loc="lower center", ncols=layout.legend_columns,
-        bbox_to_anchor=(0.5, 0.04 / layout.height), borderaxespad=0, frameon=False, handlelength=HANDLE,
-        handletextpad=HANDLE_PAD, columnspacing=COLUMN_GAP, borderpad=0.35,
-    )  # fmt: skip

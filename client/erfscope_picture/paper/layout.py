@@ -3,27 +3,115 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from erfscope_picture.paper.page import SMALLER, Page
+from erfscope_picture.paper.page import PAD, SMALLER, TICK, Page
 
 Rect = tuple[float, float, float, float]  # left, bottom, width, height
 Shape = tuple[float, float] | None  # height and width of a plane; height 0 for a line
+Names = tuple[str, str] | None  # of a panel's vertical and horizontal axis
 _LINE_HEIGHT = 0.9  # inches, of a panel with a line
 _FLATTEST = 0.2  # no plane is lower than this share of its width, nor narrower than this share of its height
-HANDLE, HANDLE_PAD, COLUMN_GAP = 2.6, 0.8, 1.2  # of the legend, in its font's sizes
+_MARGIN = 0.3  # font sizes that the page's edges are left free of words
+_LETTERS = 1.2  # height of a line of letters, in font sizes
+_DEAREST = 1 / 8  # of the page's width: what a colour bar beside several columns may take at most
+PITCH = 1.22  # from a line of words above a panel to the next, in font sizes
+BAR_GAP, BAR_WIDTH = 0.6, 0.8  # in font sizes
+TITLE_PAD = 3.0  # points
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Which numbers and names of axes are written at the edge of the figure alone, because neighbours have the same."""
+
+    numbers_down: Sequence[bool]  # by rows
+    names_down: Sequence[bool]
+    numbers_across: Sequence[bool]  # by columns
+    names_across: Sequence[bool]
+
+
+def shared(shapes: Sequence[Sequence[Shape]], names: Sequence[Sequence[Names]]) -> Shared:
+    """Neighbours in a row share the vertical axis, those in a column the horizontal one."""
+    columns = range(max(map(len, shapes)))
+    names_down = [len({name[0] for name in row if name}) <= 1 for row in names]
+    names_across = [len({name[1] for row in names if len(row) > c and (name := row[c])}) <= 1 for c in columns]
+    return Shared(
+        [same and len({one[0] for one in row if one}) <= 1 for same, row in zip(names_down, shapes, strict=True)],
+        names_down,
+        [names_across[c] and len({one[1] for row in shapes if len(row) > c and (one := row[c])}) <= 1 for c in columns],
+        names_across,
+    )
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What stands beside each other: the room left of the first box, between boxes, right of the last one.
+
+    `factor` is the inches of a unit of the input; the bar stands `beside` the boxes or below them.
+    """
+
+    left: float
+    between: float
+    right: float
+    widths: Sequence[float]
+    factor: float
+    beside: bool
+
+    def room(self, column: int, shape: tuple[float, float], page: Page) -> float:
+        """Width of words above a panel, which touch neither those above the next column nor the page's edge."""
+        left = self.left + sum(self.widths[:column]) + self.between * column
+        middle, apart = left + _wide(shape) * self.factor / 2, 0.4 * self.between
+        assert page.width is not None
+        margin = _MARGIN * page.font_size / 72
+        start = left - apart if column else margin
+        is_last = column == len(self.widths) - 1
+        stop = page.width - margin if is_last else left + self.widths[column] + apart
+        return 2 * min(middle - start, stop - middle)
+
+
+def beside_each_other(
+    rows: Sequence[Sequence[Shape]], common: Shared, page: Page, *, has_names: bool, bar: tuple[str, Sequence[str]]
+) -> Columns:
+    """The widest boxes that the page has room for; `bar` are the words and the numbers of the colour bar."""
+    assert page.width is not None
+    em = page.font_size / 72
+    known = [shape for row in rows for shape in row if shape]
+    has_planes = any(shape[0] for shape in known)
+    numbers = max(page.length_of(_longest(shape), SMALLER) for shape in known) + (TICK + PAD) / 72
+    name = _LETTERS * em + PAD / 72
+    left = (1.6 * em if has_names else 0.3 * em) + numbers + name
+    between = 0.9 * em
+    if not all(common.numbers_down):
+        between += numbers
+    if not all(common.names_down):
+        between += name
+    columns = [_widest(rows, column) for column in range(max(map(len, rows)))]
+    wide = (BAR_GAP + BAR_WIDTH) * em + max(page.length_of(text, SMALLER) for text in bar[1]) + (TICK + PAD) / 72
+    wide += name + 0.3 * em
+
+    def placed(right: float, *, beside: bool) -> Columns:
+        free = page.width - left - right - between * (len(columns) - 1)  # type: ignore[operator]
+        if free <= 0:
+            raise ValueError(
+                f"{len(columns)} panels beside each other do not fit into {page.width:g} inches; give more width"
+            )
+        factor = free / sum(columns)
+        return Columns(left, between, right, [column * factor for column in columns], factor, beside)
+
+    if has_planes and (len(columns) == 1 or wide <= _DEAREST * page.width):
+        columns_beside = placed(wide, beside=True)
+        if sum(heights_of(rows, columns_beside.factor)) >= page.length_of(bar[0]):
+            return columns_beside
+    return placed(0.9 * em, beside=False)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Positions in inches; `aligned` panels have the same axes, whose names are written at the edge alone."""
+    """Positions in inches; `words` are the heights at which the heading's lines and the remarks stand."""
 
     width: float
     height: float
     boxes: Sequence[Sequence[Rect]]
     bar: Rect
-    legend_columns: int
-    aligned: bool
+    legend: float  # the bottom of the legend
 
     def share(self, box: Rect) -> Rect:
         """A box as matplotlib has it: in shares of the page."""
@@ -31,76 +119,63 @@ class Layout:
         return left / self.width, bottom / self.height, width / self.width, height / self.height
 
 
-def arranged(rows: Sequence[Sequence[Shape]], page: Page, names: Sequence[str], legend: Sequence[str] = ()) -> Layout:
-    """Boxes of the panels' proportions; one unit of the input is as long in all of them, but for slivers.
+@dataclass(frozen=True)
+class Heights:
+    """Inches that words take: the heading, those above each row, the legend, the remarks below it."""
 
-    `legend` are the words of the legend, in as many columns as the page has room for.
-    """
+    heading: float
+    rows: Sequence[float]
+    legend: float
+    remarks: float
+
+
+def stacked(rows: Sequence[Sequence[Shape]], columns: Columns, common: Shared, page: Page, words: Heights) -> Layout:
+    """Boxes of the panels' proportions below each other; one unit of the input is as long in all, but for slivers."""
     assert page.width is not None
     em = page.font_size / 72
-    known = [shape for row in rows for shape in row if shape]
-    aligned = len({*known}) == 1
-    left = (1.6 * em if names else 0) + 4.2 * em  # the row's name; the axis' name and its ticks
-    between = 0.9 * em if aligned else 4.4 * em
-    has_planes = any(shape[0] for shape in known)
-    right = 6.4 * em if has_planes else 0.8 * em
-    columns = [_widest(rows, column) for column in range(max(map(len, rows)))]
-    factor = (page.width - left - right - between * (len(columns) - 1)) / sum(columns)
-    if factor <= 0:
-        raise ValueError(
-            f"{len(columns)} panels beside each other do not fit into {page.width:g} inches; give more width"
-        )
-    heights = [max(_height(shape, factor) for shape in row if shape) for row in rows]
-    columns_of_legend = _legend_columns(page, legend)
-    below = (1.9 * em * -(-len(legend) // columns_of_legend) if has_planes else 0) + 0.4 * em
-    return _placed(rows, page.width, factor, heights, _Margins(
-        left, below, between, 3.1 * em, (0.6 * em if aligned else 3.1 * em) + 2.9 * em, 3.1 * em
-    ), columns, columns_of_legend, aligned, em)  # fmt: skip
-
-
-def _legend_columns(page: Page, legend: Sequence[str]) -> int:
-    """The most columns of a legend, filled from the top, that are as wide as the page at most."""
-    assert page.width is not None
-    em = SMALLER * page.font_size / 72
-    lengths = [page.length_of(text, SMALLER) + (HANDLE + HANDLE_PAD) * em for text in legend]
-    for count in range(len(legend), 1, -1):
-        columns = [float(column.max()) for column in np.array_split(lengths, count)]  # as matplotlib fills them
-        if sum(columns) + (COLUMN_GAP * (count - 1) + 2 * HANDLE_PAD) * em <= page.width:
-            return count
-    return 1
-
-
-@dataclass(frozen=True)
-class _Margins:
-    left: float
-    below: float  # the legend
-    between: float  # columns
-    axis: float  # the horizontal axis' ticks and name
-    rows: float  # from one row's boxes to the next one's
-    top: float  # the words above the first row
-
-
-def _placed(
-    rows: Sequence[Sequence[Shape]], width: float, factor: float, heights: Sequence[float], margins: _Margins,
-    columns: Sequence[float], legend_columns: int, aligned: bool, em: float,
-) -> Layout:  # fmt: skip
-    height = margins.below + margins.axis + sum(heights) + margins.rows * (len(rows) - 1) + margins.top
-    boxes, top = [], height - margins.top
-    for row, high in zip(rows, heights, strict=True):
-        line, left = [], margins.left
-        for shape, column in zip(row, columns, strict=False):  # the last row may be short
-            if shape:
-                own = _height(shape, factor)
-                line.append((left, top - high + (high - own), _width(shape, factor), own))
-            else:
-                line.append((left, top - high, column * factor, high))
-            left += column * factor + margins.between
+    numbers, name = SMALLER * _LETTERS * em + (TICK + PAD) / 72, _LETTERS * em + PAD / 72
+    gap = 0.6 * em
+    if not all(common.numbers_across):
+        gap += numbers
+    if not all(common.names_across):
+        gap += name
+    has_planes = any(shape[0] for row in rows for shape in row if shape)
+    below_axes = 0.3 * em + words.remarks + words.legend
+    bar = 0.0
+    if has_planes and not columns.beside:
+        bar = (BAR_GAP + BAR_WIDTH) * em + numbers + name
+    bottom = below_axes + bar + numbers + name
+    high = heights_of(rows, columns.factor)
+    height = bottom + sum(high) + sum(words.rows) + gap * (len(rows) - 1) + words.heading + 0.2 * em
+    boxes, top = [], height - 0.2 * em - words.heading
+    for row, tallest, above in zip(rows, high, words.rows, strict=True):
+        top -= above
+        line, left = [], columns.left
+        for shape, width in zip(row, columns.widths, strict=False):  # the last row may be short
+            own = _height(shape, columns.factor) if shape else tallest
+            line.append((left, top - own, _wide(shape) * columns.factor if shape else width, own))
+            left += width + columns.between
         boxes.append(line)
-        top -= high + margins.rows
-    right = margins.left + sum(columns) * factor + margins.between * (len(columns) - 1)
-    bottom = margins.below + margins.axis
-    bar = (right + 0.8 * em, bottom, 0.9 * em, height - margins.top - bottom)
-    return Layout(width, height, boxes, bar, legend_columns, aligned)
+        top -= tallest + gap
+    right = columns.left + sum(columns.widths) + columns.between * (len(columns.widths) - 1)
+    highest = height - 0.2 * em - words.heading - words.rows[0]
+    place = (
+        (right + BAR_GAP * em, bottom, BAR_WIDTH * em, highest - bottom)
+        if columns.beside
+        else (columns.left, below_axes + numbers + name, right - columns.left, BAR_WIDTH * em)
+    )
+    return Layout(page.width, height, boxes, place, 0.3 * em + words.remarks)
+
+
+def heights_of(rows: Sequence[Sequence[Shape]], factor: float) -> list[float]:
+    """Inches of the tallest box of each row."""
+    return [max((_height(shape, factor) for shape in row if shape), default=0.0) for row in rows]
+
+
+def _longest(shape: tuple[float, float]) -> str:
+    """The longest number at a vertical axis: pixels, parts of a small unit, or shares of the maximum."""
+    largest = shape[0] or 1.0
+    return f"{largest:.0f}" if largest >= 10 else f"{largest:.2f}"
 
 
 def _widest(rows: Sequence[Sequence[Shape]], column: int) -> float:
@@ -111,10 +186,6 @@ def _widest(rows: Sequence[Sequence[Shape]], column: int) -> float:
 def _wide(shape: tuple[float, float]) -> float:
     """Units of the input that a panel's width is counted as: a high sliver is widened."""
     return max(shape[1], _FLATTEST * shape[0])
-
-
-def _width(shape: tuple[float, float], factor: float) -> float:
-    return _wide(shape) * factor
 
 
 def _height(shape: tuple[float, float], factor: float) -> float:

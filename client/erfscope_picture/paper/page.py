@@ -18,6 +18,7 @@ from erfscope_picture.colormap import RGB
 
 FORMS = (".pdf", ".svg", ".png")
 SMALLER = 0.875  # font of ticks and legend, of the page's
+TICK, PAD = 2.5, 2.0  # points: length of a tick, room between it, its number and the axis' name
 GENERIC = ("serif", "sans-serif", "monospace")
 # Without dates and with fixed names the same figure has the same bytes.
 _UNDATED: Mapping[str, dict[str, Any]] = {
@@ -105,8 +106,11 @@ class Page:
             "axes.linewidth": 0.5,
             "xtick.major.width": 0.5,
             "ytick.major.width": 0.5,
-            "xtick.major.size": 2.5,
-            "ytick.major.size": 2.5,
+            "xtick.major.size": TICK,
+            "ytick.major.size": TICK,
+            "xtick.major.pad": PAD,
+            "ytick.major.pad": PAD,
+            "axes.labelpad": PAD,
             "xtick.labelsize": self.font_size * SMALLER,
             "ytick.labelsize": self.font_size * SMALLER,
             "legend.fontsize": self.font_size * SMALLER,

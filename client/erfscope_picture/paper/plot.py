@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
-from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal, Stroke
 from numpy.typing import NDArray
 
@@ -23,8 +22,8 @@ Array = NDArray[np.float64]
 NAMES = "zyx"
 OWN_UNITS = {1: "samples", 2: "px", 3: "voxels"}
 DASHES: Mapping[float, Any] = {0.50: "-", 0.90: (0, (4, 2)), 0.99: (0, (1, 1.5))}
-_LINE, _HALO, _RIM = 0.8, 1.6, 2.0  # points
-_ARROW = 3.5  # points, of the mark where the TRF goes on beyond the input
+LINE, _HALO = 0.8, 1.6  # points
+ARROW = 3.5  # points, of the mark where the TRF goes on beyond the input
 _SMOOTH = 4096  # a line with more points is drawn by its envelope
 
 
@@ -40,11 +39,12 @@ def plot_map(
     """Draw a map [L], [H, W] or [D, H, W] with values in [0, 1]; returns the image, None for a line.
 
     `result` is the ErfResult as JSON object. Of a volume the plane across axis `across` through the centre is drawn.
-    `lengths` are the units per axis of the map (pixels by default). ValueError for a map that is not one.
+    `lengths` are the units per axis of the map (pixels by default). A unit is as long down as across, whatever shape
+    the axes have. ValueError for a map that is not one.
     """
     values = checked_map(map)
     marks = read(result, values.ndim)
-    units = tuple(lengths or [Lengths(OWN_UNITS[values.ndim])] * values.ndim)
+    units = _units(values.ndim, lengths)
     if values.ndim == 1:
         _plot_line(ax, values, marks, page, units[0])
         return None
@@ -58,30 +58,34 @@ def plane_title(map: NDArray[np.floating], result: Mapping[str, Any], across: in
     return f"{NAMES[down]}, {NAMES[right]} plane at {NAMES[across]} = {at}"
 
 
-def legend_lines(page: Page) -> list[Line2D]:
-    """A legend's handles for what is drawn on a plane."""
-    lines = []
-    if page.contours:
-        lines += [
-            Line2D(
-                [],
-                [],
-                color="white",
-                linewidth=_LINE,
-                linestyle=dash,
-                label=f"{100 * share:.0f} % of mass",
-                path_effects=[Stroke(linewidth=_RIM, foreground="0.25"), Normal()],
-            )
-            for share, dash in DASHES.items()
-        ]
-    if page.trf:
-        lines.append(
-            Line2D(
-                [], [], color=page.accent, linewidth=_LINE, linestyle=(0, (5, 2)), label="TRF (arrow: beyond the input)"
-            )
-        )
-    lines.append(Line2D([], [], color=page.accent, linestyle="", marker="+", markersize=5, label="centre"))
-    return lines
+def axis_names(rank: int, across: int = 0, lengths: Sequence[Lengths] | None = None) -> tuple[str, str]:
+    """Names of the vertical and of the horizontal axis of what `plot_map` draws."""
+    units = _units(rank, lengths)
+    if rank == 1:
+        return scale_label("linear"), f"x ({units[0].unit})"
+    names = NAMES[3 - rank :]
+    down, right = (f"{names[a]} ({units[a].unit})" for a in range(rank) if rank == 2 or a != across)
+    return down, right
+
+
+def trf_marks(map: NDArray[np.floating], result: Mapping[str, Any], across: int) -> tuple[bool, bool]:
+    """Whether the box of the TRF has sides on the plane, and arrows where it goes on beyond the input."""
+    axes = [a for a in range(map.ndim) if map.ndim == 2 or a != across]
+    spans = [(*read(result, map.ndim).box[a], map.shape[a]) for a in axes]
+    return any(start >= 0 or stop <= n for start, stop, n in spans), any(
+        start < 0 or stop > n for start, stop, n in spans
+    )
+
+
+def shows_center(map: NDArray[np.floating], result: Mapping[str, Any], across: int) -> bool:
+    """Whether the projected centre is on the plane."""
+    axes = [a for a in range(map.ndim) if map.ndim == 2 or a != across]
+    center = read(result, map.ndim).center
+    return is_inside(tuple(center[a] for a in axes), tuple(map.shape[a] for a in axes))
+
+
+def _units(rank: int, lengths: Sequence[Lengths] | None) -> tuple[Lengths, ...]:
+    return tuple(lengths or [Lengths(OWN_UNITS[rank])] * rank)
 
 
 def _plot_plane(ax: Axes, values: Array, marks: Marks, page: Page, units: Sequence[Lengths], across: int) -> AxesImage:
@@ -92,9 +96,7 @@ def _plot_plane(ax: Axes, values: Array, marks: Marks, page: Page, units: Sequen
     plane, steps = values[cut], [units[a].step for a in axes]
     (high, wide), (down, right) = plane.shape, steps
     extent = (-0.5 * right, (wide - 0.5) * right, (high - 0.5) * down, -0.5 * down)
-    image = ax.imshow(
-        plane, cmap=page.colours, norm=page.norm, extent=extent, interpolation="none", aspect=ax.get_aspect()
-    )
+    image = ax.imshow(plane, cmap=page.colours, norm=page.norm, extent=extent, interpolation="none", aspect="equal")
     box = [marks.box[a] for a in axes]
     if page.contours:
         _draw_contours(ax, values, cut, box, steps)
@@ -102,12 +104,12 @@ def _plot_plane(ax: Axes, values: Array, marks: Marks, page: Page, units: Sequen
         _draw_box(ax, box, plane.shape, steps, page)
     center = [marks.center[a] for a in axes]
     if is_inside(tuple(center), plane.shape):
-        ax.plot(center[1] * right, center[0] * down, "+", color=page.accent, markersize=5, markeredgewidth=_LINE)
+        ax.plot(center[1] * right, center[0] * down, "+", color=page.accent, markersize=5, markeredgewidth=LINE)
     ax.set_xlim(extent[0], extent[1])
     ax.set_ylim(extent[2], extent[3])
-    names = NAMES[3 - values.ndim :]
-    ax.set_xlabel(f"{names[axes[1]]} ({units[axes[1]].unit})")
-    ax.set_ylabel(f"{names[axes[0]]} ({units[axes[0]].unit})")
+    ylabel, xlabel = axis_names(values.ndim, across, units)
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
     return image
 
 
@@ -128,7 +130,7 @@ def _draw_contours(
     for share, dash in DASHES.items():
         for line in tracing.lines(share, cut):
             y, x = (np.clip(line, low, high) * steps).T
-            ax.plot(x, y, color="white", linewidth=_LINE, linestyle=dash, path_effects=halo)
+            ax.plot(x, y, color="white", linewidth=LINE, linestyle=dash, path_effects=halo)
 
 
 def _draw_box(
@@ -149,9 +151,9 @@ def _draw_box(
     for is_beyond, x, y, arrow in sides:
         if is_beyond:
             middle = [sum(x) / 2], [sum(y) / 2]
-            ax.plot(*middle, arrow, color=page.accent, markersize=_ARROW, markeredgewidth=0, clip_on=False)
+            ax.plot(*middle, arrow, color=page.accent, markersize=ARROW, markeredgewidth=0, clip_on=False)
         else:
-            ax.plot(x, y, color=page.accent, linewidth=_LINE, linestyle=(0, (5, 2)), clip_on=False)
+            ax.plot(x, y, color=page.accent, linewidth=LINE, linestyle=(0, (5, 2)), clip_on=False)
 
 
 def _plot_line(ax: Axes, values: Array, marks: Marks, page: Page, unit: Lengths) -> None:
@@ -168,15 +170,16 @@ def _plot_line(ax: Axes, values: Array, marks: Marks, page: Page, unit: Lengths)
         start, stop = marks.box[0]
         span = (max(start, 0) - 0.5) * unit.step, (min(stop, len(values)) - 0.5) * unit.step
         if span[0] < span[1]:
-            ax.axvspan(*span, facecolor="none", edgecolor=page.accent, linewidth=_LINE, linestyle=(0, (5, 2)))
+            ax.axvspan(*span, facecolor="none", edgecolor=page.accent, linewidth=LINE, linestyle=(0, (5, 2)))
     if is_inside(marks.center, values.shape):
-        ax.axvline(marks.center[0] * unit.step, color=page.accent, linewidth=_LINE, linestyle=(0, (4, 2)))
+        ax.axvline(marks.center[0] * unit.step, color=page.accent, linewidth=LINE, linestyle=(0, (4, 2)))
     if page.scale != "linear":
         ax.set_yscale("log" if page.scale == "log" else "function", **_square_root(page.scale))
     ax.set_ylim(1e-5 if page.scale == "log" else 0, 1.02)
     ax.set_xlim(-0.5 * unit.step, (len(values) - 0.5) * unit.step)
-    ax.set_xlabel(f"x ({unit.unit})")
-    ax.set_ylabel(scale_label("linear"))
+    ylabel, xlabel = axis_names(1, lengths=[unit])
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
 
 
 def _square_root(scale: str) -> dict[str, Any]:
