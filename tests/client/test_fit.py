@@ -63,9 +63,25 @@ def test_the_command_shows_a_table(run: Run, service: Service, tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     told = " ".join(done.stdout.split())
     assert "ERF 4 px 9 px" in told
-    assert "second head 1x1 2x16x16 5x5 4.40 ± 0.12 yes field" in told
-    assert "4 px: head second holds it. 9 px: no level sees all of it. Which layer?" in told
+    assert "second head 1x1 2x16x16 5x5 4.40 ± 0.12 holds small field" in told
+    assert (
+        "4 px: head second holds it. 9 px: no level sees all of it. Which row counts? The network has no head" in told
+    )
+    assert "erfscope advise spec.json --layer second --object 9." in told
     assert "the ERF is at least 1.5 times the object" in told
+
+
+def test_the_head_that_decides_is_named_with_what_to_ask_next(run: Run, service: Service, tmp_path: Path) -> None:
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    unsure = [{"size": 4, "verdict": "unsure"}, {"size": 9, "verdict": "small field"}]
+    level = LEVEL | {"name": "first", "role": "level", "erf_size": 15.5, "limited": True, "objects": unsure}
+    service.on("POST /fit", Reply(202, fit_json(result=FIT | {"levels": [level, LEVEL], "deciding": ["second"]})))
+    done = run("fit", "spec.json", "--object", "4,9", "--url", service.url)
+    assert done.returncode == 0, done.stderr
+    told = " ".join(done.stdout.split())
+    assert "≥ 15.50 ± 0.12 unsure small field" in told
+    assert "For masks (segmentation): that of the head, second, for it decides about each pixel" in told
+    assert "erfscope advise spec.json --layer second --object 9." in told
 
 
 def test_the_answer_is_written_by_the_endings_of_files(run: Run, service: Service, tmp_path: Path) -> None:

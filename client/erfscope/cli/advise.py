@@ -28,7 +28,14 @@ ObjectSizes = Annotated[
 ]
 Want = Annotated[float | None, Option(help="Wanted ERF size in input pixels, instead of --object (default: none).")]
 Verify = Annotated[int | None, Option(help="How many of the best changes are measured by gradient (default 5).")]
-Samples = Annotated[int | None, Option("--inputs", help="Samples of each measurement (default 8).")]
+Samples = Annotated[
+    int | None,
+    Option(
+        "--inputs",
+        help="Samples of each measurement: draws of the weights where a scheme draws them (a spec, --weights), "
+        "else inputs (default 8).",
+    ),
+]
 Latency = Annotated[
     bool, Option("--latency", help="Time one input through each network on this machine, in ms (default: off).")
 ]

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from erfscope_contract.advice import Advice, AdviceLayer, AdviceRequest, Change
+from erfscope_contract.holding import CONFIDENT
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.version import __version__
 from erfscope_engine.advice.profile import profile_of
@@ -25,7 +26,6 @@ from erfscope_intake.memory import memory_errors_explained
 from erfscope_intake.onnx_external import Sent
 
 Progress = Callable[[str, float], None]
-CONFIDENT = 2.0  # standard errors within which a measured size counts as reaching
 DRAWN = 3  # changes whose maps are part of the answer
 Pair = tuple[Changed, Change]
 
