@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from erfscope_contract.about import About
 from erfscope_contract.holding import CONFIDENT, HOLD, RULE, UNITS_ACROSS
 from erfscope_contract.job import Work
 from erfscope_contract.request import InputOptions, ModelRef, Strict, Weights
@@ -103,6 +104,7 @@ class Fit(Frozen):
     )
     objects: list[FitObject]
     rule: str = Field(RULE, description="When a level holds an object, in words.")
+    about: About | None = Field(None, description="Which model and samples; null from an older service.")
     notes: list[str] = Field(default_factory=list)
     engine: str
     torch: str

@@ -13,8 +13,9 @@ from erfscope.cli import answer, options, show
 from erfscope.cli.asking import answered
 from erfscope.cli.tables import Column, table_of
 from erfscope.report.answers import fit_csv
+from erfscope_contract.about import in_words
 from erfscope_contract.fit import Fit, FitLevel, Verdict
-from erfscope_contract.holding import CONFIDENT, HOLD, UNITS_ACROSS
+from erfscope_contract.holding import CONFIDENT, HOLD, UNITS_ACROSS, erf_for
 from erfscope_contract.limits import marked
 from erfscope_contract.numbers import with_error
 
@@ -77,11 +78,11 @@ def fit(
     }  # fmt: skip
     result = answered(FIT, prepared, fields, url, api_key, images)
     json = result.model_dump_json(indent=2)
-    texts = answer.Texts(f"Objects in {prepared.name}", _parts(result, model), json, fit_csv(result))
+    texts = answer.Texts(f"Objects in {prepared.name}", _parts(result, model, prepared.name), json, fit_csv(result))
     answer.give(texts, output, as_json=as_json)
 
 
-def _parts(result: Fit, model: str) -> list[answer.Part]:
+def _parts(result: Fit, model: str, name: str) -> list[answer.Part]:
     shape = ", ".join(map(str, result.input_shape))
     rule = (
         f"At input [{shape}], sizes in pixels. holds: the ERF is at least {HOLD:g} times the object, and the object at "
@@ -89,7 +90,13 @@ def _parts(result: Fit, model: str) -> list[answer.Part]:
         f"unsure: within {CONFIDENT:g} standard errors of the bound, or the ERF fills the input (≥)."
     )
     best = [one.words for one in result.objects]
-    return [level_table(result), [rule], best, [*_hint(result, model), *(f"note: {note}" for note in result.notes)]]
+    said = in_words(result.about, name, f"[{shape}]")
+    return [
+        level_table(result),
+        [*said, rule],
+        best,
+        [*_hint(result, model), *(f"note: {note}" for note in result.notes)],
+    ]
 
 
 def _hint(result: Fit, model: str) -> list[str]:
@@ -111,6 +118,8 @@ def _next(result: Fit, model: str) -> list[str]:
 
 def _can_help(result: Fit, size: float) -> bool:
     """Whether a level's field is too small for it: a change of the network is the answer then."""
+    if erf_for(size) > min(result.input_shape[1:]):
+        return False  # the sentence about it asks for a larger input
     return any(one.size == size and one.verdict == "small field" for level in result.levels for one in level.objects)
 
 

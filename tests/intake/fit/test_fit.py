@@ -146,6 +146,9 @@ def test_the_best_is_the_head_with_the_smallest_field_that_holds_it(tmp_path: Pa
     assert f"head {small.best} holds it" in small.words
     assert (large.best, large.held_by) == (None, [])
     assert "larger than the input" in large.words
+    about = result.about
+    assert about is not None
+    assert (about.model, about.inputs, about.draws, about.seed) == ("0" * 64, 2, 1, 0)
 
 
 def test_named_layers_are_looked_at_alone(tmp_path: Path) -> None:
@@ -256,6 +259,10 @@ def test_an_input_without_room_is_said() -> None:
     )
     small = [row("map", "head", 4, Size(40), 43, objects=[80])]
     assert words(80, small, [])[1].endswith("(ERF 40 px). A larger input does not help: the TRF is 43 px.")
+    outside = [row("map", "head", 4, Size(40), 43, objects=[97])]
+    assert words(97, outside, []) == (
+        None, "97 px: larger than the input, and a larger one does not help: the TRF is 43 px.",
+    )  # fmt: skip
     full = [row("map", "head", 4, Size(93, 0.1, is_bound=True), 300, objects=[63])]
     assert "its ERF of 93.00 ± 0.10 px fills the input" in words(63, full, [])[1]
     assert "Measure on a larger input (input.shape, --shape)" in words(63, full, [])[1]

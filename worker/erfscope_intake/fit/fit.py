@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from erfscope_contract.about import About, name_of
 from erfscope_contract.fit import Fit, FitLevel, FitRequest
 from erfscope_contract.limits import is_limited_by_input
 from erfscope_contract.problem import ProblemError
@@ -71,6 +72,7 @@ def fit(
         levels=rows,
         deciding=deciding,
         objects=objects_of(request.objects, rows, deciding, network.input_shape[1:]),
+        about=_about(request),
         notes=[*network.notes, *notes, *_clipped(rows, network.input_shape[1:]), *_uncertain(rows)],
         engine=__version__,
         torch=torch.__version__,
@@ -100,6 +102,18 @@ def _deciding(survey: Survey, rows: Sequence[FitLevel]) -> list[str]:
     if not do_heads_decide(heads, sides):
         return []
     return [row.name for row in rows if row.role == "head"]
+
+
+def _about(request: FitRequest) -> About:
+    inputs, draws = samples_of(request)
+    return About(
+        model=name_of(request.model),
+        weights=request.weights,
+        inputs=inputs,
+        draws=draws,
+        source=request.input.source,
+        seed=request.seed,
+    )
 
 
 def samples_of(request: FitRequest) -> tuple[int, int]:

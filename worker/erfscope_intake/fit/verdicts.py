@@ -92,7 +92,9 @@ class _Asked:
 
     def _missing(self) -> str:
         if len(self._with("outside input")) == len(self.levels):
-            return f"larger than the input; give {LARGER}."
+            if any(map(self._could, self._counted(self.levels))):
+                return f"larger than the input; give {LARGER}."
+            return f"larger than the input, and a larger one does not help: the TRF is {self._side()} px."
         unsure = self._counted(self._with("unsure"))
         if unsure:
             return self._unsure(next((one for one in unsure if one.role == "head"), unsure[0]))
@@ -108,6 +110,10 @@ class _Asked:
     def _has_room(self) -> bool:
         """Whether an ERF that is large enough fits into the input."""
         return erf_for(self.size) <= min(self.extents)
+
+    def _side(self) -> int:
+        """Of the largest TRF of those that count."""
+        return max(min(one.trf_size, default=0) for one in self._counted(self.levels))
 
     def _could(self, level: FitLevel) -> bool:
         """Whether its ERF could be large enough on a larger input, by its TRF."""
@@ -157,8 +163,7 @@ class _Asked:
         told = f"the largest is that of {largest.name} ({self._field(largest)})."
         if self._has_room():
             return told
-        side = max(min(one.trf_size, default=0) for one in self._counted(self.levels))
-        return f"{told} A larger input does not help: the TRF is {side} px."
+        return f"{told} A larger input does not help: the TRF is {self._side()} px."
 
     def _field(self, level: FitLevel) -> str:
         """`ERF 27.3 px`, with so many digits that it is on the same side of what is needed as the number itself."""
