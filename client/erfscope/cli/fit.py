@@ -1,6 +1,7 @@
 """`erfscope fit`: which heads and levels of a network hold objects of which sizes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated, Any
 
 from rich.table import Table
@@ -10,7 +11,7 @@ from typer import Option
 from erfscope._models import prepare
 from erfscope._questions import FIT
 from erfscope.cli import answer, options, show
-from erfscope.cli.asking import answered
+from erfscope.cli.asking import answered, modules_of
 from erfscope.cli.tables import Column, table_of
 from erfscope.report.answers import fit_csv
 from erfscope_contract.about import in_words
@@ -78,11 +79,14 @@ def fit(
     }  # fmt: skip
     result = answered(FIT, prepared, fields, url, api_key, images)
     json = result.model_dump_json(indent=2)
-    texts = answer.Texts(f"Objects in {prepared.name}", _parts(result, model, prepared.name), json, fit_csv(result))
+    modules = modules_of(prepared)
+    texts = answer.Texts(
+        f"Objects in {prepared.name}", _parts(result, model, prepared.name, modules), json, fit_csv(result)
+    )
     answer.give(texts, output, as_json=as_json)
 
 
-def _parts(result: Fit, model: str, name: str) -> list[answer.Part]:
+def _parts(result: Fit, model: str, name: str, modules: Mapping[str, str]) -> list[answer.Part]:
     shape = ", ".join(map(str, result.input_shape))
     rule = (
         f"At input [{shape}], sizes in pixels. holds: the ERF is at least {HOLD:g} times the object, and the object at "
@@ -92,7 +96,7 @@ def _parts(result: Fit, model: str, name: str) -> list[answer.Part]:
     best = [one.words for one in result.objects]
     said = in_words(result.about, name, f"[{shape}]")
     return [
-        level_table(result),
+        level_table(result, modules),
         [*said, rule],
         best,
         [*_hint(result, model), *(f"note: {note}" for note in result.notes)],
@@ -123,12 +127,17 @@ def _can_help(result: Fit, size: float) -> bool:
     return any(one.size == size and one.verdict == "small field" for level in result.levels for one in level.objects)
 
 
-def level_table(result: Fit) -> Table:
-    """One row for each level, one column for each object."""
-    columns: list[Column] = [*COLUMNS, *((f"{one.size:g} px", "center") for one in result.objects)]
-    return table_of(
-        columns, [[*_facts(level), *(_mark(one.verdict) for one in level.objects)] for level in result.levels]
-    )
+def level_table(result: Fit, modules: Mapping[str, str] = MappingProxyType({})) -> Table:
+    """One row for each level, one column for each object; torch's module where the file tells it."""
+    named = any(level.name in modules for level in result.levels)
+    columns: list[Column] = [*COLUMNS[:1], *([("module", "left")] if named else []), *COLUMNS[1:]]
+    columns += [(f"{one.size:g} px", "center") for one in result.objects]
+    rows = list[list[str | Text]]()
+    for level in result.levels:
+        name, *facts = _facts(level)
+        module = [modules.get(level.name, "")] if named else []
+        rows.append([name, *module, *facts, *(_mark(one.verdict) for one in level.objects)])
+    return table_of(columns, rows)
 
 
 def _mark(verdict: Verdict) -> Text:

@@ -45,8 +45,8 @@ def advise(
 
     `data` are the files that came with it, by name; without it, its folder is where the files lie that it names.
     `images` is the file that the samples of measurements come from, None for noise. `progress` hears (stage, share
-    done): load, profile, search, verify. Raises ProblemError: unsupported-feature where the analytic method cannot
-    treat the network, and what a measurement raises.
+    done): load, profile, search, cost, verify. Raises ProblemError: unsupported-feature where the analytic method
+    cannot treat the network, and what a measurement raises.
     """
     progress("load", 0.0)
     with memory_errors_explained():
@@ -169,9 +169,11 @@ def _best(
 ) -> list[Change]:
     """The best changes, measured; those that do no better than none are left out."""
     grid, want = now.layer.own_shape[1:], bench.request.wanted_size
-    priced = {
-        _key(change): (changed, change) for changed, change in (_priced(bench, *pair, goal, now) for pair in pairs)
-    }
+    priced = dict[str, Pair]()
+    for number, pair in enumerate(pairs):
+        progress("cost", number / len(pairs))
+        changed, change = _priced(bench, *pair, goal, now)
+        priced[_key(change)] = (changed, change)
     order = ranked([change for _, change in priced.values()], want, now.cost, grid)
     if not measured:
         return with_pareto([change for change in order if change.erf_analytic is not None])
