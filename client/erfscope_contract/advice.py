@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from erfscope_contract.about import About
 from erfscope_contract.architecture import Architecture
 from erfscope_contract.holding import HOLD, erf_for
 from erfscope_contract.job import Work
@@ -54,7 +55,7 @@ class AdviceRequest(Strict):
     @model_validator(mode="after")
     def _one_size(self) -> Self:
         if (self.want is None) == (self.object_size is None):
-            raise ValueError("give exactly one of want and object_size")
+            raise ValueError("needs exactly one of want and object_size")
         return self
 
 
@@ -146,6 +147,11 @@ class Advice(Frozen):
     layers: list[AdviceLayer]
     changes: list[Change]
     tried: int = Field(description="Changed networks that were looked at.")
+    about: About | None = Field(None, description="Which model and samples; null from an older service.")
+    coarsest: str | None = Field(
+        None,
+        description="The last layer of the coarsest grid that the layer is computed from; null where that is its own.",
+    )
     notes: list[str] = Field(default_factory=list)
     engine: str
     torch: str

@@ -4,14 +4,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from erfscope_contract.holding import HOLD, RULE, UNITS_ACROSS
+from erfscope_contract.about import About
+from erfscope_contract.holding import CONFIDENT, HOLD, RULE, UNITS_ACROSS
 from erfscope_contract.job import Work
 from erfscope_contract.request import InputOptions, ModelRef, Strict, Weights
 from erfscope_contract.result import Frozen, Number
 from erfscope_contract.tiles import Names
 
 ObjectSize = Annotated[float, Field(gt=0, le=65_536)]
-Verdict = Literal["holds", "small field", "coarse grid", "outside input"]
+Verdict = Literal["holds", "unsure", "small field", "coarse grid", "outside input"]
 
 
 class FitRequest(Strict):
@@ -30,7 +31,9 @@ class FitRequest(Strict):
     )
     weights: Weights = Field(Weights.GIVEN, description="The model's own, or a scheme that draws every one anew.")
     samples: Annotated[int, Field(ge=2, le=1000)] = Field(
-        16, description="Input samples per layer, as average.inputs of a measurement."
+        16,
+        description="Samples per layer: draws of the weights with one input each where a scheme draws them (a spec's, "
+        "or one named in weights), else inputs.",
     )
     seed: int = Field(0, ge=0, lt=2**63)
 
@@ -40,8 +43,9 @@ class ObjectFit(Frozen):
 
     size: float
     verdict: Verdict = Field(
-        description=f"holds; small field: the ERF is smaller than {HOLD:g} times the object; coarse grid: the object "
-        f"is narrower than {UNITS_ACROSS:g} units; outside input: the object is larger than the input."
+        description=f"holds: the ERF is at least {HOLD:g} times the object; small field: it is smaller; unsure: its "
+        f"standard error leaves that open ({CONFIDENT:g} of them), or the input bounds it; coarse grid: the object is "
+        f"narrower than {UNITS_ACROSS:g} units; outside input: the object is larger than the input."
     )
 
 
@@ -62,6 +66,9 @@ class FitLevel(Frozen):
     )
     clipped: bool = Field(False, description="The TRF sticks out of the input: with a larger input the ERF may grow.")
     erf_size: Number = Field(None, description="Luo's ERF size (2 sigma), pixels; null where no gradient arrives.")
+    limited: bool = Field(
+        False, description="The ERF fills the input, so that erf_size is a bound: with a larger input it may be larger."
+    )
     erf_ratio: Number = Field(None, description="ERF size over TRF side.")
     stderr: Number = Field(None, description="Standard error of erf_size, pixels.")
     objects: list[ObjectFit] = Field(description="Each size that was asked for, in the order of the request.")
@@ -72,8 +79,13 @@ class FitObject(Frozen):
     """One object size at all levels."""
 
     size: float
-    held_by: list[str] = Field(description="Levels that hold it, by name, smallest ERF first.")
-    best: str | None = Field(description="The head, else the level, with the smallest ERF that holds it.")
+    held_by: list[str] = Field(
+        description="Levels that hold it, by name, smallest ERF first; unsure ones do not count."
+    )
+    best: str | None = Field(
+        description="The head, else the level, with the smallest ERF that holds it. Where heads decide (`deciding`), "
+        "one of them, or null."
+    )
     words: str = Field(description="The same as a sentence; where nothing holds it, what is missing.")
 
 
@@ -83,8 +95,16 @@ class Fit(Frozen):
     schema_version: int = 1
     input_shape: list[int] = Field(description="[C, spatial …] at which everything was measured, without the batch.")
     levels: list[FitLevel]
+    deciding: list[str] = Field(
+        default_factory=list,
+        description="The heads whose rows count, because what the network says is read from them: all heads where "
+        "there are several, or the only one where it lies on a finer grid than the coarsest level, or all levels "
+        "lie on one grid. Empty for a network whose only head is on its coarsest grid (a backbone, a classifier), "
+        "where levels count as well.",
+    )
     objects: list[FitObject]
     rule: str = Field(RULE, description="When a level holds an object, in words.")
+    about: About | None = Field(None, description="Which model and samples; null from an older service.")
     notes: list[str] = Field(default_factory=list)
     engine: str
     torch: str

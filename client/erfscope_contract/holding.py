@@ -6,6 +6,9 @@ HOLD = 1.5
 UNITS_ACROSS = 2.0
 """So many units an object must be wide: a grid that is coarser than half of the object may step over it."""
 
+CONFIDENT = 2.0
+"""Standard errors on either side of a bound within which a measured size decides nothing."""
+
 RULE = (
     f"A level holds an object if its ERF is at least {HOLD:g} times the object's size, and the object is at least "
     f"{UNITS_ACROSS:g} units wide."

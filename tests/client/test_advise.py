@@ -10,6 +10,8 @@ from tests.client.command_line import SPEC, Run
 from tests.client.conftest import Reply, Service, problem_json
 
 from erfscope import errors
+from erfscope.cli.advice_tables import with_modules
+from erfscope_contract.advice import Change
 
 CHANGE = {
     "kind": "dilation", "text": "dilate first: 1 → 4", "erf_analytic": 9.5, "erf_measured": 9.42, "stderr": 0.21,
@@ -81,6 +83,37 @@ def test_the_command_shows_a_table(run: Run, service: Service, tmp_path: Path) -
     assert "First choice: dilate first: 1 → 4." in told
     assert "add (nearly) nothing to it: first." in told
     assert "note: said" in told
+
+
+def test_where_nothing_reaches_the_next_question_is_named(run: Run, service: Service, tmp_path: Path) -> None:
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    short = ADVICE | {"changes": [CHANGE | {"reaches": False}], "coarsest": "first"}
+    about = {"model": "tiny", "weights": "given", "inputs": 1, "draws": 8, "source": "normal", "seed": 3}
+    service.on("POST /advice", Reply(202, advice_json(result=short | {"about": about})))
+    done = run("advise", "spec.json", "--want", "9", "--url", service.url)
+    assert done.returncode == 0, done.stderr
+    told = " ".join(done.stdout.split())
+    assert "(falls short)" in told
+    assert "No change that was tried reaches it." in told
+    assert "erfscope advise spec.json --layer first --want 9." in told
+    assert (
+        "tiny: weights by the spec's scheme; 8 draws of the weights × 1 input (normal); seed 3; input 1×32×32." in told
+    )
+
+
+def test_a_change_names_torch_s_modules() -> None:
+    edits = [{"layer": "conv_1", "field": "dilations", "before": "1", "after": "2"}]
+    text = "dilate 3 layers (conv … conv_1): times 2"
+    modules = {"conv": "a.0", "conv_1": "a.2", "times": "b", "layers": "c"}
+    assert with_modules(Change.model_validate(CHANGE | {"edits": edits, "text": text}), modules) == (
+        "dilate 3 layers (conv [a.0] … conv_1 [a.2]): times 2"
+    )
+    behind = CHANGE | {
+        "edits": [edits[0] | {"layer": "large_kernel", "after": "behind conv"}],
+        "text": "add behind conv",
+    }
+    assert with_modules(Change.model_validate(behind), modules) == "add behind conv [a.0]"
+    assert with_modules(Change.model_validate(behind), {}) == "add behind conv"
 
 
 def test_the_command_takes_several_objects(run: Run, service: Service, tmp_path: Path) -> None:

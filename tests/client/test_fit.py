@@ -12,6 +12,8 @@ from tests.client.command_line import SPEC, Run
 from tests.client.conftest import Reply, Service
 
 from erfscope import AsyncClient, errors
+from erfscope.cli.fit import level_table
+from erfscope_contract.fit import Fit
 
 LEVEL = {
     "name": "second", "operator": "conv", "role": "head", "shape": [2, 16, 16], "stride": [1, 1], "trf_size": [5, 5],
@@ -63,9 +65,44 @@ def test_the_command_shows_a_table(run: Run, service: Service, tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     told = " ".join(done.stdout.split())
     assert "ERF 4 px 9 px" in told
-    assert "second head 1x1 2x16x16 5x5 4.40 ± 0.12 yes field" in told
-    assert "4 px: head second holds it. 9 px: no level sees all of it. Which layer?" in told
+    assert "second head 1x1 2x16x16 5x5 4.40 ± 0.12 holds small field" in told
+    assert (
+        "4 px: head second holds it. 9 px: no level sees all of it. Which row counts? The network has no head" in told
+    )
+    assert "erfscope advise spec.json --layer second --object 9." in told
     assert "the ERF is at least 1.5 times the object" in told
+
+
+def test_the_head_that_decides_is_named_with_what_to_ask_next(run: Run, service: Service, tmp_path: Path) -> None:
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    unsure = [{"size": 4, "verdict": "unsure"}, {"size": 9, "verdict": "small field"}]
+    level = LEVEL | {"name": "first", "role": "level", "erf_size": 15.5, "limited": True, "objects": unsure}
+    service.on("POST /fit", Reply(202, fit_json(result=FIT | {"levels": [level, LEVEL], "deciding": ["second"]})))
+    done = run("fit", "spec.json", "--object", "4,9", "--url", service.url)
+    assert done.returncode == 0, done.stderr
+    told = " ".join(done.stdout.split())
+    assert "≥ 15.50 ± 0.12 unsure small field" in told
+    assert "For masks (segmentation): that of the head, second, for it decides about each pixel" in told
+    assert "erfscope advise spec.json --layer second --object 9." in told
+
+
+def test_torch_s_modules_stand_beside_the_layers() -> None:
+    table = level_table(Fit.model_validate(FIT), {"second": "stem.1"})
+    assert [str(column.header) for column in table.columns][:3] == ["layer", "module", "role"]
+    assert [str(next(iter(column.cells))) for column in table.columns][:3] == ["second", "stem.1", "head"]
+    assert [str(column.header) for column in level_table(Fit.model_validate(FIT)).columns][:2] == ["layer", "role"]
+
+
+def test_what_it_is_about_stands_in_the_files(run: Run, service: Service, tmp_path: Path) -> None:
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    about = {"model": "a" * 64, "weights": "given", "inputs": 16, "draws": 1, "source": "normal", "seed": 7}
+    service.on("POST /fit", Reply(202, fit_json(result=FIT | {"about": about})))
+    done = run("fit", "spec.json", "--object", "4,9", "--url", service.url, "-o", "fit.md", "-o", "fit.json")
+    assert done.returncode == 0, done.stderr
+    said = "sha256 aaaaaaaaaaaa…): weights the file's own; 16 inputs (normal); seed 7; input [1, 16, 16]."
+    for text in (done.stdout, (tmp_path / "fit.md").read_text().replace("\\", "")):
+        assert said in text
+    assert json.loads((tmp_path / "fit.json").read_text())["about"] == about
 
 
 def test_the_answer_is_written_by_the_endings_of_files(run: Run, service: Service, tmp_path: Path) -> None:

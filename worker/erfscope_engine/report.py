@@ -208,16 +208,24 @@ def _replknet(main: Measured, traced: Traced) -> dict[str, float | None] | None:
 UNCERTAIN = 0.1  # relative standard error of the ERF's size from which a note says what to do
 
 
+WHY_UNCERTAIN = (
+    "there are few samples, or the map is nearly flat at the size's level (4.55 % of the centre), so that a little "
+    "noise moves its edge far. Take more samples (inputs, or draws of the weights), or a metric without a level: "
+    "mass_50_side, sigma_1, r50"
+)
+
+
+def is_uncertain(size: float | None, error: float | None) -> bool:
+    """Whether a size is hardly known."""
+    return bool(size) and error is not None and error > UNCERTAIN * (size or 0.0)
+
+
 def _note_on_uncertainty(main: Measured) -> list[str]:
     """What to do about a size that is hardly known."""
     size, error = main.metrics.erf.size, main.errors.get("erf_size")
-    if not size or error is None or not error > UNCERTAIN * size:
+    if not size or error is None or not is_uncertain(size, error):
         return []
-    return [
-        f"The ERF's size is known to ± {100 * error / size:.0f} % only: there are few samples, or the map is nearly "
-        "flat at the size's level (4.55 % of the centre), so that a little noise moves its edge far. Take more samples "
-        "(inputs, or draws of the weights), or a metric without a level: mass_50_side, sigma_1, r50."
-    ]
+    return [f"The ERF's size is known to ± {100 * error / size:.0f} % only: {WHY_UNCERTAIN}."]
 
 
 def _notes_on_ratio(main: Measured, traced: Traced) -> list[str]:

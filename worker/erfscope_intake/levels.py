@@ -10,6 +10,7 @@ from fractions import Fraction
 
 from erfscope_engine.geometry.digits import Digit
 from erfscope_engine.layers import Layer, Traced
+from erfscope_engine.plan import Plan
 from erfscope_engine.recording.tape import Tape
 
 COPIES = ("clone", "_unsafe_view", "contiguous")  # moves that are no views to torch
@@ -34,6 +35,20 @@ def levels_of(traced: Traced, outputs: Sequence[str]) -> list[Level]:
         for value, layer in sorted(graph.layers.items())
         if value in heads or value in levels
     ]
+
+
+def coarsest_before(plan: Plan) -> str | None:
+    """The last level of the coarsest grid that the plan's layer is computed from; None where that is its own grid."""
+    levels = [one.layer for one in levels_of(plan.traced, ()) if one.layer.value < plan.layer.value]
+    if not levels:
+        return None
+    steps = [max(layer.stride(axis) or Fraction(0) for axis in plan.traced.space) for layer in levels]
+    own = max(plan.layer.stride(axis) or Fraction(0) for axis in plan.traced.space)
+    return (
+        max(zip(steps, levels, strict=True), key=lambda pair: (pair[0], pair[1].value))[1].name
+        if max(steps) > own
+        else None
+    )
 
 
 def is_even(traced: Traced, layer: Layer) -> bool:

@@ -203,7 +203,10 @@ def _own_shape(chosen: Declared, layout: Layout, hint: Hint | None) -> tuple[tup
             notes.append(f"The file leaves the number of channels free; {channels} is taken.")
     free = [axis for axis in layout.space if chosen.extents[axis] is None]
     if free:
-        notes.append(f"The file leaves {len(free)} spatial axes free; {SPACE_DEFAULTS[rank]} is taken.")
+        taken = SPACE_DEFAULTS[rank]
+        notes.append(
+            f"The file leaves {len(free)} spatial axes free; {taken} is taken (another: input.shape, --shape)."
+        )
     space = [chosen.extents[axis] or SPACE_DEFAULTS[rank] for axis in layout.space]
     return (channels, *space), tuple(notes)
 

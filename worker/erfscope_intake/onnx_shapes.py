@@ -21,7 +21,11 @@ def fitting(network: Network, shapes: Iterable[Sequence[int]], at: At) -> Networ
     for shape in shapes:
         other = at(shape)
         if _misfit(other) is None:
-            note = f"The file leaves spatial axes free, but takes no {list(network.input_shape)}; {shape} is taken."
+            refused = list(network.input_shape)
+            note = (
+                f"The file leaves spatial axes free, but takes no {refused}; {shape} is taken (another: input.shape, "
+                "--shape)."
+            )
             return replace(other, notes=(note, *(told for told in network.notes if "spatial axes free" not in told)))
     raise misfit
 

@@ -1,6 +1,8 @@
 """Advice as people read it in a terminal: the table of changes, what each layer adds, and what follows."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from rich.table import Table
 from rich.text import Text
@@ -13,6 +15,7 @@ LAYERS = ("layer", "operator", "TRF", "ERF", "adds")
 CHANGES = ("", "change", "ERF (px)", "MACs", "parameters", "memory", "output", "kept", "gridding")
 SCALES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 GRIDDED = 0.1  # lattice score from which holes in the map are plain
+FROM_TO = re.compile(r"\((\S+) … (\S+)\)")  # the first and the last of several layers
 NAMED = 3  # idle layers by name
 
 
@@ -32,14 +35,46 @@ def summary(advice: Advice) -> list[str]:
     ]
 
 
-def verdict(advice: Advice) -> str:
-    """One sentence that says what to do."""
+@dataclass(frozen=True)
+class Asked:
+    """The model as the command line named it, what people call it, and torch's module by tensor."""
+
+    model: str
+    name: str
+    modules: Mapping[str, str] = field(default_factory=dict)
+
+
+def verdict(advice: Advice, asked: Asked) -> list[str]:
+    """What to do."""
     if advice.reaches and not advice.changes:
-        return "Nothing needs to change."
+        return ["Nothing needs to change."]
     best = next((change for change in advice.changes if change.reaches), None)
     if best is None:
-        return "No change that was tried reaches it."
-    return f"First choice: {best.text}."
+        return ["No change that was tried reaches it.", *_next(advice, asked)]
+    return [f"First choice: {with_modules(best, asked.modules)}."]
+
+
+def _next(advice: Advice, asked: Asked) -> list[str]:
+    """Where else to ask: at the coarsest grid, from which a decoder gets the widest fields."""
+    if advice.coarsest is None:
+        return []
+    size = f"--want {advice.want:g}" if advice.object_size is None else f"--object {advice.object_size:g}"
+    return [
+        f"Next: ask at the coarsest level that {advice.layer} is computed from: "
+        f"erfscope advise {asked.model} --layer {advice.coarsest} {size}. A change there need not enlarge the field of "
+        f"{advice.layer}, for skips give it small ones: measure it after the change, and once more after training."
+    ]
+
+
+def with_modules(change: Change, modules: Mapping[str, str]) -> str:
+    """The change with torch's module behind each tensor that it names: `dilate conv2d_7 [join.2]: times 2`."""
+    names = {name for edit in change.edits for name in (edit.layer, edit.after.removeprefix("behind "))}
+    names |= {name for ends in FROM_TO.findall(change.text) for name in ends}
+    known = sorted((name for name in names if name in modules), key=len, reverse=True)
+    if not known:
+        return change.text
+    named = re.compile(rf"(?<![\w./])({'|'.join(map(re.escape, known))})(?![\w/])")
+    return named.sub(lambda found: f"{found[0]} [{modules[found[0]]}]", change.text)
 
 
 def _idle(layers: Sequence[AdviceLayer]) -> str:
@@ -60,7 +95,7 @@ def layer_table(layers: Sequence[AdviceLayer]) -> Table:
     return table
 
 
-def change_table(advice: Advice) -> Table:
+def change_table(advice: Advice, modules: Mapping[str, str]) -> Table:
     """The network as it is, then the changes, best first, each with what it adds."""
     timed = advice.ms is not None
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -73,12 +108,13 @@ def change_table(advice: Advice) -> Table:
         *([plain(advice.ms)] if timed else []), style="dim",
     )  # fmt: skip
     for number, change in enumerate(advice.changes, start=1):
-        table.add_row(f"{number}{'*' if change.pareto else ''}", *_cells(change, advice, timed=timed))
+        table.add_row(f"{number}{'*' if change.pareto else ''}", *_cells(change, advice, modules, timed=timed))
     return table
 
 
-def _cells(change: Change, advice: Advice, *, timed: bool) -> list[str | Text]:
-    text = change.text if change.reaches else f"{change.text} (falls short)"
+def _cells(change: Change, advice: Advice, modules: Mapping[str, str], *, timed: bool) -> list[str | Text]:
+    text = with_modules(change, modules)
+    text = text if change.reaches else f"{text} (falls short)"
     return [
         show.cell(text),
         with_error(change.size, change.stderr),

@@ -11,9 +11,10 @@ from erfscope._errors import refuse
 from erfscope._models import prepare
 from erfscope._questions import ADVICE
 from erfscope.cli import answer, options
-from erfscope.cli.advice_tables import change_table, layer_table, summary, verdict
-from erfscope.cli.asking import answered
+from erfscope.cli.advice_tables import Asked, change_table, layer_table, summary, verdict
+from erfscope.cli.asking import answered, modules_of
 from erfscope.report.answers import advice_csv
+from erfscope_contract.about import in_words
 from erfscope_contract.advice import Advice
 from erfscope_contract.holding import HOLD
 
@@ -28,7 +29,14 @@ ObjectSizes = Annotated[
 ]
 Want = Annotated[float | None, Option(help="Wanted ERF size in input pixels, instead of --object (default: none).")]
 Verify = Annotated[int | None, Option(help="How many of the best changes are measured by gradient (default 5).")]
-Samples = Annotated[int | None, Option("--inputs", help="Samples of each measurement (default 8).")]
+Samples = Annotated[
+    int | None,
+    Option(
+        "--inputs",
+        help="Samples of each measurement: draws of the weights where a scheme draws them (a spec, --weights), "
+        "else inputs (default 8).",
+    ),
+]
 Latency = Annotated[
     bool, Option("--latency", help="Time one input through each network on this machine, in ms (default: off).")
 ]
@@ -69,6 +77,9 @@ def advise(
     Every row of the table is measured. The best come first; * marks those that no other row beats.
     """
     answer.check(output)
+    if (objects is None) == (want is None):
+        given = "" if objects is None else ", not both"
+        raise refuse("bad-request", f"say how large: --object N (objects of N pixels) or --want N (an ERF of N){given}")
     prepared = prepare(model)
     sizes = [None] if objects is None else options.numbers(objects, "--object", "sizes in pixels such as 32,96")
     if picture is not None and len(sizes) > 1:
@@ -81,7 +92,8 @@ def advise(
     answers = [answered(ADVICE, prepared, {**fields, "object_size": size}, url, api_key, images) for size in sizes]
     if picture is not None:
         _draw(answers[0], prepared.name, picture)
-    parts = [part for number, one in enumerate(answers) for part in _parts(one, depth=depth, first=number == 0)]
+    asked = Asked(model, prepared.name, modules_of(prepared))
+    parts = [part for number, one in enumerate(answers) for part in _parts(one, asked, depth=depth, first=number == 0)]
     drawn = [] if picture is None else [picture]
     texts = answer.Texts(f"Advice for {prepared.name}", parts, _json(answers), advice_csv(answers))
     answer.give(texts, output, as_json=as_json, wrote=drawn)
@@ -94,13 +106,15 @@ def _json(answers: Sequence[Advice]) -> str:
     return json.dumps([json.loads(advice.model_dump_json()) for advice in answers], indent=2, ensure_ascii=False)
 
 
-def _parts(advice: Advice, *, depth: bool, first: bool) -> list[answer.Part]:
+def _parts(advice: Advice, asked: Asked, *, depth: bool, first: bool) -> list[answer.Part]:
     """What is said of one object size; the layers, which are the same for all, stand before the first alone."""
     title = [] if first else [[f"— Objects of {advice.object_size:g} px —"]]
     layers = [layer_table(advice.layers)] if depth and first else []
-    changes = [change_table(advice)] if advice.changes else []
+    changes = [change_table(advice, asked.modules)] if advice.changes else []
     notes = [f"note: {note}" for note in advice.notes]
-    return [*title, *layers, summary(advice), *changes, [verdict(advice)], *([notes] if notes else [])]
+    shape = "×".join(map(str, advice.input_shape))
+    said = in_words(advice.about, asked.name, shape) if first else []
+    return [*title, *layers, [*said, *summary(advice)], *changes, verdict(advice, asked), *([notes] if notes else [])]
 
 
 def _draw(advice: Advice, name: str, path: Path) -> None:

@@ -17,6 +17,14 @@ from erfscope.cli.progress import progress_bar
 A = TypeVar("A", bound=BaseModel)
 
 
+def modules_of(prepared: Prepared) -> dict[str, str]:
+    """Torch's module by tensor, of an ONNX file whose exporter wrote it down."""
+    from erfscope.gate.windows import modules
+
+    source = None if prepared.content is None else prepared.content.source
+    return modules(source) if isinstance(source, bytes | Path) else {}
+
+
 def answered(
     kind: Question[Any, A],
     prepared: Prepared,

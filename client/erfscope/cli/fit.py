@@ -1,6 +1,7 @@
 """`erfscope fit`: which heads and levels of a network hold objects of which sizes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated, Any
 
 from rich.table import Table
@@ -10,32 +11,41 @@ from typer import Option
 from erfscope._models import prepare
 from erfscope._questions import FIT
 from erfscope.cli import answer, options, show
-from erfscope.cli.asking import answered
+from erfscope.cli.asking import answered, modules_of
 from erfscope.cli.tables import Column, table_of
 from erfscope.report.answers import fit_csv
+from erfscope_contract.about import in_words
 from erfscope_contract.fit import Fit, FitLevel, Verdict
-from erfscope_contract.holding import HOLD, UNITS_ACROSS
+from erfscope_contract.holding import CONFIDENT, HOLD, UNITS_ACROSS, erf_for
+from erfscope_contract.limits import marked
 from erfscope_contract.numbers import with_error
 
 Objects = Annotated[
     str,
     Option("--object", metavar="N,N,…", help="Sizes of objects, pixels: the side of their box, such as 32,96,256."),
 ]
-Samples = Annotated[int | None, Option("--inputs", help="Input samples per layer (default 16).")]
+Samples = Annotated[
+    int | None,
+    Option(
+        "--inputs",
+        help="Samples per layer: draws of the weights where a scheme draws them (a spec, --weights), else inputs "
+        "(default 16).",
+    ),
+]
 COLUMNS: Sequence[Column] = (
     ("layer", "left"), ("role", "left"), ("stride", "right"), ("shape", "right"), ("TRF", "right"), ("ERF", "right"),
 )  # fmt: skip
-HINT = (
-    "Which layer? For boxes: the head named above for your size. For masks: the same, and the finest level that your "
-    "decoder reads must have a unit in every part of the object. Where nothing holds a size: erfscope advise MODEL "
-    "--layer NAME --object SIZE."
+BOXES = "For boxes (a detector): that of the head which gives the boxes of your size, named above."
+MASKS = (
+    "For masks (segmentation): that of the head, {name}, for it decides about each pixel; a level within the network"
 )
-MARKS: dict[Verdict, Text] = {
-    "holds": Text("yes", style="green"),
-    "small field": Text("field", style="dim"),
-    "coarse grid": Text("grid", style="dim"),
-    "outside input": Text("input", style="dim"),
-}
+MASKS_MORE = "sees for the layers behind it only."
+BACKBONE = (
+    "The network has no head of its own but its last map: of a detector or a segmentation network that is built on it, "
+    "the level named above for your size."
+)
+NEXT = "What to change so that {what} holds {size:g} px: erfscope advise {model} --layer {name} --object {size:g}."
+STYLES: dict[Verdict, str] = {"holds": "green", "unsure": "yellow"}  # any other is dim
 
 
 def fit(
@@ -69,30 +79,74 @@ def fit(
     }  # fmt: skip
     result = answered(FIT, prepared, fields, url, api_key, images)
     json = result.model_dump_json(indent=2)
-    texts = answer.Texts(f"Objects in {prepared.name}", _parts(result), json, fit_csv(result))
+    modules = modules_of(prepared)
+    texts = answer.Texts(
+        f"Objects in {prepared.name}", _parts(result, model, prepared.name, modules), json, fit_csv(result)
+    )
     answer.give(texts, output, as_json=as_json)
 
 
-def _parts(result: Fit) -> list[answer.Part]:
+def _parts(result: Fit, model: str, name: str, modules: Mapping[str, str]) -> list[answer.Part]:
     shape = ", ".join(map(str, result.input_shape))
     rule = (
-        f"At input [{shape}], sizes in pixels. yes: the ERF is at least {HOLD:g} times the object, and the object at "
-        f"least {UNITS_ACROSS:g} units wide. field: the ERF is smaller. grid: the stride is too coarse."
+        f"At input [{shape}], sizes in pixels. holds: the ERF is at least {HOLD:g} times the object, and the object at "
+        f"least {UNITS_ACROSS:g} units wide. small field: the ERF is smaller. coarse grid: the stride is too coarse. "
+        f"unsure: within {CONFIDENT:g} standard errors of the bound, or the ERF fills the input (≥)."
     )
     best = [one.words for one in result.objects]
-    return [level_table(result), [rule], best, [HINT, *(f"note: {note}" for note in result.notes)]]
+    said = in_words(result.about, name, f"[{shape}]")
+    return [
+        level_table(result, modules),
+        [*said, rule],
+        best,
+        [*_hint(result, model), *(f"note: {note}" for note in result.notes)],
+    ]
 
 
-def level_table(result: Fit) -> Table:
-    """One row for each level, one column for each object."""
-    columns: list[Column] = [*COLUMNS, *((f"{one.size:g} px", "center") for one in result.objects)]
-    return table_of(
-        columns, [[*_facts(level), *(MARKS[one.verdict] for one in level.objects)] for level in result.levels]
-    )
+def _hint(result: Fit, model: str) -> list[str]:
+    """Which row counts, and what to ask next, in the words of this network."""
+    count = len(result.deciding)
+    which = BACKBONE if not count else BOXES if count > 1 else f"{MASKS.format(name=result.deciding[0])} {MASKS_MORE}"
+    return [f"Which row counts? {which}", *_next(result, model)]
+
+
+def _next(result: Fit, model: str) -> list[str]:
+    """The command for the first size that is not held: at the largest ERF of the heads or levels that count."""
+    failed = [one for one in result.objects if one.best is None and _can_help(result, one.size)]
+    counted = [one for one in result.levels if not result.deciding or one.name in result.deciding]
+    if not failed or not counted:
+        return []
+    at = max(counted, key=lambda one: one.erf_size or 0.0)
+    return [NEXT.format(what=at.name, size=failed[0].size, model=model, name=at.name)]
+
+
+def _can_help(result: Fit, size: float) -> bool:
+    """Whether a level's field is too small for it: a change of the network is the answer then."""
+    if erf_for(size) > min(result.input_shape[1:]):
+        return False  # the sentence about it asks for a larger input
+    return any(one.size == size and one.verdict == "small field" for level in result.levels for one in level.objects)
+
+
+def level_table(result: Fit, modules: Mapping[str, str] = MappingProxyType({})) -> Table:
+    """One row for each level, one column for each object; torch's module where the file tells it."""
+    named = any(level.name in modules for level in result.levels)
+    columns: list[Column] = [*COLUMNS[:1], *([("module", "left")] if named else []), *COLUMNS[1:]]
+    columns += [(f"{one.size:g} px", "center") for one in result.objects]
+    rows = list[list[str | Text]]()
+    for level in result.levels:
+        name, *facts = _facts(level)
+        module = [modules.get(level.name, "")] if named else []
+        rows.append([name, *module, *facts, *(_mark(one.verdict) for one in level.objects)])
+    return table_of(columns, rows)
+
+
+def _mark(verdict: Verdict) -> Text:
+    """The same words as in JSON and CSV."""
+    return Text(verdict, style=STYLES.get(verdict, "dim"))
 
 
 def _facts(level: FitLevel) -> list[str]:
     stride = show.by(level.stride) or "?"
     trf = show.field_of(level.trf_size, level.is_global, level.local_box) or "?"
-    erf = "none" if level.erf_size is None else with_error(level.erf_size, level.stderr)
+    erf = "none" if level.erf_size is None else marked(with_error(level.erf_size, level.stderr), level.limited)
     return [level.name, level.role, stride, show.by(level.shape), trf, erf]

@@ -16,6 +16,7 @@ from erfscope._errors import refuse
 from erfscope._figure import VECTOR, layers_figure
 from erfscope._models import Prepared, prepare
 from erfscope.cli import options, show
+from erfscope.cli.asking import modules_of
 from erfscope.cli.progress import progress_bar
 from erfscope.report.profile import layers_csv
 from erfscope_contract.job import Inspection, LayerRow
@@ -76,7 +77,7 @@ def layers(
     if as_json:
         print(inspection.model_dump_json(indent=2))
     else:
-        _print(inspection, _modules(prepared))
+        _print(inspection, modules_of(prepared))
         show.print_lines(show.console(), [f"wrote {path}" for path in output or ()])
 
 
@@ -109,14 +110,6 @@ def _remote(
         raise refuse(kind, "a service inspects ONNX files; leave out --url, and ERFSCOPE_URL, to inspect a spec here")
     with Client(url, api_key=api_key) as client:
         return client.models.inspect(prepared.content.source)
-
-
-def _modules(prepared: Prepared) -> dict[str, str]:
-    """Torch's module by tensor, of an ONNX file whose exporter wrote it down."""
-    from erfscope.gate.windows import modules
-
-    source = None if prepared.content is None else prepared.content.source
-    return modules(source) if isinstance(source, bytes | Path) else {}
 
 
 def _print(inspection: Inspection, modules: Mapping[str, str]) -> None:

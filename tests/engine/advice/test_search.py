@@ -44,6 +44,12 @@ def test_the_first_that_reaches_is_taken(want: int) -> None:
     assert _searched([Steps(sizes)], want, 0) == [next(n for n in sizes if n >= want)]
 
 
+def test_progress_is_told_within_a_family() -> None:
+    told: list[float] = []
+    search([Steps((1, 2, 4)), Steps((1, 2))], 100, 0, lambda n: Trial(n, float(n)), told.append)
+    assert told == pytest.approx([0, 1 / 6, 1 / 3, 0.5, 0.5, 0.75, 1])
+
+
 def test_what_never_reaches_gives_its_largest_valid_member() -> None:
     assert _searched([Steps((1, 2, 0, 4, 0))], 100, 0) == [4]
     assert _searched([Steps((0, 0))], 100, 0) == []

@@ -113,6 +113,20 @@ def test_equal_layers_of_a_line_add_about_the_same() -> None:
     assert min(adds[12:]) > 0.6 * max(adds[12:])
 
 
+def test_the_coarsest_level_and_what_was_measured_are_named() -> None:
+    down, up = {**CONV, "stride": 2}, {"type": "upsample", "scale_factor": 2}
+    layers = [CONV, down, {"type": "relu"}, up, CONV]
+    stages: list[str] = []
+    asked = {"model": {"architecture": {**SPEC, "layers": layers}}, "want": 30, "verify": 0, "seed": 5}
+    found = advise(AdviceRequest.model_validate(asked), progress=lambda stage, share: stages.append(stage))
+    assert found.coarsest == "relu_2"
+    assert stages.count("search") > stages.count("verify") + len(found.changes), "told after each change that is tried"
+    assert found.about is not None
+    assert (found.about.model, found.about.inputs, found.about.seed) == ("small", None, 5)
+    plain = advise(AdviceRequest.model_validate({**asked, "model": {"architecture": SPEC}}))
+    assert plain.coarsest is None
+
+
 def test_an_input_that_is_made_larger_is_said() -> None:
     asked = {"model": {"architecture": SPEC}, "want": 12, "verify": 0}
     large = advise(AdviceRequest.model_validate(asked))

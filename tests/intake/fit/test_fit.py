@@ -7,20 +7,30 @@ import numpy as np
 import pytest
 import torch
 from tests.intake.tiles.networks import Pyramid, UNet, exported
-from torch import nn
+from torch import Tensor, nn
 
-from erfscope_contract.fit import Fit, FitRequest
+from erfscope_contract.advice import AdviceRequest
+from erfscope_contract.fit import Fit, FitLevel, FitRequest
 from erfscope_contract.presets import preset
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.request import ErfRequest, InputOptions, ModelRef, Weights
+from erfscope_intake.advice import advise
 from erfscope_intake.answer import Sources, answer
 from erfscope_intake.fit import fit
-from erfscope_intake.fit.verdicts import at_level
+from erfscope_intake.fit.verdicts import Size, at_level, beside, do_heads_decide, objects_of
 from erfscope_intake.levels import levels_of
 from erfscope_intake.outputs import surveyed
 from erfscope_intake.sizes import SizedModel
 
 STORED = {"sha256": "0" * 64}
+CONV = {"type": "conv", "out_channels": 4, "kernel_size": 3, "padding": 1}
+
+
+class OneMask(UNet):
+    """Of its outputs the mask alone."""
+
+    def forward(self, x: Tensor) -> Any:
+        return super().forward(x)[0]
 
 
 @pytest.fixture(autouse=True)
@@ -78,9 +88,36 @@ def test_each_level_is_measured_as_measure_does(tmp_path: Path) -> None:
         holding = {
             level.name
             for level in result.levels
-            if (level.erf_size or 0) >= 1.5 * one.size and one.size >= 2 * level.stride[0]
+            if (level.erf_size or 0) - 2 * (level.stderr or 0) >= 1.5 * one.size and one.size >= 2 * level.stride[0]
         }
         assert set(one.held_by) == holding
+
+
+def test_drawn_weights_are_averaged_over_as_advice_does(tmp_path: Path) -> None:
+    """Inputs alone would say nothing of how far one draw lies from another."""
+    path = exported(Pyramid(), (3, 64, 64), tmp_path / "net.onnx", ["boxes"])
+    shape = {"shape": [3, 64, 64]}
+    result = ask(path, objects=[8], input=shape, samples=3, weights="kaiming_normal")
+    for level in [one for one in result.levels if one.role == "head"]:
+        asked = {"target": {"layer": level.name}, "average": {"inputs": 1, "weights": 3}, "input": shape}
+        alone = answer(ErfRequest.model_validate({**asked, "weights": "kaiming_normal"}), Sources(path)).result
+        assert (level.erf_size, level.stderr) == (alone.erf.size, alone.stderr["erf_size"])
+        question = {
+            "model": STORED,
+            "want": 2,
+            "samples": 3,
+            "input": shape,
+            "weights": "kaiming_normal",
+            "layer": level.name,
+        }
+        assert advise(AdviceRequest.model_validate(question), path).erf_measured == level.erf_size
+
+
+def test_a_spec_s_weights_are_drawn() -> None:
+    spec = {"name": "one", "input": {"channels": 1, "size": [24, 24]}, "layers": [CONV, {"type": "relu"}, CONV]}
+    (level,) = fit(FitRequest.model_validate({"model": {"architecture": spec}, "objects": [2], "samples": 3})).levels
+    asked = {"model": {"architecture": spec}, "target": {"layer": level.name}, "average": {"inputs": 1, "weights": 3}}
+    assert level.erf_size == answer(ErfRequest.model_validate(asked), Sources()).result.erf.size
 
 
 def test_levels_are_measured_on_images_where_there_are_any(tmp_path: Path) -> None:
@@ -109,6 +146,9 @@ def test_the_best_is_the_head_with_the_smallest_field_that_holds_it(tmp_path: Pa
     assert f"head {small.best} holds it" in small.words
     assert (large.best, large.held_by) == (None, [])
     assert "larger than the input" in large.words
+    about = result.about
+    assert about is not None
+    assert (about.model, about.inputs, about.draws, about.seed) == ("0" * 64, 2, 1, 0)
 
 
 def test_named_layers_are_looked_at_alone(tmp_path: Path) -> None:
@@ -146,14 +186,135 @@ def exported_as_is(net: nn.Module, path: Path) -> Path:
 @pytest.mark.parametrize(
     ("size", "erf", "stride", "verdict"),
     [
-        (32.0, 48.0, [16.0, 16.0], "holds"),
-        (32.0, 47.9, [16.0, 16.0], "small field"),
-        (32.0, 90.0, [16.0, 17.0], "coarse grid"),
-        (32.0, 90.0, [16.0, None], "coarse grid"),
-        (101.0, 500.0, [1.0, 1.0], "outside input"),
-        (100.0, 500.0, [1.0, 1.0], "holds"),
-        (1.0, None, [1.0, 1.0], "small field"),
+        (32.0, Size(48.0), [16.0, 16.0], "holds"),
+        (32.0, Size(47.9), [16.0, 16.0], "small field"),
+        (32.0, Size(90.0), [16.0, 17.0], "coarse grid"),
+        (32.0, Size(90.0), [16.0, None], "coarse grid"),
+        (101.0, Size(500.0), [1.0, 1.0], "outside input"),
+        (100.0, Size(500.0), [1.0, 1.0], "holds"),
+        (1.0, Size(None), [1.0, 1.0], "small field"),
+        (20.0, Size(47.0, 39.0), [1.0, 1.0], "unsure"),
+        (20.0, Size(28.0, 1.1), [1.0, 1.0], "unsure"),
+        (20.0, Size(28.0, 0.9), [1.0, 1.0], "small field"),
+        (20.0, Size(32.0, 0.9), [1.0, 1.0], "holds"),
+        (20.0, Size(47.0, 39.0), [16.0, 16.0], "coarse grid"),
+        (70.0, Size(99.0, 0.5, is_bound=True), [1.0, 1.0], "unsure"),
+        (60.0, Size(99.0, 0.5, is_bound=True), [1.0, 1.0], "holds"),
     ],
 )
-def test_verdicts(size: float, erf: float | None, stride: list[float | None], verdict: str) -> None:
+def test_verdicts(size: float, erf: Size, stride: list[float | None], verdict: str) -> None:
     assert at_level(size, erf, stride, [120, 100]).verdict == verdict
+
+
+def row(name: str, role: str, stride: float, erf: Size, trf: int, *, objects: list[float]) -> FitLevel:
+    """A level of a network on an input of 96×96."""
+    verdicts = [at_level(one, erf, [stride, stride], [96, 96]) for one in objects]
+    return FitLevel(
+        name=name, operator="Conv", role="head" if role == "head" else "level", shape=[4, 96, 96],
+        stride=[stride, stride], trf_size=[trf, trf], erf_size=erf.value, stderr=erf.error, limited=erf.is_bound,
+        objects=verdicts, holds=[one.size for one in verdicts if one.verdict == "holds"],
+    )  # fmt: skip
+
+
+def words(size: float, rows: list[FitLevel], deciding: list[str]) -> tuple[str | None, str]:
+    (told,) = objects_of([size], rows, deciding, [96, 96])
+    return told.best, told.words
+
+
+def test_where_the_head_decides_its_row_counts() -> None:
+    def unet(size: float, head: Size, level: Size, trf: int = 44) -> list[FitLevel]:
+        return [
+            row("relu_9", "level", 2, level, trf, objects=[size]), row("logits", "head", 1, head, trf, objects=[size])
+        ]  # fmt: skip
+
+    clear = unet(20, Size(17.7, 0.5), Size(31.9, 0.3))
+    assert words(20, clear, ["logits"]) == (
+        None,
+        "20 px: the head logits does not hold it (ERF 17.7 px of 30); level relu_9 would (ERF 31.9 px, stride 2).",
+    )
+    assert words(20, clear, [])[0] == "relu_9", "in a backbone levels count"
+    assert words(8, unet(8, Size(17.7), Size(31.9)), ["logits"]) == (
+        "logits", "8 px: head logits holds it (ERF 17.7 px, stride 1).",
+    )  # fmt: skip
+    told = words(20, unet(20, Size(29.1, 1.5), Size(31.9)), ["logits"])
+    assert told == (
+        None,
+        "20 px: whether head logits holds it is unsure: its ERF is 29.1 ± 1.5 px, and 30 px are needed. Take more "
+        "samples (samples, --inputs).",
+    )
+    told = words(64, unet(64, Size(40), Size(95.96)), ["logits"])
+    assert told[1] == (
+        "64 px: the head logits does not hold it (ERF 40 px of 96), and no level has an ERF of 1.5 × its size (96 px); "
+        "the largest is that of relu_9 (ERF 95.96 px)."
+    )
+
+
+def test_an_input_without_room_is_said() -> None:
+    """96 px of input: an ERF of 120 has no room, and where the TRF is smaller than that no input helps."""
+    large = [row("map", "head", 4, Size(90), 300, objects=[80])]
+    assert words(80, large, []) == (
+        None,
+        "80 px: 1.5 × its size is 120 px, more than the input's 96 px: measure on a larger input (input.shape, "
+        "--shape).",
+    )
+    small = [row("map", "head", 4, Size(40), 43, objects=[80])]
+    assert words(80, small, [])[1].endswith("(ERF 40 px). A larger input does not help: the TRF is 43 px.")
+    outside = [row("map", "head", 4, Size(40), 43, objects=[97])]
+    assert words(97, outside, []) == (
+        None, "97 px: larger than the input, and a larger one does not help: the TRF is 43 px.",
+    )  # fmt: skip
+    full = [row("map", "head", 4, Size(93, 0.1, is_bound=True), 300, objects=[63])]
+    assert "its ERF of 93.00 ± 0.10 px fills the input" in words(63, full, [])[1]
+    assert "Measure on a larger input (input.shape, --shape)" in words(63, full, [])[1]
+
+
+@pytest.mark.parametrize(("value", "text"), [(149.5, "149.5"), (27.26, "27.3"), (149.9999, "149.9999"), (150, "150")])
+def test_a_number_is_on_its_side_of_the_bound(value: float, text: str) -> None:
+    assert beside(value, 150.0) == text
+
+
+@pytest.mark.parametrize(
+    ("heads", "levels", "decide"),
+    [
+        ([1], [1, 2, 4, 1], True),  # behind a decoder
+        ([4], [4, 8, 16, 32, 4], True),
+        ([32], [2, 4, 8, 16, 32], False),  # a backbone
+        ([1], [1, 1], True),  # one grid
+        ([8, 16, 32], [2, 4, 8, 16, 32], True),  # a detector
+        ([], [2, 4], False),
+    ],
+)
+def test_which_heads_decide(heads: list[float], levels: list[float], *, decide: bool) -> None:
+    assert do_heads_decide(heads, levels) is decide
+
+
+def test_a_u_net_s_only_head_decides(tmp_path: Path) -> None:
+    path = exported(OneMask(), (3, 64, 64), tmp_path / "net.onnx", ["mask"])
+    result = ask(path, objects=[14], input={"shape": [3, 64, 64]}, samples=8, weights="kaiming_normal")
+    assert result.deciding == ["mask"]
+    named = [level.name for level in result.levels if level.role == "level"]
+    assert ask(path, objects=[14], layers=[named[-1]], input={"shape": [3, 64, 64]}).deciding == []
+    assert ask(path, objects=[14], layers=["mask"], input={"shape": [3, 64, 64]}).deciding == ["mask"]
+
+
+def test_a_size_that_is_hardly_known_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = exported(UNet(), (3, 64, 64), tmp_path / "net.onnx", ["mask", "coarse"])
+    asked: dict[str, Any] = {"objects": [4], "input": {"shape": [3, 64, 64]}, "weights": "kaiming_normal"}
+    assert not any("is known to ±" in note for note in ask(path, **asked).notes)
+    monkeypatch.setattr("erfscope_engine.report.UNCERTAIN", 0.01)
+    result = ask(path, **asked)
+    badly = [one.name for one in result.levels if one.erf_size and (one.stderr or 0) > 0.01 * one.erf_size]
+    assert badly
+    (note,) = [one for one in result.notes if "is known to ±" in one]
+    assert f"size of {', '.join(badly)} is known" in note
+    assert "Take more samples" in note
+
+
+def test_a_field_that_fills_the_input_is_a_bound() -> None:
+    wide = {**CONV, "kernel_size": 7, "padding": 3}
+    spec = {"name": "wide", "input": {"channels": 1, "size": [8, 8]}, "layers": [wide] * 6}
+    asked = {"model": {"architecture": spec}, "objects": [4, 7], "samples": 2}
+    (level,) = fit(FitRequest.model_validate(asked)).levels
+    assert (level.limited, [one.verdict for one in level.objects]) == (True, ["holds", "unsure"])
+    roomy = fit(FitRequest.model_validate({**asked, "input": {"shape": [1, 64, 64]}})).levels[0]
+    assert (roomy.limited, [one.verdict for one in roomy.objects]) == (False, ["holds", "holds"])

@@ -65,6 +65,22 @@ def search(
     trials = list[Trial[K]]()
     for n, family in enumerate(families):
         done(n / len(families))
-        trial = nearest(family, want, now, size_of)
+        trial = nearest(family, want, now, _told(size_of, n, len(families), family.size, done))
         trials += [] if trial is None else [trial]
     return trials
+
+
+def _told(
+    size_of: Callable[[K], Trial[K] | None], n: int, families: int, members: int, done: Callable[[float], None]
+) -> Callable[[K], Trial[K] | None]:
+    """`size_of`, heard after each member of the n-th family: one of them may take long."""
+    looked = 0
+
+    def told(change: K) -> Trial[K] | None:
+        nonlocal looked
+        trial = size_of(change)
+        looked += 1
+        done((n + min(looked / members, 1)) / families)
+        return trial
+
+    return told

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import torch
 
+from erfscope_contract.about import About, name_of
 from erfscope_contract.advice import Advice, AdviceLayer, AdviceRequest, Change
+from erfscope_contract.holding import CONFIDENT
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.version import __version__
 from erfscope_engine.advice.profile import profile_of
@@ -21,11 +23,11 @@ from erfscope_intake.advice.notes import notes_of
 from erfscope_intake.advice.onnx_subject import OnnxSubject
 from erfscope_intake.advice.spec_subject import SpecSubject
 from erfscope_intake.advice.subject import Changed, Subject
+from erfscope_intake.levels import coarsest_before
 from erfscope_intake.memory import memory_errors_explained
 from erfscope_intake.onnx_external import Sent
 
 Progress = Callable[[str, float], None]
-CONFIDENT = 2.0  # standard errors within which a measured size counts as reaching
 DRAWN = 3  # changes whose maps are part of the answer
 Pair = tuple[Changed, Change]
 
@@ -43,8 +45,8 @@ def advise(
 
     `data` are the files that came with it, by name; without it, its folder is where the files lie that it names.
     `images` is the file that the samples of measurements come from, None for noise. `progress` hears (stage, share
-    done): load, profile, search, verify. Raises ProblemError: unsupported-feature where the analytic method cannot
-    treat the network, and what a measurement raises.
+    done): load, profile, search, cost, verify. Raises ProblemError: unsupported-feature where the analytic method
+    cannot treat the network, and what a measurement raises.
     """
     progress("load", 0.0)
     with memory_errors_explained():
@@ -60,8 +62,7 @@ def _subject(request: AdviceRequest, model: Path | None, data: Sent | None) -> S
 
 
 def _advice(bench: Bench, progress: Progress) -> Advice:
-    progress("profile", 0.0)
-    profile, layers = _profile(bench)
+    profile, layers, coarsest = _profile(bench, progress)
     base, size = profile.result, profile.result.erf.size or 0.0
     bench = _by_tensor(bench, base.layer.name)
     request, want = bench.request, bench.request.wanted_size
@@ -93,6 +94,8 @@ def _advice(bench: Bench, progress: Progress) -> Advice:
         layers=layers,
         changes=changes,
         tried=len(tried),
+        about=_about(bench),
+        coarsest=coarsest,
         notes=[*bench.subject.notes, *notes_of(request, base, changes, len(tried))],
         engine=__version__,
         torch=torch.__version__,
@@ -107,13 +110,30 @@ def _by_tensor(bench: Bench, layer: str) -> Bench:
     return replace(bench, request=request.model_copy(update={"layer": layer}))
 
 
-def _profile(bench: Bench) -> tuple[Measurement, list[AdviceLayer]]:
-    """The expected sizes of every layer."""
+def _about(bench: Bench) -> About:
+    request, average = bench.request, bench.gradient.average
+    return About(
+        model=name_of(request.model),
+        weights=request.weights,
+        inputs=average.inputs if request.verify else None,
+        draws=average.weights if request.verify else None,
+        source=request.input.source,
+        seed=request.seed,
+    )
+
+
+def _profile(bench: Bench, progress: Progress) -> tuple[Measurement, list[AdviceLayer], str | None]:
+    """The expected sizes of every layer, and the last layer of the coarsest grid."""
     quick = bench.subject.network(None, quick=True, place=bench.device)
-    profile = measure_network(quick, bench.analytic.model_copy(update={"layers": "all"}))
-    traced = plan_for(quick, bench.request.layer, samples=1).traced
+    profile = measure_network(
+        quick,
+        bench.analytic.model_copy(update={"layers": "all"}),
+        progress=lambda stage, share: progress("profile", share),
+    )
+    plan = plan_for(quick, bench.request.layer, samples=1)
     maps = profile.layers_map
-    return profile, profile_of(traced, profile.result.layers, () if maps is None else maps)
+    rows = profile_of(plan.traced, profile.result.layers, () if maps is None else maps)
+    return profile, rows, coarsest_before(plan)
 
 
 def _searched(
@@ -149,9 +169,11 @@ def _best(
 ) -> list[Change]:
     """The best changes, measured; those that do no better than none are left out."""
     grid, want = now.layer.own_shape[1:], bench.request.wanted_size
-    priced = {
-        _key(change): (changed, change) for changed, change in (_priced(bench, *pair, goal, now) for pair in pairs)
-    }
+    priced = dict[str, Pair]()
+    for number, pair in enumerate(pairs):
+        progress("cost", number / len(pairs))
+        changed, change = _priced(bench, *pair, goal, now)
+        priced[_key(change)] = (changed, change)
     order = ranked([change for _, change in priced.values()], want, now.cost, grid)
     if not measured:
         return with_pareto([change for change in order if change.erf_analytic is not None])

@@ -6,16 +6,19 @@ from pathlib import Path
 
 import torch
 
+from erfscope_contract.about import About, name_of
 from erfscope_contract.fit import Fit, FitLevel, FitRequest
+from erfscope_contract.limits import is_limited_by_input
 from erfscope_contract.problem import ProblemError
-from erfscope_contract.request import AverageOptions, ErfRequest, TargetOptions
+from erfscope_contract.request import AverageOptions, ErfRequest, TargetOptions, Weights
 from erfscope_contract.result import ErfResult
 from erfscope_contract.version import __version__
 from erfscope_engine.layers import Traced
 from erfscope_engine.measure import measure_network
 from erfscope_engine.network import Network
+from erfscope_engine.report import WHY_UNCERTAIN, is_uncertain
 from erfscope_intake.answer import Images, images_of, pick_device
-from erfscope_intake.fit.verdicts import at_level, objects_of
+from erfscope_intake.fit.verdicts import Size, at_level, do_heads_decide, objects_of
 from erfscope_intake.levels import Level, levels_of
 from erfscope_intake.memory import memory_errors_explained, with_less_memory
 from erfscope_intake.onnx_external import Sent
@@ -27,6 +30,7 @@ MOST_LEVELS = 24
 LEFT_OUT = "{count} further levels are left out; name layers (`layers`, --layer) to see others."
 NO_GRADIENT = "Layer {name!r} has no ERF: {why}"
 UNDEFINED = "its map is 0 at the unit's own place, relative to which sizes are told."
+UNCERTAIN = "The ERF's size of {names} is known to ± {share} % only: {why}."
 CLIPPED = (
     "The TRF of {count} of {all} layers sticks out of the input ({size} px); with a larger one (input.shape, --shape) "
     "their ERF may be larger."
@@ -62,11 +66,14 @@ def fit(
             row, why = _measured(survey.traced, level, request, network, samples)
             rows.append(row)
             notes += [NO_GRADIENT.format(name=row.name, why=why)] if why else []
+    deciding = _deciding(survey, rows)
     return Fit(
         input_shape=list(network.input_shape),
         levels=rows,
-        objects=objects_of(request.objects, rows),
-        notes=[*network.notes, *notes, *_clipped(rows, network.input_shape[1:])],
+        deciding=deciding,
+        objects=objects_of(request.objects, rows, deciding, network.input_shape[1:]),
+        about=_about(request),
+        notes=[*network.notes, *notes, *_clipped(rows, network.input_shape[1:]), *_uncertain(rows)],
         engine=__version__,
         torch=torch.__version__,
     )
@@ -87,13 +94,42 @@ def _levels(survey: Survey, names: Sequence[str]) -> tuple[list[Level], list[str
     return sorted(ranked, key=lambda level: level.layer.value), [LEFT_OUT.format(count=left)] if left else []
 
 
+def _deciding(survey: Survey, rows: Sequence[FitLevel]) -> list[str]:
+    """Heads that decide, of the rows: the network's heads as they are, also where layers were named."""
+    levels = levels_of(survey.traced, survey.outputs)
+    sides = [max(level.layer.stride(axis) or 0 for axis in survey.traced.space) for level in levels]
+    heads = [side for level, side in zip(levels, sides, strict=True) if level.is_head]
+    if not do_heads_decide(heads, sides):
+        return []
+    return [row.name for row in rows if row.role == "head"]
+
+
+def _about(request: FitRequest) -> About:
+    inputs, draws = samples_of(request)
+    return About(
+        model=name_of(request.model),
+        weights=request.weights,
+        inputs=inputs,
+        draws=draws,
+        source=request.input.source,
+        seed=request.seed,
+    )
+
+
+def samples_of(request: FitRequest) -> tuple[int, int]:
+    """Inputs, and draws of the weights: where weights are drawn a draw for each sample, as advice has them."""
+    drawn = request.model.architecture is not None or request.weights is not Weights.GIVEN
+    return (1, request.samples) if drawn else (request.samples, 1)
+
+
 def _measured(
     traced: Traced, level: Level, request: FitRequest, network: Network, images: Images
 ) -> tuple[FitLevel, str | None]:
     """A level's row; without an ERF, and why, where no gradient arrives."""
+    inputs, draws = samples_of(request)
     asked = ErfRequest(
         target=TargetOptions(layer=level.layer.name),
-        average=AverageOptions(inputs=request.samples, seed=request.seed),
+        average=AverageOptions(inputs=inputs, weights=draws, seed=request.seed),
         weights=request.weights,
         input=request.input,
     )
@@ -107,8 +143,9 @@ def _measured(
 
 
 def _row(level: Level, result: ErfResult, request: FitRequest) -> FitLevel:
-    size, stride = result.erf.size, result.trf.stride
-    verdicts = [at_level(one, size, stride, result.input_shape[1:]) for one in request.objects]
+    stride, limited = result.trf.stride, is_limited_by_input(result)
+    erf = Size(result.erf.size, result.stderr.get("erf_size") or 0.0, is_bound=limited)
+    verdicts = [at_level(one, erf, stride, result.input_shape[1:]) for one in request.objects]
     return FitLevel(
         name=level.layer.name,
         operator=level.layer.operator,
@@ -119,7 +156,8 @@ def _row(level: Level, result: ErfResult, request: FitRequest) -> FitLevel:
         is_global=result.trf.is_global,
         local_box=result.trf.local_box,
         clipped=result.trf.clipped,
-        erf_size=size,
+        erf_size=erf.value,
+        limited=limited,
         erf_ratio=result.erf.ratio,
         stderr=result.stderr.get("erf_size"),
         objects=verdicts,
@@ -137,7 +175,7 @@ def _unmeasured(traced: Traced, level: Level, request: FitRequest) -> FitLevel:
         shape=layer.own_shape,
         stride=[None if stride is None else float(stride) for stride in strides],
         trf_size=[],
-        objects=[at_level(one, None, [], traced.spatial_shape) for one in request.objects],
+        objects=[at_level(one, Size(None), [], traced.spatial_shape) for one in request.objects],
         holds=[],
     )
 
@@ -146,3 +184,13 @@ def _clipped(rows: Sequence[FitLevel], extents: Sequence[int]) -> list[str]:
     count = sum(row.clipped and not row.is_global for row in rows)
     size = "×".join(map(str, extents))
     return [CLIPPED.format(count=count, all=len(rows), size=size)] if count else []
+
+
+def _uncertain(rows: Sequence[FitLevel]) -> list[str]:
+    """What a measurement says of a size that is hardly known, once for all rows."""
+    badly = [row for row in rows if is_uncertain(row.erf_size, row.stderr)]
+    if not badly:
+        return []
+    shares = sorted({round(100 * (row.stderr or 0.0) / (row.erf_size or 1.0)) for row in badly})
+    told = f"{shares[0]}" if len(shares) == 1 else f"{shares[0]} … {shares[-1]}"
+    return [UNCERTAIN.format(names=", ".join(row.name for row in badly), share=told, why=WHY_UNCERTAIN)]

@@ -1,68 +1,189 @@
 """Whether a level holds an object: its units must see it with its surroundings, and lie close enough. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 
 from erfscope_contract.fit import FitLevel, FitObject, ObjectFit, Verdict
-from erfscope_contract.holding import HOLD, UNITS_ACROSS, erf_for
+from erfscope_contract.holding import CONFIDENT, HOLD, UNITS_ACROSS, erf_for
+from erfscope_contract.limits import AT_LEAST
+from erfscope_contract.numbers import with_error
+
+LARGER = "a larger input (input.shape, --shape)"
+Side = float | Fraction
 
 
-def at_level(size: float, erf_size: float | None, stride: Sequence[float | None], extents: Sequence[int]) -> ObjectFit:
-    """One object (pixels) at a level of this ERF size and stride, on an input of these extents."""
-    return ObjectFit(size=size, verdict=_verdict(size, erf_size, stride, extents))
+@dataclass(frozen=True)
+class Size:
+    """An ERF size with its standard error, pixels; None where there is none."""
+
+    value: float | None
+    error: float = 0.0
+    is_bound: bool = False  # it fills the input, and may be larger on a larger one
 
 
-def _verdict(size: float, erf_size: float | None, stride: Sequence[float | None], extents: Sequence[int]) -> Verdict:
+def at_level(size: float, erf: Size, stride: Sequence[float | None], extents: Sequence[int]) -> ObjectFit:
+    """One object (pixels) at a level of this ERF and stride, on an input of these extents."""
+    return ObjectFit(size=size, verdict=_verdict(size, erf, stride, extents))
+
+
+def _verdict(size: float, erf: Size, stride: Sequence[float | None], extents: Sequence[int]) -> Verdict:
     if size > min(extents):
         return "outside input"
-    if erf_size is None or erf_size < erf_for(size):
+    need, margin = erf_for(size), CONFIDENT * erf.error
+    if erf.value is None or (erf.value + margin < need and not erf.is_bound):
         return "small field"
     if any(step is None or size < UNITS_ACROSS * step for step in stride):
         return "coarse grid"
-    return "holds"
+    # On the bound itself nothing is open where there is no error.
+    return "holds" if erf.value - margin >= need else "unsure"
 
 
-def objects_of(sizes: Sequence[float], levels: Sequence[FitLevel]) -> list[FitObject]:
-    """Each object size, with the levels that hold it."""
-    return [_object(size, levels) for size in sizes]
+def do_heads_decide(heads: Sequence[Side], levels: Sequence[Side]) -> bool:
+    """Whether what a network says is read from its heads alone, by the strides of its heads and of all its levels.
+
+    So it is with several heads (a detector's), and with one that is finer than the coarsest level (behind a decoder) or
+    on the only grid there is. The only head on the coarsest grid is a backbone's or classifier's: heads that are put
+    on it may read any level.
+    """
+    if len(heads) != 1:
+        return len(heads) > 1
+    return heads[0] < max(levels) or min(levels) == max(levels)
 
 
-def _object(size: float, levels: Sequence[FitLevel]) -> FitObject:
-    holding = sorted((one for one in levels if size in one.holds), key=lambda one: one.erf_size or 0.0)
-    best = next((one for one in holding if one.role == "head"), holding[0] if holding else None)
-    return FitObject(
-        size=size,
-        held_by=[one.name for one in holding],
-        best=best.name if best else None,
-        words=_held(size, best) if best else _missing(size, levels),
-    )
+def objects_of(
+    sizes: Sequence[float], levels: Sequence[FitLevel], deciding: Collection[str], extents: Sequence[int]
+) -> list[FitObject]:
+    """Each object size, with the levels that hold it; `deciding` are the heads whose rows count, where they do."""
+    return [_Asked(size, levels, deciding, extents).answer() for size in sizes]
 
 
-def _held(size: float, best: FitLevel) -> str:
-    return f"{size:g} px: {best.role} {best.name} holds it ({_field(best)}, {_stride(best)})."
+@dataclass(frozen=True)
+class _Asked:
+    """One size of objects, and the levels of the network."""
 
+    size: float
+    levels: Sequence[FitLevel]
+    deciding: Collection[str]
+    extents: Sequence[int]
 
-def _missing(size: float, levels: Sequence[FitLevel]) -> str:
-    """What comes nearest: a field that is large enough on too coarse a grid, or the largest field."""
-    verdicts = {fit.verdict for one in levels for fit in one.objects if fit.size == size}
-    if verdicts == {"outside input"}:
-        return f"{size:g} px: larger than the input; give a larger one (input.shape, --shape)."
-    largest = max(levels, key=lambda one: one.erf_size or 0.0)
-    if "coarse grid" not in verdicts:
-        return (
-            f"{size:g} px: no level has an ERF of {HOLD:g} × its size ({erf_for(size):g} px); the largest is that of "
-            f"{largest.name} ({_field(largest)})."
+    def answer(self) -> FitObject:
+        """Who holds it, and that as a sentence."""
+        holding = self._with("holds")
+        counted = self._counted(holding)
+        best = next((one for one in counted if one.role == "head"), counted[0] if counted else None)
+        return FitObject(
+            size=self.size,
+            held_by=[one.name for one in holding],
+            best=best.name if best else None,
+            words=f"{self.size:g} px: {self._held(best) if best else self._missing()}",
         )
-    coarse = [one for one in levels if any(f.size == size and f.verdict == "coarse grid" for f in one.objects)]
-    finest = min(coarse, key=lambda one: max((step or 0.0) for step in one.stride))
-    return (
-        f"{size:g} px: no level is fine enough with an ERF of {HOLD:g} × its size ({erf_for(size):g} px); "
-        f"{finest.name} has the ERF ({_field(finest)}), but at {_stride(finest)} the object is narrower than "
-        f"{UNITS_ACROSS:g} units."
-    )
+
+    def _with(self, verdict: Verdict) -> list[FitLevel]:
+        """Levels of this verdict, smallest ERF first."""
+        found = [one for one in self.levels if any(f.size == self.size and f.verdict == verdict for f in one.objects)]
+        return sorted(found, key=lambda one: one.erf_size or 0.0)
+
+    def _counted(self, levels: Sequence[FitLevel]) -> list[FitLevel]:
+        return [one for one in levels if not self.deciding or one.name in self.deciding]
+
+    def _held(self, best: FitLevel) -> str:
+        return f"{best.role} {best.name} holds it ({self._field(best)}, {_stride(best)})."
+
+    def _missing(self) -> str:
+        if len(self._with("outside input")) == len(self.levels):
+            if any(map(self._could, self._counted(self.levels))):
+                return f"larger than the input; give {LARGER}."
+            return f"larger than the input, and a larger one does not help: the TRF is {self._side()} px."
+        unsure = self._counted(self._with("unsure"))
+        if unsure:
+            return self._unsure(next((one for one in unsure if one.role == "head"), unsure[0]))
+        if not self._has_room() and not self._with("coarse grid") and any(map(self._could, self._counted(self.levels))):
+            need, side = erf_for(self.size), min(self.extents)
+            return f"{HOLD:g} × its size is {need:g} px, more than the input's {side} px: measure on {LARGER}."
+        would = self._with("holds")
+        if self.deciding:
+            return f"{self._failed()}{self._would(would[0]) if would else self._advice()}"
+        coarse = self._with("coarse grid")
+        return self._too_coarse(coarse) if coarse else f"no level has {self._need()}; {self._largest()}"
+
+    def _has_room(self) -> bool:
+        """Whether an ERF that is large enough fits into the input."""
+        return erf_for(self.size) <= min(self.extents)
+
+    def _side(self) -> int:
+        """Of the largest TRF of those that count."""
+        return max(min(one.trf_size, default=0) for one in self._counted(self.levels))
+
+    def _could(self, level: FitLevel) -> bool:
+        """Whether its ERF could be large enough on a larger input, by its TRF."""
+        return level.is_global or min(level.trf_size, default=0) >= erf_for(self.size)
+
+    def _unsure(self, level: FitLevel) -> str:
+        told = f"whether {level.role} {level.name} holds it is unsure"
+        field = with_error(level.erf_size, level.stderr)
+        need = f"{erf_for(self.size):g} px"
+        if level.limited:
+            return f"{told}: its ERF of {field} px fills the input, and {need} are needed. Measure on {LARGER}."
+        return f"{told}: its ERF is {field} px, and {need} are needed. Take more samples (samples, --inputs)."
+
+    def _failed(self) -> str:
+        """What is wrong with the head that comes nearest: the finest that sees enough, else the largest field."""
+        heads = [one for one in self.levels if one.name in self.deciding]
+        coarse = self._counted(self._with("coarse grid"))
+        head = min(coarse, key=_step) if coarse else max(heads, key=lambda one: one.erf_size or 0.0)
+        who = f"the head {head.name} does not hold it" if len(heads) == 1 else "no head holds it"
+        nearest = "" if len(heads) == 1 else f"{head.name}: "
+        if coarse:
+            return f"{who} ({nearest}{_stride(head)}, the object is narrower than {UNITS_ACROSS:g} units)"
+        return f"{who} ({nearest}{self._field(head)} of {erf_for(self.size):g})"
+
+    def _would(self, level: FitLevel) -> str:
+        return f"; {level.role} {level.name} would ({self._field(level)}, {_stride(level)})."
+
+    def _advice(self) -> str:
+        """Behind heads that do not hold it, where no level does."""
+        if self._with("coarse grid"):
+            return ", and no level does."
+        return f", and no level has {self._need()}; {self._largest()}"
+
+    def _too_coarse(self, coarse: Sequence[FitLevel]) -> str:
+        finest = min(coarse, key=_step)
+        return (
+            f"no level is fine enough with {self._need()}; {finest.name} has the ERF ({self._field(finest)}), but at "
+            f"{_stride(finest)} the object is narrower than {UNITS_ACROSS:g} units."
+        )
+
+    def _need(self) -> str:
+        return f"an ERF of {HOLD:g} × its size ({erf_for(self.size):g} px)"
+
+    def _largest(self) -> str:
+        """The largest field; where the input has no room for what is needed, why a larger one does not help."""
+        largest = max(self.levels, key=lambda one: one.erf_size or 0.0)
+        told = f"the largest is that of {largest.name} ({self._field(largest)})."
+        if self._has_room():
+            return told
+        return f"{told} A larger input does not help: the TRF is {self._side()} px."
+
+    def _field(self, level: FitLevel) -> str:
+        """`ERF 27.3 px`, with so many digits that it is on the same side of what is needed as the number itself."""
+        if level.erf_size is None:
+            return "no ERF"
+        return f"ERF {AT_LEAST if level.limited else ''}{beside(level.erf_size, erf_for(self.size))} px"
 
 
-def _field(level: FitLevel) -> str:
-    return "no ERF" if level.erf_size is None else f"ERF {level.erf_size:.3g} px"
+def beside(value: float, bound: float) -> str:
+    """Three digits, or as many more as show on which side of the bound a number lies."""
+    texts = (f"{value:.{digits}g}" for digits in (3, 4, 5, 6))
+    return next((text for text in texts if _side(float(text), bound) == _side(value, bound)), f"{value:.7g}")
+
+
+def _side(value: float, bound: float) -> int:
+    return (value > bound) - (value < bound)
+
+
+def _step(level: FitLevel) -> float:
+    return max((step or 0.0) for step in level.stride)
 
 
 def _stride(level: FitLevel) -> str:

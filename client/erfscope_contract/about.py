@@ -1,0 +1,44 @@
+"""What an answer about a model is about: the network, its weights, and the samples."""
+
+from pydantic import Field
+
+from erfscope_contract.request import ModelRef, Source, Weights
+from erfscope_contract.result import Frozen
+
+SHA256 = 64  # digits
+
+
+class About(Frozen):
+    """What was measured, and on what."""
+
+    model: str = Field(description="The sha256 of the ONNX file, or the name of the spec.")
+    weights: Weights = Field(description="The model's own (of a spec those of its scheme), or the scheme of the draws.")
+    inputs: int | None = Field(None, description="Inputs of each measurement and draw; null where none was made.")
+    draws: int | None = Field(None, description="Draws of the weights of each measurement; 1 where they are given.")
+    source: Source = Field(description="Where the inputs come from.")
+    seed: int
+
+
+def name_of(model: ModelRef) -> str:
+    """A network as its question names it."""
+    if model.architecture is not None:
+        return model.architecture.name or "architecture"
+    return model.sha256 or ""
+
+
+def in_words(about: About | None, name: str, shape: str) -> list[str]:
+    """One line for people; `name` is what they call the file. Empty for an answer of an older service."""
+    if about is None:
+        return []
+    is_file = len(about.model) == SHA256
+    who = f"{name} (sha256 {about.model[:12]}…)" if is_file else name
+    given = "the file's own" if is_file else "by the spec's scheme"
+    weights = given if about.weights is Weights.GIVEN else f"by {about.weights.value}"
+    return [f"{who}: weights {weights}; {_samples(about)}; seed {about.seed}; input {shape}."]
+
+
+def _samples(about: About) -> str:
+    if about.inputs is None:
+        return "nothing measured"
+    inputs = f"{about.inputs} input{'' if about.inputs == 1 else 's'} ({about.source.value})"
+    return inputs if about.draws in (None, 1) else f"{about.draws} draws of the weights × {inputs}"
