@@ -103,10 +103,16 @@ class Comparison:
 
     @property
     def notes(self) -> list[str]:
-        """What a reader must know of some of the results, each after the names that it is about; once if of all."""
+        """What a reader must know of some of the results, each after the names that it is about; once if of all.
+
+        That r of RepLKNet's script lies on a grid is said once, by the tables.
+        """
         about: dict[str, list[str]] = {}
         for name, one in zip(self.names, self.results, strict=True):
+            of_the_grid = scripts.grid_words(one.data.replknet or {}, one.data.input_shape[-2:])
             for note in one.data.provenance.notes:
+                if note == of_the_grid:
+                    continue
                 about.setdefault(note, []).append(name)
         return [
             note if len(names) == len(self.names) else f"{', '.join(names)}: {note}" for note, names in about.items()

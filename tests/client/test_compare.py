@@ -9,6 +9,7 @@ from tests.gate.conftest import onnx_model
 from erfscope import Result, compare, errors
 from erfscope._result import Origin
 from erfscope_contract.result import ErfResult, Verify
+from erfscope_contract.scripts import grid_words
 
 from .command_line import SPEC, Run
 from .conftest import MAP, PNG, result_json
@@ -225,6 +226,12 @@ def noted(name: str, *notes: str) -> Result:
     return Result(ErfResult.model_validate(body), Origin(lambda unit, layer: MAP, lambda scale, colors: PNG), name=name)
 
 
+def scripted(*notes: str) -> Result:
+    """A result by RepLKNet's script."""
+    data = noted("b", *notes).data.model_copy(update={"replknet": {"0.5": 0.25}})
+    return Result(data, Origin(lambda unit, layer: MAP, lambda scale, colors: PNG), name="b")
+
+
 def test_notes_of_results_stand_beside_every_comparison() -> None:
     both = compare(noted("a", "18 scales are 0 <b>", "of both"), noted("b", "of both"))
     assert both.notes == ["a: 18 scales are 0 <b>", "of both"]
@@ -233,6 +240,10 @@ def test_notes_of_results_stand_beside_every_comparison() -> None:
     lines = both.to_latex().splitlines()
     assert lines[1:3] == ["% note: a: 18 scales are 0 <b>", "% note: of both"]
     assert "notes" not in repr(compare(noted("a"), noted("b")))
+    body = result_json() | {"replknet": {"0.5": 0.25}}
+    grid = grid_words(body["replknet"], body["provenance"]["input_shape"][-2:])
+    assert grid
+    assert compare(noted("a", "kept"), limited(scripted(grid, "kept"))).notes == ["kept"], "the table says it once"
 
 
 def test_the_command_prints_notes_and_refuses_trained_weights_of_a_spec(run: Run, tmp_path: Path) -> None:
