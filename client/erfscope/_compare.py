@@ -18,6 +18,7 @@ from erfscope._figure import (
     panel_of,
     picture_options,
     plot_on,
+    size_notes,
 )
 from erfscope._result import Map, Measured, Result
 from erfscope_contract import scripts
@@ -255,8 +256,7 @@ class Comparison:
             raise refuse("unsupported-feature", f"pictures need pillow: install it ({error})") from None
         panels = []
         for name, (values, data) in zip(self.names, self._maps(), strict=True):
-            size = with_error(data.erf.size, data.stderr.get("erf_size"))
-            panels.append(Panel(values, name, f"ERF {size} px", data.trf.center))
+            panels.append(Panel(values, name, size_notes(data)[0], data.trf.center))
         looks: dict[str, Any] = {
             key: value for key, value in (("scale", scale), ("colormap", colormap)) if value is not None
         }

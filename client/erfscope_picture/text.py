@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 ELLIPSIS = "…"
 # What pillow's built-in font (Aileron) holds, with the signs the canvas draws itself.
-_KNOWN = frozenset(map(chr, range(32, 127))) | {ELLIPSIS, "·", "×", "±"}
+_KNOWN = frozenset(map(chr, range(32, 127))) | {ELLIPSIS, "·", "×", "±", "≥"}
 
 
 def inert(name: str) -> str:

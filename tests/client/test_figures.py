@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
@@ -15,6 +16,7 @@ from erfscope._figure import size_notes
 from erfscope._result import Origin
 from erfscope_contract.result import ErfResult
 from erfscope_picture import colormap as colormaps
+from erfscope_picture.text import inert
 
 from .command_line import SPEC, Run
 from .conftest import MAP, PNG, result_json
@@ -117,6 +119,20 @@ def test_a_bound_above_a_map_is_never_rounded_up() -> None:
     assert size_notes(limited.data) == [
         "ERF ≥ 127.883 ± 0.056 px", "ERF ≥ 127.88 ± 0.06 px", "ERF ≥ 127.88 px", "≥ 127.88 px", "≥ 127.88", "≥ 127",
     ]  # fmt: skip
+
+
+def test_the_usual_picture_of_several_maps_marks_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    def sheet(title: str, panels: list[Any], **_: object) -> bytes:
+        told.extend(inert(panel.note) for panel in panels)
+        return PNG
+
+    monkeypatch.setattr("erfscope_picture.sheet.render_sheet", sheet)
+    body = result_json()
+    more = {"trf": body["trf"] | {"global": True}, "erf": body["erf"] | {"ratio_clipped": 0.99}}
+    compare(measured(7.9, 0.1), measured(7.9, 0.1, "net.onnx", **more)).png()
+    assert told == ["ERF 7.90 ± 0.10 px", "ERF ≥ 7.90 ± 0.10 px"]
 
 
 @pytest.mark.parametrize(

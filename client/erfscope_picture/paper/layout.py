@@ -10,7 +10,7 @@ Shape = tuple[float, float] | None  # height and width of a plane; height 0 for 
 Names = tuple[str, str] | None  # of a panel's vertical and horizontal axis
 _LINE_HEIGHT = 0.9  # inches, of a panel with a line
 _FLATTEST = 0.2  # no plane is lower than this share of its width, nor narrower than this share of its height
-_MARGIN = 0.3  # font sizes that the page's edges are left free of words
+_MARGIN, _BLANK = 0.3, 0.32  # font sizes without words at the page's edges, and between those of two columns
 _LETTERS = 1.2  # height of a line of letters, in font sizes
 _DEAREST = 1 / 8  # of the page's width: what a colour bar beside several columns may take at most
 PITCH = 1.22  # from a line of words above a panel to the next, in font sizes
@@ -58,9 +58,10 @@ class Columns:
     def room(self, column: int, shape: tuple[float, float], page: Page) -> float:
         """Width of words above a panel, which touch neither those above the next column nor the page's edge."""
         left = self.left + sum(self.widths[:column]) + self.between * column
-        middle, apart = left + _wide(shape) * self.factor / 2, 0.4 * self.between
         assert page.width is not None
-        margin = _MARGIN * page.font_size / 72
+        em = page.font_size / 72
+        margin, apart = _MARGIN * em, (self.between - _BLANK * em) / 2
+        middle = left + _wide(shape) * self.factor / 2
         start = left - apart if column else margin
         is_last = column == len(self.widths) - 1
         stop = page.width - margin if is_last else left + self.widths[column] + apart
@@ -78,7 +79,7 @@ def beside_each_other(
     numbers = max(page.length_of(_longest(shape), SMALLER) for shape in known) + (TICK + PAD) / 72
     name = _LETTERS * em + PAD / 72
     left = (1.6 * em if has_names else 0.3 * em) + numbers + name
-    between = 0.9 * em
+    between = 1.1 * em
     if not all(common.numbers_down):
         between += numbers
     if not all(common.names_down):
