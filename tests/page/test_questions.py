@@ -55,7 +55,7 @@ def test_object_sizes_of_a_spec_with_its_chosen_layer(visit: Visit) -> None:
     ask(page, "Object sizes in pixels", "4, 20", "Fit")
     expect(page.get_by_text(re.compile("^4 px: head .* holds it"))).to_be_visible()
     (cells,) = rows(page, "Layer").values()
-    assert cells[:2] == ["✓ holds", "field too small"]
+    assert cells[:2] == ["✓ holds", "small field"]
     assert (cells[-1], cells[-3]) == ("head", "1 × 1")
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of its words

@@ -130,7 +130,8 @@ def _can_help(result: Fit, size: float) -> bool:
 def level_table(result: Fit, modules: Mapping[str, str] = MappingProxyType({})) -> Table:
     """One row for each level, one column for each object; torch's module where the file tells it."""
     named = any(level.name in modules for level in result.levels)
-    columns: list[Column] = [*COLUMNS[:1], *([("module", "left")] if named else []), *COLUMNS[1:]]
+    module_column: list[Column] = [("module", "left")] if named else []
+    columns: list[Column] = [*COLUMNS[:1], *module_column, *COLUMNS[1:]]
     columns += [(f"{one.size:g} px", "center") for one in result.objects]
     rows = list[list[str | Text]]()
     for level in result.levels:

@@ -28,10 +28,12 @@ export function advice(found) {
   );
 }
 
-function verdict({ reaches, changes }) {
+function verdict({ reaches, changes, coarsest }) {
   if (reaches && !changes.length) return "Nothing needs to change.";
   const best = changes.find((change) => change.reaches);
-  return best ? `First choice: ${best.text}.` : "No change that was tried reaches it.";
+  if (best) return `First choice: ${best.text}.`;
+  const next = coarsest ? ` Ask at the coarsest level next: layer ${coarsest}.` : "";
+  return `No change that was tried reaches it.${next}`;
 }
 
 function asked({ want, object_size: size, input_shape: shape, layer }) {

@@ -5,20 +5,13 @@ import { by, number, withError } from "/page/format.js";
 import { table } from "/page/tables.js";
 import { notes } from "/page/tiles.js";
 
-const WORDS = {
-  "holds": "✓ holds",
-  "small field": "field too small",
-  "coarse grid": "grid too coarse",
-  "outside input": "larger than input",
-};
-
 export function fit(found) {
   const sizes = found.objects.map(({ size }) => `${number(size)} px`);
   const heads = ["Layer", ...sizes, "ERF", "TRF", "Stride", "Shape", "Role"];
   const rows = found.levels.map((level) => [
     level.name,
-    ...level.objects.map(({ verdict }) => WORDS[verdict] ?? verdict),
-    withError(level.erf_size, level.stderr, "px"),
+    ...level.objects.map(({ verdict }) => (verdict === "holds" ? "✓ holds" : verdict)),
+    `${level.limited ? "≥ " : ""}${withError(level.erf_size, level.stderr, "px")}`,
     level.is_global ? "global" : `${by(level.trf_size)} px`,
     level.stride.map((step) => number(step)).join(" × "),
     level.shape.join(" × "),
