@@ -15,7 +15,10 @@ field() { # one field of the JSON on stdin: field status, field links.self
 }
 
 if [ $# -gt 0 ]; then
-  job=$(call "$url/erf" -F "model=@$1" -F 'request={"average": {"inputs": 8}}' | field links.self)
+  # torch writes large weights beside the model
+  data=()
+  if [ -e "$1.data" ]; then data=(-F "data=@$1.data"); fi
+  job=$(call "$url/erf" -F "model=@$1" "${data[@]}" -F 'request={"average": {"inputs": 8}}' | field links.self)
 else
   job=$(call "$url/erf" -H 'Content-Type: application/json' -d '{
     "model": {"architecture": {

@@ -91,7 +91,10 @@ TABLE: dict[str, Meaning] = {
     ),
     "entropy": Meaning(SHAPE, "entropy", "nat", "Of the map as a distribution."),
     "lattice": Meaning(
-        SHAPE, "gridding (spectral energy at the stride)", "", "The same at the periods of dilations; 0 is even."
+        SHAPE,
+        "gridding (spectral energy at the stride)",
+        "",
+        "Also at the periods of dilations: how much of the map repeats with them, as a lattice does; 0 is even.",
     ),
     "mass_before": Meaning(
         MASS,

@@ -11,7 +11,10 @@ from erfscope_contract.problem import ProblemError
 from erfscope_jobs.records import Kind, Purge, Record
 from erfscope_service.services import Services
 
-NOBODY = "no worker is alive. Start one: `erfscope worker`, with this service's Redis and data folder."
+NOBODY = (
+    "no worker is alive. `erfscope up` starts its own again within a minute; a worker of yours is started by "
+    "`erfscope worker`, with this service's Redis and data folder."
+)
 WAIT_SLICE = 2.0  # seconds: how soon a waiting request notices that the server shuts down
 Look = Callable[[str], Awaitable[Record]]
 

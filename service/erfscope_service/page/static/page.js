@@ -31,7 +31,7 @@ async function route() {
   history_.draw();
   try {
     if (kind === "job") await open(decodeURIComponent(rest), address);
-    else if (kind === "compare") await showComparison($("view"), rest.split("+").map(decodeURIComponent));
+    else if (kind === "compare") await openComparison(rest.split("+").map(decodeURIComponent), address);
     else if (kind === "series") await openSeries(decodeURIComponent(rest), address);
     else if (question.isKind(kind)) await openQuestion(kind, decodeURIComponent(rest), address);
     else empty();
@@ -40,6 +40,7 @@ async function route() {
     const problem = h("div", { className: "problem", aria: { role: "alert" } });
     complain(problem, error);
     $("view").replaceChildren(problem);
+    toView();
   }
 }
 
@@ -48,6 +49,11 @@ async function open(id, address) {
   if (address !== location.hash) return;
   stop = showJob($("view"), job, { reuse: form.reuse, changed: () => history_.load() });
   toView();
+}
+
+async function openComparison(ids, address) {
+  await showComparison($("view"), ids);
+  if (address === location.hash) toView();
 }
 
 async function openQuestion(kind, id, address) {
@@ -64,9 +70,10 @@ async function openSeries(id, address) {
   toView();
 }
 
-// On a phone the form comes first; whoever opens a result is taken to it.
+// The form may be longer than the screen, and on a phone it comes first: whoever opens an answer is taken to it.
 function toView() {
-  if (matchMedia("(max-width: 60rem)").matches) $("view").scrollIntoView({ block: "start" });
+  const { top } = $("view").getBoundingClientRect();
+  if (top < 0 || top > innerHeight / 2) $("view").scrollIntoView({ block: "start" });
 }
 
 function empty() {
