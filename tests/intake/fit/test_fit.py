@@ -242,6 +242,8 @@ def test_where_the_head_decides_its_row_counts() -> None:
         "20 px: whether head logits holds it is unsure: its ERF is 29.1 ± 1.5 px, and 30 px are needed. Take more "
         "samples (samples, --inputs).",
     )
+    told = words(20, unet(20, Size(17.7, 0.5), Size(31.8, 0.95)), ["logits"])
+    assert told[1].endswith("(ERF 17.7 px of 30); level relu_9 may (ERF 31.80 ± 0.95 px).")
     told = words(64, unet(64, Size(40), Size(95.96)), ["logits"])
     assert told[1] == (
         "64 px: the head logits does not hold it (ERF 40 px of 96), and no level has an ERF of 1.5 × its size (96 px); "
