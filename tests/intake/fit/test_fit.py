@@ -151,6 +151,13 @@ def test_the_best_is_the_head_with_the_smallest_field_that_holds_it(tmp_path: Pa
     assert (about.model, about.inputs, about.draws, about.seed) == ("0" * 64, 2, 1, 0)
 
 
+def test_a_size_that_the_file_leaves_free_names_the_option(tmp_path: Path) -> None:
+    path = exported(Pyramid(), (3, 64, 64), tmp_path / "net.onnx", ["boxes"])
+    result = ask(path, objects=[8])
+    assert result.input_shape == [3, 224, 224]
+    assert any("224 is taken (another: input.shape, --shape)" in note for note in result.notes)
+
+
 def test_named_layers_are_looked_at_alone(tmp_path: Path) -> None:
     path = exported(UNet(), (3, 64, 64), tmp_path / "net.onnx", ["mask", "coarse"])
     result = ask(path, objects=[200], layers=["coarse", "mask"], input={"shape": [3, 64, 64]})
