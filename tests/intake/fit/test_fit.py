@@ -151,6 +151,13 @@ def test_the_best_is_the_head_with_the_smallest_field_that_holds_it(tmp_path: Pa
     assert (about.model, about.inputs, about.draws, about.seed) == ("0" * 64, 2, 1, 0)
 
 
+def test_a_size_that_the_file_leaves_free_names_the_option(tmp_path: Path) -> None:
+    path = exported(Pyramid(), (3, 64, 64), tmp_path / "net.onnx", ["boxes"])
+    result = ask(path, objects=[8])
+    assert result.input_shape == [3, 224, 224]
+    assert any("224 is taken (another: input.shape, --shape)" in note for note in result.notes)
+
+
 def test_named_layers_are_looked_at_alone(tmp_path: Path) -> None:
     path = exported(UNet(), (3, 64, 64), tmp_path / "net.onnx", ["mask", "coarse"])
     result = ask(path, objects=[200], layers=["coarse", "mask"], input={"shape": [3, 64, 64]})
@@ -242,6 +249,8 @@ def test_where_the_head_decides_its_row_counts() -> None:
         "20 px: whether head logits holds it is unsure: its ERF is 29.1 ± 1.5 px, and 30 px are needed. Take more "
         "samples (samples, --inputs).",
     )
+    told = words(20, unet(20, Size(17.7, 0.5), Size(31.8, 0.95)), ["logits"])
+    assert told[1].endswith("(ERF 17.7 px of 30); level relu_9 may (ERF 31.80 ± 0.95 px).")
     told = words(64, unet(64, Size(40), Size(95.96)), ["logits"])
     assert told[1] == (
         "64 px: the head logits does not hold it (ERF 40 px of 96), and no level has an ERF of 1.5 × its size (96 px); "

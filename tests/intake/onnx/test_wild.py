@@ -170,7 +170,8 @@ WILD: dict[str, Wild] = {
         [node("Conv", ["x", "w"], ["p"], strides=[8, 8]), node("Reshape", ["p", "to"], ["f"]),
          node("Transpose", ["f"], ["t"], perm=[0, 2, 1]), node("Add", ["t", "position"], ["y"])],
         {"w": draw(16, 3, 8, 8), "to": np.array([0, 16, -1]), "position": draw(1, 64, 16)}, "y", [8, 8],
-        inputs={"x": ["b", 3, "h", "w"]}, shape=[3, 64, 64], notes="takes no [3, 224, 224]",
+        inputs={"x": ["b", 3, "h", "w"]}, shape=[3, 64, 64],
+        notes="takes no [3, 224, 224]; [3, 64, 64] is taken (another: input.shape, --shape)",
     ),
     "text recognition: convolutions, then LSTM": Wild(
         [conv("x", "a"), node("ReduceMean", ["a"], ["r"], axes=[2], keepdims=0),

@@ -143,14 +143,18 @@ class _Asked:
 
     def _advice(self) -> str:
         """Behind heads that do not hold it, where no level does."""
+        if unsure := self._with("unsure"):
+            level = unsure[-1]
+            return f"; {level.role} {level.name} may (ERF {with_error(level.erf_size, level.stderr)} px)."
         if self._with("coarse grid"):
             return ", and no level does."
         return f", and no level has {self._need()}; {self._largest()}"
 
     def _too_coarse(self, coarse: Sequence[FitLevel]) -> str:
         finest = min(coarse, key=_step)
+        has = "has" if (finest.erf_size or 0.0) >= erf_for(self.size) else "may have"
         return (
-            f"no level is fine enough with {self._need()}; {finest.name} has the ERF ({self._field(finest)}), but at "
+            f"no level is fine enough with {self._need()}; {finest.name} {has} the ERF ({self._field(finest)}), but at "
             f"{_stride(finest)} the object is narrower than {UNITS_ACROSS:g} units."
         )
 
