@@ -193,6 +193,31 @@ def test_what_cannot_be_measured(
     assert "Traceback" not in done.out + done.err
 
 
+def test_a_model_that_is_not_there_does_not_stop_the_others(check: Check, write: Write) -> None:
+    write("models/good.json", spec(side=20))
+    rules = "inputs = 4\ntrf_size = { min = 9 }\ndrift = { max = '5%' }\n"
+    write(
+        "erfscope.toml",
+        '[[check]]\nname = "lone"\nmodel = ["gone.onnx", "models/good.json"]\n'
+        f'{rules}[[check]]\nmodel = "models/*"\n{rules}',
+    )
+    done = check("--json")
+    assert done.code == 2
+    broken, *others = findings(done)
+    assert (broken["check"], broken["model"], broken["verdict"], broken["line"]) == ("lone", "gone.onnx", "broken", 3)
+    assert "lone: model 'gone.onnx' does not exist in" in broken["detail"]
+    assert {(one["check"], one["metric"]) for one in others if one["verdict"] == "fail"} >= {
+        ("lone", "trf_size"),
+        ("check 2", "trf_size"),
+    }
+    write("gone.onnx", onnx_model())
+    assert check("--update-baseline").code == 1
+    before = Path("erfscope-baseline.json").read_text("utf-8")
+    Path("gone.onnx").unlink()
+    assert check("--update-baseline").code == 2
+    assert Path("erfscope-baseline.json").read_text("utf-8") == before
+
+
 def test_images_are_fed(check: Check, write: Write) -> None:
     picture = io.BytesIO()
     Image.new("RGB", (20, 20), "teal").save(picture, "PNG")

@@ -10,6 +10,7 @@ from tests.gate.conftest import Check, spec
 from typer.testing import CliRunner
 
 from erfscope.cli import app
+from erfscope.cli.failure import report
 
 Write = Callable[..., Path]
 
@@ -42,7 +43,53 @@ def test_the_history_of_a_branch_tells_who_moved_what(check: Check, write: Write
     table = CliRunner().invoke(app, ["history", "models/net.json"], catch_exceptions=False).stdout
     assert "half the dilation" in table
     assert "11 px" in table
-    assert "first" not in CliRunner().invoke(app, ["history", "--last", "1", "models/other.json"]).stdout
+    assert "dilation of second 4 → 2" in table
+    write("models/other.json", spec(dilation=1))
+    Path("models/net.json").unlink()
+    assert check("--update-baseline").code == 0
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "another model")
+    done = CliRunner().invoke(app, ["history", "--last", "1", "--json"], catch_exceptions=False)
+    steps = json.loads(done.stdout)
+    sides = [(one["model"], *((one[side] or {}).get("value") for side in ("before", "value"))) for one in steps]
+    assert sides == [("models/other.json", None, 5.0), ("models/net.json", 7.0, None)]
+    words = CliRunner().invoke(app, ["history", "./models/net.json", "--last", "1"], catch_exceptions=False).stdout
+    assert words.split()[-5:] == ["7", "px", "gone", "another", "model"]
+
+
+def test_the_last_commit_is_compared_with_the_one_before_it(check: Check, write: Write) -> None:
+    write("erfscope.toml", config("drift = { max = '2%' }\ntrf_size = {}\n"))
+    git("init", "--quiet")
+    for dilation in (4, 2):
+        write("models/net.json", spec(dilation=dilation))
+        assert check("--update-baseline").code == 0
+        git("add", "--all")
+        git("commit", "--quiet", "--message", f"dilation {dilation}")
+    done = CliRunner().invoke(app, ["history", "--last", "1", "--json"], catch_exceptions=False)
+    (step,) = json.loads(done.stdout)
+    assert (step["before"]["value"], step["value"]["value"]) == (11.0, 7.0)
+    assert step["change"] == "dilation of second 4 → 2"
+    for name, said in (
+        (
+            "models/nett.json",
+            "models/nett.json: no such model in the baseline's commits; did you mean models/net.json?",
+        ),
+        ("check 1", "check 1: is the name of a check; give its models; known are: models/net.json"),
+    ):
+        refused = CliRunner().invoke(app, ["history", name]).exception
+        assert refused is not None
+        assert said in str(refused)
+        assert report(refused) == 2  # type: ignore[arg-type]
+
+
+def test_a_history_without_a_configuration_is_no_fault_of_ours(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused = CliRunner().invoke(app, ["history"]).exception
+    assert report(refused) == 2  # type: ignore[arg-type]
+    told = capsys.readouterr().err
+    assert "no erfscope.toml here or above" in " ".join(told.replace("│", " ").split())
+    assert "report this" not in told
 
 
 def test_a_history_needs_commits(write: Write) -> None:

@@ -2,14 +2,16 @@
 
 import json
 import os
+import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from tests.gate.conftest import Check, Done, installed_environment, onnx_model, spec
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from erfscope.cli import app
@@ -53,6 +55,23 @@ def test_init_writes_what_the_gate_needs(check: Check, write: Write) -> None:
     assert "6 passed" in passed.words
     write("models/net.json", spec(dilation=1))
     assert "dilation of second 4 → 1" in check().words
+
+
+def _parameters(command: Any, *words: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The words of each command, and the help of one of its parameters."""
+    yield from ((words, one.help) for one in command.params if getattr(one, "help", None) and not one.hidden)
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from _parameters(inner, *words, name)
+
+
+def test_no_help_loses_what_stands_in_brackets() -> None:
+    bracketed = [(words, text) for words, text in _parameters(get_command(app)) if "[" in text]
+    assert any(words == ("init",) for words, _ in bracketed)
+    for words, text in bracketed:
+        for _ in range(2):  # to show it changes nothing
+            shown = CliRunner().invoke(app, [*words, "--help"], terminal_width=200).stdout
+            for part in re.findall(r"\S*\[[^\]]*\]", text):
+                assert "".join(part.split()) in re.sub(r"[\s│]", "", shown), (words, part)
 
 
 def test_a_saturated_size_is_not_guarded_in_silence(check: Check, write: Write) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, cast
 
 import typer
@@ -21,7 +22,13 @@ UsageError = cast(type[typer.BadParameter], typer.BadParameter.__mro__[1])
 
 
 class PlainCommand(TyperCommand):
-    """Typer's, but for the words."""
+    """Typer's, but for the words, and with help that is shown as it is written: `erfscope[local]` is no markup."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help."""
+        shown = copy(self)
+        shown.help, shown.params = _literal(self.help), [_with_literal_help(one) for one in self.params]
+        super(PlainCommand, shown).format_help(ctx, formatter)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the command line; raises typer.BadParameter."""
@@ -35,6 +42,18 @@ class PlainCommand(TyperCommand):
         except UsageError as error:
             error.message += _hint_at_a_comma(error.message, given)
             raise
+
+
+def _with_literal_help(parameter: Any) -> Any:
+    shown = copy(parameter)
+    shown.help = _literal(getattr(parameter, "help", None))
+    return shown
+
+
+def _literal(text: str | None) -> str | None:
+    from rich.markup import escape
+
+    return text and escape(text)
 
 
 def _hint_at_a_comma(message: str, args: Sequence[str]) -> str:

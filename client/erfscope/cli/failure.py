@@ -50,6 +50,8 @@ def show(title: str, detail: str, hint: str | None = None) -> None:
 
 def problem_of(error: Exception) -> Problem:
     """Any exception as a row of the error table."""
+    from erfscope.gate.discovery import ConfigurationError
+
     match error:
         case ProblemError() | ConnectionFailed() | APIError() | JobFailed():
             return error.problem
@@ -60,7 +62,8 @@ def problem_of(error: Exception) -> Problem:
         case OSError():
             return _problem("bad-request", trouble(error), "A file or connection cannot be used")
         case ErfscopeError():
-            return _problem("internal", str(error))
+            is_configured_wrongly = isinstance(error, ConfigurationError)
+            return _problem("bad-request" if is_configured_wrongly else "internal", str(error))
     return _problem("internal", f"{type(error).__name__}: {error}")
 
 

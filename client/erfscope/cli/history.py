@@ -1,7 +1,9 @@
 """`erfscope history`: how the committed baseline changed along the commits of this branch."""
 
 import json
+import os
 import sys
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from rich.table import Table
 from typer import Argument, Option
 
+from erfscope._errors import refuse
 from erfscope.cli import options, show
 from erfscope.cli.check import Config
 
@@ -20,21 +23,26 @@ Models = Annotated[
     Argument(metavar="MODELS", help="Only these models, named as in the configuration; (default: all)."),
 ]
 Last = Annotated[int, Option("--last", min=1, help="How many commits of the baseline are looked at (default 20).")]
-HEADINGS = ("commit", "date", "model", "metric", "before", "after", "subject")
+HEADINGS = ("commit", "date", "model", "metric", "before", "after", "layers", "subject")
 
 
 def history(models: Models = None, config: Config = None, last: Last = 20, as_json: options.AsJson = False) -> None:
-    """Show which commits of this branch changed the baseline: model, metric, value before and after."""
+    """Show which commits of this branch changed the baseline: model, metric, value before and after, layers."""
     from erfscope.gate.config import load
     from erfscope.gate.history import DEEPEN, SHALLOW, is_shallow
     from erfscope.gate.history import history as read
 
-    baseline = load(config, Path.cwd()).baseline
-    steps = [one for one in read(baseline, last) if not models or one.model in models]
-    if is_shallow(baseline):
+    gate = load(config, Path.cwd())
+    found = read(gate.baseline, last)
+    wanted = [_known(one, found.models, [check.name for check in gate.checks]) for one in models or ()]
+    steps = [one for one in found.steps if not wanted or one.model in wanted]
+    if is_shallow(gate.baseline):
         print(f"erfscope: {SHALLOW}. {DEEPEN}", file=sys.stderr)
     if as_json:
         print(json.dumps([asdict(one) for one in steps], indent=2, ensure_ascii=False))
+        return
+    if not steps:
+        show.print_lines(show.console(), ["No value changed in the commits that were looked at."])
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in HEADINGS:
@@ -44,9 +52,20 @@ def history(models: Models = None, config: Config = None, last: Last = 20, as_js
     show.console().print(table)
 
 
+def _known(name: str, models: Collection[str], checks: Sequence[str]) -> str:
+    """The model as the baseline names it."""
+    from erfscope.gate.rules import nearest
+
+    for spelled in (name, os.path.normpath(name).replace(os.sep, "/")):
+        if spelled in models:
+            return spelled
+    what = "is the name of a check; give its models" if name in checks else "no such model in the baseline's commits"
+    raise refuse("bad-request", f"{name}: {what}; {nearest(name, models)}")
+
+
 def _cells(step: "Step") -> tuple[str, ...]:
     from erfscope.gate.judge import shown
 
-    before = "" if step.before is None else shown(step.metric, step.before)
-    after = shown(step.metric, step.value)
-    return step.commit, step.date, step.model, step.metric, before, after, step.subject
+    before, value = ("" if one is None else shown(step.metric, one) for one in (step.before, step.value))
+    after = "gone" if step.is_gone else value
+    return step.commit, step.date, step.model, step.metric, before, after, step.change, step.subject

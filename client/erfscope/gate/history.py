@@ -1,12 +1,13 @@
 """The baseline along the commits of a branch, as git keeps it: which commit moved which metric."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from erfscope._errors import refuse
-from erfscope.gate.baseline import Baseline, parse
+from erfscope.gate import layers
+from erfscope.gate.baseline import Baseline, Entry, parse
 from erfscope.gate.judge import Value
 
 FORMAT = "%h%x09%cs%x09%s"  # commit, its date, its subject
@@ -22,29 +23,47 @@ class Step:
     date: str
     subject: str
     model: str
-    metric: str
-    value: Value
+    metric: str  # empty where the layers alone changed
+    value: Value | None  # None where the metric is gone
     before: Value | None  # None where the metric was new
+    change: str = ""  # which layers of the model the same commit changed
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the commit took it out of the baseline."""
+        return self.value is None and self.before is not None
 
 
-def history(file: Path, most: int) -> list[Step]:
-    """Every change of a committed value in the last `most` commits of the file, the oldest first.
+@dataclass(frozen=True)
+class History:
+    """The changes, and every model that the baseline had meanwhile."""
+
+    steps: tuple[Step, ...]
+    models: frozenset[str]
+
+
+def history(file: Path, most: int) -> History:
+    """Every change of a committed value by the last `most` commits of the file, the oldest first.
 
     Raises an ErfscopeError where the file is in no repository, was never committed, or the clone has one commit of it.
     """
-    lines = _git(file, "log", f"--max-count={most}", f"--format={FORMAT}", "--", file.name).splitlines()
+    # One more than is told: what the oldest of them changed.
+    lines = _git(file, "log", f"--max-count={most + 1}", f"--format={FORMAT}", "--", file.name).splitlines()
     if not lines:
         raise refuse("bad-request", f"{file} was never committed; run `erfscope check --update-baseline` and commit it")
     if len(lines) == 1 and is_shallow(file):
         raise refuse("bad-request", f"{SHALLOW}, and has one commit of {file}. {DEEPEN}")
     steps: list[Step] = []
+    models: set[str] = set()
     before: Baseline | None = None
-    for line in reversed(lines):
+    for place, line in reversed(list(enumerate(lines))):
         commit, date, subject = line.split("\t", 2)
         now = parse(file, _git(file, "show", f"{commit}:./{file.name}").encode())
-        steps += _steps(before, now, (commit, date, subject))
+        if place < most:
+            steps += _steps(before or Baseline(), now, (commit, date, subject))
+        models |= {entry.model for entry in now.entries.values()}
         before = now
-    return steps
+    return History(tuple(steps), frozenset(models))
 
 
 def is_shallow(file: Path) -> bool:
@@ -52,14 +71,29 @@ def is_shallow(file: Path) -> bool:
     return _git(file, "rev-parse", "--is-shallow-repository").strip() == "true"
 
 
-def _steps(before: Baseline | None, now: Baseline, commit: tuple[str, str, str]) -> Iterator[Step]:
-    """What a commit changed; of the first that is looked at, everything."""
-    for entry in now.entries.values():
-        old = before.values(entry.identity) if before else None
-        for metric, one in entry.metrics.items():
-            value, was = Value(one.value, one.stderr), (old or {}).get(metric)
-            if was is None or was.value != value.value:
-                yield Step(*commit, entry.model, metric, value, was)
+def _steps(before: Baseline, now: Baseline, commit: tuple[str, str, str]) -> Iterator[Step]:
+    """What a commit changed."""
+    for key, entry in now.entries.items():
+        yield from _of_entry(before.entries.get(key), entry, commit)
+    for key, entry in before.entries.items():
+        if key not in now.entries:
+            yield from (Step(*commit, entry.model, name, None, was) for name, was in _values(entry).items())
+
+
+def _of_entry(old: Entry | None, new: Entry, commit: tuple[str, str, str]) -> Iterator[Step]:
+    was, found = _values(old) if old else {}, _values(new)
+    change = layers.changed(old.layers, new.layers).removesuffix(".") if old and old.layers else ""
+    moved = [name for name in (*found, *(name for name in was if name not in found)) if _moved(name, was, found)]
+    for name in moved or ([""] if change else []):
+        yield Step(*commit, new.model, name, found.get(name), was.get(name), change)
+
+
+def _moved(name: str, was: Mapping[str, Value], found: Mapping[str, Value]) -> bool:
+    return name not in was or name not in found or was[name].value != found[name].value
+
+
+def _values(entry: Entry) -> dict[str, Value]:
+    return {name: Value(one.value, one.stderr) for name, one in entry.metrics.items()}
 
 
 def _git(file: Path, *words: str) -> str:

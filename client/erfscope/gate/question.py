@@ -12,6 +12,7 @@ from typing import Any
 from erfscope._models import PRESET, Prepared, prepare
 from erfscope._request import with_model
 from erfscope.gate.config import Check, Gate
+from erfscope.gate.discovery import ConfigurationError
 from erfscope_contract.hashing import sha256_of
 from erfscope_contract.request import ErfRequest, ModelRef
 from erfscope_contract.version import __version__
@@ -45,17 +46,27 @@ class Subject:
 
 def subjects(gate: Gate, check: Check) -> list[Subject]:
     """The models of a check, each once, in the order they are named; raises ConfigurationError where there is none."""
+    found, missing = found_and_missing(gate, check)
+    for complaint in missing.values():
+        raise complaint
+    return found
+
+
+def found_and_missing(gate: Gate, check: Check) -> tuple[list[Subject], dict[str, ConfigurationError]]:
+    """The models of a check, and what is wrong with each of its names that has none."""
     found: dict[str, Subject] = {}
+    missing: dict[str, ConfigurationError] = {}
     for pattern in check.models:
         try:
             matched = list(_matched(gate, pattern))
         except (OSError, ValueError) as error:  # a name that no file can have
             words = error.strerror if isinstance(error, OSError) else error
-            raise check.complaint(f"model {pattern[:100]!r} is no path: {words}", "model") from None
+            missing[pattern] = check.complaint(f"model {pattern[:100]!r} is no path: {words}", "model")
+            continue
         if not matched:
-            raise check.complaint(_nothing(gate, pattern), "model")
+            missing[pattern] = check.complaint(_nothing(gate, pattern), "model")
         found |= {one.label: one for one in matched}
-    return list(found.values())
+    return list(found.values()), missing
 
 
 def chosen(all_subjects: Sequence[Subject], paths: Sequence[Path]) -> list[Subject]:

@@ -15,7 +15,7 @@ from erfscope.gate.discovery import ConfigurationError
 from erfscope.gate.explain import explained, layers_of
 from erfscope.gate.findings import CONFIGURATION, Finding, Picture, Report, Rule, Verdict
 from erfscope.gate.judge import Value, judge, values
-from erfscope.gate.question import Question, Subject, chosen, subjects
+from erfscope.gate.question import Question, Subject, chosen, found_and_missing
 from erfscope.gate.rules import Level
 from erfscope.gate.update import changes
 from erfscope_contract.problem import KINDS, Fault, Problem
@@ -45,8 +45,8 @@ def run(options: Options, progress: Progress = silent) -> Report:
     """Measure what the configuration asks and judge it; a configuration that is wrong is a finding as well."""
     try:
         gate = load(options.config, options.start)
-        cases = _cases(gate, options.paths)
-        if options.update_baseline and all(case.check.drift is None for case in cases):
+        cases, missing = _cases(gate, options.paths)
+        if options.update_baseline and not missing and all(case.check.drift is None for case in cases):
             raise ConfigurationError(
                 gate.file, "no check has a drift rule, so there is nothing to commit a baseline for"
             )
@@ -57,13 +57,15 @@ def run(options: Options, progress: Progress = silent) -> Report:
         outcomes = {**refused, **ask(list(known.values()), options.means, progress)}
         before = Baseline()
         if options.update_baseline:
-            is_whole = not options.paths and not any(isinstance(outcome, Problem) for outcome in outcomes.values())
+            is_measured = not any(isinstance(outcome, Problem) for outcome in outcomes.values())
+            is_whole = not options.paths and not missing and is_measured
             before = _replaceable(gate.baseline) if is_whole else baselines.read(gate.baseline)
             committed = (Baseline() if is_whole else before).updated(_entries(cases, outcomes, options.means))
             _commit(gate, committed)
     except ConfigurationError as error:
         return Report((_misconfigured(error),), error.file)
     report = _report(gate, cases, outcomes, committed)
+    report = replace(report, findings=(*missing, *report.findings))
     if options.update_baseline:
         return replace(report, baseline=gate.baseline, updates=tuple(changes(before, committed)))
     questions = {(case.check.name, case.subject.label): case.question for case in cases}
@@ -85,21 +87,28 @@ def _commit(gate: Gate, baseline: Baseline) -> None:
         raise ConfigurationError(gate.file, f"the baseline cannot be written: {trouble(error)}") from None
 
 
-def _cases(gate: Gate, paths: Sequence[Path]) -> list[Case]:
-    """Every check about every one of its models that was asked for; checks whose rules are all off are left out."""
-    cases = [
-        Case(check, subject, Question(subject, check.request, check.images))
-        for check in gate.checks
-        for subject in chosen(subjects(gate, check), paths)
-        if any(bound.level is not Level.OFF for bound in check.bounds.values())
-    ]
+def _cases(gate: Gate, paths: Sequence[Path]) -> tuple[list[Case], list[Finding]]:
+    """Every check about every one of its models that was asked for, and what is said of models that are not there.
+
+    Checks whose rules are all off are left out.
+    """
+    cases: list[Case] = []
+    missing: list[Finding] = []
+    for check in gate.checks:
+        found, complaints = found_and_missing(gate, check)
+        missing += [
+            replace(_misconfigured(error), check=check.name, model=name, expected="a model")
+            for name, error in complaints.items()
+        ]
+        if any(bound.level is not Level.OFF for bound in check.bounds.values()):
+            cases += [Case(check, one, Question(one, check.request, check.images)) for one in chosen(found, paths)]
     for path in paths:
-        if not chosen([case.subject for case in cases], [path]):
-            found = "is in no check" if path.exists() else "does not exist"
+        if not missing and not chosen([case.subject for case in cases], [path]):
+            found_at = "is in no check" if path.exists() else "does not exist"
             raise ConfigurationError(
-                gate.file, f"{path} {found}; PATHS are models, or folders of models, of its checks"
+                gate.file, f"{path} {found_at}; PATHS are models, or folders of models, of its checks"
             )
-    return cases
+    return cases, missing
 
 
 def _questions(cases: Sequence[Case]) -> tuple[dict[str, Question], dict[str, Outcome]]:
