@@ -218,6 +218,24 @@ def test_a_model_that_is_not_there_does_not_stop_the_others(check: Check, write:
     assert Path("erfscope-baseline.json").read_text("utf-8") == before
 
 
+def test_a_model_that_vanished_is_a_failure_until_the_baseline_is_updated(check: Check, write: Write) -> None:
+    for name in ("a", "seg"):
+        write(f"models/{name}.json", spec(side=20))
+    write("erfscope.toml", CONFIG + "trf_size = {}\ndrift = { max = '5%' }\n")
+    assert check("--update-baseline").code == 0
+    assert check().code == 0
+    Path("models/seg.json").unlink()
+    done = check()
+    assert done.code == 1
+    assert "models/seg.json is in the baseline and matches no check any more." in done.words
+    (gone,) = (one for one in findings(check("--json", "models")) if one["verdict"] == "fail")
+    assert gone["model"] == "models/seg.json"
+    assert f'"model": "{gone["model"]}"' in Path("erfscope-baseline.json").read_text().splitlines()[gone["line"] - 1]
+    assert check("models/a.json").code == 0  # nobody asked about the other
+    assert "models/seg.json: gone; no check measures it any more." in check("--update-baseline").words
+    assert check().code == 0
+
+
 def test_images_are_fed(check: Check, write: Write) -> None:
     picture = io.BytesIO()
     Image.new("RGB", (20, 20), "teal").save(picture, "PNG")
