@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 from PIL import Image
 from tests.gate.conftest import Check, installed_environment, onnx_model, spec
@@ -234,6 +235,26 @@ def test_a_model_that_vanished_is_a_failure_until_the_baseline_is_updated(check:
     assert check("models/a.json").code == 0  # nobody asked about the other
     assert "models/seg.json: gone; no check measures it any more." in check("--update-baseline").words
     assert check().code == 0
+
+
+@pytest.mark.parametrize("name", ["a.onnx", "a.json"])
+def test_a_pointer_of_git_lfs_is_told_as_one(check: Check, write: Write, name: str) -> None:
+    write(f"models/{name}", f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 123456\n")
+    write("erfscope.toml", CONFIG + "trf_size = { min = 1 }\n")
+    done = check()
+    assert done.code == 2
+    assert f"{name} is a pointer of Git LFS, not the file itself; fetch it with `git lfs pull`" in done.words
+
+
+def test_weights_beside_a_model_may_be_a_pointer_too(check: Check, write: Write, folder: Path) -> None:
+    model = onnx.load_from_string(onnx_model())
+    write("models/net.onnx", b"")
+    onnx.save(model, folder / "models/net.onnx", save_as_external_data=True, location="net.data", size_threshold=0)
+    write("models/net.data", "version https://git-lfs.github.com/spec/v1\n")
+    write("erfscope.toml", '[[check]]\nmodel = "models/net.onnx"\ninputs = 4\ntrf_size = { min = 1 }\n')
+    done = check()
+    assert done.code == 2
+    assert "net.data is a pointer of Git LFS" in done.words
 
 
 def test_images_are_fed(check: Check, write: Write) -> None:

@@ -46,6 +46,9 @@ jobs:
     runs-on: ubuntu-latest
     steps:
       - uses: actions/checkout@v5.0.0
+        # Where Git LFS has the models:
+        # with:
+        #   lfs: true
       - uses: actions/setup-python@v6.0.0
         with:
           python-version: "3.12"
