@@ -257,6 +257,19 @@ def test_weights_beside_a_model_may_be_a_pointer_too(check: Check, write: Write,
     assert "net.data is a pointer of Git LFS" in done.words
 
 
+def test_a_baseline_with_a_conflict_is_to_be_resolved(check: Check, write: Write) -> None:
+    write("models/a.json", spec(side=20))
+    write("erfscope.toml", CONFIG + "trf_size = {}\ndrift = { max = '5%' }\n")
+    assert check("--update-baseline").code == 0
+    text = Path("erfscope-baseline.json").read_text("utf-8")
+    write("erfscope-baseline.json", text.replace('"value"', '\n<<<<<<< HEAD\n"value"\n=======\n>>>>>>> other\n', 1))
+    (found,) = findings(check("--json"))
+    assert found["exit_code"] == 2
+    assert "resolve the conflict in git" in found["detail"]
+    assert "anew" not in found["detail"]
+    assert Path("erfscope-baseline.json").read_text("utf-8").splitlines()[found["line"] - 1] == "<<<<<<< HEAD"
+
+
 def test_images_are_fed(check: Check, write: Write) -> None:
     picture = io.BytesIO()
     Image.new("RGB", (20, 20), "teal").save(picture, "PNG")
