@@ -122,7 +122,7 @@ def _sent(content: Content) -> Prepared:
 
 def _data(source: bytes | Path) -> tuple[Content, ...]:
     if isinstance(source, Path):
-        return tuple(Content(path, name) for name, path in data_beside(source).items())
+        return tuple(Content(_fetched(path), name) for name, path in data_beside(source).items())
     if names := names_in(source):
         raise missing(names, "at hand where the model is given as bytes", "give the path of its file")
     return ()
@@ -204,6 +204,20 @@ def _existing(path: Path) -> Path:
     if not path.is_file():
         found = "is a directory" if path.is_dir() else "does not exist"
         raise refuse("not-found", f"{path} {found}; give the path of a file")
+    return _fetched(path)
+
+
+POINTER, LARGEST_POINTER = b"version https://git-lfs.github.com/spec/", 1024  # as Git LFS specifies it
+
+
+def _fetched(path: Path) -> Path:
+    """The path; refuses what Git LFS left in the place of the file."""
+    if path.stat().st_size < LARGEST_POINTER and path.read_bytes().startswith(POINTER):
+        raise refuse(
+            "bad-request",
+            f"{path} is a pointer of Git LFS, not the file itself; fetch it with `git lfs pull` (in a workflow: "
+            "`lfs: true` of actions/checkout)",
+        )
     return path
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 from PIL import Image
 from tests.gate.conftest import Check, installed_environment, onnx_model, spec
@@ -177,7 +178,7 @@ def test_presets_and_onnx(check: Check, write: Write) -> None:
         ("a.json", "{", "", 2, "is not JSON"),
         ("a.json", {"layers": []}, "", 2, "architecture"),
         ("a.onnx", b"no model", "", 2, "not a valid ONNX model"),
-        ("a.onnx", onnx_model(), "draws = 2", 2, "re-draws every weight"),
+        ("a.onnx", onnx_model(), "draws = 2", 2, "draws every weight anew"),
         ("a.json", spec(), "sigma_3 = { min = 1 }", 2, "sigma_3 does not exist for a model with 2 spatial dimensions"),
     ],
 )
@@ -216,6 +217,57 @@ def test_a_model_that_is_not_there_does_not_stop_the_others(check: Check, write:
     Path("gone.onnx").unlink()
     assert check("--update-baseline").code == 2
     assert Path("erfscope-baseline.json").read_text("utf-8") == before
+
+
+def test_a_model_that_vanished_is_a_failure_until_the_baseline_is_updated(check: Check, write: Write) -> None:
+    for name in ("a", "seg"):
+        write(f"models/{name}.json", spec(side=20))
+    write("erfscope.toml", CONFIG + "trf_size = {}\ndrift = { max = '5%' }\n")
+    assert check("--update-baseline").code == 0
+    assert check().code == 0
+    Path("models/seg.json").unlink()
+    done = check()
+    assert done.code == 1
+    assert "models/seg.json is in the baseline and matches no check any more." in done.words
+    (gone,) = (one for one in findings(check("--json", "models")) if one["verdict"] == "fail")
+    assert gone["model"] == "models/seg.json"
+    assert f'"model": "{gone["model"]}"' in Path("erfscope-baseline.json").read_text().splitlines()[gone["line"] - 1]
+    assert check("models/a.json").code == 0  # nobody asked about the other
+    assert "models/seg.json: gone; no check measures it any more." in check("--update-baseline").words
+    assert check().code == 0
+
+
+@pytest.mark.parametrize("name", ["a.onnx", "a.json"])
+def test_a_pointer_of_git_lfs_is_told_as_one(check: Check, write: Write, name: str) -> None:
+    write(f"models/{name}", f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 123456\n")
+    write("erfscope.toml", CONFIG + "trf_size = { min = 1 }\n")
+    done = check()
+    assert done.code == 2
+    assert f"{name} is a pointer of Git LFS, not the file itself; fetch it with `git lfs pull`" in done.words
+
+
+def test_weights_beside_a_model_may_be_a_pointer_too(check: Check, write: Write, folder: Path) -> None:
+    model = onnx.load_from_string(onnx_model())
+    write("models/net.onnx", b"")
+    onnx.save(model, folder / "models/net.onnx", save_as_external_data=True, location="net.data", size_threshold=0)
+    write("models/net.data", "version https://git-lfs.github.com/spec/v1\n")
+    write("erfscope.toml", '[[check]]\nmodel = "models/net.onnx"\ninputs = 4\ntrf_size = { min = 1 }\n')
+    done = check()
+    assert done.code == 2
+    assert "net.data is a pointer of Git LFS" in done.words
+
+
+def test_a_baseline_with_a_conflict_is_to_be_resolved(check: Check, write: Write) -> None:
+    write("models/a.json", spec(side=20))
+    write("erfscope.toml", CONFIG + "trf_size = {}\ndrift = { max = '5%' }\n")
+    assert check("--update-baseline").code == 0
+    text = Path("erfscope-baseline.json").read_text("utf-8")
+    write("erfscope-baseline.json", text.replace('"value"', '\n<<<<<<< HEAD\n"value"\n=======\n>>>>>>> other\n', 1))
+    (found,) = findings(check("--json"))
+    assert found["exit_code"] == 2
+    assert "resolve the conflict in git" in found["detail"]
+    assert "anew" not in found["detail"]
+    assert Path("erfscope-baseline.json").read_text("utf-8").splitlines()[found["line"] - 1] == "<<<<<<< HEAD"
 
 
 def test_images_are_fed(check: Check, write: Write) -> None:

@@ -106,6 +106,23 @@ def test_a_second_model_is_added_to_what_is_there(check: Check, write: Write) ->
     assert "nothing was added" in start("other/net.json").words
 
 
+def test_install_changes_what_a_workflow_that_is_there_installs(write: Write) -> None:
+    write("models/net.json", spec(dilation=4))
+    assert start("models/net.json", "--inputs", "4", "--install", "./old").code == 0
+    before = WORKFLOW.read_text("utf-8").replace("name: receptive fields", "name: mine").splitlines()
+    WORKFLOW.write_text("\n".join(before) + "\n")
+    done = start("models/net.json", "--install", "./vendor/erfscope[local]")
+    assert "wrote ./vendor/erfscope[local] into ERFSCOPE of .github/workflows/erfscope.yml" in done.words
+    now = WORKFLOW.read_text("utf-8").splitlines()
+    assert [line for line in now if line not in before] == ['  ERFSCOPE: "./vendor/erfscope[local]"']
+    WORKFLOW.write_text("name: mine\n")
+    assert "it has no line ERFSCOPE that --install could change" in start("models/net.json", "--install", "x").words
+    assert WORKFLOW.read_text("utf-8") == "name: mine\n"
+    WORKFLOW.unlink()
+    assert start("models/net.json", "--install", "x").code == 0
+    assert job(WORKFLOW.read_text("utf-8"))["env"]["ERFSCOPE"] == "x"
+
+
 def test_a_configuration_of_one_s_own_is_added_to(check: Check, write: Write) -> None:
     write("models/net.json", spec())
     write("pyproject.toml", "[tool.erfscope.defaults]\ninputs = 4\n")

@@ -4,6 +4,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,16 @@ def test_json_tells_everything() -> None:
     assert (body["result"], body["exit_code"], body["counts"]) == ("assertion", 1, {"fail": 1, "pass": 1})
     assert body["findings"][0]["found"] == 43.3
     assert json.loads(as_json(hostile()).encode("utf-8", "backslashreplace"))
+
+
+def test_files_name_paths_from_the_folder_of_the_configuration() -> None:
+    made = report(finding(), finding(file="/repository/sub/erfscope-baseline.json"), finding(file="/else/b.json"))
+    body = json.loads(as_json(replace(made, baseline=Path("/repository/b.json"))))
+    assert (body["config"], body["baseline"]) == ("erfscope.toml", "b.json")
+    paths = ["erfscope.toml", "sub/erfscope-baseline.json", "/else/b.json"]
+    assert [one["file"] for one in body["findings"]] == paths
+    told = etree.fromstring(junit(made)).findall(".//failure")
+    assert [(one.text or "").rpartition(" ")[2] for one in told] == [f"({path}:3)" for path in paths]
 
 
 @pytest.mark.parametrize(

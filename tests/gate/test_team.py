@@ -121,7 +121,7 @@ def test_a_baseline_without_layers_says_so(check: Check, write: Write) -> None:
         (
             {"a": "Conv TRF=9 grid=1"},
             {"a": "Conv TRF=3 grid=1 kernel=3 step=1 dilation=4 module=last.0"},
-            "TRF of a (last.0) 9 → 3.",
+            "TRF of a (module last.0) 9 → 3.",
         ),
         (dict.fromkeys("abcde", "conv"), {}, "a (conv) is gone; b (conv) is gone; c (conv) is gone and 2 more."),
     ],

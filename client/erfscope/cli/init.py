@@ -52,7 +52,8 @@ def init(
     added = _not_guarded([_named(one) for one in models], source)
     out = show.console()
     if not added:
-        show.print_lines(out, ["Every one of these models has a check already; nothing was added."])
+        told = _workflow(url, install, force=force) if install else []
+        show.print_lines(out, ["Every one of these models has a check already; nothing was added.", *told])
         return
     config, before = (source.file, source.text) if source else (CONFIG, None)
     _write(config, _configuration(added, inputs, source))
@@ -138,7 +139,7 @@ def _workflow(url: str | None, install: str | None, *, force: bool) -> list[str]
     from erfscope.gate import starter
 
     if WORKFLOW.exists() and not force:
-        return [f"kept {WORKFLOW} as it is", "Commit these files; then try `erfscope check`."]
+        return [_kept(install), "Commit these files; then try `erfscope check`."]
     origin = starter.origin(Path.cwd(), with_engine=url is None, asked=install)
     _write(WORKFLOW, starter.workflow(WORKFLOW, origin, url, os.environ))
     lines = [f"wrote {WORKFLOW}", "Commit these files; then try `erfscope check`."]
@@ -153,6 +154,23 @@ def _workflow(url: str | None, install: str | None, *, force: bool) -> list[str]
             f"wheels: {WORKFLOW} says why."
         )
     return lines
+
+
+def _kept(install: str | None) -> str:
+    """Of the workflow that is there `--install` changes what pip installs, and nothing else."""
+    from erfscope.gate import starter
+
+    if install is None:
+        return f"kept {WORKFLOW} as it is"
+    text = WORKFLOW.read_text("utf-8")
+    changed = starter.reinstalled(text, starter.origin(Path.cwd(), with_engine=True, asked=install))
+    if changed is None:
+        return (
+            f"kept {WORKFLOW} as it is: it has no line ERFSCOPE that --install could change. Write {install} into it "
+            "where pip installs erfscope, or call `erfscope init` with --force for a new one."
+        )
+    _write(WORKFLOW, changed)
+    return f"wrote {install} into ERFSCOPE of {WORKFLOW}"
 
 
 def _named(model: str) -> str:

@@ -15,6 +15,7 @@ from erfscope_contract.invalid import field_errors
 from erfscope_contract.result import Number
 
 SCHEMA_VERSION = 1
+MARKER = b"<<<<<<< "  # of git, at the start of a line, where two branches are not merged yet
 Identity = Mapping[str, Any]
 
 
@@ -95,6 +96,12 @@ def read(file: Path) -> Baseline:
 
 def parse(file: Path, content: bytes) -> Baseline:
     """The baseline in these bytes of `file`, as it is now or was once. Raises ConfigurationError."""
+    if conflict := next((n for n, line in enumerate(content.splitlines(), 1) if line.startswith(MARKER)), 0):
+        raise ConfigurationError(
+            file,
+            "has a conflict of two branches in it; resolve the conflict in git, keeping the entries of both",
+            conflict,
+        )
     try:
         found = _File.model_validate_json(content)
     except ValidationError as error:

@@ -87,8 +87,8 @@ def _default(fact: str, kind: str, facts: Mapping[str, str]) -> str:
 
 
 def _called(name: str, facts: Mapping[str, str]) -> str:
-    """`getitem_6 (last.1)`: with the torch module that the exporter noted."""
-    return f"{name} ({facts[MODULE]})" if MODULE in facts else name
+    """`getitem_6 (module last.1)`: with the torch module that the exporter noted."""
+    return f"{name} (module {facts[MODULE]})" if MODULE in facts else name
 
 
 def _facts(words: Sequence[str]) -> dict[str, str]:

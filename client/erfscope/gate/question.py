@@ -18,6 +18,7 @@ from erfscope_contract.request import ErfRequest, ModelRef
 from erfscope_contract.version import __version__
 
 ENDINGS = (".onnx", ".json")  # what a glob takes; a path that is written out is taken as it is
+SHA256 = r"[0-9a-f]{64}"
 WILD = re.compile(r"[*?\[]")
 
 
@@ -79,6 +80,11 @@ def chosen(all_subjects: Sequence[Subject], paths: Sequence[Path]) -> list[Subje
     ]
 
 
+def is_file_name(label: str) -> bool:
+    """Whether a model of this name is a file: no preset, and no sha256 of one that the service has."""
+    return not label.startswith(PRESET) and re.fullmatch(SHA256, label) is None
+
+
 def _is_within(path: Path, wanted: Sequence[Path]) -> bool:
     return any(path == one or one in path.parents for one in wanted)
 
@@ -110,7 +116,7 @@ def _split(pattern: str) -> tuple[Path, Path]:
 
 
 def _is_stored(gate: Gate, pattern: str) -> bool:
-    return re.fullmatch(r"[0-9a-f]{64}", pattern) is not None and not (gate.root / pattern).exists()
+    return re.fullmatch(SHA256, pattern) is not None and not (gate.root / pattern).exists()
 
 
 def _nothing(gate: Gate, pattern: str) -> str:

@@ -18,6 +18,7 @@ from erfscope.gate.judge import Value, judge, values
 from erfscope.gate.question import Question, Subject, chosen, found_and_missing
 from erfscope.gate.rules import Level
 from erfscope.gate.update import changes
+from erfscope.gate.vanished import vanished
 from erfscope_contract.problem import KINDS, Fault, Problem
 
 
@@ -65,7 +66,8 @@ def run(options: Options, progress: Progress = silent) -> Report:
     except ConfigurationError as error:
         return Report((_misconfigured(error),), error.file)
     report = _report(gate, cases, outcomes, committed)
-    report = replace(report, findings=(*missing, *report.findings))
+    gone = [] if options.update_baseline else vanished(gate, committed, options.paths)
+    report = replace(report, findings=(*missing, *report.findings, *gone))
     if options.update_baseline:
         return replace(report, baseline=gate.baseline, updates=tuple(changes(before, committed)))
     questions = {(case.check.name, case.subject.label): case.question for case in cases}

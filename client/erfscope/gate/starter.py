@@ -1,6 +1,7 @@
 """What `erfscope init` writes: checks for models, a workflow for GitHub, and what its runner installs. Texts alone."""
 
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import distribution
@@ -45,6 +46,9 @@ jobs:
     runs-on: ubuntu-latest
     steps:
       - uses: actions/checkout@v5.0.0
+        # Where Git LFS has the models:
+        # with:
+        #   lfs: true
       - uses: actions/setup-python@v6.0.0
         with:
           python-version: "3.12"
@@ -92,6 +96,8 @@ HERE = """\
 SERVICE = """\
   ERFSCOPE_URL: <URL> # the service that measures
   ERFSCOPE_API_KEY: ${{ secrets.ERFSCOPE_API_KEY }}"""
+VARIABLE = re.compile(r"^([ \t]+ERFSCOPE:[ \t]+)\S.*$", re.MULTILINE)
+REASON = re.compile(r"^([ \t]+# What pip installs as erfscope; ).*$", re.MULTILINE)
 INDEX_VARIABLE = "PIP_EXTRA_INDEX_URL"
 ASKED = "${{ vars.ERFSCOPE }}"  # a variable of the repository, where nothing is known that a runner could install
 
@@ -158,6 +164,14 @@ def workflow(path: Path, origin: Origin, url: str | None, environment: Mapping[s
     for word, value in values.items():
         text = text.replace(f"<{word}>", value)
     return text
+
+
+def reinstalled(text: str, origin: Origin) -> str | None:
+    """A workflow with another ERFSCOPE, and nothing else changed; None where it has no such line, or several."""
+    if len(VARIABLE.findall(text)) != 1:
+        return None
+    text = VARIABLE.sub(lambda found: f"{found[1]}{json.dumps(origin.requirement)}", text)
+    return REASON.sub(lambda found: f"{found[1]}{origin.why}", text)
 
 
 def origin(root: Path, *, with_engine: bool, asked: str | None = None) -> Origin:

@@ -9,25 +9,25 @@ from pathlib import Path
 
 from erfscope._files import trouble
 from erfscope.gate.findings import Picture, Report
-from erfscope.gate.reports import markdown
+from erfscope.gate.reports import markdown, within
 from erfscope.gate.reports.forges import gitlab, junit
 
 SCHEMA_VERSION = 1
 
 
 def as_json(report: Report) -> str:
-    """One object; `result` and `exit_code` say how it went, `findings` why."""
+    """One object: `result`, `exit_code`, and `findings` that say why; paths are from the configuration's folder."""
     return json.dumps(
         {
             "schema_version": SCHEMA_VERSION,
             "result": report.result,
             "exit_code": report.exit_code,
-            "config": report.config,
+            "config": within(report.config, report),
             "measured": report.measured,
             "cached": report.cached,
             "counts": {verdict.value: count for verdict, count in sorted(report.counts.items())},
-            "findings": [asdict(finding) for finding in report.findings],
-            "baseline": str(report.baseline) if report.baseline else None,
+            "findings": [{**asdict(one), "file": within(one.file, report)} for one in report.findings],
+            "baseline": within(str(report.baseline), report) if report.baseline else None,
             "updates": list(report.updates),
         },
         indent=2,

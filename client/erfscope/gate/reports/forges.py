@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import groupby
 from xml.etree import ElementTree as ET
 
 from erfscope.gate.findings import Finding, Report, Verdict
-from erfscope.gate.reports import relative
+from erfscope.gate.reports import relative, within
 from erfscope_contract.hashing import sha256_of
 from erfscope_contract.text import for_terminal
 
@@ -68,7 +69,8 @@ OUTCOMES = {Verdict.FAIL: "failure", Verdict.BROKEN: "error"}
 def junit(report: Report) -> bytes:
     """One suite per check, one case per rule; a warning is a passed case with its words in system-out."""
     root = ET.Element("testsuites", {"name": "erfscope check", **_counted(report.findings)})
-    for check, group in groupby(report.findings, key=lambda one: one.check):
+    findings = [replace(one, file=within(one.file, report)) for one in report.findings]
+    for check, group in groupby(findings, key=lambda one: one.check):
         root.append(_suite(check, list(group)))
     ET.indent(root)
     return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
