@@ -178,7 +178,7 @@ def test_presets_and_onnx(check: Check, write: Write) -> None:
         ("a.json", "{", "", 2, "is not JSON"),
         ("a.json", {"layers": []}, "", 2, "architecture"),
         ("a.onnx", b"no model", "", 2, "not a valid ONNX model"),
-        ("a.onnx", onnx_model(), "draws = 2", 2, "draws every weight anew"),
+        ("a.onnx", onnx_model(), "draws = 2", 2, "or ask for more inputs"),
         ("a.json", spec(), "sigma_3 = { min = 1 }", 2, "sigma_3 does not exist for a model with 2 spatial dimensions"),
     ],
 )
