@@ -81,7 +81,11 @@ class Door:
         if not self.settings.needs_keys:
             return None
         if credentials is None:
-            raise ProblemError("unauthorized", "Send an API key: 'Authorization: Bearer erf_…' (ERFSCOPE_API_KEY).")
+            raise ProblemError(
+                "unauthorized",
+                "Send an API key: 'Authorization: Bearer erf_…' (ERFSCOPE_API_KEY). Whoever runs this service makes "
+                "one (erfscope keys create NAME).",
+            )
         parts = keys.split(credentials.credentials)
         key = await self.ledger.run(keys.find(self.settings.namespace, parts[0])) if parts else None
         if parts is None or key is None or not key.opens_with(parts[1]):

@@ -16,6 +16,7 @@ from erfscope_worker.embedded.stack import Stack
 UNJAILED = (
     "warning: this machine has no {}; models are read without a jail around them. Submit only models of your own."
 )
+KEYS_ASKED = "Callers need an API key, as ERFSCOPE_KEYS asks: erfscope keys create NAME."
 KEYS_NEEDED = "Others reach it too, so callers need an API key: erfscope keys create NAME (or ERFSCOPE_KEYS=off)."
 
 
@@ -40,11 +41,13 @@ def up(
     with installation.occupy(data_dir, host, port) as occupied, Stack(occupied, lacking) as stack:
         if stack.unjailed:
             typer.echo(UNJAILED.format(" and no ".join(lacking)), err=True)
+        typer.echo(f"starting; logs are in {occupied.data_dir / 'logs'}", err=True)
         stack.start()
         lines = [
             f"erfscope is ready at {occupied.url}",
             f"data and logs: {occupied.data_dir}",
             *([] if occupied.is_private else [KEYS_NEEDED]),
+            *([KEYS_ASKED] if occupied.is_private and os.environ.get("ERFSCOPE_KEYS", "").lower() == "on" else []),
             "Ctrl-C stops it.",
         ]
         print_lines(console(), lines)

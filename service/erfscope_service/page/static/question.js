@@ -41,6 +41,7 @@ export function setUp(network, submitted) {
         submitted(kind, await api.ask(`/${kind}`, { ...about(), ...fields() }));
       } catch (error) {
         complain($("question-problem"), error);
+        $("question-problem").scrollIntoView({ block: "nearest" });
       }
     };
   $("tiles-form").addEventListener(

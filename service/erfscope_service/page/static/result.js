@@ -1,7 +1,7 @@
 // A finished measurement: what matters at a glance, the map, and everything else below it.
 
 import { h } from "/page/dom.js";
-import { by, number } from "/page/format.js";
+import { by, number, percent } from "/page/format.js";
 import { maps } from "/page/maps.js";
 import { byAutograd, fieldFacts, globalWords, passedOver } from "/page/place.js";
 import { depth, radial } from "/page/profile.js";
@@ -15,6 +15,7 @@ export function result(job) {
   return h(
     "div",
     { className: "result" },
+    headline(job),
     h("div", { className: "front" }, front.root, tiles(job)),
     notes(found),
     found.units.length ? section("Units", units(found, show), true) : null,
@@ -39,6 +40,23 @@ function reasons(title, head, rows) {
   return rows.length ? section(title, table([head, "Why"], rows, "reason")) : null;
 }
 
+// What was found, in one sentence; nothing of a field without a size.
+function headline({ result: found, metrics: rows }) {
+  const row = (name) => rows.find((one) => one.name === name && one.value !== null);
+  const size = row("erf_size");
+  if (!size) return null;
+  const sees = found.trf.global ? "all of the input" : `${by(found.trf.size)} ${unitOf(rows)}`;
+  const ratio = row("erf_ratio");
+  const share = /\d/.test(ratio?.text ?? "") ? percent(ratio.value) : ratio?.text;
+  return h("p", {
+    className: "headline",
+    textContent: `The unit can see ${sees} and listens to ${size.text} of it${share ? ` (${share})` : ""}.`,
+  });
+}
+
+// Of lengths along the input: px, samples, voxels.
+const unitOf = (rows) => rows.find(({ name }) => name === "trf_size")?.unit ?? "px";
+
 const HEADLINE = ["erf_size", "trf_size", "erf_ratio", "mass_50_side", "sigma_1", "r2"];
 
 function tiles({ result: found, metrics: rows }) {
@@ -48,7 +66,7 @@ function tiles({ result: found, metrics: rows }) {
       "div",
       { className: "tile", title: meaning },
       h("dt", { textContent: label.replace(/ \(.*\)$/, "") }),
-      h("dd", {}, ...largeAndSmall(name === "trf_size" ? `${by(found.trf.size)} px` : text)),
+      h("dd", {}, ...largeAndSmall(name === "trf_size" ? `${by(found.trf.size)} ${unitOf(rows)}` : text)),
     ),
   );
   return h("dl", { className: "tiles" }, ...made);
