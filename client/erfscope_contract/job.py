@@ -58,7 +58,7 @@ class Work(Frozen):
     schema_version: int = 1
     id: str
     status: Status
-    stage: str = Field("", description="load, trace, measure, render; of advice load, profile, search, verify.")
+    stage: str = Field("", description="load, trace, measure, render; of advice load, profile, search, cost, verify.")
     progress: Annotated[float, Field(ge=0, le=1)] = 0.0
     attempt: int = 0
     cached: bool = Field(False, description="Answered from the store without computing.")

@@ -71,7 +71,8 @@ def test_an_example_is_measured_by_one_click(visit: Visit) -> None:
     assert serious(page) == []
     page.get_by_role("button", name="WaveNet's dilations").click()
     finished(page)
-    expect(page.locator(".tile", has_text="TRF size")).to_contain_text("256 px")
+    expect(page.locator(".tile", has_text="TRF size")).to_contain_text("256 samples")
+    expect(page.locator(".headline")).to_contain_text("The unit can see 256 samples and listens to")
     expect(page.get_by_label("Start from")).to_have_value("wave-1d")
 
 

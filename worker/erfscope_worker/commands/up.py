@@ -41,7 +41,6 @@ def up(
     with installation.occupy(data_dir, host, port) as occupied, Stack(occupied, lacking) as stack:
         if stack.unjailed:
             typer.echo(UNJAILED.format(" and no ".join(lacking)), err=True)
-        typer.echo(f"starting; logs are in {occupied.data_dir / 'logs'}", err=True)
         stack.start()
         lines = [
             f"erfscope is ready at {occupied.url}",

@@ -28,6 +28,7 @@ const STAGES = {
   verify: "measuring and checking",
   profile: "measuring along the depth",
   search: "trying changes",
+  cost: "pricing changes",
 };
 
 // `network` gives model, input, layers and weights of the form above; `submitted` gets (kind, job).

@@ -15,8 +15,8 @@ export function result(job) {
   return h(
     "div",
     { className: "result" },
-    headline(job),
     h("div", { className: "front" }, front.root, tiles(job)),
+    headline(job),
     notes(found),
     found.units.length ? section("Units", units(found, show), true) : null,
     found.layers.length ? section("Along depth", depth(found, show), true) : null,
