@@ -125,8 +125,8 @@ def speed(bench: Bench) -> tuple[list[Row], list[Picture]]:
 def row_of(lesson: Lesson, curves: dict[str, list[Curve]]) -> Row:
     """The ratio of steps, low centre over Kaiming, paired by seed; it is undecided where most of them do not arrive.
 
-    A network that does not arrive where its partner does counts with all its steps, which draws the ratio to 1:
-    leaving the pair out would choose seeds by who wins. A pair of which neither arrives says nothing, and is left out.
+    If only one network of a pair reaches the level, the other counts with all its steps. Without such pairs the result
+    would depend on which network is better. A pair is left out if neither network reaches the level.
     """
     first, second = ([reached(curve, lesson.level) for curve in curves[name]] for name in STARTS)
     pairs = [(a or lesson.steps, b or lesson.steps) for a, b in zip(first, second, strict=True) if a or b]
