@@ -131,12 +131,16 @@ def test_the_answer_is_written_by_the_endings_of_files(run: Run, service: Servic
     assert json.loads(silent.stdout) == json.loads((tmp_path / "again.json").read_text())
 
 
-@pytest.mark.parametrize(("name", "said"), [("fit.txt", ".json, .md, .csv"), ("nowhere/fit.csv", "is not a folder")])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("fit.txt", ".json, .md, .csv"), ("nowhere/fit.csv", "is not a folder"), ("folder.md", "is a folder")],
+)
 @pytest.mark.parametrize("command", [("fit", "--object", "4"), ("tiles", "--tile", "16"), ("advise", "--object", "4")])
 def test_a_file_that_cannot_be_written_is_refused_before_the_work(
     run: Run, tmp_path: Path, command: tuple[str, ...], name: str, said: str
 ) -> None:
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    (tmp_path / "folder.md").mkdir()
     done = run(command[0], "spec.json", *command[1:], "-o", name)
     assert done.returncode == 2
     assert said in " ".join(done.stderr.replace("│", " ").split())

@@ -384,6 +384,8 @@ def check_output(path: Path, forms: Sequence[str], option: str = "-o") -> None:
         raise refuse("bad-request", f"{option} {path}: the ending must be one of {', '.join(forms)}")
     if not path.parent.is_dir():
         raise refuse("not-found", f"{option} {path}: {path.parent} is not a folder; make it first")
+    if path.is_dir():
+        raise refuse("bad-request", f"{option} {path} is a folder; give the name of a file")
 
 
 def unit(text: str) -> Any:
