@@ -33,6 +33,8 @@ Samples = Annotated[
     int | None,
     Option(
         "--inputs",
+        min=2,
+        max=1000,
         help="Samples of each measurement: draws of the weights where a scheme draws them (a spec, --weights), "
         "else inputs (default 8).",
     ),
