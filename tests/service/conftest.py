@@ -119,6 +119,12 @@ def settings(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Servic
     )
 
 
+@pytest.fixture
+def every_call_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For services started by the test: no call passes uncounted because the machine is busy."""
+    monkeypatch.setattr("erfscope_jobs.rates.PATIENCE", 30.0)
+
+
 @pytest.fixture(scope="session")
 def base_url(settings: ServiceSettings) -> Iterator[str]:
     with running_service(settings) as url:

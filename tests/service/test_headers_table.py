@@ -248,6 +248,7 @@ def test_every_row_has_a_check() -> None:
     assert len(ROWS) == len(CHECKS)
 
 
+@pytest.mark.usefixtures("every_call_is_counted")
 @pytest.mark.parametrize(("route", "header"), CHECKS)
 def test_row(room: Room, route: str, header: str) -> None:
     for job in room.client.get("/jobs", params={"status": "queued", "page_size": 100}).json()["jobs"]:

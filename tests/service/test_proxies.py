@@ -11,6 +11,7 @@ from erfscope_service.erf.submission import CALL_BYTES
 from erfscope_service.settings import ServiceSettings
 
 MOST = 4
+pytestmark = pytest.mark.usefixtures("every_call_is_counted")
 
 
 def codes(settings: ServiceSettings, space: str, proxies: str) -> list[int]:
