@@ -4,6 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from erfscope_contract.about import About
 from erfscope_contract.job import Work
 from erfscope_contract.request import Extent, InputOptions, ModelRef, Source, Strict, Weights
 from erfscope_contract.result import Frozen, Number, Reach
@@ -82,8 +83,7 @@ class Tiles(Frozen):
     """Halo, alignment and crop of a network's tiles, checked on the network itself."""
 
     schema_version: int = 1
-    model: str = Field("", description="The name of the model, as it says itself.")
-    weights: Weights = Field(Weights.GIVEN, description="That it was checked with.")
+    about: About | None = Field(None, description="Which model and samples; null from an older service.")
     tile: list[int] = Field(description="Input pixels per axis, halo included.")
     halo: list[tuple[int, int]] = Field(
         description="Per axis: input pixels at the start and the end of an inner tile that are wrong; not rounded up."

@@ -73,6 +73,7 @@ def test_the_command_shows_tables(run: Run, service: Service, tmp_path: Path) ->
     assert "5 tiles of an image of 24×24 px against the whole: largest difference 1.5e-07" in told
     assert "y: 0, 12, 14" in told
     assert "note: said" in told
+    assert "weights" not in told, "an answer of an older service does not say which"
     assert json.loads(service.seen[-1].body)["tile"] == 16
 
 
@@ -89,6 +90,11 @@ def test_the_command_cuts_here(run: Run, tmp_path: Path) -> None:
     assert "| y | 32 | 1 | 2 | 2 | 2:30 | 28 | 2 + 2 |" in (tmp_path / "tiles.md").read_text()
     assert (answer["halo"], answer["alignment"], answer["crop"]) == ([[2, 2]] * 2, [1, 1], [[2, 30], [2, 18]])
     assert answer["checked"]["max_error"] < 1e-5
+    assert answer["about"] == {
+        "model": SPEC["name"], "weights": "given", "inputs": 1, "draws": 1, "source": "normal", "seed": 0
+    }  # fmt: skip
+    said = f"{SPEC['name']}: weights by the spec's scheme; 1 input (normal); seed 0; input "
+    assert said in (tmp_path / "tiles.md").read_text()
     small = run("tiles", "spec.json", "--tile", "4")
     assert small.returncode == 2
     assert "at least 5 px" in " ".join(small.stderr.replace("│", " ").split())

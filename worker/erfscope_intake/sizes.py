@@ -16,6 +16,8 @@ from erfscope_intake.onnx_external import Sent
 from erfscope_intake.onnx_model import load_onnx
 from erfscope_intake.spec import build_network
 
+NOISE_SEED = 0
+
 
 @dataclass(frozen=True)
 class SizedModel:
@@ -82,5 +84,5 @@ def values_of(network: Network, x: Tensor, names: Sequence[str]) -> Mapping[str,
 def noise(network: Network) -> Tensor:
     """One batch of normal noise, the same for every call: [batch, C, *space]."""
     shape = (network.batch or 1, *network.input_shape)
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(NOISE_SEED)
     return torch.randn(shape, generator=generator, dtype=network.dtype).to(network.device)

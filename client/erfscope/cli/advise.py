@@ -10,7 +10,7 @@ from typer import Option
 from erfscope._errors import refuse
 from erfscope._models import prepare
 from erfscope._questions import ADVICE
-from erfscope.cli import answer, options
+from erfscope.cli import answer, options, values
 from erfscope.cli.advice_tables import Asked, change_table, layer_table, summary, verdict
 from erfscope.cli.asking import answered, modules_of
 from erfscope.report.answers import advice_csv
@@ -83,13 +83,13 @@ def advise(
         given = "" if objects is None else ", not both"
         raise refuse("bad-request", f"say how large: --object N (objects of N pixels) or --want N (an ERF of N){given}")
     prepared = prepare(model)
-    sizes = [None] if objects is None else options.numbers(objects, "--object", "sizes in pixels such as 32,96")
+    sizes = [None] if objects is None else values.numbers(objects, "--object", "sizes in pixels such as 32,96")
     if picture is not None and len(sizes) > 1:
         raise refuse("bad-request", "--picture draws one advice; give one size with --object")
     fields: dict[str, Any] = {
         "want": want, "layer": layer, "verify": verify, "samples": inputs if inputs is not None else samples,
         "latency": latency or None,
-        "weights": weights, "seed": seed, "input": options.input_fields(shape, input_name, mean, std),
+        "weights": weights, "seed": seed, "input": values.input_fields(shape, input_name, mean, std),
     }  # fmt: skip
     answers = [answered(ADVICE, prepared, {**fields, "object_size": size}, url, api_key, images) for size in sizes]
     if picture is not None:

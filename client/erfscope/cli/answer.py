@@ -8,7 +8,7 @@ from typing import Annotated
 from rich.table import Table
 from typer import Option
 
-from erfscope.cli import options, show
+from erfscope.cli import options, show, values
 from erfscope_contract.text import for_markdown
 
 Part = Table | Sequence[str]  # what a terminal shows in this order: tables, and lines of text
@@ -28,7 +28,7 @@ Outputs = Annotated[
 def check(outputs: Sequence[Path] | None) -> None:
     """Before anything is measured: whether the files can be written."""
     for path in outputs or ():
-        options.check_output(path, FORMS)
+        values.check_output(path, FORMS)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from erfscope._compare import COMPARED_FORMS, Comparison, Name
 from erfscope._compare import compare as compared
 from erfscope._compare_table import ENDINGS, check_metrics
 from erfscope._errors import refuse
-from erfscope.cli import completion, figures, options, show
+from erfscope.cli import completion, figures, options, show, values
 from erfscope.cli.measure import read
 from erfscope.cli.progress import progress_bar
 from erfscope.cli.several import Entry, entry, measure_all, with_draws, with_own
@@ -127,7 +127,7 @@ def compare(
     if as_json and table_format:
         raise refuse("bad-request", "--json and --format both say how to print; give one of them")
     for path in output or ():
-        options.check_output(path, COMPARED_FORMS)
+        values.check_output(path, COMPARED_FORMS)
     look = figures.look(scale, colormap, width, dpi, font, font_size, no_contours=no_contours, no_trf=no_trf)
     figures.check(output or (), look)
     named = None if metrics is None else check_metrics([name.strip() for name in metrics.split(",")])

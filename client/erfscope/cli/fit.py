@@ -10,7 +10,7 @@ from typer import Option
 
 from erfscope._models import prepare
 from erfscope._questions import FIT
-from erfscope.cli import answer, options, show
+from erfscope.cli import answer, options, show, values
 from erfscope.cli.asking import answered, modules_of
 from erfscope.cli.tables import Column, table_of
 from erfscope.report.answers import fit_csv
@@ -75,9 +75,9 @@ def fit(
     answer.check(output)
     prepared = prepare(model)
     fields: dict[str, Any] = {
-        "objects": options.numbers(objects, "--object", "sizes in pixels such as 32,96,256"), "layers": layer,
+        "objects": values.numbers(objects, "--object", "sizes in pixels such as 32,96,256"), "layers": layer,
         "samples": inputs if inputs is not None else samples, "weights": weights, "seed": seed,
-        "input": options.input_fields(shape, input_name, mean, std),
+        "input": values.input_fields(shape, input_name, mean, std),
     }  # fmt: skip
     result = answered(FIT, prepared, fields, url, api_key, images)
     json = result.model_dump_json(indent=2)

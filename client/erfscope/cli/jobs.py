@@ -16,7 +16,7 @@ from erfscope._files import trouble
 from erfscope._polling import until_ended
 from erfscope._result import FORMS
 from erfscope._transport import Transport
-from erfscope.cli import options, show
+from erfscope.cli import options, show, values
 from erfscope_contract.job import JobKind, ListedJob, Status
 
 
@@ -116,7 +116,7 @@ def save(
         job = transport.call(_calls.any_job(id))
         forms = FORMS if job.kind is JobKind.ERF else (".json",)
         for path in output:
-            options.check_output(path, forms)
+            values.check_output(path, forms)
         if job.kind is JobKind.ERF:
             result = client.job(id).result(timeout=0)
             for path in output:

@@ -15,7 +15,7 @@ from erfscope._client import Client
 from erfscope._errors import refuse
 from erfscope._figure import VECTOR, layers_figure
 from erfscope._models import Prepared, prepare
-from erfscope.cli import options, show
+from erfscope.cli import options, show, values
 from erfscope.cli.asking import modules_of
 from erfscope.cli.progress import progress_bar
 from erfscope.report.profile import layers_csv
@@ -64,9 +64,9 @@ def layers(
     Of an ONNX file that torch exported the module of each layer is shown too.
     """
     for path in output or ():
-        options.check_output(path, FORMS)
+        values.check_output(path, FORMS)
     prepared = prepare(model)
-    sizes = options.integers(shape, "--shape") if shape else None
+    sizes = values.integers(shape, "--shape") if shape else None
     with progress_bar(f"inspecting {prepared.name}") as progress:
         if url:
             inspection = _remote(url, api_key, prepared, sizes, input_name)

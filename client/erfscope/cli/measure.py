@@ -13,7 +13,7 @@ from erfscope._errors import refuse
 from erfscope._models import Prepared, prepare
 from erfscope._request import build
 from erfscope._result import FORMS, Result
-from erfscope.cli import figures, options, show
+from erfscope.cli import figures, options, show, values
 from erfscope.cli.progress import progress_bar
 from erfscope.report.remarks import remarks_of
 from erfscope_contract.hashing import sha256_of
@@ -22,12 +22,12 @@ from erfscope_contract.text import for_terminal
 
 # How the text of an option becomes a field's value; the others are taken as they are.
 READERS: Mapping[str, Callable[[Any], Any]] = {
-    "unit": options.unit,
-    "index": options.index,
-    "channels": options.channels,
-    "input_shape": lambda text: options.integers(text, "--shape"),
-    "mean": lambda text: options.numbers(text, "--mean"),
-    "std": lambda text: options.numbers(text, "--std"),
+    "unit": values.unit,
+    "index": values.index,
+    "channels": values.channels,
+    "input_shape": lambda text: values.integers(text, "--shape"),
+    "mean": lambda text: values.numbers(text, "--mean"),
+    "std": lambda text: values.numbers(text, "--std"),
     "until": lambda share: {"relative_error": share},
 }
 
@@ -90,9 +90,9 @@ def measure(
     With --url or ERFSCOPE_URL a service does the work, otherwise this process does.
     """
     for path in output or ():
-        options.check_output(path, FORMS)
+        values.check_output(path, FORMS)
     for path in profile_output or ():
-        options.check_output(path, tuple(PROFILE), "--profile-output")
+        values.check_output(path, tuple(PROFILE), "--profile-output")
     given = {
         "layer": layer, "unit": unit, "index": index, "channels": channels, "inputs": inputs, "draws": draws,
         "until": until, "seed": seed, "statistic": statistic, "weights": weights, "dtype": dtype, "method": method,
@@ -112,7 +112,7 @@ def measure(
         else:
             asked = build(base, fields, sha256_of(images) if images else None)
             result = _local.measure(prepared, asked, images, progress)
-        lengths = options.lengths(rate, spacing, rank_of(result.data))
+        lengths = values.lengths(rate, spacing, rank_of(result.data))
         look["lengths"] = lengths
         for path in output or ():
             result.save(path, **look)

@@ -1,22 +1,18 @@
-"""Options of the commands: their help, and how their text is read."""
+"""Options of the commands: their names, groups and help."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from typer import Argument, BadParameter, Option
 
-from erfscope._errors import refuse
 from erfscope._result import FORMS
 from erfscope.cli import completion
-from erfscope_contract.lengths import Lengths
 from erfscope_contract.request import WEIGHT_WORDS, Dtype, Source, Statistic, Weights
 
 # Groups of options in the help.
 MEASURED, SAMPLES, INPUT = "What is measured", "Samples and weights", "Input"
 FIGURES, OUTPUT, SERVICE = "Figures", "Output", "Service"
-PER_INCH = {"in": 1.0, "cm": 2.54, "mm": 25.4}
 
 Model = Annotated[
     str,
@@ -324,87 +320,3 @@ Colormap = Annotated[
     Literal["viridis", "cividis", "magma", "inferno", "gray"] | None,
     Option(help="Colour map of the picture (default: viridis).", rich_help_panel=FIGURES),
 ]
-
-
-def integers(text: str, option: str, wanted: str = "a list of whole numbers such as 3,224,224") -> list[int]:
-    """Integers separated by commas or x: `3,224,224`, `3x224x224`."""
-    parts = re.split(r"[,x]", text.strip())
-    if not all(part.strip().isdecimal() for part in parts):
-        raise refuse("bad-request", f"{option} {text!r} is not {wanted}")
-    return [int(part) for part in parts]
-
-
-def numbers(text: str, option: str, example: str = "a list of numbers such as 0.485,0.456") -> list[float]:
-    """Numbers separated by commas: `0.485,0.456,0.406`."""
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise refuse("bad-request", f"{option} {text!r} is not {example}") from None
-
-
-def width(text: str) -> float:
-    """A length in inches: `3.25`, `3.25in`, `8.5cm`, `85mm`."""
-    matched = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(in|cm|mm)?\s*", text)
-    if matched is None:
-        raise refuse("bad-request", f"--width {text!r} is not a length such as 3.25in or 8.5cm")
-    return float(matched[1]) / PER_INCH[matched[2] or "in"]
-
-
-def lengths(rate: float | None, spacing: str | None, rank: int) -> Lengths | None:
-    """The unit in which lengths are shown; None for the input's own."""
-    if rate is not None and spacing is not None:
-        raise refuse("bad-request", "--rate and --spacing both say what a step of the input is; give one of them")
-    if rate is not None:
-        if rank != 1 or not rate > 0:
-            raise refuse("bad-request", f"--rate {rate:g} is for inputs with one axis, and above 0; this has {rank}")
-        return Lengths((1 / rate,), "s")
-    if spacing is None:
-        return None
-    steps = numbers(spacing, "--spacing", "a list of sizes in mm such as 2,0.7,0.7")
-    if len(steps) not in (1, rank) or not all(step > 0 for step in steps):
-        raise refuse("bad-request", f"--spacing {spacing!r} must have one size above 0, or {rank}: one for each axis")
-    return Lengths(tuple(steps * rank if len(steps) == 1 else steps), "mm")
-
-
-def input_fields(
-    shape: str | None, name: str | None, mean: str | None = None, std: str | None = None
-) -> dict[str, Any] | None:
-    """The `input` of a question about a model; None where nothing of it was asked for."""
-    fields = {
-        "shape": integers(shape, "--shape") if shape else None, "name": name,
-        "mean": numbers(mean, "--mean") if mean else None, "std": numbers(std, "--std") if std else None,
-    }  # fmt: skip
-    chosen = {field: value for field, value in fields.items() if value is not None}
-    return chosen or None
-
-
-def check_output(path: Path, forms: Sequence[str], option: str = "-o") -> None:
-    """Before anything is measured: whether a file of this name can be written, and in which form."""
-    if path.suffix.lower() not in forms:
-        raise refuse("bad-request", f"{option} {path}: the ending must be one of {', '.join(forms)}")
-    if not path.parent.is_dir():
-        raise refuse("not-found", f"{option} {path}: {path.parent} is not a folder; make it first")
-    if path.is_dir():
-        raise refuse("bad-request", f"{option} {path} is a folder; give the name of a file")
-
-
-def unit(text: str) -> Any:
-    """`center`, an index `7,7`, or a grid `grid:3x3`."""
-    if text == "center":
-        return text
-    if text.startswith("grid:"):
-        return {"grid": integers(text.removeprefix("grid:"), "--unit grid:", "rows and columns such as 3x3")}
-    return integers(text, "--unit", "center, an index such as 7,7, or a grid such as grid:3x3")
-
-
-def index(text: str) -> Any:
-    """A full index `3,7,7`."""
-    return {"index": integers(text, "--index", "a full index such as 3,7,7")}
-
-
-_CHANNELS = "auto, sum, random, or a list of channels such as 0,5"
-
-
-def channels(text: str) -> Any:
-    """`auto`, `sum`, `random`, or a list `0,5`."""
-    return text if text in ("auto", "sum", "random") else integers(text, "--channels", _CHANNELS)

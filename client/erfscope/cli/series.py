@@ -17,7 +17,7 @@ from typer import Argument, Option
 from erfscope._client import Client
 from erfscope._errors import refuse, refuse_invalid
 from erfscope._models import Prepared, parse_spec, prepare
-from erfscope.cli import options, show
+from erfscope.cli import options, show, values
 from erfscope.cli.measure import read
 from erfscope.cli.progress import progress_bar
 from erfscope.cli.several import Entry, measure_all
@@ -96,7 +96,7 @@ def series(
 ) -> None:
     """Measure several MODELs, or one spec at several values of a parameter, and fit the trend."""
     for path in output or ():
-        options.check_output(path, FORMS)
+        values.check_output(path, FORMS)
     if sweep and x:
         raise refuse("bad-request", "--x goes with several models; with --sweep the values are the places")
     fields = read({
@@ -107,7 +107,7 @@ def series(
     named = _metrics(metrics) if metrics else list(DEFAULT_METRICS)
     changed = _sweep(models, sweep) if sweep else None
     x_label = x_label or (changed.parameters[0] if changed else "")
-    places = options.numbers(x, "--x") if x else None
+    places = values.numbers(x, "--x") if x else None
     if not are_places(places or ()):
         raise refuse("bad-request", f"--x {x!r}: every number must be finite, and at most {FARTHEST:g}")
     with (

@@ -8,11 +8,12 @@ from typer import Option
 
 from erfscope._models import prepare
 from erfscope._questions import TILES
-from erfscope.cli import answer, options, show
+from erfscope.cli import answer, options, show, values
 from erfscope.cli.asking import answered
 from erfscope.cli.tables import Column, table_of
 from erfscope.report.answers import tiles_csv
 from erfscope.report.profile import AXES as NAMES
+from erfscope_contract.about import in_words
 from erfscope_contract.numbers import plain
 from erfscope_contract.tiles import TiledLayer, TileGrid, Tiles
 
@@ -63,23 +64,24 @@ def tiles(
     """
     answer.check(output)
     prepared = prepare(model)
-    sides = options.integers(tile, "--tile", "a number of pixels such as 512, or one for each axis such as 512,384")
+    sides = values.integers(tile, "--tile", "a number of pixels such as 512, or one for each axis such as 512,384")
     fields: dict[str, Any] = {
         "tile": sides[0] if len(sides) == 1 else sides, "layers": layer, "weights": weights,
-        "image": options.integers(image, "--image", "pixels per axis such as 2160,3840") if image else None,
-        "input": options.input_fields(shape, input_name),
+        "image": values.integers(image, "--image", "pixels per axis such as 2160,3840") if image else None,
+        "input": values.input_fields(shape, input_name),
     }  # fmt: skip
     result = answered(TILES, prepared, fields, url, api_key)
     json = result.model_dump_json(indent=2)
-    printed, written = (_parts(result, whole=whole) for whole in (False, True))
+    printed, written = (_parts(result, prepared.name, whole=whole) for whole in (False, True))
     texts = answer.Texts(f"Tiles of {prepared.name}", printed, json, tiles_csv(result), [*written, MEANING])
     answer.give(texts, output, as_json=as_json)
 
 
-def _parts(result: Tiles, *, whole: bool) -> list[answer.Part]:
+def _parts(result: Tiles, name: str, *, whole: bool) -> list[answer.Part]:
+    said = in_words(result.about, name, f"[{', '.join(map(str, result.input_shape))}]")
     starts = [] if result.grid is None else [_starts(result.grid, whole=whole)]
     notes = [[f"note: {note}" for note in result.notes]] if result.notes else []
-    return [axis_table(result), layer_table(result.layers), _words(result), *starts, *notes]
+    return [axis_table(result), layer_table(result.layers), [*said, *_words(result)], *starts, *notes]
 
 
 def axis_table(result: Tiles) -> Table:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from erfscope_contract.about import About, name_of
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.result import Reach
 from erfscope_contract.tiles import Checked, TiledLayer, Tiles, TilesRequest
@@ -18,7 +19,7 @@ from erfscope_intake.levels import Graph
 from erfscope_intake.memory import memory_errors_explained
 from erfscope_intake.onnx_external import Sent
 from erfscope_intake.outputs import Survey, surveyed
-from erfscope_intake.sizes import SizedModel, size_explained
+from erfscope_intake.sizes import NOISE_SEED, SizedModel, size_explained
 from erfscope_intake.tiles.check import Trial, image_of
 from erfscope_intake.tiles.demand import MOST_NAMED, Needs, by_axis, fitted_axes, image_refused, multiples_told
 from erfscope_intake.tiles.geometry import Along, Tiled, tiled
@@ -63,8 +64,14 @@ def tile(
     image = request.image
     notes = [*needs.notes, *_padding(axes, check), *_uncut(axes)]
     return Tiles(
-        model=first.name,
-        weights=request.weights,
+        about=About(
+            model=name_of(request.model),
+            weights=request.weights,
+            inputs=first.batch or 1,
+            draws=1,
+            source=request.input.source,
+            seed=NOISE_SEED,
+        ),
         tile=[axis.tile for axis in axes],
         halo=[(axis.before, axis.after) for axis in axes],
         alignment=[axis.alignment for axis in axes],

@@ -2,18 +2,18 @@
 
 import pytest
 
-from erfscope.cli import options
+from erfscope.cli import values
 from erfscope.cli.measure import read
 from erfscope_contract.meanings import unit_of
 
 
 def test_option_texts() -> None:
-    assert options.unit("center") == "center"
-    assert options.unit("7, 7") == [7, 7]
-    assert options.unit("grid:3x4") == {"grid": [3, 4]}
-    assert options.index("3, 7, 7") == {"index": [3, 7, 7]}
-    assert options.channels("random") == "random"
-    assert options.channels("0,5") == [0, 5]
+    assert values.unit("center") == "center"
+    assert values.unit("7, 7") == [7, 7]
+    assert values.unit("grid:3x4") == {"grid": [3, 4]}
+    assert values.index("3, 7, 7") == {"index": [3, 7, 7]}
+    assert values.channels("random") == "random"
+    assert values.channels("0,5") == [0, 5]
     assert read({"seed": None, "mean": "0.5,0.25", "layers": "all"}) == {"mean": [0.5, 0.25], "layers": "all"}
     assert read({"index": "3,7,7", "unit": None, "seed": 1}) == {"unit": {"index": [3, 7, 7]}, "seed": 1}
 
