@@ -66,6 +66,45 @@ def test_a_mistake_says_where_and_what_would_do(folder: Path, write: Write, text
     assert (Path(error.file), error.line) == (folder / "erfscope.toml", line)
 
 
+DEFAULTS = "[defaults]\nlayer = 'x'\ninputs = 0\n"
+MANY = (
+    "basline = 'b.json'\n"
+    + "[[check]]\nmodel = 5\nlayr = 'x'\nerf_size = { mn = 9 }\nseed = 'one'\n"
+    + "[[check]]\nmodel = 'b.json'\ntrf_size = { max = 'x' }\naverage = { inputs = 0 }\n"
+    + "[defaults]\nunits = 3\n[defaults.input]\nsource = 'music'\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "expected"),
+    [
+        ("erfscope.toml", DEFAULTS + CHECK * 2, [
+            (3, "defaults: /average/inputs"), (4, "check 1: bounds no metric"), (6, "check 2: bounds no metric")]),
+        ("erfscope.toml", "[defaults]\naverage = { inputs = 0 }\n" + CHECK + "erf_size = {min = 9}\n", [
+            (2, "defaults: /average/inputs")]),
+        ("erfscope.toml", "defaults = { inputs = 0 }\n" + CHECK + "erf_size = {min = 9}\n", [
+            (1, "defaults: /average/inputs")]),
+        ("pyproject.toml", "[tool.x]\ninputs = 1\n[[tool.erfscope.check]]\nmodel = 'a.json'\nerf_size = {min = 9}\n"
+         "[tool.erfscope.defaults]\nseed = 1\ninputs = 0\n[tool.y]\n", [(8, "defaults: /average/inputs")]),
+        ("erfscope.toml", MANY, [
+            (1, "did you mean baseline"), (3, "model is 5"), (4, "did you mean layer"), (5, "did you mean min"),
+            (6, "check 1: /average/seed"), (9, "trf_size.max"), (10, "check 2: /average/inputs"),
+            (12, "defaults has no key 'units'"), (13, "defaults: /input/source")]),
+    ],
+)  # fmt: skip
+def test_all_mistakes_are_told_at_once_each_where_it_stands(
+    check: Check, folder: Path, write: Write, file: str, text: str, expected: list[tuple[int, str]]
+) -> None:
+    write(file, text)
+    errors = complaint(folder).all
+    assert [one.line for one in errors] == [line for line, _ in expected]
+    for one, (_, said) in zip(errors, expected, strict=True):
+        assert said in one.detail
+    done = check()
+    assert done.code == 2
+    assert all(f"{file}:{line}" in done.out.replace("\n", "") for line, _ in expected)
+
+
 def test_what_is_not_utf8(folder: Path, write: Write) -> None:
     write("erfscope.toml", b"\xff\xfe")
     assert "cannot be read" in complaint(folder).detail

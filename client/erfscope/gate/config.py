@@ -1,6 +1,7 @@
 """The configuration as checks: what TOML says, validated, with every complaint naming file, line and key."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,10 +10,11 @@ from pydantic import ValidationError
 
 from erfscope._errors import APIError
 from erfscope._request import SHORT, build
-from erfscope.gate.discovery import ConfigurationError, Source, find, line_of
+from erfscope.gate.discovery import ConfigurationError, Source, find, line_of, line_of_default, line_of_top
 from erfscope.gate.rules import CHECK_KEYS, REQUEST_KEYS, Bound, Drift, Level, impossible, metric_names, nearest
 from erfscope_contract.hashing import sha256_of
 from erfscope_contract.invalid import in_words
+from erfscope_contract.problem import FieldError
 from erfscope_contract.request import ErfRequest
 from erfscope_contract.significance import ROUNDING
 
@@ -59,17 +61,46 @@ class Gate:
 
 
 def load(given: Path | None, start: Path) -> Gate:
-    """The configuration in use; raises ConfigurationError."""
+    """The configuration in use; raises ConfigurationError with all that is wrong in it."""
     source = find(given, start)
+    said = _Said()
     table = source.table
-    _known(source, table, TOP_KEYS, "the configuration")
-    defaults = _table(source, table.get("defaults", {}), "defaults", 1)
-    _known(source, defaults, REQUEST_KEYS, "defaults")
+    said.extend(_unknown(source, table, TOP_KEYS, "the configuration", line_of_top))
+    defaults: dict[str, Any] = {}
+    with said.kept():
+        defaults = _table(source, table.get("defaults", {}), "defaults", line_of_top(source, "defaults"))
+    said.extend(_unknown(source, defaults, REQUEST_KEYS, "defaults", line_of_default))
+    laid = {key: value for key, value in defaults.items() if key in REQUEST_KEYS}
     tables = table.get("check", [])
     if not isinstance(tables, list) or not tables:
-        raise ConfigurationError(source.file, f"has no checks; write at least one [[{source.header}]]")
-    checks = tuple(_check(source, index, one, defaults) for index, one in enumerate(tables))
-    return Gate(source.file, checks, source.root / _baseline(source, table))
+        said.append(ConfigurationError(source.file, f"has no checks; write at least one [[{source.header}]]"))
+        tables = []
+    checks = []
+    for index, one in enumerate(tables):
+        with said.kept():
+            checks.append(_check(source, index, one, laid))
+    baseline = BASELINE
+    with said.kept():
+        baseline = _baseline(source, table)
+    said.speak()
+    return Gate(source.file, tuple(checks), source.root / baseline)
+
+
+class _Said(list[ConfigurationError]):
+    """What is wrong so far: a reader mends all of it at once."""
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keep what is raised within, and go on."""
+        try:
+            yield
+        except ConfigurationError as error:
+            self.extend(error.all)
+
+    def speak(self) -> None:
+        """Raise what was kept, if anything."""
+        if self:
+            raise ConfigurationError.of(self)
 
 
 def _check(source: Source, index: int, given: Any, defaults: Mapping[str, Any]) -> Check:
@@ -79,22 +110,43 @@ def _check(source: Source, index: int, given: Any, defaults: Mapping[str, Any]) 
     if not isinstance(name, str) or not name.strip():
         raise ConfigurationError(source.file, f"check {index + 1}: name must be text", line)
     complain = _Complaints(source, index, name)
-    metrics = metric_names()
-    for key in table:
-        if key not in CHECK_KEYS and key not in REQUEST_KEYS and key not in metrics:
-            known = {*CHECK_KEYS, *REQUEST_KEYS, *metrics}
-            raise complain(key, f"{key!r} is neither a key of a check nor a metric; {nearest(key, known)}")
-    bounds = {key: _rule(Bound, key, table[key], complain) for key in table if key in metrics}
-    drift = _rule(Drift, "drift", table["drift"], complain) if "drift" in table else None
-    for key, bound in bounds.items():
-        if why := impossible(key, bound):
-            raise complain(key, why)
-    _asserts_something(bounds, drift, complain)
-    images = _images(source, table.get("images"), complain)
+    said = _Said()
+    bounds, drift = _rules(table, complain, said)
+    models: tuple[str, ...] = ()
+    images = request = None
+    with said.kept():
+        models = _models(table, complain)
+    with said.kept():
+        images = _images(source, table.get("images"), complain)
     fields = {key: value for key, value in table.items() if key in REQUEST_KEYS}
-    request = _request({**defaults, **fields}, images, complain)
+    with said.kept():
+        request = _request({**defaults, **fields}, images, complain, inherited=defaults.keys() - fields.keys())
+    said.speak()
+    assert request is not None, "or its errors were raised"
     _verifies_what_it_bounds(bounds, request, complain)
-    return Check(index, name, _models(table, complain), request, images, bounds, drift, source)
+    return Check(index, name, models, request, images, bounds, drift, source)
+
+
+def _rules(table: Mapping[str, Any], complain: "_Complaints", said: _Said) -> tuple[Mapping[str, Bound], Drift | None]:
+    """What a check asserts; what is wrong with it is said."""
+    before = len(said)
+    metrics = metric_names()
+    known = {*CHECK_KEYS, *REQUEST_KEYS, *metrics}
+    for key in table.keys() - known:
+        said.append(complain(key, f"{key!r} is neither a key of a check nor a metric; {nearest(key, known)}"))
+    bounds, drift = {}, None
+    for key in (key for key in table if key in metrics):
+        with said.kept():
+            bounds[key] = _rule(Bound, key, table[key], complain)
+            if why := impossible(key, bounds[key]):
+                raise complain(key, why)
+    if "drift" in table:
+        with said.kept():
+            drift = _rule(Drift, "drift", table["drift"], complain)
+    if len(said) == before:  # else what it asserts is not known yet
+        with said.kept():
+            _asserts_something(bounds, drift, complain)
+    return bounds, drift
 
 
 @dataclass(frozen=True)
@@ -108,6 +160,10 @@ class _Complaints:
     def __call__(self, key: str | None, detail: str) -> ConfigurationError:
         line = line_of(self.source.text, self.source.header, self.index, key)
         return ConfigurationError(self.source.file, f"{self.name}: {detail}", line)
+
+    def of_default(self, key: str, detail: str) -> ConfigurationError:
+        """About a key that the check has from `defaults`: said there, and once for all checks."""
+        return ConfigurationError(self.source.file, f"defaults: {detail}", line_of_default(self.source, key))
 
 
 def _asserts_something(bounds: Mapping[str, Bound], drift: Drift | None, complain: _Complaints) -> None:
@@ -161,16 +217,26 @@ def _rule(kind: type[R], key: str, given: Any, complain: _Complaints) -> R:
         raise complain(key, f"{at}: {in_words(item)}") from None
 
 
-def _request(fields: Mapping[str, Any], images: Path | None, complain: _Complaints) -> ErfRequest:
+def _request(
+    fields: Mapping[str, Any], images: Path | None, complain: _Complaints, inherited: Container[str]
+) -> ErfRequest:
+    """The request of a check; keys that are `inherited` stand in `defaults`."""
     try:
         return build(None, fields, sha256_of(images) if images else None)
     except APIError as error:
-        first = error.problem.errors[0].pointer if error.problem.errors else ""
-        path = tuple(first.strip("/").split("/"))
-        key = next((short for short, place in SHORT.items() if path[:2] == place), path[0])
-        raise complain(key, error.problem.detail) from None
+        wrong = error.problem.errors or [FieldError(pointer="", detail=error.problem.detail)]
+        said = [(_key_of(one.pointer, fields), f"{one.pointer}: {one.detail}".removeprefix(": ")) for one in wrong]
+        each = [(complain.of_default if key in inherited else complain)(key, detail) for key, detail in said]
+        raise ConfigurationError.of(each) from None
     except (TypeError, ValueError) as error:  # a section that is no table
         raise complain(None, f"a field of the request has the wrong form: {error}") from None
+
+
+def _key_of(pointer: str, fields: Container[str]) -> str:
+    """Which of the `fields` sets what is at `pointer`: `inputs`, or `average`."""
+    path = tuple(pointer.strip("/").split("/"))
+    short = next((short for short, place in SHORT.items() if path[:2] == place), path[0])
+    return short if short in fields else path[0]
 
 
 def _images(source: Source, given: Any, complain: _Complaints) -> Path | None:
@@ -197,8 +263,11 @@ def _table(source: Source, given: Any, name: str, line: int) -> dict[str, Any]:
     return given
 
 
-def _known(source: Source, table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
-    for key in table:
-        if key not in known:
-            line = next((n for n, text in enumerate(source.text.splitlines(), 1) if key in text), 1)
-            raise ConfigurationError(source.file, f"{where} has no key {key!r}; {nearest(key, known)}", line)
+def _unknown(
+    source: Source, table: Mapping[str, Any], known: Iterable[str], where: str, line: Callable[[Source, str], int]
+) -> list[ConfigurationError]:
+    return [
+        ConfigurationError(source.file, f"{where} has no key {key!r}; {nearest(key, known)}", line(source, key))
+        for key in table
+        if key not in known
+    ]

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,22 @@ from erfscope._errors import ErfscopeError
 
 
 class ConfigurationError(ErfscopeError):
-    """The gate cannot be run as it is configured; `file` and `line` say where."""
+    """The gate cannot be run as it is configured; `file` and `line` say where, `all` what else is wrong."""
 
     def __init__(self, file: Path | str, detail: str, line: int = 1) -> None:
         super().__init__(f"{file}:{line}: {detail}")
         self.file = str(file)
         self.line = line
         self.detail = detail
+        self.all: Sequence[ConfigurationError] = (self,)
+
+    @classmethod
+    def of(cls, errors: Sequence["ConfigurationError"]) -> "ConfigurationError":
+        """Several as one, each once, in the order of their lines."""
+        each = {str(one): one for one in sorted(errors, key=lambda one: one.line)}
+        whole = cls(errors[0].file, "\n".join(each), next(iter(each.values())).line)
+        whole.all = tuple(each.values())
+        return whole
 
 
 OWN, SHARED = "erfscope.toml", "pyproject.toml"
@@ -38,9 +47,14 @@ class Source:
         return self.file.parent
 
     @property
+    def prefix(self) -> str:
+        """What stands before the names of its tables: nothing, or `tool.erfscope.`."""
+        return "tool.erfscope." if self.file.name == SHARED else ""
+
+    @property
     def header(self) -> str:
         """What its checks are called: `check` or `tool.erfscope.check`."""
-        return "tool.erfscope.check" if self.file.name == SHARED else "check"
+        return f"{self.prefix}check"
 
 
 def find(given: Path | None, start: Path) -> Source:
@@ -102,6 +116,23 @@ def _parse(file: Path, text: str) -> dict[str, Any]:
         digits = str(error).rpartition("line ")[2].partition(",")[0]  # or "(at end of document)"
         line = int(digits) if digits.isdecimal() else len(text.splitlines())
         raise ConfigurationError(file, f"is not TOML: {error}", line) from None
+
+
+def line_of_top(source: Source, key: str) -> int:
+    """The line of a key that stands in no table, or of a table's header."""
+    opened = re.compile(rf"\s*\[\s*{re.escape(source.prefix + key)}\s*[\].]")
+    lines = source.text.splitlines()
+    return next((n for n, line in enumerate(lines, 1) if opened.match(line)), 0) or _first(lines, key) or 1
+
+
+def line_of_default(source: Source, key: str) -> int:
+    """The line of a key of `defaults`."""
+    start = line_of_top(source, "defaults")
+    lines = source.text.splitlines()[start:]
+    header = source.prefix + "defaults"
+    other = re.compile(rf"\s*\[(?!\s*{re.escape(header)}\.)")
+    end = next((n for n, line in enumerate(lines) if other.match(line)), len(lines))
+    return start + _first(lines[:end], key, header)
 
 
 def line_of(text: str, header: str, index: int, key: str | None = None) -> int:

@@ -37,13 +37,13 @@ class Finding:
     check: str
     model: str
     rule: Rule
-    metric: str  # empty where there was nothing to measure
     verdict: Verdict
     expected: str
-    found: float | None
-    stderr: float | None
     file: str
     line: int
+    metric: str = ""  # empty where there was nothing to measure
+    found: float | None = None
+    stderr: float | None = None
     layer: str = ""
     unit: str = ""
     message: str = ""  # the configuration's own words

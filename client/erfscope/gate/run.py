@@ -64,7 +64,7 @@ def run(options: Options, progress: Progress = silent) -> Report:
             committed = (Baseline() if is_whole else before).updated(_entries(cases, outcomes, options.means))
             _commit(gate, committed)
     except ConfigurationError as error:
-        return Report((_misconfigured(error),), error.file)
+        return Report(tuple(map(_misconfigured, error.all)), error.file)
     report = _report(gate, cases, outcomes, committed)
     gone = [] if options.update_baseline else vanished(gate, committed, options.paths)
     report = replace(report, findings=(*missing, *report.findings, *gone))
@@ -186,11 +186,8 @@ def _unmeasured(case: Case, problem: Problem) -> Finding:
         check=case.check.name,
         model=case.subject.label,
         rule=Rule.CONFIGURATION if is_configurable else Rule.MEASUREMENT,
-        metric="",
         verdict=Verdict.BROKEN,
         expected="a measurement",
-        found=None,
-        stderr=None,
         file=str(case.check.source.file),
         line=case.check.line(key),
         detail=f"{problem.title}: {problem.detail}",
@@ -204,11 +201,8 @@ def _misconfigured(error: ConfigurationError) -> Finding:
         check="configuration",
         model="",
         rule=Rule.CONFIGURATION,
-        metric="",
         verdict=Verdict.BROKEN,
         expected="a valid configuration",
-        found=None,
-        stderr=None,
         file=error.file,
         line=error.line,
         detail=error.detail,
