@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import numpy as np
+from PIL import Image
 from tests.gate.conftest import onnx_model
 from typer.testing import CliRunner, Result
 
@@ -19,6 +21,13 @@ def erfscope(*words: str, code: int = 0) -> Result:
     done = CliRunner().invoke(app, words)
     assert done.exit_code == code, done.output
     return done
+
+
+def lit(path: Path) -> int:
+    """How many pixels of a heatmap are not of its darkest colour."""
+    with Image.open(path) as picture:
+        grey = np.asarray(picture.convert("L"))
+    return int((grey > grey.min() + 5).sum())
 
 
 def commit(subject: str) -> None:
@@ -42,8 +51,10 @@ def test_from_init_to_the_commit_that_moved_a_number(write: Write) -> None:
     assert all("dilation of conv2 4 → 1" in one for one in failures)
     assert "dilation of conv2 4 → 1" in Path("out/erf.md").read_text("utf-8")
     assert json.loads(Path("out/erf.json").read_text("utf-8"))["result"] == "assertion"
-    (picture,) = Path("out/maps").iterdir()
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    after, before = sorted(Path("out/maps").iterdir(), key=lambda path: len(path.name))
+    assert before.name == f"{after.stem}-before.png"
+    shown = [lit(path) for path in (before, after)]
+    assert shown[0] > shown[1], "the former network sees more"
 
     updated = " ".join(erfscope("check", "--update-baseline").stdout.split())
     assert "trf_size 15 px → 9 px" in updated

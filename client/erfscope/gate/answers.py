@@ -16,7 +16,7 @@ from erfscope._errors import ErfscopeError
 from erfscope._files import trouble
 from erfscope._job import JobHandle
 from erfscope.gate.cache import Answer, Cache
-from erfscope.gate.question import Question, answered_by
+from erfscope.gate.question import Question, answered_by, key_of
 from erfscope_contract.job import Inspection
 from erfscope_contract.problem import Problem, ProblemError
 from erfscope_contract.request import InputOptions
@@ -159,6 +159,15 @@ def ask(questions: Sequence[Question], means: Means, progress: Progress = silent
         except Stopped as stopped:
             return {**dict.fromkeys(distinct, stopped.problem), **outcomes}
     return outcomes
+
+
+def recalled(digests: Sequence[str], means: Means) -> dict[str, Answer]:
+    """What the cache still has of these questions, with pictures; by digest."""
+    answerer = _answerer(means) if digests and means.cache else None
+    if means.cache is None or answerer is None or isinstance(answerer, Problem):
+        return {}
+    found = {digest: means.cache.get(key_of(digest, answerer), with_picture=True) for digest in digests}
+    return {digest: answer for digest, answer in found.items() if answer is not None}
 
 
 def _without_picture(outcome: Outcome) -> Outcome:

@@ -80,12 +80,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Picture:
-    """A heatmap of a run."""
+    """A heatmap of a run, or of what its baseline was measured from."""
 
     model: str
     layer: str
-    digest: str
+    digest: str  # of the run's question
     content: bytes
+    is_before: bool = False
 
 
 @dataclass(frozen=True)

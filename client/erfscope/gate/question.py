@@ -151,13 +151,18 @@ class Question:
 
     def key(self, answered_by: Mapping[str, str | None]) -> str:
         """Of everything that an answer depends on: the question, and what answers it (see `answered_by`)."""
-        return _digest({"question": self.digest, "erfscope": __version__, **answered_by})
+        return key_of(self.digest, answered_by)
 
     @property
     def identity(self) -> dict[str, Any]:
         """What stays the same when the model's bytes, the seed or the number of samples change."""
         asked = self.request.model_dump(mode="json", exclude_defaults=True, exclude=SAMPLING)
         return {"model": self.subject.label, "request": {name: part for name, part in asked.items() if part != {}}}
+
+
+def key_of(digest: str, answered_by: Mapping[str, str | None]) -> str:
+    """`Question.key` of the question with this digest."""
+    return _digest({"question": digest, "erfscope": __version__, **answered_by})
 
 
 def _digest(body: Any) -> str:

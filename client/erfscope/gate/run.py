@@ -7,7 +7,7 @@ from pathlib import Path
 from erfscope._errors import ErfscopeError
 from erfscope._files import trouble
 from erfscope.gate import baseline as baselines
-from erfscope.gate.answers import Means, Outcome, Progress, ask, problem_from, silent
+from erfscope.gate.answers import Means, Outcome, Progress, ask, problem_from, recalled, silent
 from erfscope.gate.baseline import Baseline, Committed, Entry
 from erfscope.gate.cache import Answer
 from erfscope.gate.config import Check, Gate, load
@@ -70,6 +70,8 @@ def run(options: Options, progress: Progress = silent) -> Report:
     report = replace(report, findings=(*missing, *report.findings, *gone))
     if options.update_baseline:
         return replace(report, baseline=gate.baseline, updates=tuple(changes(before, committed)))
+    if options.means.with_pictures:
+        report = replace(report, pictures=(*report.pictures, *_before(cases, outcomes, committed, options.means)))
     questions = {(case.check.name, case.subject.label): case.question for case in cases}
     return replace(report, findings=tuple(explained(report.findings, questions, committed, options.means)))
 
@@ -151,6 +153,22 @@ def _report(gate: Gate, cases: Sequence[Case], outcomes: Mapping[str, Outcome], 
     )
 
 
+def _before(
+    cases: Sequence[Case], outcomes: Mapping[str, Outcome], committed: Baseline, means: Means
+) -> Iterator[Picture]:
+    """What the baseline was measured from, of models that have changed since, where the cache still has it."""
+    changed: dict[str, tuple[str, str, str]] = {}
+    for case in cases:
+        outcome, entry = _outcome(case, outcomes), committed.entry(case.question.identity)
+        if isinstance(outcome, Answer) and entry and entry.question not in ("", case.question.digest):
+            layer = outcome.result.layer.name
+            changed[case.question.digest] = (entry.question, case.subject.label, layer)
+    former = recalled([question for question, _, _ in changed.values()], means)
+    for digest, (question, model, layer) in changed.items():
+        if question in former and (picture := former[question].picture) is not None:
+            yield Picture(model, layer, digest, picture, is_before=True)
+
+
 def _judged(case: Case, outcome: Outcome, committed: Baseline) -> Iterator[Finding]:
     if isinstance(outcome, Problem):
         yield _unmeasured(case, outcome)
@@ -173,7 +191,13 @@ def _entries(cases: Sequence[Case], outcomes: Mapping[str, Outcome], means: Mean
         if isinstance(known, Problem):
             raise ConfigurationError(case.check.source.file, f"{case.subject.label}: {known.detail}", case.check.line())
         entries.append(
-            Entry(**case.question.identity, samples=outcome.result.samples.used, metrics=metrics, layers=known)
+            Entry(
+                **case.question.identity,
+                question=case.question.digest,
+                samples=outcome.result.samples.used,
+                metrics=metrics,
+                layers=known,
+            )
         )
     return entries
 
