@@ -157,9 +157,9 @@ def events(id: str, after: str | None) -> Call[None]:
     return Call("GET", f"{_job_path(id)}/events", lambda _: None, headers=headers)
 
 
-def heatmap(id: str, scale: str | None, colormap: str | None) -> Call[bytes]:
+def heatmap(id: str, scale: str | None, colormap: str | None, overlay: bool) -> Call[bytes]:
     """GET /erf/{id}/heatmap.png."""
-    given = {"scale": scale, "colormap": colormap}
+    given = {"scale": scale, "colormap": colormap, "overlay": "true" if overlay else None}
     params = {name: value for name, value in given.items() if value is not None}
     return Call("GET", f"{_job_path(id)}/heatmap.png", lambda response: response.content, params=params)
 

@@ -21,7 +21,7 @@ from erfscope._figure import (
     size_notes,
 )
 from erfscope._result import Map, Measured, Result
-from erfscope_contract import scripts
+from erfscope_contract import replknet
 from erfscope_contract.limits import bounded, bounds_of
 from erfscope_contract.meanings import is_shown, meaning_of
 from erfscope_contract.numbers import with_error
@@ -110,7 +110,7 @@ class Comparison:
         """
         about: dict[str, list[str]] = {}
         for name, one in zip(self.names, self.results, strict=True):
-            of_the_grid = scripts.grid_words(one.data.replknet or {}, one.data.input_shape[-2:])
+            of_the_grid = replknet.grid_words(one.data.replknet or {}, one.data.input_shape[-2:])
             for note in one.data.provenance.notes:
                 if note == of_the_grid:
                     continue
@@ -294,8 +294,8 @@ def _is_bound(result: ErfResult, metric: str) -> bool:
 
 def _step(result: ErfResult, metric: str) -> float:
     """Of the grid that RepLKNet's r lies on; 0 for other metrics."""
-    r = scripts.ratios(result.replknet or {}).get(metric)
-    return 0.0 if r is None else scripts.step_of(r, result.input_shape[-2:])
+    r = replknet.ratios(result.replknet or {}).get(metric)
+    return 0.0 if r is None else replknet.step_of(r, result.input_shape[-2:])
 
 
 def compare(*results: Any, names: Sequence[Name] | None = None) -> Comparison:

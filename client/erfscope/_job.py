@@ -88,12 +88,15 @@ class JobHandle(_Known):
         settings = self._transport.settings
         self.job = self._transport.drive(_flows.finished(settings, self.id, timeout, progress))
         call = self._transport.call
-        origin = Origin(lambda unit, layer: call(_calls.map_array(self.id, unit, layer)), self.heatmap)
+        origin = Origin(
+            lambda unit, layer: call(_calls.map_array(self.id, unit, layer)),
+            lambda scale, colormap, overlay: self.heatmap(scale, colormap, overlay=overlay),
+        )
         return Result(_result_of(self.job), origin, self.id, self.job.model.name)
 
-    def heatmap(self, scale: str | None = None, colormap: str | None = None) -> bytes:
-        """The picture as PNG; scale is linear, sqrt or log."""
-        return self._transport.call(_calls.heatmap(self.id, scale, colormap))
+    def heatmap(self, scale: str | None = None, colormap: str | None = None, *, overlay: bool = False) -> bytes:
+        """The picture as PNG; scale is linear, sqrt or log; `overlay` draws the map over the first image."""
+        return self._transport.call(_calls.heatmap(self.id, scale, colormap, overlay))
 
 
 class AsyncJobHandle(_Known):
@@ -149,12 +152,15 @@ class AsyncJobHandle(_Known):
         settings = self._transport.settings
         self.job = await self._transport.drive(_flows.finished(settings, self.id, timeout, progress))
         call = self._transport.call
-        origin = Origin(lambda unit, layer: call(_calls.map_array(self.id, unit, layer)), self.heatmap)
+        origin = Origin(
+            lambda unit, layer: call(_calls.map_array(self.id, unit, layer)),
+            lambda scale, colormap, overlay: self.heatmap(scale, colormap, overlay=overlay),
+        )
         return AsyncResult(_result_of(self.job), origin, self.id, self.job.model.name)
 
-    async def heatmap(self, scale: str | None = None, colormap: str | None = None) -> bytes:
-        """The picture as PNG; scale is linear, sqrt or log."""
-        return await self._transport.call(_calls.heatmap(self.id, scale, colormap))
+    async def heatmap(self, scale: str | None = None, colormap: str | None = None, *, overlay: bool = False) -> bytes:
+        """The picture as PNG; scale is linear, sqrt or log; `overlay` draws the map over the first image."""
+        return await self._transport.call(_calls.heatmap(self.id, scale, colormap, overlay))
 
 
 def _result_of(job: Job) -> ErfResult:

@@ -18,7 +18,7 @@ from erfscope._result import Map, Origin, Result
 from erfscope_contract.architecture import Architecture
 from erfscope_contract.hashing import sha256_of
 from erfscope_contract.job import Inspection
-from erfscope_contract.parts import MAP, select
+from erfscope_contract.parts import IMAGE, MAP, NO_IMAGE, select
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.request import ErfRequest, InputOptions, ModelRef
 from erfscope_contract.result import ErfResult
@@ -87,10 +87,13 @@ def origin_of(arrays: Mapping[str, Map], result: ErfResult, title: str) -> Origi
         row: Map = stack if part.index is None else stack[part.index]
         return row
 
-    def picture(scale: str | None, colormap: str | None) -> bytes:
+    def picture(scale: str | None, colormap: str | None, overlay: bool) -> bytes:
         from erfscope_picture import render
 
         options: dict[str, Any] = {"scale": scale, "colormap": colormap}
+        if overlay and IMAGE not in arrays:
+            raise refuse("not-found", NO_IMAGE)
+        options["overlay"] = arrays[IMAGE] if overlay else None
         chosen = {name: value for name, value in options.items() if value is not None}
         return render(arrays[MAP], json.loads(result.model_dump_json(by_alias=True)), title=title, **chosen)
 

@@ -90,8 +90,12 @@ def _measured(fields: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def with_model(request: ErfRequest, ref: ModelRef | None) -> ErfRequest:
-    """The request about this model; None where its bytes travel beside the request."""
-    return _validate(request.model_dump(mode="json", exclude_unset=True, exclude={"model"}), ref)
+    """The request about this model; None where its bytes travel beside the request.
+
+    Its parts are validated already; what is checked here is whether they go with the model.
+    """
+    given = {name: getattr(request, name) for name in request.model_fields_set if name != "model"}
+    return _validate(given, ref)
 
 
 def _plain(base: ErfRequest | Mapping[str, Any] | None) -> dict[str, Any]:

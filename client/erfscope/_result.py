@@ -47,7 +47,7 @@ class Origin(Generic[Map_co, Picture_co]):
     """Where the arrays of a result come from: the service, or the process that measured."""
 
     map: Callable[[Sequence[int] | None, str | None], Map_co]  # of the main unit, or of a unit or layer
-    picture: Callable[[str | None, str | None], Picture_co]
+    picture: Callable[[str | None, str | None, bool], Picture_co]  # scale, colormap, over the image
 
 
 class Measured:
@@ -144,9 +144,12 @@ class Result(Measured):
         """
         return self._map if unit is None and layer is None else self._origin.map(_index(unit), layer)
 
-    def png(self, scale: str | None = None, colormap: str | None = None) -> bytes:
-        """The picture; scale is linear, sqrt or log."""
-        return self._origin.picture(scale, colormap)
+    def png(self, scale: str | None = None, colormap: str | None = None, *, overlay: bool = False) -> bytes:
+        """The picture; scale is linear, sqrt or log.
+
+        `overlay` draws the map over the first image, where the samples were images; NotFound where they were not.
+        """
+        return self._origin.picture(scale, colormap, overlay)
 
     def plot(
         self,
@@ -222,9 +225,12 @@ class AsyncResult(Measured):
             self._map = await self._origin.map(None, None)
         return self._map
 
-    async def png(self, scale: str | None = None, colormap: str | None = None) -> bytes:
-        """The picture; scale is linear, sqrt or log."""
-        return await self._origin.picture(scale, colormap)
+    async def png(self, scale: str | None = None, colormap: str | None = None, *, overlay: bool = False) -> bytes:
+        """The picture; scale is linear, sqrt or log.
+
+        `overlay` draws the map over the first image, where the samples were images; NotFound where they were not.
+        """
+        return await self._origin.picture(scale, colormap, overlay)
 
     async def plot(
         self,

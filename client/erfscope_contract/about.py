@@ -14,7 +14,11 @@ class About(Frozen):
     model: str = Field(description="The sha256 of the ONNX file, or the name of the spec.")
     weights: Weights = Field(description="The model's own (of a spec those of its scheme), or the scheme of the draws.")
     inputs: int | None = Field(None, description="Inputs of each measurement and draw; null where none was made.")
-    draws: int | None = Field(None, description="Draws of the weights of each measurement; 1 where they are given.")
+    draws: int | None = Field(
+        None,
+        description="How often the weights were drawn for each measurement; 1 for a file's own weights, null where "
+        "nothing was measured.",
+    )
     source: Source = Field(description="Where the inputs come from.")
     seed: int
 

@@ -76,7 +76,10 @@ class AdviceLayer(Frozen):
 class Edit(Frozen):
     """One field of one layer, before and after."""
 
-    layer: str = Field(description="Path in the spec (* is every pass of a repeat), or ONNX node.")
+    layer: str = Field(
+        description="What is changed: a layer of the spec (* stands for every pass of a repeat), a "
+        "node or input of the ONNX file, or a layer that is added."
+    )
     field: str
     before: str
     after: str
@@ -113,7 +116,7 @@ class Change(Frozen):
     )
     train_anew: list[str] = Field(default_factory=list, description="Layers whose weights are new.")
     pareto: bool = Field(
-        False, description="No other change has as large an ERF for as little arithmetic, weights and memory."
+        False, description="No other change is as good in ERF size, arithmetic, weights and memory, and better in one."
     )
     picture: Picture | None = Field(None, description="The measured map; of the best three changes.")
     architecture: Architecture | None = Field(None, description="The changed spec; null for an ONNX model.")

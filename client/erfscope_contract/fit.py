@@ -72,7 +72,9 @@ class FitLevel(Frozen):
     erf_ratio: Number = Field(None, description="ERF size over TRF side.")
     stderr: Number = Field(None, description="Standard error of erf_size, pixels.")
     objects: list[ObjectFit] = Field(description="Each size that was asked for, in the order of the request.")
-    holds: list[float] = Field(description="The sizes that it holds.")
+    holds: list[float] = Field(
+        description="The object sizes, of those asked for, that this level holds; unsure ones do not count."
+    )
 
 
 class FitObject(Frozen):
@@ -103,7 +105,7 @@ class Fit(Frozen):
         "where levels count as well.",
     )
     objects: list[FitObject]
-    rule: str = Field(RULE, description="When a level holds an object, in words.")
+    rule: str = Field(RULE, description="The rule by which a level holds an object, as a sentence.")
     about: About | None = Field(None, description="Which model and samples; null from an older service.")
     notes: list[str] = Field(default_factory=list)
     engine: str

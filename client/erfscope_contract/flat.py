@@ -6,9 +6,9 @@ Axes are named from the last: x, then y, then z. Shares are named by their per c
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from erfscope_contract.replknet import ratios
 from erfscope_contract.result import Erf, ErfResult, GaussianFit, MassArea, Number, Radial, Shape
 from erfscope_contract.roots import geometric_mean
-from erfscope_contract.scripts import ratios
 
 SHARES = ("0.20", "0.30", "0.50", "0.99")
 AXES = "zyx"

@@ -165,9 +165,9 @@ class StoredModel(Frozen):
     """A stored ONNX model and what inspection found."""
 
     sha256: str = Field(description="Of the ONNX file; with files beside it, the name of all of them together.")
-    size: int = Field(description="Bytes, with the files beside it.")
+    size: int = Field(description="Bytes of the ONNX file and its external data files together.")
     name: str
-    data: dict[str, str] = Field(default_factory=dict, description="sha256 of each file beside it, by its name.")
+    data: dict[str, str] = Field(default_factory=dict, description="The model's external data files: name to sha256.")
     status: Status | None = Field(description="Of the inspection; null where none was asked for yet.")
     inspection: Inspection | None = None
     error: Problem | None = None

@@ -1,6 +1,6 @@
 """Whether a field ends where it does because the input ends there: then its size says little of the network."""
 
-from erfscope_contract import scripts
+from erfscope_contract import replknet
 from erfscope_contract.flat import mass_name
 from erfscope_contract.numbers import MISSING
 from erfscope_contract.result import Erf, ErfResult, Trf
@@ -36,7 +36,7 @@ def bounds_of(result: ErfResult) -> frozenset[str]:
         if (area.ratio or 0.0) >= FILLED
         for what in ("ratio", "side")
     }
-    return frozenset(size | boxes | set(scripts.at_largest(result.replknet or {}, result.input_shape[-2:], FILLED)))
+    return frozenset(size | boxes | set(replknet.at_largest(result.replknet or {}, result.input_shape[-2:], FILLED)))
 
 
 def said(result: ErfResult, metric: str, text: str) -> str:
@@ -65,6 +65,6 @@ def share_of(result: ErfResult) -> str:
 
 def limited_areas(result: ErfResult) -> str:
     """`, r 99 % limited by the input` behind a short form of a result by RepLKNet's script; empty for others."""
-    names = bounds_of(result) & set(scripts.ratios(result.replknet or {}))
+    names = bounds_of(result) & set(replknet.ratios(result.replknet or {}))
     shares = ", ".join(f"r {name.rpartition('_')[2]} %" for name in sorted(names))
     return f", {shares} {LIMITED}" if names else ""

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.result import ErfResult, LayerProfile, UnitEntry
 
-MAP, UNITS, LAYERS = "map", "units", "layers"
-"""Names of stored arrays; the last two are stacks, in the order of the result's lists of that name."""
+MAP, UNITS, LAYERS, IMAGE = "map", "units", "layers", "image"
+"""Names of stored arrays. `units` and `layers` are stacks of maps, in the order of the result's lists of that name;
+`image` is uint8 [H, W, 3]."""
+NO_IMAGE = "There is no image to draw the map over: the samples were not images (input.source) of two axes."
 MOST_NAMED = 64  # of what there is, in a 404
 
 

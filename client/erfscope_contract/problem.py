@@ -220,7 +220,7 @@ class ProblemKind(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    type: str = Field(description="/problems/<kind>: what a problem of this kind has as its `type`.")
+    type: str = Field(description="The `type` that every problem of this kind carries: /problems/<kind>.")
     title: str
     status: int = Field(description="The HTTP status; of a failed job the one that its `error` carries.")
     fault: Fault = Field(description="Whose it is: of the request, of the model, or of the service and its limits.")

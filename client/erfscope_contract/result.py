@@ -46,8 +46,8 @@ class InputTaken(Frozen):
 class Reach(Frozen):
     """How far the box extends from the projected centre: pixels per axis, the largest over the phases."""
 
-    before: list[float] = Field(description="Towards the start of each axis.")
-    after: list[float] = Field(description="Towards the end of each axis.")
+    before: list[float] = Field(description="Pixels from the projected centre to the start of the box, per axis.")
+    after: list[float] = Field(description="Pixels from the projected centre to the end of the box, per axis.")
 
 
 class Trf(Frozen):
@@ -250,10 +250,11 @@ class UnitEntry(Frozen):
 
 
 class KeptMaps(Frozen):
-    """Which maps beside the main one are kept, in the order of `units` and `layers`; too large ones are not."""
+    """What is kept beside the main map: those of `units` and `layers`, in their order, where they are not too large."""
 
     units: bool = False
     layers: bool = False
+    image: bool = Field(False, description="The first image, as the network saw it: what `overlay` draws the map over.")
 
 
 class ErfResult(Frozen):

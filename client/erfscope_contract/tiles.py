@@ -47,7 +47,7 @@ class TiledLayer(Frozen):
     name: str
     operator: str
     shape: list[int] = Field(description="On one tile, without the batch axis.")
-    spatial_axes: list[int] = Field(description="Positions in `shape` of the axes along which tiles are cut.")
+    spatial_axes: list[int] = Field(description="Positions in `shape` of the axes that follow the input's space.")
     stride: list[float] = Field(description="Input pixels from one unit to the next; below 1 where it is finer.")
     trf_size: list[int] = Field(description="Pixels per input axis, of the centre unit.")
     reach: Reach
@@ -86,7 +86,8 @@ class Tiles(Frozen):
     about: About | None = Field(None, description="Which model and samples; null from an older service.")
     tile: list[int] = Field(description="Input pixels per axis, halo included.")
     halo: list[tuple[int, int]] = Field(
-        description="Per axis: input pixels at the start and the end of an inner tile that are wrong; not rounded up."
+        description="Per axis: how many input pixels at the start and at the end of an inner tile "
+        "are wrong; not rounded up to the alignment."
     )
     alignment: list[int] = Field(description="Tiles start at multiples of this, input pixels per axis.")
     crop: list[Range] = Field(

@@ -1,10 +1,10 @@
-"""From the points of a series to the trend of a metric."""
+"""The trend of a metric over a series: the power law through its points, and from which point on it changes."""
 
 import math
 from collections.abc import Sequence
 
+from erfscope_contract.power_law import fit_power
 from erfscope_contract.series import PowerLaw, SeriesPoint, Trend, TrendChange
-from erfscope_contract.trend import fit_power
 
 
 def trend_of(points: Sequence[SeriesPoint], metric: str) -> Trend:

@@ -17,7 +17,7 @@ class Usage(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    tenant: str = Field(description="Whose; `public` where no keys are needed.")
+    tenant: str = Field(description="The tenant that stores this; `public` where no keys are needed.")
     model_bytes: Share = Field(description="Bytes of stored models, with the files beside them.")
     image_bytes: Share = Field(description="Bytes of stored images.")
     result_bytes: Share = Field(description="Bytes of results, with their pictures and maps.")

@@ -60,7 +60,9 @@ def checked_map(map: NDArray[np.floating]) -> NDArray[np.float64]:
     if values.ndim not in _FIGURES or values.size == 0:
         raise ValueError(f"a map has 1 to 3 axes and at least one pixel; this one's shape is {values.shape}")
     if not np.isfinite(values).all():
-        raise ValueError(f"the map holds {np.count_nonzero(~np.isfinite(values))} values that are not finite")
+        raise ValueError(
+            f"the map holds {np.count_nonzero(~np.isfinite(values))} values that are not finite (NaN or infinity)"
+        )
     if values.min() < 0 or values.max() > 1 + 1e-6:
         found = f"{values.min():g} to {values.max():g}"
         raise ValueError(f"map values lie within [0, 1] after normalising; found {found}")

@@ -1,4 +1,4 @@
-"""Log lines of every process: one per record whatever is in it, as JSON for machines or as text for people."""
+"""Log lines of every process, JSON or text: one line a record; repeated warnings are counted."""
 
 import json
 import logging

@@ -109,7 +109,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class Submission:
-    """A job to be; `payload` is JSON that only the worker reads.
+    """A job to be; `payload` is JSON: the worker reads it, and the service shows the request in it.
 
     `inspects` is the stored model whose inspection it becomes, as it was when the caller looked; `holder` names a
     caller that may take the job back (`withdraw`).

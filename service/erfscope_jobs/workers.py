@@ -1,4 +1,4 @@
-"""What a worker says of itself while it lives."""
+"""The record that a live worker keeps in the registry, and how its name begins."""
 
 import json
 import socket

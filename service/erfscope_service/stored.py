@@ -1,4 +1,4 @@
-"""Files that a request names by their sha256: the tenant has stored them, or the request is not valid."""
+"""A tenant's stored files and models: what was just received, and the look-up by sha256 that refuses unknown ones."""
 
 from erfscope_contract.problem import FieldError, ProblemError
 from erfscope_jobs.records import Upload

@@ -39,8 +39,8 @@ def test_a_streaming_model_is_measured_without_options(run: Run, streaming: str)
     done = run("measure", streaming, "--inputs", "1")
     assert (done.returncode, done.stderr) == (0, "")
     assert (
-        "Input speech: it is the only one that holds real numbers along an axis and is not a state. Passed over: cache "
-        "(it is a state: it comes back as output 'cache_out')."
+        "Input speech: it is the only one of floating-point numbers, with an axis, that is not a "
+        "state. Passed over: cache (it is a state: it comes back as output 'cache_out')."
     ) in done.stdout.splitlines()
     (layer,) = (line for line in done.stdout.splitlines() if line.startswith("Layer "))
     assert layer.startswith(f"Layer y: {NEAREST} Passed over: level (none of its axes follows the input's space")

@@ -8,8 +8,8 @@ from tests.gate.conftest import onnx_model
 
 from erfscope import Result, compare, errors
 from erfscope._result import Origin
+from erfscope_contract.replknet import grid_words
 from erfscope_contract.result import ErfResult, Verify
-from erfscope_contract.scripts import grid_words
 
 from .command_line import SPEC, Run
 from .conftest import MAP, PNG, result_json

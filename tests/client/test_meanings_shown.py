@@ -9,7 +9,7 @@ import pytest
 from erfscope import Result, compare
 from erfscope._result import Origin
 from erfscope.cli import show
-from erfscope_contract import scripts
+from erfscope_contract import replknet
 from erfscope_contract.lengths import Lengths, measured_in
 from erfscope_contract.limits import LIMITED, bounds_of, is_limited_by_input
 from erfscope_contract.numbers import plain
@@ -108,7 +108,7 @@ def test_reports_of_volumes_say_voxels(form: str) -> None:
 def test_r_of_the_script_at_its_largest_square_is_a_bound_in_every_text() -> None:
     body = result_json()
     size = body["input_shape"][-2:]
-    ceiling = scripts.largest_ratio(size)
+    ceiling = replknet.largest_ratio(size)
     result = measured({}, **WIDE)
     data = result.data.model_copy(update={"replknet": {"0.5": 0.2, "0.99": ceiling}})
     limited = Result(data, result._origin)
@@ -129,7 +129,7 @@ def test_a_difference_of_one_step_of_the_scripts_grid_is_not_marked() -> None:
     base = measured({})
     size = base.data.input_shape[-2:]
     sides = [n**2 / (size[0] * size[1]) for n in (3, 5, 7)]
-    assert sides[0] + scripts.step_of(sides[0], size) == pytest.approx(sides[1])
+    assert sides[0] + replknet.step_of(sides[0], size) == pytest.approx(sides[1])
     made = [
         Result(
             base.data.model_copy(update={"replknet": {"0.5": r}, "stderr": {"replknet_50": 1e-6}}),
@@ -139,5 +139,5 @@ def test_a_difference_of_one_step_of_the_scripts_grid_is_not_marked() -> None:
     ]
     row = next(row for row in compare(*made).rows if row.metric == "replknet_50")
     assert not row.differs(1)
-    assert "one step is" in scripts.grid_words({"0.5": sides[0], "0.99": None}, size)
-    assert scripts.grid_words({"0.99": None}, size) == ""
+    assert "one step is" in replknet.grid_words({"0.5": sides[0], "0.99": None}, size)
+    assert replknet.grid_words({"0.99": None}, size) == ""

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from erfscope_contract.trend import fit_power
+from erfscope_contract.power_law import fit_power
 
 X = (5, 10, 20, 40, 80)
 

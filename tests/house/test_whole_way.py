@@ -1,5 +1,6 @@
 """The whole way of a job through the real house: HTTP in, picture out, and what it must survive on the way."""
 
+import hashlib
 import io
 import json
 import os
@@ -16,7 +17,9 @@ import pytest
 from PIL import Image
 from tests.house.conftest import PATIENCE, House, environment, processes, wait_until
 
-from erfscope import Client, Status
+from erfscope import Client, Status, _local
+from erfscope._models import prepare
+from erfscope._request import build
 from erfscope_picture import render
 
 SPEC: dict[str, Any] = {
@@ -150,6 +153,20 @@ def test_sdk_and_command_line(house: House, onnx_model: bytes, tmp_path: Path) -
         assert json.loads(done.stdout) == json.loads(result.to_json())
         assert (tmp_path / "map.png").read_bytes() == result.png()
         assert np.array_equal(np.load(tmp_path / "map.npy"), result.array())
+
+
+def test_a_heatmap_over_the_image(house: House, tmp_path: Path) -> None:
+    """By a service and in this process: the same bytes."""
+    image = np.random.default_rng(5).integers(0, 256, (40, 40, 3), np.uint8)
+    Image.fromarray(image).save(tmp_path / "image.png")
+    path, fields = tmp_path / "image.png", {"inputs": 1, "mean": [0.5], "std": [0.25]}
+    with Client(house.url) as client:
+        result = client.run(SPEC, images=path, **fields)
+        over = result.png(overlay=True)
+        assert over != result.png()
+    request = build(None, fields, hashlib.sha256(path.read_bytes()).hexdigest())
+    here = _local.measure(prepare(SPEC), request, path, lambda stage, share: None)
+    assert here.png(overlay=True) == over
 
 
 def test_a_torch_module(house: House) -> None:

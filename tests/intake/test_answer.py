@@ -15,7 +15,7 @@ from erfscope_contract.presets import preset
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.request import ErfRequest, InputOptions
 from erfscope_intake.answer import Sources, answer, inspect_model
-from erfscope_intake.images import load_images
+from erfscope_intake.images import load_images, shown
 from erfscope_intake.memory import with_less_memory
 
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
@@ -141,6 +141,29 @@ def test_an_erf_over_real_images(tmp_path: Path) -> None:
     found = answer(request, Sources(images=images))
     assert found.result.provenance.source == "images"
     assert found.result.trf.size == [11, 11]
+    assert found.result.maps.image
+    assert (found.arrays["image"].shape, found.arrays["image"].dtype) == ((*found.map.shape, 3), np.uint8)
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_image_is_shown_as_it_was_sent(tmp_path: Path, channels: int, last: bool) -> None:
+    """The normalisation taken back, whatever it is."""
+    sent = np.random.default_rng(0).integers(0, 256, (20, 30, channels), np.uint8)
+    np.save(tmp_path / "image.npy", sent)
+    shape = (20, 30, channels) if last else (channels, 20, 30)
+    scale = {"mean": [0.4] * channels, "std": [0.2, 0.3, 0.5][:channels]}
+    options = InputOptions.model_validate({"source": "images", "images": "0" * 64, **scale})
+    (sample,) = load_images(tmp_path / "image.npy", shape, options)
+    assert np.array_equal(shown(sample, options), np.broadcast_to(sent, (20, 30, 3)))
+
+
+def test_numbers_that_are_no_colours_are_shown_from_least_to_largest() -> None:
+    options = InputOptions.model_validate({"source": "images", "images": "0" * 64})
+    sample = np.linspace(-3, 9, 5 * 6 * 7, dtype=np.float32).reshape(5, 6, 7)
+    grey = shown(sample, options)
+    assert (grey.min(), grey.max(), grey.shape) == (0, 255, (6, 7, 3))
+    assert not shown(np.full((1, 6, 7), 5.0, np.float32), options).any()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import torch
 
 from erfscope._errors import ErfscopeError
 from erfscope_reproduce.bench import Bench, Shot
-from erfscope_reproduce.training import augment, classification, course, fit
+from erfscope_reproduce.training import batches as training_batches
+from erfscope_reproduce.training import classification, course, fit
 from erfscope_reproduce.training.moments import Moment, store, stored
 from erfscope_reproduce.training.pictures import Labelled, digits
 from erfscope_reproduce.training.recipe import Course, Recipe, rate_at
@@ -38,7 +39,7 @@ def training(folder: Path | None, epochs: int = 3, data: Labelled | None = None)
     lesson = Course(
         "digits",
         COUNT // recipe.batch,
-        augment.epoch_of(data, recipe.batch, augment.moved),
+        training_batches.epoch_of(data, recipe.batch, training_batches.moved),
         classification.cross_entropy,
         lambda network: classification.accuracy(network, data),
     )
@@ -71,7 +72,7 @@ def test_the_rate_rises_then_falls_to_nothing() -> None:
 def test_an_augmented_image_is_a_shifted_or_mirrored_one() -> None:
     image = np.arange(1, 1 + 2 * 9, dtype=np.float32).reshape(2, 3, 3)
     batch = np.repeat(image[None], 64, axis=0)
-    altered, classes = augment.moved(batch, np.arange(64), np.random.default_rng(0))
+    altered, classes = training_batches.moved(batch, np.arange(64), np.random.default_rng(0))
     assert classes.tolist() == list(range(64))
     for one in altered:
         assert any(np.array_equal(one, moved) for moved in _moves(image))
@@ -93,7 +94,7 @@ def _moves(image: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]") -> Iterat
 def test_a_part_of_a_scene_keeps_its_classes() -> None:
     planes = np.arange(20 * 6 * 8, dtype=np.int64).reshape(20, 6, 8)
     images = np.stack([planes, 2 * planes, 3 * planes], axis=1).astype(np.float32)
-    parts, classes = augment.cropped((4, 5))(images, planes, np.random.default_rng(0))
+    parts, classes = training_batches.cropped((4, 5))(images, planes, np.random.default_rng(0))
     assert parts.shape == (20, 3, 4, 5)
     assert np.array_equal(parts, np.stack([classes, 2 * classes, 3 * classes], axis=1))
     steps = {tuple(np.unique(np.diff(one, axis=1))) for one in classes}
@@ -104,9 +105,9 @@ def test_a_part_of_a_scene_keeps_its_classes() -> None:
 def test_an_epoch_has_every_image_once() -> None:
     data = few()
     numbered = replace(data, classes=np.arange(COUNT))
-    batches = list(augment.epoch_of(numbered, 16, augment.moved)(np.random.default_rng(1)))
+    batches = list(training_batches.epoch_of(numbered, 16, training_batches.moved)(np.random.default_rng(1)))
     assert sorted(np.concatenate([classes for _, classes in batches]).tolist()) == list(range(COUNT))
-    again = list(augment.epoch_of(numbered, 16, augment.moved)(np.random.default_rng(1)))
+    again = list(training_batches.epoch_of(numbered, 16, training_batches.moved)(np.random.default_rng(1)))
     assert all(np.array_equal(a, b) for (a, _), (b, _) in zip(batches, again, strict=True))
 
 

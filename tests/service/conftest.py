@@ -163,10 +163,12 @@ class Worker:
     def beat(self, record: Record, stage: str, progress: float) -> None:
         self.ledger.beat(record.id, record.attempt, stage, progress)
 
-    def measure(self, record: Record) -> Answer:
-        array = io.BytesIO()
-        np.save(array, a_map())
-        stored = {"map": self.blobs.put(array.getvalue()).sha256}
+    def measure(self, record: Record, image: np.ndarray[Any, np.dtype[np.uint8]] | None = None) -> Answer:
+        arrays = {"map": a_map()} if image is None else {"map": a_map(), "image": image}
+        stored = {}
+        for name, array in arrays.items():
+            np.save(content := io.BytesIO(), array)
+            stored[name] = self.blobs.put(content.getvalue()).sha256
         return self.succeed(record, a_result(), render(a_map(), json.loads(a_result())), stored)
 
     def succeed(

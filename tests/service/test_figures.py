@@ -48,7 +48,25 @@ def test_an_unknown_look_is_refused(client: httpx2.Client, done: str, params: di
 
 
 def test_an_overlay_needs_an_image(client: httpx2.Client, done: str) -> None:
-    assert_problem(client.get(f"{done}/heatmap.png", params={"overlay": "1"}), 404, "not-found")
+    problem = assert_problem(client.get(f"{done}/heatmap.png", params={"overlay": "1"}), 404, "not-found")
+    assert "the samples were not images" in problem["detail"]
+
+
+def test_the_map_is_drawn_over_the_image(client: httpx2.Client, worker: Worker) -> None:
+    id = submit(client, "over an image")["id"]
+    image = np.zeros((SIDE, SIDE, 3), np.uint8)
+    image[..., 1] = 200
+    worker.measure(worker.claim(id), image)
+    plain, over = (client.get(f"/erf/{id}/heatmap.png", params={"overlay": on}) for on in ("0", "1"))
+    green = [_green(answer.content) for answer in (plain, over)]
+    assert green[1] > 5 * green[0]
+
+
+def _green(png: bytes) -> int:
+    """How many pixels are as green as the image below a weak map."""
+    with Image.open(io.BytesIO(png)) as picture:
+        red, green, blue = np.moveaxis(np.asarray(picture.convert("RGB")).astype(int), -1, 0)
+    return int((green - np.maximum(red, blue) > 80).sum())
 
 
 def test_the_map_is_the_stored_array(client: httpx2.Client, done: str) -> None:

@@ -22,9 +22,7 @@ MOST = 5
 
 
 @pytest.fixture
-def limited(
-    settings: ServiceSettings, request: pytest.FixtureRequest, every_call_is_counted: None
-) -> ServiceSettings:
+def limited(settings: ServiceSettings, request: pytest.FixtureRequest, every_call_is_counted: None) -> ServiceSettings:
     """Five calls an hour; a namespace for each test."""
     space = request.node.name.removeprefix("test_").replace("_", "-")
     return settings.model_copy(update={"rate_limit": f"{MOST}/hour", "namespace": space})

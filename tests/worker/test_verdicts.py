@@ -63,6 +63,8 @@ LIES: dict[str, Callable[[Arrays], Arrays]] = {
     "a layer too many": lambda arrays: {**arrays, "layers": np.concatenate([arrays["layers"]] * 2)},
     "no map": lambda arrays: {"layers": arrays["layers"]},
     "a map that nobody asked for": lambda arrays: {**arrays, "units": arrays["layers"]},
+    "an image where none was sent": lambda arrays: {**arrays, "image": np.zeros((9, 11, 3), np.uint8)},
+    "a map of bytes": lambda arrays: {**arrays, "map": arrays["map"].astype(np.uint8)},
 }
 
 

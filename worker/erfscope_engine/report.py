@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from erfscope_contract.limits import FILLED
+from erfscope_contract.replknet import at_largest, grid_words
 from erfscope_contract.result import (
     AutogradRun,
     ErfResult,
@@ -23,7 +24,6 @@ from erfscope_contract.result import (
     UnitEntry,
     Verify,
 )
-from erfscope_contract.scripts import at_largest, grid_words
 from erfscope_contract.version import __version__
 from erfscope_engine.faint import note_on_faint
 from erfscope_engine.layers import Traced

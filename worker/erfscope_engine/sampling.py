@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erfscope_contract.problem import ProblemError
+from erfscope_contract.replknet import ratio_name
 from erfscope_contract.request import ErfRequest, Statistic, Until
-from erfscope_contract.scripts import ratio_name
 from erfscope_engine.average import Average
 from erfscope_engine.ensemble import Ensemble
 from erfscope_engine.gradient import Forward, Probe, Started, executor_for, sample_gradients

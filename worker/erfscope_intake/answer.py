@@ -14,6 +14,7 @@ from erfscope_contract.architecture import Architecture
 from erfscope_contract.data_files import identity_of
 from erfscope_contract.job import InputInfo, Inspection, LayerRow
 from erfscope_contract.named_files import data_beside
+from erfscope_contract.parts import IMAGE, LAYERS, MAP, UNITS
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.request import ErfRequest, InputOptions, Source, Weights
 from erfscope_contract.result import ErfResult, InputTaken
@@ -28,7 +29,7 @@ from erfscope_engine.receptive import local_box_of
 from erfscope_engine.room import is_out_of_memory
 from erfscope_engine.sampling import Sampler, sample
 from erfscope_engine.shards import Part, Range, Unlike
-from erfscope_intake.images import load_images
+from erfscope_intake.images import load_images, shown
 from erfscope_intake.memory import memory_errors_explained, with_less_memory
 from erfscope_intake.onnx_external import Sent
 from erfscope_intake.onnx_inputs import NAMED
@@ -72,7 +73,8 @@ class Sources:
 class Answer:
     """A result, its normalised map (maximum 1, the input's spatial shape), and every stored array by name.
 
-    Arrays: `map`, and where the result says so `units` and `layers`, float32 [n, *spatial], in the order of the rows.
+    Arrays: `map`, and where the result says so `units` and `layers`, float32 [n, *spatial], in the order of the rows,
+    and `image`, uint8 [H, W, 3]: the first image, as the network saw it.
     """
 
     result: ErfResult
@@ -102,8 +104,11 @@ def answer(
 
     def run(loaded: Loaded, request: ErfRequest, images: Images) -> Answer:
         done = with_less_memory(partial(measure_network, loaded.network, request, images=images, **options))
-        maps = {"map": done.map, "units": done.units_map, "layers": done.layers_map}
+        maps = {MAP: done.map, UNITS: done.units_map, LAYERS: done.layers_map}
+        if images and done.map.shape == (below := shown(images[0], request.input)).shape[:2]:
+            maps[IMAGE] = below
         result = _with_reasons(done.result, loaded, is_named=asked.target.layer != "auto")
+        result = result.model_copy(update={"maps": result.maps.model_copy(update={"image": IMAGE in maps})})
         return Answer(result, done.map, {name: stack for name, stack in maps.items() if stack is not None})
 
     return _on_network(run, request, sources, progress, device)

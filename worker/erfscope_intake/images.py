@@ -19,6 +19,7 @@ Array = NDArray[Any]
 FORMATS = ("PNG", "JPEG", "WEBP")
 MOST_PIXELS = 25_000_000
 MOST_IMAGES = 1_000
+TOLERANCE = 0.2  # by which bicubic resizing overshoots 0 … 1
 MOST_BYTES = 256 << 20  # of one member of a zip, unpacked
 
 
@@ -40,6 +41,23 @@ def load_images(path: Path, input_shape: tuple[int, ...], options: InputOptions)
     return [np.ascontiguousarray(image.transpose(1, 2, 0)) if last else image for image in found]
 
 
+def shown(sample: Array, options: InputOptions) -> NDArray[np.uint8]:
+    """An image that `load_images` gave as people see it: RGB [H, W, 3], the normalisation taken back.
+
+    Of numbers outside of 0 … 1 (an array) the least is black and the largest white; of channels that are neither grey
+    nor RGB their mean is shown.
+    """
+    last = sample.shape[-1] <= 4 < sample.shape[0]
+    planes = sample.transpose(2, 0, 1) if last else sample
+    channels = len(planes)
+    seen = planes * _per_channel(options.std, channels, 1.0, "std") + _per_channel(options.mean, channels, 0.0, "mean")
+    rgb = seen if channels == 3 else np.repeat(seen.mean(0, keepdims=True), 3, 0)
+    low, high = float(rgb.min()), float(rgb.max())
+    if low >= -TOLERANCE and high <= 1 + TOLERANCE:
+        low, high = 0.0, 1.0
+    return np.asarray(np.rint(np.clip((rgb - low) / ((high - low) or 1.0), 0, 1) * 255), np.uint8).transpose(1, 2, 0)
+
+
 def _decoded(path: Path, input_shape: tuple[int, ...]) -> Iterator[Array]:
     """Arrays of shape (H, W, C), values 0 … 1."""
     data = path.read_bytes()
@@ -59,7 +77,9 @@ def _reading(what: str) -> Iterator[None]:
     except (ProblemError, MemoryError):  # memory is a matter of the job's limit
         raise
     except Image.DecompressionBombError as error:
-        raise ProblemError("image-too-large", f"{what} has too many pixels.") from error
+        raise ProblemError(
+            "image-too-large", f"{what} has too many pixels; at most {MOST_PIXELS:,} are taken."
+        ) from error
     except Exception as error:
         raise ProblemError("invalid-image", f"{what} cannot be read as PNG, JPEG, WebP, zip or npy.") from error
 
@@ -90,10 +110,12 @@ def _members(data: bytes) -> Iterator[Array]:
             raise ProblemError(
                 "image-too-large", f"The zip holds {len(members)} files; at most {MOST_IMAGES} are taken."
             )
-        for number, info in enumerate(sorted(members, key=lambda one: one.filename)):
+        for number, info in enumerate(sorted(members, key=lambda one: one.filename), 1):
             what = f"File {number} of the zip"
             if info.file_size > MOST_BYTES:
-                raise ProblemError("image-too-large", f"{what} unpacks to {info.file_size} bytes.")
+                raise ProblemError(
+                    "image-too-large", f"{what} unpacks to {info.file_size:,} bytes; at most {MOST_BYTES:,} are taken."
+                )
             with _reading(what):
                 content = archive.read(info)
             yield _picture(content, what)

@@ -155,7 +155,8 @@ def _likeliest(
         words = ", ".join(repr(names.values[one.name]) for one in inputs[:10]) or "none at all"
         raise ProblemError(
             "no-gradient",
-            f"No input of the model holds real numbers along an axis (inputs: {words}), so no gradient reaches one.",
+            f"No input of the model can be measured (inputs: {words}): one of floating-point numbers with at least one "
+            "axis is needed, or a uint8 image.",
         )
     chosen = max(candidates, key=lambda one: (one.name not in states, *_likeness(one, uses)))
     passed = [PassedOver(name=names.values[one.name], why=_why_not(one, states)) for one in inputs if one is not chosen]
@@ -166,7 +167,7 @@ def _why(inputs: list[Declared], states: Mapping[str, State]) -> str:
     if len(inputs) == 1:
         return ONLY
     if sum(_may_be_measured(one) and one.name not in states for one in inputs) == 1:
-        return "it is the only one that holds real numbers along an axis and is not a state"
+        return "it is the only one of floating-point numbers, with an axis, that is not a state"
     return "it looks most like an image or a signal"
 
 
@@ -175,7 +176,7 @@ def _why_not(one: Declared, states: Mapping[str, State]) -> str:
         return f"it is a state: {states[one.name].why}"
     if _may_be_measured(one):
         return "it looks less like an image or a signal"
-    return "it holds no real numbers along an axis"
+    return "it is neither of floating-point numbers with an axis nor an image"
 
 
 def _likeness(one: Declared, uses: Uses) -> tuple[bool, bool, bool, bool, bool, int]:

@@ -1,4 +1,4 @@
-"""A model that is loaded for inputs of several sizes."""
+"""A model loaded for inputs of several sizes, noise of each size for it, and the tensors that a run gives."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

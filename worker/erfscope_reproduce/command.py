@@ -127,7 +127,10 @@ def _make_room(place: Place) -> None:
     except OSError as error:
         raise refuse("bad-request", f"-o: {trouble(error)}") from None
     if place.report.is_dir():
-        raise refuse("bad-request", f"-o: {place.report} is a folder, where the report is to be written")
+        raise refuse(
+            "bad-request",
+            f"-o: the report is to be the file {place.report}, but that is a folder; remove it or give another place",
+        )
 
 
 def _figure(figure: str) -> str:

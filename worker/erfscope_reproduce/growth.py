@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erfscope_contract.architecture import Init, InitOptions
+from erfscope_contract.power_law import PowerFit, fit_power
 from erfscope_contract.presets.plain import Variant, stack
-from erfscope_contract.trend import PowerFit, fit_power
 from erfscope_reproduce.bench import Bench, Shot
 from erfscope_reproduce.draw import Axis, Series, chart
 from erfscope_reproduce.exact import extended_binomial

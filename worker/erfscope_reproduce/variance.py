@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from erfscope_contract.trend import PowerFit, fit_power
+from erfscope_contract.power_law import PowerFit, fit_power
 from erfscope_reproduce.bench import Bench, Shot
 from erfscope_reproduce.draw import Axis, Series, chart
 from erfscope_reproduce.exact import BOUND, extended_binomial, relative_error

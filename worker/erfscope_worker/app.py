@@ -224,7 +224,7 @@ def leave_logging_alone(**_: Any) -> None:
 
 def listen(app: celery.Celery, settings: Settings, name: str) -> int:
     """Celery's own loop. Threads are enough: each only waits for its child."""
-    # Celery warns root because of pickled messages; ours are ids in JSON, and models run jailed.
+    # Celery warns root because of pickled messages; ours are the kind of a job in JSON, and models run jailed.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     worker = app.Worker(
         hostname=name,

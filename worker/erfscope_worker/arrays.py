@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from erfscope_contract.parts import IMAGE, LAYERS, MAP, UNITS
 from erfscope_contract.result import ErfResult
 from erfscope_engine.shards import FIELDS
 
 MAGIC = b"\x93NUMPY\x01\x00"  # version 1.0, which children write
 PREFIX = len(MAGIC) + 2  # and two bytes with the length of the description
 LONGEST_HEADER = 1024  # numpy writes 128
-DTYPES = {name: np.dtype(name) for name in ("<f4", "<f8", "<i8")}
+DTYPES = {name: np.dtype(name) for name in ("<f4", "<f8", "<i8", "|u1")}
 MAP_DTYPES = (DTYPES["<f4"], DTYPES["<f8"])
+IMAGE_DTYPES = (DTYPES["|u1"],)
 MOST_AXES = 8
 
 
@@ -85,18 +87,21 @@ class ArrayCheck:
 def compare(checks: Mapping[str, ArrayCheck], result: ErfResult) -> None:
     """Raise ValueError where the arrays are not those of this result.
 
-    `map` has the input's spatial shape; `units` and `layers` have one such map for each row of the result.
+    `map` has the input's spatial shape; `units` and `layers` have one such map for each row of the result; `image` is
+    RGB of that shape.
     """
     spatial = tuple(result.input_shape[1:])
-    expected = {"map": spatial}
+    expected = {MAP: spatial}
     if result.maps.units:
-        expected["units"] = (len(result.units), *spatial)
+        expected[UNITS] = (len(result.units), *spatial)
     if result.maps.layers:
-        expected["layers"] = (len(result.layers), *spatial)
+        expected[LAYERS] = (len(result.layers), *spatial)
+    if result.maps.image:
+        expected[IMAGE] = (*spatial, 3)
     if set(checks) != set(expected):
         raise ValueError("arrays that are not those of the result")
     for name, check in checks.items():
-        if check.shape != expected[name] or check.dtype not in MAP_DTYPES:
+        if check.shape != expected[name] or check.dtype not in (IMAGE_DTYPES if name == IMAGE else MAP_DTYPES):
             raise ValueError(f"an array {name} that does not fit the result")
 
 

@@ -18,8 +18,8 @@ Outputs = Annotated[
     Option(
         "-o",
         "--output",
-        help="File to write, by its ending: .json (all of the answer), .md (what is printed) or .csv (the numbers of "
-        "its table); may be given several times (default: none).",
+        help="File to write; its ending is its format: .json (all of the answer), .md (what is "
+        "printed) or .csv (the numbers of its table); may be given several times (default: none).",
         rich_help_panel=options.OUTPUT,
     ),
 ]

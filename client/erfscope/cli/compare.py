@@ -36,8 +36,8 @@ Outputs = Annotated[
     Option(
         "-o",
         "--output",
-        help=f"File to write, by its ending {', '.join(COMPARED_FORMS)}: the maps side by side, or the table; may be "
-        "given several times (default: none).",
+        help=f"File to write; its ending is its format, one of {', '.join(COMPARED_FORMS)}: the maps "
+        "side by side, or the table; may be given several times (default: none).",
         rich_help_panel=options.OUTPUT,
     ),
 ]

@@ -33,8 +33,8 @@ Outputs = Annotated[
     Option(
         "-o",
         "--output",
-        help=f"File to write, by its ending {', '.join(FORMS)}: the table with a line per layer, or TRF and stride "
-        "along depth as a chart; may be given several times (default: none).",
+        help=f"File to write; its ending is its format, one of {', '.join(FORMS)}: the table with a "
+        "line per layer, or TRF and stride along depth as a chart; may be given several times (default: none).",
         rich_help_panel=options.OUTPUT,
     ),
 ]
@@ -107,7 +107,9 @@ def _remote(
             kind, "a service inspects the model's first image input; leave out --input-name, or --url and ERFSCOPE_URL"
         )
     if prepared.content is None:
-        raise refuse(kind, "a service inspects ONNX files; leave out --url, and ERFSCOPE_URL, to inspect a spec here")
+        raise refuse(
+            kind, "a service inspects ONNX files only; to inspect a spec here, leave out --url and unset ERFSCOPE_URL"
+        )
     with Client(url, api_key=api_key) as client:
         return client.models.inspect(prepared.content.source)
 

@@ -49,7 +49,8 @@ Output = Annotated[
     Option(
         "-o",
         "--output",
-        help=f"File to write, by its ending {', '.join(FORMS)}; may be given several times (default: none).",
+        help=f"File to write; its ending is its format, one of {', '.join(FORMS)}. May be given several "
+        "times (default: none).",
         rich_help_panel=OUTPUT,
     ),
 ]

@@ -65,7 +65,8 @@ Outputs = Annotated[
     Option(
         "-o",
         "--output",
-        help="File to write, by its ending: .png (chart), .json or .csv; may be given several times (default: none).",
+        help="File to write; its ending is its format: .png (chart), .json or .csv; may be given "
+        "several times (default: none).",
     ),
 ]
 FORMS = (".png", ".json", ".csv")

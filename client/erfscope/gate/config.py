@@ -108,7 +108,9 @@ def _check(source: Source, index: int, given: Any, defaults: Mapping[str, Any]) 
     table = _table(source, given, source.header, line)
     name = table.get("name", f"check {index + 1}")
     if not isinstance(name, str) or not name.strip():
-        raise ConfigurationError(source.file, f"check {index + 1}: name must be text", line)
+        raise ConfigurationError(
+            source.file, f"check {index + 1}: name must be text in quotes and not empty, not {name!r}", line
+        )
     complain = _Complaints(source, index, name)
     said = _Said()
     bounds, drift = _rules(table, complain, said)

@@ -1,4 +1,4 @@
-"""Kernel, stride and dilation of an ONNX file's operators, read off its bytes: no ONNX library, no weight is read."""
+"""Kernel, stride, dilation and torch module of an ONNX file's operators, read off its bytes without an ONNX library."""
 
 import json
 from collections.abc import Iterator, Mapping

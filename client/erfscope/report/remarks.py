@@ -1,4 +1,4 @@
-"""What the terminal says of a result below its table, in sentences; only those that have something to say. Pure."""
+"""Sentences below a result's table: where the unit sits, what it reads, what `auto` took, what autograd ran. Pure."""
 
 from collections.abc import Iterator, Sequence
 

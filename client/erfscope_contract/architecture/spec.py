@@ -137,7 +137,9 @@ class Architecture(Strict):
             raise ValueError(f"blocks are nested {depth} deep; at most {MAX_DEPTH} are allowed")
         count = expanded_count(self.layers)
         if count > MAX_LAYERS:
-            raise ValueError(f"the network has {count} layers once repeats are written out; at most {MAX_LAYERS}")
+            raise ValueError(
+                f"the network has {count} layers once repeats are written out; at most {MAX_LAYERS} are allowed"
+            )
         return self
 
 

@@ -203,7 +203,9 @@ async def heatmap(
     tenant: TenantDep,
     scale: Annotated[Literal["linear", "sqrt", "log"], Query(description="Of the colours.")] = "sqrt",
     colormap: Annotated[Colormap, Query(description="Name of the colour map.")] = "viridis",
-    overlay: Annotated[bool, Query(description="Over the input image, for source=images.")] = False,
+    overlay: Annotated[
+        bool, Query(description="Draw the map over the first image; for input.source=images alone.")
+    ] = False,
     unit: UnitQuery = None,
     layer: LayerQuery = None,
 ) -> Response:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from starlette.datastructures import Headers
 from starlette.responses import Response, StreamingResponse
 
-from erfscope_contract.parts import MAP, Part
+from erfscope_contract.parts import IMAGE, MAP, NO_IMAGE, Part
 from erfscope_contract.problem import ProblemError
 from erfscope_jobs.records import Record
 from erfscope_picture import render
@@ -22,7 +22,6 @@ from erfscope_service.reading import read_array
 from erfscope_service.services import Services
 
 PIECE = 2**18
-OVERLAY = "overlay"
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ async def picture(services: Services, record: Record, part: Part, title: str, lo
 
 async def _drawn(services: Services, record: Record, part: Part, title: str, look: Look) -> bytes:
     path = await asyncio.to_thread(_array_path, services, record, part.array)
-    below = await asyncio.to_thread(_array_path, services, record, OVERLAY) if look.overlay else None
+    below = await asyncio.to_thread(_array_path, services, record, IMAGE) if look.overlay else None
     async with services.easel.drawing(await asyncio.to_thread(_pixels, path, part.index)):
         return await asyncio.to_thread(_draw, path, below, part, look, title)
 
@@ -90,6 +89,8 @@ async def array(services: Services, record: Record, part: Part, headers: Headers
 def _array_path(services: Services, record: Record, name: str) -> Path:
     """In a thread: the blob store may be far away."""
     sha256 = record.arrays.get(name)
+    if sha256 is None and name == IMAGE:
+        raise ProblemError("not-found", NO_IMAGE)
     if sha256 is None:
         stored = ", ".join(sorted(record.arrays)) or "none"
         raise ProblemError("not-found", f"This job has no array {name!r}; it has: {stored[:1000]}.")

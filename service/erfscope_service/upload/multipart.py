@@ -76,7 +76,7 @@ async def read_parts(stream: AsyncIterable[bytes], boundary: bytes) -> AsyncIter
     except FormParserError as error:
         raise ProblemError("bad-request", f"The multipart body is broken: {error}") from None
     if not collector.has_ended:
-        raise ProblemError("bad-request", "The multipart body ends before its closing boundary.")
+        raise ProblemError("bad-request", "The multipart body ends before its closing boundary; send it again whole.")
 
 
 @dataclass

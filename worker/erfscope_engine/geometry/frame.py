@@ -1,4 +1,4 @@
-"""Frames: the geometry of one tensor, and what an operator says of an operand (links)."""
+"""Frames: where a tensor's units lie along the input's axes. Links: which places of an operand an operator reads."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

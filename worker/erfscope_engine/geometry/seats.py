@@ -1,7 +1,7 @@
 """Seats: along one input axis, where the units of a tensor sit and what they read, all units at once.
 
 One pass forward over the tape gives the seats of every tensor, and with them the centre, stride and TRF of all layers.
-They do not know channel subsets, the seams of joins or the image's borders; the walk of one unit (`walk.py`) does.
+They do not know channel subsets, the seams of joins or the image's borders; the walk of one unit (`regions.py`) does.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -1,4 +1,4 @@
-"""What the noise of a threshold does to a size: the part of its error that a jackknife of pixel counts does not see.
+"""What noise of a size's threshold adds to its error; a jackknife of pixel counts misses it where the profile is flat.
 
 A size counts the pixels above a share of the centre's value. Where the profile is flat near that share (a plateau), a
 little noise of the centre moves the level across all of it. The jackknife counts pixels near the level in part (a ramp

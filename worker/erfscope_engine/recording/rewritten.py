@@ -1,4 +1,4 @@
-"""Operators that are written down as other operators: torch has no parts of them, and their geometry is that of these.
+"""Operators that are written down as other operators: torch cannot take them apart; their geometry is that of these.
 
 One record each: the operator's name, and a function of its arguments that computes the same.
 """

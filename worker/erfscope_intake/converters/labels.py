@@ -17,4 +17,6 @@ def array_feature_extractor(_node: Node, x: Tensor, places: Tensor) -> Tensor:
 @converts("ZipMap", "LabelEncoder", domain=CLASSICAL, reads=(0,))
 def named_classes(_node: Node, _x: Tensor) -> NoReturn:
     """Left out where it follows the input; on constants there is nothing to be computed."""
-    raise ProblemError("unsupported-op", "it gives names to classes and has no converter for constants")
+    raise ProblemError(
+        "unsupported-op", "it gives names to classes, and cannot be run on constants; export the network without it"
+    )

@@ -9,7 +9,7 @@ from erfscope_contract.architecture import AnyLayer, Architecture, Init, InputSp
 from erfscope_contract.architecture.layers import Conv
 from erfscope_contract.architecture.pointwise import Activation, BatchNorm
 from erfscope_contract.architecture.spec import Residual
-from erfscope_contract.trend import PowerFit, fit_power
+from erfscope_contract.power_law import PowerFit, fit_power
 from erfscope_reproduce.bench import Bench, Shot
 from erfscope_reproduce.draw import Axis, Series, chart, sheet
 from erfscope_reproduce.finding import Finding, Picture, Quantity, Row, Verdict, mean_of

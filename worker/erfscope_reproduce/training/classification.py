@@ -11,7 +11,7 @@ from erfscope_reproduce.finding import Finding, Row, mean_of
 from erfscope_reproduce.judge import above
 from erfscope_reproduce.training import fit, runs
 from erfscope_reproduce.training.along import GRID, Story
-from erfscope_reproduce.training.augment import PAD, epoch_of, moved, picked
+from erfscope_reproduce.training.batches import PAD, epoch_of, moved, picked
 from erfscope_reproduce.training.blocks import Blocks, blocks_of, picture_of, rows_of
 from erfscope_reproduce.training.pictures import Labelled, labelled
 from erfscope_reproduce.training.recipe import Course, Recipe, quick_precision

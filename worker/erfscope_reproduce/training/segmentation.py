@@ -11,7 +11,7 @@ from erfscope_reproduce.finding import Finding, Row, Verdict, mean_of
 from erfscope_reproduce.judge import above, within
 from erfscope_reproduce.training import fit, runs
 from erfscope_reproduce.training.along import GRID, Story
-from erfscope_reproduce.training.augment import cropped, epoch_of, picked
+from erfscope_reproduce.training.batches import cropped, epoch_of, picked
 from erfscope_reproduce.training.pictures import Labelled
 from erfscope_reproduce.training.recipe import Course, Recipe, quick_precision
 from erfscope_reproduce.training.scenes import IGNORED, camvid, made_scenes

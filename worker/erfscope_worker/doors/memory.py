@@ -1,4 +1,4 @@
-"""Doors to memory that no limit counts, or that outlives the job."""
+"""Attempts that the jail must refuse: to get memory that no limit counts, or that outlives the job."""
 
 import ctypes
 import mmap

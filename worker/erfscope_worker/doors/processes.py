@@ -1,4 +1,4 @@
-"""Doors to other processes and other programs, and to the limits of this one."""
+"""Attempts that the jail must refuse: to reach other processes, start programs, or change this process' own limits."""
 
 import ctypes
 import fcntl

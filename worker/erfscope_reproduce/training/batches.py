@@ -1,4 +1,4 @@
-"""Batches of an epoch: every image once, moved, cut and mirrored by chance."""
+"""Batches to train on: those of an epoch, cut and mirrored by chance, or images picked for ever, unaltered."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""The squares of RepLKNet's script: r is the area of one of them, so that its values lie on a grid."""
+"""RepLKNet's area ratio r: its flat names, its largest value on an input, and its steps (few squares are tried)."""
 
 from collections.abc import Mapping, Sequence
 
