@@ -257,3 +257,29 @@ def test_numbers_as_people_read_them(blank: Page) -> None:
     script = "async (asked) => { const { withError } = await import('/page/format.js'); return asked.map(MAP); }"
     said = blank.evaluate(script.replace("MAP", "(one) => withError(...one)"), [asked for asked, _ in NUMBERS])
     assert [words.replace("\u202f", " ") for words in said] == [words for _, words in NUMBERS]
+
+
+def test_the_lists_of_the_history_are_one_list_newest_first(blank: Page) -> None:
+    """Pages of several lists, an empty page in the middle: nothing twice, nothing left out."""
+    got = blank.evaluate("""async () => {
+        const { feed } = await import("/page/feed.js");
+        const work = (n) => ({ id: n, created_at: new Date(1e12 + 1000 * n).toISOString() });
+        const pages = {
+            "/erf": [[40, 39, 7], [], [3, 2]], "/tiles": [[38, 6]], "/fit": [[]], "/advice": [[41], [1]],
+            "/series": [Array.from({ length: 12 }, (_, k) => 30 - k)],
+        };
+        const get = async (address) => {
+            const { pathname, searchParams } = new URL(address, location);
+            const at = Number(searchParams.get("page_token") ?? 0), all = pages[pathname];
+            const next = at + 1 < all.length ? String(at + 1) : null;
+            return { [pathname === "/series" ? "series" : "jobs"]: all[at].map(work), next_page_token: next };
+        };
+        const list = feed(get), got = [];
+        while (!list.isOver()) got.push((await list.next()).map(({ kind, work }) => [kind, work.id]));
+        return got;
+    }""")
+    ids = [id for page in got for _, id in page]
+    assert ids == sorted(ids, reverse=True)
+    assert ids == [41, 40, 39, 38, *range(30, 18, -1), 7, 6, 3, 2, 1]
+    assert [len(page) for page in got] == [12, 9]
+    assert {kind for page in got for kind, id in page if id in (41, 1)} == {"advice"}

@@ -41,6 +41,11 @@ def test_tiles_of_a_dropped_file(visit: Visit, house: House, onnx_file: Path) ->
         "x": ["40", "1", "4 + 4", "4 … 36", "32", "4 + 4"],
     }
     assert rows(page, "Layer")["relu3"][-1] == "4 … 60, 4 … 36"
+    (kept,) = page.locator(".history li").filter(has=page.locator("a[aria-current]")).all()
+    expect(kept).to_contain_text("Tiles")
+    expect(kept).to_contain_text("succeeded")
+    expect(kept.get_by_role("button", name="Remove tiles of")).to_be_visible()
+    expect(page.get_by_role("button", name="Copy link")).to_be_visible()
     again = visit("/" + page.url.rpartition("/#")[2].join(("#", "")))
     expect(again.get_by_text("Checked: 5 tiles")).to_be_visible()
     with httpx2.Client(base_url=house.url) as http:

@@ -12,13 +12,15 @@ export function card(host, work, { title, label, tools = [], words = () => "", s
   const subtitle = h("p", { className: "muted" });
   const state = h("span", { className: "state" });
   const cancel = button("Cancel", () => api.json(work.links.self, { method: "DELETE" }).then(update, fail));
+  const copy = button("Copy link", () => copyLink(copy));
   const bar = h("progress", { max: 1, aria: { label: "Progress" } });
   const told = h("p", { className: "muted tabular" });
   const running = h("div", { className: "running" }, bar, told);
   const problem = h("div", { className: "problem", aria: { role: "alert" }, hidden: true });
   const body = h("div");
   const heading = h("div", {}, h("h2", { textContent: title, tabIndex: -1 }), subtitle);
-  const head = h("div", { className: "title" }, heading, h("div", { className: "toolbar" }, state, cancel, ...tools));
+  const toolbar = h("div", { className: "toolbar" }, state, cancel, copy, ...tools);
+  const head = h("div", { className: "title" }, heading, toolbar);
   host.replaceChildren(h("article", { className: "card", aria: { label } }, head, running, problem, body));
 
   let status = null;
@@ -43,6 +45,14 @@ export function card(host, work, { title, label, tools = [], words = () => "", s
   const fail = (error) => complain(problem, error);
   update(work);
   return { update, fail };
+}
+
+async function copyLink(made) {
+  await navigator.clipboard.writeText(location.href).then(
+    () => (made.textContent = "Copied"),
+    () => (made.textContent = "Copy the address bar"),
+  );
+  setTimeout(() => (made.textContent = "Copy link"), 2000);
 }
 
 const took = ({ timing }) => (timing?.seconds ? `took ${duration(timing.seconds)}` : "");

@@ -1,31 +1,40 @@
-// Earlier jobs, newest first: to open again, to compare, to remove.
+// What was asked for earlier, newest first: to open again, to compare, to remove.
 
 import * as api from "/page/api.js";
 import { $, announce, button, h } from "/page/dom.js";
 import { ENDED } from "/page/events.js";
+import { feed } from "/page/feed.js";
 import { ago, clock, targetWords } from "/page/format.js";
 import { complain } from "/page/problem.js";
+import { titleOf } from "/page/question.js";
 
 const UNDO = 8000; // milliseconds in which a removal can be taken back
 const marked = new Set();
-const leaving = new Map(); // id → { name, timer } of what is removed when the time for an undo is over
-let jobs = [];
-let next = null;
+const leaving = new Map(); // id → { name, path, timer } of what is removed when the time for an undo is over
+let entries = []; // { kind, work }
+let lists = null; // where the older ones come from
 
 export function setUp() {
-  window.addEventListener("pagehide", () => [...leaving.keys()].forEach((id) => api.remove(id, { keepalive: true })));
-  $("older").addEventListener("click", () => load(next));
+  window.addEventListener("pagehide", () =>
+    [...leaving.values()].forEach(({ path }) => api.remove(path, { keepalive: true })),
+  );
+  $("older").addEventListener("click", () => add(lists, entries));
   $("compare").addEventListener(
     "click",
     () => (location.hash = `#/compare/${[...marked].map(encodeURIComponent).join("+")}`),
   );
 }
 
-export async function load(token = null) {
+export async function load() {
+  const fresh = feed(api.json);
+  await add(fresh, []);
+}
+
+async function add(from, before) {
   try {
-    const page = await api.recent(token);
-    jobs = token ? [...jobs, ...page.jobs] : page.jobs;
-    next = page.next_page_token;
+    const page = await from.next();
+    lists = from;
+    entries = [...before, ...page];
     complain($("history-problem"), null);
     draw();
   } catch (error) {
@@ -35,17 +44,20 @@ export async function load(token = null) {
 
 // Looks again while something in the list is still on its way.
 export async function refresh() {
-  if (jobs.some(({ status }) => !ENDED.has(status))) await load();
+  if (entries.some(({ work }) => work.status && !ENDED.has(work.status))) await load();
 }
 
-// The jobs that are shown now are marked as such.
+// What is shown now is marked as such.
 export function draw() {
   const shown = new Set(decodeURIComponent(location.hash).split(/[/+]/).slice(2));
-  $("older").hidden = !next;
+  $("older").hidden = !lists || lists.isOver();
   $("history").replaceChildren(
-    ...jobs.map((job) => (leaving.has(job.id) ? farewell(job) : entry(job, shown.has(job.id)))),
+    ...entries.map(({ kind, work }) =>
+      leaving.has(work.id) ? farewell(work) : entry(kind, work, shown.has(work.id)),
+    ),
   );
-  if (!jobs.length) $("history").append(h("li", { className: "hint", textContent: "Nothing has been measured yet." }));
+  if (!entries.length)
+    $("history").append(h("li", { className: "hint", textContent: "Nothing has been measured yet." }));
   count();
 }
 
@@ -54,8 +66,43 @@ function count() {
   $("compare").textContent = marked.size < 2 ? "Mark two to compare" : `Compare ${marked.size}`;
 }
 
-function entry(job, isShown) {
-  const name = `${job.model.name}, ${targetWords(job.request.target)}`;
+function entry(kind, work, isShown) {
+  const { title, name, facts } = told(kind, work);
+  const { created_at: at } = work;
+  const time = h("time", { dateTime: at, title: clock(at), textContent: ago(at) });
+  const state = work.status
+    ? h("span", { className: "state", data: { state: work.status }, textContent: work.status })
+    : null;
+  const link = h(
+    "a",
+    { className: "entry", href: `#/${kind}/${encodeURIComponent(work.id)}` },
+    h("strong", { textContent: title }),
+    h("span", { textContent: facts }),
+    h("span", { className: "when" }, state, time),
+  );
+  if (isShown) link.setAttribute("aria-current", "true");
+  const drop = h("button", {
+    type: "button",
+    className: "quiet small",
+    textContent: "×",
+    hidden: !ENDED.has(work.status), // a series ends with its jobs
+    aria: { label: `Remove ${name}` },
+    on: { click: () => remove(work, name) },
+  });
+  return h("li", {}, kind === "job" ? mark(work, name) : h("span", { className: "unmarked" }), link, drop);
+}
+
+// Of a measurement, a question and a series: whose it is, what it is called aloud, and what was asked.
+function told(kind, work) {
+  if (kind === "series")
+    return { title: `Series over ${work.x_label || "its models"}`, name: "series", facts: `${work.points} points` };
+  const title = work.model.name;
+  const { request } = work;
+  if (kind === "job") return { title, name: `${title}, ${targetWords(request.target)}`, facts: facts(request) };
+  return { title, name: `${titleOf(kind).toLowerCase()} of ${title}`, facts: titleOf(kind) };
+}
+
+function mark(job, name) {
   const box = h("input", {
     type: "checkbox",
     checked: marked.has(job.id),
@@ -63,7 +110,10 @@ function entry(job, isShown) {
     aria: { label: `Mark ${name} for comparison` },
   });
   box.addEventListener("change", () => (marked[box.checked ? "add" : "delete"](job.id), count()));
-  const { average, dtype, method, protocol, weights, input, layers } = job.request;
+  return box;
+}
+
+function facts({ target, average, dtype, method, protocol, weights, input, layers }) {
   const extras = [
     weights !== "given" && weights,
     dtype !== "float32" && dtype,
@@ -75,52 +125,29 @@ function entry(job, isShown) {
     average.seed && `seed ${average.seed}`,
     layers === "all" && "all layers",
   ];
-  const facts = [
-    targetWords(job.request.target),
-    `${average.inputs} × ${average.statistic}`,
-    ...extras.filter(Boolean),
-  ].join(" · ");
-  const time = h("time", { dateTime: job.created_at, title: clock(job.created_at), textContent: ago(job.created_at) });
-  const state = h("span", { className: "state", data: { state: job.status }, textContent: job.status });
-  const link = h(
-    "a",
-    { className: "entry", href: `#/job/${encodeURIComponent(job.id)}` },
-    h("strong", { textContent: job.model.name }),
-    h("span", { textContent: facts }),
-    h("span", { className: "when" }, state, time),
-  );
-  if (isShown) link.setAttribute("aria-current", "true");
-  const drop = h("button", {
-    type: "button",
-    className: "quiet small",
-    textContent: "×",
-    hidden: !ENDED.has(job.status),
-    aria: { label: `Remove ${name}` },
-    on: { click: () => remove(job, name) },
-  });
-  return h("li", {}, box, link, drop);
+  return [targetWords(target), `${average.inputs} × ${average.statistic}`, ...extras.filter(Boolean)].join(" · ");
 }
 
 // Nothing is lost at once: for a few seconds a line in the entry's place offers it back.
-function remove(job, name) {
-  marked.delete(job.id);
-  leaving.set(job.id, { name, timer: setTimeout(() => purge(job.id), UNDO) });
+function remove(work, name) {
+  marked.delete(work.id);
+  leaving.set(work.id, { name, path: work.links.self, timer: setTimeout(() => purge(work.id), UNDO) });
   announce(`${name} removed`);
   draw();
-  document.getElementById(`undo-${job.id}`).focus();
+  document.getElementById(`undo-${work.id}`).focus();
 }
 
-function restore(job) {
-  clearTimeout(leaving.get(job.id).timer);
-  leaving.delete(job.id);
-  announce(`${job.model.name} is back`);
+function restore(work) {
+  clearTimeout(leaving.get(work.id).timer);
+  leaving.delete(work.id);
+  announce(`${work.model.name} is back`);
   draw();
 }
 
 async function purge(id) {
   try {
-    await api.remove(id);
-    jobs = jobs.filter((job) => job.id !== id);
+    await api.remove(leaving.get(id).path);
+    entries = entries.filter(({ work }) => work.id !== id);
   } catch (error) {
     complain($("history-problem"), error);
   } finally {
@@ -129,14 +156,14 @@ async function purge(id) {
   }
 }
 
-function farewell(job) {
-  const { name } = leaving.get(job.id);
-  const undo = button("Undo", () => restore(job), { id: `undo-${job.id}` });
+function farewell(work) {
+  const { name } = leaving.get(work.id);
+  const undo = button("Undo", () => restore(work), { id: `undo-${work.id}` });
   undo.setAttribute("aria-label", `Undo: bring ${name} back`);
   return h(
     "li",
     { className: "hint" },
-    h("span", { className: "gone", textContent: `${job.model.name} removed` }),
+    h("span", { className: "gone", textContent: `${work.model.name} removed` }),
     undo,
   );
 }

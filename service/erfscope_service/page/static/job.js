@@ -11,14 +11,13 @@ const STAGES = { load: "reading the model", trace: "following its graph", measur
 
 // Shows a job in `host` and follows it; returns what stops that. `actions`: { reuse, changed }.
 export function showJob(host, job, actions) {
-  const copy = button("Copy link", () => copyLink(copy));
   const again = button("Edit and repeat", () => actions.reuse(job).catch((error) => fail(error)));
   const estimate = estimator();
   let status = job.status;
   const { update, fail } = card(host, job, {
     title: job.model.name,
     label: `Measurement of ${job.model.name}`,
-    tools: [copy, again],
+    tools: [again],
     words,
     stage: (now) => [progressWords(now), estimate(now)].filter(Boolean).join(", "),
     content: (now, isNew) => (isNew && now.result ? result(now) : null),
@@ -42,11 +41,3 @@ function words({ request, result: measured }) {
 
 const progressWords = ({ stage, progress, attempt }) =>
   `${STAGES[stage] ?? stage}, ${Math.round(100 * progress)} %${attempt > 1 ? `, attempt ${attempt}` : ""}`;
-
-async function copyLink(made) {
-  await navigator.clipboard.writeText(location.href).then(
-    () => (made.textContent = "Copied"),
-    () => (made.textContent = "Copy the address bar"),
-  );
-  setTimeout(() => (made.textContent = "Copy link"), 2000);
-}

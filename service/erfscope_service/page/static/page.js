@@ -59,14 +59,14 @@ async function openComparison(ids, address) {
 async function openQuestion(kind, id, address) {
   const job = held?.id === id ? held : await question.lookAt(kind, id);
   if (address !== location.hash) return;
-  stop = question.showQuestion($("view"), kind, job);
+  stop = question.showQuestion($("view"), kind, job, history_.load);
   toView();
 }
 
 async function openSeries(id, address) {
   const looked = held?.id === id ? held : await series.lookAt(id);
   if (address !== location.hash) return;
-  stop = series.showSeries($("view"), looked);
+  stop = series.showSeries($("view"), looked, history_.load);
   toView();
 }
 

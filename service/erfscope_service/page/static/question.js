@@ -72,11 +72,12 @@ const sides = (values) => (values.length === 1 ? values[0] : values);
 
 export const lookAt = (kind, id, options) => api.json(`/${kind}/${encodeURIComponent(id)}`, options);
 export const isKind = (kind) => kind in KINDS;
+export const titleOf = (kind) => KINDS[kind].title;
 
-// Shows a job of a kind in `host` and looks at it until it has ended; returns what stops that.
-export function showQuestion(host, kind, job) {
+// Shows a job of a kind in `host` and looks at it until it has ended (`changed` hears that); returns what stops that.
+export function showQuestion(host, kind, job, changed) {
   const { title, answer, asked } = KINDS[kind];
-  return shown(host, job, {
+  return shown(host, job, changed, {
     title: `${title}: ${job.model.name}`,
     label: `${title} of ${job.model.name}`,
     words: ({ request }) => asked(request),
@@ -86,11 +87,15 @@ export function showQuestion(host, kind, job) {
 }
 
 // The card of a job or a series, which is looked at until it has ended; returns what stops that.
-export function shown(host, work, words) {
+export function shown(host, work, changed, words) {
   const stop = new AbortController();
   const { update, fail } = card(host, work, words);
+  const hear = (now) => {
+    update(now);
+    if (ENDED.has(now.status)) changed();
+  };
   if (!ENDED.has(work.status))
-    follow(work.links.self, update, stop.signal).catch((error) => stop.signal.aborted || fail(error));
+    follow(work.links.self, hear, stop.signal).catch((error) => stop.signal.aborted || fail(error));
   return () => stop.abort();
 }
 

@@ -48,7 +48,7 @@ function values(text) {
 export const lookAt = (id) => api.json(`/series/${encodeURIComponent(id)}`);
 
 // Shows a series in `host` and looks at it until it has ended; returns what stops that.
-export function showSeries(host, series) {
+export function showSeries(host, series, changed) {
   const [picture, points] = [h("div"), h("div")];
   let metric = series.metrics[0];
   let latest = series;
@@ -62,7 +62,7 @@ export function showSeries(host, series) {
     draw();
     return body;
   };
-  return shown(host, series, { title, label: title, content });
+  return shown(host, series, changed, { title, label: title, content });
 }
 
 function trend({ points, x_label: title }, metric) {
