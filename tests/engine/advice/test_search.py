@@ -219,6 +219,16 @@ def test_depth_puts_layers_a_second_time_with_what_belongs_to_them() -> None:
     assert [edit.after for one in passes for edit in one.edits] == ["3", "4"]
 
 
+def test_a_layer_in_a_block_is_called_by_its_path() -> None:
+    """Two blocks may each have a layer of one name."""
+    spec = _spec(CONV, {"type": "sequential", "name": "stage", "layers": [CONV, {"type": "relu"}] * 2})
+    one = _candidates(spec, "depth")[0]
+    path = one.edits[0].layer
+    assert (path, one.new) == ("stage.conv_2", ("stage.conv_2_again",))
+    for network, name in ((spec, path), (one.architecture, one.new[0])):
+        assert name in {row.name for row in check(network)}
+
+
 def test_channel_counts_lose_their_common_divisor() -> None:
     depthwise = {"type": "conv", "kernel_size": 3, "groups": "depthwise"}
     spec = _spec({**CONV, "out_channels": 64}, {**CONV, "out_channels": 96}, depthwise)

@@ -13,7 +13,7 @@ from erfscope_contract.problem import ProblemError
 from erfscope_engine.advice import blocks
 from erfscope_engine.advice.alter import Alter, dilated, strided, unstrided, wider
 from erfscope_engine.advice.survey import Site, Survey
-from erfscope_engine.advice.tree import Json, Keys, Spot, list_at, segment, with_layers
+from erfscope_engine.advice.tree import Json, Keys, Spot, list_at, paths_at, segment, with_layers
 
 FACTORS = (2, 4)  # of dilations, in several layers at once
 WIDER = (2, 4)  # added to a kernel size, in several layers at once
@@ -162,7 +162,7 @@ def _depths(found: Survey) -> list[Family]:
 def _more_passes(found: Survey, keys: Keys, index: int, n: int) -> Candidate | None:
     """Half as many passes of a repeat more, then twice as many."""
     layer = list_at(found.tree, keys)[index]
-    name, times = segment(layer, index), layer["times"]
+    name, times = paths_at(found.tree, keys)[index], layer["times"]
     after = 2 * times if n else times + -(-times // 2)
     tree = deepcopy(found.tree)
     list_at(tree, keys)[index]["times"] = after
@@ -174,8 +174,10 @@ def _more_passes(found: Survey, keys: Keys, index: int, n: int) -> Candidate | N
 def _again(found: Survey, keys: Keys, start: int, stop: int) -> Candidate | None:
     """Layers a second time behind themselves, with weights of their own."""
     layers = list_at(found.tree, keys)
-    names = [segment(layer, start + k) for k, layer in enumerate(layers[start:stop])]
-    copies = [{**deepcopy(one), "name": f"{name}_again"} for one, name in zip(layers[start:stop], names, strict=True)]
+    names = paths_at(found.tree, keys)[start:stop]
+    copies = [
+        {**deepcopy(one), "name": f"{segment(one, k)}_again"} for k, one in enumerate(layers[start:stop], start)
+    ]
     tree = with_layers(found.tree, keys, stop, copies)
     units = [name for name, one in zip(names, copies, strict=True) if one["type"] not in BEHIND]
     words = units[0] if len(units) == 1 else f"{len(units)} layers ({units[0]} … {units[-1]})"

@@ -43,6 +43,11 @@ def spots(tree: Json) -> list[Spot]:
     return list(_spots(tree["layers"], ("layers",), ""))
 
 
+def paths_at(tree: Json, keys: Keys) -> list[str]:
+    """The paths for people of the layers in one list."""
+    return [spot.path for spot in spots(tree) if spot.keys == keys]
+
+
 def _spots(layers: list[Json], keys: Keys, path: str) -> Iterator[Spot]:
     for index, layer in enumerate(layers):
         here = f"{path}{segment(layer, index)}"
