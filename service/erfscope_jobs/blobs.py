@@ -155,7 +155,8 @@ class BlobStore:
         self.temporary = root / "tmp"
         self.aside = root / "aside"  # files that a sweep is about to remove
         with on_disk(f"file store in {root}"):
-            self.temporary.mkdir(parents=True, exist_ok=True)
+            root.mkdir(parents=True, exist_ok=True, mode=0o700)  # people's models are nobody else's on this machine
+            self.temporary.mkdir(exist_ok=True)
             self.aside.mkdir(exist_ok=True)
 
     def open_writer(self, limit: int | None = None) -> BlobWriter:

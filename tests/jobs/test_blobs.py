@@ -166,3 +166,7 @@ def test_check_sees_a_folder_that_is_gone(store: BlobStore) -> None:
     store.temporary.rmdir()
     with pytest.raises(ProblemError, match="cannot be written"):
         store.check()
+
+
+def test_nobody_else_on_the_machine_reads_the_files(store: BlobStore) -> None:
+    assert store.root.stat().st_mode & 0o077 == 0
