@@ -32,6 +32,8 @@ from erfscope_contract.text import for_html
 NEVER_SHOWN = frozenset({"erf_ratio"})  # of a field that the input limits: tables say so instead of a number
 COMPARED_FORMS = (".png", *VECTOR, *ENDINGS)
 PER_ROW = 4  # maps beside each other in a figure
+WEIGHED = {"sum": "ones (channels sum)", "random": "random signs (channels random)"}
+TWINS = "The same numbers to the last digit as another one here: both names are of the same network and weights."
 
 
 @dataclass(frozen=True)
@@ -109,9 +111,12 @@ class Comparison:
         That r of RepLKNet's script lies on a grid is said once, by the tables.
         """
         about: dict[str, list[str]] = {}
+        ways = {one.data.provenance.channels for one in self.results}
         for name, one in zip(self.names, self.results, strict=True):
             of_the_grid = replknet.grid_words(one.data.replknet or {}, one.data.input_shape[-2:])
-            for note in one.data.provenance.notes:
+            told = [] if len(ways) == 1 else [_ways(one.data.provenance.channels)]
+            told += [TWINS] if any(one is not other and _are_twins(one, other) for other in self.results) else []
+            for note in [*told, *one.data.provenance.notes]:
                 if note == of_the_grid:
                     continue
                 about.setdefault(note, []).append(name)
@@ -285,6 +290,15 @@ class Comparison:
         )
         notes = f"; {len(self.notes)} notes in .notes" if self.notes else ""
         return f"<Comparison of ERF sizes: {sizes}{notes}>"
+
+
+def _ways(channels: str) -> str:
+    """How the channels of the unit make one map, where it is not the same for all results."""
+    return f"The channels of its unit are weighed by {WEIGHED.get(channels, channels)}."
+
+
+def _are_twins(one: Measured, other: Measured) -> bool:
+    return one.metrics == other.metrics and one.stderr == other.stderr and bool(one.stderr)
 
 
 def _is_bound(result: ErfResult, metric: str) -> bool:

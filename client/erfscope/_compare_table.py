@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from erfscope._errors import refuse
-from erfscope_contract.limits import AT_LEAST, BOUND, LIMITED, marked
+from erfscope_contract.limits import BOUNDS, CUT, LIMITED, marked
 from erfscope_contract.meanings import meaning_of
 from erfscope_contract.numbers import MISSING, with_error
 from erfscope_contract.result import Number, Provenance
@@ -31,13 +31,13 @@ _BRIEF: Mapping[str, str] = {
 _LATEX = {
     "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "σ": r"$\sigma$", "₁": r"$_1$",
-    "₂": r"$_2$", "²": r"$^2$", "×": r"$\times$", "≥": r"$\geq$", MISSING: "--",
+    "₂": r"$_2$", "²": r"$^2$", "×": r"$\times$", "≥": r"$\geq$", CUT: r"$\dagger$", MISSING: "--",
 }  # fmt: skip
 
 
 MARKS: Mapping[str, str] = {
     "±": "± is one standard error.",
-    AT_LEAST.strip(): f"{AT_LEAST.strip()}: {BOUND}.",
+    **{mark: f"{mark}: {words}." for mark, words in BOUNDS.items()},
     LIMITED: f"{LIMITED.capitalize()}: the field ends where the input ends.",
     MISSING: f"{MISSING}: no value, because the metric is undefined for this map.",
 }
@@ -207,7 +207,8 @@ def _value(line: Line, metric: str) -> str:
         return "global"
     if metric == "erf_ratio" and "erf_size" in line.limited:
         return LIMITED
-    return marked(with_error(line.metrics.get(metric), line.stderr.get(metric)), metric in line.limited)
+    text = with_error(line.metrics.get(metric), line.stderr.get(metric))
+    return marked(text, metric, is_bound=metric in line.limited)
 
 
 def _escaped(text: str) -> str:

@@ -46,7 +46,7 @@ class RequestFields(TypedDict, total=False):
     draws: int
     seed: int
     statistic: str
-    until: Mapping[str, Any]
+    until: float | Mapping[str, Any]
     input_name: str
     input_shape: Sequence[int] | Mapping[str, Sequence[int]]
     source: str
@@ -106,6 +106,8 @@ def _plain(base: ErfRequest | Mapping[str, Any] | None) -> dict[str, Any]:
 
 def _lay(body: dict[str, Any], name: str, value: Any) -> None:
     value = list(value) if isinstance(value, tuple) else value
+    if name == "until" and isinstance(value, float):
+        value = {"relative_error": value}
     if name in SHORT:
         section, field = SHORT[name]
         body[section] = {**_plain_section(body.get(section)), field: value}

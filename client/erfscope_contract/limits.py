@@ -3,22 +3,33 @@
 from erfscope_contract import replknet
 from erfscope_contract.flat import mass_name
 from erfscope_contract.numbers import MISSING
-from erfscope_contract.result import Erf, ErfResult, Trf
+from erfscope_contract.result import Erf, ErfResult, Number, Trf
 
 FILLED = 0.9  # of the part of the theoretical field that lies in the input
 LIMITED = "limited by the input"
 AT_LEAST = "≥ "
-BOUND = "limited by the input: with a larger input the value may be larger"
+CUT = "†"
+BOUNDS = {
+    AT_LEAST.strip(): "limited by the input: with a larger input the value may be larger",
+    CUT: "a share of an input that cuts the field: not comparable between input sizes",
+}
+"""What the marks of numbers say that the input limits."""
+SURE = 2.0  # standard errors
 
 
 def is_limited_by_input(result: ErfResult) -> bool:
-    """Whether the theoretical field reaches beyond the input or over all of it, and the effective one fills that."""
-    return is_limited(result.trf, result.erf)
+    """Whether the theoretical field reaches beyond the input or over all of it, and the effective one fills that.
+
+    Within two standard errors: a size of 200 ± 13 px on 224 may well be one that the input ends.
+    """
+    return is_limited(result.trf, result.erf, result.stderr.get("erf_size"))
 
 
-def is_limited(trf: Trf, erf: Erf) -> bool:
-    """The same of a unit of a grid or a layer of a profile."""
-    return (trf.clipped or trf.is_global) and erf.ratio_clipped is not None and erf.ratio_clipped >= FILLED
+def is_limited(trf: Trf, erf: Erf, error: Number = None) -> bool:
+    """The same of a unit of a grid or a layer of a profile; `error` is that of the ERF's size."""
+    if not (trf.clipped or trf.is_global) or erf.ratio_clipped is None:
+        return False
+    return erf.ratio_clipped * (1 + SURE * (error or 0.0) / (erf.size or 1.0)) >= FILLED
 
 
 def bounds_of(result: ErfResult) -> frozenset[str]:
@@ -45,15 +56,22 @@ def said(result: ErfResult, metric: str, text: str) -> str:
 
 
 def bounded(result: ErfResult, metric: str, text: str) -> str:
-    """As `said`, and a number that the input bounds has the mark of a bound, `≥ 28.6`."""
-    return marked(said(result, metric, text), metric in bounds_of(result))
+    """As `said`, and a number that the input limits has its mark, `≥ 28.6` or `0.97 †`."""
+    return marked(said(result, metric, text), metric, is_bound=metric in bounds_of(result))
 
 
-def marked(text: str, bound: bool) -> str:
-    """A number with the mark of a bound, where it is one; what has no value for that reason says so."""
-    if not bound:
+def mark_of(metric: str) -> str:
+    """How a number of this metric is marked where the input limits it: a length is at least that, a share is not."""
+    return CUT if metric.endswith("_ratio") or metric.startswith("replknet_") else AT_LEAST.strip()
+
+
+def marked(text: str, metric: str, *, is_bound: bool) -> str:
+    """A number with the mark of what the input limits, where it does; what has no value for that reason says so."""
+    if not is_bound:
         return text
-    return LIMITED if text == MISSING else f"{AT_LEAST}{text}"
+    if text == MISSING:
+        return LIMITED
+    return f"{text} {CUT}" if mark_of(metric) == CUT else f"{AT_LEAST}{text}"
 
 
 def share_of(result: ErfResult) -> str:

@@ -205,17 +205,27 @@ def test_ctrl_c_cancels_the_job(service: Service, spec: Path) -> None:
 
 
 def test_a_profile_is_written_as_csv_and_as_a_chart(run: Run, spec: Path, tmp_path: Path) -> None:
-    words = ["--inputs", "2", "--profile-output", "depth.csv", "--profile-output", "depth.png"]
+    words = [
+        "--inputs",
+        "2",
+        "--profile-output",
+        "depth.csv",
+        "--profile-output",
+        "depth.png",
+        "--profile-output",
+        "depth.pdf",
+    ]
     done = run("measure", str(spec), *words)
     assert done.returncode == 0, done.stderr
     lines = (tmp_path / "depth.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in lines] == ["layer", "first", "second"]
     assert (tmp_path / "depth.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "depth.pdf").read_bytes().startswith(b"%PDF")
     assert "wrote depth.png" in done.stdout
     assert "Along depth" in done.stdout
-    wrong = run("measure", str(spec), "--profile-output", "depth.pdf")
+    wrong = run("measure", str(spec), "--profile-output", "depth.gif")
     assert wrong.returncode == 2
-    assert "--profile-output depth.pdf: the ending must be one of .csv, .png" in " ".join(
+    assert "--profile-output depth.gif: the ending must be one of .csv, .png" in " ".join(
         wrong.stderr.replace("│", " ").split()
     )
 

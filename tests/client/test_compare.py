@@ -7,7 +7,9 @@ import pytest
 from tests.gate.conftest import onnx_model
 
 from erfscope import Result, compare, errors
+from erfscope._compare import TWINS
 from erfscope._result import Origin
+from erfscope_contract.limits import bounds_of
 from erfscope_contract.replknet import grid_words
 from erfscope_contract.result import ErfResult, Verify
 
@@ -19,7 +21,9 @@ def made(size: float, error: float, name: str = "net.onnx") -> Result:
     body = result_json()
     body["erf"] = body["erf"] | {"size": size}
     body["stderr"] = {"erf_size": error}
-    return Result(ErfResult.model_validate(body), Origin(lambda unit, layer: MAP, lambda scale, colors: PNG), name=name)
+    return Result(
+        ErfResult.model_validate(body), Origin(lambda unit, layer: MAP, lambda scale, colors, overlay: PNG), name=name
+    )
 
 
 def verified(result: Result, difference: float) -> Result:
@@ -136,6 +140,29 @@ def test_a_size_that_the_input_limits_is_a_bound() -> None:
     assert "≥ 14.00" in both._repr_html_()
 
 
+def test_a_size_may_be_limited_within_its_error() -> None:
+    """200 ± 13 px of 224 may well be one that the input ends; 200 ± 0.1 is not."""
+    for error, marked in ((0.1, False), (13.0, True)):
+        one = made(200.0, error, "wide")
+        trf = one.data.trf.model_copy(update={"clipped": True})
+        erf = one.data.erf.model_copy(update={"ratio_clipped": 200 / 224})
+        assert ("erf_size" in bounds_of(one.data.model_copy(update={"trf": trf, "erf": erf}))) is marked
+
+
+def test_one_measurement_under_two_names_is_told() -> None:
+    twins = compare(made(10.0, 0.1), made(10.0, 0.1), made(11.0, 0.1), names=["a", "b", "c"])
+    assert [note for note in twins.notes if note.startswith("a, b: The same numbers")]
+    assert sum("The same numbers" in note for note in twins.notes) == 1
+
+
+def test_how_channels_are_weighed_is_told_where_it_differs() -> None:
+    one, other = made(10.0, 0.1, "one"), made(11.0, 0.1, "other")
+    assert not any("weighed" in note for note in compare(one, other).notes)
+    provenance = other.data.provenance.model_copy(update={"channels": "random"})
+    signs = Result(other.data.model_copy(update={"provenance": provenance}), other._origin, name="other")
+    assert "other: The channels of its unit are weighed by random signs (channels random)." in compare(one, signs).notes
+
+
 def test_heads_name_a_statistic_that_is_not_the_usual_one() -> None:
     result = made(10.0, 0.1)
     provenance = result.data.provenance.model_copy(update={"statistic": "relu"})
@@ -177,7 +204,7 @@ def test_the_table_of_a_paper_says_below_it_how_it_was_measured_and_what_its_mar
     body = result_json()
     body["erf"] |= {"size": None}
     body["provenance"] |= {"layer": "a_b", "seed": 3}
-    origin = Origin(lambda unit, layer: MAP, lambda scale, colors: PNG)
+    origin = Origin(lambda unit, layer: MAP, lambda scale, colors, overlay: PNG)
     unknown = Result(ErfResult.model_validate(body), origin, name="unknown")
     note = compare(unknown, made(10.0, 0.1)).to_latex(["erf_size"]).split(r"\end{tabular}")[1]
     assert r"Layer a\_b / " in note
@@ -223,18 +250,20 @@ def test_a_bound_that_the_input_sets_differs_only_from_what_is_below_it(
 def noted(name: str, *notes: str) -> Result:
     body = result_json()
     body["provenance"] |= {"notes": list(notes)}
-    return Result(ErfResult.model_validate(body), Origin(lambda unit, layer: MAP, lambda scale, colors: PNG), name=name)
+    return Result(
+        ErfResult.model_validate(body), Origin(lambda unit, layer: MAP, lambda scale, colors, overlay: PNG), name=name
+    )
 
 
 def scripted(*notes: str) -> Result:
     """A result by RepLKNet's script."""
     data = noted("b", *notes).data.model_copy(update={"replknet": {"0.5": 0.25}})
-    return Result(data, Origin(lambda unit, layer: MAP, lambda scale, colors: PNG), name="b")
+    return Result(data, Origin(lambda unit, layer: MAP, lambda scale, colors, overlay: PNG), name="b")
 
 
 def test_notes_of_results_stand_beside_every_comparison() -> None:
     both = compare(noted("a", "18 scales are 0 <b>", "of both"), noted("b", "of both"))
-    assert both.notes == ["a: 18 scales are 0 <b>", "of both"]
+    assert [note for note in both.notes if note != TWINS] == ["a: 18 scales are 0 <b>", "of both"]
     assert "<li>a: 18 scales are 0 &lt;b&gt;</li><li>of both</li>" in both._repr_html_()
     assert "2 notes in .notes" in repr(both)
     lines = both.to_latex().splitlines()

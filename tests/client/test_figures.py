@@ -26,7 +26,9 @@ def measured(size: float = 10.0, error: float = 0.1, name: str = "net.onnx", **m
     body = result_json() | more
     body["erf"] = body["erf"] | {"size": size}
     body["stderr"] = {"erf_size": error}
-    return Result(ErfResult.model_validate(body), Origin(lambda unit, layer: MAP, lambda scale, colors: PNG), name=name)
+    return Result(
+        ErfResult.model_validate(body), Origin(lambda unit, layer: MAP, lambda scale, colors, overlay: PNG), name=name
+    )
 
 
 def inches_wide(pdf: bytes) -> float:

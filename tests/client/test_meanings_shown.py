@@ -23,7 +23,7 @@ def measured(erf: dict[str, float], **trf: Any) -> Result:
     body = result_json()
     body["erf"] |= erf
     body["trf"] |= trf
-    return Result(ErfResult.model_validate(body), Origin(lambda unit, layer: MAP, lambda scale, colors: PNG))
+    return Result(ErfResult.model_validate(body), Origin(lambda unit, layer: MAP, lambda scale, colors, overlay: PNG))
 
 
 FILLED = {"size": 7.9, "ratio": 0.286, "ratio_clipped": 0.99}
@@ -101,7 +101,7 @@ def test_reports_of_volumes_say_voxels(form: str) -> None:
     body["trf"] |= {"size": [5, 5, 5], "stride": [1, 1, 1], "box": [[1, 6]] * 3, "center": [3.0] * 3}
     body["input_shape"] = [1, 8, 8, 8]
     body["shape"]["offset"] = [0.0, 0.0, 0.0]
-    result = Result(ErfResult.model_validate(body), Origin(lambda unit, layer: MAP, lambda scale, colors: PNG))
+    result = Result(ErfResult.model_validate(body), Origin(lambda unit, layer: MAP, lambda scale, colors, overlay: PNG))
     assert "3.50 ± 0.12 voxels" in getattr(result, form)()
 
 
@@ -117,8 +117,9 @@ def test_r_of_the_script_at_its_largest_square_is_a_bound_in_every_text() -> Non
     assert "r 99 % limited by the input" in repr(limited)
     assert repr(limited).count("%") == 1
     for text in (limited.to_markdown(), limited._repr_html_(), compare(limited, limited).to_markdown(["replknet_99"])):
-        assert f"≥ {plain(ceiling)}" in text
-    assert r"$\geq$ " in compare(limited, limited).to_latex(["replknet_99"])
+        assert f"{plain(ceiling)} †" in text, "no lower bound: a share of a larger input may be smaller"
+        assert "≥" not in text
+    assert r"$\dagger$" in compare(limited, limited).to_latex(["replknet_99"])
     beyond = Result(data.model_copy(update={"replknet": {"0.99": None}}), result._origin)
     assert f"| {LIMITED} |" in compare(beyond, beyond).to_markdown(["replknet_99"])
     inside = data.model_copy(update={"trf": data.trf.model_copy(update={"clipped": False})})

@@ -39,6 +39,10 @@ def test_images_become_the_source() -> None:
     assert dumped(request)["input"] == {"mean": [0.5], "source": "images", "images": "0" * 64}
 
 
+def test_a_precision_is_a_number_as_on_the_command_line() -> None:
+    assert dumped(build(None, {"until": 0.02})) == {"average": {"until": {"relative_error": 0.02}}}
+
+
 def test_an_element_and_verification_are_fields_like_others() -> None:
     request = build({"verify": False}, {"unit": {"index": (3, 7, 7)}, "verify": True})
     assert dumped(request) == {"target": {"unit": {"index": [3, 7, 7]}}, "verify": True}

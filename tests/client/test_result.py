@@ -16,7 +16,7 @@ from .conftest import MAP, PNG, result_json
 def made(**changes: object) -> Result:
     asked: list[tuple[str | None, str | None]] = []
 
-    def picture(scale: str | None, colormap: str | None) -> bytes:
+    def picture(scale: str | None, colormap: str | None, overlay: bool) -> bytes:
         asked.append((scale, colormap))
         return PNG
 

@@ -151,5 +151,6 @@ def _mark(verdict: Verdict) -> Text:
 def _facts(level: FitLevel) -> list[str]:
     stride = show.by(level.stride) or "?"
     trf = show.field_of(level.trf_size, level.is_global, level.local_box) or "?"
-    erf = "none" if level.erf_size is None else marked(with_error(level.erf_size, level.stderr), level.limited)
+    size = with_error(level.erf_size, level.stderr)
+    erf = "none" if level.erf_size is None else marked(size, "erf_size", is_bound=level.limited)
     return [level.name, level.role, stride, show.by(level.shape), trf, erf]

@@ -4,12 +4,14 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from erfscope import _local
 from erfscope._client import Client
 from erfscope._errors import refuse
+from erfscope._figure import layers_figure
 from erfscope._models import Prepared, prepare
 from erfscope._request import build
 from erfscope._result import FORMS, Result
@@ -35,12 +37,22 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
 def _chart(result: Result, name: str) -> bytes:
     from erfscope_picture import render_profile
 
-    return render_profile([json.loads(layer.model_dump_json(by_alias=True)) for layer in result.data.layers], name)
+    return render_profile(_rows(result), name)
+
+
+def _rows(result: Result) -> list[Any]:
+    return [json.loads(layer.model_dump_json(by_alias=True)) for layer in result.data.layers]
+
+
+def _vectors(form: str, result: Result, name: str) -> bytes:
+    return layers_figure(_rows(result), name, form)
 
 
 PROFILE: Mapping[str, Callable[[Result, str], bytes]] = {
     ".csv": lambda result, _: result.profile_csv().encode(),
     ".png": _chart,
+    ".pdf": partial(_vectors, ".pdf"),
+    ".svg": partial(_vectors, ".svg"),
 }
 
 
@@ -101,7 +113,7 @@ def measure(
     }  # fmt: skip
     fields, base = read(given), _base(request)
     look = figures.look(scale, colormap, width, dpi, font, font_size, no_contours=no_contours, no_trf=no_trf)
-    figures.check(output or (), look)
+    figures.check([*(output or ()), *(profile_output or ())], look)
     prepared = prepare(model)
     with (
         progress_bar(f"measuring {prepared.name}") as progress,

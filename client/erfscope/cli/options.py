@@ -242,8 +242,8 @@ ProfileOutput = Annotated[
     list[Path] | None,
     Option(
         "--profile-output",
-        help="Write the profile along depth to a file: .csv (a line per layer) or .png (a chart); may be given several "
-        "times, and turns --profile on (default: none).",
+        help="Write the profile along depth to a file: .csv (a line per layer), .png, .pdf or .svg (a chart); may be "
+        "given several times, and turns --profile on (default: none).",
         rich_help_panel=OUTPUT,
     ),
 ]
