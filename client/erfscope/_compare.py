@@ -202,7 +202,10 @@ class Comparison:
             rows, names = self._rows()
             drawn = [ax for row in drawn_rows(rows, options, names) for ax in row if ax]
             return [drawn[at] for at in self._order()]
-        pairs = list(zip(axes, self.names, self._maps(), strict=True))
+        given = list(axes)
+        if len(given) != len(self.results):
+            raise refuse("bad-request", f"{len(given)} axes for {len(self.results)} maps; give one for each")
+        pairs = list(zip(given, self.names, self._maps(), strict=True))
         for ax, name, (values, data) in pairs:
             plot_on(ax, values, data, options)
             ax.set_title(name, parse_math=False)

@@ -42,6 +42,7 @@ MARKS: Mapping[str, str] = {
     MISSING: f"{MISSING}: no value, because the metric is undefined for this map.",
 }
 SCRIPTS_GRID = "r is the area of RepLKNet's script. It lies on a grid: the script's squares grow by 2 px a side."
+NEEDS_SCRIPT = "r has no value here: it is measured with protocol replknet."
 COUNTS_INPUTS = "With random weights of one draw, ± covers the inputs alone."
 
 
@@ -145,14 +146,22 @@ def _notes(lines: Sequence[Line], metrics: Sequence[str]) -> list[str]:
     """Sentences below the table of a paper: how it was measured, and what its marks mean."""
     cells = [cell for line in lines for cell in _values(line, metrics)]
     return [
-        *_measuring([line.origin for line in lines if line.origin], weights=len(_name_heads(lines)) == 1),
+        *_measuring([line for line in lines if line.origin], weights=len(_name_heads(lines)) == 1),
         *(words for mark, words in MARKS.items() if any(mark in cell for cell in cells)),
-        *([SCRIPTS_GRID] if any(metric in SCRIPTS_AREAS for metric in metrics) else []),
+        *_on_script(lines, metrics),
     ]
 
 
-def _measuring(origins: Sequence[Provenance], *, weights: bool) -> Iterator[str]:
-    """Layer, input, samples, seed, weights, statistic: one value, or those of the rows from top to bottom."""
+def _on_script(lines: Sequence[Line], metrics: Sequence[str]) -> list[str]:
+    asked = [metric for metric in metrics if metric in SCRIPTS_AREAS]
+    if not asked:
+        return []
+    return [SCRIPTS_GRID] if any(metric in line.metrics for line in lines for metric in asked) else [NEEDS_SCRIPT]
+
+
+def _measuring(lines: Sequence[Line], *, weights: bool) -> Iterator[str]:
+    """Layer, input, samples, seed, weights, statistic: one value, or those of the models or rows, top to bottom."""
+    origins = [line.origin for line in lines if line.origin]
     if not origins:
         return
     facts = {
@@ -163,10 +172,15 @@ def _measuring(origins: Sequence[Provenance], *, weights: bool) -> Iterator[str]
         **({"weights": [one.weights for one in origins]} if weights else {}),
         "statistic": [one.statistic for one in origins],
     }
-    said = {name: values[:1] if len(set(values)) == 1 else values for name, values in facts.items()}
+    several = [values for values in facts.values() if len(set(values)) > 1]
+    models = [line.name[0] for line in lines]
+    firsts = [models.index(name) for name in dict.fromkeys(models)]
+    is_by_model = all(values[n] == values[models.index(name)] for values in several for n, name in enumerate(models))
+    shown = firsts if is_by_model else range(len(models))
+    said = {name: [values[n] for n in shown] if values in several else values[:1] for name, values in facts.items()}
     yield "; ".join(f"{name} {' / '.join(values)}" for name, values in said.items()) + "."
-    if any(len(values) > 1 for values in said.values()):
-        yield "Several values are those of the rows, from top to bottom."
+    if several:
+        yield f"Several values are those of the {'models' if len(shown) < len(models) else 'rows'}, from top to bottom."
     if any(one.weights != "given" and one.draws == 1 and one.method == "gradient" for one in origins):
         yield COUNTS_INPUTS
 

@@ -28,7 +28,7 @@ from erfscope._figure import (
 from erfscope.report import content_of, to_html, to_markdown
 from erfscope.report.profile import profile_csv
 from erfscope_contract.flat import flatten
-from erfscope_contract.limits import bounded, limited_areas
+from erfscope_contract.limits import bounded, limited_areas, trf_words
 from erfscope_contract.meanings import is_shown, meaning_of
 from erfscope_contract.metrics import metrics_csv, text_of
 from erfscope_contract.numbers import with_error
@@ -84,10 +84,10 @@ class Measured:
         size = self.data.erf.size
         known = with_error(size, self.data.stderr.get("erf_size"))
         shown = "undefined" if size is None else f"{bounded(self.data, 'erf_size', known)} px"
-        trf = "x".join(map(str, self.data.trf.size))
+        trf = trf_words(self.data)
         areas = limited_areas(self.data)
         where = f"{self.data.layer.name!r} unit {self.data.unit}"
-        return f"<{type(self).__name__} {where}: ERF {shown}, TRF {trf} px{areas}>"
+        return f"<{type(self).__name__} {where}: ERF {shown}, TRF {trf}{areas}>"
 
     def to_markdown(self, picture: str | None = None) -> str:
         """The report; `picture` is the address of the PNG."""

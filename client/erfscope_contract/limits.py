@@ -81,6 +81,11 @@ def share_of(result: ErfResult) -> str:
     return f" ({100 * result.erf.ratio:.3g} %)" if result.erf.ratio is not None else ""
 
 
+def trf_words(result: ErfResult) -> str:
+    """`43x43 px` in a short form of a result, or that the unit sees all of the input."""
+    return "global" if result.trf.is_global else f"{'x'.join(map(str, result.trf.size))} px"
+
+
 def limited_areas(result: ErfResult) -> str:
     """`, r 99 % limited by the input` behind a short form of a result by RepLKNet's script; empty for others."""
     names = bounds_of(result) & set(replknet.ratios(result.replknet or {}))

@@ -148,6 +148,30 @@ def test_a_size_may_be_limited_within_its_error() -> None:
         assert ("erf_size" in bounds_of(one.data.model_copy(update={"trf": trf, "erf": erf}))) is marked
 
 
+def test_what_is_one_for_each_model_is_told_once_for_each() -> None:
+    names = [("one", "given"), ("one", "random"), ("other", "given"), ("other", "random")]
+    layers, seeds = ["a", "a", "b", "b"], [0, 0, 0, 0]
+    results = []
+    for n, (layer, seed) in enumerate(zip(layers, seeds, strict=True)):
+        result = made(10.0 + n, 0.1)
+        provenance = result.data.provenance.model_copy(update={"layer": layer, "seed": seed})
+        results.append(Result(result.data.model_copy(update={"provenance": provenance}), result._origin))
+    note = compare(*results, names=names).to_latex(["erf_size"]).split(r"\end{tabular}")[1]
+    assert "Layer a / b;" in note
+    assert "Several values are those of the models, from top to bottom." in note
+
+
+def test_r_without_its_protocol_says_why_it_is_missing() -> None:
+    note = compare(made(10.0, 0.1), made(11.0, 0.1)).to_latex(["replknet_50"]).split(r"\end{tabular}")[1]
+    assert "it is measured with protocol replknet" in note
+    assert "lies on a grid" not in note
+
+
+def test_axes_are_as_many_as_maps() -> None:
+    with pytest.raises(errors.BadRequest, match="1 axes for 2 maps"):
+        compare(made(10.0, 0.1), made(11.0, 0.1)).plot([object()])
+
+
 def test_one_measurement_under_two_names_is_told() -> None:
     twins = compare(made(10.0, 0.1), made(10.0, 0.1), made(11.0, 0.1), names=["a", "b", "c"])
     assert [note for note in twins.notes if note.startswith("a, b: The same numbers")]

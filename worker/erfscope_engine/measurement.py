@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from erfscope_contract.flat import flatten
-from erfscope_contract.limits import bounded, limited_areas
+from erfscope_contract.limits import bounded, limited_areas, trf_words
 from erfscope_contract.numbers import with_error
 from erfscope_contract.result import ErfResult
 from erfscope_engine.shown import shown
@@ -78,6 +78,6 @@ class Measurement:
     def __repr__(self) -> str:
         result = self.result
         size = bounded(result, "erf_size", with_error(result.erf.size, result.stderr.get("erf_size")))
-        trf = "x".join(map(str, result.trf.size))
+        trf = trf_words(result)
         areas = limited_areas(result)
-        return f"<Measurement {result.layer.name!r} unit {result.unit}: ERF {size} px, TRF {trf} px{areas}>"
+        return f"<Measurement {result.layer.name!r} unit {result.unit}: ERF {size} px, TRF {trf}{areas}>"

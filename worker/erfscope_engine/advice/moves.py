@@ -175,9 +175,7 @@ def _again(found: Survey, keys: Keys, start: int, stop: int) -> Candidate | None
     """Layers a second time behind themselves, with weights of their own."""
     layers = list_at(found.tree, keys)
     names = paths_at(found.tree, keys)[start:stop]
-    copies = [
-        {**deepcopy(one), "name": f"{segment(one, k)}_again"} for k, one in enumerate(layers[start:stop], start)
-    ]
+    copies = [{**deepcopy(one), "name": f"{segment(one, k)}_again"} for k, one in enumerate(layers[start:stop], start)]
     tree = with_layers(found.tree, keys, stop, copies)
     units = [name for name, one in zip(names, copies, strict=True) if one["type"] not in BEHIND]
     words = units[0] if len(units) == 1 else f"{len(units)} layers ({units[0]} … {units[-1]})"
