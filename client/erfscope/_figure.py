@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erfscope._errors import refuse
-from erfscope_contract.lengths import Lengths
+from erfscope_contract.lengths import Lengths, measured_in, pixels_of, rank_of
 from erfscope_contract.limits import bounded
 from erfscope_contract.numbers import MISSING, MOST_DIGITS, plain, with_error
 from erfscope_contract.result import ErfResult, Number
@@ -75,9 +75,9 @@ def page_of(options: Mapping[str, Any]) -> "Page":
         raise refuse("bad-request", str(error)) from None
 
 
-def panel_of(map: NDArray[np.floating[Any]], data: ErfResult, title: str) -> "Panel":
+def panel_of(map: NDArray[np.floating[Any]], data: ErfResult, title: str, lengths: Lengths | None = None) -> "Panel":
     """A result as a panel of a figure, with its ERF above."""
-    notes = size_notes(data)
+    notes = size_notes(data, lengths)
     return _paper().Panel(  # type: ignore[no-any-return]
         map, as_json(data), title, notes, short="Numbers above the maps: size of the ERF in pixels.", short_from=_NAMED
     )
@@ -132,13 +132,15 @@ def _steps(options: Mapping[str, Any]) -> list[Any] | None:
     return None if lengths is None else [_paper().Lengths(lengths.unit, step) for step in lengths.steps]
 
 
-def size_notes(data: ErfResult) -> list[str]:
+def size_notes(data: ErfResult, lengths: Lengths | None = None) -> list[str]:
     """`ERF ≥ 127.883 ± 0.056 px` and ever shorter: one digit of the error, no error, no `ERF`, no unit, whole pixels.
 
     Each stands at its place, also where two are the same: a figure takes those of one place. One that the input limits
-    has `≥`; whole pixels are then rounded down, as a bound must be.
+    has `≥`; whole pixels are then rounded down, as a bound must be. `lengths` is the unit, by default the input's own.
     """
-    value, error = data.erf.size, data.stderr.get("erf_size")
+    own = pixels_of(rank_of(data))
+    value, unit = measured_in("erf_size", data.erf.size, lengths or own)
+    error, _ = measured_in("erf_size", data.stderr.get("erf_size"), lengths or own)
 
     def told(number: str) -> str:
         return bounded(data, "erf_size", number)
@@ -147,8 +149,8 @@ def size_notes(data: ErfResult) -> list[str]:
         return [f"ERF {told(MISSING)}"] * _NAMED + [told(MISSING)]
     brief, whole = rounded(value, error), floor(value) if told("") else round(value)
     sizes = [with_error(value, error), " ± ".join(brief), brief[0]]
-    notes = [f"ERF {told(size)} px" for size in sizes]
-    return [*notes, f"{told(brief[0])} px", told(brief[0]), told(str(whole))]
+    notes = [f"ERF {told(size)} {unit}" for size in sizes]
+    return [*notes, f"{told(brief[0])} {unit}", told(brief[0]), told(brief[0] if lengths else str(whole))]
 
 
 def rounded(value: float, error: Number) -> tuple[str, ...]:

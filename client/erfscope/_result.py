@@ -113,7 +113,7 @@ class Measured:
         return f"<p>{head}</p><table>{body}</table>"
 
     def _figure(self, path: Path, map: Map, options: FigureOptions) -> bytes:
-        return figure_of([[panel_of(map, self.data, self.name)]], path, options)
+        return figure_of([[panel_of(map, self.data, self.name, options.get("lengths"))]], path, options)
 
     def _part(self, unit: Sequence[int] | None, layer: str | None) -> ErfResult:
         """The result as one about a unit of its grid or a layer of its profile."""

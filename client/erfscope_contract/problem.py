@@ -116,7 +116,7 @@ KINDS: dict[str, Kind] = {
         "Send the files beside the model with it (part `data`), or save the model with its weights inside.",
         of_job=True,
     ),
-    "unsupported-model": Kind(422, "The model uses a feature that cannot be measured", MODEL, SUPPORT, of_job=True),
+    "unsupported-model": Kind(422, "The model uses a feature that is not supported here", MODEL, SUPPORT, of_job=True),
     "unsupported-op": Kind(422, "The model has an operator that cannot be converted", MODEL, SUPPORT, of_job=True),
     "model-too-complex": Kind(
         422, "The model is over the complexity limits", MODEL, "Export a smaller part of it.", of_job=True

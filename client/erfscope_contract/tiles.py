@@ -11,6 +11,7 @@ from erfscope_contract.result import Frozen, Number, Reach
 
 Names = Annotated[list[Annotated[str, Field(min_length=1, max_length=4096)]], Field(max_length=64)]
 Extents = Annotated[list[Extent], Field(min_length=1, max_length=3)]
+ImageExtent = Annotated[int, Field(ge=1, le=1 << 24)]  # 17 minutes of sound at 16 kHz; it is never computed whole
 Range = Annotated[tuple[int, int], Field(description="Half-open: [start, stop).")]
 
 
@@ -21,7 +22,7 @@ class TilesRequest(Strict):
     tile: Extent | Extents = Field(
         description="Size of a tile in input pixels, halo included: one number for all axes, or one for each."
     )
-    image: Extents | None = Field(
+    image: Annotated[list[ImageExtent], Field(min_length=1, max_length=3)] | None = Field(
         None,
         description="Size of the image to cut, per axis; the answer then lists where the tiles start. Along an axis "
         "where it is no larger than a tile, it is not cut.",

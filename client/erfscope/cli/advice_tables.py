@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 
 from rich.table import Table
 from rich.text import Text
@@ -41,6 +42,7 @@ class Asked:
 
     model: str
     name: str
+    flags: str = ""  # of the command, which the next one keeps
     modules: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -50,8 +52,25 @@ def verdict(advice: Advice, asked: Asked) -> list[str]:
         return ["Nothing needs to change."]
     best = next((change for change in advice.changes if change.reaches), None)
     if best is None:
-        return ["No change that was tried reaches it.", *_next(advice, asked)]
+        return ["No change that was tried reaches it.", *_smaller(advice), *_next(advice, asked)]
     return [f"First choice: {with_modules(best, asked.modules)}."]
+
+
+def _smaller(advice: Advice) -> list[str]:
+    """How far the image must be scaled down, so that what there is suffices."""
+    size = advice.erf_measured if advice.erf_measured is not None else advice.erf_analytic
+    found = [(number, change.size) for number, change in enumerate(advice.changes, start=1) if change.size]
+    number, largest = max([(0, size or 0.0), *found], key=lambda one: one[1])
+    if largest <= 0:
+        return []
+    with_change = f"with change {number}" if number else "as it is"
+    parts = ceil(advice.want / largest)
+    objects = "" if advice.object_size is None else f"the objects are {advice.object_size / parts:.3g} px, and "
+    return [
+        f"Or scale the image to 1/{parts} of its size: there {objects}an ERF of {advice.want / parts:.3g} px is "
+        f"enough, which the network has {with_change} ({largest:.3g} px). Or give it one more stage below "
+        "the coarsest, with a skip, and train it."
+    ]
 
 
 def _next(advice: Advice, asked: Asked) -> list[str]:
@@ -59,10 +78,11 @@ def _next(advice: Advice, asked: Asked) -> list[str]:
     if advice.coarsest is None:
         return []
     size = f"--want {advice.want:g}" if advice.object_size is None else f"--object {advice.object_size:g}"
+    command = f"erfscope advise {asked.model} --layer {advice.coarsest} {size}{asked.flags}"
     return [
-        f"Next: ask at the coarsest level that {advice.layer} is computed from: "
-        f"erfscope advise {asked.model} --layer {advice.coarsest} {size}. A change there need not enlarge the field of "
-        f"{advice.layer}, for skips give it small ones: measure it after the change, and once more after training."
+        f"Next: ask at the coarsest level that {advice.layer} is computed from: {command}. A change there need not "
+        f"enlarge the field of {advice.layer}, for skips give it small ones: measure it after the change, and once "
+        "more after training."
     ]
 
 

@@ -1,7 +1,8 @@
 """`erfscope advise`: which changes of a network let its units see what they must, and what each costs."""
 
 import json
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -94,11 +95,20 @@ def advise(
     answers = [answered(ADVICE, prepared, {**fields, "object_size": size}, url, api_key, images) for size in sizes]
     if picture is not None:
         _draw(answers[0], prepared.name, picture)
-    asked = Asked(model, prepared.name, modules_of(prepared))
+    flags = _flags({
+        "--weights": weights and weights.value, "--inputs": inputs, "--samples": samples, "--verify": verify,
+        "--seed": seed, "--shape": shape, "--input-name": input_name, "--images": images, "--mean": mean, "--std": std,
+    })  # fmt: skip
+    asked = Asked(model, prepared.name, flags, modules_of(prepared))
     parts = [part for number, one in enumerate(answers) for part in _parts(one, asked, depth=depth, first=number == 0)]
     drawn = [] if picture is None else [picture]
     texts = answer.Texts(f"Advice for {prepared.name}", parts, _json(answers), advice_csv(answers))
     answer.give(texts, output, as_json=as_json, wrote=drawn)
+
+
+def _flags(given: Mapping[str, Any]) -> str:
+    """What the command was given, as it was typed."""
+    return "".join(f" {name} {shlex.quote(str(value))}" for name, value in given.items() if value is not None)
 
 
 def _json(answers: Sequence[Advice]) -> str:

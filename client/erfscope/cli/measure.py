@@ -183,7 +183,7 @@ def _print(result: Result, name: str, written: list[Path], everything: bool, len
     for table in show.parts_of(result):
         show.print_lines(out, [""])
         out.print(table)
-    lines = ["", show.summary(result, name, lengths), *remarks_of(result.data)]
+    lines = ["", show.summary(result, name, lengths), *remarks_of(result.data, lengths)]
     lines += [f"note: {note}" for note in result.data.provenance.notes]
     lines += [f"wrote {path}" for path in written]
     show.print_lines(out, lines)

@@ -58,13 +58,14 @@ def _measuring(result: ErfResult) -> list[Fact]:
     return [(name, words) for name, words in facts if words]
 
 
-def tiles_text(trf: Trf) -> str:
+def tiles_text(trf: Trf, unit: str = "px") -> str:
     """Where tiles may start and how much they need around the centre; empty where neither is known."""
     parts = []
     if trf.alignment is not None:
-        parts.append(f"start at multiples of {sides(trf.alignment)} px")
+        parts.append(f"start at multiples of {sides(trf.alignment)} {unit}")
     if trf.reach is not None:
-        parts.append(f"need {sides(trf.reach.before)} px before and {sides(trf.reach.after)} px after the centre")
+        before, after = sides(trf.reach.before), sides(trf.reach.after)
+        parts.append(f"need {before} {unit} before and {after} {unit} after the centre")
     return "; ".join(parts)
 
 

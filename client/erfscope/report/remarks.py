@@ -3,23 +3,28 @@
 from collections.abc import Iterator, Sequence
 
 from erfscope.report.facts import MOST_NAMED, box_sides, box_text, named, tiles_text
+from erfscope_contract.lengths import Lengths, pixels_of, rank_of, sides_in
 from erfscope_contract.numbers import plain
 from erfscope_contract.result import ErfResult, PassedOver, Trf
 
 
-def remarks_of(result: ErfResult) -> list[str]:
-    """Place and reach of the unit, what it reads, what `auto` took, what autograd ran."""
-    return [*_field(result.trf), *_choice(result), *_autograd(result)]
+def remarks_of(result: ErfResult, lengths: Lengths | None = None) -> list[str]:
+    """Place and reach of the unit (in `lengths`, or the input's own unit), what it reads, what `auto` took."""
+    own = pixels_of(rank_of(result))
+    return [*_field(result.trf, lengths or own, own.unit), *_choice(result), *_autograd(result)]
 
 
-def _field(trf: Trf) -> Iterator[str]:
-    place = f"The unit sits at ({', '.join(plain(at) for at in trf.center)}) px."
-    tiles = tiles_text(trf)
+def _field(trf: Trf, lengths: Lengths, own: str) -> Iterator[str]:
+    place = f"The unit sits at ({', '.join(map(plain, sides_in(trf.center, lengths)))}) {lengths.unit}."
+    tiles = tiles_text(trf, own)
     yield f"{place} Tiles {tiles}." if tiles else place
     if trf.seen is not None and trf.seen != trf.box:
         yield f"Read on this image: {box_text(trf.seen)}."
     if trf.causal:
-        yield "Causal: the unit reads nothing behind its own place."
+        yield (
+            "Causal: the unit reads nothing behind its own place. Boxes and circles with a share of the mass lie "
+            "around that place, so half of their size is empty."
+        )
     if trf.is_global and trf.widened_by:
         yield f"Global through {named(trf.widened_by)}."
     if trf.local_box is not None:

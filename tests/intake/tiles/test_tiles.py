@@ -241,6 +241,30 @@ def test_a_small_input_does_not_hide_a_coarse_grid(tmp_path: Path) -> None:
     assert answer.checked.max_error < EQUAL
 
 
+def test_an_image_of_a_spec_that_ends_in_odd_tiles_is_refused_before_anything_runs() -> None:
+    """A decoder joins what was pooled: only multiples of the pooling fit together."""
+    conv = {"type": "conv", "out_channels": 2, "kernel_size": 3, "padding": 1}
+    inner = [{"type": "max_pool", "kernel_size": 4}, conv, {"type": "upsample", "scale_factor": 4, "mode": "nearest"}]
+    spec: dict[str, Any] = {
+        "input": {"channels": 3, "size": [64, 64]},
+        "layers": [conv, {"type": "concat", "branches": [inner, [conv]]}],
+    }
+    stages: list[str] = []
+    asked = TilesRequest.model_validate({"model": {"architecture": spec}, "tile": 64, "image": [102, 100]})
+    with pytest.raises(ProblemError, match=r"Pad the image to 104×100 px"):
+        tile(asked, progress=lambda stage, share: stages.append(stage))
+    assert "verify" not in stages
+
+
+def test_a_long_signal_is_cut_and_one_of_too_many_tiles_is_refused(tmp_path: Path) -> None:
+    path = exported(TCN(), (2, 100), tmp_path / "net.onnx", ["series"])
+    grid = ask(path, tile=4000, image=[160_000]).grid
+    assert grid is not None
+    assert (grid.keeps[0][0][0], grid.keeps[0][-1][1]) == (0, 160_000)
+    with pytest.raises(ProblemError, match="tiles along one axis; at most 100,000 are listed"):
+        ask(path, tile=100, image=[1 << 24])
+
+
 REFUSED = {
     "image mean": (DeepLab(pooled=True), (3, 96, 96), 128, "statistics over the image"),
     "instance norm": (nn.Sequential(nn.Conv2d(3, 4, 3), nn.InstanceNorm2d(4)), (3, 64, 64), 128, "statistics over"),

@@ -11,6 +11,7 @@ from erfscope_intake.tiles.geometry import Along, Tiled
 from erfscope_intake.tiles.layout import AxisTiles, fitted, nearest, round_up, smallest, uncut
 
 MOST_NAMED = 8
+MOST_LISTED = 100_000  # tiles along an axis
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,17 @@ def image_refused(axes: Sequence[AxisTiles], image: Sequence[int], ends: Sequenc
         f"(`--image {','.join(map(str, padded))}`)."
     )
     return ProblemError("invalid-request", detail, errors=[FieldError(pointer="/image", detail=detail)], nearest=padded)
+
+
+def require_listable(axes: Sequence[AxisTiles], image: Sequence[int]) -> None:
+    """Refuse an image of more tiles than an answer lists."""
+    most = max(-(-extent // axis.step) for axis, extent in zip(axes, image, strict=True))
+    if most > MOST_LISTED:
+        detail = (
+            f"The image takes about {most:,} tiles along one axis; at most {MOST_LISTED:,} are listed. Ask for larger "
+            "tiles, or leave `image` out: the answer says how the starts follow each other."
+        )
+        raise ProblemError("invalid-request", detail, errors=[FieldError(pointer="/image", detail=detail)])
 
 
 def _sides(extents: int | list[int], rank: int, field: str) -> list[int]:

@@ -21,7 +21,15 @@ from erfscope_intake.onnx_external import Sent
 from erfscope_intake.outputs import Survey, surveyed
 from erfscope_intake.sizes import NOISE_SEED, SizedModel, size_explained
 from erfscope_intake.tiles.check import Trial, image_of
-from erfscope_intake.tiles.demand import MOST_NAMED, Needs, by_axis, fitted_axes, image_refused, multiples_told
+from erfscope_intake.tiles.demand import (
+    MOST_NAMED,
+    Needs,
+    by_axis,
+    fitted_axes,
+    image_refused,
+    multiples_told,
+    require_listable,
+)
 from erfscope_intake.tiles.geometry import Along, Tiled, tiled
 from erfscope_intake.tiles.layout import AxisTiles, grid_of
 
@@ -55,12 +63,13 @@ def tile(
         progress("trace", 0.1)
         needs = _settled(sized, first, request)
         axes = fitted_axes(needs, request)
+        if request.image is not None:
+            require_listable(axes, request.image)
+            _check_ends(sized, needs, axes, request.image)
         progress("verify", 0.2)
         trial = Trial(sized, first.input_shape, needs.layers, axes)
         with multiples_told(needs, request):
             check, shapes = trial.run(lambda share: progress("verify", 0.2 + 0.8 * share))
-        if request.image is not None:
-            _check_ends(sized, needs, axes, request.image)
     image = request.image
     notes = [*needs.notes, *_padding(axes, check), *_uncut(axes)]
     return Tiles(
@@ -125,7 +134,7 @@ def _check_ends(sized: SizedModel, needs: Needs, axes: Sequence[AxisTiles], imag
     try:
         plan_for(sized.network([sized.network().input_shape[0], *ends]), last, samples=1)
     except ProblemError as problem:
-        if problem.kind != "shape-mismatch":
+        if problem.kind not in ("shape-mismatch", "invalid-architecture"):  # of a file, of a spec
             raise
         raise image_refused(axes, image, ends) from problem
 
