@@ -87,7 +87,7 @@ def test_the_command_shows_a_table(run: Run, service: Service, tmp_path: Path) -
 
 def test_where_nothing_reaches_the_next_question_is_named(run: Run, service: Service, tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
-    short = ADVICE | {"changes": [CHANGE | {"reaches": False}], "coarsest": "first"}
+    short = ADVICE | {"want": 20, "changes": [CHANGE | {"reaches": False}], "coarsest": "first"}
     about = {"model": "tiny", "weights": "given", "inputs": 1, "draws": 8, "source": "normal", "seed": 3}
     service.on("POST /advice", Reply(202, advice_json(result=short | {"about": about})))
     flags = ["--weights", "ones", "--verify", "2"]
@@ -97,8 +97,7 @@ def test_where_nothing_reaches_the_next_question_is_named(run: Run, service: Ser
     assert "(falls short)" in told
     assert (
         "Or scale the image to 1/3 of its size: there an ERF of 6.67 px is enough, which the network has with change 1 "
-        "(9.42 px)."
-        in told
+        "(9.42 px)." in told
     )
     assert "No change that was tried reaches it." in told
     assert "erfscope advise spec.json --layer first --want 20 --weights ones --verify 2." in told

@@ -61,10 +61,10 @@ def _smaller(advice: Advice) -> list[str]:
     size = advice.erf_measured if advice.erf_measured is not None else advice.erf_analytic
     found = [(number, change.size) for number, change in enumerate(advice.changes, start=1) if change.size]
     number, largest = max([(0, size or 0.0), *found], key=lambda one: one[1])
-    if largest <= 0:
+    parts = ceil(advice.want / largest) if largest > 0 else 1
+    if parts == 1:
         return []
     with_change = f"with change {number}" if number else "as it is"
-    parts = ceil(advice.want / largest)
     objects = "" if advice.object_size is None else f"the objects are {advice.object_size / parts:.3g} px, and "
     return [
         f"Or scale the image to 1/{parts} of its size: there {objects}an ERF of {advice.want / parts:.3g} px is "

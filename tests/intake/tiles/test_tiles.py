@@ -247,7 +247,7 @@ def test_an_image_of_a_spec_that_ends_in_odd_tiles_is_refused_before_anything_ru
     inner = [{"type": "max_pool", "kernel_size": 4}, conv, {"type": "upsample", "scale_factor": 4, "mode": "nearest"}]
     spec: dict[str, Any] = {
         "input": {"channels": 3, "size": [64, 64]},
-        "layers": [conv, {"type": "concat", "branches": [inner, [conv]]}],
+        "layers": [conv, {"type": "parallel", "branches": [inner, [conv]], "merge": "concat"}],
     }
     stages: list[str] = []
     asked = TilesRequest.model_validate({"model": {"architecture": spec}, "tile": 64, "image": [102, 100]})
