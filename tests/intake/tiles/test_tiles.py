@@ -286,6 +286,33 @@ def test_what_cannot_be_cut_is_refused_in_words(name: str, tmp_path: Path) -> No
     assert refused.value.kind in ("unsupported-model", "shape-mismatch")
 
 
+class Excited(nn.Module):
+    """Two convolutions, squeeze-and-excite, a convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1), nn.ReLU())
+        self.squeezed = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(4, 4, 1), nn.Sigmoid())
+        self.last = nn.Conv2d(4, 2, 3, padding=1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        found = self.first(image)
+        scaled: torch.Tensor = self.last(found * self.squeezed(found))
+        return scaled
+
+
+def test_a_refusal_names_the_last_layer_that_can_be_cut(tmp_path: Path) -> None:
+    path = exported(Excited(), (3, 64, 64), tmp_path / "net.onnx", ["mask"])
+    with pytest.raises(
+        ProblemError, match=r"squeeze-and-excite .* The last layer that can be cut is '(\S+)'"
+    ) as refused:
+        ask(path, tile=64)
+    name = refused.value.problem.detail.partition("can be cut is '")[2].partition("'")[0]
+    answer = ask(path, tile=64, layers=[name])
+    assert (answer.layers[0].operator, answer.layers[0].trf_size) == ("Relu", [5, 5])
+    assert answer.checked.max_error < EQUAL
+
+
 def test_a_tile_that_is_too_small_names_one_that_is_not(tmp_path: Path) -> None:
     path = exported(DeepLab(), (3, 96, 96), tmp_path / "net.onnx", ["mask"])
     with pytest.raises(ProblemError, match="keeps nothing") as refused:

@@ -176,7 +176,7 @@ def _uneven(number: int, stride: Fraction | None) -> str:
         return f"its units run backward along {_axis(number)} of the input (flip)"
     return (
         f"its units do not lie evenly along {_axis(number)} of the input, as behind align_corners resampling or "
-        "adaptive pooling"
+        "adaptive pooling; export it with align_corners=False, or pooling of a fixed size"
     )
 
 
@@ -187,15 +187,39 @@ def _global(field: ReceptiveField) -> str:
     size = "×".join(str(stop - start) for start, stop in field.local)
     return (
         f"each of its units depends on the whole input through statistics over the image ({names}); without them the "
-        f"TRF is {size} px. With fixed statistics (BatchNorm in evaluation mode) tiles would work"
+        f"TRF is {size} px. A norm with fixed statistics (BatchNorm in evaluation mode) could be cut; "
+        "squeeze-and-excite and pooling over the image need all of it"
     )
 
 
 def _refusal(layer: Layer, why: str) -> ProblemError:
     return ProblemError(
-        "unsupported-model",
-        f"Layer {layer.name!r} cannot be computed in tiles: {why}. Name an earlier layer (`layers`, --layer) and run "
-        "the rest on the whole, export it without that operator (align_corners=False, pooling of a fixed size), or run "
-        "whole images.",
-        layer=layer.name,
+        "unsupported-model", f"Layer {layer.name!r} cannot be computed in tiles: {why}.", layer=layer.name
     )
+
+
+def with_earlier(refusal: ProblemError, traced: Traced) -> ProblemError:
+    """The refusal of a layer, with the last layer before it that can be cut, and what else there is to do."""
+    refused = traced.layer(str(refusal.problem.context["layer"]))
+    earlier = _last_that_can_be_cut(traced, [one for one in traced.layers if one.value < refused.value])
+    words = (
+        "No layer before it can be cut either; run whole images."
+        if earlier is None
+        else f"The last layer that can be cut is {earlier!r}: cut up to it (`layers`, --layer {earlier}) and run the "
+        "rest on the whole, or run whole images."
+    )
+    return ProblemError("unsupported-model", f"{refusal.problem.detail} {words}", **refusal.problem.context)
+
+
+def _last_that_can_be_cut(traced: Traced, layers: Sequence[Layer]) -> str | None:
+    """By halving: what follows a layer that sees the whole image mostly sees all of it too."""
+    low, high, found = 0, len(layers), None
+    while low < high:
+        middle = (low + high) // 2
+        try:
+            tiled(traced, layers[middle])
+        except ProblemError:
+            high = middle
+        else:
+            low, found = middle + 1, layers[middle].name
+    return found

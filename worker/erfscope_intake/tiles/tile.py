@@ -30,7 +30,7 @@ from erfscope_intake.tiles.demand import (
     multiples_told,
     require_listable,
 )
-from erfscope_intake.tiles.geometry import Along, Tiled, tiled
+from erfscope_intake.tiles.geometry import Along, Tiled, tiled, with_earlier
 from erfscope_intake.tiles.layout import AxisTiles, grid_of
 
 Progress = Callable[[str, float], None]
@@ -176,7 +176,13 @@ def _again(network: Network, needs: Needs, request: TilesRequest) -> Needs:
 def _needs(survey: Survey, request: TilesRequest) -> Needs:
     layers, notes = _layers(survey, request.layers)
     traced = survey.traced
-    return Needs(tuple(tiled(traced, layer) for layer in layers), (*traced.network.notes, *notes))
+    try:
+        rows = tuple(tiled(traced, layer) for layer in layers)
+    except ProblemError as refusal:
+        if "layer" not in refusal.problem.context:
+            raise
+        raise with_earlier(refusal, traced) from None
+    return Needs(rows, (*traced.network.notes, *notes))
 
 
 def _layers(survey: Survey, names: Sequence[str]) -> tuple[list[Layer], list[str]]:
