@@ -69,7 +69,7 @@ def reproduce(
     ] = None,
     epochs: Annotated[
         int | None,
-        Option(min=1, metavar="N", help="Epochs of a training on --data (default: 15 on CIFAR-10, 40 on CamVid)."),
+        Option(min=1, metavar="N", help="Epochs of a training on --data (default: 24 on CIFAR-10, 40 on CamVid)."),
     ] = None,
     seeds: Annotated[
         int | None,

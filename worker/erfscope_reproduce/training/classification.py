@@ -26,7 +26,7 @@ WIDE = 97  # an input that holds the whole TRF of 73
 BATCH = 64
 CHUNK = 250  # test images at a time
 SIDE = 3  # units on an axis of the grid
-EPOCHS, RATE = 15, 0.1  # of the recipe for --data
+EPOCHS, RATE = 24, 0.1  # of the recipe for --data
 VIEWS = {"images": "on test images, 32×32", "noise": f"on noise, {WIDE}×{WIDE}, where nothing is cut off"}
 
 REMARK = """\
