@@ -15,9 +15,11 @@ from erfscope_contract.architecture.pointwise import Activation, BatchNorm
 from erfscope_contract.presets.article import camvid_resnet16
 from erfscope_reproduce.bench import Bench
 from erfscope_reproduce.data import Folders
-from erfscope_reproduce.training import classification, fit, runs, segmentation
+from erfscope_reproduce.training import classification, fit, runs, segmentation, untrained
 from erfscope_reproduce.training.along import Story
+from erfscope_reproduce.training.batches import picked
 from erfscope_reproduce.training.pictures import CIFAR_RECORD, Labelled, cifar10, digits
+from erfscope_reproduce.training.recipe import Course
 from erfscope_reproduce.training.scenes import IGNORED, camvid, made, made_scenes
 
 CLASSES = 10
@@ -28,6 +30,25 @@ def tiny() -> Architecture:
     head = [GlobalAvgPool(), Flatten(), Linear(out_features=CLASSES)]
     layers = [conv, BatchNorm(), Activation(type="relu"), Conv(out_channels=8, kernel_size=3), *head]
     return Architecture(name="tiny", input=InputSpec(size=[32, 32]), layers=layers)
+
+
+def test_before_training_the_scheme_matters_only_without_statistics_of_the_data() -> None:
+    """A convolution's scale is taken out by a normalisation that knows the data, and only by that."""
+    conv = {"type": "conv", "out_channels": 8, "kernel_size": 3, "padding": "same", "bias": False}
+    block = {"type": "residual", "layers": [conv, {"type": "batch_norm"}, {"type": "relu"}]}
+    spec = Architecture.model_validate(
+        {"name": "net", "input": {"channels": 3, "size": [33, 33]}, "layers": [conv, *[block] * 6]}
+    )
+    data = digits()
+    course = Course(data.name, 1, picked(data, 64), classification.cross_entropy, lambda network: 0.0)
+    rows = untrained.rows_of(Bench(quick=True), "S11", runs.Trial(spec, course, lambda network, how: {}), 33)
+    size = {row.claim: row.ours for row in rows}
+    fresh, settled = (
+        [size[name].value for name in size if words in name] for words in (untrained.AS_MADE, untrained.OF_DATA)
+    )
+    assert len(fresh) == len(settled) == len(untrained.SCHEMES)
+    assert fresh[-1] < 0.8 * fresh[0], "small weights: shortcuts outweigh the branches"
+    assert max(settled) < 1.2 * min(settled)
 
 
 def test_digits_are_scaled_and_split() -> None:

@@ -9,7 +9,7 @@ from erfscope_contract.presets import preset
 from erfscope_reproduce.bench import Bench, Shot
 from erfscope_reproduce.finding import Finding, Row, mean_of
 from erfscope_reproduce.judge import above
-from erfscope_reproduce.training import fit, runs
+from erfscope_reproduce.training import fit, runs, untrained
 from erfscope_reproduce.training.along import GRID, Story
 from erfscope_reproduce.training.batches import PAD, epoch_of, moved, picked
 from erfscope_reproduce.training.blocks import Blocks, blocks_of, picture_of, rows_of
@@ -58,7 +58,8 @@ def training(bench: Bench) -> Finding:
     rows.append(_accuracy_row(moments, data, bound))
     pictures = [story.trend(), story.scores(), story.maps("Figure 5: before and after training")]
     if stages:
-        rows += rows_of(*stages)
+        told = f"{untrained.REMARK}{told}"
+        rows += [*untrained.rows_of(bench, "S11", trial, WIDE), *rows_of(*stages)]
         pictures.append(picture_of(*stages))
     return Finding(rows, pictures, f"{REMARK}{told}Data: {data.name}, {len(moments)} training run(s).")
 

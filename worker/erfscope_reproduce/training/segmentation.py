@@ -9,7 +9,7 @@ from erfscope_contract.presets.article import camvid_resnet16
 from erfscope_reproduce.bench import Bench, Shot
 from erfscope_reproduce.finding import Finding, Row, Verdict, mean_of
 from erfscope_reproduce.judge import above, within
-from erfscope_reproduce.training import fit, runs
+from erfscope_reproduce.training import fit, runs, untrained
 from erfscope_reproduce.training.along import GRID, Story
 from erfscope_reproduce.training.batches import cropped, epoch_of, picked
 from erfscope_reproduce.training.pictures import Labelled
@@ -50,10 +50,8 @@ def segmentation(bench: Bench) -> Finding:
     if bench.data.camvid is not None and trained:
         data = camvid(bench.data.camvid, SIZE)
         recipe = Recipe(bench.epochs or EPOCHS, BATCH, RATE, precision=quick_precision())
-        told, moments = (
-            runs.in_words(recipe, ALTERED),
-            runs.by_recipe(bench, _trial(bench, width, data, recipe, BATCH), recipe),
-        )
+        trial, told = _trial(bench, width, data, recipe, BATCH), untrained.REMARK + runs.in_words(recipe, ALTERED)
+        moments = runs.by_recipe(bench, trial, recipe)
     else:
         data = made_scenes(size, *bench.choose((20, 8), (300, 32)))
         trial, told = _trial(bench, width, data, None, batch), SHORT
@@ -65,6 +63,8 @@ def segmentation(bench: Bench) -> Finding:
         *(_size_row(story, view, when, cut) for view in views for when in PUBLISHED for cut in CUTS),
     ]
     rows += [*story.rows(), _score_row(story, data, trained)]
+    if trained:
+        rows += untrained.rows_of(bench, "S12", trial, WIDE)
     pictures = [story.trend(), story.scores(), story.maps("Figure 5: segmentation")]
     channels = f"channels: {width} to {8 * width}"
     return Finding(rows, pictures, f"{REMARK}{told}Data: {data.name}, {len(moments)} training run(s); {channels}.")
