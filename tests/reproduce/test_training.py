@@ -15,9 +15,11 @@ from erfscope_contract.architecture.pointwise import Activation, BatchNorm
 from erfscope_contract.presets.article import camvid_resnet16
 from erfscope_reproduce.bench import Bench
 from erfscope_reproduce.data import Folders
+from erfscope_reproduce.finding import Verdict
 from erfscope_reproduce.training import classification, fit, runs, segmentation, untrained
 from erfscope_reproduce.training.along import Story
 from erfscope_reproduce.training.batches import picked
+from erfscope_reproduce.training.moments import Moment
 from erfscope_reproduce.training.pictures import CIFAR_RECORD, Labelled, cifar10, digits
 from erfscope_reproduce.training.recipe import Course
 from erfscope_reproduce.training.scenes import IGNORED, camvid, made, made_scenes
@@ -41,8 +43,14 @@ def test_before_training_the_scheme_matters_only_without_statistics_of_the_data(
     )
     data = digits()
     course = Course(data.name, 1, picked(data, 64), classification.cross_entropy, lambda network: 0.0)
-    rows = untrained.rows_of(Bench(quick=True), "S11", runs.Trial(spec, course, lambda network, how: {}), 33)
-    size = {row.claim: row.ours for row in rows}
+    bench, trial = Bench(quick=True), runs.Trial(spec, course, lambda network, how: {})
+    trained = Moment(1, 0.5, {"noise": bench.measure(spec, inputs=1, draws=4, weights="kaiming_normal")})
+    story = Story("S12", data.name, [[trained]], {}, "score", "larger")
+    rows = untrained.rows_of(bench, story, trial, 33, (7.0, 2.0))
+    size = {row.claim: row.ours for row in rows if row.unit == "px"}
+    growth = [row for row in rows if row.unit == "times"]
+    assert [row.verdict for row in growth[:1] + growth[-1:]] == [Verdict.UNDECIDED, Verdict.CONFIRMED]
+    assert {row.verdict for row in rows if row.published == "about 7"} >= {Verdict.CONFIRMED}
     fresh, settled = (
         [size[name].value for name in size if words in name] for words in (untrained.AS_MADE, untrained.OF_DATA)
     )

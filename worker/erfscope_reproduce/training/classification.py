@@ -59,7 +59,7 @@ def training(bench: Bench) -> Finding:
     pictures = [story.trend(), story.scores(), story.maps("Figure 5: before and after training")]
     if stages:
         told = f"{untrained.REMARK}{told}"
-        rows += [*untrained.rows_of(bench, "S11", trial, WIDE), *rows_of(*stages)]
+        rows += [*untrained.rows_of(bench, story, trial, WIDE), *rows_of(*stages)]
         pictures.append(picture_of(*stages))
     return Finding(rows, pictures, f"{REMARK}{told}Data: {data.name}, {len(moments)} training run(s).")
 

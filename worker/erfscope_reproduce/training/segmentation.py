@@ -64,7 +64,7 @@ def segmentation(bench: Bench) -> Finding:
     ]
     rows += [*story.rows(), _score_row(story, data, trained)]
     if trained:
-        rows += untrained.rows_of(bench, "S12", trial, WIDE)
+        rows += untrained.rows_of(bench, story, trial, WIDE, (PUBLISHED["before"], ABOUT))
     pictures = [story.trend(), story.scores(), story.maps("Figure 5: segmentation")]
     channels = f"channels: {width} to {8 * width}"
     return Finding(rows, pictures, f"{REMARK}{told}Data: {data.name}, {len(moments)} training run(s); {channels}.")
