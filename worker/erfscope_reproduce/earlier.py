@@ -33,7 +33,7 @@ class Earlier:
 
     def command(self, now: str) -> str:
         """What made it, and what makes the rest of it now."""
-        return f"{self.said}\n{now}"
+        return "\n".join([*(line for line in self.said.splitlines() if line != now), now])
 
     def with_fresh(self, fresh: Sequence[Outcome]) -> list[Outcome]:
         """Every claim of the table that is fresh or stands in the report, in the table's order."""
