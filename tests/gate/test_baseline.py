@@ -5,7 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 from tests.gate.conftest import Check, onnx_model, spec
 
 Write = Callable[..., Path]
@@ -31,6 +34,17 @@ def committed(check: Check, write: Write) -> None:
     done = check("--update-baseline")
     assert done.code == 0, done.out
     assert f"wrote {BASELINE}" in done.words
+
+
+@pytest.mark.usefixtures("committed")
+def test_a_dead_head_does_not_pass_by_the_numbers_of_the_layer_before_it(check: Check, write: Write) -> None:
+    model = onnx.load_from_string(onnx_model((1, 2, 4)))
+    (last,) = (one for one in model.graph.initializer if one.name == "w2")
+    last.CopyFrom(numpy_helper.from_array(np.zeros(tuple(last.dims), np.float32), "w2"))
+    write("models/net.onnx", model.SerializeToString())
+    done = check()
+    assert done.code == 1
+    assert "The baseline was measured at layer relu2; auto took relu1 now (relu2: its gradient is" in done.words
 
 
 @pytest.mark.usefixtures("committed")

@@ -13,13 +13,14 @@ from erfscope.gate.cache import Answer
 from erfscope.gate.config import Check, Gate, load
 from erfscope.gate.discovery import ConfigurationError
 from erfscope.gate.explain import explained, layers_of
-from erfscope.gate.findings import CONFIGURATION, Finding, Picture, Report, Rule, Verdict
-from erfscope.gate.judge import Value, judge, values
+from erfscope.gate.findings import ASSERTION, CONFIGURATION, Finding, Picture, Report, Rule, Verdict
+from erfscope.gate.judge import UPDATE, Value, judge, values
 from erfscope.gate.question import Question, Subject, chosen, found_and_missing
 from erfscope.gate.rules import Level
 from erfscope.gate.update import changes
 from erfscope.gate.vanished import vanished
 from erfscope_contract.problem import KINDS, Fault, Problem
+from erfscope_contract.result import ErfResult
 
 
 @dataclass(frozen=True)
@@ -173,8 +174,30 @@ def _judged(case: Case, outcome: Outcome, committed: Baseline) -> Iterator[Findi
     if isinstance(outcome, Problem):
         yield _unmeasured(case, outcome)
         return
+    entry = committed.entry(case.question.identity)
+    passed = {one.name: one.why for one in outcome.result.layer.passed_over}
+    if entry is not None and case.check.drift is not None and entry.layer in passed:
+        yield _elsewhere(case, outcome.result, entry.layer, passed[entry.layer])
+        return
     known: Mapping[str, Value] | None = committed.values(case.question.identity)
     yield from judge(case.check, case.subject.label, outcome.result, known)
+
+
+def _elsewhere(case: Case, result: ErfResult, former: str, why: str) -> Finding:
+    """`auto` passed over the layer that the baseline was measured at: the numbers of another say nothing of it."""
+    return Finding(
+        check=case.check.name,
+        model=case.subject.label,
+        rule=Rule.DRIFT,
+        verdict=Verdict.FAIL,
+        expected=f"layer {former}",
+        file=str(case.check.source.file),
+        line=case.check.line("drift"),
+        layer=result.layer.name,
+        detail=f"The baseline was measured at layer {former}; auto took {result.layer.name} now ({former}: {why}).",
+        mend=f'Mend the model, or name a layer (layer = "…"); if it is meant, run `{UPDATE}` and commit the file.',
+        exit_code=ASSERTION,
+    )
 
 
 def _entries(cases: Sequence[Case], outcomes: Mapping[str, Outcome], means: Means) -> list[Entry]:
@@ -194,6 +217,7 @@ def _entries(cases: Sequence[Case], outcomes: Mapping[str, Outcome], means: Mean
             Entry(
                 **case.question.identity,
                 question=case.question.digest,
+                layer=outcome.result.layer.name,
                 samples=outcome.result.samples.used,
                 metrics=metrics,
                 layers=known,
