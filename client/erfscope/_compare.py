@@ -33,7 +33,7 @@ NEVER_SHOWN = frozenset({"erf_ratio"})  # of a field that the input limits: tabl
 COMPARED_FORMS = (".png", *VECTOR, *ENDINGS)
 PER_ROW = 4  # maps beside each other in a figure
 WEIGHED = {"sum": "ones (channels sum)", "random": "random signs (channels random)"}
-TWINS = "The same numbers to the last digit as another one here: both names are of the same network and weights."
+TWINS = "The same numbers to the last digit as another result: both names mean the same network with the same weights."
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,9 @@ class Comparison:
         ways = {one.data.provenance.channels for one in self.results}
         for name, one in zip(self.names, self.results, strict=True):
             of_the_grid = replknet.grid_words(one.data.replknet or {}, one.data.input_shape[-2:])
-            told = [] if len(ways) == 1 else [_ways(one.data.provenance.channels)]
-            told += [TWINS] if any(one is not other and _are_twins(one, other) for other in self.results) else []
-            for note in [*told, *one.data.provenance.notes]:
+            notes = [] if len(ways) == 1 else [_ways(one.data.provenance.channels)]
+            notes += [TWINS] if any(one is not other and _are_twins(one, other) for other in self.results) else []
+            for note in [*notes, *one.data.provenance.notes]:
                 if note == of_the_grid:
                     continue
                 about.setdefault(note, []).append(name)
@@ -202,10 +202,10 @@ class Comparison:
             rows, names = self._rows()
             drawn = [ax for row in drawn_rows(rows, options, names) for ax in row if ax]
             return [drawn[at] for at in self._order()]
-        given = list(axes)
-        if len(given) != len(self.results):
-            raise refuse("bad-request", f"{len(given)} axes for {len(self.results)} maps; give one for each")
-        pairs = list(zip(given, self.names, self._maps(), strict=True))
+        axes = list(axes)
+        if len(axes) != len(self.results):
+            raise refuse("bad-request", f"{len(axes)} axes for {len(self.results)} maps; give one for each")
+        pairs = list(zip(axes, self.names, self._maps(), strict=True))
         for ax, name, (values, data) in pairs:
             plot_on(ax, values, data, options)
             ax.set_title(name, parse_math=False)
@@ -297,7 +297,7 @@ class Comparison:
 
 def _ways(channels: str) -> str:
     """How the channels of the unit make one map, where it is not the same for all results."""
-    return f"The channels of its unit are weighed by {WEIGHED.get(channels, channels)}."
+    return f"The channels of its unit are weighted by {WEIGHED.get(channels, channels)}."
 
 
 def _are_twins(one: Measured, other: Measured) -> bool:

@@ -42,7 +42,7 @@ MARKS: Mapping[str, str] = {
     MISSING: f"{MISSING}: no value, because the metric is undefined for this map.",
 }
 SCRIPTS_GRID = "r is the area of RepLKNet's script. It lies on a grid: the script's squares grow by 2 px a side."
-NEEDS_SCRIPT = "r has no value here: it is measured with protocol replknet."
+NEEDS_SCRIPT = "r has no value, because it is measured only with protocol replknet."
 COUNTS_INPUTS = "With random weights of one draw, ± covers the inputs alone."
 
 

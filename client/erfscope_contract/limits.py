@@ -13,7 +13,7 @@ BOUNDS = {
     AT_LEAST.strip(): "limited by the input: with a larger input the value may be larger",
     CUT: "a share of an input that cuts the field: not comparable between input sizes",
 }
-"""What the marks of numbers say that the input limits."""
+"""What the marks of numbers mean that the input limits."""
 SURE = 2.0  # standard errors
 
 
@@ -33,7 +33,7 @@ def is_limited(trf: Trf, erf: Erf, error: Number = None) -> bool:
 
 
 def bounds_of(result: ErfResult) -> frozenset[str]:
-    """Flat names of the metrics whose value is a bound, because the field ends where the input ends.
+    """Flat names of the metrics that the input limits, because the field ends where the input ends.
 
     The ERF's size of a field that fills the input; area and side of a box that takes 0.9 of the input, or of the
     largest square that RepLKNet's script tries, where the theoretical field reaches beyond the input or over all of it.
@@ -63,6 +63,19 @@ def bounded(result: ErfResult, metric: str, text: str) -> str:
 def mark_of(metric: str) -> str:
     """How a number of this metric is marked where the input limits it: a length is at least that, a share is not."""
     return CUT if metric.endswith("_ratio") or metric.startswith("replknet_") else AT_LEAST.strip()
+
+
+def legends(*results: ErfResult) -> list[str]:
+    """A line for each mark that these results need, with what it means."""
+    marks = {mark_of(metric) for result in results for metric in bounds_of(result)}
+    return [f"{mark} {words}" for mark, words in BOUNDS.items() if mark in marks]
+
+
+def legend_of(result: ErfResult, metric: str) -> str:
+    """What the mark of one metric means; empty where it has none."""
+    if metric not in bounds_of(result):
+        return ""
+    return f" {mark_of(metric)}: {BOUNDS[mark_of(metric)]}."
 
 
 def marked(text: str, metric: str, *, is_bound: bool) -> str:

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from erfscope_contract.flat import flatten
 from erfscope_contract.lengths import measured_in, pixels_of, rank_of
-from erfscope_contract.limits import LIMITED, bounded
+from erfscope_contract.limits import LIMITED, bounded, legend_of
 from erfscope_contract.meanings import meaning_of, unit_of
 from erfscope_contract.numbers import MISSING, with_error
 from erfscope_contract.result import ErfResult, Frozen, Number
@@ -47,13 +47,18 @@ def metrics_of(result: ErfResult) -> list[Metric]:
     return [_metric(result, name, value) for name, value in flatten(result).items()]
 
 
+def meaning_in(result: ErfResult, name: str) -> str:
+    """What a metric means, and the mark of its number where the input limits it."""
+    return meaning_of(name).words + legend_of(result, name)
+
+
 def _metric(result: ErfResult, name: str, value: Number) -> Metric:
     row = meaning_of(name)
     return Metric(
         name=name,
         group=row.group,
         label=row.label,
-        meaning=row.words,
+        meaning=meaning_in(result, name),
         unit=_unit(result, name),
         value=value,
         stderr=result.stderr.get(name),

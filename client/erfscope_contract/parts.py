@@ -9,7 +9,7 @@ from erfscope_contract.result import ErfResult, LayerProfile, UnitEntry
 MAP, UNITS, LAYERS, IMAGE = "map", "units", "layers", "image"
 """Names of stored arrays. `units` and `layers` are stacks of maps, in the order of the result's lists of that name;
 `image` is uint8 [H, W, 3]."""
-NO_IMAGE = "There is no image to draw the map over: the samples were not images (input.source) of two axes."
+NO_IMAGE = "There is no image to draw the map over: the samples were not two-dimensional images (input.source)."
 MOST_NAMED = 64  # of what there is, in a 404
 
 

@@ -1,4 +1,4 @@
-"""The trend of a metric over a series: the power law through its points, and from which point on it changes."""
+"""The trend of a metric over a series: the power law through its points, and its change from the first to the last."""
 
 import math
 from collections.abc import Sequence

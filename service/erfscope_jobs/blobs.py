@@ -155,7 +155,7 @@ class BlobStore:
         self.temporary = root / "tmp"
         self.aside = root / "aside"  # files that a sweep is about to remove
         with on_disk(f"file store in {root}"):
-            root.mkdir(parents=True, exist_ok=True, mode=0o700)  # people's models are nobody else's on this machine
+            root.mkdir(parents=True, exist_ok=True, mode=0o700)  # other users of this machine cannot read the models
             self.temporary.mkdir(exist_ok=True)
             self.aside.mkdir(exist_ok=True)
 

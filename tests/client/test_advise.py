@@ -96,11 +96,11 @@ def test_where_nothing_reaches_the_next_question_is_named(run: Run, service: Ser
     told = " ".join(done.stdout.split())
     assert "(falls short)" in told
     assert (
-        "Or scale the image to 1/3 of its size: there an ERF of 6.67 px is enough, which the network has with change 1 "
+        "Or scale the input to 1/3 of its size: there an ERF of 6.67 px is enough, which the network has with change 1 "
         "(9.42 px)." in told
     )
     assert "No change that was tried reaches it." in told
-    assert "erfscope advise spec.json --layer first --want 20 --weights ones --verify 2." in told
+    assert f"erfscope advise spec.json --layer first --want 20 --weights ones --verify 2 --url {service.url}." in told
     assert (
         "tiny: weights by the spec's scheme; 8 draws of the weights × 1 input (normal); seed 3; input 1×32×32." in told
     )

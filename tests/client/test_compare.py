@@ -163,7 +163,7 @@ def test_what_is_one_for_each_model_is_told_once_for_each() -> None:
 
 def test_r_without_its_protocol_says_why_it_is_missing() -> None:
     note = compare(made(10.0, 0.1), made(11.0, 0.1)).to_latex(["replknet_50"]).split(r"\end{tabular}")[1]
-    assert "it is measured with protocol replknet" in note
+    assert "it is measured only with protocol replknet" in note
     assert "lies on a grid" not in note
 
 
@@ -180,10 +180,12 @@ def test_one_measurement_under_two_names_is_told() -> None:
 
 def test_how_channels_are_weighed_is_told_where_it_differs() -> None:
     one, other = made(10.0, 0.1, "one"), made(11.0, 0.1, "other")
-    assert not any("weighed" in note for note in compare(one, other).notes)
+    assert not any("weighted" in note for note in compare(one, other).notes)
     provenance = other.data.provenance.model_copy(update={"channels": "random"})
     signs = Result(other.data.model_copy(update={"provenance": provenance}), other._origin, name="other")
-    assert "other: The channels of its unit are weighed by random signs (channels random)." in compare(one, signs).notes
+    assert (
+        "other: The channels of its unit are weighted by random signs (channels random)." in compare(one, signs).notes
+    )
 
 
 def test_heads_name_a_statistic_that_is_not_the_usual_one() -> None:

@@ -126,8 +126,8 @@ def test_the_terminal_says_it_in_sentences() -> None:
         "The unit sits at (4.5, 7) px. Tiles start at multiples of 2×2 px; need 5.5×7 px before and 4.5×0 px after the "
         "centre.",
         "Read on this image: 0 … 8, 0 … 8 px.",
-        "Causal: the unit reads nothing behind its own place. Boxes and circles with a share of the mass lie around "
-        "that place, so half of their size is empty.",
+        "Causal: the unit reads nothing behind its own place. Boxes and circles of the mass are centred at "
+        "that place, so half of each is empty.",
         "Global through norm_1, norm_2.",
         "Without the statistics of norm_1, norm_2: 5×5 px.",
         "auto took /last/Conv; it passed over logits (none of its axes follows the input); <i>gate</i> (its gradient "

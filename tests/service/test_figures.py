@@ -49,7 +49,7 @@ def test_an_unknown_look_is_refused(client: httpx2.Client, done: str, params: di
 
 def test_an_overlay_needs_an_image(client: httpx2.Client, done: str) -> None:
     problem = assert_problem(client.get(f"{done}/heatmap.png", params={"overlay": "1"}), 404, "not-found")
-    assert "the samples were not images" in problem["detail"]
+    assert "the samples were not two-dimensional images" in problem["detail"]
 
 
 def test_the_map_is_drawn_over_the_image(client: httpx2.Client, worker: Worker) -> None:

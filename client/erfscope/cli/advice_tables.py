@@ -57,7 +57,7 @@ def verdict(advice: Advice, asked: Asked) -> list[str]:
 
 
 def _smaller(advice: Advice) -> list[str]:
-    """How far the image must be scaled down, so that what there is suffices."""
+    """How far the input must be scaled down until the largest ERF that was found is large enough."""
     size = advice.erf_measured if advice.erf_measured is not None else advice.erf_analytic
     found = [(number, change.size) for number, change in enumerate(advice.changes, start=1) if change.size]
     number, largest = max([(0, size or 0.0), *found], key=lambda one: one[1])
@@ -67,7 +67,7 @@ def _smaller(advice: Advice) -> list[str]:
     with_change = f"with change {number}" if number else "as it is"
     objects = "" if advice.object_size is None else f"the objects are {advice.object_size / parts:.3g} px, and "
     return [
-        f"Or scale the image to 1/{parts} of its size: there {objects}an ERF of {advice.want / parts:.3g} px is "
+        f"Or scale the input to 1/{parts} of its size: there {objects}an ERF of {advice.want / parts:.3g} px is "
         f"enough, which the network has {with_change} ({largest:.3g} px). Or give it one more stage below "
         "the coarsest, with a skip, and train it."
     ]

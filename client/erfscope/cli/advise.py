@@ -98,6 +98,7 @@ def advise(
     flags = _flags({
         "--weights": weights and weights.value, "--inputs": inputs, "--samples": samples, "--verify": verify,
         "--seed": seed, "--shape": shape, "--input-name": input_name, "--images": images, "--mean": mean, "--std": std,
+        "--url": url,
     })  # fmt: skip
     asked = Asked(model, prepared.name, flags, modules_of(prepared))
     parts = [part for number, one in enumerate(answers) for part in _parts(one, asked, depth=depth, first=number == 0)]

@@ -17,7 +17,7 @@ from erfscope.cli import completion, figures, options, show, values
 from erfscope.cli.measure import read
 from erfscope.cli.progress import progress_bar
 from erfscope.cli.several import Entry, entry, measure_all, with_draws, with_own
-from erfscope_contract.limits import BOUNDS, bounded, bounds_of, mark_of
+from erfscope_contract.limits import bounded, legends
 from erfscope_contract.meanings import meaning_of
 from erfscope_contract.numbers import plain, with_error
 
@@ -169,8 +169,7 @@ def _print(
     out = show.console()
     out.print(_table(comparison, metrics, everything=everything))
     show.print_lines(out, ["", "* differs from the first by more than 2 standard errors"])
-    limited = {mark_of(metric) for result in comparison.results for metric in bounds_of(result.data)}
-    show.print_lines(out, [f"{mark} {words}" for mark, words in BOUNDS.items() if mark in limited])
+    show.print_lines(out, legends(*(result.data for result in comparison.results)))
     if any(result.data.replknet for result in comparison.results):
         show.print_lines(out, [SCRIPTS_GRID])
     statistics = list(dict.fromkeys(result.data.provenance.statistic for result in comparison.results))

@@ -20,6 +20,7 @@ from erfscope.cli.progress import progress_bar
 from erfscope.report.remarks import remarks_of
 from erfscope_contract.hashing import sha256_of
 from erfscope_contract.lengths import Lengths, rank_of
+from erfscope_contract.limits import legends
 from erfscope_contract.text import for_terminal
 
 # How the text of an option becomes a field's value; the others are taken as they are.
@@ -30,7 +31,6 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
     "input_shape": lambda text: values.integers(text, "--shape"),
     "mean": lambda text: values.numbers(text, "--mean"),
     "std": lambda text: values.numbers(text, "--std"),
-    "until": lambda share: {"relative_error": share},
 }
 
 
@@ -183,7 +183,7 @@ def _print(result: Result, name: str, written: list[Path], everything: bool, len
     for table in show.parts_of(result):
         show.print_lines(out, [""])
         out.print(table)
-    lines = ["", show.summary(result, name, lengths), *remarks_of(result.data, lengths)]
+    lines = ["", *legends(result.data), show.summary(result, name, lengths), *remarks_of(result.data, lengths)]
     lines += [f"note: {note}" for note in result.data.provenance.notes]
     lines += [f"wrote {path}" for path in written]
     show.print_lines(out, lines)

@@ -36,7 +36,7 @@ class Entry(BaseModel):
     model: str
     request: dict[str, Any] = {}
     question: str = ""  # digest of what was measured, by which the cache may still have its picture
-    layer: str = ""  # that was measured, where the request leaves it to `auto`
+    layer: str = ""  # the layer that was measured
     samples: int
     metrics: dict[str, Committed]
     layers: dict[str, str] = {}  # what a drift is explained by: `layers.py`

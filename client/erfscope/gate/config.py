@@ -63,42 +63,42 @@ class Gate:
 def load(given: Path | None, start: Path) -> Gate:
     """The configuration in use; raises ConfigurationError with all that is wrong in it."""
     source = find(given, start)
-    said = _Said()
+    errors = _Errors()
     table = source.table
-    said.extend(_unknown(source, table, TOP_KEYS, "the configuration", line_of_top))
+    errors.extend(_unknown(source, table, TOP_KEYS, "the configuration", line_of_top))
     defaults: dict[str, Any] = {}
-    with said.kept():
+    with errors.collected():
         defaults = _table(source, table.get("defaults", {}), "defaults", line_of_top(source, "defaults"))
-    said.extend(_unknown(source, defaults, REQUEST_KEYS, "defaults", line_of_default))
-    laid = {key: value for key, value in defaults.items() if key in REQUEST_KEYS}
+    errors.extend(_unknown(source, defaults, REQUEST_KEYS, "defaults", line_of_default))
+    usable = {key: value for key, value in defaults.items() if key in REQUEST_KEYS}
     tables = table.get("check", [])
     if not isinstance(tables, list) or not tables:
-        said.append(ConfigurationError(source.file, f"has no checks; write at least one [[{source.header}]]"))
+        errors.append(ConfigurationError(source.file, f"has no checks; write at least one [[{source.header}]]"))
         tables = []
     checks = []
     for index, one in enumerate(tables):
-        with said.kept():
-            checks.append(_check(source, index, one, laid))
+        with errors.collected():
+            checks.append(_check(source, index, one, usable))
     baseline = BASELINE
-    with said.kept():
+    with errors.collected():
         baseline = _baseline(source, table)
-    said.speak()
+    errors.raise_all()
     return Gate(source.file, tuple(checks), source.root / baseline)
 
 
-class _Said(list[ConfigurationError]):
-    """What is wrong so far: a reader mends all of it at once."""
+class _Errors(list[ConfigurationError]):
+    """The errors found so far: a user can correct all of them at once."""
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Keep what is raised within, and go on."""
+    def collected(self) -> Iterator[None]:
+        """Collect an error that is raised inside the `with`, and continue."""
         try:
             yield
         except ConfigurationError as error:
             self.extend(error.all)
 
-    def speak(self) -> None:
-        """Raise what was kept, if anything."""
+    def raise_all(self) -> None:
+        """Raise the collected errors as one, if there are any."""
         if self:
             raise ConfigurationError.of(self)
 
@@ -112,41 +112,43 @@ def _check(source: Source, index: int, given: Any, defaults: Mapping[str, Any]) 
             source.file, f"check {index + 1}: name must be text in quotes and not empty, not {name!r}", line
         )
     complain = _Complaints(source, index, name)
-    said = _Said()
-    bounds, drift = _rules(table, complain, said)
+    errors = _Errors()
+    bounds, drift = _rules(table, complain, errors)
     models: tuple[str, ...] = ()
     images = request = None
-    with said.kept():
+    with errors.collected():
         models = _models(table, complain)
-    with said.kept():
+    with errors.collected():
         images = _images(source, table.get("images"), complain)
     fields = {key: value for key, value in table.items() if key in REQUEST_KEYS}
-    with said.kept():
+    with errors.collected():
         request = _request({**defaults, **fields}, images, complain, inherited=defaults.keys() - fields.keys())
-    said.speak()
+    errors.raise_all()
     assert request is not None, "or its errors were raised"
     _verifies_what_it_bounds(bounds, request, complain)
     return Check(index, name, models, request, images, bounds, drift, source)
 
 
-def _rules(table: Mapping[str, Any], complain: "_Complaints", said: _Said) -> tuple[Mapping[str, Bound], Drift | None]:
-    """What a check asserts; what is wrong with it is said."""
-    before = len(said)
+def _rules(
+    table: Mapping[str, Any], complain: "_Complaints", errors: _Errors
+) -> tuple[Mapping[str, Bound], Drift | None]:
+    """What a check asserts; its mistakes are added to `errors`."""
+    before = len(errors)
     metrics = metric_names()
     known = {*CHECK_KEYS, *REQUEST_KEYS, *metrics}
-    for key in table.keys() - known:
-        said.append(complain(key, f"{key!r} is neither a key of a check nor a metric; {nearest(key, known)}"))
+    for key in sorted(table.keys() - known):
+        errors.append(complain(key, f"{key!r} is neither a key of a check nor a metric; {nearest(key, known)}"))
     bounds, drift = {}, None
     for key in (key for key in table if key in metrics):
-        with said.kept():
+        with errors.collected():
             bounds[key] = _rule(Bound, key, table[key], complain)
             if why := impossible(key, bounds[key]):
                 raise complain(key, why)
     if "drift" in table:
-        with said.kept():
+        with errors.collected():
             drift = _rule(Drift, "drift", table["drift"], complain)
-    if len(said) == before:  # else what it asserts is not known yet
-        with said.kept():
+    if len(errors) == before:  # else what it asserts is not known yet
+        with errors.collected():
             _asserts_something(bounds, drift, complain)
     return bounds, drift
 
@@ -164,7 +166,7 @@ class _Complaints:
         return ConfigurationError(self.source.file, f"{self.name}: {detail}", line)
 
     def of_default(self, key: str, detail: str) -> ConfigurationError:
-        """About a key that the check has from `defaults`: said there, and once for all checks."""
+        """About a key that the check has from `defaults`: reported there, and once for all checks."""
         return ConfigurationError(self.source.file, f"defaults: {detail}", line_of_default(self.source, key))
 
 
@@ -222,14 +224,14 @@ def _rule(kind: type[R], key: str, given: Any, complain: _Complaints) -> R:
 def _request(
     fields: Mapping[str, Any], images: Path | None, complain: _Complaints, inherited: Container[str]
 ) -> ErfRequest:
-    """The request of a check; keys that are `inherited` stand in `defaults`."""
+    """The request of a check; keys that are `inherited` come from `defaults`."""
     try:
         return build(None, fields, sha256_of(images) if images else None)
     except APIError as error:
         wrong = error.problem.errors or [FieldError(pointer="", detail=error.problem.detail)]
-        said = [(_key_of(one.pointer, fields), f"{one.pointer}: {one.detail}".removeprefix(": ")) for one in wrong]
-        each = [(complain.of_default if key in inherited else complain)(key, detail) for key, detail in said]
-        raise ConfigurationError.of(each) from None
+        details = [(_key_of(one.pointer, fields), f"{one.pointer}: {one.detail}".removeprefix(": ")) for one in wrong]
+        errors = [(complain.of_default if key in inherited else complain)(key, detail) for key, detail in details]
+        raise ConfigurationError.of(errors) from None
     except (TypeError, ValueError) as error:  # a section that is no table
         raise complain(None, f"a field of the request has the wrong form: {error}") from None
 

@@ -8,9 +8,9 @@ from erfscope_contract.flat import flatten
 from erfscope_contract.lengths import pixels_of, rank_of
 from erfscope_contract.limits import LIMITED, is_limited, share_of
 from erfscope_contract.meanings import grouped, is_shown, meaning_of
-from erfscope_contract.metrics import text_of
+from erfscope_contract.metrics import meaning_in, text_of
 from erfscope_contract.numbers import plain, with_error
-from erfscope_contract.result import ErfResult, LayerProfile, UnitEntry
+from erfscope_contract.result import ErfResult, LayerProfile, Number, UnitEntry
 
 METRIC_HEADS = ("metric", "value ± standard error", "flat name", "meaning")
 MOST_ROWS = 400  # of a grid or a profile; the whole of it stands in the JSON
@@ -84,7 +84,7 @@ def _metrics(result: ErfResult) -> list[Table]:
         rows = []
         for name in (one for one in names if is_shown(one, flat[one])):
             row = meaning_of(name)
-            rows.append((row.label, text_of(result, name, flat[name]), name, row.words))
+            rows.append((row.label, text_of(result, name, flat[name]), name, meaning_in(result, name)))
         tables.append(Table(group, METRIC_HEADS, rows, left=2))
     return tables
 
@@ -95,6 +95,13 @@ def _ranking(result: ErfResult) -> list[Table]:
         return []
     rows = [(one.shape, plain(one.r2), plain(one.aic), plain(one.bic)) for one in fitted]
     return [Table("Shapes fitted to the map, best first", ("shape", "R²", "AIC", "BIC"), rows, left=4)]
+
+
+def _ratio(row: LayerProfile | UnitEntry, ratio: Number) -> str:
+    """ERF over TRF of one row, or that the input limits its field."""
+    if row.trf and row.erf and is_limited(row.trf, row.erf, row.stderr.get("erf_size")):
+        return LIMITED
+    return plain(ratio)
 
 
 def profile(layers: Sequence[LayerProfile]) -> list[Table]:
@@ -109,7 +116,9 @@ def profile(layers: Sequence[LayerProfile]) -> list[Table]:
             "×".join("?" if stride is None else f"{stride:g}" for stride in layer.trf_stride),
             "×".join(map(str, layer.trf_size)) + _how_global(layer),
             with_error(layer.erf_size, layer.stderr.get("erf_size")),
-            LIMITED if layer.trf and layer.erf and is_limited(layer.trf, layer.erf) else plain(layer.erf_ratio),
+            LIMITED
+            if layer.trf and layer.erf and is_limited(layer.trf, layer.erf, layer.stderr.get("erf_size"))
+            else plain(layer.erf_ratio),
             with_error(layer.mass_50_side, layer.stderr.get("mass_50_side")),
             layer.operator,
         )
@@ -144,7 +153,7 @@ def grid(units: Sequence[UnitEntry]) -> list[Table]:
         (
             index_text(entry.unit),
             with_error(entry.erf.size, entry.stderr.get("erf_size")),
-            LIMITED if is_limited(entry.trf, entry.erf) else plain(entry.erf.ratio),
+            _ratio(entry, entry.erf.ratio),
             str(entry.samples.dead),
         )
         for entry in units[:MOST_ROWS]

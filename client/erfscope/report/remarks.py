@@ -22,8 +22,8 @@ def _field(trf: Trf, lengths: Lengths, own: str) -> Iterator[str]:
         yield f"Read on this image: {box_text(trf.seen)}."
     if trf.causal:
         yield (
-            "Causal: the unit reads nothing behind its own place. Boxes and circles with a share of the mass lie "
-            "around that place, so half of their size is empty."
+            "Causal: the unit reads nothing behind its own place. Boxes and circles of the mass are centred at that "
+            "place, so half of each is empty."
         )
     if trf.is_global and trf.widened_by:
         yield f"Global through {named(trf.widened_by)}."

@@ -11,7 +11,7 @@ from erfscope_intake.tiles.geometry import Along, Tiled
 from erfscope_intake.tiles.layout import AxisTiles, fitted, nearest, round_up, smallest, uncut
 
 MOST_NAMED = 8
-MOST_LISTED = 100_000  # tiles along an axis
+MOST_LISTED = 20_000  # tiles along all axes together: about 1 MB of JSON, of the 4 that an answer may have
 
 
 @dataclass(frozen=True)
@@ -137,11 +137,11 @@ def image_refused(axes: Sequence[AxisTiles], image: Sequence[int], ends: Sequenc
 
 def require_listable(axes: Sequence[AxisTiles], image: Sequence[int]) -> None:
     """Refuse an image of more tiles than an answer lists."""
-    most = max(-(-extent // axis.step) for axis, extent in zip(axes, image, strict=True))
-    if most > MOST_LISTED:
+    count = sum(-(-extent // axis.step) for axis, extent in zip(axes, image, strict=True))
+    if count > MOST_LISTED:
         detail = (
-            f"The image takes about {most:,} tiles along one axis; at most {MOST_LISTED:,} are listed. Ask for larger "
-            "tiles, or leave `image` out: the answer says how the starts follow each other."
+            f"The image takes about {count:,} tiles along its axes; at most {MOST_LISTED:,} can be listed. Use larger "
+            "tiles, or leave out `image` (--image): `step` is then the distance from one tile to the next."
         )
         raise ProblemError("invalid-request", detail, errors=[FieldError(pointer="/image", detail=detail)])
 

@@ -203,16 +203,16 @@ def with_earlier(refusal: ProblemError, traced: Traced) -> ProblemError:
     refused = traced.layer(str(refusal.problem.context["layer"]))
     earlier = _last_that_can_be_cut(traced, [one for one in traced.layers if one.value < refused.value])
     words = (
-        "No layer before it can be cut either; run whole images."
+        "No earlier layer can be cut into tiles; run whole images."
         if earlier is None
-        else f"The last layer that can be cut is {earlier!r}: cut up to it (`layers`, --layer {earlier}) and run the "
-        "rest on the whole, or run whole images."
+        else f"The last layer that can be cut is {earlier!r}: use tiles up to it (`layers`, --layer {earlier}) and run "
+        "the rest on the whole image; or run whole images."
     )
     return ProblemError("unsupported-model", f"{refusal.problem.detail} {words}", **refusal.problem.context)
 
 
 def _last_that_can_be_cut(traced: Traced, layers: Sequence[Layer]) -> str | None:
-    """By halving: what follows a layer that sees the whole image mostly sees all of it too."""
+    """Binary search: layers after one that sees the whole image usually see the whole image, too."""
     low, high, found = 0, len(layers), None
     while low < high:
         middle = (low + high) // 2

@@ -1,4 +1,4 @@
-"""The ERF before training, by the scheme of the weights and the statistics of the normalisation, and growth from it."""
+"""The ERF before training, by weight scheme and by the statistics of normalisation, and its growth by training."""
 
 from dataclasses import replace
 
@@ -14,20 +14,20 @@ from erfscope_reproduce.training.along import Story, over_runs
 from erfscope_reproduce.training.runs import Trial
 
 SCHEMES = (Init.KAIMING_NORMAL, Init.XAVIER_NORMAL, Init.DEFAULT)
-AS_MADE = "normalisation as it is made (mean 0, variance 1)"
+AS_MADE = "normalisation without data (mean 0, variance 1)"
 OF_DATA = "normalisation with the data's statistics"
 REMARK = """\
-How large the ERF is before training hangs on the scheme of the weights while normalisation has no statistics of the
-data yet: small weights then make the residual branches faint beside their shortcuts, and the ERF small. The first
-training step ends that, for normalisation takes the scale of the weights out. """
+The ERF before training depends on how the weights are drawn, as long as normalisation has no statistics of the data.
+With small weights the residual branches are weak compared with their shortcuts, and the ERF is small. From the first
+training step on, normalisation uses the statistics of the data, which removes the scale of the weights. """
 
 
 def rows_of(
     bench: Bench, story: Story, trial: Trial, side: int, published: tuple[float, float] | None = None
 ) -> list[Row]:
-    """For each scheme the size on noise of side × side pixels with both kinds of statistics, and the growth from it.
+    """For each scheme: the size on noise of side × side pixels with both kinds of statistics, and its growth.
 
-    `published` is what the article gives of the size before training, and how far from it is near.
+    `published` is the article's size before training, and the largest difference that still counts as equal.
     """
     rows = list[Row]()
     for scheme in SCHEMES:

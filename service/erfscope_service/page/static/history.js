@@ -31,6 +31,7 @@ export async function load() {
 }
 
 async function add(from, before) {
+  $("older").disabled = true; // a second click would lose the first one's page
   try {
     const page = await from.next();
     lists = from;
@@ -39,6 +40,8 @@ async function add(from, before) {
     draw();
   } catch (error) {
     complain($("history-problem"), error);
+  } finally {
+    $("older").disabled = false;
   }
 }
 
