@@ -51,6 +51,15 @@ def test_the_module_that_an_operator_came_from(scopes: str, module: str | None) 
     assert windows(model_of({}, scopes))["out"].get("module") == module
 
 
+@pytest.mark.parametrize(("weight", "module"), [("last.0.weight", "last.0"), ("val_3", "last.1")])
+def test_a_convolution_with_a_folded_batchnorm_is_named_after_its_own_module(weight: str, module: str) -> None:
+    """Torch's exporter notes the BatchNorm's module for both, and keeps the name of the convolution's weight."""
+    model = onnx.load_from_string(model_of({}, "['', 'last', 'last.1', '_native_batch_norm']"))
+    model.graph.node[0].input[1] = model.graph.initializer[0].name = weight
+    content = model.SerializeToString()
+    assert windows(content)["out"]["module"] == modules(content)["out"] == module
+
+
 @pytest.mark.parametrize("content", [b"", b"no ONNX at all", onnx_model()[:-40]])
 def test_what_is_not_onnx_has_no_windows(content: bytes) -> None:
     assert windows(content) == {}

@@ -1,7 +1,7 @@
 """Kernel, stride, dilation and torch module of an ONNX file's operators, read off its bytes without an ONNX library."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ _SCOPES = "pkg.torch.onnx.name_scopes"  # torch's exporter writes here which mod
 WORDS = {"kernel_shape": "kernel", "strides": "step", "dilations": "dilation"}
 _CONVOLUTIONS = ("Conv", "ConvTranspose", "ConvInteger", "QLinearConv")
 _WEIGHT_PLACE = {"QLinearConv": 3}  # which input is the weight; 1 for the others
+_WEIGHT = ".weight"  # how torch's modules end the name of it: `last.0.weight`
 Facts = dict[str, str]  # "dilation" → "4", or "1×4" where the axes differ
 
 
@@ -79,10 +80,13 @@ def _facts(node: _Node, shapes: Mapping[str, tuple[int, ...]]) -> Facts:
 
 def _kernel_of_weight(node: _Node, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
     """A convolution may leave its kernel to the shape of its weight."""
-    place = _WEIGHT_PLACE.get(node.operator, 1)
-    if node.operator not in _CONVOLUTIONS or len(node.inputs) <= place:
-        return ()
-    return shapes.get(node.inputs[place], ())[2:]
+    return shapes.get(_weight(node.operator, node.inputs), ())[2:]
+
+
+def _weight(operator: str, inputs: Sequence[str]) -> str:
+    """The name of a convolution's weight; empty for another operator."""
+    place = _WEIGHT_PLACE.get(operator, 1)
+    return inputs[place] if operator in _CONVOLUTIONS and len(inputs) > place else ""
 
 
 def _written(sizes: tuple[int, ...]) -> str:
@@ -91,17 +95,26 @@ def _written(sizes: tuple[int, ...]) -> str:
 
 def _node(view: memoryview, start: int, end: int) -> _Node:
     names = {number: _texts(view, start, end, number) for number in (_NODE_NAME, _NODE_TYPE)}
+    operator, inputs = "".join(names[_NODE_TYPE][:1]), _texts(view, start, end, _NODE_INPUT)
     return _Node(
         name="".join(names[_NODE_NAME][:1]),
-        operator="".join(names[_NODE_TYPE][:1]),
-        inputs=_texts(view, start, end, _NODE_INPUT),
+        operator=operator,
+        inputs=inputs,
         outputs=_texts(view, start, end, _NODE_OUTPUT),
         ints=dict(_ints(view, *part) for part in _parts(view, start, end, _NODE_ATTRIBUTE)),
-        module=_module(view, start, end),
+        module=_module(_scope(view, start, end), _weight(operator, inputs)),
     )
 
 
-def _module(view: memoryview, start: int, end: int) -> str:
+def _module(scope: str, weight: str) -> str:
+    """The module that owns a convolution's weight; for any other operator the one that its file notes.
+
+    The exporter folds a BatchNorm into the convolution before it, and notes the BatchNorm's module for both.
+    """
+    return weight.removesuffix(_WEIGHT).replace(" ", "") if scope and weight.endswith(_WEIGHT) else scope
+
+
+def _scope(view: memoryview, start: int, end: int) -> str:
     """`last.1`: the innermost torch module; empty where the file does not tell."""
     for part in _parts(view, start, end, _NODE_METADATA):
         (key, *_), (value, *_) = (_texts(view, *part, number) or ("",) for number in (1, 2))
