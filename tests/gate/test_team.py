@@ -105,8 +105,8 @@ def test_a_baseline_without_layers_says_so(check: Check, write: Write) -> None:
         ({"a": "conv padding=1"}, {"a": "conv"}, "padding of a 1 → 0."),
         ({"a": "max_pool kernel_size=3"}, {"a": "max_pool kernel_size=3 stride=2"}, "stride of a 3 → 2."),
         ({"a": "repeat times=4"}, {"a": "repeat times=3"}, "times of a 4 → 3."),
-        ({"a": "conv", "b": "relu"}, {"a": "conv"}, "b (relu) is gone."),
-        ({"a": "conv"}, {"a": "conv", "b": "pool"}, "b (pool) is new."),
+        ({"a": "conv", "b": "relu"}, {"a": "conv"}, "layer b (relu) removed after a."),
+        ({"a": "conv"}, {"a": "conv", "b": "pool"}, "layer b (pool) added after a."),
         ({"a": "conv"}, {"a": "dense"}, "a: conv → dense."),
         (
             {"a": "Conv TRF=9 grid=1", "b": "Conv TRF=19 grid=1"},
@@ -123,7 +123,12 @@ def test_a_baseline_without_layers_says_so(check: Check, write: Write) -> None:
             {"a": "Conv TRF=3 grid=1 kernel=3 step=1 dilation=4 module=last.0"},
             "TRF of a (module last.0) 9 → 3.",
         ),
-        (dict.fromkeys("abcde", "conv"), {}, "a (conv) is gone; b (conv) is gone; c (conv) is gone and 2 more."),
+        (dict.fromkeys("abcde", "conv"), {}, "layers a (conv), b (conv), c (conv) and 2 more removed."),
+        (
+            dict.fromkeys("abcd", "conv"),
+            {"a": "x", "b": "x", "c": "x", "d": "x"},
+            "a: conv → x; b: conv → x; c: conv → x and 1 more.",
+        ),
     ],
 )
 def test_changes_in_words(before: dict[str, str], now: dict[str, str], words: str) -> None:

@@ -1,9 +1,12 @@
 """What changed in a model: its layers at the baseline and now, each a line of facts, compared in words. Pure."""
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from difflib import SequenceMatcher
+from dataclasses import dataclass
+from functools import cache, cached_property
+from itertools import groupby
 from typing import Any
 
+from erfscope.gate.alignment import GAP, Pair, aligned
 from erfscope_contract.architecture import Architecture
 from erfscope_contract.job import Inspection
 from erfscope_contract.numbers import plain
@@ -15,6 +18,9 @@ GEOMETRY = ("kernel_size", "stride", "dilation", "padding", "output_padding", "s
 FIELD = {"TRF": "TRF", "grid": "stride of the grid"}
 MODULE = "module"  # names the layer for people; another name is not a change
 IN_WORDS = {"step": "stride", **FIELD}
+# Facts that introduce a layer which was added or removed, and their words.
+SHOWN = {"kernel": "kernel", "kernel_size": "kernel", "step": "stride", "stride": "stride", "dilation": "dilation",
+         "scale_factor": "scale", "times": "times"}  # fmt: skip
 Layers = Mapping[str, str]  # name → "conv kernel_size=3 dilation=8"
 
 
@@ -33,42 +39,124 @@ def of_inspection(inspection: Inspection, windows: Mapping[str, Mapping[str, str
 
 
 def changed(before: Layers, now: Layers) -> str:
-    """`dilation of context8 8 → 1.`: the first changes from input to output, in words; empty where there is none."""
-    told = list(_operators(before, now)) or list(_fields(before, now))
-    more = f" and {len(told) - MOST} more" if len(told) > MOST else ""
-    return f"{'; '.join(told[:MOST])}{more}." if told else ""
+    """`dilation of context8 8 → 1.`: the first changes from input to output, in words; empty where there is none.
+
+    Layers are compared with those of the same place: a layer that was added shifts the names behind it.
+    """
+    pairs = aligned(_rows(before), _rows(now), _cost)
+    words = list(_operators(pairs)) or list(_fields(pairs))
+    more = f" and {len(words) - MOST} more" if len(words) > MOST else ""
+    return f"{'; '.join(words[:MOST])}{more}." if words else ""
 
 
-def _operators(before: Layers, now: Layers) -> Iterator[str]:
-    """Layers that are gone, are new, or have another kernel, stride or dilation."""
-    old, new = list(before), list(now)
-    for kind, start, end, first, last in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if kind == "equal":
-            for name in old[start:end]:
-                yield from _difference(name, before[name], now[name], without=FIELD)
-        else:
-            yield from (f"{name} ({before[name].split()[0]}) is gone" for name in old[start:end])
-            yield from (f"{name} ({now[name].split()[0]}) is new" for name in new[first:last])
+@dataclass(frozen=True)
+class _Row:
+    """One layer."""
+
+    name: str
+    kind: str
+    facts: Mapping[str, str]
+
+    @cached_property
+    def geometry(self) -> str:
+        """Its line without what follows from other layers, and without its module."""
+        return _line(self.kind, {fact: value for fact, value in self.facts.items() if fact not in (*FIELD, MODULE)})
+
+    @property
+    def summary(self) -> str:
+        """`second (conv, kernel 3, stride 2)`."""
+        shown = {word: self.facts[fact] for fact, word in SHOWN.items() if fact in self.facts}
+        parts = [f"{word} {value}" for word, value in shown.items() if word == "kernel" or value != "1"]
+        return _called(self, self.kind, *parts)
 
 
-def _fields(before: Layers, now: Layers) -> Iterator[str]:
+def _rows(layers: Layers) -> list[_Row]:
+    return [_row(name, line) for name, line in layers.items()]
+
+
+def _row(name: str, line: str) -> _Row:
+    kind, *facts = line.split()
+    return _Row(name, kind, _facts(facts))
+
+
+def _cost(old: _Row, new: _Row) -> float:
+    """Of taking one for the other. Two layers that differ cost more where their names differ too.
+
+    Torch's module counts more than the tensor's name, because an exporter numbers tensors anew.
+    """
+    by_module = MODULE in old.facts and MODULE in new.facts
+    is_same = old.facts[MODULE] == new.facts[MODULE] if by_module else old.name == new.name
+    doubt = 0.0 if is_same else 1e-3 if by_module else 1e-6
+    if old.geometry == new.geometry or not _differ(old.geometry, new.geometry):
+        return doubt
+    if old.kind == new.kind:
+        return doubt + (0.75 * GAP if is_same else 1.25 * GAP)
+    return doubt + (1.5 * GAP if is_same else 2 * GAP)
+
+
+@cache
+def _differ(old: str, new: str) -> bool:
+    """Whether two layers differ, of the same few kinds each time."""
+    left, right = _row("", old), _row("", new)
+    return left.kind != right.kind or any(_differing(left, right, without=FIELD))
+
+
+def _operators(pairs: Sequence[Pair[_Row]]) -> Iterator[str]:
+    """Layers that were removed, were added, or have another kernel, stride or dilation."""
+    for side, group in groupby(enumerate(pairs), key=lambda each: _lacking(each[1])):
+        places = list(group)
+        if side is not None:
+            yield _run(pairs, side, places[0][0], places[-1][0])
+        for _, (old, new) in places:
+            if old is not None and new is not None:
+                yield from _difference(old, new, without=FIELD)
+
+
+def _lacking(pair: Pair[_Row]) -> int | None:
+    """The side that has a layer which the other lacks: 0 is before, 1 is now; None where both have one."""
+    return None if None not in pair else int(pair[0] is None)
+
+
+def _run(pairs: Sequence[Pair[_Row]], side: int, first: int, last: int) -> str:
+    """`layer b (conv) added between a and c`: layers in a row that one side has."""
+    rows = [row for row in (pair[side] for pair in pairs[first : last + 1]) if row is not None]
+    more = f" and {len(rows) - MOST} more" if len(rows) > MOST else ""
+    words = f"layer{'s' * (len(rows) > 1)} {', '.join(row.summary for row in rows[:MOST])}{more}"
+    before = next((row for row in (pair[side] for pair in reversed(pairs[:first])) if row is not None), None)
+    after = next((row for row in (pair[side] for pair in pairs[last + 1 :]) if row is not None), None)
+    return f"{words} {('removed', 'added')[side]}{_between(before, after)}"
+
+
+def _between(before: _Row | None, after: _Row | None) -> str:
+    if before is None:
+        return f" before {_called(after)}" if after else ""
+    return f" between {_called(before)} and {_called(after)}" if after else f" after {_called(before)}"
+
+
+def _fields(pairs: Sequence[Pair[_Row]]) -> Iterator[str]:
     """The first layer whose field or grid differs: those behind it differ because of it."""
-    for name in before:
-        words = list(_difference(name, before[name], now.get(name, before[name]), without=()))
-        if words:
+    for old, new in pairs:
+        if old is not None and new is not None and (words := list(_difference(old, new, without=()))):
             yield ", ".join(words)
             return
 
 
-def _difference(name: str, before: str, now: str, *, without: Container[str]) -> Iterator[str]:
-    (was, *old), (is_now, *new) = before.split(), now.split()
-    left, right = _facts(old), _facts(new)
-    if was != is_now:
-        yield f"{name}: {was} → {is_now}"
-    for fact in _comparable(left, right):
-        one, other = left.get(fact) or _default(fact, was, left), right.get(fact) or _default(fact, is_now, right)
-        if fact not in without and one != other:
-            yield f"{IN_WORDS.get(fact, fact)} of {_called(name, right)} {one} → {other}"
+def _difference(old: _Row, new: _Row, *, without: Container[str]) -> Iterator[str]:
+    if old.kind != new.kind:
+        yield f"{_called(new)}: {old.kind} → {new.kind}"
+    is_known = old.name == new.name or (MODULE in new.facts and old.facts.get(MODULE) == new.facts[MODULE])
+    name = _called(new) if is_known else _called(new, f"before: {old.name}")
+    for fact, one, other in _differing(old, new, without=without):
+        yield f"{IN_WORDS.get(fact, fact)} of {name} {one} → {other}"
+
+
+def _differing(old: _Row, new: _Row, *, without: Container[str]) -> Iterator[tuple[str, str, str]]:
+    """Each fact that is another now, before and now."""
+    for fact in _comparable(old.facts, new.facts):
+        if fact not in without:
+            sides = [row.facts.get(fact) or _default(fact, row.kind, row.facts) for row in (old, new)]
+            if sides[0] != sides[1]:
+                yield fact, sides[0], sides[1]
 
 
 def _comparable(left: Mapping[str, str], right: Mapping[str, str]) -> Iterator[str]:
@@ -86,9 +174,10 @@ def _default(fact: str, kind: str, facts: Mapping[str, str]) -> str:
     return "0" if "padding" in fact else "1"
 
 
-def _called(name: str, facts: Mapping[str, str]) -> str:
-    """`getitem_6 (module last.1)`: with the torch module that the exporter noted."""
-    return f"{name} (module {facts[MODULE]})" if MODULE in facts else name
+def _called(row: _Row, *notes: str) -> str:
+    """`getitem_6 (module last.1)`: with the torch module that the exporter noted, and with `notes`."""
+    words = [f"module {row.facts[MODULE]}", *notes] if MODULE in row.facts else notes
+    return f"{row.name} ({', '.join(words)})" if words else row.name
 
 
 def _facts(words: Sequence[str]) -> dict[str, str]:
