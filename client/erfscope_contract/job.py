@@ -58,7 +58,12 @@ class Work(Frozen):
     schema_version: int = 1
     id: str
     status: Status
-    stage: str = Field("", description="load, trace, measure, render; of advice load, profile, search, cost, verify.")
+    stage: str = Field(
+        "",
+        description="load, trace, measure, render; of advice load, profile, measure, search, cost, verify. Behind the "
+        "word stands how many parts of it are done or begun where they are counted: `search 17 tried`, "
+        "`verify 2 of 5`.",
+    )
     progress: Annotated[float, Field(ge=0, le=1)] = 0.0
     attempt: int = 0
     cached: bool = Field(False, description="Answered from the store without computing.")

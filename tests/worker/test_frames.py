@@ -101,6 +101,14 @@ def test_unwanted_messages_are_refused(harvest: Harvest, name: str) -> None:
         harvest.take(UNWANTED[name])
 
 
+def test_a_stage_with_counts_is_timed_under_its_word(harvest: Harvest) -> None:
+    for stage in ("search", "search 1 tried", "verify 1 of 2", "verify 2 of 2"):
+        harvest.take(Frame({"type": "progress", "stage": stage, "share": 0.5}))
+    assert harvest.stage == "verify 2 of 2"
+    harvest.take(Frame({"type": "done"}))
+    assert harvest.timing("worker").stages.keys() == {"search", "verify"}
+
+
 def test_nothing_comes_after_done(harvest: Harvest) -> None:
     harvest.take(Frame({"type": "done"}))
     with pytest.raises(FrameError):

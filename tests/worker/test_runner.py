@@ -68,9 +68,8 @@ def test_every_stage_that_is_reported_is_counted() -> None:
     """Only stages in the table have a histogram: a new one is a row there."""
     rooms = (Path(str(room.__file__)).parent for room in (erfscope_engine, erfscope_intake, erfscope_worker))
     source = "".join(file.read_text(encoding="utf-8") for room in rooms for file in room.rglob("*.py"))
-    reported = {
-        first or second for first, second in re.findall(r'(?:progress|report)(?:\("([a-z]+)", |, "([a-z]+)"\))', source)
-    }
+    calls = re.findall(r'(?:progress|report)(?:\(f?"([a-z]+)[" ]|, "([a-z]+)"[,)])', source)
+    reported = {first or second for first, second in calls}
     assert {"load", "measure", "search"} < reported
     assert reported <= set(stages.NAMES)
 

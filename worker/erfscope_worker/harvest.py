@@ -83,8 +83,9 @@ class Harvest:
 
     def _end_stage(self) -> None:
         now = time.monotonic()
-        if self.stage and (self.stage in self._seconds or len(self._seconds) < MOST_STAGE):
-            self._seconds[self.stage] = self._seconds.get(self.stage, 0.0) + now - self._stage_began
+        name = self.stage.partition(" ")[0]  # without its counts: `verify 2 of 5`
+        if name and (name in self._seconds or len(self._seconds) < MOST_STAGE):
+            self._seconds[name] = self._seconds.get(name, 0.0) + now - self._stage_began
         self._stage_began = now
 
     def _part(self, frame: Frame) -> None:

@@ -13,15 +13,19 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from erfscope_contract.text import for_terminal
 
 ALIVE = 30.0  # seconds after which a log has a sign of life
+SLOW = 10.0  # seconds of a command before its first line where stderr is no terminal, and between two lines
 STEPS = 10  # lines for each stage of a whole run at most
 
 
 @contextmanager
 def progress_bar(label: str, *, lines: bool = False) -> Iterator[Callable[[str, float], None]]:
-    """Yields `update(stage, share)`; where stderr is not a terminal nothing is drawn, or plain `lines` are written."""
+    """Yields `update(stage, share)`: a bar in a terminal.
+
+    Where stderr is no terminal, a line is written every SLOW seconds, or `lines` for each stage from the start.
+    """
     console = Console(stderr=True)
-    if lines and not console.is_terminal:
-        with plain_lines(label) as update:
+    if not console.is_terminal:
+        with (plain_lines if lines else slow_lines)(label) as update:
             yield update
         return
     columns = (
@@ -31,7 +35,7 @@ def progress_bar(label: str, *, lines: bool = False) -> Iterator[Callable[[str, 
         TextColumn("[dim]{task.description}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=1.0, label=label)
 
         def update(stage: str, share: float) -> None:
@@ -65,6 +69,34 @@ def plain_lines(label: str, alive: float = ALIVE) -> Iterator[Callable[[str, flo
             if not told.is_set():
                 say(f", for {time.monotonic() - start:.0f} s")
             told.clear()
+
+    watcher = Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield update
+    finally:
+        ended.set()
+        watcher.join()
+
+
+@contextmanager
+def slow_lines(label: str, every: float = SLOW) -> Iterator[Callable[[str, float], None]]:
+    """How far it is, `looking at net.onnx: search 17 tried, 40 %, after 20 s`, every so many seconds.
+
+    A command that ends sooner writes no line.
+    """
+    last, ended, start = ("starting", 0.0), Event(), time.monotonic()
+
+    def update(stage: str, share: float) -> None:
+        nonlocal last
+        last = (stage, share)
+
+    def watch() -> None:
+        while not ended.wait(every):
+            stage, share = last
+            seconds = time.monotonic() - start
+            line = f"{label}: {stage}, {100 * share:.0f} %, after {seconds:.0f} s"
+            print(for_terminal(line), file=sys.stderr, flush=True)
 
     watcher = Thread(target=watch, daemon=True)
     watcher.start()

@@ -327,3 +327,14 @@ def test_a_field_that_fills_the_input_is_a_bound() -> None:
     assert (level.limited, [one.verdict for one in level.objects]) == (True, ["holds", "unsure"])
     roomy = fit(FitRequest.model_validate({**asked, "input": {"shape": [1, 64, 64]}})).levels[0]
     assert (roomy.limited, [one.verdict for one in roomy.objects]) == (False, ["holds", "holds"])
+
+
+def test_progress_counts_the_levels(tmp_path: Path) -> None:
+    heard: list[tuple[str, float]] = []
+    asked = FitRequest.model_validate({"model": STORED, "samples": 2, "objects": [8]})
+    path = exported(UNet(), (3, 64, 64), tmp_path / "net.onnx", ["mask", "coarse"])
+    found = fit(asked, path, lambda stage, share: heard.append((stage, share)))
+    count = len(found.levels)
+    counted = [stage for stage, _ in heard if stage.startswith("measure")]
+    assert list(dict.fromkeys(counted)) == [f"measure {n} of {count}" for n in range(1, count + 1)]
+    assert counted.count(counted[-1]) > 1, "heard within a level as well"

@@ -1,8 +1,7 @@
 """Advice, start to end: profile the network, search changes that reach what is wanted, measure and rank the best."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -26,8 +25,8 @@ from erfscope_intake.advice.subject import Changed, Subject
 from erfscope_intake.levels import coarsest_before
 from erfscope_intake.memory import memory_errors_explained
 from erfscope_intake.onnx_external import Sent
+from erfscope_intake.progress import Progress, within
 
-Progress = Callable[[str, float], None]
 DRAWN = 3  # changes whose maps are part of the answer
 Pair = tuple[Changed, Change]
 
@@ -45,8 +44,8 @@ def advise(
 
     `data` are the files that came with it, by name; without it, its folder is where the files lie that it names.
     `images` is the file that the samples of measurements come from, None for noise. `progress` hears (stage, share
-    done): load, profile, search, cost, verify. Raises ProblemError: unsupported-feature where the analytic method
-    cannot treat the network, and what a measurement raises.
+    done): load, profile, measure, `search 17 tried`, `cost 3 of 9`, `verify 2 of 5`. Raises ProblemError:
+    unsupported-feature where the analytic method cannot treat the network, and what a measurement raises.
     """
     progress("load", 0.0)
     with memory_errors_explained():
@@ -67,7 +66,7 @@ def _advice(bench: Bench, progress: Progress) -> Advice:
     bench = _by_tensor(bench, base.layer.name)
     request, want = bench.request, bench.request.wanted_size
     now = bench.state(None)
-    measured = bench.sized(None) if request.verify else None
+    measured = bench.sized(None, lambda _, share: progress("measure", share)) if request.verify else None
     tried = list[Changed]()
     changes: list[Change] = []
     if not _reaches(size, measured, want):
@@ -152,9 +151,12 @@ def _searched(
         looked[len(looked)] = (change, expected)
         return Trial(change, expected.size)
 
+    def heard(share: float) -> None:
+        progress(f"search {len(tried)} tried" if tried else "search", share)
+
     looked = dict[int, tuple[Changed, Expected]]()
     families = bench.subject.families(layer, causal=causal)
-    trials = search(families, goal, size, trial, partial(progress, "search"))
+    trials = search(families, goal, size, trial, heard)
     chosen = [trial.change for trial in trials]
     return [pair for pair in looked.values() if any(pair[0] is change for change in chosen)]
 
@@ -171,16 +173,15 @@ def _best(
     grid, want = now.layer.own_shape[1:], bench.request.wanted_size
     priced = dict[str, Pair]()
     for number, pair in enumerate(pairs):
-        progress("cost", number / len(pairs))
+        progress(f"cost {number + 1} of {len(pairs)}", number / len(pairs))
         changed, change = _priced(bench, *pair, goal, now)
         priced[_key(change)] = (changed, change)
     order = ranked([change for _, change in priced.values()], want, now.cost, grid)
     if not measured:
         return with_pareto([change for change in order if change.erf_analytic is not None])
-    sized: list[Change] = []
-    for number, change in enumerate(order[: bench.request.verify]):
-        progress("verify", number / bench.request.verify)
-        sized.append(_measured(bench, *priced[_key(change)]))
+    sized, best_first = list[Change](), order[: bench.request.verify]
+    for number, change in enumerate(best_first):
+        sized.append(_measured(bench, *priced[_key(change)], within(progress, "verify", number, len(best_first))))
     nearer = [one for one in sized if one.reaches or one.size > (measured.size or 0.0)]
     best = with_pareto(ranked(nearer, want, now.cost, grid))
     return [one if n < DRAWN else one.model_copy(update={"picture": None}) for n, one in enumerate(best)]
@@ -211,9 +212,9 @@ def _priced(bench: Bench, changed: Changed, expected: Expected, goal: float, now
     )
 
 
-def _measured(bench: Bench, changed: Changed, change: Change) -> Change:
+def _measured(bench: Bench, changed: Changed, change: Change, progress: Progress) -> Change:
     """With its size by gradient, and its latency where that is asked for."""
-    sized = bench.sized(changed)
+    sized = bench.sized(changed, progress)
     return change.model_copy(
         update={
             "erf_measured": sized.size,

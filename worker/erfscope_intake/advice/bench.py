@@ -23,6 +23,7 @@ from erfscope_engine.metrics.patch import cut
 from erfscope_engine.plan import plan_for
 from erfscope_intake.advice.subject import Changed, Subject
 from erfscope_intake.answer import images_of
+from erfscope_intake.progress import Progress
 
 CELLS = 72  # of a picture along its longer axis
 RUNS = 5  # of a latency, after one that is not counted
@@ -98,11 +99,11 @@ class Bench:
         trf = [high - low for low, high in row.field.box]
         return Expected(size, None if gridding is None else gridding.score, trf)
 
-    def sized(self, change: Changed | None) -> Sized:
+    def sized(self, change: Changed | None, progress: Progress) -> Sized:
         """By gradient."""
         network = self.subject.network(change, place=self.device)
         images = images_of(self.request.input, self.images, network)
-        measured = measure_network(network, self.gradient, images=images)
+        measured = measure_network(network, self.gradient, images=images, progress=progress)
         result = measured.result
         return Sized(
             result.erf.size, result.stderr.get("erf_size"), result.shape.lattice, result.trf.size, picture_of(measured)

@@ -1,6 +1,6 @@
 """Fit, start to end: find heads and levels, measure each, say which object sizes it holds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -23,9 +23,9 @@ from erfscope_intake.levels import Level, levels_of
 from erfscope_intake.memory import memory_errors_explained, with_less_memory
 from erfscope_intake.onnx_external import Sent
 from erfscope_intake.outputs import Survey, surveyed
+from erfscope_intake.progress import Progress, within
 from erfscope_intake.sizes import SizedModel
 
-Progress = Callable[[str, float], None]
 MOST_LEVELS = 24
 LEFT_OUT = "{count} further levels are left out; name layers (`layers`, --layer) to see others."
 NO_GRADIENT = "Layer {name!r} has no ERF: {why}"
@@ -50,7 +50,7 @@ def fit(
 
     `data` are the files that came with it, by name; without it, its folder is where the files lie that it names.
     `images` is the file that the samples come from, None for noise. `progress` hears (stage, share done): load, trace,
-    measure. Raises ProblemError, as a measurement does.
+    `measure 2 of 5`. Raises ProblemError, as a measurement does.
     """
     progress("load", 0.0)
     sized = SizedModel(request.model, request.input, request.weights, pick_device(device), model, data, request.seed)
@@ -62,8 +62,8 @@ def fit(
         levels, notes = _levels(survey, request.layers)
         rows = list[FitLevel]()
         for number, level in enumerate(levels):
-            progress("measure", number / len(levels))
-            row, why = _measured(survey.traced, level, request, network, samples)
+            part = within(progress, "measure", number, len(levels))
+            row, why = _measured(survey.traced, level, request, network, samples, part)
             rows.append(row)
             notes += [NO_GRADIENT.format(name=row.name, why=why)] if why else []
     deciding = _deciding(survey, rows)
@@ -123,7 +123,7 @@ def samples_of(request: FitRequest) -> tuple[int, int]:
 
 
 def _measured(
-    traced: Traced, level: Level, request: FitRequest, network: Network, images: Images
+    traced: Traced, level: Level, request: FitRequest, network: Network, images: Images, progress: Progress
 ) -> tuple[FitLevel, str | None]:
     """A level's row; without an ERF, and why, where no gradient arrives."""
     inputs, draws = samples_of(request)
@@ -134,7 +134,7 @@ def _measured(
         input=request.input,
     )
     try:
-        result = with_less_memory(partial(measure_network, network, asked, images=images)).result
+        result = with_less_memory(partial(measure_network, network, asked, images=images, progress=progress)).result
     except ProblemError as problem:
         if problem.kind != "no-gradient":
             raise

@@ -73,14 +73,15 @@ class Trial:
     layers: Sequence[Tiled]
     axes: Sequence[AxisTiles]
 
-    def run(self, told: Callable[[float], None]) -> tuple[Checked, Shapes]:
+    def run(self, begun: Callable[[int, int], None]) -> tuple[Checked, Shapes]:
         """Compare every tile with the whole image; again in float64 where float32 leaves a doubt.
 
-        Also returns the shape of each layer on one tile. Raises ProblemError: "unsupported-model" where they differ,
-        "non-finite-output", "shape-mismatch" where the network does not run at these sizes.
+        Also returns the shape of each layer on one tile. `begun` hears which tile (from 0) of how many runs. Raises
+        ProblemError: "unsupported-model" where they differ, "non-finite-output", "shape-mismatch" where the network
+        does not run at these sizes.
         """
         for dtype, equal in EQUAL.items():
-            differences, shapes = self._differences(dtype, told)
+            differences, shapes = self._differences(dtype, begun)
             worst = max(differences, key=lambda one: one.inside)
             if worst.inside <= equal:
                 outside = max((one.outside for one in differences if one.outside is not None), default=None)
@@ -88,7 +89,7 @@ class Trial:
                 return Checked(image=image, tiles=tiles, max_error=worst.inside, outside=outside, dtype=dtype), shapes
         raise _refusal(worst, image_of(self.axes))
 
-    def _differences(self, dtype: Dtype, told: Callable[[float], None]) -> tuple[list[Difference], Shapes]:
+    def _differences(self, dtype: Dtype, begun: Callable[[int, int], None]) -> tuple[list[Difference], Shapes]:
         image, places, differences = image_of(self.axes), places_of(self.axes), list[Difference]()
         network = self._network(image, dtype)
         x = noise(network)
@@ -97,7 +98,7 @@ class Trial:
             network = self._network([axis.tile for axis in self.axes], dtype)
             scales = {name: _scale(name, value) for name, value in whole.items()}
             for number, place in enumerate(places):
-                told(number / len(places))
+                begun(number, len(places))
                 window = (slice(None), slice(None), *(slice(*reads) for reads in place))
                 parts = self._values(network, x[window])
                 for one in self.layers:

@@ -53,8 +53,9 @@ def tile(
     """Answer a TilesRequest; `model` is the ONNX file where the request names one by its sha256.
 
     `data` are the files that came with it, by name; without it, its folder is where the files lie that it names.
-    `progress` hears (stage, share done): load, trace, verify. Raises ProblemError: unsupported-model where tiles cannot
-    give what the whole image gives, invalid-request where the tile is too small, and what a measurement raises.
+    `progress` hears (stage, share done): load, trace, `verify 2 of 5`. Raises ProblemError: unsupported-model where
+    tiles cannot give what the whole image gives, invalid-request where the tile is too small, and what a measurement
+    raises.
     """
     progress("load", 0.0)
     sized = SizedModel(request.model, request.input, request.weights, pick_device(device), model, data)
@@ -68,8 +69,12 @@ def tile(
             _check_ends(sized, needs, axes, request.image)
         progress("verify", 0.2)
         trial = Trial(sized, first.input_shape, needs.layers, axes)
+
+        def verifying(number: int, count: int) -> None:
+            progress(f"verify {number + 1} of {count}", 0.2 + 0.8 * number / count)
+
         with multiples_told(needs, request):
-            check, shapes = trial.run(lambda share: progress("verify", 0.2 + 0.8 * share))
+            check, shapes = trial.run(verifying)
     image = request.image
     notes = [*needs.notes, *_padding(axes, check), *_uncut(axes)]
     return Tiles(
