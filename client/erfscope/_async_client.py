@@ -277,6 +277,10 @@ class AsyncFiles:
         """Store a zip, PNG, JPEG or npy; its sha256 goes into `input={"source": "images", "images": …}`."""
         return await self._transport.drive(_flows.upload_file(self._transport.settings, file))
 
+    async def delete(self, sha256: str) -> None:
+        """Remove stored images; results that were measured on them stay."""
+        await self._transport.call(_calls.delete_file(sha256))
+
     async def list(self) -> AsyncIterator[ListedFile]:
         """All stored images, newest first."""
         async for one in _every(self._transport, _pages.FILES):

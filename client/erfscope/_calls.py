@@ -236,6 +236,11 @@ def upload_file(file: Content) -> Call[StoredFile]:
     return Call("POST", "/files", _model(StoredFile), **_upload(file))
 
 
+def delete_file(sha256: str) -> Call[None]:
+    """DELETE /files/{sha256}."""
+    return Call("DELETE", f"/files/{quote(sha256, safe='')}", lambda _: None)
+
+
 def usage() -> Call[Usage]:
     """GET /usage."""
     return Call("GET", "/usage", _model(Usage))

@@ -281,6 +281,10 @@ class Files:
         """Store a zip, PNG, JPEG or npy; its sha256 goes into `input={"source": "images", "images": …}`."""
         return self._transport.drive(_flows.upload_file(self._transport.settings, file))
 
+    def delete(self, sha256: str) -> None:
+        """Remove stored images; results that were measured on them stay."""
+        self._transport.call(_calls.delete_file(sha256))
+
     def list(self) -> Iterator[ListedFile]:
         """All stored images, newest first."""
         yield from _every(self._transport, _pages.FILES)

@@ -3,6 +3,7 @@
 from docs.generate.cli import cli
 from docs.generate.engine import engine
 from docs.generate.metrics import metrics
+from docs.generate.prometheus import prometheus
 from docs.generate.rest import rest
 from docs.generate.schemas import schema_pages
 from docs.generate.sdk import sdk
@@ -15,6 +16,7 @@ def pages() -> dict[str, str]:
         "cli.md": cli(),
         "engine.md": engine(),
         "metrics.md": metrics(),
+        "prometheus.md": prometheus(),
         "rest.md": rest(),
         "sdk.md": sdk(),
         **schema_pages(),

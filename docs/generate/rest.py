@@ -47,6 +47,7 @@ def _call(method: str, path: str, call: Part) -> str:
         prose(call.get("description", "")),
         table(("parameter", "in", "type", "meaning"), map(_parameter, call.get("parameters", ()))),
         _body(call.get("requestBody", {})),
+        _parts(call.get("requestBody", {})),
         table(("answer", "body", "meaning"), (_answer(*one) for one in call["responses"].items() if one[0] < "4")),
         "Errors: " + ", ".join(status for status in sorted(call["responses"]) if "4" <= status[0] <= "5") + ".",
     ])  # fmt: skip
@@ -58,12 +59,28 @@ def _parameter(one: Part) -> tuple[str, str, str, str]:
 
 def _body(body: Part) -> str:
     found = [f"`{media}`{_schema(part)}" for media, part in body.get("content", {}).items()]
-    return f"Body: {', '.join(found)}." if found else ""
+    return joined([f"Body: {', '.join(found)}.", prose(body.get("description", ""))]) if found else ""
+
+
+def _parts(body: Part) -> str:
+    """The parts of a form, where the call takes one."""
+    form = body.get("content", {}).get("multipart/form-data", {}).get("schema", {})
+    required = form.get("required", ())
+    rows = [
+        (f"`{name}`", "required" if name in required else "", prose(part.get("description", "")) or _named(part))
+        for name, part in form.get("properties", {}).items()
+    ]
+    return table(("part of the form", "", "meaning"), rows)
 
 
 def _schema(part: Part) -> str:
-    reference = part.get("schema", {}).get("$ref", "")
-    return f" ({link(reference.rpartition('/')[2])})" if reference else ""
+    named = _named(part.get("schema", {}))
+    return f" ({named})" if named else ""
+
+
+def _named(schema: Part) -> str:
+    reference = schema.get("$ref", "")
+    return link(reference.rpartition("/")[2]) if reference else ""
 
 
 def _answer(status: str, answer: Part) -> tuple[str, str, str]:

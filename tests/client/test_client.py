@@ -273,6 +273,9 @@ def test_models(client: Any, service: Service) -> None:
     assert client.models.inspect("0" * 64).name == "net"
     assert "POST" not in {one.method for one in service.seen if one.path.startswith("/models/")}
     client.models.delete("0" * 64)
+    service.on(f"DELETE /files/{'1' * 64}", Reply(204, b""))
+    client.files.delete("1" * 64)
+    assert service.seen[-1].path == f"/files/{'1' * 64}"
     with pytest.raises(errors.APIError, match="spec"):
         client.models.upload(SPEC)
 

@@ -7,6 +7,7 @@ from tests.house.conftest import ROOT
 from tests.house.settings_page import page
 
 from erfscope_service.settings import ServiceSettings
+from erfscope_worker.embedded import part, restarts, stack
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
 
@@ -34,3 +35,21 @@ def test_every_path_that_is_named_is_there(kind: str) -> None:
 def test_every_module_that_is_run_is_there() -> None:
     for module in set(re.findall(r"python -m ((?:benchmarks|tests)[\w.]+)", OPERATIONS)):
         assert (ROOT / f"{module.replace('.', '/')}.py").is_file(), module
+
+
+def test_the_numbers_of_up_are_those_of_the_code() -> None:
+    words = {
+        f"a log over {part.LOG_LIMIT >> 20} mib",
+        f"at least {stack.STORE_BYTES[0] >> 20} mib and at most {stack.STORE_BYTES[1] >> 30} gib",
+        f"started again {restarts.FIRST:g} s later, and after further deaths up to {restarts.LONGEST:g} s later",
+        f"`erfscope_shutdown_grace` ({stack.WORKER_GRACE:g} s here)",
+    }
+    text = " ".join(OPERATIONS.lower().split())
+    assert {one for one in words if one not in text} == set()
+
+
+def test_every_metric_that_is_named_is_one() -> None:
+    reference = (ROOT / "docs" / "reference" / "prometheus.md").read_text("utf-8")
+    named = set(re.findall(r"`(erfscope_[a-z_]+)", OPERATIONS))
+    assert named
+    assert {one for one in named if f"`{one}`" not in reference} == set()

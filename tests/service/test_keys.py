@@ -77,6 +77,7 @@ ROUTES = [
     ("POST", "/models/x"),
     ("DELETE", "/models/x"),
     ("POST", "/files"),
+    ("DELETE", "/files/x"),
     ("GET", "/metrics"),
 ]
 
@@ -242,6 +243,7 @@ def test_files_and_models_never_cross_tenants(one: httpx2.Client, two: httpx2.Cl
     images = one.post("/files", content=PNG).json()["sha256"]
     assert_problem(two.get(f"/models/{model}"), 404, "not-found")
     assert_problem(two.delete(f"/models/{model}"), 404, "not-found")
+    assert_problem(two.delete(f"/files/{images}"), 404, "not-found")
     assert_problem(two.post("/advice", json={"model": {"sha256": model}, "want": 9}), 422, "invalid-request")
     named: list[dict[str, Any]] = [
         {"model": {"sha256": model}},

@@ -151,4 +151,7 @@ def test_stored_images_can_be_measured_on(client: httpx2.Client, worker: Worker)
     client.post("/files", content=image, headers=BINARY)
     request = {"input": {"source": "images", "images": sha256(image)}}
     job = send_form(client, b"with images", json.dumps(request)).json()
+    assert client.delete(f"/files/{sha256(image)}").status_code == 204, "the job that waits keeps its bytes"
+    assert sha256(image) not in {file["sha256"] for file in client.get("/files").json()["files"]}
     assert json.loads(worker.claim(job["id"]).payload)["images"] == sha256(image)
+    assert_problem(send_form(client, b"with images", json.dumps(request)), 422, "invalid-request")

@@ -60,6 +60,16 @@ def test_what_is_beyond_a_quota_is_refused(http: httpx2.Client) -> None:
     assert http.post("/models", content=b"n" * 2000).status_code == 202
 
 
+def test_deleted_images_make_room(http: httpx2.Client) -> None:
+    first, second = (PNG + letter * 800 for letter in (b"a", b"b"))
+    assert http.post("/files", content=first).status_code == 201
+    assert "DELETE /files" in assert_problem(http.post("/files", content=second), 403, "quota-exceeded")["detail"]
+    path = f"/files/{hashlib.sha256(first).hexdigest()}"
+    assert http.delete(path).status_code == 204
+    assert_problem(http.delete(path), 404, "not-found")
+    assert http.post("/files", content=second).status_code == 201
+
+
 def test_a_body_beyond_the_quota_is_not_read(tight: str, http: httpx2.Client) -> None:
     host, port = tight.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=20) as connection:

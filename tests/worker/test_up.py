@@ -373,9 +373,15 @@ def test_a_stubborn_part_and_its_child_are_killed(tmp_path: Path) -> None:
 
 def test_a_long_log_is_put_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("erfscope_worker.embedded.part.LOG_LIMIT", 10)
-    log = tmp_path / "part.log"
-    log.write_text("x" * 11)
-    part = Part.start("echo", ["sh", "-c", "echo one; echo two; echo three"], log=log, grace=5, orphaned=signal.SIGKILL)
+    """While the part writes on: what comes next begins a short file."""
+    log, next_line = tmp_path / "part.log", tmp_path / "next"
+    script = f"echo one two three; while ! [ -e {next_line} ]; do sleep 0.05; done; echo four; echo five"
+    part = Part.start("echo", ["sh", "-c", script], log=log, grace=5, orphaned=signal.SIGKILL)
+    until("the first line", log.read_text)
+    part.keep_log_short()
+    assert log.read_bytes() == b""
+    next_line.touch()
     part.process.wait()
+    part.keep_log_short()
     part.stop()
-    assert (part.last_words(2), (tmp_path / "part.log.1").read_text()) == ("two\nthree", "x" * 11)
+    assert (log.read_bytes(), (tmp_path / "part.log.1").read_text()) == (b"four\nfive\n", "one two three\n")

@@ -50,10 +50,11 @@ def _strange(place: Path) -> Exception:
 
 
 def default_data_dir() -> Path:
-    """The user's data folder of this platform, e.g. ~/.local/share/erfscope."""
+    """ERFSCOPE_DATA_DIR, else the user's data folder of this platform, e.g. ~/.local/share/erfscope."""
     from platformdirs import user_data_path
 
-    return user_data_path("erfscope", appauthor=False)
+    named = os.environ.get("ERFSCOPE_DATA_DIR")
+    return Path(named) if named else user_data_path("erfscope", appauthor=False)
 
 
 def holder_of(lock: int) -> dict[str, object]:

@@ -1,6 +1,8 @@
 """Routes of /files: parse, call, return."""
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from erfscope_contract.job import ListedFiles, StoredFile
@@ -17,6 +19,7 @@ router = APIRouter(prefix="/files", tags=["files"])
 DESCRIPTION = "A PNG, JPEG, WebP, a zip of them, or an npy array."
 OWN_TYPES = ("image/png", "image/jpeg", "image/webp", "application/zip", "application/x-npy")
 MEDIA_TYPES = (BINARY, *OWN_TYPES)
+Sha256Path = Annotated[str, Path(description="Lower-case hexadecimal sha256.", examples=["0" * 64])]
 
 
 @router.post(
@@ -34,6 +37,20 @@ async def upload(request: Request, response: Response, services: ServicesDep, te
     await require_room(services, tenant, FILE, request.headers)
     response.headers["Cache-Control"] = "no-store"
     return await service.keep(services, tenant, request.stream(), file_name(request.headers))
+
+
+@router.delete(
+    "/{sha256}",
+    status_code=204,
+    response_class=Response,
+    operation_id="delete_file",
+    summary="Forget images",
+    response_description="Forgotten.",
+    responses=of_tenant("not-found"),
+)
+async def delete(sha256: Sha256Path, services: ServicesDep, tenant: TenantDep) -> None:
+    """Results that were measured on them stay, and jobs that wait with them run."""
+    await service.drop(services, tenant, sha256)
 
 
 @router.get(

@@ -38,6 +38,12 @@ async def page(services: Services, tenant: str, asked: Page) -> ListedFiles:
     return ListedFiles(files=files, next_page_token=page.next_token)
 
 
+async def drop(services: Services, tenant: str, sha256: str) -> None:
+    """Forget the images; their bytes go when no job needs them."""
+    if not await services.ledger.drop_upload(tenant, FILE, sha256):
+        raise ProblemError("not-found", f"There are no stored images {sha256[:64]!r}; GET /files lists yours.")
+
+
 async def _recognised(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
     """The same bytes; refuses a file that is not an image before the rest of it is read."""
     head = b""

@@ -24,7 +24,7 @@ _GAUGES: dict[str, tuple[str, Callable[[Pulse], float]]] = {
 }
 
 
-class _Ledger(Collector):
+class LedgerFigures(Collector):
     """One pulse as metrics."""
 
     def __init__(self, pulse: Pulse, watchers: int, landlock: int | None) -> None:
@@ -54,8 +54,9 @@ class _Ledger(Collector):
         events = CounterMetricFamily(
             "erfscope_job_events",
             "What happened to jobs since the store began: submitted, cached (hits), succeeded, failed, canceled, "
-            "expired, crashes (child deaths), lapses (lost leases), "
-            "outages (of the file store), rung, …",
+            "expired, failed:KIND (by problem), crashes (deaths of a job's process), lapses (lost leases), "
+            "split (into shards), rejoined (shards did not fit together: the job runs in one piece), outages (of the file store), "
+            "rung (notifications of a worker that were repeated).",
             labels=["event"],
         )
         for event, count in sorted(counters.items()):
@@ -68,7 +69,7 @@ class _Ledger(Collector):
     response_class=Response,
     operation_id="get_metrics",
     summary="Prometheus metrics",
-    responses=documented("unauthorized", "unavailable")
+    responses=documented("unauthorized", "forbidden", "unavailable")
     | {200: {"description": "Text format 0.0.4.", "content": {"text/plain": {}}}},
 )
 async def metrics(request: Request, services: ServicesDep, _: OperatorDep) -> Response:
@@ -79,6 +80,6 @@ async def metrics(request: Request, services: ServicesDep, _: OperatorDep) -> Re
     meters: Meters = request.app.state.meters
     registry = CollectorRegistry()
     level = min((worker.landlock for worker in await services.ledger.workers()), default=None)
-    registry.register(_Ledger(await services.ledger.pulse(), services.watchers.now, level))
+    registry.register(LedgerFigures(await services.ledger.pulse(), services.watchers.now, level))
     text = generate_latest(registry) + generate_latest(meters.registry)
     return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4, headers={"Cache-Control": "no-store"})

@@ -1,6 +1,7 @@
 """`erfscope up`: everything on this machine, from one command, until Ctrl-C."""
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -16,16 +17,27 @@ from erfscope_worker.embedded.stack import Stack
 UNJAILED = (
     "warning: this machine has no {}; models are read without a jail around them. Submit only models of your own."
 )
-KEYS_ASKED = "Callers need an API key, as ERFSCOPE_KEYS asks: erfscope keys create NAME."
-KEYS_NEEDED = "Others reach it too, so callers need an API key: erfscope keys create NAME (or ERFSCOPE_KEYS=off)."
+KEYS_ASKED = "Callers need an API key, as ERFSCOPE_KEYS asks: {}."
+KEYS_NEEDED = "Others reach it too, so callers need an API key: {} (or ERFSCOPE_KEYS=off)."
+OTHER_STORE = (
+    "warning: ERFSCOPE_REDIS_URL is not used: `up` brings its own store. For a Redis of yours start `erfscope serve` "
+    "and `erfscope worker`."
+)
+AS_ROOT = "warning: the worker runs as root, and the kernel does not limit root's threads; start `up` as another user."
 
 
 def up(
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="TCP port to listen on; 0 takes a free one.")] = 8000,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int,
+        typer.Option(envvar="ERFSCOPE_PORT", min=0, max=65_535, help="TCP port to listen on; 0 takes a free one."),
+    ] = 8000,
+    host: Annotated[str, typer.Option(envvar="ERFSCOPE_HOST", help="Address to listen on.")] = "127.0.0.1",
     data_dir: Annotated[
         Path | None,
-        typer.Option("--data-dir", help="Folder for jobs, models and results (default: the user's data folder)."),
+        typer.Option(
+            "--data-dir",
+            help="Folder for jobs, models and results (default: ERFSCOPE_DATA_DIR, else the user's data folder).",
+        ),
     ] = None,
 ) -> None:
     """Start the store, one worker and the HTTP service; stop all of it, with exit code 0, on Ctrl-C or SIGTERM.
@@ -37,20 +49,34 @@ def up(
     from erfscope_worker import jail
 
     _check_settings()
+    if "ERFSCOPE_REDIS_URL" in os.environ:
+        typer.echo(OTHER_STORE, err=True)
     lacking = jail.missing()
     with installation.occupy(data_dir, host, port) as occupied, Stack(occupied, lacking) as stack:
         if stack.unjailed:
             typer.echo(UNJAILED.format(" and no ".join(lacking)), err=True)
+        if os.geteuid() == 0 and not occupied.is_private:
+            typer.echo(AS_ROOT, err=True)
         stack.start()
-        lines = [
-            f"erfscope is ready at {occupied.url}",
-            f"data and logs: {occupied.data_dir}",
-            *([] if occupied.is_private else [KEYS_NEEDED]),
-            *([KEYS_ASKED] if occupied.is_private and os.environ.get("ERFSCOPE_KEYS", "").lower() == "on" else []),
-            "Ctrl-C stops it.",
-        ]
-        print_lines(console(), lines)
+        print_lines(
+            console(),
+            [
+                f"erfscope is ready at {occupied.url}",
+                f"data and logs: {occupied.data_dir}",
+                *about_keys(occupied, data_dir),
+                "Ctrl-C stops it.",
+            ],
+        )
         stack.watch(lambda line: typer.echo(f"warning: {line}", err=True))
+
+
+def about_keys(occupied: installation.Installation, data_dir: Path | None) -> list[str]:
+    """How a key is made, where callers need one."""
+    asked = os.environ.get("ERFSCOPE_KEYS", "auto").lower()
+    if asked == "off" or (occupied.is_private and asked != "on"):
+        return []
+    where = f" --data-dir {shlex.quote(str(occupied.data_dir))}" if data_dir else ""
+    return [(KEYS_ASKED if occupied.is_private else KEYS_NEEDED).format(f"erfscope keys create NAME{where}")]
 
 
 def _check_settings() -> None:

@@ -62,7 +62,7 @@ def occupy(data_dir: Path | None, host: str, port: int) -> Iterator[Installation
     """Hold the folder and find the port; raises where another `up` has either."""
     folder = (data_dir or default_data_dir()).expanduser().resolve()
     with writable(folder):
-        for part in ("logs", "valkey"):
+        for part in ("", "logs", "valkey"):
             (folder / part).mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = open_lock(folder, os.O_RDWR | os.O_CREAT)
     try:

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,8 +42,6 @@ class Part:
         `orphaned` is the signal it gets when `up` dies without a word (Linux); `keep` are descriptors that it
         inherits.
         """
-        if log.exists() and log.stat().st_size > LOG_LIMIT:
-            log.replace(log.with_suffix(".log.1"))
         with log.open("ab") as file:
             process = subprocess.Popen(
                 command,
@@ -76,6 +75,12 @@ class Part:
         with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody left (macOS: EPERM for zombies)
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+    def keep_log_short(self) -> None:
+        """Move a long log to `.log.1`: by copying, since the part goes on writing at the end of this file."""
+        if self.log.stat().st_size > LOG_LIMIT:
+            shutil.copyfile(self.log, self.log.with_suffix(".log.1"))
+            os.truncate(self.log, 0)
 
     def last_words(self, lines: int = 15) -> str:
         """The end of its log."""

@@ -28,8 +28,12 @@ STORE, WORKER = "store", "worker"
 PROCESSES = {WORKER: "erfscope_worker", "service": "erfscope_service"}  # the parts beside the store: their modules
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
-# What a job in progress gets when `up` stops; it is handed back and goes on at the next `up`.
-WORKER_GRACE = 5
+# Seconds that a job in progress gets when `up` stops, where ERFSCOPE_SHUTDOWN_GRACE asks for no other; then it is
+# handed back and goes on at the next `up`.
+WORKER_GRACE = 5.0
+SERVICE_GRACE = 8.0  # seconds that open requests get, likewise (ERFSCOPE_SHUTDOWN_SECONDS)
+LEAVING = 5.0  # seconds that a part gets beyond its own time to end
+GRACES = {WORKER: "ERFSCOPE_SHUTDOWN_GRACE", "service": "ERFSCOPE_SHUTDOWN_SECONDS"}
 STORE_BYTES = (256 << 20, 2 << 30)  # of the store's memory at least and at most; in between, a quarter of the machine's
 
 
@@ -85,6 +89,8 @@ class Stack:
                         f"the next `erfscope up`. The end of {part.log}:\n\n{part.last_words()}"
                     )
                 self._revive(part, tell)
+            for part in self._parts:
+                part.keep_log_short()
             time.sleep(TICK)
 
     def _revive(self, part: Part, tell: Callable[[str], object]) -> None:
@@ -109,6 +115,7 @@ class Stack:
         """What the parts are told; anything else that is set outside is theirs too."""
         return {
             "ERFSCOPE_SHUTDOWN_GRACE": str(WORKER_GRACE),
+            "ERFSCOPE_SHUTDOWN_SECONDS": str(SERVICE_GRACE),
             "ERFSCOPE_LOG": "text",  # the files are for the person at this machine
             **({"ERFSCOPE_ALLOW_UNSANDBOXED": "1"} if self.unjailed else {}),
             **os.environ,
@@ -118,6 +125,10 @@ class Stack:
             "ERFSCOPE_PORT": str(self.installation.port),
             "PYTHONUNBUFFERED": "1",
         }
+
+    def grace(self, name: str) -> float:
+        """Seconds between SIGTERM and SIGKILL for worker or service: the time that it takes itself, and some more."""
+        return float(self.environment()[GRACES[name]]) + LEAVING
 
     def _start_store(self) -> None:
         # The binary itself: ValkeyServer starts it in our process group, where a Ctrl-C would stop it first.
@@ -143,9 +154,8 @@ class Stack:
     def _process(self, name: str) -> Part:
         # Killed outright when `up` is: without the store they could not end in order, and the ledger
         # hands the worker's job to the next one.
-        grace = WORKER_GRACE + 5 if name == WORKER else 10
         command = [sys.executable, "-P", "-m", PROCESSES[name]]
-        return self._started(name, command, grace=grace, orphaned=signal.SIGKILL)
+        return self._started(name, command, grace=self.grace(name), orphaned=signal.SIGKILL)
 
     def _started(
         self,
