@@ -36,6 +36,7 @@ from erfscope_intake.onnx_inputs import NAMED
 from erfscope_intake.onnx_model import Opened, load_onnx, open_onnx
 from erfscope_intake.onnx_scales import notes_on_scales
 from erfscope_intake.onnx_summary import OnnxSummary, describe_onnx
+from erfscope_intake.onnx_untrained import is_on_training
 from erfscope_intake.spec import build_network
 
 NEAREST = "auto took it, the nearest to the output with axes in the input's space and a gradient"
@@ -283,7 +284,7 @@ def _row(
 
 
 def _inspection(found: OnnxSummary | None, network: Network, plan: Plan, rows: list[LayerRow]) -> Inspection:
-    notes = list(network.notes)
+    notes = [note for note in network.notes if not is_on_training(note)]
     if plan.traced.tape.stopped:
         notes.append(f"Recording ended at {plan.traced.tape.stopped}; layers behind it run by plain autograd.")
     return Inspection(

@@ -26,7 +26,7 @@ IDENTITY = (1.0, 0.0, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
-class _Weight:
+class Weight:
     """A constant to draw: its neutral name, whether it is stored input-first, its bias."""
 
     name: str
@@ -40,7 +40,7 @@ def redraw_of(program: Program, weights: Weights, seed: int) -> Redraw:
     Convolutions and dense layers follow the scheme, normalisations are reset, other constants stay as they are.
     """
     options = InitOptions(scheme=Init(weights.value))
-    found = list(_weights(program))
+    found = list(drawable(program))
 
     def redraw(draw: int) -> None:
         for number, weight in enumerate(found):
@@ -53,7 +53,7 @@ def redraw_of(program: Program, weights: Weights, seed: int) -> Redraw:
 
 def weights_of(program: Program, weights: Weights) -> Callable[[], list[Tensor]]:
     """A function that lists the tensors of `program` that differ between draws, as they are now, in one order."""
-    found = list(_weights(program))
+    found = list(drawable(program))
     names = [weight.name for weight in found]
     if weights is Weights.DEFAULT:
         names += [weight.bias for weight in found if weight.bias is not None]
@@ -63,7 +63,7 @@ def weights_of(program: Program, weights: Weights) -> Callable[[], list[Tensor]]
 def spread_of(program: Program, weights: Weights) -> Spread:
     """A function that puts the standard deviation of its scheme in the place of every weight of `program`."""
     options = InitOptions(scheme=Init(weights.value))
-    found = list(_weights(program))
+    found = list(drawable(program))
 
     def spread() -> None:
         for weight in found:
@@ -74,7 +74,7 @@ def spread_of(program: Program, weights: Weights) -> Spread:
     return spread
 
 
-def _spread(program: Program, weight: _Weight, options: InitOptions) -> None:
+def _spread(program: Program, weight: Weight, options: InitOptions) -> None:
     stored = program.working[weight.name]
     deviations = torch.empty(_drawn_shape(stored, weight), dtype=torch.float64)
     spread_weight(deviations, options, box_rim(tuple(deviations.shape[2:])), weight.name)
@@ -85,12 +85,12 @@ def _spread(program: Program, weight: _Weight, options: InitOptions) -> None:
         program.working[weight.bias] = bias.to(stored)
 
 
-def _drawn_shape(stored: Tensor, weight: _Weight) -> tuple[int, ...]:
+def _drawn_shape(stored: Tensor, weight: Weight) -> tuple[int, ...]:
     """The shape of a weight as it is drawn: output first."""
     return (*stored.shape[:-2], stored.shape[-1], stored.shape[-2]) if weight.turned else tuple(stored.shape)
 
 
-def _draw(program: Program, weight: _Weight, options: InitOptions, key: tuple[int, ...]) -> None:
+def _draw(program: Program, weight: Weight, options: InitOptions, key: tuple[int, ...]) -> None:
     """New tensors in the old ones' places: the old may be views of each other."""
     stored = program.working[weight.name]
     drawn = torch.empty(_drawn_shape(stored, weight), dtype=torch.float64)
@@ -102,7 +102,7 @@ def _draw(program: Program, weight: _Weight, options: InitOptions, key: tuple[in
         program.working[weight.bias] = bias.to(stored)
 
 
-def _weights(program: Program) -> Iterator[_Weight]:
+def drawable(program: Program) -> Iterator[Weight]:
     """Each drawable constant once, in the order of the nodes."""
     seen: set[str] = set()
     for step in all_steps(program):
@@ -113,7 +113,7 @@ def _weights(program: Program) -> Iterator[_Weight]:
         if name in program.working and name not in seen and _is_weight(program.working[name]):
             seen.add(name)
             bias = step.inputs[2] if len(step.inputs) > 2 and step.inputs[2] in program.working else None
-            yield _Weight(name, turned(step), bias)
+            yield Weight(name, turned(step), bias)
 
 
 def _is_weight(value: Tensor) -> bool:

@@ -28,6 +28,7 @@ from erfscope_intake.onnx_shapes import fitting
 from erfscope_intake.onnx_states import MOVES
 from erfscope_intake.onnx_summary import versions_of
 from erfscope_intake.onnx_unrolled import Networked, too_long_in, without_idle_recurrence
+from erfscope_intake.onnx_untrained import notes_on_training
 from erfscope_intake.onnx_words import READS_INPUT, unsupported
 
 Edit = Callable[[ModelProto], None]
@@ -107,7 +108,8 @@ def open_onnx(
         )
 
     if weights is Weights.GIVEN:
-        return replace(opened, network=replace(opened.network, at=at))
+        notes = (*opened.network.notes, *notes_on_training(opened.program))
+        return replace(opened, network=replace(opened.network, at=at, notes=notes))
     redraw = redraw_of(opened.program, weights, seed)
     redraw(0)
     network = replace(

@@ -18,6 +18,7 @@ from erfscope_intake.answer import pick_device
 from erfscope_intake.levels import Graph
 from erfscope_intake.memory import memory_errors_explained
 from erfscope_intake.onnx_external import Sent
+from erfscope_intake.onnx_untrained import is_on_training
 from erfscope_intake.outputs import Survey, surveyed
 from erfscope_intake.sizes import NOISE_SEED, SizedModel, size_explained
 from erfscope_intake.tiles.check import Trial, image_of
@@ -187,7 +188,8 @@ def _needs(survey: Survey, request: TilesRequest) -> Needs:
         if "layer" not in refusal.problem.context:
             raise
         raise with_earlier(refusal, traced) from None
-    return Needs(rows, (*traced.network.notes, *notes))
+    own = [note for note in traced.network.notes if not is_on_training(note)]
+    return Needs(rows, (*own, *notes))
 
 
 def _layers(survey: Survey, names: Sequence[str]) -> tuple[list[Layer], list[str]]:
