@@ -40,10 +40,17 @@ def complaint(folder: Path) -> ConfigurationError:
         (CHECK + "erf_size = {}\ndrift = { max = 'inf%' }", 4, 'give a share such as "5%"'),
         (CHECK + "erf_size = {}\ndrift = '5%'", 4, 'drift must be a table such as drift = { max = "5%" }'),
         (CHECK + "erf_size = {}\ndrift = { min = '5%' }", 4, "there is no drift.min"),
-        (CHECK + "erf_size = {min = 9}\ninputs = 0", 4, "/average/inputs"),
-        (CHECK + "erf_size = {min = 9}\nstatistic = 'mean'", 4, "/average/statistic"),
-        (CHECK + "erf_size = {min = 9}\naverage = 5", 4, "/average: "),
+        (CHECK + "erf_size = {min = 9}\ninputs = 0", 4, "inputs: must be"),
+        (CHECK + "erf_size = {min = 9}\nstatistic = 'mean'", 4, "statistic: must be"),
+        (CHECK + "erf_size = {min = 9}\naverage = 5", 4, "average: must be"),
         (CHECK + "erf_size = {min = 9}\naverage = 5\ninputs = 3", 1, "a field of the request has the wrong form"),
+        (CHECK + "erf_size = {min = 9}\ninputs = '16'", 4, "inputs: is the text '16'; write a number, without quotes"),
+        (CHECK + "erf_size = {min = 9}\nunit = ['7', 7]", 4, "unit[0]: is the text '7'"),
+        (CHECK + "erf_size = {min = 9}\naverage.inputs = '3'", 4, "average.inputs: is the text '3'"),
+        (CHECK + "erf_size = {min = 9}\nunit = 'centre'", 4, "check 1: unit: must be 'center'"),
+        (CHECK + "erf_size = {min = 9}\nunit = { grid = [3, 'x'] }", 4, "unit.grid[1]: must be an integer"),
+        (CHECK + "erf_size = {min = 9}\nmean = [0.5]", 4, "mean: mean and std normalise images"),
+        ("[defaults]\ninput_shape = { a = ['3', 9, 9] }\n" + CHECK + "erf_size = {min = 9}", 2, "input_shape.a[0]: is"),
         (CHECK + "erf_size = {min = 9}\nimages = 'none.zip'", 4, "images 'none.zip' is no file"),
         (CHECK + "erf_size = {min = 9}\nname = 5", 1, "name must be text"),
         ("[[check]]\nerf_size = {min = 9}", 1, "model is missing"),
@@ -79,17 +86,17 @@ MANY = (
     ("file", "text", "expected"),
     [
         ("erfscope.toml", DEFAULTS + CHECK * 2, [
-            (3, "defaults: /average/inputs"), (4, "check 1: bounds no metric"), (6, "check 2: bounds no metric")]),
+            (3, "defaults: inputs: "), (4, "check 1: bounds no metric"), (6, "check 2: bounds no metric")]),
         ("erfscope.toml", "[defaults]\naverage = { inputs = 0 }\n" + CHECK + "erf_size = {min = 9}\n", [
-            (2, "defaults: /average/inputs")]),
+            (2, "defaults: average.inputs: ")]),
         ("erfscope.toml", "defaults = { inputs = 0 }\n" + CHECK + "erf_size = {min = 9}\n", [
-            (1, "defaults: /average/inputs")]),
+            (1, "defaults: inputs: ")]),
         ("pyproject.toml", "[tool.x]\ninputs = 1\n[[tool.erfscope.check]]\nmodel = 'a.json'\nerf_size = {min = 9}\n"
-         "[tool.erfscope.defaults]\nseed = 1\ninputs = 0\n[tool.y]\n", [(8, "defaults: /average/inputs")]),
+         "[tool.erfscope.defaults]\nseed = 1\ninputs = 0\n[tool.y]\n", [(8, "defaults: inputs: ")]),
         ("erfscope.toml", MANY, [
             (1, "did you mean baseline"), (3, "model is 5"), (4, "did you mean layer"), (5, "did you mean min"),
-            (6, "check 1: /average/seed"), (9, "trf_size.max"), (10, "check 2: /average/inputs"),
-            (12, "defaults has no key 'units'"), (13, "defaults: /input/source")]),
+            (6, "check 1: seed: "), (9, "trf_size.max"), (10, "check 2: average.inputs: "),
+            (12, "defaults has no key 'units'"), (13, "defaults: input.source: ")]),
     ],
 )  # fmt: skip
 def test_all_mistakes_are_told_at_once_each_where_it_stands(

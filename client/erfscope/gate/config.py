@@ -1,5 +1,6 @@
 """The configuration as checks: what TOML says, validated, with every complaint naming file, line and key."""
 
+import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,8 +10,9 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from erfscope._errors import APIError
-from erfscope._request import SHORT, build
+from erfscope._request import build
 from erfscope.gate.discovery import ConfigurationError, Source, find, line_of, line_of_default, line_of_top
+from erfscope.gate.keys import quoted, toml_key
 from erfscope.gate.rules import CHECK_KEYS, REQUEST_KEYS, Bound, Drift, Level, impossible, metric_names, nearest
 from erfscope_contract.hashing import sha256_of
 from erfscope_contract.invalid import in_words
@@ -226,21 +228,24 @@ def _request(
 ) -> ErfRequest:
     """The request of a check; keys that are `inherited` come from `defaults`."""
     try:
-        return build(None, fields, sha256_of(images) if images else None)
+        request = build(None, fields, sha256_of(images) if images else None)
     except APIError as error:
         wrong = error.problem.errors or [FieldError(pointer="", detail=error.problem.detail)]
-        details = [(_key_of(one.pointer, fields), f"{one.pointer}: {one.detail}".removeprefix(": ")) for one in wrong]
-        errors = [(complain.of_default if key in inherited else complain)(key, detail) for key, detail in details]
-        raise ConfigurationError.of(errors) from None
+        details = [(toml_key(one.pointer, fields), one.detail) for one in wrong]
     except (TypeError, ValueError) as error:  # a section that is no table
         raise complain(None, f"a field of the request has the wrong form: {error}") from None
-
-
-def _key_of(pointer: str, fields: Container[str]) -> str:
-    """Which of the `fields` sets what is at `pointer`: `inputs`, or `average`."""
-    path = tuple(pointer.strip("/").split("/"))
-    short = next((short for short, place in SHORT.items() if path[:2] == place), path[0])
-    return short if short in fields else path[0]
+    else:
+        details = [
+            (key, f"is the text {text!r}; write a number, without quotes") for key, text in quoted(fields, request)
+        ]
+    errors = []
+    for key, detail in details:
+        top = re.split(r"[.\[]", key)[0]
+        complaint = complain.of_default if top in inherited else complain
+        errors.append(complaint(top, f"{key}: {detail}".removeprefix(": ")))
+    if errors:
+        raise ConfigurationError.of(errors)
+    return request
 
 
 def _images(source: Source, given: Any, complain: _Complaints) -> Path | None:
