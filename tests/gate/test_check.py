@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -228,7 +229,7 @@ def test_a_model_that_vanished_is_a_failure_until_the_baseline_is_updated(check:
     Path("models/seg.json").unlink()
     done = check()
     assert done.code == 1
-    assert "models/seg.json is in the baseline and matches no check any more." in done.words
+    assert "models/seg.json is in the baseline, and no check finds a model of this name any more. How to" in done.words
     (gone,) = (one for one in findings(check("--json", "models")) if one["verdict"] == "fail")
     assert gone["model"] == "models/seg.json"
     assert f'"model": "{gone["model"]}"' in Path("erfscope-baseline.json").read_text().splitlines()[gone["line"] - 1]
@@ -257,17 +258,74 @@ def test_weights_beside_a_model_may_be_a_pointer_too(check: Check, write: Write,
     assert "net.data is a pointer of Git LFS" in done.words
 
 
-def test_a_baseline_with_a_conflict_is_to_be_resolved(check: Check, write: Write) -> None:
-    write("models/a.json", spec(side=20))
+def test_a_baseline_with_a_conflict_tells_the_way_that_resolves_it(check: Check, write: Write, folder: Path) -> None:
+    def git(*words: str) -> int:
+        names = ["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"]
+        return subprocess.run(["git", *names, *words], check=False, capture_output=True).returncode
+
+    write("erfscope.toml", CONFIG + "trf_size = {}\ndrift = { max = '5%' }\n")
+    git("init", "--quiet", "--initial-branch=main")
+    for branch, name in (("main", "a"), ("ours", "b"), ("theirs", "c")):
+        git("checkout", "--quiet", "-b", branch, "main")
+        write(f"models/{name}.json", spec(dilation=2, side=20, name=name))
+        write("models/a.json", spec(dilation={"a": 1, "b": 2, "c": 3}[name], side=20))
+        assert check("--update-baseline").code == 0
+        git("add", "--all")
+        git("commit", "--quiet", "--message", branch)
+    assert git("merge", "ours") == 1
+    git("checkout", "--theirs", "models/a.json")
+    (broken,) = findings(check("--json"))
+    assert broken["exit_code"] == 2
+    assert Path("erfscope-baseline.json").read_text("utf-8").splitlines()[broken["line"] - 1].startswith("<<<<<<< ")
+    way = re.findall("`([^`]+)`", broken["detail"])
+    assert [words.split()[:2] for words in way] == [["git", "checkout"], ["erfscope", "check"], ["git", "diff"]]
+    assert git(*way[0].split()[1:]) == 0
+    assert check(*way[1].split()[2:]).code == 0
+    assert check().code == 0
+    compared = subprocess.run(way[2].split(), check=True, capture_output=True, text=True).stdout
+    assert '+      "model": "models/b.json",' in compared
+
+
+def test_a_renamed_model_is_recognised_by_its_content(check: Check, write: Write) -> None:
+    for name in ("a", "seg"):
+        write(f"models/{name}.json", spec(side=20, name=name))
+    rules = "trf_size = {}\ndrift = { max = '5%' }\n"
+    write("erfscope.toml", CONFIG + rules)
+    assert check("--update-baseline").code == 0
+    Path("models/seg.json").rename("models/segment.json")
+    done = check()
+    assert done.code == 1
+    assert "any more. It looks renamed: models/segment.json has the same content." in done.words
+    write("erfscope.toml", CONFIG.replace('"models/*"', '["models/a.json", "models/seg.json"]') + rules)
+    done = check()
+    assert done.code == 2
+    assert "model 'models/seg.json' does not exist in" in done.words
+    assert "did you mean models/segment.json?" in done.words
+    assert "It looks renamed: models/segment.json has the same content. Write models/segment.json into" in done.words
+    write("models/segment.json", spec(2, side=20))
+    assert "It looks renamed" not in check().words
+    write("erfscope.toml", CONFIG + rules)
+    assert "models/aa.json does not exist; did you mean models/a.json?" in check("models/aa.json").words
+
+
+def test_a_copy_is_no_new_name(check: Check, write: Write) -> None:
+    for name in ("a", "b"):
+        write(f"models/{name}.json", spec(side=20))
     write("erfscope.toml", CONFIG + "trf_size = {}\ndrift = { max = '5%' }\n")
     assert check("--update-baseline").code == 0
-    text = Path("erfscope-baseline.json").read_text("utf-8")
-    write("erfscope-baseline.json", text.replace('"value"', '\n<<<<<<< HEAD\n"value"\n=======\n>>>>>>> other\n', 1))
-    (found,) = findings(check("--json"))
-    assert found["exit_code"] == 2
-    assert "resolve the conflict in git" in found["detail"]
-    assert "anew" not in found["detail"]
-    assert Path("erfscope-baseline.json").read_text("utf-8").splitlines()[found["line"] - 1] == "<<<<<<< HEAD"
+    Path("models/b.json").unlink()
+    done = check()
+    assert done.code == 1
+    assert "It looks renamed" not in done.words
+
+
+def test_what_could_not_be_measured_leaves_no_empty_baseline(check: Check, write: Write) -> None:
+    write("models/a.onnx", b"no model")
+    write("erfscope.toml", CONFIG + "trf_size = {}\ndrift = { max = '5%' }\n")
+    done = check("--update-baseline")
+    assert done.code == 2
+    assert "wrote" not in done.words
+    assert not Path("erfscope-baseline.json").exists()
 
 
 def test_images_are_fed(check: Check, write: Write) -> None:

@@ -77,6 +77,30 @@ def test_the_schema_refuses_what_is_not_junit() -> None:
     assert not SCHEMA.validate(etree.fromstring(b'<testsuites name="n" tests="1"/>'))
 
 
+def test_mistakes_of_a_configuration_are_told_apart_and_placed(check: Check, write: Write) -> None:
+    """Forges take cases of one name for one case, and issues of one fingerprint for one issue."""
+    mistakes = 'erf_sise = {}\nlayr = "x"\naverage = { x = 1, y = 2 }\n'
+    write("erfscope.toml", f'[[check]]\nmodel = "a.json"\n{mistakes}')
+    assert check("--junit", "j.xml", "--markdown", "m.md", "--gitlab", "g.json").code == 2
+    places = [f"(erfscope.toml:{line})" for line in (3, 4, 5, 5)]
+    tree = etree.parse("j.xml")
+    SCHEMA.assertValid(tree)
+    names = [one.get("name") for one in tree.findall(".//testcase")]
+    assert names == [f"configuration {one}" for one in places[:3]] + [f"configuration {places[3]} #2"]
+    assert [(one.get("message") or "")[-len(places[0]) :] for one in tree.findall(".//error")] == places
+    lines = [line for line in Path("m.md").read_text("utf-8").splitlines() if line.startswith("- **")]
+    assert [line[-len(places[0]) :] for line in lines] == places
+    issues = json.loads(Path("g.json").read_text("utf-8"))
+    assert len({one["fingerprint"] for one in issues}) == len(places)
+
+
+def test_cases_that_would_have_one_name_are_told_apart_by_their_lines() -> None:
+    rows = [finding(line=3), finding(line=9), finding(metric="r50")]
+    names = [one.get("name") for one in etree.fromstring(junit(report(*rows))).findall(".//testcase")]
+    at = "at /layer4/Add"
+    assert names == [f"erf_size {at} (erfscope.toml:3)", f"erf_size {at} (erfscope.toml:9)", f"r50 {at}"]
+
+
 @pytest.mark.parametrize("name", ["passing", "failing", "broken"])
 def test_junit_of_the_miniatures(check: Check, miniature: Callable[[str], Path], name: str) -> None:
     miniature(name)

@@ -60,7 +60,7 @@ def test_an_update_tells_what_it_changed(check: Check, write: Write) -> None:
     write("models/net.json", spec(dilation=8))
     write("erfscope.toml", config(WATCHED))
     assert "models/net.json: new, with trf_size 19 px" in check("--update-baseline").words
-    assert "nothing in it changed." in check("--update-baseline").words
+    assert "wrote erfscope-baseline.json; every value and layer is as before." in check("--update-baseline").words
     write("models/net.json", spec(dilation=1))
     write("models/second.json", spec(dilation=1))
     done = check("--update-baseline")

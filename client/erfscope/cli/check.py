@@ -74,7 +74,8 @@ def check(
 ) -> None:
     """Check receptive fields against erfscope.toml or pyproject.toml.
 
-    Of this command: 0 all rules hold; 1 one does not; 2 the configuration is wrong; 3 something could not be measured.
+    Of this command: 0 all rules hold; 1 one does not, or no check finds a model of the baseline any more; 2 the
+    configuration is wrong, or names a file that is not there; 3 something could not be measured.
     """
     from erfscope.gate.answers import Means
     from erfscope.gate.cache import Cache, default_folder

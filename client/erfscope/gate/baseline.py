@@ -60,6 +60,11 @@ class Baseline:
 
     entries: Mapping[str, Entry] = field(default_factory=dict)
 
+    @property
+    def models(self) -> frozenset[str]:
+        """The names of all models that it has."""
+        return frozenset(entry.model for entry in self.entries.values())
+
     def values(self, identity: Identity) -> dict[str, Value] | None:
         """The committed metrics of a measurement; None where there are none."""
         entry = self.entry(identity)
@@ -101,7 +106,9 @@ def parse(file: Path, content: bytes) -> Baseline:
     if conflict := next((n for n, line in enumerate(content.splitlines(), 1) if line.startswith(MARKER)), 0):
         raise ConfigurationError(
             file,
-            "has a conflict of two branches in it; resolve the conflict in git, keeping the entries of both",
+            f"has a merge conflict. Resolve those of the models first. Then take either side of this file, for "
+            f"example `git checkout --ours {file.name}`, and run `{UPDATE}`: it measures the merged models anew. "
+            f"Compare with `git diff HEAD -- {file.name}`, and commit the file.",
             conflict,
         )
     try:

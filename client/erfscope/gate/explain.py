@@ -1,7 +1,7 @@
-"""Why a rule broke: which layers of the model differ from those that the baseline keeps."""
+"""What changed in a model: which of its layers differ from those that the baseline keeps, told where a rule broke."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -34,46 +34,57 @@ def _windows(question: Question) -> Mapping[str, Facts]:
     return windows(source) if isinstance(source, bytes | Path) else {}
 
 
-def explained(
-    findings: Sequence[Finding], questions: Mapping[Key, Question], committed: Baseline, means: Means
-) -> list[Finding]:
-    """The findings; each that broke and has an entry in the baseline tells what changed in its model."""
-    explainer = _Explainer(questions, committed, means, {})
-    return [_explained(finding, explainer) for finding in findings]
+@dataclass(frozen=True)
+class Comparison:
+    """What changed in a model since the baseline; where no change can be told, why."""
+
+    change: str = ""
+    otherwise: str = ""
 
 
 @dataclass(frozen=True)
-class _Explainer:
-    """Compares each model once."""
+class Explainer:
+    """Compares each model with its entry of the baseline, once."""
 
     questions: Mapping[Key, Question]
     committed: Baseline
     means: Means
-    known: dict[Key, str]
+    _known: dict[Key, Comparison] = field(default_factory=dict)
 
-    def __call__(self, key: Key) -> str:
-        """What changed in a model; empty where nothing was committed for it."""
+    def entry(self, key: Key) -> Entry | None:
+        """What was committed for a check and its model."""
         question = self.questions.get(key)
-        entry = self.committed.entry(question.identity) if question else None
-        if question is None or entry is None:
-            return ""
-        if key not in self.known:
-            self.known[key] = _comparison(question, entry, self.means)
-        return self.known[key]
+        return self.committed.entry(question.identity) if question else None
+
+    def __call__(self, key: Key) -> Comparison:
+        """What changed in a model; nothing where nothing was committed for it."""
+        entry = self.entry(key)
+        if entry is None:
+            return Comparison()
+        if key not in self._known:
+            self._known[key] = _comparison(self.questions[key], entry, self.means)
+        return self._known[key]
 
 
-def _explained(finding: Finding, changes: Callable[[Key], str]) -> Finding:
-    is_broken = finding.verdict in (Verdict.FAIL, Verdict.WARN) and finding.rule in (Rule.BOUND, Rule.DRIFT)
-    change = changes((finding.check, finding.model)) if is_broken else ""
-    if finding.rule is Rule.BOUND and change == SAME:  # the bound may never have held
+def explained(findings: Sequence[Finding], explainer: Explainer) -> list[Finding]:
+    """The findings; each that broke and has an entry in the baseline tells what changed in its model."""
+    return [_explained(finding, explainer) for finding in findings]
+
+
+def _explained(finding: Finding, explainer: Explainer) -> Finding:
+    if finding.verdict not in (Verdict.FAIL, Verdict.WARN) or finding.rule not in (Rule.BOUND, Rule.DRIFT):
         return finding
-    return replace(finding, change=change)
+    comparison = explainer((finding.check, finding.model))
+    if finding.rule is Rule.BOUND and comparison.otherwise == SAME:  # the bound may never have held
+        return finding
+    return replace(finding, change=comparison.change or comparison.otherwise)
 
 
-def _comparison(question: Question, entry: Entry, means: Means) -> str:
+def _comparison(question: Question, entry: Entry, means: Means) -> Comparison:
     if not entry.layers:
-        return f"the baseline has no layers to compare with; `{UPDATE}` writes them."
+        return Comparison(otherwise=f"the baseline has no layers to compare with; `{UPDATE}` writes them.")
     now = layers_of(question, means)
     if isinstance(now, Problem):
-        return f"the layers could not be compared: {now.detail}"
-    return layers.changed(entry.layers, now) or SAME
+        return Comparison(otherwise=f"the layers could not be compared: {now.detail}")
+    change = layers.changed(entry.layers, now)
+    return Comparison(change, "" if change else SAME)

@@ -79,6 +79,14 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Note:
+    """What a reader should know of a model beside its rules."""
+
+    model: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Picture:
     """A heatmap of a run, or of what its baseline was measured from."""
 
@@ -98,6 +106,7 @@ class Report:
     measured: int = 0
     cached: int = 0
     pictures: tuple[Picture, ...] = ()
+    about_models: tuple[Note, ...] = ()
     baseline: Path | None = None  # where one was written
     updates: tuple[str, ...] = ()  # what the one that was written changed
     counts: Counter[Verdict] = field(init=False)
@@ -131,6 +140,11 @@ class Report:
     def remarks(self) -> list[Finding]:
         """What passed, but so near that a reader should know."""
         return [one for one in self.findings if one.verdict is Verdict.PASS and one.detail]
+
+    @property
+    def notes(self) -> list[Note]:
+        """Everything that a reader should know beside what did not pass, each once."""
+        return list(dict.fromkeys((*(Note(one.model, one.detail) for one in self.remarks), *self.about_models)))
 
     @property
     def summary(self) -> str:

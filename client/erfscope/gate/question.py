@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -13,6 +13,7 @@ from erfscope._models import PRESET, Prepared, prepare
 from erfscope._request import with_model
 from erfscope.gate.config import Check, Gate
 from erfscope.gate.discovery import ConfigurationError
+from erfscope.gate.rules import close
 from erfscope_contract.hashing import sha256_of
 from erfscope_contract.request import ErfRequest, ModelRef
 from erfscope_contract.version import __version__
@@ -59,14 +60,14 @@ def found_and_missing(gate: Gate, check: Check) -> tuple[list[Subject], dict[str
     missing: dict[str, ConfigurationError] = {}
     for pattern in check.models:
         try:
-            matched = list(_matched(gate, pattern))
+            one_by_one = list(matched(gate.root, gate.baseline, pattern))
         except (OSError, ValueError) as error:  # a name that no file can have
             words = error.strerror if isinstance(error, OSError) else error
             missing[pattern] = check.complaint(f"model {pattern[:100]!r} is no path: {words}", "model")
             continue
-        if not matched:
+        if not one_by_one:
             missing[pattern] = check.complaint(_nothing(gate, pattern), "model")
-        found |= {one.label: one for one in matched}
+        found |= {one.label: one for one in one_by_one}
     return list(found.values()), missing
 
 
@@ -89,20 +90,21 @@ def _is_within(path: Path, wanted: Sequence[Path]) -> bool:
     return any(path == one or one in path.parents for one in wanted)
 
 
-def _matched(gate: Gate, pattern: str) -> Iterator[Subject]:
-    if pattern.startswith(PRESET) or _is_stored(gate, pattern):
+def matched(root: Path, baseline: Path, pattern: str) -> Iterator[Subject]:
+    """The models that a name finds: itself, or the files of a pattern below `root`, without the baseline's."""
+    if pattern.startswith(PRESET) or _is_stored(root, pattern):
         yield Subject(pattern, pattern)
         return
-    if not WILD.search(pattern) or (gate.root / pattern).is_file():
-        if (gate.root / pattern).is_file():
-            yield Subject(Path(pattern).as_posix(), gate.root / pattern)
+    if not WILD.search(pattern) or (root / pattern).is_file():
+        if (root / pattern).is_file():
+            yield Subject(Path(pattern).as_posix(), root / pattern)
         return
     named, wild = _split(pattern)
-    folder = gate.root / named  # the same where the pattern is absolute
+    folder = root / named  # the same where the pattern is absolute
     for path in sorted(folder.glob(str(wild))):
         inside = path.relative_to(folder)
         is_hidden = any(part.startswith(".") for part in inside.parts)  # a cache or a forge's folder
-        if path.is_file() and path.suffix.lower() in ENDINGS and path != gate.baseline and not is_hidden:
+        if path.is_file() and path.suffix.lower() in ENDINGS and path != baseline and not is_hidden:
             yield Subject((named / inside).as_posix(), path)
 
 
@@ -115,15 +117,34 @@ def _split(pattern: str) -> tuple[Path, Path]:
     return Path(*parts[:first]), Path(*parts[first:])
 
 
-def _is_stored(gate: Gate, pattern: str) -> bool:
-    return re.fullmatch(SHA256, pattern) is not None and not (gate.root / pattern).exists()
+def _is_stored(root: Path, pattern: str) -> bool:
+    return re.fullmatch(SHA256, pattern) is not None and not (root / pattern).exists()
 
 
 def _nothing(gate: Gate, pattern: str) -> str:
     if WILD.search(pattern):
         return f"model {pattern!r} matches no {' or '.join(ENDINGS)} file; paths are relative to {gate.root}"
-    found = "is a directory" if (gate.root / pattern).is_dir() else "does not exist"
-    return f"model {pattern!r} {found} in {gate.root}; paths are relative to the configuration"
+    if (gate.root / pattern).is_dir():
+        return f"model {pattern!r} is a directory in {gate.root}; name a file of it, or all by a pattern such as *.onnx"
+    advice = like(pattern, beside(gate.root, pattern)) or "paths are relative to the configuration"
+    return f"model {pattern!r} does not exist in {gate.root}; {advice}"
+
+
+def beside(root: Path, name: str) -> list[str]:
+    """The models in the folder of a file that may be missing, as a check names them."""
+    folder = Path(name).parent
+    try:
+        files = sorted((root / folder).iterdir())
+    except (OSError, ValueError):  # no such folder
+        return []
+    return [(folder / one.name).as_posix() for one in files if one.suffix.lower() in ENDINGS]
+
+
+def like(name: str, models: Iterable[str]) -> str:
+    """`did you mean models/a.onnx?`: of these models the one whose file's name is near; empty where none is."""
+    by_stem = {Path(model).stem: model for model in models}
+    near = close(Path(name).stem, by_stem)
+    return f"did you mean {' or '.join(by_stem[stem] for stem in near)}?" if near else ""
 
 
 # How often is measured, from which seed, and whether a sample is verified, decides how sure an answer is, not what is

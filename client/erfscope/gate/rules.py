@@ -114,11 +114,16 @@ def metric_names() -> frozenset[str]:
     return frozenset(name for rank in RANKS for name in flatten(_blank(rank)))
 
 
-def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
     """`did you mean erf_size?`, or all that is known where nothing is near."""
     known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=count, cutoff=0.6)
+    near = close(name, known)
     return f"did you mean {' or '.join(near)}?" if near else f"known are: {', '.join(known)}"
+
+
+def close(name: str, known: Iterable[str]) -> list[str]:
+    """The names that somebody may have meant, the nearest first."""
+    return difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.6)
 
 
 def _blank(rank: int) -> ErfResult:

@@ -7,15 +7,18 @@ from pathlib import Path
 from erfscope._errors import ErfscopeError
 from erfscope._files import trouble
 from erfscope.gate import baseline as baselines
-from erfscope.gate.answers import Means, Outcome, Progress, ask, problem_from, recalled, silent
+from erfscope.gate import notes
+from erfscope.gate.answers import Means, Outcome, Progress, ask, problem_from, silent
 from erfscope.gate.baseline import Baseline, Committed, Entry
 from erfscope.gate.cache import Answer
 from erfscope.gate.config import Check, Gate, load
 from erfscope.gate.discovery import ConfigurationError
-from erfscope.gate.explain import explained, layers_of
+from erfscope.gate.explain import Explainer, explained, layers_of
 from erfscope.gate.findings import ASSERTION, CONFIGURATION, Finding, Picture, Report, Rule, Verdict
+from erfscope.gate.former import former
 from erfscope.gate.judge import UPDATE, Value, judge, values
-from erfscope.gate.question import Question, Subject, chosen, found_and_missing
+from erfscope.gate.question import Question, Subject, chosen, found_and_missing, like
+from erfscope.gate.renamed import new_name
 from erfscope.gate.rules import Level
 from erfscope.gate.update import changes
 from erfscope.gate.vanished import vanished
@@ -63,18 +66,35 @@ def run(options: Options, progress: Progress = silent) -> Report:
             is_whole = not options.paths and not missing and is_measured
             before = _replaceable(gate.baseline) if is_whole else baselines.read(gate.baseline)
             committed = (Baseline() if is_whole else before).updated(_entries(cases, outcomes, options.means))
-            _commit(gate, committed)
+            if (
+                committed.entries or gate.baseline.exists()
+            ):  # where nothing could be measured, there is nothing to write
+                _commit(gate, committed)
     except ConfigurationError as error:
         return Report(tuple(map(_misconfigured, error.all)), error.file)
     report = _report(gate, cases, outcomes, committed)
-    gone = [] if options.update_baseline else vanished(gate, committed, options.paths)
+    if not options.update_baseline:
+        missing = [_with_new_name(gate, one, committed) for one in missing]
+    gone = [] if options.update_baseline else vanished(gate, committed, options.paths, known)
     report = replace(report, findings=(*missing, *report.findings, *gone))
+    asked = [(case.question, _outcome(case, outcomes)) for case in cases]
+    dead = notes.of_dead_layers([(question.subject.label, outcome) for question, outcome in asked], report.findings)
+    report = replace(report, about_models=tuple(dead))
     if options.update_baseline:
-        return replace(report, baseline=gate.baseline, updates=tuple(changes(before, committed)))
+        written = gate.baseline if gate.baseline.exists() else None
+        return replace(report, baseline=written, updates=tuple(changes(before, committed)))
     if options.means.with_pictures:
-        report = replace(report, pictures=(*report.pictures, *_before(cases, outcomes, committed, options.means)))
-    questions = {(case.check.name, case.subject.label): case.question for case in cases}
-    return replace(report, findings=tuple(explained(report.findings, questions, committed, options.means)))
+        pictures, absent = former(asked, committed, options.means)
+        report = replace(report, pictures=(*report.pictures, *pictures), about_models=(*report.about_models, *absent))
+    explainer = Explainer(
+        {(case.check.name, case.subject.label): case.question for case in cases}, committed, options.means
+    )
+    changed = notes.of_changes(report.findings, explainer)
+    return replace(
+        report,
+        findings=tuple(explained(report.findings, explainer)),
+        about_models=(*changed, *report.about_models),
+    )
 
 
 def _replaceable(file: Path) -> Baseline:
@@ -99,8 +119,10 @@ def _cases(gate: Gate, paths: Sequence[Path]) -> tuple[list[Case], list[Finding]
     """
     cases: list[Case] = []
     missing: list[Finding] = []
+    labels: set[str] = set()
     for check in gate.checks:
         found, complaints = found_and_missing(gate, check)
+        labels |= {one.label for one in found}
         missing += [
             replace(_misconfigured(error), check=check.name, model=name, expected="a model")
             for name, error in complaints.items()
@@ -110,10 +132,19 @@ def _cases(gate: Gate, paths: Sequence[Path]) -> tuple[list[Case], list[Finding]
     for path in paths:
         if not missing and not chosen([case.subject for case in cases], [path]):
             found_at = "is in no check" if path.exists() else "does not exist"
+            advice = "" if path.exists() else like(path.as_posix(), labels)
             raise ConfigurationError(
-                gate.file, f"{path} {found_at}; PATHS are models, or folders of models, of its checks"
+                gate.file, f"{path} {found_at}; {advice or 'PATHS are models, or folders of models, of its checks'}"
             )
     return cases, missing
+
+
+def _with_new_name(gate: Gate, finding: Finding, committed: Baseline) -> Finding:
+    """A model that is not there, with the name of the file that has its content."""
+    check = next(one for one in gate.checks if one.name == finding.check and finding.model in one.models)
+    now = new_name(gate, check, finding.model, committed)
+    mend = f"It looks renamed: {now} has the same content. Write {now} into the check, then run `{UPDATE}`."
+    return replace(finding, mend=mend) if now else finding
 
 
 def _questions(cases: Sequence[Case]) -> tuple[dict[str, Question], dict[str, Outcome]]:
@@ -152,22 +183,6 @@ def _report(gate: Gate, cases: Sequence[Case], outcomes: Mapping[str, Outcome], 
             if answer.picture is not None
         ),
     )
-
-
-def _before(
-    cases: Sequence[Case], outcomes: Mapping[str, Outcome], committed: Baseline, means: Means
-) -> Iterator[Picture]:
-    """What the baseline was measured from, of models that have changed since, where the cache still has it."""
-    changed: dict[str, tuple[str, str, str]] = {}
-    for case in cases:
-        outcome, entry = _outcome(case, outcomes), committed.entry(case.question.identity)
-        if isinstance(outcome, Answer) and entry and entry.question not in ("", case.question.digest):
-            layer = outcome.result.layer.name
-            changed[case.question.digest] = (entry.question, case.subject.label, layer)
-    former = recalled([question for question, _, _ in changed.values()], means)
-    for digest, (question, model, layer) in changed.items():
-        if question in former and (picture := former[question].picture) is not None:
-            yield Picture(model, layer, digest, picture, is_before=True)
 
 
 def _judged(case: Case, outcome: Outcome, committed: Baseline) -> Iterator[Finding]:

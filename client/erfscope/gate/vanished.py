@@ -1,24 +1,30 @@
 """Models that the baseline has and no check finds any more: a gate must not turn green because a model is gone."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from erfscope.gate.baseline import Baseline
 from erfscope.gate.config import Gate
 from erfscope.gate.findings import ASSERTION, Finding, Rule, Verdict
 from erfscope.gate.judge import UPDATE
-from erfscope.gate.question import Subject, chosen, found_and_missing, is_file_name
+from erfscope.gate.question import Question, Subject, chosen, found_and_missing, is_file_name
+from erfscope.gate.renamed import former_name
 
 SUITE = "baseline"  # the check that reports name
 
 
-def vanished(gate: Gate, committed: Baseline, paths: Sequence[Path]) -> list[Finding]:
-    """A failure for each of them, of those at one of the paths where there are paths."""
+def vanished(
+    gate: Gate, committed: Baseline, paths: Sequence[Path], questions: Mapping[str, Question]
+) -> list[Finding]:
+    """A failure for each of them, of those at one of the paths where there are paths.
+
+    `questions` are those of the run by their digest: one of them may be about the same model under another name.
+    """
     models = dict.fromkeys(entry.model for entry in committed.entries.values())
     named = set(_named(gate))
     gone = [Subject(one, gate.root / one if is_file_name(one) else one) for one in models if one not in named]
-    return [_finding(gate, one.label) for one in chosen(gone, paths)]
+    return [_finding(gate, one.label, former_name(one.label, committed, questions)) for one in chosen(gone, paths)]
 
 
 def _named(gate: Gate) -> Iterator[str]:
@@ -29,7 +35,8 @@ def _named(gate: Gate) -> Iterator[str]:
         yield from (Path(pattern).as_posix() for pattern in missing)
 
 
-def _finding(gate: Gate, model: str) -> Finding:
+def _finding(gate: Gate, model: str, now: str) -> Finding:
+    renamed = f" It looks renamed: {now} has the same content." if now else ""
     return Finding(
         check=SUITE,
         model=model,
@@ -38,8 +45,8 @@ def _finding(gate: Gate, model: str) -> Finding:
         expected="a model",
         file=str(gate.baseline),
         line=_line(gate.baseline, model),
-        detail=f"{model} is in the baseline and matches no check any more.",
-        mend=f"Restore it or its check; or, if it is to go, run `{UPDATE}` and commit the file.",
+        detail=f"{model} is in the baseline, and no check finds a model of this name any more.{renamed}",
+        mend=f"If this is meant, run `{UPDATE}` and commit the file; otherwise restore the model or its check.",
         exit_code=ASSERTION,
     )
 

@@ -27,6 +27,7 @@ def as_json(report: Report) -> str:
             "cached": report.cached,
             "counts": {verdict.value: count for verdict, count in sorted(report.counts.items())},
             "findings": [{**asdict(one), "file": within(one.file, report)} for one in report.findings],
+            "notes": [asdict(one) for one in report.notes],
             "baseline": within(str(report.baseline), report) if report.baseline else None,
             "updates": list(report.updates),
         },

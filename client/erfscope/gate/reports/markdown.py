@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from erfscope.gate.findings import Finding, Report, Rule, Verdict
-from erfscope.gate.reports import SIGNS
+from erfscope.gate.reports import SIGNS, within
 from erfscope_contract.text import for_markdown, for_sentence
 
 ROWS = 300  # a step summary may have 1 MiB; the terminal has the rest
@@ -17,9 +17,10 @@ def render(report: Report) -> str:
     parts += table(report.findings)
     for finding in report.trouble[:ROWS]:
         about = " · ".join(for_markdown(part) for part in (finding.model, finding.layer, finding.subject) if part)
-        parts += [f"- **{about}**: {for_sentence(finding.told)}"]
+        place = for_markdown(f"{within(finding.file, report)}:{finding.line}")
+        parts += [f"- **{about}**: {for_sentence(finding.told)} ({place})"]
         parts += [f"  - How to mend: {for_sentence(finding.mend)}"] if finding.mend else []
-    parts += [f"- Note: {for_markdown(one.model)}: {for_sentence(one.detail)}" for one in report.remarks[:ROWS]]
+    parts += [f"- Note: {for_markdown(one.model)}: {for_sentence(one.text)}" for one in report.notes[:ROWS]]
     parts += [f"- Baseline: {for_markdown(line)}" for line in report.updates[:ROWS]]
     return "\n".join(parts).rstrip() + "\n"
 

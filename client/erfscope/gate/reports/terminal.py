@@ -28,7 +28,7 @@ def render(report: Report) -> RenderableType:
         ]
     for finding in report.trouble:
         parts += [*_block(finding), Text("")]
-    parts += [Text(f"note: {for_terminal(one.model)}: {for_terminal(one.detail)}") for one in report.remarks]
+    parts += [Text(f"note: {for_terminal(one.model)}: {for_terminal(one.text)}") for one in report.notes]
     parts.append(Text(f"{report.result}: {report.summary}.", style="bold"))
     if report.baseline:
         parts.append(Text(f"wrote {for_terminal(relative(str(report.baseline), {}))}; {_updates(report)}"))
@@ -37,7 +37,7 @@ def render(report: Report) -> RenderableType:
 
 
 def _updates(report: Report) -> str:
-    return "changed are:" if report.updates else "nothing in it changed."
+    return "changed are:" if report.updates else "every value and layer is as before."
 
 
 def _table(findings: list[Finding]) -> Table:

@@ -1,0 +1,42 @@
+"""What a reader should know of a model although no rule of it broke: other layers, a layer without a gradient."""
+
+from collections.abc import Iterator, Sequence
+
+from erfscope.gate.answers import Outcome
+from erfscope.gate.cache import Answer
+from erfscope.gate.explain import Explainer
+from erfscope.gate.findings import Finding, Note, Verdict
+from erfscope.gate.judge import UPDATE
+
+DEAD = "its gradient"  # how the engine's reasons begin if a layer has no gradient that could be measured
+
+
+def of_changes(findings: Sequence[Finding], explainer: Explainer) -> Iterator[Note]:
+    """Models that are not those of the baseline, have other layers, and pass: a reader would not learn of it."""
+    done = {finding.model for finding in findings if finding.verdict is not Verdict.PASS}
+    for key, question in explainer.questions.items():
+        entry, (_, model) = explainer.entry(key), key
+        if model in done or entry is None or entry.question in ("", question.digest):
+            continue
+        if change := explainer(key).change:
+            done.add(model)
+            yield Note(
+                model, f"Its layers differ from the baseline's, within the rules: {change} `{UPDATE}` commits it."
+            )
+
+
+def of_dead_layers(outcomes: Sequence[tuple[str, Outcome]], findings: Sequence[Finding]) -> Iterator[Note]:
+    """Layers that `auto` passed over for want of a gradient, of each model; where no finding tells of them already."""
+    broken = {(finding.model, finding.expected) for finding in findings}
+    for model, outcome in outcomes:
+        if not isinstance(outcome, Answer):
+            continue
+        layer = outcome.result.layer
+        dead = [passed for passed in layer.passed_over if passed.why.startswith(DEAD)]
+        if dead and not any((model, f"layer {passed.name}") in broken for passed in dead):
+            names = ", ".join(passed.name for passed in dead)
+            yield Note(
+                model,
+                f"auto passed over {names}: {dead[0].why}. The numbers are those of layer {layer.name}. Mend "
+                "the model, or name the layer that is meant (layer = …).",
+            )
