@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.gate.conftest import Check, Done, installed_environment, onnx_model, spec
+from tests.gate.conftest import ROOT, Check, Done, installed_environment, onnx_model, spec
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -26,6 +26,11 @@ def start(*words: str) -> Done:
     """`erfscope init …` in the working folder."""
     done = CliRunner().invoke(app, ["init", *words])
     return Done(done.exit_code, done.stdout, done.stderr if done.exit_code == 0 else str(done.exception))
+
+
+def triggers(text: str) -> dict[str, Any]:
+    """What starts the workflow; YAML 1.1 reads the key `on` as true."""
+    return dict(yaml.safe_load(text)[True])
 
 
 def job(text: str) -> dict[str, Any]:
@@ -87,6 +92,47 @@ def test_a_saturated_size_is_not_guarded_in_silence(check: Check, write: Write) 
     assert check().code == 0
 
 
+def test_a_size_that_the_trf_limits_is_not_watched(check: Check, write: Write) -> None:
+    narrow = [{"type": "conv", "out_channels": 4, "kernel_size": 3, "padding": "same"}]
+    write("models/narrow.json", spec(layers=narrow, init="ones"))
+    done = start("models/narrow.json", "--inputs", "4")
+    assert done.code == 0, done.err
+    assert "models/narrow.json: erf_size is not watched, because it is as large as the TRF" in done.words
+    assert "erf_size" not in done.words.split("pass:")[0]  # the table
+    text = Path("erfscope.toml").read_text("utf-8")
+    assert "# erf_size is not watched: it is as large as the TRF, which limits it." in text
+    assert "\nerf_size = {}" not in text
+    assert "models/narrow.json: new, with" in done.words
+    assert check().code == 0
+
+
+def test_a_model_that_is_added_later_is_told_to_have_no_check(check: Check, write: Write) -> None:
+    write("models/a.onnx", onnx_model((1, 2)))
+    done = start("models/a.onnx", "--inputs", "4")
+    assert "A model that is added later has no check: call `erfscope init` with it, or write a pattern" in done.words
+    assert 'model = "models/*.onnx"' in done.words
+    text = Path("erfscope.toml").read_text("utf-8")
+    Path("erfscope.toml").write_text(text.replace('model = "models/a.onnx"', 'model = "models/*.onnx"'))
+    write("models/b.onnx", onnx_model((1, 3)))
+    assert "models/b.onnx" in check().words
+
+
+def test_a_pattern_is_one_check_of_all_that_it_matches(check: Check, write: Write) -> None:
+    for name, dilations in (("a", (1, 2)), ("b", (1, 4))):
+        write(f"models/{name}.onnx", onnx_model(dilations))
+    done = start("models/*.onnx", "--inputs", "4")
+    assert done.code == 0, done.err
+    text = Path("erfscope.toml").read_text("utf-8")
+    assert text.count("\n[[check]]") == 1
+    assert '\nmodel = "models/*.onnx"' in text
+    assert "added later has no check" not in done.words
+    assert check().code == 0
+    write("models/c.onnx", onnx_model((1, 3)))
+    assert "models/c.onnx" in check().words
+    assert "matches no ONNX file and no spec" in start("mod/*.onnx").err
+    assert "** stands alone" in start("**x/*.onnx").err
+
+
 def test_a_second_model_is_added_to_what_is_there(check: Check, write: Write) -> None:
     write("models/net.json", spec(dilation=4))
     assert start("models/net.json", "--inputs", "4").code == 0
@@ -133,20 +179,30 @@ def test_a_configuration_of_one_s_own_is_added_to(check: Check, write: Write) ->
 
 
 def test_a_model_that_cannot_be_measured_leaves_all_as_it_was(write: Write) -> None:
+    write("models/net.json", spec(dilation=4))
     write("models/net.onnx", b"no ONNX at all")
-    done = start("models/net.onnx")
+    done = start("models/net.json", "models/net.onnx")
     assert done.code == 2
+    assert "models/net.onnx: " in done.words
+    assert "not a valid ONNX model" in done.words
+    assert "No file was changed." in done.words
+    assert "erfscope.toml:" not in done.words  # the line of a file that is not there any more
+    assert not Path("erfscope-baseline.json").exists()
     assert not Path("erfscope.toml").exists()
     assert not WORKFLOW.exists()
     write("erfscope.toml", "# mine\n")
-    assert start("models/net.onnx").code == 2
+    write("erfscope-baseline.json", '{"schema_version": 1, "entries": []}')
+    assert start("models/net.json", "models/net.onnx").code == 2
     assert Path("erfscope.toml").read_text("utf-8") == "# mine\n"
+    assert Path("erfscope-baseline.json").read_text("utf-8") == '{"schema_version": 1, "entries": []}'
 
 
-def test_init_names_a_model_that_is_not_there() -> None:
+def test_init_names_a_model_that_is_not_there(write: Write) -> None:
     done = start("models/none.onnx")
     assert done.code != 0
-    assert "there is no file models/none.onnx" in done.err
+    assert "there is no file models/none.onnx; give ONNX files" in done.err
+    write("models/nine.onnx", b"")
+    assert "there is no file models/none.onnx; did you mean models/nine.onnx?" in start("models/none.onnx").err
     assert not Path("erfscope.toml").exists()
 
 
@@ -169,6 +225,13 @@ def test_the_workflow_installs_what_is_installed_here(noted: dict[str, Any] | No
     assert origin.requirement == requirement
     environment = job(workflow(WORKFLOW, origin, None, {}))["env"]
     assert environment == {"ERFSCOPE": requirement, "PIP_EXTRA_INDEX_URL": "${{ vars.PIP_EXTRA_INDEX_URL }}"}
+
+
+def test_the_main_branch_fills_the_cache_that_pull_requests_read() -> None:
+    text = workflow(WORKFLOW, Origin("erfscope", "said."), None, {})
+    assert triggers(text) == {"pull_request": None, "push": {"branches": ["main", "master"]}}
+    example = (ROOT / "examples/ci/passing/.github/workflows/erfscope.yml").read_text("utf-8")
+    assert triggers(example) == {"pull_request": None, "push": {"branches": ["main"]}}
 
 
 def test_the_index_of_this_machine_is_that_of_the_workflow_unless_it_has_a_password() -> None:

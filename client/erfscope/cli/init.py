@@ -3,7 +3,7 @@
 import os
 import sys
 import tomllib
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,12 +17,17 @@ from erfscope.cli.progress import progress_bar
 if TYPE_CHECKING:  # the command line starts without the gate
     from erfscope.gate.discovery import Source
     from erfscope.gate.findings import Report
+    from erfscope.gate.starter import Limit
 
 CONFIG, WORKFLOW = Path("erfscope.toml"), Path(".github/workflows/erfscope.yml")
 INPUTS = 16
 
 Models = Annotated[
-    list[str], Argument(metavar="MODEL…", help="ONNX files, specs (.json) or preset:NAME, each a check of its own.")
+    list[str],
+    Argument(
+        metavar="MODEL…",
+        help="ONNX files, specs (.json), preset:NAME, or a pattern in quotes, such as 'models/*.onnx'; each a check.",
+    ),
 ]
 Inputs = Annotated[
     int | None,
@@ -46,28 +51,35 @@ def init(
     models: Models, inputs: Inputs = None, url: options.Url = None, install: Install = None, force: Force = False
 ) -> None:
     """Write erfscope.toml, the baseline of MODEL… and a workflow for GitHub, or add MODEL… to those that are there."""
-    from erfscope.gate.judge import tells_of_filling
+    from erfscope.gate.limited import limits
 
     source = None if force else _source(Path.cwd())
-    added = _not_guarded([_named(one) for one in models], source)
+    config = source.file if source else CONFIG
+    baseline = _baseline(config, source)
+    added = _not_guarded({name: _files(name, baseline) for name in map(_named, models)}, source)
     out = show.console()
     if not added:
-        told = _workflow(url, install, force=force) if install else []
-        show.print_lines(out, ["Every one of these models has a check already; nothing was added.", *told])
+        lines = _workflow(url, install, force=force) if install else []
+        show.print_lines(out, ["Every one of these models has a check already; nothing was added.", *lines])
         return
-    config, before = (source.file, source.text) if source else (CONFIG, None)
-    _write(config, _configuration(added, inputs, source))
+    before = _contents(config, baseline)
+    _write(config, _configuration(list(added), inputs, source))
     report = _measured(config, added, url)
-    if saturated := {one.model for one in report.remarks if one.metric == "erf_size" and tells_of_filling(one)}:
-        _write(config, _configuration(added, inputs, source, saturated))
+    limited = {} if report.exit_code else limits(report)
+    reasons = {name: limited[one] for name, files in added.items() for one in files if one in limited}
+    if reasons:
+        _restore(before)  # or the report would compare with the first baseline
+        _write(config, _configuration(list(added), inputs, source, reasons))
         report = _measured(config, added, url)
     if report.exit_code:
-        _restore(config, before)
-        show.print_lines(out, [f"{config.name} is as it was before: a check of it could not be measured."])
+        _restore(before)
+        show.print_lines(out, [*_troubles(report), "No file was changed."])
         sys.exit(report.exit_code)
-    told = [f"{model}: erf_size is not watched, because the field fills the input; {config.name} says what to do."
-            for model in sorted(saturated)]  # fmt: skip
-    show.print_lines(out, [_told(config, added, is_new=source is None), *told, *_workflow(url, install, force=force)])
+    _show(report)
+    lines = [f"{name}: erf_size is not watched, because {reason}; {config.name} says what to do."
+             for name, reason in sorted(reasons.items())]  # fmt: skip
+    lines = [_added(config, list(added), is_new=source is None), *lines, *_later(list(added))]
+    show.print_lines(out, [*lines, *_workflow(url, install, force=force)])
 
 
 def _source(folder: Path) -> "Source | None":
@@ -83,8 +95,15 @@ def _source(folder: Path) -> "Source | None":
     return source if source.root == folder else None
 
 
-def _not_guarded(models: Sequence[str], source: "Source | None") -> list[str]:
-    """Those that no check has yet, each once."""
+def _baseline(config: Path, source: "Source | None") -> Path:
+    """The baseline that this configuration names."""
+    from erfscope.gate.config import BASELINE
+
+    return config.parent / str((source.table if source else {}).get("baseline", BASELINE))
+
+
+def _not_guarded(models: Mapping[str, Sequence[str]], source: "Source | None") -> dict[str, Sequence[str]]:
+    """Those that have a file which no check has yet, with their files."""
     from erfscope.gate.config import load
     from erfscope.gate.question import subjects
 
@@ -92,19 +111,19 @@ def _not_guarded(models: Sequence[str], source: "Source | None") -> list[str]:
     if source is not None and source.table.get("check"):
         gate = load(source.file, source.root)
         guarded = {subject.label for check in gate.checks for subject in subjects(gate, check)}
-    return [one for one in dict.fromkeys(models) if one not in guarded]
+    return {name: files for name, files in models.items() if not guarded.issuperset(files)}
 
 
 def _configuration(
-    models: Sequence[str], inputs: int | None, source: "Source | None", saturated: Collection[str] = frozenset()
+    models: Sequence[str], inputs: int | None, source: "Source | None", limits: "Mapping[str, Limit] | None" = None
 ) -> str:
     """The text of the configuration with these models in it; what is there stays as it is."""
     from erfscope.gate import starter
 
     if source is None:
-        return starter.configuration(starter.named(models, []), inputs or INPUTS, saturated)
+        return starter.configuration(starter.named(models, []), inputs or INPUTS, limits or {})
     taken = [str(check.get("name")) for check in source.table.get("check", []) if isinstance(check, dict)]
-    more = starter.checks(starter.named(models, taken), source.header, inputs, saturated)
+    more = starter.checks(starter.named(models, taken), source.header, inputs, limits or {})
     text = f"{source.text.rstrip()}\n{more}" if source.text.strip() else more.lstrip()
     try:
         tomllib.loads(text)
@@ -115,23 +134,50 @@ def _configuration(
     return text
 
 
-def _measured(config: Path, models: Sequence[str], url: str | None) -> "Report":
+def _measured(config: Path, models: Mapping[str, Sequence[str]], url: str | None) -> "Report":
     """The baseline with these models in it."""
     from erfscope.gate.answers import Means
     from erfscope.gate.cache import Cache, default_folder
-    from erfscope.gate.reports import terminal
     from erfscope.gate.run import Options, run
 
     means = Means(url, Cache(default_folder(os.environ)))
-    asked = Options(Path.cwd(), config, tuple(map(Path, models)), update_baseline=True, means=means)
+    paths = tuple(Path(one) for files in models.values() for one in files)
     with progress_bar("measuring", lines=True) as update:
-        report = run(asked, lambda model, stage, share: update(f"{model} {stage}", share))
+        return run(
+            Options(Path.cwd(), config, paths, update_baseline=True, means=means),
+            lambda model, stage, share: update(f"{model} {stage}", share),
+        )
+
+
+def _show(report: "Report") -> None:
+    from erfscope.gate.reports import terminal
+
     show.console().print(terminal.render(report))
-    return report
 
 
-def _told(config: Path, models: Sequence[str], *, is_new: bool) -> str:
+def _troubles(report: "Report") -> list[str]:
+    """What went wrong, without the lines of a configuration that is not there any more."""
+    return [
+        " ".join(filter(None, (f"{one.model}:" if one.model else "", one.told, one.mend))) for one in report.trouble
+    ]
+
+
+def _added(config: Path, models: Sequence[str], *, is_new: bool) -> str:
     return f"wrote {config.name}" if is_new else f"added to {config.name}: a check of {', '.join(models)}"
+
+
+def _later(models: Sequence[str]) -> list[str]:
+    """What becomes of models that are added later: a check that names a file does not guard them."""
+    from erfscope.gate.question import WILD, is_file_name
+
+    files = [Path(one) for one in models if is_file_name(one) and not WILD.search(one)]
+    patterns = dict.fromkeys(f'"{(one.parent / f"*{one.suffix}").as_posix()}"' for one in files)
+    if not files:
+        return []
+    return [
+        "A model that is added later has no check: call `erfscope init` with it, or write a pattern into a check: "
+        f"model = {' or '.join(patterns)}"
+    ]
 
 
 def _workflow(url: str | None, install: str | None, *, force: bool) -> list[str]:
@@ -175,11 +221,23 @@ def _kept(install: str | None) -> str:
 
 def _named(model: str) -> str:
     """As the configuration names it: relative to its folder, which is this one."""
-    if model.startswith(PRESET):
-        return model
-    if not Path(model).is_file():
-        raise refuse("bad-request", f"there is no file {model}; give ONNX files, specs (.json) or preset:NAME")
-    return Path(os.path.relpath(model)).as_posix()
+    return model if model.startswith(PRESET) else Path(os.path.relpath(model)).as_posix()
+
+
+def _files(name: str, baseline: Path) -> list[str]:
+    """The models that a check of this name finds; refused where there is none."""
+    from erfscope.gate.question import WILD, beside, like, matched
+
+    try:
+        files = [one.label for one in matched(Path.cwd(), baseline.absolute(), name)]
+    except ValueError as error:  # a pattern that is none
+        raise refuse("bad-request", f"{name}: {error}") from None
+    if files:
+        return files
+    if WILD.search(name):
+        raise refuse("bad-request", f"{name} matches no ONNX file and no spec (.json)")
+    advice = like(name, beside(Path.cwd(), name)) or "give ONNX files, specs (.json) or preset:NAME"
+    raise refuse("bad-request", f"there is no file {name}; {advice}")
 
 
 def _write(path: Path, text: str) -> None:
@@ -187,8 +245,14 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, "utf-8")
 
 
-def _restore(path: Path, text: str | None) -> None:
-    if text is None:
-        path.unlink()
-    else:
-        path.write_text(text, "utf-8")
+def _contents(*paths: Path) -> dict[Path, bytes | None]:
+    """What is in these files; None of one that is not there."""
+    return {path: path.read_bytes() if path.is_file() else None for path in paths}
+
+
+def _restore(contents: Mapping[Path, bytes | None]) -> None:
+    for path, content in contents.items():
+        if content is None:
+            path.unlink(missing_ok=True)
+        else:
+            path.write_bytes(content)

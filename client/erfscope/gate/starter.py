@@ -2,18 +2,24 @@
 
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib.metadata import distribution
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from erfscope_contract.version import __version__
 
-HEAD = "# Receptive fields that this repository keeps. A metric without min and max is watched for drift alone.\n"
-HEAD += "# Drift counts both ways; a bound counts one way: erf_size = { min = 20 } lets the field grow, not shrink.\n"
+HEAD = """\
+# Receptive fields that this repository keeps. A metric without min and max is watched for drift alone.
+# Drift counts both ways; a bound counts one way: erf_size = { min = 20 } lets the field grow, not shrink.
+# A check guards the models that it names. A pattern, such as model = "models/*.onnx", also guards models that are added
+# later.
+"""
 CHECK = """
 [[{header}]]
 name = {name}
@@ -23,14 +29,33 @@ model = {model}
 drift = {{ max = "5%" }}
 """
 ERF = "erf_size = {}\n"
-SATURATED = """\
-# erf_size is not watched: the field fills the input, which limits it, so that the size would stay when the network
-# changes. Give a larger input_shape to watch it.
-mass_20_side = {}
+NOT_ERF = """\
+# erf_size is not watched: {why}
+mass_20_side = {{}}
 """
+
+
+class Limit(StrEnum):
+    """What keeps the effective field from growing, so that its size would stay when the network changes."""
+
+    INPUT = "the field fills the input"
+    TRF = "it is as large as the TRF"
+
+
+COMMENTS: Mapping[Limit, str] = {
+    Limit.INPUT: f"{Limit.INPUT}, which limits it, so that the size would stay when the network\n"
+    "# changes. Give a larger input_shape to watch it.",
+    Limit.TRF: f"{Limit.TRF}, which limits it. trf_size is watched already, and the\n"
+    "# mass sees a change of the weights sooner.",
+}
 WORKFLOW = """\
 name: receptive fields
-on: [pull_request]
+on:
+  pull_request:
+  push:
+    # The branch that pull requests are merged into: they can read its cache, and no other pull request's. It has the
+    # answers of models that did not change, and the pictures that a changed model is compared with.
+    branches: [main, master]
 permissions:
   contents: read
   pull-requests: write # for the comment
@@ -115,10 +140,12 @@ class Origin:
         return self.requirement != ASKED
 
 
-def checks(models: Mapping[str, str], header: str, inputs: int | None, saturated: Collection[str] = frozenset()) -> str:
+def checks(
+    models: Mapping[str, str], header: str, inputs: int | None, limits: Mapping[str, Limit] = MappingProxyType({})
+) -> str:
     """A `[[check]]` for each model by its name; JSON's strings are strings of TOML as well.
 
-    Of `saturated` models the field fills the input: there another metric than the ERF's size is watched.
+    Of models in `limits` another metric than the ERF's size is watched.
     """
     line = "" if inputs is None else f"inputs = {inputs}\n"
     return "".join(
@@ -127,15 +154,15 @@ def checks(models: Mapping[str, str], header: str, inputs: int | None, saturated
             name=json.dumps(name),
             model=json.dumps(model),
             inputs=line,
-            erf=SATURATED if model in saturated else ERF,
+            erf=NOT_ERF.format(why=COMMENTS[limits[model]]) if model in limits else ERF,
         )
         for name, model in models.items()
     )
 
 
-def configuration(models: Mapping[str, str], inputs: int, saturated: Collection[str] = frozenset()) -> str:
+def configuration(models: Mapping[str, str], inputs: int, limits: Mapping[str, Limit] = MappingProxyType({})) -> str:
     """A whole erfscope.toml."""
-    return f"{HEAD}\n[defaults]\ninputs = {inputs}\n{checks(models, 'check', None, saturated)}"
+    return f"{HEAD}\n[defaults]\ninputs = {inputs}\n{checks(models, 'check', None, limits)}"
 
 
 def named(models: Sequence[str], taken: Sequence[str]) -> dict[str, str]:

@@ -1,0 +1,21 @@
+"""Models whose effective field cannot grow: what `erfscope init` shall not watch by its size."""
+
+from erfscope.gate.findings import Report
+from erfscope.gate.judge import FULL, tells_of_filling
+from erfscope.gate.starter import Limit
+
+WATCHED, LIMITING = "erf_size", "trf_size"
+
+
+def limits(report: Report) -> dict[str, Limit]:
+    """What limits the ERF of each model of a run whose size is limited."""
+    trf = {one.model: one.found for one in report.findings if one.metric == LIMITING}
+    limited: dict[str, Limit] = {}
+    for one in report.findings:
+        if one.metric != WATCHED or one.found is None:
+            continue
+        if tells_of_filling(one):
+            limited[one.model] = Limit.INPUT
+        elif one.found >= FULL * (trf.get(one.model) or float("inf")):
+            limited[one.model] = Limit.TRF
+    return limited
