@@ -65,6 +65,22 @@ class TileGrid(Frozen):
     count: int = Field(description="Tiles in all.")
 
 
+class HaloError(Frozen):
+    """How wrong tiles are with a smaller halo, from the check: normal noise, and the weights of the request."""
+
+    halo: list[tuple[int, int]] = Field(
+        description="Per axis: input pixels cut off at the start and at the end of an inner tile."
+    )
+    max_error: float = Field(
+        description="Largest difference between such tiles and whole, over the largest absolute value of the whole; "
+        "of the layer that differs most. No unit."
+    )
+    relative_error: float = Field(
+        description="Root mean square of the difference over that of the whole, in what the tiles keep; of the layer "
+        "that differs most. No unit."
+    )
+
+
 class Checked(Frozen):
     """The check: tiles at the corners and in the middle of an image of normal noise, compared with the whole."""
 
@@ -76,6 +92,11 @@ class Checked(Frozen):
     outside: Number = Field(
         None,
         description="The same for what the crop leaves out: how wrong uncropped tiles are. Null if nothing is cropped.",
+    )
+    by_halo: list[HaloError] = Field(
+        default_factory=list,
+        description="Halos of 0, ¼, ½, ¾ and all of `halo` (rounded up to pixels), smallest first, with their errors. "
+        "Empty if nothing is cropped, and from an older service.",
     )
     dtype: str = Field(description="Arithmetic of the check. float64 where float32 rounds too coarsely to tell.")
 

@@ -110,3 +110,13 @@ def test_a_wrong_size_is_named_by_its_field(tile: Any) -> None:
         _questions.build(_questions.TILES, ModelRef(sha256="0" * 64), {"tile": tile})
     assert {error.pointer.split("/")[1] for error in refused.value.problem.errors} == {"tile"}
     assert not any("[" in error.pointer or "-" in error.pointer for error in refused.value.problem.errors)
+
+
+def test_the_errors_of_smaller_halos_are_listed(run: Run, spec: Path) -> None:
+    rows = json.loads(run("tiles", str(spec), "--tile", "16", "--json").stdout)["checked"]["by_halo"]
+    assert [row["halo"] for row in rows] == [[[n, n]] * 2 for n in (0, 1, 2)]
+    lines = [line.strip() for line in run("tiles", str(spec), "--tile", "16").stdout.splitlines()]
+    start = lines.index("Error by halo")
+    assert lines[start + 1].split() == ["halo", "y", "halo", "x", "largest", "error", "rms", "error"]
+    errors = [[f"{row['max_error']:.2g}", f"{row['relative_error']:.2g}"] for row in rows]
+    assert [line.split()[-2:] for line in lines[start + 2 : start + 5]] == errors

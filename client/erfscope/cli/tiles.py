@@ -38,6 +38,10 @@ LAYERS: Sequence[Column] = (
     ("keep", "right"),
 )  # fmt: skip
 MOST_STARTS = 12
+ERRORS = (
+    "Error by halo: the largest difference over the largest value, and the rms difference over the rms value, of noise "
+    "with these weights. A halo that is smaller than the whole keeps more of a tile."
+)
 MEANING = [
     "halo: pixels at the start and the end of an inner tile that are wrong. alignment: tiles start at its multiples. "
     "keep: what is right, from the first pixel to before the last. step: from one tile to the next. reach: how far a "
@@ -81,7 +85,8 @@ def _parts(result: Tiles, name: str, *, whole: bool) -> list[answer.Part]:
     said = in_words(result.about, name, f"[{', '.join(map(str, result.input_shape))}]")
     starts = [] if result.grid is None else [_starts(result.grid, whole=whole)]
     notes = [[f"note: {note}" for note in result.notes]] if result.notes else []
-    return [axis_table(result), layer_table(result.layers), [*said, *_words(result)], *starts, *notes]
+    halos = [halo_table(result)] if len(result.checked.by_halo) > 1 else []
+    return [axis_table(result), layer_table(result.layers), *halos, [*said, *_words(result)], *starts, *notes]
 
 
 def axis_table(result: Tiles) -> Table:
@@ -112,6 +117,18 @@ def layer_table(layers: Sequence[TiledLayer]) -> Table:
     return table_of(LAYERS, rows, title="What an inner tile gives, in units of each tensor")
 
 
+def halo_table(result: Tiles) -> Table:
+    """How wrong tiles are with smaller halos, from the check."""
+    names = NAMES[len(result.tile)]
+    columns: list[Column] = [(f"halo {name}", "right") for name in names]
+    columns += [("largest error", "right"), ("rms error", "right")]
+    rows = [
+        [*(f"{before} + {after}" for before, after in one.halo), f"{one.max_error:.2g}", f"{one.relative_error:.2g}"]
+        for one in result.checked.by_halo
+    ]
+    return table_of(columns, rows, title="Error by halo")
+
+
 def _words(result: Tiles) -> list[str]:
     check = result.checked
     image = "×".join(map(str, check.image))
@@ -132,6 +149,7 @@ def _words(result: Tiles) -> list[str]:
         "is cropped.",
         f"Checked: {check.tiles} tiles of an image of {image} px against the whole: largest difference "
         f"{plain(check.max_error)} of the largest value ({check.dtype}){outside}.",
+        *([ERRORS] if len(check.by_halo) > 1 else []),
     ]
 
 

@@ -1,22 +1,23 @@
 """The numerical check: tiles at the corners and in the middle of an image are run and compared with the whole."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
-from math import inf, isfinite, prod
+from math import inf, isfinite, prod, sqrt
 
 import torch
 from torch import Tensor
 
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.request import Dtype
-from erfscope_contract.tiles import Checked
+from erfscope_contract.tiles import Checked, HaloError
 from erfscope_engine.arithmetic import arithmetic
 from erfscope_engine.network import Network
 from erfscope_intake.sizes import SizedModel, noise, size_explained, values_of
 from erfscope_intake.tiles.geometry import Tiled
 from erfscope_intake.tiles.layout import AxisTiles, Range, round_up
 
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the halo, for which the error is told
 EQUAL = {Dtype.FLOAT32: 1e-5, Dtype.FLOAT64: 1e-9}  # relative to the largest value: rounding stays below
 SHARE = 4  # tiles of the check lie a quarter of a tile apart, so that the whole image is 1.5 tiles wide
 MOST_PIXELS = 1 << 22  # of the image of the check, beyond which tiles lie as close together as they can
@@ -27,6 +28,24 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
+class Scale:
+    """What differences of one layer are relative to: the largest absolute value of the whole, and its mean square."""
+
+    largest: float
+    mean_square: float
+
+
+@dataclass(frozen=True)
+class Halo:
+    """Differences of one layer on one tile with a share of the halo: the largest, their mean square, over how many."""
+
+    share: float
+    largest: float
+    mean_square: float
+    count: int
+
+
+@dataclass(frozen=True)
 class Difference:
     """Largest absolute differences of one layer on one tile: where the crop says that it is right, and elsewhere."""
 
@@ -34,11 +53,16 @@ class Difference:
     place: Place
     inside: float
     outside: float | None
+    halos: tuple[Halo, ...] = ()
 
-    def over(self, scale: float) -> "Difference":
+    def over(self, scale: Scale) -> "Difference":
         """Relative to a scale."""
-        outside = None if self.outside is None else self.outside / scale
-        return Difference(self.layer, self.place, self.inside / scale, outside)
+        outside = None if self.outside is None else self.outside / scale.largest
+        halos = tuple(
+            replace(one, largest=one.largest / scale.largest, mean_square=one.mean_square / scale.mean_square)
+            for one in self.halos
+        )
+        return Difference(self.layer, self.place, self.inside / scale.largest, outside, halos)
 
 
 def distances(axes: Sequence[AxisTiles]) -> list[int]:
@@ -86,7 +110,10 @@ class Trial:
             if worst.inside <= equal:
                 outside = max((one.outside for one in differences if one.outside is not None), default=None)
                 image, tiles = image_of(self.axes), len(places_of(self.axes))
-                return Checked(image=image, tiles=tiles, max_error=worst.inside, outside=outside, dtype=dtype), shapes
+                by_halo = [] if outside is None else by_halo_of(differences, self.axes)
+                return Checked(
+                    image=image, tiles=tiles, max_error=worst.inside, outside=outside, by_halo=by_halo, dtype=dtype
+                ), shapes
         raise _refusal(worst, image_of(self.axes))
 
     def _differences(self, dtype: Dtype, begun: Callable[[int, int], None]) -> tuple[list[Difference], Shapes]:
@@ -118,7 +145,27 @@ class Trial:
             return values_of(network, x, names)
 
 
-def _scale(name: str, whole: Tensor) -> float:
+def by_halo_of(differences: Sequence[Difference], axes: Sequence[AxisTiles]) -> list[HaloError]:
+    """The errors of all tiles for each halo, smallest first; shares that round to the same pixels are one."""
+    rows = dict[tuple[Range, ...], HaloError]()
+    layers = dict.fromkeys(one.layer for one in differences)
+    for number, share in enumerate(SHARES):
+        halo = tuple(axis.halo(share) for axis in axes)
+        parts = {name: [one.halos[number] for one in differences if one.layer == name] for name in layers}
+        rows[halo] = HaloError(
+            halo=list(halo),
+            max_error=max(part.largest for layer in parts.values() for part in layer),
+            relative_error=sqrt(max(_mean(layer) for layer in parts.values())),
+        )
+    return list(rows.values())
+
+
+def _mean(parts: Sequence[Halo]) -> float:
+    """The mean square over all tiles."""
+    return sum(part.mean_square * part.count for part in parts) / max(sum(part.count for part in parts), 1)
+
+
+def _scale(name: str, whole: Tensor) -> Scale:
     largest = float(whole.abs().max())
     if not isfinite(largest):
         raise ProblemError(
@@ -126,28 +173,33 @@ def _scale(name: str, whole: Tensor) -> float:
             f"Layer {name!r} is not finite on normal noise, so tiles cannot be compared with the whole.",
             layer=name,
         )
-    return largest or 1.0
+    return Scale(largest or 1.0, float(whole.double().square().mean()) or 1.0)
 
 
 def _difference(
     one: Tiled, axes: Sequence[AxisTiles], place: Place, image: Sequence[int], whole: Tensor, part: Tensor
 ) -> Difference:
     """One tile beside the same units of the whole; infinite where it does not have the units that it should."""
-    same, right = [slice(None)] * whole.dim(), [slice(None)] * whole.dim()
+    same, right = [slice(None)] * whole.dim(), [[slice(None)] * whole.dim() for _ in SHARES]
     for along, axis, reads, extent in zip(one.along, axes, place, image, strict=True):
         first = along.units(reads[0])
         stop, last = first + part.shape[along.axis], whole.shape[along.axis]
-        low, high = axis.right(reads, extent)
-        end = last if high == extent else along.units(high)
-        if stop > last or end > stop:
-            return Difference(one.layer.name, place, inf, None)
         same[along.axis] = slice(first, stop)
-        right[along.axis] = slice(along.units(low) - first, end - first)
+        for share, keep in zip(SHARES, right, strict=True):
+            low, high = axis.right(reads, extent, share)
+            end = last if high == extent else along.units(high)
+            if stop > last or (end > stop and share == 1):
+                return Difference(one.layer.name, place, inf, None)
+            keep[along.axis] = slice(along.units(low) - first, min(end, stop) - first)
     difference = (part - whole[tuple(same)]).abs()
-    inside = float(difference[tuple(right)].max())
-    difference[tuple(right)] = -1.0
+    halos = tuple(_halo(share, difference[tuple(keep)]) for share, keep in zip(SHARES, right, strict=True))
+    difference[tuple(right[-1])] = -1.0
     outside = float(difference.max())
-    return Difference(one.layer.name, place, inside, outside if outside >= 0 else None)
+    return Difference(one.layer.name, place, halos[-1].largest, outside if outside >= 0 else None, halos)
+
+
+def _halo(share: float, difference: Tensor) -> Halo:
+    return Halo(share, float(difference.max()), float(difference.double().square().mean()), difference.numel())
 
 
 def _refusal(worst: Difference, image: Sequence[int]) -> ProblemError:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import prod
+from math import ceil, prod
 
 from erfscope_contract.tiles import TileGrid
 
@@ -45,11 +45,17 @@ class AxisTiles:
         edges = [0, *(start + self.before for start in starts[1:]), image]
         return list(pairwise(edges))
 
-    def right(self, reads: Range, image: int) -> Range:
-        """All of the image for which a tile is right: its crop, and what lies between that and the image's border."""
-        start, stop = reads
-        low = 0 if start == 0 else start + self.before
-        return low, image if stop == image else stop - self.after
+    def halo(self, share: float) -> Range:
+        """A share of the halo at the start and at the end of a tile, rounded up to pixels."""
+        return ceil(share * self.before), ceil(share * self.after)
+
+    def right(self, reads: Range, image: int, share: float = 1.0) -> Range:
+        """All of the image for which a tile is right: its crop, and what lies between that and the image's border.
+
+        With less than the whole halo: what such a tile would keep.
+        """
+        (start, stop), (before, after) = reads, self.halo(share)
+        return 0 if start == 0 else start + before, image if stop == image else stop - after
 
 
 def fitted(tile: int, alignment: int, lead: int, stop: int) -> AxisTiles | None:

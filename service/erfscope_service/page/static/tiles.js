@@ -36,7 +36,22 @@ export function cut(found) {
     table(["Axis", "Tile", "Alignment", "Halo before + after", "Keep", "Step", "Reach"], axes),
     h("h3", { textContent: "What an inner tile gives, in units of each tensor" }),
     table(["Layer", "Operator", "Stride", "TRF", "Shape on a tile", "Keep"], layers),
+    ...halos(found.checked.by_halo ?? [], names),
   );
+}
+
+function halos(rows, names) {
+  if (rows.length < 2) return [];
+  const cells = rows.map((row) => [
+    ...row.halo.map((sides) => sides.join(" + ")),
+    scientific(row.max_error),
+    scientific(row.relative_error),
+  ]);
+  const heads = [...names.map((name) => `Halo ${name}`), "Largest error", "RMS error"];
+  return [
+    h("h3", { textContent: "Error by halo: largest difference over the largest value, and rms difference over the rms value" }),
+    table(heads, cells),
+  ];
 }
 
 function kept({ step, tile, efficiency }) {
