@@ -22,6 +22,7 @@ from erfscope._figure import (
 )
 from erfscope._result import Map, Measured, Result
 from erfscope_contract import replknet
+from erfscope_contract.about import weights_of
 from erfscope_contract.limits import bounded, bounds_of
 from erfscope_contract.meanings import is_shown, meaning_of
 from erfscope_contract.numbers import with_error
@@ -154,7 +155,15 @@ class Comparison:
         if form not in WRITERS:
             raise refuse("bad-request", f"there is no form {form!r} of a table; there are {', '.join(WRITERS)}")
         lines = [
-            Line(part, one.metrics, one.stderr, bounds_of(one.data), one.data.provenance, one.data.trf.is_global)
+            Line(
+                part,
+                one.metrics,
+                one.stderr,
+                bounds_of(one.data),
+                one.data.provenance,
+                one.data.trf.is_global,
+                weights_of(one.data),
+            )
             for part, one in zip(self.parts, self.results, strict=True)
         ]
         models = [line.name[0] for line in lines]

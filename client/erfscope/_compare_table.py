@@ -56,6 +56,7 @@ class Line:
     limited: frozenset[str] = frozenset()  # metrics that are bounds; with erf_size the ratio says nothing
     origin: Provenance | None = None  # layer, inputs, seed, weights and statistic; None is not known
     is_global: bool = False  # its TRF is all of the input, whatever that measures
+    weights: str = ""  # whose they are, in words
 
     @property
     def statistic(self) -> str:
@@ -169,7 +170,7 @@ def _measuring(lines: Sequence[Line], *, weights: bool) -> Iterator[str]:
         "input": ["×".join(map(str, one.input_shape)) for one in origins],
         "samples": [_samples(one) for one in origins],
         "seed": [str(one.seed) for one in origins],
-        **({"weights": [one.weights for one in origins]} if weights else {}),
+        **({"weights": [line.weights for line in lines]} if weights else {}),
         "statistic": [one.statistic for one in origins],
     }
     several = [values for values in facts.values() if len(set(values)) > 1]

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from erfscope_contract.request import ModelRef, Source, Weights
-from erfscope_contract.result import Frozen
+from erfscope_contract.result import ErfResult, Frozen
 
 SHA256 = 64  # digits
 
@@ -36,9 +36,23 @@ def in_words(about: About | None, name: str, shape: str) -> list[str]:
         return []
     is_file = len(about.model) == SHA256
     who = f"{name} (sha256 {about.model[:12]}…)" if is_file else name
-    given = "the file's own" if is_file else "by the spec's scheme"
-    weights = given if about.weights is Weights.GIVEN else f"by {about.weights.value}"
+    weights = weights_in_words(about.weights, is_file=is_file)
     return [f"{who}: weights {weights}; {_samples(about)}; seed {about.seed}; input {shape}."]
+
+
+def weights_in_words(weights: Weights, *, is_file: bool, is_known: bool = True) -> str:
+    """Behind the word weights: `the file's own`. Not `is_known`: whether it was a spec or a module."""
+    if weights is not Weights.GIVEN:
+        return f"by {weights.value}"
+    if is_file:
+        return "the file's own"
+    return "by the spec's scheme" if is_known else "the model's own"
+
+
+def weights_of(result: ErfResult) -> str:
+    """The same of a measurement. A module that is measured in its own process has no file, and no reason of a layer."""
+    origin = result.provenance
+    return weights_in_words(Weights(origin.weights), is_file=bool(origin.model_sha256), is_known=bool(result.layer.why))
 
 
 def _samples(about: About) -> str:

@@ -234,7 +234,7 @@ def test_the_table_of_a_paper_says_below_it_how_it_was_measured_and_what_its_mar
     note = compare(unknown, made(10.0, 0.1)).to_latex(["erf_size"]).split(r"\end{tabular}")[1]
     assert r"Layer a\_b / " in note
     assert "seed 3 / " in note
-    assert "weights given" in note
+    assert "weights the model's own" in note
     assert "Several values are those of the rows" in note
     assert r"$\pm$ is one standard error." in note
     assert "--: no value" in note

@@ -36,7 +36,10 @@ def test_a_report_says_where_the_unit_sits_and_what_it_reads() -> None:
     assert told["TRF box"] == "-1 … 9, 0 … 8 px"
     assert told["read on this image"] == "0 … 8, 0 … 8 px"
     assert told["TRF stride"] == "2×varies px"
-    assert told["tiles"] == "start at multiples of 2×2 px; need 5.5×7 px before and 4.5×0 px after the centre"
+    assert told["tiles"] == (
+        "start at multiples of 2×2 px; units read up to 5.5×7 px before and 4.5×0 px after their centre (the halo, "
+        "counted from a tile's edge, may differ: erfscope tiles)"
+    )
     assert told["causal"] == "the unit reads nothing behind its own place"
     assert told["global"] == "through norm_1, norm_2; without the statistics of norm_1, norm_2: 2 … 7, 3 … 8 px"
 
@@ -123,8 +126,8 @@ def test_names_and_reasons_are_text_in_both_forms() -> None:
 
 def test_the_terminal_says_it_in_sentences() -> None:
     assert remarks_of(MODERN) == [
-        "The unit sits at (4.5, 7) px. Tiles start at multiples of 2×2 px; need 5.5×7 px before and 4.5×0 px after the "
-        "centre.",
+        "The unit sits at (4.5, 7) px. Tiles start at multiples of 2×2 px; units read up to 5.5×7 px before and "
+        "4.5×0 px after their centre (the halo, counted from a tile's edge, may differ: erfscope tiles).",
         "Read on this image: 0 … 8, 0 … 8 px.",
         "Causal: the unit reads nothing behind its own place. Boxes and circles of the mass are centred at "
         "that place, so half of each is empty.",

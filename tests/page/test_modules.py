@@ -135,8 +135,8 @@ def test_place_and_reach_as_facts(blank: Page) -> None:
         "read on this image": "0 … 8, 0 … 8 px",
         "stride": "2 × varies px",
         "tiles start at multiples of": "2 × 2 px",
-        "needed before the centre": "5.5 × 7 px",
-        "needed after the centre": "4.5 × 0 px",
+        "units read before their centre": "5.5 × 7 px",
+        "units read after their centre": "4.5 × 0 px",
         "causal": "the unit reads nothing behind its own place",
         "local field": "5 × 5 px without the statistics of norm_1, norm_2",
     }

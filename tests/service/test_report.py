@@ -98,7 +98,7 @@ def test_both_forms_say_what_was_verified_passed_over_and_run_by_autograd(
     assert HOSTILE in page.text
     assert "<script>" not in markdown
     for words in (
-        "start at multiples of 4×4 px; need 10×10 px before and 10×10 px after the centre",
+        "start at multiples of 4×4 px; units read up to 10×10 px before and 10×10 px after their centre",
         "6 … 20, 6 … 26 px",
         "only through statistics",
         "none of its axes follows the input",

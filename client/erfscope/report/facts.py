@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from erfscope_contract.about import weights_of
 from erfscope_contract.numbers import plain
 from erfscope_contract.result import Box, ErfResult, Trf
 
@@ -45,7 +46,7 @@ def _measuring(result: ErfResult) -> list[Fact]:
             "average",
             f"{origin.samples} samples, {result.samples.dead} dead, statistic {origin.statistic}, seed {origin.seed}",
         ),
-        ("method", f"{origin.method}, channels {origin.channels}, weights {origin.weights}"),
+        ("method", f"{origin.method}, channels {origin.channels}, weights {weights_of(result)}"),
         ("verified", f"relative difference to plain autograd {plain(verify.relative_difference)}" if verify else ""),
         ("autograd", f"{_count(origin.autograd, 'operator')} ran on whole tensors" if origin.autograd else ""),
         (
@@ -59,13 +60,19 @@ def _measuring(result: ErfResult) -> list[Fact]:
 
 
 def tiles_text(trf: Trf, unit: str = "px") -> str:
-    """Where tiles may start and how much they need around the centre; empty where neither is known."""
+    """Where tiles may start and how far units read; empty where neither is known.
+
+    The halo of `erfscope tiles` is another number: it is counted from the edge of a tile, not from a unit's centre.
+    """
     parts = []
     if trf.alignment is not None:
         parts.append(f"start at multiples of {sides(trf.alignment)} {unit}")
     if trf.reach is not None:
         before, after = sides(trf.reach.before), sides(trf.reach.after)
-        parts.append(f"need {before} {unit} before and {after} {unit} after the centre")
+        parts.append(
+            f"units read up to {before} {unit} before and {after} {unit} after their centre (the halo, counted from a "
+            "tile's edge, may differ: erfscope tiles)"
+        )
     return "; ".join(parts)
 
 

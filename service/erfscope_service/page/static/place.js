@@ -35,8 +35,8 @@ export function fieldFacts({ unit, trf }) {
     ["read on this image", isSeenElsewhere ? boxWords(trf.seen) : ""],
     ["stride", trf.stride.some(Boolean) ? `${stride} px` : ""],
     ["tiles start at multiples of", trf.alignment ? `${by(trf.alignment)} px` : ""],
-    ["needed before the centre", trf.reach ? `${trf.reach.before.map(place).join(" × ")} px` : ""],
-    ["needed after the centre", trf.reach ? `${trf.reach.after.map(place).join(" × ")} px` : ""],
+    ["units read before their centre", trf.reach ? `${trf.reach.before.map(place).join(" × ")} px` : ""],
+    ["units read after their centre", trf.reach ? `${trf.reach.after.map(place).join(" × ")} px` : ""],
     ["causal", trf.causal ? "the unit reads nothing behind its own place" : ""],
     ["local field", localWords(trf)],
   ].filter(([, words]) => words);
