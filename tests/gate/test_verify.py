@@ -56,7 +56,7 @@ def test_a_check_asks_for_it(folder: Path, write: Write, text: str) -> None:
         (CHECK + "verify = true\nverify_difference = {}\ndrift = { max = '5%' }", 4, "not judged by drift; give max"),
         (CHECK + "verify = 'yes'\nerf_size = { min = 1 }", 3, "must be true or false"),
         (CHECK + "verify = true\nmethod = 'analytic'\nerf_size = { min = 1 }", 1, "draws no samples"),
-        (CHECK + "unit = { index = [3, 7] }\nchannels = [3]\nerf_size = { min = 1 }", 1, "leave channels out"),
+        (CHECK + "unit = { index = [3, 7] }\nchannels = [3]\nerf_size = { min = 1 }", 3, "leave channels out"),
         (CHECK + "unit = { index = [] }\nerf_size = { min = 1 }", 3, "must have at least 1 entries"),
     ],
 )

@@ -1,7 +1,7 @@
 """Kernel, stride, dilation and torch module of an ONNX file's operators, read off its bytes without an ONNX library."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,16 @@ class _Node:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     ints: Mapping[str, tuple[int, ...]]
-    module: str
+    scope: str  # the module that the file notes
+
+    @property
+    def module(self) -> str:
+        """The module that owns a convolution's weight; of any other operator its scope.
+
+        The exporter folds a BatchNorm into the convolution before it, and notes the BatchNorm's module for both.
+        """
+        weight = _weight(self)
+        return weight.removesuffix(_WEIGHT).replace(" ", "") if self.scope and weight.endswith(_WEIGHT) else self.scope
 
 
 def windows(model: bytes | Path) -> dict[str, Facts]:
@@ -45,7 +54,10 @@ def windows(model: bytes | Path) -> dict[str, Facts]:
 
 
 def modules(model: bytes | Path) -> dict[str, str]:
-    """The torch module of every operator, by its outputs' names; empty where the file does not tell."""
+    """The torch module of every operator, by its outputs' names; empty where the file does not tell.
+
+    It is the one that the file notes, because a measurement takes that one as the name of a layer.
+    """
     with bytes_of(model) as view:
         try:
             nodes = [
@@ -55,7 +67,7 @@ def modules(model: bytes | Path) -> dict[str, str]:
             ]
         except BrokenError:  # whoever inspects the model says so
             return {}
-    return {output: node.module for node in nodes if node.module for output in node.outputs}
+    return {output: node.scope for node in nodes if node.scope for output in node.outputs}
 
 
 def _named(view: memoryview) -> Iterator[tuple[str, Facts]]:
@@ -80,13 +92,13 @@ def _facts(node: _Node, shapes: Mapping[str, tuple[int, ...]]) -> Facts:
 
 def _kernel_of_weight(node: _Node, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
     """A convolution may leave its kernel to the shape of its weight."""
-    return shapes.get(_weight(node.operator, node.inputs), ())[2:]
+    return shapes.get(_weight(node), ())[2:]
 
 
-def _weight(operator: str, inputs: Sequence[str]) -> str:
+def _weight(node: _Node) -> str:
     """The name of a convolution's weight; empty for another operator."""
-    place = _WEIGHT_PLACE.get(operator, 1)
-    return inputs[place] if operator in _CONVOLUTIONS and len(inputs) > place else ""
+    place = _WEIGHT_PLACE.get(node.operator, 1)
+    return node.inputs[place] if node.operator in _CONVOLUTIONS and len(node.inputs) > place else ""
 
 
 def _written(sizes: tuple[int, ...]) -> str:
@@ -95,23 +107,14 @@ def _written(sizes: tuple[int, ...]) -> str:
 
 def _node(view: memoryview, start: int, end: int) -> _Node:
     names = {number: _texts(view, start, end, number) for number in (_NODE_NAME, _NODE_TYPE)}
-    operator, inputs = "".join(names[_NODE_TYPE][:1]), _texts(view, start, end, _NODE_INPUT)
     return _Node(
         name="".join(names[_NODE_NAME][:1]),
-        operator=operator,
-        inputs=inputs,
+        operator="".join(names[_NODE_TYPE][:1]),
+        inputs=_texts(view, start, end, _NODE_INPUT),
         outputs=_texts(view, start, end, _NODE_OUTPUT),
         ints=dict(_ints(view, *part) for part in _parts(view, start, end, _NODE_ATTRIBUTE)),
-        module=_module(_scope(view, start, end), _weight(operator, inputs)),
+        scope=_scope(view, start, end),
     )
-
-
-def _module(scope: str, weight: str) -> str:
-    """The module that owns a convolution's weight; for any other operator the one that its file notes.
-
-    The exporter folds a BatchNorm into the convolution before it, and notes the BatchNorm's module for both.
-    """
-    return weight.removesuffix(_WEIGHT).replace(" ", "") if scope and weight.endswith(_WEIGHT) else scope
 
 
 def _scope(view: memoryview, start: int, end: int) -> str:
