@@ -58,5 +58,10 @@ def measured_in(metric: str, value: Number, lengths: Lengths) -> tuple[Number, s
 
 
 def sides_in(sides: Sequence[float], lengths: Lengths) -> list[float]:
-    """Lengths along each axis."""
-    return [side * step for side, step in zip(sides, lengths.steps, strict=True)]
+    """Lengths along each axis; none where no side is known."""
+    return [side * step for side, step in zip(sides, lengths.steps, strict=bool(sides))]
+
+
+def scaled(size: Number, lengths: Lengths) -> Number:
+    """The side of an area, or its error, in the wanted unit."""
+    return None if size is None else size * lengths.mean

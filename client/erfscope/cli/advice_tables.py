@@ -10,27 +10,30 @@ from rich.text import Text
 
 from erfscope.cli import show
 from erfscope_contract.advice import Advice, AdviceLayer, Change
+from erfscope_contract.lengths import Lengths, pixels_of, scaled, sides_in
 from erfscope_contract.numbers import plain, with_error
 
 LAYERS = ("layer", "operator", "TRF", "ERF", "adds")
-CHANGES = ("", "change", "ERF (px)", "MACs", "parameters", "memory", "output", "kept", "gridding")
+CHANGES = ("", "change", "ERF", "MACs", "parameters", "memory", "output", "kept", "gridding")
 SCALES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 GRIDDED = 0.1  # lattice score from which holes in the map are plain
 FROM_TO = re.compile(r"\((\S+) … (\S+)\)")  # the first and the last of several layers
 NAMED = 3  # idle layers by name
 
 
-def summary(advice: Advice) -> list[str]:
+def summary(advice: Advice, lengths: Lengths) -> list[str]:
     """What is, and what is asked for."""
+    unit = lengths.unit
     size = advice.erf_measured if advice.erf_measured is not None else advice.erf_analytic
-    told = with_error(size, advice.stderr) if advice.erf_measured is not None else f"{plain(size)} (expected)"
-    trf = "×".join(map(str, advice.trf_size))
-    asked = f"an ERF of {advice.want:g} px"
+    sized = _sized(size, advice.stderr, lengths)
+    erf = sized if advice.erf_measured is not None else f"{plain(scaled(size, lengths))} (expected)"
+    trf = "×".join(f"{side:g}" for side in sides_in(advice.trf_size, lengths))
+    asked = f"an ERF of {advice.want * lengths.mean:g} {unit}"
     if advice.object_size is not None:
         share = f"{(size or 0.0) / advice.object_size:.0%}"
-        asked = f"objects of {advice.object_size:g} px, so {asked}; the ERF is {share} of the object"
+        asked = f"objects of {advice.object_size * lengths.mean:g} {unit}, so {asked}; the ERF is {share} of the object"
     return [
-        f"{advice.layer}: ERF {told} px, TRF {trf}, at input {'×'.join(map(str, advice.input_shape))}.",
+        f"{advice.layer}: ERF {erf} {unit}, TRF {trf}, at input {'×'.join(map(str, advice.input_shape))}.",
         f"Asked for: {asked}.",
         _idle(advice.layers),
     ]
@@ -44,6 +47,11 @@ class Asked:
     name: str
     flags: str = ""  # of the command, which the next one keeps
     modules: Mapping[str, str] = field(default_factory=dict)
+    lengths: Lengths | None = None  # None is the input's own unit
+
+    def unit_of(self, advice: Advice) -> Lengths:
+        """In which lengths are shown."""
+        return self.lengths or pixels_of(len(advice.trf_size))
 
 
 def verdict(advice: Advice, asked: Asked) -> list[str]:
@@ -52,11 +60,11 @@ def verdict(advice: Advice, asked: Asked) -> list[str]:
         return ["Nothing needs to change."]
     best = next((change for change in advice.changes if change.reaches), None)
     if best is None:
-        return ["No change that was tried reaches it.", *_smaller(advice), *_next(advice, asked)]
+        return ["No change that was tried reaches it.", *_smaller(advice, asked.unit_of(advice)), *_next(advice, asked)]
     return [f"First choice: {with_modules(best, asked.modules)}."]
 
 
-def _smaller(advice: Advice) -> list[str]:
+def _smaller(advice: Advice, lengths: Lengths) -> list[str]:
     """How far the input must be scaled down until the largest ERF that was found is large enough."""
     size = advice.erf_measured if advice.erf_measured is not None else advice.erf_analytic
     found = [(number, change.size) for number, change in enumerate(advice.changes, start=1) if change.size]
@@ -65,10 +73,14 @@ def _smaller(advice: Advice) -> list[str]:
     if parts == 1:
         return []
     with_change = f"with change {number}" if number else "as it is"
-    objects = "" if advice.object_size is None else f"the objects are {advice.object_size / parts:.3g} px, and "
+
+    def long(size: float) -> str:
+        return f"{size * lengths.mean:.3g} {lengths.unit}"
+
+    objects = "" if advice.object_size is None else f"the objects are {long(advice.object_size / parts)}, and "
     return [
-        f"Or scale the input to 1/{parts} of its size: there {objects}an ERF of {advice.want / parts:.3g} px is "
-        f"enough, which the network has {with_change} ({largest:.3g} px). Or give it one more stage below "
+        f"Or scale the input to 1/{parts} of its size: there {objects}an ERF of {long(advice.want / parts)} is "
+        f"enough, which the network has {with_change} ({long(largest)}). Or give it one more stage below "
         "the coarsest, with a skip, and train it."
     ]
 
@@ -115,29 +127,36 @@ def layer_table(layers: Sequence[AdviceLayer]) -> Table:
     return table
 
 
-def change_table(advice: Advice, modules: Mapping[str, str]) -> Table:
+def change_table(advice: Advice, modules: Mapping[str, str], lengths: Lengths) -> Table:
     """The network as it is, then the changes, best first, each with what it adds."""
     timed = advice.ms is not None
+    names = [f"{name} ({lengths.unit})" if name == "ERF" else name for name in CHANGES]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in (*CHANGES, *(["ms"] if timed else [])):
+    for heading in (*names, *(["ms"] if timed else [])):
         table.add_column(heading, justify="left" if heading in ("", "change") else "right", no_wrap=heading != "change")
     size = advice.erf_measured if advice.erf_measured is not None else advice.erf_analytic
     table.add_row(
-        "", "as it is", with_error(size, advice.stderr), count(advice.macs), count(advice.parameters),
+        "", "as it is", _sized(size, advice.stderr, lengths), count(advice.macs), count(advice.parameters),
         f"{count(advice.memory)}B", _grid(advice.layer_shape), "", _gridding(advice.lattice),
         *([plain(advice.ms)] if timed else []), style="dim",
     )  # fmt: skip
     for number, change in enumerate(advice.changes, start=1):
-        table.add_row(f"{number}{'*' if change.pareto else ''}", *_cells(change, advice, modules, timed=timed))
+        table.add_row(f"{number}{'*' if change.pareto else ''}", *_cells(change, advice, modules, lengths, timed=timed))
     return table
 
 
-def _cells(change: Change, advice: Advice, modules: Mapping[str, str], *, timed: bool) -> list[str | Text]:
+def _sized(size: float | None, error: float | None, lengths: Lengths) -> str:
+    return with_error(scaled(size, lengths), scaled(error, lengths))
+
+
+def _cells(
+    change: Change, advice: Advice, modules: Mapping[str, str], lengths: Lengths, *, timed: bool
+) -> list[str | Text]:
     text = with_modules(change, modules)
     text = text if change.reaches else f"{text} (falls short)"
     return [
         show.cell(text),
-        with_error(change.size, change.stderr),
+        _sized(change.size, change.stderr, lengths),
         _added(change.added_macs, advice.macs),
         _added(change.added_parameters, advice.parameters),
         _added(change.added_memory, advice.memory),

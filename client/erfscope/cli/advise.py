@@ -72,6 +72,8 @@ def advise(
     images: options.Images = None,
     mean: options.Mean = None,
     std: options.Std = None,
+    rate: options.Rate = None,
+    spacing: options.Spacing = None,
     url: options.Url = None,
     api_key: options.ApiKey = None,
 ) -> None:
@@ -98,9 +100,10 @@ def advise(
     flags = _flags({
         "--weights": weights and weights.value, "--inputs": inputs, "--samples": samples, "--verify": verify,
         "--seed": seed, "--shape": shape, "--input-name": input_name, "--images": images, "--mean": mean, "--std": std,
-        "--url": url,
+        "--rate": rate, "--spacing": spacing, "--url": url,
     })  # fmt: skip
-    asked = Asked(model, prepared.name, flags, modules_of(prepared))
+    lengths = values.lengths(rate, spacing, len(answers[0].trf_size))
+    asked = Asked(model, prepared.name, flags, modules_of(prepared), lengths)
     parts = [part for number, one in enumerate(answers) for part in _parts(one, asked, depth=depth, first=number == 0)]
     drawn = [] if picture is None else [picture]
     texts = answer.Texts(f"Advice for {prepared.name}", parts, _json(answers), advice_csv(answers))
@@ -121,13 +124,21 @@ def _json(answers: Sequence[Advice]) -> str:
 
 def _parts(advice: Advice, asked: Asked, *, depth: bool, first: bool) -> list[answer.Part]:
     """What is said of one object size; the layers, which are the same for all, stand before the first alone."""
-    title = [] if first else [[f"— Objects of {advice.object_size:g} px —"]]
+    lengths = asked.unit_of(advice)
+    title = [] if first else [[f"— Objects of {(advice.object_size or 0.0) * lengths.mean:g} {lengths.unit} —"]]
     layers = [layer_table(advice.layers)] if depth and first else []
-    changes = [change_table(advice, asked.modules)] if advice.changes else []
+    changes = [change_table(advice, asked.modules, lengths)] if advice.changes else []
     notes = [f"note: {note}" for note in advice.notes]
     shape = "×".join(map(str, advice.input_shape))
     said = in_words(advice.about, asked.name, shape) if first else []
-    return [*title, *layers, [*said, *summary(advice)], *changes, verdict(advice, asked), *([notes] if notes else [])]
+    return [
+        *title,
+        *layers,
+        [*said, *summary(advice, lengths)],
+        *changes,
+        verdict(advice, asked),
+        *([notes] if notes else []),
+    ]
 
 
 def _draw(advice: Advice, name: str, path: Path) -> None:

@@ -17,8 +17,9 @@ from erfscope.report.answers import fit_csv
 from erfscope_contract.about import in_words
 from erfscope_contract.fit import Fit, FitLevel, Verdict
 from erfscope_contract.holding import CONFIDENT, HOLD, UNITS_ACROSS, erf_for
+from erfscope_contract.lengths import NAMES, Lengths, pixels_of, scaled, sides_in
 from erfscope_contract.limits import marked
-from erfscope_contract.numbers import with_error
+from erfscope_contract.numbers import plain, with_error
 
 Objects = Annotated[
     str,
@@ -46,7 +47,7 @@ BACKBONE = (
     "The network has no head of its own but its last map: of a detector or a segmentation network that is built on it, "
     "the level named above for your size."
 )
-NEXT = "What to change so that {what} holds {size:g} px: erfscope advise {model} --layer {name} --object {size:g}."
+NEXT = "What to change so that {what} holds {size:g} {unit}: erfscope advise {model} --layer {name} --object {size:g}."
 STYLES: dict[Verdict, str] = {"holds": "green", "unsure": "yellow"}  # any other is dim
 
 
@@ -65,6 +66,8 @@ def fit(
     images: options.Images = None,
     mean: options.Mean = None,
     std: options.Std = None,
+    rate: options.Rate = None,
+    spacing: options.Spacing = None,
     url: options.Url = None,
     api_key: options.ApiKey = None,
 ) -> None:
@@ -80,26 +83,28 @@ def fit(
         "input": values.input_fields(shape, input_name, mean, std),
     }  # fmt: skip
     result = answered(FIT, prepared, fields, url, api_key, images)
+    rank = len(result.input_shape) - 1
+    lengths = values.lengths(rate, spacing, rank) or pixels_of(rank)
+    parts = _parts(result, model, prepared.name, modules_of(prepared), lengths)
     json = result.model_dump_json(indent=2)
-    modules = modules_of(prepared)
-    texts = answer.Texts(
-        f"Objects in {prepared.name}", _parts(result, model, prepared.name, modules), json, fit_csv(result)
-    )
+    texts = answer.Texts(f"Objects in {prepared.name}", parts, json, fit_csv(result))
     answer.give(texts, output, as_json=as_json)
 
 
-def _parts(result: Fit, model: str, name: str, modules: Mapping[str, str]) -> list[answer.Part]:
+def _parts(result: Fit, model: str, name: str, modules: Mapping[str, str], lengths: Lengths) -> list[answer.Part]:
     shape = ", ".join(map(str, result.input_shape))
+    own = pixels_of(len(lengths.steps))
+    long = {"px": "pixels"}.get(own.unit, own.unit)
     rule = (
-        f"At input [{shape}], sizes in pixels. holds: the ERF is at least {HOLD:g} times the object, and the object at "
+        f"At input [{shape}], sizes in {long}. holds: the ERF is at least {HOLD:g} times the object, and the object at "
         f"least {UNITS_ACROSS:g} units wide. small field: the ERF is smaller. coarse grid: the stride is too coarse. "
         f"unsure: within {CONFIDENT:g} standard errors of the bound, or the ERF fills the input (≥)."
     )
     best = [one.words for one in result.objects]
     said = in_words(result.about, name, f"[{shape}]")
     return [
-        level_table(result, modules),
-        [*said, rule],
+        level_table(result, modules, lengths),
+        [*([f"The table is in {lengths.unit}."] if lengths != own else []), *said, rule],
         best,
         [*_hint(result, model), *(f"note: {note}" for note in result.notes)],
     ]
@@ -119,7 +124,8 @@ def _next(result: Fit, model: str) -> list[str]:
     if not failed or not counted:
         return []
     at = max(counted, key=lambda one: one.erf_size or 0.0)
-    return [NEXT.format(what=at.name, size=failed[0].size, model=model, name=at.name)]
+    unit = NAMES.get(len(result.input_shape) - 1, "px")
+    return [NEXT.format(what=at.name, size=failed[0].size, unit=unit, model=model, name=at.name)]
 
 
 def _can_help(result: Fit, size: float) -> bool:
@@ -129,15 +135,21 @@ def _can_help(result: Fit, size: float) -> bool:
     return any(one.size == size and one.verdict == "small field" for level in result.levels for one in level.objects)
 
 
-def level_table(result: Fit, modules: Mapping[str, str] = MappingProxyType({})) -> Table:
-    """One row for each level, one column for each object; torch's module where the file tells it."""
+def level_table(
+    result: Fit, modules: Mapping[str, str] = MappingProxyType({}), lengths: Lengths | None = None
+) -> Table:
+    """One row for each level, one column for each object; torch's module where the file tells it.
+
+    Lengths are in `lengths`, by default in the input's own unit.
+    """
+    lengths = lengths or pixels_of(len(result.input_shape) - 1)
     named = any(level.name in modules for level in result.levels)
     module_column: list[Column] = [("module", "left")] if named else []
     columns: list[Column] = [*COLUMNS[:1], *module_column, *COLUMNS[1:]]
-    columns += [(f"{one.size:g} px", "center") for one in result.objects]
+    columns += [(f"{plain(one.size * lengths.mean)} {lengths.unit}", "center") for one in result.objects]
     rows = list[list[str | Text]]()
     for level in result.levels:
-        name, *facts = _facts(level)
+        name, *facts = _facts(level, lengths)
         module = [modules.get(level.name, "")] if named else []
         rows.append([name, *module, *facts, *(_mark(one.verdict) for one in level.objects)])
     return table_of(columns, rows)
@@ -148,9 +160,17 @@ def _mark(verdict: Verdict) -> Text:
     return Text(verdict, style=STYLES.get(verdict, "dim"))
 
 
-def _facts(level: FitLevel) -> list[str]:
-    stride = show.by(level.stride) or "?"
-    trf = show.field_of(level.trf_size, level.is_global, level.local_box) or "?"
-    size = with_error(level.erf_size, level.stderr)
+def _facts(level: FitLevel, lengths: Lengths) -> list[str]:
+    steps = [None if step is None else step * one for step, one in zip(level.stride, lengths.steps, strict=True)]
+    stride = show.by(steps) or "?"
+    trf = show.field_of(sides_in(level.trf_size, lengths), level.is_global, _box(level, lengths)) or "?"
+    size = with_error(scaled(level.erf_size, lengths), scaled(level.stderr, lengths))
     erf = "none" if level.erf_size is None else marked(size, "erf_size", is_bound=level.limited)
     return [level.name, level.role, stride, show.by(level.shape), trf, erf]
+
+
+def _box(level: FitLevel, lengths: Lengths) -> list[tuple[float, float]] | None:
+    """The box of a TRF without statistics, each side in its axis' unit."""
+    if level.local_box is None:
+        return None
+    return [(low * step, high * step) for (low, high), step in zip(level.local_box, lengths.steps, strict=True)]

@@ -130,7 +130,9 @@ def by(sizes: Sequence[float | None], sign: str = "x") -> str:
     return sign.join("?" if size is None else f"{size:g}" for size in sizes)
 
 
-def field_of(size: Sequence[int], is_global: bool, local: Sequence[tuple[int, int]] | None, sign: str = "x") -> str:
+def field_of(
+    size: Sequence[float], is_global: bool, local: Sequence[tuple[float, float]] | None, sign: str = "x"
+) -> str:
     """A TRF in a cell: its sides; of one that is global through statistics alone also those without them."""
     if not is_global:
         return by(size, sign)

@@ -14,6 +14,7 @@ from erfscope.cli.tables import Column, table_of
 from erfscope.report.answers import tiles_csv
 from erfscope.report.profile import AXES as NAMES
 from erfscope_contract.about import in_words
+from erfscope_contract.lengths import Lengths, pixels_of
 from erfscope_contract.numbers import plain
 from erfscope_contract.tiles import TiledLayer, TileGrid, Tiles
 
@@ -59,6 +60,8 @@ def tiles(
     weights: options.WeightScheme = None,
     shape: options.Shape = None,
     input_name: options.InputName = None,
+    rate: options.Rate = None,
+    spacing: options.Spacing = None,
     url: options.Url = None,
     api_key: options.ApiKey = None,
 ) -> None:
@@ -76,17 +79,19 @@ def tiles(
     }  # fmt: skip
     result = answered(TILES, prepared, fields, url, api_key)
     json = result.model_dump_json(indent=2)
-    printed, written = (_parts(result, prepared.name, whole=whole) for whole in (False, True))
+    lengths = values.lengths(rate, spacing, len(result.tile))
+    printed, written = (_parts(result, prepared.name, lengths, whole=whole) for whole in (False, True))
     texts = answer.Texts(f"Tiles of {prepared.name}", printed, json, tiles_csv(result), [*written, MEANING])
     answer.give(texts, output, as_json=as_json)
 
 
-def _parts(result: Tiles, name: str, *, whole: bool) -> list[answer.Part]:
+def _parts(result: Tiles, name: str, lengths: Lengths | None, *, whole: bool) -> list[answer.Part]:
     said = in_words(result.about, name, f"[{', '.join(map(str, result.input_shape))}]")
     starts = [] if result.grid is None else [_starts(result.grid, whole=whole)]
     notes = [[f"note: {note}" for note in result.notes]] if result.notes else []
     halos = [halo_table(result)] if len(result.checked.by_halo) > 1 else []
-    return [axis_table(result), layer_table(result.layers), *halos, [*said, *_words(result)], *starts, *notes]
+    sizes = [] if lengths is None else [_in_unit(result, lengths)]
+    return [axis_table(result), layer_table(result.layers), *halos, [*said, *_words(result), *sizes], *starts, *notes]
 
 
 def axis_table(result: Tiles) -> Table:
@@ -98,7 +103,26 @@ def axis_table(result: Tiles) -> Table:
         reach = f"{result.reach.before[k]:g} + {result.reach.after[k]:g}"
         numbers = (result.tile[k], result.alignment[k], before, after)
         rows.append((name, *map(str, numbers), _range(result.crop[k]), str(result.step[k]), reach))
-    return table_of(AXES, rows, title="Tiles, in input pixels")
+    return table_of(AXES, rows, title=f"Tiles, in {_long(result)}")
+
+
+def _long(result: Tiles) -> str:
+    unit = _unit(len(result.tile))
+    return "input pixels" if unit == "px" else unit
+
+
+def _unit(rank: int) -> str:
+    return pixels_of(rank).unit
+
+
+def _in_unit(result: Tiles, lengths: Lengths) -> str:
+    """The numbers of the first table that have a length, along each axis, in seconds or millimetres."""
+    rows = []
+    for k, name in enumerate(NAMES[len(result.tile)]):
+        numbers = (result.tile[k], *result.halo[k], result.step[k])
+        tile, before, after, step = (f"{number * lengths.steps[k]:.4g} {lengths.unit}" for number in numbers)
+        rows.append(f"{name}: tile {tile}, halo {before} before and {after} after, step {step}")
+    return f"{'; '.join(rows)}."
 
 
 def layer_table(layers: Sequence[TiledLayer]) -> Table:
@@ -131,7 +155,7 @@ def halo_table(result: Tiles) -> Table:
 
 def _words(result: Tiles) -> list[str]:
     check = result.checked
-    image = "×".join(map(str, check.image))
+    image, unit = "×".join(map(str, check.image)), _unit(len(result.tile))
     outside = "" if check.outside is None else f"; where it is cropped, tiles are wrong by up to {plain(check.outside)}"
     whole = "" if result.efficiency < 1 else ", nothing is cropped"
     step, tile, right, overlap = (
@@ -144,10 +168,10 @@ def _words(result: Tiles) -> list[str]:
         )
     )
     return [
-        f"Of an inner tile of {tile} px {right} are right. The next one is {step} px further on, so that neighbours "
-        f"overlap by {overlap} px; {result.efficiency:.0%} of the work is kept{whole}. At the image's border nothing "
-        "is cropped.",
-        f"Checked: {check.tiles} tiles of an image of {image} px against the whole: largest difference "
+        f"Of an inner tile of {tile} {unit} {right} are right. The next one is {step} {unit} further on, so that "
+        f"neighbours overlap by {overlap} {unit}; {result.efficiency:.0%} of the work is kept{whole}. At the image's "
+        "border nothing is cropped.",
+        f"Checked: {check.tiles} tiles of an image of {image} {unit} against the whole: largest difference "
         f"{plain(check.max_error)} of the largest value ({check.dtype}){outside}.",
         *([ERRORS] if len(check.by_halo) > 1 else []),
     ]
@@ -155,8 +179,8 @@ def _words(result: Tiles) -> list[str]:
 
 def _starts(grid: TileGrid, *, whole: bool) -> list[str]:
     """Where tiles start, per axis; in a terminal the middle of a long list is left out."""
-    size = "×".join(map(str, grid.image))
-    lines = [f"An image of {size} px takes {grid.count} tile{'s' * (grid.count != 1)}. They start at"]
+    size, unit = "×".join(map(str, grid.image)), _unit(len(grid.image))
+    lines = [f"An image of {size} {unit} takes {grid.count} tile{'s' * (grid.count != 1)}. They start at"]
     for name, reads in zip(NAMES[len(grid.image)], grid.tiles, strict=True):
         starts = [str(start) for start, _ in reads]
         shown = starts if whole or len(starts) <= MOST_STARTS else [*starts[: MOST_STARTS - 2], "…", starts[-1]]

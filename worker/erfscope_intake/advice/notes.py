@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from erfscope_contract.advice import AdviceRequest, Change
 from erfscope_contract.holding import HOLD
+from erfscope_contract.lengths import NAMES
 from erfscope_contract.result import ErfResult
 
 RULE = (
-    "For objects of {size:g} px the ERF should be {want:g} px: {hold:g} times the object "
+    "For objects of {size:g} {unit} the ERF should be {want:g} {unit}: {hold:g} times the object "
     "(docs/science/object-size.md). "
     "In a detector another level may suit: erfscope fit MODEL --object {size:g}."
 )
@@ -24,10 +25,10 @@ NEW = "Layers that are new have random weights here; everything else keeps its o
 
 def notes_of(request: AdviceRequest, base: ErfResult, changes: Sequence[Change], tried: int) -> list[str]:
     """The rule, how the numbers were found, and what they do not tell."""
-    want = request.wanted_size
+    want, unit = request.wanted_size, NAMES.get(len(base.trf.size), "px")
     listed = []
     if request.object_size is not None:
-        listed.append(RULE.format(size=request.object_size, want=want, hold=HOLD))
+        listed.append(RULE.format(size=request.object_size, want=want, hold=HOLD, unit=unit))
     if changes and not any(change.reaches for change in changes):
         listed.append(FAILED)
     if tried and not changes:

@@ -8,6 +8,7 @@ import torch
 
 from erfscope_contract.about import About, name_of
 from erfscope_contract.fit import Fit, FitLevel, FitRequest
+from erfscope_contract.lengths import NAMES
 from erfscope_contract.limits import is_limited_by_input
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.request import AverageOptions, ErfRequest, TargetOptions, Weights
@@ -32,8 +33,8 @@ NO_GRADIENT = "Layer {name!r} has no ERF: {why}"
 UNDEFINED = "its map is 0 at the unit's own place, relative to which sizes are told."
 UNCERTAIN = "The ERF's size of {names} is known to ± {share} % only: {why}."
 CLIPPED = (
-    "The TRF of {count} of {all} layers sticks out of the input ({size} px); with a larger one (input.shape, --shape) "
-    "their ERF may be larger."
+    "The TRF of {count} of {all} layers sticks out of the input ({size} {unit}); with a larger one (input.shape, "
+    "--shape) their ERF may be larger."
 )
 
 
@@ -183,7 +184,7 @@ def _unmeasured(traced: Traced, level: Level, request: FitRequest) -> FitLevel:
 def _clipped(rows: Sequence[FitLevel], extents: Sequence[int]) -> list[str]:
     count = sum(row.clipped and not row.is_global for row in rows)
     size = "×".join(map(str, extents))
-    return [CLIPPED.format(count=count, all=len(rows), size=size)] if count else []
+    return [CLIPPED.format(count=count, all=len(rows), size=size, unit=NAMES.get(len(extents), "px"))] if count else []
 
 
 def _uncertain(rows: Sequence[FitLevel]) -> list[str]:

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from erfscope_contract.fit import FitLevel, FitObject, ObjectFit, Verdict
 from erfscope_contract.holding import CONFIDENT, HOLD, UNITS_ACROSS, erf_for
+from erfscope_contract.lengths import NAMES
 from erfscope_contract.limits import AT_LEAST
 from erfscope_contract.numbers import with_error
 
@@ -67,6 +68,11 @@ class _Asked:
     deciding: Collection[str]
     extents: Sequence[int]
 
+    @property
+    def unit(self) -> str:
+        """Of lengths: px, samples of sound, or voxels."""
+        return NAMES.get(len(self.extents), "px")
+
     def answer(self) -> FitObject:
         """Who holds it, and that as a sentence."""
         holding = self._with("holds")
@@ -76,7 +82,7 @@ class _Asked:
             size=self.size,
             held_by=[one.name for one in holding],
             best=best.name if best else None,
-            words=f"{self.size:g} px: {self._held(best) if best else self._missing()}",
+            words=f"{self.size:g} {self.unit}: {self._held(best) if best else self._missing()}",
         )
 
     def _with(self, verdict: Verdict) -> list[FitLevel]:
@@ -94,13 +100,13 @@ class _Asked:
         if len(self._with("outside input")) == len(self.levels):
             if any(map(self._could, self._counted(self.levels))):
                 return f"larger than the input; give {LARGER}."
-            return f"larger than the input, and a larger one does not help: the TRF is {self._side()} px."
+            return f"larger than the input, and a larger one does not help: the TRF is {self._side()} {self.unit}."
         unsure = self._counted(self._with("unsure"))
         if unsure:
             return self._unsure(next((one for one in unsure if one.role == "head"), unsure[0]))
         if not self._has_room() and not self._with("coarse grid") and any(map(self._could, self._counted(self.levels))):
-            need, side = erf_for(self.size), min(self.extents)
-            return f"{HOLD:g} × its size is {need:g} px, more than the input's {side} px: measure on {LARGER}."
+            need, side = (f"{length:g} {self.unit}" for length in (erf_for(self.size), min(self.extents)))
+            return f"{HOLD:g} × its size is {need}, more than the input's {side}: measure on {LARGER}."
         would = self._with("holds")
         if self.deciding:
             return f"{self._failed()}{self._would(would[0]) if would else self._advice()}"
@@ -121,11 +127,11 @@ class _Asked:
 
     def _unsure(self, level: FitLevel) -> str:
         told = f"whether {level.role} {level.name} holds it is unsure"
-        field = with_error(level.erf_size, level.stderr)
-        need = f"{erf_for(self.size):g} px"
+        field = f"{with_error(level.erf_size, level.stderr)} {self.unit}"
+        need = f"{erf_for(self.size):g} {self.unit}"
         if level.limited:
-            return f"{told}: its ERF of {field} px fills the input, and {need} are needed. Measure on {LARGER}."
-        return f"{told}: its ERF is {field} px, and {need} are needed. Take more samples (samples, --inputs)."
+            return f"{told}: its ERF of {field} fills the input, and {need} are needed. Measure on {LARGER}."
+        return f"{told}: its ERF is {field}, and {need} are needed. Take more samples (samples, --inputs)."
 
     def _failed(self) -> str:
         """What is wrong with the head that comes nearest: the finest that sees enough, else the largest field."""
@@ -145,7 +151,7 @@ class _Asked:
         """Behind heads that do not hold it, where no level does."""
         if unsure := self._with("unsure"):
             level = unsure[-1]
-            return f"; {level.role} {level.name} may (ERF {with_error(level.erf_size, level.stderr)} px)."
+            return f"; {level.role} {level.name} may (ERF {with_error(level.erf_size, level.stderr)} {self.unit})."
         if self._with("coarse grid"):
             return ", and no level does."
         return f", and no level has {self._need()}; {self._largest()}"
@@ -159,7 +165,7 @@ class _Asked:
         )
 
     def _need(self) -> str:
-        return f"an ERF of {HOLD:g} × its size ({erf_for(self.size):g} px)"
+        return f"an ERF of {HOLD:g} × its size ({erf_for(self.size):g} {self.unit})"
 
     def _largest(self) -> str:
         """The largest field; where the input has no room for what is needed, why a larger one does not help."""
@@ -167,13 +173,13 @@ class _Asked:
         told = f"the largest is that of {largest.name} ({self._field(largest)})."
         if self._has_room():
             return told
-        return f"{told} A larger input does not help: the TRF is {self._side()} px."
+        return f"{told} A larger input does not help: the TRF is {self._side()} {self.unit}."
 
     def _field(self, level: FitLevel) -> str:
         """`ERF 27.3 px`, with so many digits that it is on the same side of what is needed as the number itself."""
         if level.erf_size is None:
             return "no ERF"
-        return f"ERF {AT_LEAST if level.limited else ''}{beside(level.erf_size, erf_for(self.size))} px"
+        return f"ERF {AT_LEAST if level.limited else ''}{beside(level.erf_size, erf_for(self.size))} {self.unit}"
 
 
 def beside(value: float, bound: float) -> str:
