@@ -76,7 +76,7 @@ def init(
         show.print_lines(out, [*_troubles(report), "No file was changed."])
         sys.exit(report.exit_code)
     _show(report)
-    lines = [f"{name}: erf_size is not watched, because {reason}; {config.name} says what to do."
+    lines = [f"{name}: erf_size is not watched, because {reason}: see the comment in {config.name}."
              for name, reason in sorted(reasons.items())]  # fmt: skip
     lines = [_added(config, list(added), is_new=source is None), *lines, *_later(list(added))]
     show.print_lines(out, [*lines, *_workflow(url, install, force=force)])

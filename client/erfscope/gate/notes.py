@@ -12,8 +12,8 @@ DEAD = "its gradient"  # how the engine's reasons begin if a layer has no gradie
 
 
 def of_changes(findings: Sequence[Finding], explainer: Explainer) -> Iterator[Note]:
-    """Models that are not those of the baseline, have other layers, and pass: a reader would not learn of it."""
-    done = {finding.model for finding in findings if finding.verdict is not Verdict.PASS}
+    """Models with other layers than the baseline's, of which no finding tells that: a reader would not learn of it."""
+    done = {finding.model for finding in findings if finding.change or finding.verdict is Verdict.BROKEN}
     for key, question in explainer.questions.items():
         entry, (_, model) = explainer.entry(key), key
         if model in done or entry is None or entry.question in ("", question.digest):
@@ -21,7 +21,9 @@ def of_changes(findings: Sequence[Finding], explainer: Explainer) -> Iterator[No
         if change := explainer(key).change:
             done.add(model)
             yield Note(
-                model, f"Its layers differ from the baseline's, within the rules: {change} `{UPDATE}` commits it."
+                model,
+                f"Its layers differ from the baseline's, and no drift rule broke: {change} If this is meant, run "
+                f"`{UPDATE}` and commit the file.",
             )
 
 

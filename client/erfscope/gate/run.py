@@ -89,12 +89,9 @@ def run(options: Options, progress: Progress = silent) -> Report:
     explainer = Explainer(
         {(case.check.name, case.subject.label): case.question for case in cases}, committed, options.means
     )
-    changed = notes.of_changes(report.findings, explainer)
-    return replace(
-        report,
-        findings=tuple(explained(report.findings, explainer)),
-        about_models=(*changed, *report.about_models),
-    )
+    findings = explained(report.findings, explainer)
+    about_models = (*notes.of_changes(findings, explainer), *report.about_models)
+    return replace(report, findings=tuple(findings), about_models=about_models)
 
 
 def _replaceable(file: Path) -> Baseline:
