@@ -14,6 +14,7 @@ from erfscope_picture.contour import SHARES
 from erfscope_picture.marks import Marks
 from erfscope_picture.scene import Look
 from erfscope_picture.spans import shortest_span
+from erfscope_picture.units import unit_of
 from erfscope_picture.zoom import Span
 
 Line = NDArray[np.float64]
@@ -58,7 +59,7 @@ def _bars(values: Line, marks: Marks, colormap: str) -> list[_Bar]:
     bars = []
     for share, index in _MASS.items() if values.any() else ():
         span = shortest_span(values, share)
-        words = f"{span[1] - span[0]} px"
+        words = f"{span[1] - span[0]} {unit_of(1)}"
         bars.append(_Bar(f"shortest stretch, {share * 100:.0f} %", span, words, color_at(colormap, index)))
     (start, stop), n = marks.box[0], len(values)
     if start < n and stop > 0:
@@ -133,7 +134,7 @@ def _draw_center(canvas: Canvas, window: Window, marks: Marks, look: Look) -> No
 
 def _draw_bars(canvas: Canvas, window: Window, bars: list[_Bar]) -> None:
     left, width = window.left, window.width
-    draw_column_ticks(canvas, window, "x (px)")
+    draw_column_ticks(canvas, window, f"x ({unit_of(1)})")
     for row, bar in enumerate(bars):
         y = window.top + window.height + 54 + _STRIP + _ROW * row
         start = min(max(window.x(bar.span[0] - 0.5), left), left + width)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from erfscope_picture.text import inert, number, product
+from erfscope_picture.units import unit_of
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,13 @@ def _metrics(result: Mapping[str, Any]) -> str:
     """One line of figures; what is undefined for this map is left out."""
     trf, erf, mass = result["trf"], result["erf"], result["mass"].get("0.50")
     sizes, used = trf["size"], result["samples"]["used"]
+    unit = unit_of(len(sizes))
     side = str(sizes[0]) if len(set(sizes)) == 1 else product(sizes)
     parts = [
-        f"ERF {number(erf['size'])} px" if erf["size"] is not None else "",
-        "TRF global" if trf["global"] else f"TRF {side} px",
+        f"ERF {number(erf['size'])} {unit}" if erf["size"] is not None else "",
+        "TRF global" if trf["global"] else f"TRF {side} {unit}",
         f"ratio {erf['ratio']:.2f}" if erf["ratio"] is not None else "",
-        f"centred box with 50 % of the mass {number(mass['side'])} px" if mass and mass["side"] is not None else "",
+        f"centred box with 50 % of the mass {number(mass['side'])} {unit}" if mass and mass["side"] is not None else "",
         f"{used} sample{'' if used == 1 else 's'}",
         inert(str(result["provenance"]["statistic"])),
     ]

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from erfscope_picture.chart import Axis, Series, render_chart
+from erfscope_picture.units import unit_of
 
 
 def render_profile(layers: Sequence[Mapping[str, Any]], title: str | None = None) -> bytes:
     """The chart as PNG; `layers` are those of a result, or of an inspection (without ERF), as JSON.
 
-    Sizes are geometric means over the axes, in pixels.
+    Sizes are geometric means over the axes, in pixels (samples of sound, voxels of volumes).
 
     ValueError where there is no layer.
     """
@@ -26,7 +27,8 @@ def render_profile(layers: Sequence[Mapping[str, Any]], title: str | None = None
     ]
     name = "Along depth" if title is None else f"{title}, along depth"
     axis = Axis("layer, in the order of computation")
-    return render_chart(name, axis, Axis("size (px)", log=True), [one for one in series if one.x])
+    unit = unit_of(len(layers[0]["trf_size"]) if layers else 2)
+    return render_chart(name, axis, Axis(f"size ({unit})", log=True), [one for one in series if one.x])
 
 
 def mean_side(sizes: Sequence[float | None]) -> float | None:

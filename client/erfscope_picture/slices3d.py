@@ -20,6 +20,7 @@ from erfscope_picture.scene import (
     outline,
     trf_strokes,
 )
+from erfscope_picture.units import unit_of
 from erfscope_picture.zoom import Span
 
 Volume = NDArray[np.float64]
@@ -96,7 +97,7 @@ def _draw_slice(canvas: Canvas, windows: list[Window], scene: Scene, voxel: tupl
     lines = contour_lines(scene.tracing, cut, (marks.box[down], marks.box[across]))
     for window in windows:
         draw_heat(canvas, window, scene.values[cut], scene.look)
-        draw_axes(canvas, window, (f"{_NAMES[down]} (px)", f"{_NAMES[across]} (px)"))
+        draw_axes(canvas, window, (f"{_NAMES[down]} ({unit_of(3)})", f"{_NAMES[across]} ({unit_of(3)})"))
         canvas.text(window.left, window.top - 15, caption, legend.SIZE)
         strokes = [(window.points(line), pen) for line, pen in lines]
         if marks.box[axis][0] <= voxel[axis] < marks.box[axis][1]:

@@ -232,6 +232,20 @@ def test_colours_and_scales_are_the_pictures(blank: Page) -> None:
         assert found == pytest.approx(placed(np.array(shares), scale).tolist())
 
 
+def test_lengths_of_sound_are_in_samples_on_the_page(blank: Page) -> None:
+    result = modern_result_json()
+    trf = {"trf": {**result["trf"], "center": [4.5], "box": [[0, 8]], "stride": [2], "reach": None, "local_box": None}}
+    script = """async (result) => {
+        const { lengthUnit } = await import("/page/format.js");
+        const { fieldFacts } = await import("/page/place.js");
+        return [[1, 2, 3].map(lengthUnit), fieldFacts(result)];
+    }"""
+    units, facts = blank.evaluate(script, {**result, "trf": {**trf["trf"], "size": [8], "seen": None}})
+    assert units == ["samples", "px", "voxels"]
+    assert dict(facts)["projected centre"] == "4.5 samples"
+    assert not any("px" in words for _, words in facts)
+
+
 def test_the_chart_library_is_kept_with_its_licences(house: House) -> None:
     served = httpx2.get(f"{house.url}/page/{VENDORED}")
     assert served.headers["content-type"].startswith("text/javascript")

@@ -148,6 +148,14 @@ def test_marks_in_words(result_of):
     )
 
 
+@pytest.mark.parametrize(("shape", "unit"), [((224,), "samples"), ((24, 24, 24), "voxels")])
+def test_marks_are_in_the_input_s_own_unit(result_of, shape, unit):
+    words = read(result_of(shape, size=15), len(shape)).metrics
+    assert f"ERF 41.2 {unit} · TRF 15 {unit}" in words
+    assert words.count(unit) == 3 or unit == "samples"
+    assert "px" not in words
+
+
 def test_marks_leave_out_what_is_undefined(result_of):
     marks = read(result_of((224, 224), erf=None, is_global=True, layer="\x00"), 2)
     assert marks.metrics == "TRF global · centred box with 50 % of the mass 61 px · 32 samples · abs"

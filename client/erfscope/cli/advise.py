@@ -79,7 +79,8 @@ def advise(
 ) -> None:
     """Say which changes let MODEL's units see objects of --object pixels, what each costs, and what it keeps.
 
-    Every row of the table is measured. The best come first; * marks those that no other row beats.
+    Every row of the table is measured. The best come first, and the first that reaches the size is the first choice;
+    * marks each that no other row beats.
     """
     answer.check(output)
     if (objects is None) == (want is None):

@@ -17,10 +17,10 @@ from erfscope_picture.picture import checked_map
 from erfscope_picture.scale import label as scale_label
 from erfscope_picture.scene import is_inside
 from erfscope_picture.slices3d import through
+from erfscope_picture.units import OWN_UNITS
 
 Array = NDArray[np.float64]
 NAMES = "zyx"
-OWN_UNITS = {1: "samples", 2: "px", 3: "voxels"}
 DASHES: Mapping[float, Any] = {0.50: "-", 0.90: (0, (4, 2)), 0.99: (0, (1, 1.5))}
 LINE, _HALO = 0.8, 1.6  # points
 ARROW = 3.5  # points, of the mark where the TRF goes on beyond the input

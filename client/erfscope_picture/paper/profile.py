@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from erfscope_picture.chart import COLORS
 from erfscope_picture.paper.page import USUAL_PAGE, Page, as_shares, encoded
 from erfscope_picture.profile import mean_side
+from erfscope_picture.units import unit_of
 
 _HEIGHT = 0.62  # of the width
 
@@ -16,7 +17,7 @@ _HEIGHT = 0.62  # of the width
 def render_layers(layers: Sequence[Mapping[str, Any]], form: str, page: Page = USUAL_PAGE, title: str = "") -> bytes:
     """The figure as .pdf, .svg or .png bytes; `layers` are rows of a profile or of an inspection, as JSON.
 
-    Sizes are geometric means over the axes, in pixels. ValueError where there is no layer.
+    Sizes are geometric means over the axes, in pixels (samples, voxels). ValueError where there is no layer.
     """
     if not layers:
         raise ValueError("a profile needs at least one layer")
@@ -37,7 +38,7 @@ def render_layers(layers: Sequence[Mapping[str, Any]], form: str, page: Page = U
             )  # fmt: skip
         ax.set_yscale("log")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.set(xlabel="layer, in the order of computation", ylabel="size (px)")
+        ax.set(xlabel="layer, in the order of computation", ylabel=f"size ({unit_of(len(layers[0]['trf_size']))})")
         ax.set_title(title, parse_math=False)
         ax.grid(color="#e8e8eb", linewidth=0.5)
         ax.legend(frameon=False)

@@ -2,7 +2,7 @@
 
 import { table as colours } from "/page/colormaps.js";
 import { h } from "/page/dom.js";
-import { by, number, withError } from "/page/format.js";
+import { by, lengthUnit, number, withError } from "/page/format.js";
 import { table } from "/page/tables.js";
 import { notes } from "/page/tiles.js";
 
@@ -36,17 +36,21 @@ function verdict({ reaches, changes, coarsest }) {
   return `No change that was tried reaches it.${next}`;
 }
 
+const unitOf = ({ input_shape: shape }) => lengthUnit(shape.length - 1);
+
 function asked({ want, object_size: size, input_shape: shape, layer }) {
-  const objects = size ? `objects of ${number(size)} px, so ` : "";
+  const unit = unitOf({ input_shape: shape });
+  const objects = size ? `objects of ${number(size)} ${unit}, so ` : "";
   return (
-    `${layer} at input ${shape.join(" × ")}. Asked for: ${objects}an ERF of ${number(want)} px. ` +
-    "Every row is measured; * marks what no other row beats."
+    `${layer} at input ${shape.join(" × ")}. Asked for: ${objects}an ERF of ${number(want)} ${unit}. ` +
+    "Every row is measured. * marks each change that no other row beats; the first choice is the " +
+    "best of those that reach the size."
   );
 }
 
 const whole = (found) => [
   "as it is",
-  withError(found.erf_measured ?? found.erf_analytic, found.stderr, "px"),
+  withError(found.erf_measured ?? found.erf_analytic, found.stderr, unitOf(found)),
   count(found.macs),
   count(found.parameters),
   `${count(found.memory)}B`,
@@ -57,7 +61,7 @@ const whole = (found) => [
 
 const row = (change, place, found) => [
   `${place}${change.pareto ? "*" : ""} ${change.text}${change.reaches ? "" : " (falls short)"}`,
-  withError(change.erf_measured ?? change.erf_analytic, change.stderr, "px"),
+  withError(change.erf_measured ?? change.erf_analytic, change.stderr, unitOf(found)),
   added(change.added_macs, found.macs),
   added(change.added_parameters, found.parameters),
   added(change.added_memory, found.memory),
@@ -82,14 +86,15 @@ function count(value) {
 function maps(found) {
   const best = found.changes.slice(0, SHOWN).map((change, n) => [`${n + 1}. ${change.text}`, change]);
   const named = [["as it is", found], ...best];
-  const drawn = named.filter(([, { picture }]) => picture).map(([words, { picture }]) => figure(words, picture));
+  const unit = unitOf(found);
+  const drawn = named.filter(([, { picture }]) => picture).map(([words, { picture }]) => figure(words, picture, unit));
   return drawn.length ? h("div", { className: "small-maps" }, ...drawn) : null;
 }
 
-function figure(words, { cells, pixels }) {
+function figure(words, { cells, pixels }, unit) {
   const size = [cells.length * pixels[0], cells[0].length * pixels[1]];
   const canvas = h("canvas", { width: cells[0].length, height: cells.length, role: "img" });
-  canvas.ariaLabel = `Map of ${words}, ${by(size)} px`;
+  canvas.ariaLabel = `Map of ${words}, ${by(size)} ${unit}`;
   paint(canvas, cells);
   return h("figure", {}, canvas, h("figcaption", { textContent: words }));
 }

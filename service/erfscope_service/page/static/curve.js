@@ -18,7 +18,7 @@ export function curve({ field, trf, look, colours, width, top, window: [low, hig
   const base = SCALES[look.scale].scale.domain[0];
   const root = drawn({
     ...{ colours, label, width, height: PLOT + 40 + words.height, ...SIDES, marginBottom: 40 + words.height },
-    x: { domain: [low, high], label: `${name} (px)`, labelAnchor: "center", labelArrow: "none", labelOffset: 32 },
+    x: { domain: [low, high], label: `${name} (samples)`, labelAnchor: "center", labelArrow: "none", labelOffset: 32 },
     y: { ...SCALES[look.scale].scale, clamp: true, label: barTitle, labelArrow: "none", grid: true },
     marks: [
       ...(look.contours ? [shading(field.values, colours)] : []),
@@ -44,7 +44,7 @@ export function curve({ field, trf, look, colours, width, top, window: [low, hig
 
 function wordsOf(look, trf) {
   const areas = look.contours ? "Shaded: the smallest areas with 50, 90 and 99 % of the mass. " : "";
-  const box = look.trf && trf?.box ? `Dashed: TRF ${trf.size[0]} px. ` : "";
+  const box = look.trf && trf?.box ? `Dashed: TRF ${trf.size[0]} samples. ` : "";
   return areas + box + (look.trf && trf?.center ? "Dotted: projected centre." : "");
 }
 

@@ -5,7 +5,7 @@ import { traced, SHARES } from "/page/contours.js";
 import { curve } from "/page/curve.js";
 import { announce, h, svg } from "/page/dom.js";
 import { massLevels, maximum, plane } from "/page/field.js";
-import { number } from "/page/format.js";
+import { lengthUnit, number } from "/page/format.js";
 import { heatmap } from "/page/heatmap.js";
 import { shareWords } from "/page/scales.js";
 import { slicer } from "/page/slices.js";
@@ -151,6 +151,8 @@ function crosshair({ plot, across, down }, [x, y]) {
   return down ? `${upright}M${plot.x} ${down(y)}H${plot.x + plot.w}` : upright;
 }
 
+const distance = (index, center) => number(Math.hypot(...index.map((i, axis) => i - center[axis])), 3);
+
 // Where a point is, what the map has there, how far from the centre, and inside which areas.
 function words({ field, trf }, names, cut, levels, [x, y]) {
   const { shape, values } = field;
@@ -161,7 +163,7 @@ function words({ field, trf }, names, cut, levels, [x, y]) {
     `${shareWords(value / (maximum(values) || 1))} of the maximum`,
   ];
   if (trf?.center)
-    said.push(`${number(Math.hypot(...index.map((i, axis) => i - trf.center[axis])), 3)} px from the centre`);
+    said.push(`${distance(index, trf.center)} ${lengthUnit(shape.length)} from the centre`);
   const area = levels?.findIndex((level) => value > level) ?? -1;
   said.push(
     value === 0 ? "no influence" : area < 0 ? "outside the 99 % area" : `inside the ${100 * SHARES[area]} % area`,

@@ -1,18 +1,19 @@
 // The answer to a question for a fit: heads and levels, and which object sizes each holds.
 
 import { h } from "/page/dom.js";
-import { by, number, withError } from "/page/format.js";
+import { by, lengthUnit, number, withError } from "/page/format.js";
 import { table } from "/page/tables.js";
 import { notes } from "/page/tiles.js";
 
 export function fit(found) {
-  const sizes = found.objects.map(({ size }) => `${number(size)} px`);
+  const unit = lengthUnit(found.input_shape.length - 1);
+  const sizes = found.objects.map(({ size }) => `${number(size)} ${unit}`);
   const heads = ["Layer", ...sizes, "ERF", "TRF", "Stride", "Shape", "Role"];
   const rows = found.levels.map((level) => [
     level.name,
     ...level.objects.map(({ verdict }) => (verdict === "holds" ? "✓ holds" : verdict)),
-    `${level.limited ? "≥ " : ""}${withError(level.erf_size, level.stderr, "px")}`,
-    level.is_global ? "global" : `${by(level.trf_size)} px`,
+    `${level.limited ? "≥ " : ""}${withError(level.erf_size, level.stderr, unit)}`,
+    level.is_global ? "global" : `${by(level.trf_size)} ${unit}`,
     level.stride.map((step) => number(step)).join(" × "),
     level.shape.join(" × "),
     level.role,

@@ -40,6 +40,10 @@ export function withError(value, error, unit = "") {
 export const place = (value) => number(value).replace(/\.0+$|(\.\d*?)0+$/, "$1");
 
 export const by = (values) => values.map((value) => number(value)).join(" × ");
+
+// Of lengths along an input with so many axes.
+export const lengthUnit = (axes) => ({ 1: "samples", 3: "voxels" })[axes] ?? "px";
+
 export const pixels = (value, digits) =>
   value === null || value === undefined ? "–" : number(value, digits) + SPACE + "px";
 export const percent = (value, digits = 3) =>

@@ -5,6 +5,7 @@ import { caption, drawn, inset, plain } from "/page/charts.js";
 import { accent, interpolator, table } from "/page/colormaps.js";
 import { h, svg } from "/page/dom.js";
 import { marginals, maximum } from "/page/field.js";
+import { lengthUnit } from "/page/format.js";
 import { FONT } from "/page/palette.js";
 import { SCALES, place } from "/page/scales.js";
 
@@ -18,14 +19,15 @@ export function heatmap(subject) {
   const { window: range, width, colours, look, label, names, trf, contours, barTitle } = subject;
   const plot = placed(range, width, look.marginals ? PROFILE : 8);
   const words = caption(wordsOf(look, trf, contours), width - plot.x);
+  const unit = lengthUnit(trf?.size?.length);
   const below = AXIS + BAR + words.height + 4;
   const few = (extent) => Math.max(2, Math.min(8, extent / 70));
   const axis = { labelAnchor: "center", labelArrow: "none" };
   const root = drawn({
     ...{ colours, label, width, height: plot.y + plot.h + below },
     ...{ marginLeft: plot.x, marginTop: plot.y, marginRight: width - plot.x - plot.w, marginBottom: below },
-    x: { ...axis, domain: range.slice(0, 2), label: `${names[1]} (px)`, labelOffset: 32, ticks: few(plot.w) },
-    y: { ...axis, domain: range.slice(2).reverse(), label: `${names[0]} (px)`, ticks: few(plot.h) },
+    x: { ...axis, domain: range.slice(0, 2), label: `${names[1]} (${unit})`, labelOffset: 32, ticks: few(plot.w) },
+    y: { ...axis, domain: range.slice(2).reverse(), label: `${names[0]} (${unit})`, ticks: few(plot.h) },
     marks: [
       () => picture(subject, plot),
       ...(look.contours && contours ? contours.lines.flatMap(contourLines) : []),
@@ -49,9 +51,10 @@ function placed([x0, x1, y0, y1], width, side) {
 }
 
 function wordsOf(look, trf, contours) {
-  const smoothing = contours?.blur ? ` (lines smoothed by ${contours.blur} px)` : "";
+  const unit = lengthUnit(trf?.size?.length);
+  const smoothing = contours?.blur ? ` (lines smoothed by ${contours.blur} ${unit})` : "";
   const lines = `White lines hold 50 % (solid), 90 % (dashed) and 99 % (dotted) of the mass${smoothing}. `;
-  const box = look.trf && trf?.box ? `Dashed box: TRF ${trf.size.join("\u00a0×\u00a0")}\u00a0px. ` : "";
+  const box = look.trf && trf?.box ? `Dashed box: TRF ${trf.size.join("\u00a0×\u00a0")}\u00a0${unit}. ` : "";
   return (look.contours && contours ? lines : "") + box + (look.trf && trf?.center ? "Cross: projected centre." : "");
 }
 

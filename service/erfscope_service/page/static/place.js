@@ -1,6 +1,6 @@
 // Where the unit sits and what it reads, which layer was taken, and what autograd ran: facts beside the metrics. Pure.
 
-import { by, place, unitName } from "/page/format.js";
+import { by, lengthUnit, place, unitName } from "/page/format.js";
 
 const MOST = 3; // names in a sentence
 
@@ -9,12 +9,13 @@ export function named(names) {
   return names.slice(0, MOST).join(", ") + (names.length > MOST ? ` and ${names.length - MOST} more` : "");
 }
 
-const boxWords = (box) => `${box.map(([start, stop]) => `${place(start)} … ${place(stop)}`).join(", ")} px`;
+const boxWords = (box) =>
+  `${box.map(([start, stop]) => `${place(start)} … ${place(stop)}`).join(", ")} ${lengthUnit(box.length)}`;
 const sides = (box) => by(box.map(([start, stop]) => stop - start));
 
 // "20 × 20 px without the statistics of norm_1", for a field that is global through statistics only; else nothing.
 export function localWords({ local_box: box, local_without: operators }) {
-  return box ? `${sides(box)} px without the statistics of ${named(operators)}` : "";
+  return box ? `${sides(box)} ${lengthUnit(box.length)} without the statistics of ${named(operators)}` : "";
 }
 
 // The sentence about a field that is global.
@@ -27,16 +28,17 @@ export function globalWords(trf) {
 // [[name, words] …] of the field; what says nothing is left out.
 export function fieldFacts({ unit, trf }) {
   const stride = trf.stride.map((one) => (one === null ? "varies" : place(one))).join(" × ");
+  const length = lengthUnit(trf.size.length);
   const isSeenElsewhere = trf.seen && String(trf.seen) !== String(trf.box);
   return [
     ["unit", unitName(unit)],
-    ["projected centre", `${trf.center.map(place).join(", ")} px`],
+    ["projected centre", `${trf.center.map(place).join(", ")} ${length}`],
     ["theoretical box", boxWords(trf.box)],
     ["read on this image", isSeenElsewhere ? boxWords(trf.seen) : ""],
-    ["stride", trf.stride.some(Boolean) ? `${stride} px` : ""],
-    ["tiles start at multiples of", trf.alignment ? `${by(trf.alignment)} px` : ""],
-    ["units read before their centre", trf.reach ? `${trf.reach.before.map(place).join(" × ")} px` : ""],
-    ["units read after their centre", trf.reach ? `${trf.reach.after.map(place).join(" × ")} px` : ""],
+    ["stride", trf.stride.some(Boolean) ? `${stride} ${length}` : ""],
+    ["tiles start at multiples of", trf.alignment ? `${by(trf.alignment)} ${length}` : ""],
+    ["units read before their centre", trf.reach ? `${trf.reach.before.map(place).join(" × ")} ${length}` : ""],
+    ["units read after their centre", trf.reach ? `${trf.reach.after.map(place).join(" × ")} ${length}` : ""],
     ["causal", trf.causal ? "the unit reads nothing behind its own place" : ""],
     ["local field", localWords(trf)],
   ].filter(([, words]) => words);

@@ -1,7 +1,7 @@
 // Profiles as charts: the fields along depth, and the map by distance from its centre.
 
 import { button, h } from "/page/dom.js";
-import { by, number, percent, pixels, withError } from "/page/format.js";
+import { by, lengthUnit, number, percent, pixels, withError } from "/page/format.js";
 import { localWords } from "/page/place.js";
 import { chart } from "/page/charts.js";
 
@@ -29,7 +29,7 @@ export function depth({ layers, maps }, show) {
   // A global field has no size of its own, and theoretical sizes far beyond the rest would press it flat.
   const high = top(series.flatMap(({ points }) => points.map(([, value]) => value)));
   const label = `Sizes of ${layers.length} layers, from input to output; the table below has the numbers.`;
-  const picture = chart({ series, x, y: { domain: [0, high], title: "pixels" }, label });
+  const picture = chart({ series, x, y: { domain: [0, high], title: lengthUnit(layers[0]?.trf_size.length) }, label });
   return h("div", {}, picture, table(layers, maps?.layers === false ? null : show));
 }
 
@@ -47,10 +47,10 @@ function table(layers, show) {
       layer.operator,
       by(layer.shape),
       layer.trf_stride.map((step) => number(step)).join(" × "),
-      layer.is_global ? globalWords(layer) : `${by(layer.trf_size)} px`,
-      withError(layer.erf_size, error.erf_size, "px"),
+      layer.is_global ? globalWords(layer) : `${by(layer.trf_size)} ${unitOf(layer)}`,
+      withError(layer.erf_size, error.erf_size, unitOf(layer)),
       percent(layer.erf_ratio),
-      withError(layer.mass_50_side, error.mass_50_side, "px"),
+      withError(layer.mass_50_side, error.mass_50_side, unitOf(layer)),
     ];
     const name = show
       ? button(layer.name, () => show({ layer: layer.name }), { className: "link", title: "Show this layer's map" })
@@ -68,6 +68,8 @@ function table(layers, show) {
     h("table", {}, head, h("tbody", {}, ...rows)),
   );
 }
+
+const unitOf = (layer) => lengthUnit(layer.trf_size.length);
 
 function globalWords({ trf }) {
   const local = trf ? localWords(trf) : "";

@@ -31,6 +31,12 @@ const STAGES = {
   cost: "pricing changes",
 };
 
+// "measuring and checking 2 of 5": the stage, and how many of its parts are begun where they are counted.
+function stageWords(stage) {
+  const [name, ...counts] = stage.split(" ");
+  return [STAGES[name] ?? name, ...counts].join(" ");
+}
+
 // `network` gives model, input, layers and weights of the form above; `submitted` gets (kind, job).
 export function setUp(network, submitted) {
   const send =
@@ -81,7 +87,7 @@ export function showQuestion(host, kind, job, changed) {
     title: `${title}: ${job.model.name}`,
     label: `${title} of ${job.model.name}`,
     words: ({ request }) => asked(request),
-    stage: ({ stage, progress }) => `${STAGES[stage] ?? stage}, ${Math.round(100 * progress)} %`,
+    stage: ({ stage, progress }) => `${stageWords(stage)}, ${Math.round(100 * progress)} %`,
     content: (now, isNew) => (isNew && now.result ? answer(now.result) : null),
   });
 }

@@ -1,7 +1,7 @@
 // The answer to a question for tiles: numbers per axis, what each tensor gives, and how it was checked.
 
 import { h } from "/page/dom.js";
-import { by, number, percent, place, scientific } from "/page/format.js";
+import { by, lengthUnit, number, percent, place, scientific } from "/page/format.js";
 import { table } from "/page/tables.js";
 
 const AXES = ["z", "y", "x"];
@@ -32,7 +32,7 @@ export function cut(found) {
     h("p", { textContent: kept(found) }),
     h("p", { textContent: checked(found.checked) }),
     notes(found.notes),
-    h("h3", { textContent: "Per axis, in input pixels" }),
+    h("h3", { textContent: `Per axis, in ${names.length === 2 ? "input pixels" : lengthUnit(names.length)}` }),
     table(["Axis", "Tile", "Alignment", "Halo before + after", "Keep", "Step", "Reach"], axes),
     h("h3", { textContent: "What an inner tile gives, in units of each tensor" }),
     table(["Layer", "Operator", "Stride", "TRF", "Shape on a tile", "Keep"], layers),
@@ -49,7 +49,11 @@ function halos(rows, names) {
   ]);
   const heads = [...names.map((name) => `Halo ${name}`), "Largest error", "RMS error"];
   return [
-    h("h3", { textContent: "Error by halo: largest difference over the largest value, and rms difference over the rms value" }),
+    h("h3", { textContent: "Error by halo" }),
+    h("p", {
+      className: "hint",
+      textContent: "Largest difference over the largest value, and rms difference over the rms value, on noise.",
+    }),
     table(heads, cells),
   ];
 }
@@ -57,16 +61,16 @@ function halos(rows, names) {
 function kept({ step, tile, efficiency }) {
   const share = percent(efficiency, 2);
   return (
-    `An inner tile keeps ${step.join(" × ")} of ${tile.join(" × ")} px (${share}). At the image's border nothing is ` +
-    "cropped."
+    `An inner tile keeps ${step.join(" × ")} of ${tile.join(" × ")} ${lengthUnit(tile.length)} (${share}). ` +
+    "At the image's border nothing is cropped."
   );
 }
 
 function checked({ image, tiles, max_error: inside, outside, dtype }) {
   const rest = outside === null ? "" : `; where it is cropped, tiles are wrong by up to ${number(outside, 2)}`;
   return (
-    `Checked: ${tiles} tiles of an image of ${image.join(" × ")} px against the whole. The largest ` +
-    `difference is ${scientific(inside)} of the largest value (${dtype})${rest}.`
+    `Checked: ${tiles} tiles of an image of ${image.join(" × ")} ${lengthUnit(image.length)} against the whole. ` +
+    `The largest difference is ${scientific(inside)} of the largest value (${dtype})${rest}.`
   );
 }
 
