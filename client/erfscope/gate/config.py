@@ -39,6 +39,11 @@ class Check:
     drift: Drift | None
     source: Source
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether drift is judged."""
+        return self.drift is not None and self.drift.level is not Level.OFF
+
     def line(self, key: str | None = None) -> int:
         """Where it, or one of its keys, stands in the configuration file."""
         return line_of(self.source.text, self.source.header, self.index, key)

@@ -193,7 +193,7 @@ SHARE = re.compile(r"mass_\d+_ratio|erf_ratio_clipped")
 def judge(check: Check, model: str, result: ErfResult, baseline: Mapping[str, Value] | None) -> Iterator[Finding]:
     """All rules of a check; `baseline` holds the committed values, None where there are none for this measurement."""
     found = values(result)
-    drift = None if check.drift is None or check.drift.level is Level.OFF else check.drift
+    drift = check.drift if check.is_watched else None
     if drift and baseline is None:
         yield _Rule(check, model, result.layer.name, "").without_baseline(drift)
     for name, bound in check.bounds.items():

@@ -1,22 +1,25 @@
 """What a reader should know of a model although no rule of it broke: other layers, a layer without a gradient."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from erfscope.gate.answers import Outcome
 from erfscope.gate.cache import Answer
-from erfscope.gate.explain import Explainer
+from erfscope.gate.explain import Explainer, Key
 from erfscope.gate.findings import Finding, Note, Verdict
 from erfscope.gate.judge import UPDATE
 
 DEAD = "its gradient"  # how the engine's reasons begin if a layer has no gradient that could be measured
 
 
-def of_changes(findings: Sequence[Finding], explainer: Explainer) -> Iterator[Note]:
-    """Models with other layers than the baseline's, of which no finding tells that: a reader would not learn of it."""
+def of_changes(findings: Sequence[Finding], explainer: Explainer, watched: Collection[Key]) -> Iterator[Note]:
+    """Models with other layers than the baseline's, of which no finding tells that: a reader would not learn of it.
+
+    Only those that are `watched` for drift.
+    """
     done = {finding.model for finding in findings if finding.change or finding.verdict is Verdict.BROKEN}
     for key, question in explainer.questions.items():
         entry, (_, model) = explainer.entry(key), key
-        if model in done or entry is None or entry.question in ("", question.digest):
+        if key not in watched or model in done or entry is None or entry.question in ("", question.digest):
             continue
         if change := explainer(key).change:
             done.add(model)

@@ -90,7 +90,8 @@ def run(options: Options, progress: Progress = silent) -> Report:
         {(case.check.name, case.subject.label): case.question for case in cases}, committed, options.means
     )
     findings = explained(report.findings, explainer)
-    about_models = (*notes.of_changes(findings, explainer), *report.about_models)
+    watched = {(case.check.name, case.subject.label) for case in cases if case.check.is_watched}
+    about_models = (*notes.of_changes(findings, explainer, watched), *report.about_models)
     return replace(report, findings=tuple(findings), about_models=about_models)
 
 
