@@ -15,6 +15,7 @@ from erfscope_intake.converters.recurrent import RECURRENT
 from erfscope_intake.onnx_audit import OnnxFile, read_model
 from erfscope_intake.onnx_behind import Behind
 from erfscope_intake.onnx_build import build
+from erfscope_intake.onnx_calls import notes_on_calls
 from erfscope_intake.onnx_cut import cut_behind, spellings, without_outputs
 from erfscope_intake.onnx_draw import redraw_of, spread_of, weights_of
 from erfscope_intake.onnx_external import Sent
@@ -161,6 +162,7 @@ def _opened(file: OnnxFile, name: str, wanted: Wanted, refused: Mapping[str, Pro
     graph, names = renamed(file.proto.graph)
     measured = measured_input(graph, names, wanted.options)
     feeds = other_inputs(graph, measured)
+    calls = notes_on_calls(graph, names, wanted.layer)  # of the whole graph: those behind the layer are cut off
     target = None if wanted.layer in (None, AUTO) else cut_behind(graph, names, wanted.layer)
     if wanted.layer == AUTO and measured.returned:
         without_outputs(graph, measured.returned)  # what a state becomes is not what the network answers
@@ -192,7 +194,7 @@ def _opened(file: OnnxFile, name: str, wanted: Wanted, refused: Mapping[str, Pro
             device=wanted.device,
             batch=measured.batch,
             aliases=_aliases(program, names),
-            notes=(*measured.notes, *notes_of(program)),
+            notes=(*measured.notes, *notes_of(program), *calls),
         )
 
     others = {names.values[name]: value for name, (value, _) in feeds.items()}

@@ -1,6 +1,6 @@
 """A question about a model, answered by a service or in this process."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from erfscope._questions import Question, ask
 from erfscope._transport import Transport
 from erfscope.cli.progress import progress_bar
 
+WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 A = TypeVar("A", bound=BaseModel)
 
 
@@ -23,6 +24,24 @@ def modules_of(prepared: Prepared) -> dict[str, str]:
 
     source = None if prepared.content is None else prepared.content.source
     return modules(source) if isinstance(source, bytes | Path) else {}
+
+
+def calls_numbered(modules: Mapping[str, str], layers: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """`modules` with which call each layer (name, operator) is of a module that has several: `head (call 2 of 3)`.
+
+    Only of operators with weights, of which torch's modules have one; of any other a module may have several.
+    """
+    calls = dict[str, list[str]]()
+    for name, operator in layers:
+        if operator in WEIGHTED and name in modules:
+            calls.setdefault(modules[name], []).append(name)
+    numbers = {
+        name: f"{module} (call {number} of {len(names)})"
+        for module, names in calls.items()
+        for number, name in enumerate(names, start=1)
+        if len(names) > 1
+    }
+    return {**modules, **numbers}
 
 
 def answered(

@@ -11,7 +11,7 @@ from typer import Option
 from erfscope._models import prepare
 from erfscope._questions import FIT
 from erfscope.cli import answer, options, show, values
-from erfscope.cli.asking import answered, modules_of
+from erfscope.cli.asking import answered, calls_numbered, modules_of
 from erfscope.cli.tables import Column, table_of
 from erfscope.report.answers import fit_csv
 from erfscope_contract.about import in_words
@@ -85,7 +85,10 @@ def fit(
     result = answered(FIT, prepared, fields, url, api_key, images)
     rank = len(result.input_shape) - 1
     lengths = values.lengths(rate, spacing, rank) or pixels_of(rank)
-    parts = _parts(result, model, prepared.name, modules_of(prepared), lengths)
+    modules = modules_of(prepared)
+    if not layer:  # of layers that were named, some calls may be missing
+        modules = calls_numbered(modules, [(level.name, level.operator) for level in result.levels])
+    parts = _parts(result, model, prepared.name, modules, lengths)
     json = result.model_dump_json(indent=2)
     texts = answer.Texts(f"Objects in {prepared.name}", parts, json, fit_csv(result))
     answer.give(texts, output, as_json=as_json)

@@ -16,7 +16,7 @@ from erfscope._errors import refuse
 from erfscope._figure import VECTOR, layers_figure
 from erfscope._models import Prepared, prepare
 from erfscope.cli import options, show, values
-from erfscope.cli.asking import modules_of
+from erfscope.cli.asking import calls_numbered, modules_of
 from erfscope.cli.progress import progress_bar
 from erfscope.report.profile import layers_csv
 from erfscope_contract.job import Inspection, LayerRow
@@ -77,7 +77,8 @@ def layers(
     if as_json:
         print(inspection.model_dump_json(indent=2))
     else:
-        _print(inspection, modules_of(prepared))
+        layers = [(row.name, row.operator) for row in inspection.layers]
+        _print(inspection, calls_numbered(modules_of(prepared), layers))
         show.print_lines(show.console(), [f"wrote {path}" for path in output or ()])
 
 
