@@ -117,6 +117,13 @@ def test_a_model_that_is_added_later_is_told_to_have_no_check(check: Check, writ
     assert "models/b.onnx" in check().words
 
 
+def test_a_pattern_that_would_take_any_json_is_not_offered(write: Write) -> None:
+    write("net.json", spec(dilation=4))
+    done = start("net.json", "--inputs", "4")
+    assert "A model that is added later has no check: call `erfscope init` with it." in done.words
+    assert "pattern" not in done.words
+
+
 def test_a_pattern_is_one_check_of_all_that_it_matches(check: Check, write: Write) -> None:
     for name, dilations in (("a", (1, 2)), ("b", (1, 4))):
         write(f"models/{name}.onnx", onnx_model(dilations))

@@ -50,8 +50,8 @@ def test_other_layers_within_the_rules_are_a_note(check: Check, write: Write) ->
     notes = json.loads(Path("r.json").read_text("utf-8"))["notes"]
     assert [one["model"] for one in notes] == ["models/net.json"]
     assert change.replace("_", "\\_") in Path("r.md").read_text("utf-8")
-    (told,) = ET.parse("r.xml").iterfind("testsuite/system-out")
-    assert change in str(told.text)
+    (words,) = ET.parse("r.xml").iterfind("testsuite/system-out")
+    assert change in str(words.text)
     write("models/net.json", spec(dilation=8))
     done = check()
     assert done.code == 1

@@ -171,13 +171,13 @@ def _later(models: Sequence[str]) -> list[str]:
     from erfscope.gate.question import WILD, is_file_name
 
     files = [Path(one) for one in models if is_file_name(one) and not WILD.search(one)]
-    patterns = dict.fromkeys(f'"{(one.parent / f"*{one.suffix}").as_posix()}"' for one in files)
     if not files:
         return []
-    return [
-        "A model that is added later has no check: call `erfscope init` with it, or write a pattern into a check: "
-        f"model = {' or '.join(patterns)}"
-    ]
+    line = "A model that is added later has no check: call `erfscope init` with it"
+    # Beside the configuration other JSON files are likely, which are no specs.
+    folders = [one for one in files if one.suffix == ".onnx" or one.parent != Path()]
+    patterns = dict.fromkeys(f'"{(one.parent / f"*{one.suffix}").as_posix()}"' for one in folders)
+    return [f"{line}, or write a pattern into a check: model = {' or '.join(patterns)}" if patterns else f"{line}."]
 
 
 def _workflow(url: str | None, install: str | None, *, force: bool) -> list[str]:
