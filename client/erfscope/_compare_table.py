@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from erfscope._errors import refuse
-from erfscope_contract.limits import BOUNDS, CUT, LIMITED, marked
+from erfscope_contract.limits import BOUNDS, CUT, GLOBAL, LIMITED, marked
 from erfscope_contract.meanings import meaning_of
-from erfscope_contract.numbers import MISSING, with_error
+from erfscope_contract.numbers import MISSING, bound_with_error, with_error
 from erfscope_contract.result import Number, Provenance
 from erfscope_contract.text import for_cell, for_csv, for_markdown, one_line
 
@@ -38,6 +38,7 @@ _LATEX = {
 MARKS: Mapping[str, str] = {
     "±": "± is one standard error.",
     **{mark: f"{mark}: {words}." for mark, words in BOUNDS.items()},
+    GLOBAL: f"{GLOBAL.capitalize()}: the TRF is the whole input, whatever its size, so there is no ratio to it.",
     LIMITED: f"{LIMITED.capitalize()}: the field ends where the input ends.",
     MISSING: f"{MISSING}: no value, because the metric is undefined for this map.",
 }
@@ -219,10 +220,13 @@ def _values(line: Line, metrics: Sequence[str]) -> list[str]:
 
 def _value(line: Line, metric: str) -> str:
     if metric == "trf_size" and line.is_global:
-        return "global"
+        return GLOBAL
     if metric == "erf_ratio" and "erf_size" in line.limited:
         return LIMITED
-    text = with_error(line.metrics.get(metric), line.stderr.get(metric))
+    if metric == "erf_ratio" and line.is_global:
+        return GLOBAL
+    written = bound_with_error if metric in line.limited else with_error
+    text = written(line.metrics.get(metric), line.stderr.get(metric))
     return marked(text, metric, is_bound=metric in line.limited)
 
 

@@ -7,6 +7,7 @@ from erfscope_contract.result import Erf, ErfResult, Number, Trf
 
 FILLED = 0.9  # of the part of the theoretical field that lies in the input
 LIMITED = "limited by the input"
+GLOBAL = "global"
 AT_LEAST = "≥ "
 CUT = "†"
 BOUNDS = {
@@ -51,8 +52,12 @@ def bounds_of(result: ErfResult) -> frozenset[str]:
 
 
 def said(result: ErfResult, metric: str, text: str) -> str:
-    """What a table says of a metric: `text`, its value, but of the ratio of a field that the input limits."""
-    return LIMITED if metric == "erf_ratio" and is_limited_by_input(result) else text
+    """What a table says of a metric: `text`, its value, but of the ratio to a field that is global or limited."""
+    if metric != "erf_ratio":
+        return text
+    if is_limited_by_input(result):
+        return LIMITED
+    return GLOBAL if result.trf.is_global else text
 
 
 def bounded(result: ErfResult, metric: str, text: str) -> str:
@@ -91,6 +96,8 @@ def share_of(result: ErfResult) -> str:
     """` (28.6 %)` behind the sizes, or that the input limits the field; empty where there is no ratio."""
     if is_limited_by_input(result):
         return f" ({LIMITED})"
+    if result.trf.is_global:
+        return ""
     return f" ({100 * result.erf.ratio:.3g} %)" if result.erf.ratio is not None else ""
 
 

@@ -6,6 +6,7 @@ from erfscope_contract.result import Number
 
 MOST_DIGITS = 6  # behind the point
 MISSING = "–"
+TINY = 1e-4  # relative error of a bound that is not worth its digits
 
 
 def plain(value: Number, missing: str = MISSING) -> str:
@@ -27,3 +28,10 @@ def with_error(value: Number, error: Number) -> str:
     if round(error, digits) == 0:
         return f"{plain(value)} ± {error:.1e}"
     return f"{value:.{digits}f} ± {error:.{digits}f}"
+
+
+def bound_with_error(value: Number, error: Number) -> str:
+    """A number that the input limits: without its error where that is tiny, for it is not the error of the network."""
+    if value is not None and error is not None and abs(error) < TINY * abs(value):
+        return plain(value)
+    return with_error(value, error)

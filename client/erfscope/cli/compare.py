@@ -17,9 +17,9 @@ from erfscope.cli import completion, figures, options, show, values
 from erfscope.cli.measure import read
 from erfscope.cli.progress import progress_bar
 from erfscope.cli.several import Entry, entry, measure_all, with_draws, with_own
-from erfscope_contract.limits import bounded, legends
+from erfscope_contract.limits import bounded, bounds_of, legends
 from erfscope_contract.meanings import meaning_of
-from erfscope_contract.numbers import plain, with_error
+from erfscope_contract.numbers import bound_with_error, with_error
 
 Models = Annotated[
     list[str],
@@ -201,7 +201,8 @@ def _table(comparison: Comparison, metrics: list[str] | None, *, everything: boo
         cells = []
         for n, (value, error) in enumerate(zip(row.values, row.errors, strict=True)):
             mark = " *" if n and row.differs(n) else "  "
-            text = with_error(value, error) if error else plain(value)
-            cells.append(bounded(comparison.results[n].data, row.metric, text) + mark)
+            data = comparison.results[n].data
+            text = (bound_with_error if row.metric in bounds_of(data) else with_error)(value, error)
+            cells.append(bounded(data, row.metric, text) + mark)
         table.add_row(f"{label} [dim]{row_of.unit}[/dim]", *cells)
     return table

@@ -19,7 +19,7 @@ from erfscope_contract.fit import Fit, FitLevel, Verdict
 from erfscope_contract.holding import CONFIDENT, HOLD, UNITS_ACROSS, erf_for
 from erfscope_contract.lengths import NAMES, Lengths, pixels_of, scaled, sides_in
 from erfscope_contract.limits import marked
-from erfscope_contract.numbers import plain, with_error
+from erfscope_contract.numbers import bound_with_error, plain, with_error
 
 Objects = Annotated[
     str,
@@ -167,7 +167,8 @@ def _facts(level: FitLevel, lengths: Lengths) -> list[str]:
     steps = [None if step is None else step * one for step, one in zip(level.stride, lengths.steps, strict=True)]
     stride = show.by(steps) or "?"
     trf = show.field_of(sides_in(level.trf_size, lengths), level.is_global, _box(level, lengths)) or "?"
-    size = with_error(scaled(level.erf_size, lengths), scaled(level.stderr, lengths))
+    written = bound_with_error if level.limited else with_error
+    size = written(scaled(level.erf_size, lengths), scaled(level.stderr, lengths))
     erf = "none" if level.erf_size is None else marked(size, "erf_size", is_bound=level.limited)
     return [level.name, level.role, stride, show.by(level.shape), trf, erf]
 

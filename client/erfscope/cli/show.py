@@ -10,7 +10,7 @@ from erfscope._result import Measured
 from erfscope.report import content
 from erfscope_contract.job import ListedJob
 from erfscope_contract.lengths import Lengths, measured_in, pixels_of, rank_of, sides_in
-from erfscope_contract.limits import LIMITED, bounded, share_of
+from erfscope_contract.limits import GLOBAL, LIMITED, bounded, share_of
 from erfscope_contract.meanings import is_shown, meaning_of
 from erfscope_contract.numbers import plain
 from erfscope_contract.result import Trf
@@ -69,7 +69,7 @@ def result_table(result: Measured, *, everything: bool = False, lengths: Lengths
             number, unit = measured_in(name, value, lengths)
             text = bounded(result.data, name, plain(number))
             error, _ = measured_in(name, result.stderr.get(name), lengths)
-            table.add_row(label, text, unit, "" if text == LIMITED else plain(error, missing=""))
+            table.add_row(label, text, unit, "" if text in (LIMITED, GLOBAL) else plain(error, missing=""))
     return table
 
 

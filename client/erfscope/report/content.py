@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from erfscope.report.facts import box_sides, facts_of, index_text, named
 from erfscope_contract.flat import flatten
-from erfscope_contract.lengths import pixels_of, rank_of
-from erfscope_contract.limits import LIMITED, is_limited, share_of
+from erfscope_contract.lengths import NAMES, pixels_of, rank_of
+from erfscope_contract.limits import GLOBAL, LIMITED, is_limited, share_of
 from erfscope_contract.meanings import grouped, is_shown, meaning_of
 from erfscope_contract.metrics import meaning_in, text_of
 from erfscope_contract.numbers import plain, with_error
@@ -98,17 +98,21 @@ def _ranking(result: ErfResult) -> list[Table]:
 
 
 def _ratio(row: LayerProfile | UnitEntry, ratio: Number) -> str:
-    """ERF over TRF of one row, or that the input limits its field."""
+    """ERF over TRF of one row, or that its field is global or limited by the input."""
     if row.trf and row.erf and is_limited(row.trf, row.erf, row.stderr.get("erf_size")):
         return LIMITED
-    return plain(ratio)
+    return GLOBAL if row.trf and row.trf.is_global else plain(ratio)
 
 
 def profile(layers: Sequence[LayerProfile]) -> list[Table]:
     """One table of the profile along depth; none where it was not asked for."""
     if not layers:
         return []
-    heads = ("layer", "shape", "stride / px", "TRF / px", "ERF size / px", "ERF / TRF", "50 % box / px", "operator")
+    px = NAMES.get(len(layers[0].trf_size), "px")
+    heads = (
+        "layer", "shape", f"stride / {px}", f"TRF / {px}", f"ERF size / {px}", "ERF / TRF", f"50 % box / {px}",
+        "operator",
+    )  # fmt: skip
     rows = [
         (
             layer.name,
@@ -116,9 +120,7 @@ def profile(layers: Sequence[LayerProfile]) -> list[Table]:
             "×".join("?" if stride is None else f"{stride:g}" for stride in layer.trf_stride),
             "×".join(map(str, layer.trf_size)) + _how_global(layer),
             with_error(layer.erf_size, layer.stderr.get("erf_size")),
-            LIMITED
-            if layer.trf and layer.erf and is_limited(layer.trf, layer.erf, layer.stderr.get("erf_size"))
-            else plain(layer.erf_ratio),
+            _ratio(layer, layer.erf_ratio),
             with_error(layer.mass_50_side, layer.stderr.get("mass_50_side")),
             layer.operator,
         )
