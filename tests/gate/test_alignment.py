@@ -59,6 +59,11 @@ def chain(*convs: str) -> dict[str, str]:
             "(module c); dilation of conv2 (module c) 2 → 4.",
         ),
         (chain(conv_line()), {"stem": conv_line(), "act": RELU}, ""),
+        (  # an older baseline has no kernels, which is no change
+            {"a": "Conv TRF=3 grid=1", "b": "MaxPool TRF=4 grid=2"},
+            {"x": conv_line(), "y": "AveragePool TRF=4 grid=2 kernel=2 step=2", "z": "MaxPool TRF=6 grid=4 kernel=2"},
+            "layer y (AveragePool, kernel 2, stride 2) added between x and z.",
+        ),
     ],
 )  # fmt: skip
 def test_an_inserted_layer_is_not_blamed_on_those_behind_it(

@@ -59,8 +59,9 @@ class _Row:
 
     @cached_property
     def geometry(self) -> str:
-        """Its line without what follows from other layers, and without its module."""
-        return _line(self.kind, {fact: value for fact, value in self.facts.items() if fact not in (*FIELD, MODULE)})
+        """Its line without its module, and without the values that follow from other layers."""
+        own = {fact: "" if fact in FIELD else value for fact, value in self.facts.items() if fact != MODULE}
+        return _line(self.kind, own)
 
     @property
     def summary(self) -> str:
