@@ -92,6 +92,21 @@ def test_a_size_that_is_hardly_known_comes_with_what_to_do() -> None:
     assert "Take more samples" not in " ".join(known.result.provenance.notes)
 
 
+def test_two_sizes_that_differ_much_come_with_what_they_mean() -> None:
+    net = nn.Conv2d(1, 1, 9, padding=4, bias=False)
+    nn.init.constant_(net.weight, 0.05)
+    net.weight.data[0, 0, ::8, ::8] = 2.0  # four peaks at the corners
+    apart = measure(net, (1, 24, 24), inputs=2)
+    words = " ".join(apart.result.provenance.notes)
+    size, peak = apart.metrics["erf_size"], apart.metrics["erf_size_peak"]
+    assert (size, peak) == (9, 2)
+    assert "erf_size is 9 px" in words
+    assert "erf_size_peak 2 px" in words
+    assert "Cite erf_size" in words
+    plain = measure(nn.Conv2d(1, 1, 3), (1, 8, 8), inputs=4)
+    assert "Cite erf_size" not in " ".join(plain.result.provenance.notes)
+
+
 def test_trained_is_the_word_for_the_weights_that_a_module_has() -> None:
     net = nn.Conv2d(1, 1, 3)
     named, plain = measure(net, (1, 8, 8), inputs=1, weights="trained"), measure(net, (1, 8, 8), inputs=1)

@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from erfscope_contract.lengths import NAMES
 from erfscope_contract.limits import FILLED
+from erfscope_contract.numbers import plain
 from erfscope_contract.replknet import at_largest, grid_words
 from erfscope_contract.result import (
     AutogradRun,
@@ -205,6 +207,7 @@ def _replknet(main: Measured, traced: Traced) -> dict[str, float | None] | None:
     return area_ratio(main.map * 2.0**main.peak_log2 * channels)
 
 
+APART = 1.25  # how much larger one of the two sizes is from which a note says what that means
 UNCERTAIN = 0.1  # relative standard error of the ERF's size from which a note says what to do
 
 
@@ -226,6 +229,20 @@ def _note_on_uncertainty(main: Measured) -> list[str]:
     if not size or error is None or not is_uncertain(size, error):
         return []
     return [f"The ERF's size is known to ± {100 * error / size:.0f} % only: {WHY_UNCERTAIN}."]
+
+
+def _note_on_peaks(main: Measured) -> list[str]:
+    """What two sizes that differ much mean: the map's maximum is far above its value at the projected centre."""
+    size, peak = main.metrics.erf.size, main.metrics.erf.size_peak
+    if not size or not peak or max(size, peak) < APART * min(size, peak):
+        return []
+    unit = NAMES.get(main.map.ndim, "px")
+    return [
+        f"erf_size is {plain(size)} {unit} (above 4.55 % of the projected centre), erf_size_peak {plain(peak)} {unit} "
+        "(above 4.55 % of the maximum): the map has its maximum elsewhere, because it is gridded or has several peaks. "
+        "Cite erf_size for a comparison with Luo et al., with mass_50_side, which depends on no level; erf_size_peak "
+        "is for a comparison with maps that are scaled to their maximum. `lattice` tells how gridded the map is."
+    ]
 
 
 def _notes_on_ratio(main: Measured, traced: Traced) -> list[str]:
@@ -291,7 +308,7 @@ def _notes(order: Order, main: Measured, said: Said) -> list[str]:
         )
     if main.metrics.erf.size is None:
         notes.append("The map is 0 at the projected centre, which Luo's ERF size refers to; see erf_size_peak.")
-    notes += _note_on_uncertainty(main)
+    notes += _note_on_uncertainty(main) + _note_on_peaks(main)
     samples = main.taken.samples
     if samples.dead:
         notes.append(f"{samples.dead} of {samples.used} samples are dead: their gradient is exactly zero.")
