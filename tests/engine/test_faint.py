@@ -32,6 +32,20 @@ def test_a_layer_scale_of_convnext_before_training() -> None:
     assert "set these scales to 1" in told
 
 
+def test_a_scale_is_not_told_as_of_the_module_behind_it() -> None:
+    """ConvNeXt's blocks end with DropPath, which hands its input on at inference."""
+
+    class Block(Residual):
+        def __init__(self) -> None:
+            super().__init__(1e-6, 1.0)
+            self.drop_path = nn.Dropout(0.1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + self.drop_path(self.scale * self.norm(self.conv(x)))
+
+    assert "1 scale is at most 1e-06 (0)" in notes(Block())
+
+
 def test_a_gamma_of_0() -> None:
     assert "1 scale is 0 (0.norm" in notes(Residual(1.0, 0.0))
 

@@ -15,6 +15,7 @@ FAINT = 1e-3  # trained layer scales are from 0.01 to 1
 MOST_NAMED = 3
 _NORMS = {"native_batch_norm", "_native_batch_norm_legit_no_training", "cudnn_batch_norm", "batch_norm",
           "native_layer_norm", "native_group_norm", "instance_norm"}  # fmt: skip
+_PASSING = ("identity", "drop", "stochasticdepth")  # in the names of modules that change nothing at inference
 _WEIGHTED = {"convolution", "mm", "addmm", "bmm", "linear"}  # where exporters fold a scale of 0 into the weights
 
 
@@ -58,4 +59,11 @@ def _scales(call: Call) -> Iterator[float]:
 
 
 def _name(traced: Traced, call: Call) -> str | None:
-    return next((traced.tape.values[index].name for index in call.outputs if index is not None), None)
+    """Of the module that scales. One that hands its input on, as DropPath behind a scale, stands for its block."""
+    index = next((index for index in call.outputs if index is not None), None)
+    name = None if index is None else traced.tape.values[index].name
+    if name is None or call.name not in ("mul", "mul_"):
+        return name
+    operator = next((layer.operator for layer in traced.layers if layer.value == index), "").lower()
+    block = name.rpartition(".")[0]
+    return block if block and any(part in operator for part in _PASSING) else name
