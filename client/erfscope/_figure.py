@@ -120,6 +120,19 @@ def plot_on(ax: Any, map: NDArray[np.floating[Any]], data: ErfResult, options: M
     return ax
 
 
+def plot_profile_on(ax: Any, data: ErfResult) -> Any:
+    """Draw the profile along depth on the caller's axes, or on the current ones of pyplot; returns the axes."""
+    if not data.layers:
+        raise refuse("bad-request", 'the result has no profile along depth; measure it with layers="all"')
+    paper = _paper()
+    if ax is None:
+        from matplotlib import pyplot
+
+        ax = pyplot.gca()
+    paper.plot_layers(ax, [layer.model_dump(mode="json", by_alias=True) for layer in data.layers])
+    return ax
+
+
 def layers_figure(rows: Sequence[Mapping[str, Any]], title: str, form: str) -> bytes:
     """TRF and stride of the rows of an inspection, along depth."""
     figure: bytes = _paper().render_layers(rows, form, title=title)

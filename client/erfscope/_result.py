@@ -24,6 +24,7 @@ from erfscope._figure import (
     panel_of,
     picture_options,
     plot_on,
+    plot_profile_on,
 )
 from erfscope.report import content_of, to_html, to_markdown
 from erfscope.report.profile import profile_csv
@@ -79,6 +80,13 @@ class Measured:
     def profile_csv(self) -> str:
         """One line per layer of the profile (layers="all"): shape, stride, TRF, ERF with standard errors."""
         return profile_csv(self.data.layers)
+
+    def plot_profile(self, ax: Any = None) -> Any:
+        """Draw the profile along depth (layers="all") on matplotlib axes, by default the current ones; returns them.
+
+        TRF, stride and ERF of every layer, with the layers' names. Raises BadRequest without a profile.
+        """
+        return plot_profile_on(ax, self.data)
 
     def __repr__(self) -> str:
         size = self.data.erf.size

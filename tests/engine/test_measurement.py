@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from erfscope import Comparison, Result, compare
+from erfscope import Comparison, Result, compare, errors
 from erfscope_contract.problem import ProblemError
 from erfscope_engine import Measurement, measure, shown
 
@@ -58,6 +58,15 @@ def test_it_is_plotted_and_compared(measured: Measurement) -> None:
     assert measured.plot(ax, colormap="magma") is ax
     assert isinstance(measured.compare(measured, names=["a", "b"]), Comparison)
     assert compare(measured, measured.as_result).names == ["Sequential (1)", "Sequential (2)"]
+
+
+def test_the_profile_is_drawn_on_axes_of_ones_own(measured: Measurement) -> None:
+    ax = Figure().add_subplot()
+    assert measured.plot_profile(ax) is ax
+    assert [label.get_text() for label in ax.get_xticklabels()] == [row.name for row in measured.result.layers]
+    assert ax.get_ylabel() == "size (px)"
+    with pytest.raises(errors.BadRequest, match='layers="all"'):
+        measure(nn.Conv2d(1, 1, 3), (1, 8, 8), inputs=2).plot_profile(ax)
 
 
 def test_weights_that_would_not_be_drawn_are_refused() -> None:

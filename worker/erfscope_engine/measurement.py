@@ -57,6 +57,10 @@ class Measurement:
         """Draw the map on matplotlib axes (the current ones by default) and return them; options: `Result.plot`."""
         return self.as_result.plot(ax, **options)
 
+    def plot_profile(self, ax: Any = None) -> Any:
+        """Draw the profile along depth (layers="all") on matplotlib axes, by default the current ones; returns them."""
+        return self.as_result.plot_profile(ax)
+
     def save(self, path: Any, **options: Any) -> Path:
         """Write .png, .pdf, .svg, .npy, .json, .csv, .html or .md; options as in `Result.save`."""
         written: Path = self.as_result.save(path, **options)
