@@ -17,12 +17,8 @@ CASES: dict[str, Case] = {name: case for family in FAMILIES for name, case in fa
 LIVELY = 1e-12  # below it a map is rounding, and nothing can be compared
 
 # What the engine does not follow yet. A row that has come to hold fails (xfail_strict): take it away.
-RIM = "the box ends at the image's border where the move is an index or a stack"
-OPEN_MAPS = {
+OPEN = {
     "rows written one by one": "axes are lost in writes one by one",
-}
-OPEN_FIELDS = OPEN_MAPS | {
-    "unbound and stacked": RIM,
 }
 
 
@@ -43,7 +39,7 @@ def cases(open_rows: dict[str, str]) -> list[Any]:
     return [pytest.param(name, marks=marks.get(name, ())) for name in CASES]
 
 
-@pytest.mark.parametrize("name", cases(OPEN_MAPS))
+@pytest.mark.parametrize("name", cases(OPEN))
 def test_the_map_is_autograds_and_the_module_comes_back_as_it_was(name: str) -> None:
     case = CASES[name]
     net = built(case)
@@ -67,7 +63,7 @@ def fields_of(measured: Measurement) -> tuple[Any, ...]:
     return tuple(trf.box), tuple(trf.seen or ()), tuple(trf.center), tuple(trf.stride)
 
 
-@pytest.mark.parametrize("name", cases(OPEN_FIELDS))
+@pytest.mark.parametrize("name", cases(OPEN))
 def test_the_field_holds_what_is_read(name: str) -> None:
     case = CASES[name]
     net = built(case)

@@ -48,3 +48,20 @@ def test_where_the_profile_is_steep_the_noise_of_the_level_adds_nothing(centered
     geometry = centered((SIDE, SIDE))
     errors = standard_errors(drawn(0, 8, 0.1, 0.5), np.ones(8), geometry, briefly=True)
     assert errors["erf_size"] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("depth", [1e-6, 1e-18, 1e-100])
+def test_errors_of_a_size_below_the_rounding_of_the_largest_value(depth, centered):
+    """The centre lies in a pit: what its size counts is lost in a sum that the peaks are in, and yet has an error."""
+    geometry = centered((SIDE, SIDE))
+    y, x = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
+    radius = np.hypot(x, y)
+    within = np.where(radius < 8, depth * np.exp(-(radius**2) / 12), 0.0)
+    peaks = np.where(np.abs(radius - 15) < 1, 1.0, 0.0)
+    maps = [within * (1 + noise) + peaks for noise in (-0.2, -0.1, 0.0, 0.1, 0.2)]
+    errors, shallow = (
+        standard_errors(np.array(each), np.ones(5), geometry, briefly=True)
+        for each in (maps, [each / depth * (radius < 8) for each in maps])
+    )
+    assert np.isfinite(errors["erf_size"])
+    assert errors["erf_size_1sigma"] == pytest.approx(shallow["erf_size_1sigma"], rel=0.3)

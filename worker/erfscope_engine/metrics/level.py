@@ -51,4 +51,4 @@ def _log_level(patch: Patch, level: float) -> float | None:
     if level <= 0:
         return None
     low, high = patch.above(level / BAND), patch.above(level * BAND, strictly=False)
-    return log(level * (low - high) / (patch.largest(low) - patch.largest(high))) if low > high else None
+    return log(level * (low - high) / patch.sum_of(high, low)) if low > high else None

@@ -62,8 +62,7 @@ def pixels_about(patch: Patch, level: float) -> float:
     A count of whole pixels jumps; how much it would vary is told by the pixels near the level.
     """
     top, bottom = patch.above(1.25 * level), patch.above(0.75 * level)
-    on_ramp = patch.largest(bottom) - patch.largest(top)
-    return top + (on_ramp / level - 0.75 * (bottom - top)) / 0.5
+    return top + (patch.sum_of(top, bottom) / level - 0.75 * (bottom - top)) / 0.5
 
 
 def pixels_around(patch: Patch, level: float) -> float:

@@ -47,9 +47,12 @@ class Patch:
         """Sums of the largest values, from one to all of them."""
         return np.cumsum(self.descending)
 
-    def largest(self, count: int) -> float:
-        """Sum of so many of the largest values."""
-        return float(self.accumulated[count - 1]) if count else 0.0
+    def sum_of(self, first: int, last: int) -> float:
+        """Sum of the values from rank `first` to before rank `last`, the largest having rank 0.
+
+        By themselves: in a difference of sums from the largest on, small values are lost.
+        """
+        return float(self.descending[first:last].sum())
 
     def above(self, level: float, *, strictly: bool = True) -> int:
         """Number of values above a level, or at least as large."""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from math import prod
@@ -296,8 +297,11 @@ def stack(site: Site) -> Out:
     live = [(k, part) for k, part in enumerate(parts) if isinstance(part, Ref)]
     axes, seats, links = broadcast(site, [part for _, part in live], (*shape[:dim], *shape[dim + 1 :]))
     run: Run = (Digit(shape[dim]),)
+    others = [digit for run in axes for digit in run]
+    whole = _taken_apart(site, parts)
+    if whole is not None and _is_again(whole, others):
+        return _as_before(whole, parts, axes, dim)
     if len(live) == len(parts):
-        others = [digit for run in axes for digit in run]
         for found, moved in _rows([site.frame(part).seats for _, part in live]):
             if all(_between(digit, others) for digit in found):
                 run, seats = found, seats | moved
@@ -308,6 +312,54 @@ def stack(site: Site) -> Out:
         ]
     frame = Frame((*axes[:dim], run, *axes[dim:]), seats)
     return out(frame, *((part, each) for (_, part), each in zip(live, links, strict=True)))
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """A tensor of which `run`, a whole axis, was taken apart index by index."""
+
+    ref: Ref
+    frame: Frame
+    run: Run
+
+
+def _taken_apart(site: Site, parts: Sequence[Any]) -> _Whole | None:
+    """The tensor of which `parts` are all indices of one axis, in order; None where they are not."""
+    sources = set[tuple[Ref, int]]()
+    for k, part in enumerate(parts):
+        call = site.made(part) if isinstance(part, Ref) else None
+        if call is None or call.name not in ("select", "unbind"):
+            return None
+        (ref,) = call.refs
+        dim = call.arg("dim") % len(site.shape(ref))
+        n = site.shape(ref)[dim]
+        index = call.outputs.index(part.index) if call.name == "unbind" else call.arg("index") % n
+        if index != k or n != len(parts):
+            return None
+        sources.add((ref, dim))
+    if len(sources) != 1:
+        return None
+    ((ref, dim),) = sources
+    return _Whole(ref, site.frame(ref), site.frame(ref).axes[dim])
+
+
+def _is_again(whole: _Whole, others: Sequence[Digit]) -> bool:
+    """Whether its digits are those of the stacked tensor again: the other axes are what they were."""
+    return set(whole.frame.digits) == {*others, *whole.run} and not set(whole.run) & set(others)
+
+
+def _as_before(whole: _Whole, parts: Sequence[Ref], axes: Sequence[Run], dim: int) -> Out:
+    """The tensor that was taken apart, with its axes in another order.
+
+    What a larger image would have beyond both ends is read of the tensor itself: no part has it.
+    """
+    run, extent = whole.run, size(whole.run)
+    beyond = Link((), (run,), lambda span: span if span.lo < 0 or span.hi > extent else None)
+    reads = [
+        (part, [Link((), (), only=(d, s.lo)) for d, s in zip(run, split(run, Span(k, k + 1)), strict=True)])
+        for k, part in enumerate(parts)
+    ]
+    return out(Frame((*axes[:dim], run, *axes[dim:]), whole.frame.seats), *reads, (whole.ref, [beyond]))
 
 
 @stepped("cat")

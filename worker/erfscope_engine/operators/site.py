@@ -64,6 +64,11 @@ class Site:
         assert index is not None  # only tensors are asked for
         return self.tape.values[index].shape
 
+    def made(self, ref: Ref) -> Call | None:
+        """The call that an operand is an output of; None for the input."""
+        place = self.tape.values[ref.index].made
+        return None if place is None else self.tape.calls[place]
+
     def is_image_index(self, axis: int, place: Any) -> bool:
         """Whether a position along an input axis lies on the image."""
         return bool(0 <= place < self.tape.values[0].shape[axis])

@@ -172,7 +172,7 @@ def slice_scatter(site: Site) -> Out:
     if isinstance(part, Ref):
         _, _, links = broadcast(site, [base, part], shape, skip=dim)
         run = site.frame(part).axes[dim]
-        own = [*links[1], *_every(run, frame.axes[dim], start, step)]
+        own = [*links[1], *_every(run, frame.axes[dim], start, step, shape[dim])]
         reads.append((part, own))
         axes, seats = site.frame(part).axes, site.frame(part).seats
         if len(frame.axes[dim]) == 1:  # its first position lies at `start`
@@ -181,13 +181,19 @@ def slice_scatter(site: Site) -> Out:
     return out(Frame(frame.axes, meet(operands)), *reads)
 
 
-def _every(run: Run, onto: Run, start: int, step: int) -> list[Link]:
-    """Links of a row of digits that lies at every step-th index of another."""
+def _every(run: Run, onto: Run, start: int, step: int, room: int) -> list[Link]:
+    """Links of a row of digits that lies at every step-th index of another, which has `room`.
+
+    Where it reaches an end, it is open there, as an operand of a join is.
+    """
     extent = size(run)
+    is_first, is_last = start < step, start + extent * step >= room
 
     def look(span: Span) -> Span | None:
         lo, hi = -((start - span.lo) // step), (span.hi - 1 - start) // step + 1
-        return Span(lo, hi, span.why).within(extent) if lo < hi else None
+        if not max(lo, 0) < min(hi, extent):
+            return None
+        return Span(lo if is_first else max(lo, 0), hi if is_last else min(hi, extent), span.why)
 
     condition = Link((), (onto,), lambda span: span if look(span) else None)
     if not run:
@@ -212,7 +218,7 @@ def _scattered_on_constant(site: Site, part: Ref, dim: int, start: int, step: in
     fine = Digit(shape[dim], digit.axis, digit.stride / step)
     if digit.axis is not None and digit.stride:
         seats = fixed(seats, (Digit(1, digit.axis, -fine.stride),), [Span(start, start + 1)])
-    links = _every(frame.axes[dim], (fine,), start, step)
+    links = _every(frame.axes[dim], (fine,), start, step, shape[dim])
     return one_axis(site, part, dim, (fine,), seats, links)
 
 
