@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from erfscope._errors import refuse
 from erfscope_contract.limits import BOUNDS, CUT, GLOBAL, LIMITED, marked
 from erfscope_contract.meanings import meaning_of
-from erfscope_contract.numbers import MISSING, bound_with_error, with_error
+from erfscope_contract.numbers import MISSING, NO_ERROR, bound_with_error, with_error
 from erfscope_contract.result import Number, Provenance
 from erfscope_contract.text import for_cell, for_csv, for_markdown, one_line
 
@@ -150,8 +150,22 @@ def _notes(lines: Sequence[Line], metrics: Sequence[str]) -> list[str]:
     return [
         *_measuring([line for line in lines if line.origin], weights=len(_name_heads(lines)) == 1),
         *(words for mark, words in MARKS.items() if any(mark in cell for cell in cells)),
+        *([NO_ERROR] if _lacks_error(lines, metrics) else []),
         *_on_script(lines, metrics),
     ]
+
+
+def _lacks_error(lines: Sequence[Line], metrics: Sequence[str]) -> bool:
+    """Whether a measured number is printed without ± beside numbers that have it; a TRF is exact."""
+    cells = [
+        cell
+        for line in lines
+        for metric in metrics
+        if not metric.startswith("trf_") and line.metrics.get(metric) is not None and metric not in line.limited
+        for cell in [_value(line, metric)]
+        if cell not in (GLOBAL, LIMITED)
+    ]
+    return any("±" in cell for cell in cells) and not all("±" in cell for cell in cells)
 
 
 def _on_script(lines: Sequence[Line], metrics: Sequence[str]) -> list[str]:

@@ -325,3 +325,10 @@ def test_draws_are_for_models_whose_weights_are_drawn(run: Run, tmp_path: Path) 
     alone = run("compare", "net.onnx", "net.onnx@trained", "--draws", "3")
     assert alone.returncode == 2
     assert "it asks for several draws of the weights" in " ".join(alone.stderr.replace("│", " ").split())
+
+
+def test_a_number_without_an_error_says_why() -> None:
+    words = "No ±: the number is the same in all parts of the samples"
+    note = compare(made(10.0, 0.0, "exact"), made(11.0, 0.1)).to_latex(["trf_size", "erf_size"])
+    assert words.replace("±", r"$\pm$") in note
+    assert "No $" not in compare(made(10.0, 0.2, "other"), made(11.0, 0.1)).to_latex(["trf_size", "erf_size"])

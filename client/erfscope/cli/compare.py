@@ -19,7 +19,7 @@ from erfscope.cli.progress import progress_bar
 from erfscope.cli.several import Entry, entry, measure_all, with_draws, with_own
 from erfscope_contract.limits import bounded, bounds_of, legends
 from erfscope_contract.meanings import meaning_of
-from erfscope_contract.numbers import bound_with_error, with_error
+from erfscope_contract.numbers import NO_ERROR, bound_with_error, with_error
 
 Models = Annotated[
     list[str],
@@ -177,6 +177,8 @@ def _print(
         show.print_lines(out, [f"Maps are of the statistic {', '.join(statistics)}, not of abs, the usual one."])
     if drawn_once:
         show.print_lines(out, [ONE_DRAW])
+    if any(result.data.erf.size and not result.stderr.get("erf_size") for result in comparison.results):
+        show.print_lines(out, [NO_ERROR])
     show.print_lines(out, [f"note: {note}" for note in comparison.notes])
     show.print_lines(out, [f"wrote {path}" for path in written])
 

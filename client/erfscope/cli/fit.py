@@ -19,7 +19,7 @@ from erfscope_contract.fit import Fit, FitLevel, Verdict
 from erfscope_contract.holding import CONFIDENT, HOLD, UNITS_ACROSS, erf_for
 from erfscope_contract.lengths import NAMES, Lengths, pixels_of, scaled, sides_in
 from erfscope_contract.limits import marked
-from erfscope_contract.numbers import bound_with_error, plain, with_error
+from erfscope_contract.numbers import NO_ERROR, bound_with_error, plain, with_error
 
 Objects = Annotated[
     str,
@@ -107,7 +107,12 @@ def _parts(result: Fit, model: str, name: str, modules: Mapping[str, str], lengt
     said = in_words(result.about, name, f"[{shape}]")
     return [
         level_table(result, modules, lengths),
-        [*([f"The table is in {lengths.unit}."] if lengths != own else []), *said, rule],
+        [
+            *([NO_ERROR] if any(one.erf_size and not one.stderr for one in result.levels) else []),
+            *([f"The table is in {lengths.unit}."] if lengths != own else []),
+            *said,
+            rule,
+        ],
         best,
         [*_hint(result, model), *(f"note: {note}" for note in result.notes)],
     ]
