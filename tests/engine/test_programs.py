@@ -24,7 +24,8 @@ from erfscope_engine.shards import Merge, Part, cuts
 from erfscope_intake.onnx_model import load_onnx
 
 SINGLE = 1e-6  # relative L2: attributes of ONNX nodes (epsilons, slopes) are float32
-OPEN_PAIR = {"circular", "roll"}  # behind both, the box of a unit at the seam may hold one row more than is read
+# Behind a roll and a border that reads the other side, the box of a unit at the seam may hold rows that are not read.
+OPEN_PAIRS = ({"circular", "roll"}, {"padding_mode", "roll"}, {"mirrored", "roll"})
 
 
 def suite(examples: int) -> Any:
@@ -42,7 +43,7 @@ def _holds(drawn: Program) -> None:
 
 def followed(rank: int) -> st.SearchStrategy[Program]:
     """Programs of the kinds that hold."""
-    return programs(rank).filter(lambda drawn: not set(drawn.names) >= OPEN_PAIR)
+    return programs(rank).filter(lambda drawn: not any(set(drawn.names) >= pair for pair in OPEN_PAIRS))
 
 
 @suite(20)

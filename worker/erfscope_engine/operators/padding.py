@@ -17,31 +17,34 @@ from erfscope_engine.operators.slices import cut_look
 from erfscope_engine.operators.table import operator, stepped, varied
 from erfscope_engine.recording.tape import Ref
 
+Mirror = Callable[[Span, int, int, int], Span | None]  # a span of the operand's indices, its extent, both borders
 
-def _open(span: Span, n: int) -> Span | None:
+
+def _open(span: Span, n: int, before: int, after: int) -> Span | None:
     """As if the image went on: a border of constants is what a convolution's own padding is."""
     return span
 
 
-def _reflected(span: Span, n: int) -> Span | None:
+def _reflected(span: Span, n: int, before: int, after: int) -> Span | None:
     lo, hi = span.lo, span.hi
+    first, last = max(lo, -before), min(hi, n + after)  # nothing is mirrored beyond the border's own ends
     if hi <= 0 or lo >= n:  # beyond the border: what is mirrored there alone
-        there = (1 - hi, 1 - lo) if hi <= 0 else (2 * n - 1 - hi, 2 * n - 1 - lo)
-        return Span(max(there[0], 0), min(there[1], n), span.why)
-    if span.lo < 0:
-        hi = max(hi, min(1 - span.lo, n))
+        there = (1 - hi, 1 - first) if hi <= 0 else (2 * n - 1 - last, 2 * n - 1 - lo)
+        return Span(max(there[0], 0), min(there[1], n), span.why) if there[0] < there[1] else None
+    if lo < 0:
+        hi = max(hi, min(1 - first, n))
     if span.hi > n:
-        lo = min(lo, max(2 * (n - 1) - (span.hi - 1), 0))
+        lo = min(lo, max(2 * (n - 1) - (last - 1), 0))
     return Span(lo, hi, span.why)
 
 
-def _replicated(span: Span, n: int) -> Span | None:
+def _replicated(span: Span, n: int, before: int, after: int) -> Span | None:
     if span.hi <= 0 or span.lo >= n:  # beyond the border: the outermost place alone
         return Span(0, 1, span.why) if span.hi <= 0 else Span(n - 1, n, span.why)
     return span
 
 
-MIRRORS: dict[str, Callable[[Span, int], Span | None]] = {
+MIRRORS: dict[str, Mirror] = {
     "constant": _open,
     "reflection": _reflected,
     "replication": _replicated,
@@ -76,7 +79,7 @@ def _bordered(site: Site, ref: Ref, axis: int, before: int, after: int) -> Look:
     if before >= 0 and after >= 0:
         if mirror is _open:
             return Affine(1, -before, -before)
-        return lambda span: mirror(span.moved(-before), n)
+        return lambda span: mirror(span.moved(-before), n, before, after)
     one, seats = flat(site.frame(ref).axes[axis], site.frame(ref).seats)  # a crop is a slice
     first = max(-before, 0)
     cut = cut_look(site, one, seats, first, n + min(before, 0) + min(after, 0), 1)

@@ -54,12 +54,15 @@ def view(site: Site) -> Out:
 
 
 def _alone(run: Run, batch: Run) -> Run:
-    """A digit along the input without the digits of one position beside it: alone, it goes on beyond the border."""
+    """A digit along the input without the digits of one position beside it: alone, it goes on beyond the border.
+
+    With one of another axis (a channel beside rows) it would be a row along two axes, which no operator slides along.
+    """
     long = [digit for digit in run if digit.extent > 1]
-    lone = len(long) == 1 < len(run) and long[0].axis is not None
-    return (
-        (long[0],) if lone and not set(run) & set(batch) and not any(d.follows for d in run if d.extent == 1) else run
-    )
+    if len(long) != 1 or len(run) == 1 or long[0].axis is None or set(run) & set(batch):
+        return run
+    beside = [digit for digit in run if digit.extent == 1]
+    return run if any(long[0].axis in digit.follows for digit in beside) else (long[0],)
 
 
 def _is_copies(digit: Digit) -> bool:
