@@ -60,3 +60,13 @@ def test_a_spacing_is_in_millimetres_and_a_rate_is_of_sound(run: Run, spec: Path
     refused = run(name, str(spec), *flags, "--rate", "1000")
     assert refused.returncode == 2
     assert "--rate" in refused.stderr
+
+
+def test_a_comparison_in_seconds(run: Run, sound: str, tmp_path: Path) -> None:
+    command = ("compare", sound, f"other={sound}", "--inputs", "2")
+    plain = run(*command).stdout
+    timed = run(*command, "--rate", "1000", "-o", str(tmp_path / "both.pdf")).stdout
+    first, second = (next(line for line in text.splitlines() if line.startswith("TRF size")) for text in (plain, timed))
+    assert first.split()[2:] == ["samples", "9", "9"]
+    assert second.split()[2:] == ["s", "0.009", "0.009"]
+    assert (tmp_path / "both.pdf").exists()

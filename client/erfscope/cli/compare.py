@@ -1,6 +1,7 @@
 """`erfscope compare`: models side by side under one request; as a table for people or for a paper, and as figures."""
 
 import json
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,6 +18,7 @@ from erfscope.cli import completion, figures, options, show, values
 from erfscope.cli.measure import read
 from erfscope.cli.progress import progress_bar
 from erfscope.cli.several import Entry, entry, measure_all, with_draws, with_own
+from erfscope_contract.lengths import Lengths, measured_in, pixels_of, rank_of
 from erfscope_contract.limits import bounded, bounds_of, legends
 from erfscope_contract.meanings import meaning_of
 from erfscope_contract.numbers import NO_ERROR, bound_with_error, with_error
@@ -118,6 +120,8 @@ def compare(
     font_size: options.FontSize = None,
     no_contours: options.NoContours = False,
     no_trf: options.NoTrf = False,
+    rate: options.Rate = None,
+    spacing: options.Spacing = None,
     url: options.Url = None,
     api_key: options.ApiKey = None,
 ) -> None:
@@ -145,6 +149,10 @@ def compare(
     ):
         results = measure_all(with_draws(entries, fields, weights), fields, images, client, progress)
         comparison = compared(*results, names=_names(entries, weights))
+        ranks = [rank_of(result.data) for result in results]
+        lengths = [values.lengths(rate, spacing, rank) or pixels_of(rank) for rank in ranks]
+        if rate or spacing:
+            look["lengths"] = lengths[0]
         for path in output or ():
             comparison.save(path, metrics=named, **(look if path.suffix.lower() not in ENDINGS else {}))
     if as_json:
@@ -153,7 +161,7 @@ def compare(
         print(comparison.table(table_format, named), end="")
     else:
         drawn_once = draws in (None, 1) and method != "analytic" and any(one.is_drawn(weights) for one in entries)
-        _print(comparison, named, output or [], everything=everything, drawn_once=drawn_once)
+        _print(comparison, named, output or [], lengths, everything=everything, drawn_once=drawn_once)
 
 
 def _names(entries: list[Entry], weights: str | None) -> list[Name]:
@@ -164,10 +172,16 @@ def _names(entries: list[Entry], weights: str | None) -> list[Name]:
 
 
 def _print(
-    comparison: Comparison, metrics: list[str] | None, written: list[Path], *, everything: bool, drawn_once: bool
+    comparison: Comparison,
+    metrics: list[str] | None,
+    written: list[Path],
+    lengths: Sequence[Lengths],
+    *,
+    everything: bool,
+    drawn_once: bool,
 ) -> None:
     out = show.console()
-    out.print(_table(comparison, metrics, everything=everything))
+    out.print(_table(comparison, metrics, lengths, everything=everything))
     show.print_lines(out, ["", "* differs from the first by more than 2 standard errors"])
     show.print_lines(out, legends(*(result.data for result in comparison.results)))
     if any(result.data.replknet for result in comparison.results):
@@ -188,8 +202,8 @@ def _json(comparison: Comparison) -> str:
     return json.dumps(dict(zip(comparison.names, results, strict=True)), indent=2)
 
 
-def _table(comparison: Comparison, metrics: list[str] | None, *, everything: bool) -> Table:
-    """Rows of the metrics that were named, of all, or of the most important ones."""
+def _table(comparison: Comparison, metrics: list[str] | None, lengths: Sequence[Lengths], *, everything: bool) -> Table:
+    """Rows of the metrics that were named, of all, or of the most important ones; each model in its own lengths."""
     shown = metrics if metrics is not None else None if everything else show.HEADLINE
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("metric")
@@ -204,7 +218,10 @@ def _table(comparison: Comparison, metrics: list[str] | None, *, everything: boo
         for n, (value, error) in enumerate(zip(row.values, row.errors, strict=True)):
             mark = " *" if n and row.differs(n) else "  "
             data = comparison.results[n].data
-            text = (bound_with_error if row.metric in bounds_of(data) else with_error)(value, error)
+            size, _ = measured_in(row.metric, value, lengths[n])
+            deviation, _ = measured_in(row.metric, error, lengths[n])
+            text = (bound_with_error if row.metric in bounds_of(data) else with_error)(size, deviation)
             cells.append(bounded(data, row.metric, text) + mark)
-        table.add_row(f"{label} [dim]{row_of.unit}[/dim]", *cells)
+        unit = "/".join(dict.fromkeys(measured_in(row.metric, None, one)[1] for one in lengths))
+        table.add_row(f"{label} [dim]{unit}[/dim]", *cells)
     return table
