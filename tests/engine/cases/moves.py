@@ -123,6 +123,9 @@ CASES = BORDERS | {
         box=[(0, 5), (14, 19)], exact=True)
         for how, form in {"squeezed away": lambda y: y.squeeze(2), "flattened into the width": lambda y: y.flatten(2),
         "flattened into the channels": lambda y: y.flatten(1, 2)}.items()},
+    **{f"upsampled by {n} by indices, unit {unit}": Case(lambda n=n: Net(lambda a, b, x: b(a(x).index_select(2,
+        torch.arange(24 * n) // n)), conv(3, 4), conv(4, 2)), (unit, 4), center=((unit + 0.5) / n - 0.5, 4))
+        for n in (2, 3, 4, 5) for unit in (0, 12 * n + 1)},
     "a grey volume expanded and flattened": Case(lambda: Net(lambda a, x: a(x.unsqueeze(1).expand(-1, 2, -1, -1, -1,
         -1).flatten(1, 2)), nn.Conv3d(2, 2, 3, padding=1)), (3, 4, 5), (1, 8, 10, 10), taken="output",
         box=around((3, 4, 5), 1), exact=True),

@@ -166,16 +166,21 @@ def _taken(run: Run, seats: dict[int, Seat], table: Table, new: list[Run]) -> di
 def _even_window(places: Tensor) -> Window | None:
     """A table of one axis as a window that slides evenly but for borders, every few places; None where it does not.
 
-    Upsampling by indices takes each place several times: 0, 0, 1, 1, 2, 2.
+    Upsampling by indices takes each place several times: 0, 0, 0, 1, 1, 1. Two in three of those move on by 1 after
+    two, but all of them after three: the lag at which most do is the right one.
     """
     count = len(places)
+    shares = dict[int, float]()
     for lag in range(1, min(9, count)):
         moves = places[lag:] - places[:-lag]
         step = int(moves.mode().values)
-        if step and (moves == step).float().mean() > 0.5:
-            break
-    else:
+        if step:
+            shares[lag] = float((moves == step).float().mean())
+    if max(shares.values(), default=0.0) <= 0.5:
         return None
+    lag = max(shares, key=shares.__getitem__)  # the first of equals
+    moves = places[lag:] - places[:-lag]
+    step = int(moves.mode().values)
     start = next((i for i in range(min(count // 2, len(moves) - 1), -1, -1) if int(moves[i]) == step), 0)
     period = [int(places[min(start + k, count - 1)]) for k in range(lag)]
 
