@@ -33,6 +33,7 @@ class LedgerFigures(Collector):
         self._watchers = watchers
 
     def collect(self) -> Iterator[Metric]:
+        """All of them, as Prometheus' client wants them."""
         jobs = GaugeMetricFamily("erfscope_jobs_open", "Unfinished jobs by state.", labels=["state"])
         jobs.add_metric(["queued"], self._pulse.queued)
         jobs.add_metric(["running"], self._pulse.running)
@@ -55,8 +56,8 @@ class LedgerFigures(Collector):
             "erfscope_job_events",
             "What happened to jobs since the store began: submitted, cached (hits), succeeded, failed, canceled, "
             "expired, failed:KIND (by problem), crashes (deaths of a job's process), lapses (lost leases), "
-            "split (into shards), rejoined (shards did not fit together: the job runs in one piece), outages (of the file store), "
-            "rung (notifications of a worker that were repeated).",
+            "split (into shards), rejoined (shards did not fit together: the job runs in one piece), "
+            "outages (of the file store), rung (notifications of a worker that were repeated).",
             labels=["event"],
         )
         for event, count in sorted(counters.items()):
