@@ -41,7 +41,7 @@ def in_words(about: About | None, name: str, shape: str) -> list[str]:
 
 
 def weights_in_words(weights: Weights, *, is_file: bool, is_known: bool = True) -> str:
-    """Behind the word weights: `the file's own`. Not `is_known`: whether it was a spec or a module."""
+    """What follows the word weights: `the file's own`. Not `is_known`: whether it was a spec or a module."""
     if weights is not Weights.GIVEN:
         return f"by {weights.value}"
     if is_file:

@@ -60,9 +60,8 @@ class Work(Frozen):
     status: Status
     stage: str = Field(
         "",
-        description="load, trace, measure, render; of advice load, profile, measure, search, cost, verify. Behind the "
-        "word stands how many parts of it are done or begun where they are counted: `search 17 tried`, "
-        "`verify 2 of 5`.",
+        description="load, trace, measure, render; of advice load, profile, measure, search, cost, verify. A count "
+        "follows if the stage has parts: `search 17 tried`, `verify 2 of 5`.",
     )
     progress: Annotated[float, Field(ge=0, le=1)] = 0.0
     attempt: int = 0

@@ -21,6 +21,7 @@ from erfscope_engine.operators import (
     resizing,
     sampling_at,
     slices,
+    stacks,
     views,
 )
 from erfscope_engine.operators.joins import pointwise
@@ -29,7 +30,7 @@ from erfscope_engine.operators.table import OPERATORS, is_pointwise
 
 FAMILIES = (
     activations, attention, columns, convolution, elementwise, gating, indexing, joins, mixing, norms, padding,
-    pooling, products, recurrent, resizing, sampling_at, slices, views,
+    pooling, products, recurrent, resizing, sampling_at, slices, stacks, views,
 )  # fmt: skip
 
 

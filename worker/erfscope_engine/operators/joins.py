@@ -1,10 +1,6 @@
-"""Operands that meet: broadcasting, element-wise work, cat and stack."""
+"""Operands that meet: broadcasting, element-wise work, cat."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -20,6 +16,7 @@ from erfscope_engine.geometry.seats import Seat, Seats, depth_of, meet
 from erfscope_engine.geometry.spans import ONE, Span, split
 from erfscope_engine.moments.rule import Case, argument, blanked, has_constants, linear, moved, only_refs
 from erfscope_engine.moments.rule import joined as joined_variance
+from erfscope_engine.operators.rows import row_of
 from erfscope_engine.operators.site import Out, Site, out
 from erfscope_engine.operators.table import operator, stepped, varied
 from erfscope_engine.recording.tape import Ref
@@ -156,90 +153,6 @@ def joined(pieces: tuple[Piece, ...], extent: int, seats: dict[int, Seat], parts
     return Digit(extent), seats
 
 
-def row_of(seats: Sequence[Seat], axis: int, extent: int) -> tuple[Digit, Seat] | None:
-    """Single rows side by side as a digit along an input axis, and its seat; None where they do not move along it.
-
-    Most of them must lie in one even row (a border may wrap; rows of a grid do not). The outputs of a recurrent layer
-    sit where the sample is that each was the first to read: at the last edge of what they read (at the first edge,
-    where time runs backward).
-    """
-    for places in (_at(seats), _last_edge(seats), _first_edge(seats)):
-        steps = Counter(b - a for a, b in pairwise(places))
-        step, count = steps.most_common(1)[0] if steps else (Fraction(0), 0)
-        origins = Counter(at - step * n for n, at in enumerate(places))
-        origin, within = origins.most_common(1)[0] if origins else (Fraction(0), 0)
-        if step and 2 * count > len(places) - 1 and 2 * within > len(places):
-            k = next(n for n, at in enumerate(places) if at - step * n == origin)
-            digit = Digit(extent, axis, step)
-            return digit, _labelled(seats[k].fixed(digit, -k, -k + 1), seats)
-    return None
-
-
-def _labelled(seat: Seat, rows: Sequence[Seat]) -> Seat:
-    """The seat of rows side by side: mixed where each reads all that the one before (or behind) it reads, and more."""
-    widths, way = [row.hi - row.lo for row in rows], abs(rows[-1].at - rows[0].at)
-    is_even = widths in (sorted(widths), sorted(widths, reverse=True))
-    recurrent = len(rows) > 2 and way and is_even and abs(widths[-1] - widths[0]) >= way
-    return seat.because("stack") if recurrent else seat
-
-
-def _rows(seats: Sequence[Seats]) -> Iterator[tuple[Run, dict[int, Seat]]]:
-    """Parts side by side as digits along input axes, with their seats: phases along several, or a row along one.
-
-    They are told apart by where they sit; those of a recurrence by the last (or first) edge of what they read.
-    """
-    for where in (_at, _last_edge, _first_edge):
-        yield from _phases(seats, where)
-    for axis in seats[0]:
-        if found := row_of([each[axis] for each in seats], axis, len(seats)):
-            yield (found[0],), {axis: found[1]}
-
-
-def _at(seats: Sequence[Seat]) -> list[Fraction]:
-    return [seat.at for seat in seats]
-
-
-def _last_edge(seats: Sequence[Seat]) -> list[Fraction]:
-    """Where a recurrence has come to: all read from the same place on."""
-    return [seat.hi for seat in seats] if len({seat.lo for seat in seats}) == 1 else []
-
-
-def _first_edge(seats: Sequence[Seat]) -> list[Fraction]:
-    """The same, where time runs backward."""
-    return [seat.lo for seat in seats] if len({seat.hi for seat in seats}) == 1 else []
-
-
-def _phases(
-    seats: Sequence[Seats], where: Callable[[Sequence[Seat]], list[Fraction]]
-) -> Iterator[tuple[Run, dict[int, Seat]]]:
-    """Parts as a grid of digits, the slowest first; parts in one place are a last digit that moves nowhere."""
-    places = {axis: where([each[axis] for each in seats]) for axis in seats[0]}
-    lags = {
-        axis: next(i for i, at in enumerate(row) if at != row[0]) for axis, row in places.items() if len({*row}) > 1
-    }
-    outer, run, moved = len(seats), list[Digit](), dict[int, Seat]()
-    for axis, lag in sorted(lags.items(), key=lambda each: -each[1]):
-        row, extent = places[axis], outer // lag
-        step = row[lag] - row[0]
-        if outer % lag or row != [row[0] + step * (i // lag % extent) for i in range(len(row))]:
-            return
-        run.append(Digit(extent, axis, step))
-        moved[axis] = _labelled(seats[0][axis].fixed(run[-1], 0, 1), [each[axis] for each in seats])
-        outer = lag
-    if outer == 1:
-        yield tuple(run), moved
-    elif len(run) == 1:
-        (axis,) = moved
-        phases = meet([({axis: each[axis]}, frozenset([axis])) for each in seats[:outer]])[axis]
-        yield (*run, Digit(outer)), {axis: _labelled(phases, [each[axis] for each in seats])}
-
-
-def _between(row: Digit, others: Sequence[Digit]) -> bool:
-    """Whether all of a row lies between two positions of the digits that run along its axis already (phases)."""
-    along = [abs(digit.stride) for digit in others if digit.axis == row.axis and digit.extent > 1]
-    return all(abs(row.stride) * row.extent <= stride for stride in along)
-
-
 Seams = tuple[int | None, int | None]
 
 
@@ -289,79 +202,6 @@ def _share(span: Span, start: int, extent: int, seams: Seams) -> Span | None:
     return Span(lo - start, hi - start, span.why)
 
 
-@operator("stack", moves=True)
-def stack(site: Site) -> Out:
-    """Operands side by side on an axis of their own; rows that were taken apart find their axis again."""
-    shape, parts = site.out_shape(), site.arg("tensors")
-    dim = site.arg("dim") % len(shape)
-    live = [(k, part) for k, part in enumerate(parts) if isinstance(part, Ref)]
-    axes, seats, links = broadcast(site, [part for _, part in live], (*shape[:dim], *shape[dim + 1 :]))
-    run: Run = (Digit(shape[dim]),)
-    others = [digit for run in axes for digit in run]
-    whole = _taken_apart(site, parts)
-    if whole is not None and _is_again(whole, others):
-        return _as_before(whole, parts, axes, dim)
-    if len(live) == len(parts):
-        for found, moved in _rows([site.frame(part).seats for _, part in live]):
-            if all(_between(digit, others) for digit in found):
-                run, seats = found, seats | moved
-                break
-    for (k, _), each in zip(live, links, strict=True):
-        each += [
-            Link((), (), only=(digit, span.lo)) for digit, span in zip(run, split(run, Span(k, k + 1)), strict=True)
-        ]
-    frame = Frame((*axes[:dim], run, *axes[dim:]), seats)
-    return out(frame, *((part, each) for (_, part), each in zip(live, links, strict=True)))
-
-
-@dataclass(frozen=True)
-class _Whole:
-    """A tensor of which `run`, a whole axis, was taken apart index by index."""
-
-    ref: Ref
-    frame: Frame
-    run: Run
-
-
-def _taken_apart(site: Site, parts: Sequence[Any]) -> _Whole | None:
-    """The tensor of which `parts` are all indices of one axis, in order; None where they are not."""
-    sources = set[tuple[Ref, int]]()
-    for k, part in enumerate(parts):
-        call = site.made(part) if isinstance(part, Ref) else None
-        if call is None or call.name not in ("select", "unbind"):
-            return None
-        (ref,) = call.refs
-        dim = call.arg("dim") % len(site.shape(ref))
-        n = site.shape(ref)[dim]
-        index = call.outputs.index(part.index) if call.name == "unbind" else call.arg("index") % n
-        if index != k or n != len(parts):
-            return None
-        sources.add((ref, dim))
-    if len(sources) != 1:
-        return None
-    ((ref, dim),) = sources
-    return _Whole(ref, site.frame(ref), site.frame(ref).axes[dim])
-
-
-def _is_again(whole: _Whole, others: Sequence[Digit]) -> bool:
-    """Whether its digits are those of the stacked tensor again: the other axes are what they were."""
-    return set(whole.frame.digits) == {*others, *whole.run} and not set(whole.run) & set(others)
-
-
-def _as_before(whole: _Whole, parts: Sequence[Ref], axes: Sequence[Run], dim: int) -> Out:
-    """The tensor that was taken apart, with its axes in another order.
-
-    What a larger image would have beyond both ends is read of the tensor itself: no part has it.
-    """
-    run, extent = whole.run, size(whole.run)
-    beyond = Link((), (run,), lambda span: span if span.lo < 0 or span.hi > extent else None)
-    reads = [
-        (part, [Link((), (), only=(d, s.lo)) for d, s in zip(run, split(run, Span(k, k + 1)), strict=True)])
-        for k, part in enumerate(parts)
-    ]
-    return out(Frame((*axes[:dim], run, *axes[dim:]), whole.frame.seats), *reads, (whole.ref, [beyond]))
-
-
 @stepped("cat")
 def cat_step(part: Part) -> Step | None:
     """The operands that lie in the box, each as far as it does; constants among them."""
@@ -397,26 +237,8 @@ def joined_step(part: Part, taken: Sequence[tuple[Any, Box]], dim: int) -> Step:
     return Step(reads, part.writes, forward, backward, any_format=True, keeps="nothing")
 
 
-@stepped("stack")
-def stack_step(part: Part) -> Step | None:
-    """The operands that lie in the box."""
-    dim = part.arg("dim") % len(part.out_shape)
-    lo, hi = part.box[dim]
-    items = part.arg("tensors")[lo:hi]
-    if not all(isinstance(item, Ref) for item in items):
-        return None
-    inner = (*part.box[:dim], *part.box[dim + 1 :])
-    return Step(
-        tuple((item.index, inner) for item in items),
-        part.writes,
-        lambda inputs: ([torch.stack(list(inputs), dim)], True),
-        lambda kept, grads: [] if grads[0] is None else list(grads[0].unbind(dim)),
-        any_format=True,
-    )
-
-
 varied("clone", "alias", "contiguous", "lift_fresh", "detach")(moved)
-varied("cat", "stack")(joined_variance)
+varied("cat")(joined_variance)
 
 
 @varied("_to_copy")
