@@ -5,12 +5,13 @@ from ast import literal_eval
 from onnx import NodeProto
 
 SCOPES = "pkg.torch.onnx.name_scopes"  # metadata of the newer exporter: ['', 'layer4', 'layer4.1', …, 'conv2d_7']
+CONVOLUTIONS, WEIGHT = ("Conv", "ConvTranspose"), ".weight"  # the weight is the second input: layer4.1.conv1.weight
 
 
 def modules_of(node: NodeProto) -> tuple[str, ...]:
     """The qualified names of the modules that hold the node, outermost first; empty where the file tells none."""
     written = next((prop.value for prop in node.metadata_props if prop.key == SCOPES), None)
-    return _from_path(node.name) if written is None else _from_list(written)
+    return _from_path(node.name) if written is None else _with_owner(node, _from_list(written))
 
 
 def _from_list(text: str) -> tuple[str, ...]:
@@ -22,6 +23,13 @@ def _from_list(text: str) -> tuple[str, ...]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return ()
     return tuple(name for name in names[:-1] if name)
+
+
+def _with_owner(node: NodeProto, modules: tuple[str, ...]) -> tuple[str, ...]:
+    """With the module that owns a convolution's weight: behind a folded BatchNorm the file names that one alone."""
+    weight = node.input[1] if node.op_type in CONVOLUTIONS and len(node.input) > 1 else ""
+    owner = weight.removesuffix(WEIGHT)
+    return (*modules, owner) if modules and weight.endswith(WEIGHT) and owner not in modules else modules
 
 
 def _from_path(name: str) -> tuple[str, ...]:

@@ -35,7 +35,8 @@ class _Node:
     def module(self) -> str:
         """The module that owns a convolution's weight; of any other operator its scope.
 
-        The exporter folds a BatchNorm into the convolution before it, and notes the BatchNorm's module for both.
+        The exporter folds a BatchNorm into the convolution before it, and notes the BatchNorm's module for both; a
+        measurement takes either as the name of a layer.
         """
         weight = _weight(self)
         return weight.removesuffix(_WEIGHT).replace(" ", "") if self.scope and weight.endswith(_WEIGHT) else self.scope
@@ -54,10 +55,7 @@ def windows(model: bytes | Path) -> dict[str, Facts]:
 
 
 def modules(model: bytes | Path) -> dict[str, str]:
-    """The torch module of every operator, by its outputs' names; empty where the file does not tell.
-
-    It is the one that the file notes, because a measurement takes that one as the name of a layer.
-    """
+    """The torch module of every operator, by its outputs' names; empty where the file does not tell."""
     with bytes_of(model) as view:
         try:
             nodes = [
@@ -67,7 +65,7 @@ def modules(model: bytes | Path) -> dict[str, str]:
             ]
         except BrokenError:  # whoever inspects the model says so
             return {}
-    return {output: node.scope for node in nodes if node.scope for output in node.outputs}
+    return {output: node.module for node in nodes if node.module for output in node.outputs}
 
 
 def _named(view: memoryview) -> Iterator[tuple[str, Facts]]:

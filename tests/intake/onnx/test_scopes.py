@@ -66,3 +66,20 @@ def test_paths_of_the_older_exporter_repeat_the_name_of_a_sequence() -> None:
 @pytest.mark.parametrize("text", ["[", "1", "['a', 2]", "__import__('os')", "[" * 5000, ""])
 def test_what_is_no_list_of_names_says_nothing(text: str) -> None:
     assert modules_of(NodeProto(metadata_props=[StringStringEntryProto(key=SCOPES, value=text)])) == ()
+
+
+# The older exporter leaves no trace of a normalisation that it folds.
+@pytest.mark.parametrize(("name", "dynamo"), [("1.0", True), ("1.1", True), ("1", True), ("1.0", False), ("1", False)])
+def test_a_convolution_with_a_folded_normalisation_has_its_own_name_as_well(
+    tmp_path: Path, name: str, dynamo: bool
+) -> None:
+    def block(inputs: int) -> nn.Module:
+        return nn.Sequential(nn.Conv2d(inputs, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
+
+    net, path = nn.Sequential(block(2), block(4)).eval(), tmp_path / "net.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(net, (torch.zeros(1, 2, 12, 12),), path, dynamo=dynamo, verbose=False)
+    request = ErfRequest.model_validate({"target": {"layer": name}, "average": {"inputs": 1}})
+    opened = open_onnx(path, InputOptions(), dtype=torch.float32, device=torch.device("cpu"), layer=name)
+    assert measure_network(opened.network, request).result.trf.size == [5, 5]
