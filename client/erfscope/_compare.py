@@ -23,7 +23,7 @@ from erfscope._figure import (
 from erfscope._result import Map, Measured, Result
 from erfscope_contract import replknet
 from erfscope_contract.about import weights_of
-from erfscope_contract.limits import bounded, bounds_of
+from erfscope_contract.limits import bounded, bounds_of, count_of
 from erfscope_contract.meanings import is_shown, meaning_of
 from erfscope_contract.numbers import with_error
 from erfscope_contract.result import ErfResult, Number
@@ -300,8 +300,7 @@ class Comparison:
             f"{name} {bounded(one, 'erf_size', with_error(one.erf.size, one.stderr.get('erf_size')))} px"
             for name, one in named
         )
-        notes = f"; {len(self.notes)} notes in .notes" if self.notes else ""
-        return f"<Comparison of ERF sizes: {sizes}{notes}>"
+        return f"<Comparison of ERF sizes: {sizes}{count_of(self.notes)}>"
 
 
 def _ways(channels: str) -> str:

@@ -36,14 +36,14 @@ _LATEX = {
 
 
 MARKS: Mapping[str, str] = {
-    "±": "± is one standard error.",
+    "±": "± is one standard error over the inputs and, if there are several, over draws of the weights.",
     **{mark: f"{mark}: {words}." for mark, words in BOUNDS.items()},
     GLOBAL: f"{GLOBAL.capitalize()}: the TRF is the whole input, whatever its size, so there is no ratio to it.",
     LIMITED: f"{LIMITED.capitalize()}: the field ends where the input ends.",
     MISSING: f"{MISSING}: no value, because the metric is undefined for this map.",
 }
 SCRIPTS_GRID = "r is the area of RepLKNet's script. It lies on a grid: the script's squares grow by 2 px a side."
-NEEDS_SCRIPT = "r has no value, because it is measured only with protocol replknet."
+NEEDS_SCRIPT = "r has a value only where it was measured with protocol replknet."
 COUNTS_INPUTS = "With random weights of one draw, ± covers the inputs alone."
 
 
@@ -147,9 +147,12 @@ ENDINGS: Mapping[str, str] = {".tex": "latex", ".md": "markdown", ".csv": "csv"}
 def _notes(lines: Sequence[Line], metrics: Sequence[str]) -> list[str]:
     """Sentences below the table of a paper: how it was measured, and what its marks mean."""
     cells = [cell for line in lines for cell in _values(line, metrics)]
+    marks = {mark for mark in MARKS for cell in cells if mark in cell}
+    if MISSING in marks and not _is_undefined(lines, metrics):
+        marks.remove(MISSING)
     return [
         *_measuring([line for line in lines if line.origin], weights=len(_name_heads(lines)) == 1),
-        *(words for mark, words in MARKS.items() if any(mark in cell for cell in cells)),
+        *(words for mark, words in MARKS.items() if mark in marks),
         *([NO_ERROR] if _lacks_error(lines, metrics) else []),
         *_on_script(lines, metrics),
     ]
@@ -168,11 +171,19 @@ def _lacks_error(lines: Sequence[Line], metrics: Sequence[str]) -> bool:
     return any("±" in cell for cell in cells) and not all("±" in cell for cell in cells)
 
 
+def _is_undefined(lines: Sequence[Line], metrics: Sequence[str]) -> bool:
+    """Whether a number is missing that was measured: r of RepLKNet's script has to be asked for."""
+    measured = [(line, metric) for line in lines for metric in metrics if not _was_not_asked(line, metric)]
+    return any(line.metrics.get(metric) is None for line, metric in measured)
+
+
+def _was_not_asked(line: Line, metric: str) -> bool:
+    return metric in SCRIPTS_AREAS and metric not in line.metrics
+
+
 def _on_script(lines: Sequence[Line], metrics: Sequence[str]) -> list[str]:
-    asked = [metric for metric in metrics if metric in SCRIPTS_AREAS]
-    if not asked:
-        return []
-    return [SCRIPTS_GRID] if any(metric in line.metrics for line in lines for metric in asked) else [NEEDS_SCRIPT]
+    asked = [_was_not_asked(line, metric) for line in lines for metric in metrics if metric in SCRIPTS_AREAS]
+    return [*([] if all(asked) else [SCRIPTS_GRID]), *([NEEDS_SCRIPT] if any(asked) else [])]
 
 
 def _measuring(lines: Sequence[Line], *, weights: bool) -> Iterator[str]:

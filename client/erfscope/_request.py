@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 from pydantic import ValidationError
 
 from erfscope._errors import refuse, refuse_invalid
-from erfscope_contract.request import WEIGHT_WORDS, ErfRequest, ModelRef
+from erfscope_contract.request import WEIGHT_WORDS, ErfRequest, ModelRef, until_of
 
 # Short name → where it stands in ErfRequest. The command line's options are the same names.
 SHORT: dict[str, tuple[str, str]] = {
@@ -106,8 +106,7 @@ def _plain(base: ErfRequest | Mapping[str, Any] | None) -> dict[str, Any]:
 
 def _lay(body: dict[str, Any], name: str, value: Any) -> None:
     value = list(value) if isinstance(value, tuple) else value
-    if name == "until" and isinstance(value, float):
-        value = {"relative_error": value}
+    value = until_of(value) if name == "until" else value
     if name in SHORT:
         section, field = SHORT[name]
         body[section] = {**_plain_section(body.get(section)), field: value}

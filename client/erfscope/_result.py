@@ -29,7 +29,7 @@ from erfscope._figure import (
 from erfscope.report import content_of, to_html, to_markdown
 from erfscope.report.profile import profile_csv
 from erfscope_contract.flat import flatten
-from erfscope_contract.limits import bounded, limited_areas, trf_words
+from erfscope_contract.limits import bounded, count_of, limited_areas, trf_words
 from erfscope_contract.meanings import is_shown, meaning_of
 from erfscope_contract.metrics import metrics_csv, text_of
 from erfscope_contract.numbers import with_error
@@ -69,6 +69,11 @@ class Measured:
         """Standard errors, by flat name."""
         return dict(self.data.stderr)
 
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the numbers must know, such as zero-initialised branches, in sentences; often empty."""
+        return list(self.data.provenance.notes)
+
     def to_json(self, indent: int | None = 2) -> str:
         """The whole result as JSON."""
         return self.data.model_dump_json(indent=indent, by_alias=True)
@@ -95,7 +100,7 @@ class Measured:
         trf = trf_words(self.data)
         areas = limited_areas(self.data)
         where = f"{self.data.layer.name!r} unit {self.data.unit}"
-        return f"<{type(self).__name__} {where}: ERF {shown}, TRF {trf}{areas}>"
+        return f"<{type(self).__name__} {where}: ERF {shown}, TRF {trf}{areas}{count_of(self.notes)}>"
 
     def to_markdown(self, picture: str | None = None) -> str:
         """The report; `picture` is the address of the PNG."""

@@ -1,5 +1,7 @@
 """Whether a field ends where it does because the input ends there: then its size says little of the network."""
 
+from collections.abc import Sequence
+
 from erfscope_contract import replknet
 from erfscope_contract.flat import mass_name
 from erfscope_contract.numbers import MISSING
@@ -68,6 +70,11 @@ def bounded(result: ErfResult, metric: str, text: str) -> str:
 def mark_of(metric: str) -> str:
     """How a number of this metric is marked where the input limits it: a length is at least that, a share is not."""
     return CUT if metric.endswith("_ratio") or metric.startswith("replknet_") else AT_LEAST.strip()
+
+
+def count_of(notes: Sequence[str]) -> str:
+    """What the short form of a result tells of its notes; empty without any."""
+    return f"; {len(notes)} note{'s' * (len(notes) != 1)} in .notes" if notes else ""
 
 
 def legends(*results: ErfResult) -> list[str]:

@@ -229,6 +229,11 @@ class Until(Strict):
     at_most: int = Field(4096, ge=2, le=1_000_000)
 
 
+def until_of(value: Any) -> Any:
+    """`until` as the wire has it: a bare share is the relative error."""
+    return {"relative_error": value} if isinstance(value, float) else value
+
+
 class AverageOptions(Strict):
     """How many samples, from which seed, reduced how."""
 

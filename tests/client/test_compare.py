@@ -163,8 +163,28 @@ def test_what_is_one_for_each_model_is_told_once_for_each() -> None:
 
 def test_r_without_its_protocol_says_why_it_is_missing() -> None:
     note = compare(made(10.0, 0.1), made(11.0, 0.1)).to_latex(["replknet_50"]).split(r"\end{tabular}")[1]
-    assert "it is measured only with protocol replknet" in note
+    assert "only where it was measured with protocol replknet" in note
     assert "lies on a grid" not in note
+    assert "undefined" not in note, "nobody asked for it"
+
+
+def test_rows_with_and_without_r_side_by_side() -> None:
+    body = result_json() | {"replknet": {"0.5": 0.25}}
+    with_r = Result(ErfResult.model_validate(body), made(1, 0.1)._origin, name="with r")
+    note = compare(made(10.0, 0.1), with_r).to_latex(["erf_size", "replknet_50"]).split(r"\end{tabular}")[1]
+    assert "lies on a grid" in note
+    assert "only where it was measured with protocol replknet" in note
+    assert "undefined" not in note
+
+
+def test_a_global_trf_is_no_number_of_pixels_in_the_terminal(run: Run, tmp_path: Path) -> None:
+    normed = [{"type": "instance_norm"}, {"type": "relu"}]
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    (tmp_path / "normed.json").write_text(json.dumps({**SPEC, "name": "normed", "layers": [*SPEC["layers"], *normed]}))
+    done = run("compare", "spec.json", "normed.json", "--inputs", "2")
+    assert done.returncode == 0, done.stderr
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("TRF size"))
+    assert line.split()[-2:] == ["global", "*"]
 
 
 def test_axes_are_as_many_as_maps() -> None:
@@ -236,7 +256,7 @@ def test_the_table_of_a_paper_says_below_it_how_it_was_measured_and_what_its_mar
     assert "seed 3 / " in note
     assert "weights the model's own" in note
     assert "Several values are those of the rows" in note
-    assert r"$\pm$ is one standard error." in note
+    assert r"$\pm$ is one standard error over the inputs" in note
     assert "--: no value" in note
     assert r"$\geq$" not in note
     plain_note = compare(made(10.0, 0.1, "a"), made(11.0, 0.1, "b")).to_latex(["erf_size"]).split(r"\end{tabular}")[1]

@@ -56,7 +56,7 @@ def test_the_picture_of_a_notebook() -> None:
 
 
 def test_repr_says_what_matters() -> None:
-    assert repr(made()) == "<Result '/last/Conv' unit [4, 4]: ERF 3.50 ± 0.12 px, TRF 5x5 px>"
+    assert repr(made()) == "<Result '/last/Conv' unit [4, 4]: ERF 3.50 ± 0.12 px, TRF 5x5 px; 1 note in .notes>"
 
 
 def test_csv_has_every_metric() -> None:

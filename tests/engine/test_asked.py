@@ -60,6 +60,13 @@ def test_short_names_are_those_of_the_request() -> None:
     assert short.map.tobytes() == long.map.tobytes()
 
 
+def test_a_bare_share_is_the_precision_at_which_to_stop() -> None:
+    torch.manual_seed(0)
+    net = conv(3, 4)
+    short, long = (measure(net, SHAPE, until=until) for until in (0.2, {"relative_error": 0.2}))
+    assert short.result == long.result
+
+
 @pytest.mark.parametrize(("index", "pick"), [
     ([0, 5], lambda y: y[0, 0, 5]),  # of the class token, which has no place on the image
     ([13, 2], lambda y: y[0, 13, 2]),
@@ -141,6 +148,12 @@ def test_a_field_that_is_global_by_statistics_has_a_box_without_them(norm: nn.Mo
     assert trf.local_box == around((9, 4), 2)
     assert len(trf.local_without) == 1
     assert measure(nn.Sequential(conv(3, 4), conv(4, 2)), SHAPE, inputs=2, unit=(9, 4)).result.trf.local_box is None
+
+
+def test_all_operators_that_make_a_field_global_are_named() -> None:
+    blocks = [layer for _ in range(8) for layer in (conv(4, 4), nn.InstanceNorm2d(4))]
+    trf = measure(nn.Sequential(conv(3, 4), *blocks), SHAPE, inputs=2).result.trf
+    assert len(trf.widened_by) == len(trf.local_without) == 8
 
 
 class ResponseNorm(nn.Module):

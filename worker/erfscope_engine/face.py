@@ -9,7 +9,7 @@ from torch import nn
 
 from erfscope_contract.invalid import field_errors
 from erfscope_contract.problem import ProblemError
-from erfscope_contract.request import WEIGHT_WORDS, ErfRequest, Weights
+from erfscope_contract.request import WEIGHT_WORDS, ErfRequest, Weights, until_of
 from erfscope_engine.arithmetic import torch_dtype
 from erfscope_engine.layers import Layer
 from erfscope_engine.measure import measure_network
@@ -69,7 +69,7 @@ def _request(fields: dict[str, Any]) -> ErfRequest:
         else:
             nested[group] = {
                 **nested.get(group, {}),
-                FIELDS.get(name, name): list(value) if isinstance(value, tuple) else value,
+                FIELDS.get(name, name): _plain(name, value),
             }
     nested["weights"] = WEIGHT_WORDS.get(nested.get("weights", ""), nested.get("weights", Weights.GIVEN))
     try:
@@ -78,6 +78,12 @@ def _request(fields: dict[str, Any]) -> ErfRequest:
         errors = field_errors(error, nested)
         words = "; ".join(f"{each.pointer}: {each.detail}" for each in errors)
         raise ProblemError("invalid-request", f"{words}. Fields are those of ErfRequest.", errors=errors) from None
+
+
+def _plain(name: str, value: Any) -> Any:
+    if name == "until":
+        return until_of(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def receptive_field(

@@ -231,4 +231,4 @@ def labelled(geometry: Map, chosen: frozenset[str], regions: Mapping[int, Region
             call, _ = geometry.made[index]
             if call.name in chosen or (call.name.startswith("roll") and "roll" in chosen):
                 names.append(geometry.tape.label(call))
-    return tuple(dict.fromkeys(names))[:5]
+    return tuple(dict.fromkeys(names))

@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from erfscope_contract.flat import flatten
-from erfscope_contract.limits import bounded, limited_areas, trf_words
+from erfscope_contract.limits import bounded, count_of, limited_areas, trf_words
 from erfscope_contract.numbers import with_error
 from erfscope_contract.result import ErfResult
 from erfscope_engine.shown import shown
@@ -40,6 +40,11 @@ class Measurement:
     def stderr(self) -> dict[str, float | None]:
         """Standard errors, by flat name."""
         return dict(self.result.stderr)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the numbers must know, such as zero-initialised branches, in sentences; often empty."""
+        return list(self.result.provenance.notes)
 
     @cached_property
     def as_result(self) -> Any:
@@ -83,5 +88,5 @@ class Measurement:
         result = self.result
         size = bounded(result, "erf_size", with_error(result.erf.size, result.stderr.get("erf_size")))
         trf = trf_words(result)
-        areas = limited_areas(result)
-        return f"<Measurement {result.layer.name!r} unit {result.unit}: ERF {size} px, TRF {trf}{areas}>"
+        more = limited_areas(result) + count_of(self.notes)
+        return f"<Measurement {result.layer.name!r} unit {result.unit}: ERF {size} px, TRF {trf}{more}>"

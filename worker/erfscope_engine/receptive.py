@@ -203,7 +203,7 @@ def _masked(traced: Traced, place: Place, field: Field) -> tuple[Boxes, tuple[st
     without = Map.of(geometry.tape, geometry.space, masked=True)
     layer = layer_of(without, place.layer.value, place.layer.name)
     narrow = None if layer is None else field_of(without, layer.value, replace(place, layer=layer).region)
-    return None if narrow is None or narrow.box == field.box else (narrow.box, tuple(dict.fromkeys(names))[:5])
+    return None if narrow is None or narrow.box == field.box else (narrow.box, tuple(dict.fromkeys(names)))
 
 
 def _unknown(traced: Traced, place: Place) -> ReceptiveField:
