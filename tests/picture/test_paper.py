@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -294,3 +295,20 @@ def test_layers_along_depth(result_of: Result) -> None:
     assert render_layers(both, ".svg") != render_layers(both[:1], ".svg")
     with pytest.raises(ValueError, match="at least one layer"):
         render_layers([], ".pdf")
+
+
+@pytest.mark.parametrize("scale", ["linear", "sqrt", "log"])
+@pytest.mark.parametrize("width", [1.6, 1.9, 2.2, 3.0, 7.0])
+def test_the_words_of_the_colour_bar_are_on_the_page_and_its_numbers_do_not_touch(
+    panel: Panel, scale: str, width: float
+) -> None:
+    figure = Figure()
+    draw_figure(figure, [[panel, panel]], Page(width=width, scale=scale))
+    figure.draw_without_rendering()
+    (bar,) = (ax for ax in figure.axes if "share of maximum" in ax.get_xlabel() + ax.get_ylabel())
+    page = figure.bbox.padded(1)
+    named = bar.xaxis if bar.get_xlabel() else bar.yaxis
+    boxes = [one.get_window_extent() for one in named.get_ticklabels()]
+    assert all(page.x0 <= box.x0 and box.x1 <= page.x1 for box in (named.label.get_window_extent(), *boxes))
+    assert not [1 for one, other in pairwise(boxes) if one.overlaps(other)]
+    assert named.get_ticklabels()[-1].get_text() == "1"

@@ -210,6 +210,23 @@ def _bar_ticks(page: Page) -> list[tuple[float, str]]:
     return [(share, text) for share, text in ticks(page.scale) if page.scale != "sqrt" or share not in (0.01, 0.05)]
 
 
+def _with_room(marks: list[tuple[float, str]], page: Page, length: float, is_upright: bool) -> list[tuple[float, str]]:
+    """The numbers beside a colour bar that do not touch: the last one, and of the others those with room before it."""
+    apart = SMALLER * page.font_size / 72
+
+    def edges(share: float, text: str) -> tuple[float, float]:
+        half = apart / 2 if is_upright else page.length_of(text, SMALLER) / 2
+        return float(page.norm(share)) * length - half, float(page.norm(share)) * length + half
+
+    shown, last = list[tuple[float, str]](), marks[-1]
+    for mark in marks[:-1]:
+        start, stop = edges(*mark)
+        before = edges(*shown[-1])[1] if shown else float("-inf")
+        if start - before >= apart / 4 and edges(*last)[0] - stop >= apart / 4:
+            shown.append(mark)
+    return [*shown, last]
+
+
 def _draw_bar(figure: Figure, plan: _Plan) -> None:
     """One colour bar for all panels, as high as all rows or as wide as all columns."""
     page = plan.page
@@ -218,8 +235,21 @@ def _draw_bar(figure: Figure, plan: _Plan) -> None:
         ScalarMappable(page.norm, page.colours), cax=ax,
         orientation="vertical" if plan.columns.beside else "horizontal",
     )  # fmt: skip
-    bar.set_ticks([share for share, _ in _bar_ticks(page)], labels=[text for _, text in _bar_ticks(page)])
+    shown = _with_room(_bar_ticks(page), page, plan.layout.bar[3 if plan.columns.beside else 2], plan.columns.beside)
+    bar.set_ticks([share for share, _ in shown], labels=[text for _, text in shown])
     bar.ax.minorticks_off()
     bar.ax.tick_params(labelsize=SMALLER * page.font_size, length=TICK, pad=PAD, width=0.5)
     bar.outline.set_linewidth(0.5)
     bar.set_label(scale_label(page.scale))
+    if not plan.columns.beside:
+        _keep_on_page(bar.ax, plan)
+
+
+def _keep_on_page(bar: Axes, plan: _Plan) -> None:
+    """The words below a colour bar, moved and made smaller as far as the page's width asks for."""
+    page, (left, _, width, _) = plan.page, plan.layout.bar
+    length, room = page.length_of(bar.get_xlabel()), plan.layout.width - page.font_size / 72
+    size = min(1.0, room / length)
+    half = size * length / 2 + page.font_size / 144
+    middle = min(max(left + width / 2, half), plan.layout.width - half)
+    bar.xaxis.label.set(x=(middle - left) / width, fontsize=size * page.font_size)
