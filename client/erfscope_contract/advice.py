@@ -106,6 +106,11 @@ class Change(Frozen):
     trf_size: list[int]
     lattice: Number = Field(None, description="Gridding of the map, 0 to 1: holes that a dilation leaves.")
     reaches: bool = Field(description="By the measured size where there is one (within two standard errors).")
+    unsure: bool = Field(
+        False,
+        description="It reaches only within two standard errors: the measured size is below the wanted one. More "
+        "inputs decide.",
+    )
     layer_shape: list[int] = Field(description="Of the layer after the change, without the batch.")
     added_macs: int = Field(description="Multiply-accumulates up to the layer, per input; negative where they fall.")
     added_parameters: int

@@ -2,11 +2,12 @@
 
 import csv
 import io
+import re
 
 from pydantic import Field
 
 from erfscope_contract.flat import flatten
-from erfscope_contract.lengths import measured_in, pixels_of, rank_of
+from erfscope_contract.lengths import NAMES, measured_in, pixels_of, rank_of
 from erfscope_contract.limits import GLOBAL, LIMITED, bounded, bounds_of, legend_of
 from erfscope_contract.meanings import meaning_of, unit_of
 from erfscope_contract.numbers import MISSING, bound_with_error, with_error
@@ -36,7 +37,12 @@ def text_of(result: ErfResult, name: str, value: Number) -> str:
     """The same of a result, in its input's unit (px, samples, voxels); a bound where the input limits the field."""
     sized = (bound_with_error if name in bounds_of(result) else with_error)(value, result.stderr.get(name))
     text = bounded(result, name, sized)
-    return text if text in (MISSING, LIMITED, GLOBAL) else f"{text} {_unit(result, name)}".rstrip()
+    return text if text in (MISSING, LIMITED, GLOBAL) else f"{text} {_counted(text, _unit(result, name))}".rstrip()
+
+
+def _counted(text: str, unit: str) -> str:
+    """The unit behind a number, singular for one: `1 sample`."""
+    return unit.removesuffix("s") if text == "1" else unit
 
 
 def _unit(result: ErfResult, name: str) -> str:
@@ -50,7 +56,13 @@ def metrics_of(result: ErfResult) -> list[Metric]:
 
 def meaning_in(result: ErfResult, name: str) -> str:
     """What a metric means, and the mark of its number where the input limits it."""
-    return meaning_of(name).words + legend_of(result, name)
+    return _of_input(result, meaning_of(name).words) + legend_of(result, name)
+
+
+def _of_input(result: ErfResult, words: str) -> str:
+    """Words about pixels, of an input that has samples or voxels instead."""
+    own = NAMES.get(rank_of(result), "px")
+    return words if own == "px" else re.sub(r"\bpixels\b", own, words)
 
 
 def _metric(result: ErfResult, name: str, value: Number) -> Metric:
@@ -58,7 +70,7 @@ def _metric(result: ErfResult, name: str, value: Number) -> Metric:
     return Metric(
         name=name,
         group=row.group,
-        label=row.label,
+        label=_of_input(result, row.label),
         meaning=meaning_in(result, name),
         unit=_unit(result, name),
         value=value,

@@ -79,7 +79,7 @@ def test_the_command_shows_a_table(run: Run, service: Service, tmp_path: Path) -
     told = " ".join(done.stdout.split())
     assert "1* dilate first: 1 → 4 9.42 ± 0.21 0 +14.8% -10.0% 16×16 100% 0.20 holes" in told
     assert "as it is 4.90 ± 0.10 12k 54 1kB 32×32" in told
-    assert "second: ERF 4.90 ± 0.10 px, TRF 5×5, at input 1×32×32." in told
+    assert "second: ERF 4.90 ± 0.10 px, TRF 5×5 px, at input 1×32×32." in told
     assert "First choice: dilate first: 1 → 4." in told
     assert "add (nearly) nothing to it: first." in told
     assert "note: said" in told
@@ -99,11 +99,22 @@ def test_where_nothing_reaches_the_next_question_is_named(run: Run, service: Ser
         "Or scale the input to 1/3 of its size: there an ERF of 6.67 px is enough, which the network has with change 1 "
         "(9.42 px)." in told
     )
-    assert "No change that was tried reaches it." in told
+    assert "No change that was measured reaches it: the best of " in told
     assert f"erfscope advise spec.json --layer first --want 20 --weights ones --verify 2 --url {service.url}." in told
     assert (
         "tiny: weights by the spec's scheme; 8 draws of the weights × 1 input (normal); seed 3; input 1×32×32." in told
     )
+
+
+def test_a_change_that_may_reach_is_no_sure_choice(run: Run, service: Service, tmp_path: Path) -> None:
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    unsure = CHANGE | {"erf_measured": 9.42, "stderr": 6.0, "unsure": True}
+    service.on("POST /advice", Reply(202, advice_json(result=ADVICE | {"want": 20, "changes": [unsure]})))
+    done = run("advise", "spec.json", "--want", "20", "--url", service.url)
+    assert done.returncode == 0, done.stderr
+    told = " ".join(done.stdout.split())
+    assert "dilate first: 1 → 4 (unsure)" in told
+    assert "First choice, unsure: dilate first: 1 → 4. Its ERF is 9.4 ± 6.0 px: measure with more --inputs." in told
 
 
 def test_a_change_names_torch_s_modules() -> None:

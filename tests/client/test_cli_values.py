@@ -1,7 +1,10 @@
 """How option texts are read, and the units of metrics."""
 
+import re
+
 import pytest
 
+from erfscope import errors
 from erfscope.cli import values
 from erfscope.cli.measure import read
 from erfscope_contract.meanings import unit_of
@@ -31,3 +34,32 @@ def test_option_texts() -> None:
 )
 def test_units(name: str, unit: str) -> None:
     assert unit_of(name) == unit
+
+
+@pytest.mark.parametrize(
+    ("text", "rate", "spacing", "expected"),
+    [
+        ("32,96", None, None, [32, 96]),
+        ("0.5s, 2s", 16_000.0, None, [8000, 32_000]),
+        ("100,.25s", 8000.0, None, [100, 2000]),
+        ("12mm", None, "2,0.5,0.5", [12]),
+        ("12 mm", None, "0.5", [24]),
+    ],
+)
+def test_sizes_of_objects(text: str, rate: float | None, spacing: str | None, expected: list[float]) -> None:
+    assert values.sizes(text, rate, spacing) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "rate", "words"),
+    [
+        ("0.5", 16_000.0, "less than one pixel or sample; with a unit it is 0.5s"),
+        ("0.5s", None, "in seconds; give --rate"),
+        ("3mm", None, "in millimetres; give --spacing"),
+        ("32,big", None, "'big' is not sizes in pixels such as 32,96"),
+        ("", None, "'' is not sizes"),
+    ],
+)
+def test_sizes_that_are_none(text: str, rate: float | None, words: str) -> None:
+    with pytest.raises(errors.BadRequest, match=re.escape(words)):
+        values.sizes(text, rate, None)

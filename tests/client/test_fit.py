@@ -66,11 +66,18 @@ def test_the_command_shows_a_table(run: Run, service: Service, tmp_path: Path) -
     told = " ".join(done.stdout.split())
     assert "ERF 4 px 9 px" in told
     assert "second head 1x1 2x16x16 5x5 4.40 ± 0.12 holds small field" in told
-    assert (
-        "4 px: head second holds it. 9 px: no level sees all of it. Which row counts? The network has no head" in told
-    )
-    assert "erfscope advise spec.json --layer second --object 9." in told
+    assert "4 px: head second holds it. 9 px: no level sees all of it. Which row counts? The network has no dec" in told
+    assert "erfscope advise spec.json --layer second --object 9 --url " in told
     assert "the ERF is at least 1.5 times the object" in told
+
+
+def test_the_next_command_keeps_the_options(run: Run, service: Service, tmp_path: Path) -> None:
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    service.on("POST /fit", Reply(202, fit_json()))
+    options = ["--weights", "ones", "--inputs", "4", "--shape", "1,32,32", "--url", service.url]
+    done = run("fit", "spec.json", "--object", "4,9", *options)
+    assert done.returncode == 0, done.stderr
+    assert f"--layer second --object 9 {' '.join(options)}" in " ".join(done.stdout.split())
 
 
 def test_the_head_that_decides_is_named_with_what_to_ask_next(run: Run, service: Service, tmp_path: Path) -> None:
@@ -83,7 +90,7 @@ def test_the_head_that_decides_is_named_with_what_to_ask_next(run: Run, service:
     told = " ".join(done.stdout.split())
     assert "≥ 15.50 ± 0.12 unsure small field" in told
     assert "For masks (segmentation): that of the head, second, for it decides about each pixel" in told
-    assert "erfscope advise spec.json --layer second --object 9." in told
+    assert "erfscope advise spec.json --layer second --object 9 --url " in told
 
 
 def test_torch_s_modules_stand_beside_the_layers() -> None:

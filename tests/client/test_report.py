@@ -9,6 +9,7 @@ from tests.client.conftest import modern_result_json, result_json
 from erfscope._result import Measured
 from erfscope.cli import show
 from erfscope.report import content_of, to_html, to_markdown
+from erfscope.report.facts import box_text
 from erfscope.report.profile import profile_csv
 from erfscope.report.remarks import remarks_of
 from erfscope_contract.result import ErfResult
@@ -147,3 +148,9 @@ def test_the_terminal_table_has_what_was_asked_alone(everything: bool) -> None:
     for result, expected in ((MODERN, names if everything else labels), (OLDER, set())):
         table = show.result_table(Measured(result, None), everything=everything)
         assert set(table.columns[0]._cells) & (names | labels) == expected
+
+
+def test_boxes_are_in_the_unit_of_the_input() -> None:
+    assert box_text([(-1, 9)]) == "-1 … 9 samples"
+    assert box_text([(-1, 9), (0, 8)]) == "-1 … 9, 0 … 8 px"
+    assert box_text([(-1, 9), (0, 8), (2, 3)]) == "-1 … 9, 0 … 8, 2 … 3 voxels"

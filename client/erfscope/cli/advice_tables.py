@@ -33,7 +33,7 @@ def summary(advice: Advice, lengths: Lengths) -> list[str]:
         share = f"{(size or 0.0) / advice.object_size:.0%}"
         asked = f"objects of {advice.object_size * lengths.mean:g} {unit}, so {asked}; the ERF is {share} of the object"
     return [
-        f"{advice.layer}: ERF {erf} {unit}, TRF {trf}, at input {'×'.join(map(str, advice.input_shape))}.",
+        f"{advice.layer}: ERF {erf} {unit}, TRF {trf} {unit}, at input {'×'.join(map(str, advice.input_shape))}.",
         f"Asked for: {asked}.",
         _idle(advice.layers),
     ]
@@ -60,8 +60,23 @@ def verdict(advice: Advice, asked: Asked) -> list[str]:
         return ["Nothing needs to change."]
     best = next((change for change in advice.changes if change.reaches), None)
     if best is None:
-        return ["No change that was tried reaches it.", *_smaller(advice, asked.unit_of(advice)), *_next(advice, asked)]
-    return [f"First choice: {with_modules(best, asked.modules)}."]
+        return [_none(advice), *_smaller(advice, asked.unit_of(advice)), *_next(advice, asked)]
+    text = with_modules(best, asked.modules)
+    if best.unsure:
+        lengths = asked.unit_of(advice)
+        sized = f"{_sized(best.size, best.stderr, lengths)} {lengths.unit}"
+        return [f"First choice, unsure: {text}. Its ERF is {sized}: measure with more --inputs."]
+    return [f"First choice: {text}."]
+
+
+def _none(advice: Advice) -> str:
+    """How many changes that is about: most were looked at by their expected size alone."""
+    if advice.erf_measured is None:
+        return "No change that was tried reaches it."
+    return (
+        f"No change that was measured reaches it: the best of {advice.tried} by their expected size (--verify N "
+        "measures N of them)."
+    )
 
 
 def _smaller(advice: Advice, lengths: Lengths) -> list[str]:
@@ -153,7 +168,7 @@ def _cells(
     change: Change, advice: Advice, modules: Mapping[str, str], lengths: Lengths, *, timed: bool
 ) -> list[str | Text]:
     text = with_modules(change, modules)
-    text = text if change.reaches else f"{text} (falls short)"
+    text = f"{text} (unsure)" if change.unsure else text if change.reaches else f"{text} (falls short)"
     return [
         show.cell(text),
         _sized(change.size, change.stderr, lengths),

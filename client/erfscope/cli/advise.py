@@ -1,8 +1,7 @@
 """`erfscope advise`: which changes of a network let its units see what they must, and what each costs."""
 
 import json
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +12,7 @@ from erfscope._models import prepare
 from erfscope._questions import ADVICE
 from erfscope.cli import answer, options, values
 from erfscope.cli.advice_tables import Asked, change_table, layer_table, summary, verdict
-from erfscope.cli.asking import answered, modules_of
+from erfscope.cli.asking import answered, flags_of, modules_of
 from erfscope.report.answers import advice_csv
 from erfscope_contract.about import in_words
 from erfscope_contract.advice import Advice
@@ -87,7 +86,7 @@ def advise(
         given = "" if objects is None else ", not both"
         raise refuse("bad-request", f"say how large: --object N (objects of N pixels) or --want N (an ERF of N){given}")
     prepared = prepare(model)
-    sizes = [None] if objects is None else values.numbers(objects, "--object", "sizes in pixels such as 32,96")
+    sizes = [None] if objects is None else values.sizes(objects, rate, spacing)
     if picture is not None and len(sizes) > 1:
         raise refuse("bad-request", "--picture draws one advice; give one size with --object")
     fields: dict[str, Any] = {
@@ -98,7 +97,7 @@ def advise(
     answers = [answered(ADVICE, prepared, {**fields, "object_size": size}, url, api_key, images) for size in sizes]
     if picture is not None:
         _draw(answers[0], prepared.name, picture)
-    flags = _flags({
+    flags = flags_of({
         "--weights": weights and weights.value, "--inputs": inputs, "--samples": samples, "--verify": verify,
         "--seed": seed, "--shape": shape, "--input-name": input_name, "--images": images, "--mean": mean, "--std": std,
         "--rate": rate, "--spacing": spacing, "--url": url,
@@ -109,11 +108,6 @@ def advise(
     drawn = [] if picture is None else [picture]
     texts = answer.Texts(f"Advice for {prepared.name}", parts, _json(answers), advice_csv(answers))
     answer.give(texts, output, as_json=as_json, wrote=drawn)
-
-
-def _flags(given: Mapping[str, Any]) -> str:
-    """What the command was given, as it was typed."""
-    return "".join(f" {name} {shlex.quote(str(value))}" for name, value in given.items() if value is not None)
 
 
 def _json(answers: Sequence[Advice]) -> str:

@@ -1,5 +1,6 @@
 """A question about a model, answered by a service or in this process."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -42,6 +43,11 @@ def calls_numbered(modules: Mapping[str, str], layers: Sequence[tuple[str, str]]
         if len(names) > 1
     }
     return {**modules, **numbers}
+
+
+def flags_of(options: Mapping[str, Any]) -> str:
+    """Options of a command as they were typed, for the next command that it prints."""
+    return "".join(f" {name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None)
 
 
 def answered(

@@ -1,6 +1,7 @@
 """`erfscope fit`: which heads and levels of a network hold objects of which sizes."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from typer import Option
 from erfscope._models import prepare
 from erfscope._questions import FIT
 from erfscope.cli import answer, options, show, values
-from erfscope.cli.asking import answered, calls_numbered, modules_of
+from erfscope.cli.asking import answered, calls_numbered, flags_of, modules_of
 from erfscope.cli.tables import Column, table_of
 from erfscope.report.answers import fit_csv
 from erfscope_contract.about import in_words
@@ -23,7 +24,12 @@ from erfscope_contract.numbers import NO_ERROR, bound_with_error, plain, with_er
 
 Objects = Annotated[
     str,
-    Option("--object", metavar="N,N,…", help="Sizes of objects, pixels: the side of their box, such as 32,96,256."),
+    Option(
+        "--object",
+        metavar="N,N,…",
+        help="Sizes of objects, pixels: the side of their box, such as 32,96,256. "
+        "0.5s is in seconds (with --rate), 12mm in millimetres (with --spacing).",
+    ),
 ]
 Samples = Annotated[
     int | None,
@@ -44,10 +50,10 @@ MASKS = (
 )
 MASKS_MORE = "sees for the layers behind it only."
 BACKBONE = (
-    "The network has no head of its own but its last map: of a detector or a segmentation network that is built on it, "
-    "the level named above for your size."
+    "The network has no decoder and no heads but its last map. In a detector or a segmentation network that is built "
+    "on it, the level named above is the one for your size."
 )
-NEXT = "What to change so that {what} holds {size:g} {unit}: erfscope advise {model} --layer {name} --object {size:g}."
+NEXT = "What to change so that {what} holds {size:g} {unit}: erfscope advise {model} --layer {name} --object {size:g}"
 STYLES: dict[Verdict, str] = {"holds": "green", "unsure": "yellow"}  # any other is dim
 
 
@@ -78,7 +84,7 @@ def fit(
     answer.check(output)
     prepared = prepare(model)
     fields: dict[str, Any] = {
-        "objects": values.numbers(objects, "--object", "sizes in pixels such as 32,96,256"), "layers": layer,
+        "objects": values.sizes(objects, rate, spacing), "layers": layer,
         "samples": inputs if inputs is not None else samples, "weights": weights, "seed": seed,
         "input": values.input_fields(shape, input_name, mean, std),
     }  # fmt: skip
@@ -88,13 +94,27 @@ def fit(
     modules = modules_of(prepared)
     if not layer:  # of layers that were named, some calls may be missing
         modules = calls_numbered(modules, [(level.name, level.operator) for level in result.levels])
-    parts = _parts(result, model, prepared.name, modules, lengths)
+    flags = flags_of({
+        "--weights": weights and weights.value, "--inputs": inputs, "--samples": samples, "--seed": seed,
+        "--shape": shape, "--input-name": input_name, "--images": images, "--mean": mean, "--std": std, "--rate": rate,
+        "--spacing": spacing, "--url": url,
+    })  # fmt: skip
+    parts = _parts(result, _Asked(model, prepared.name, flags), modules, lengths)
     json = result.model_dump_json(indent=2)
     texts = answer.Texts(f"Objects in {prepared.name}", parts, json, fit_csv(result))
     answer.give(texts, output, as_json=as_json)
 
 
-def _parts(result: Fit, model: str, name: str, modules: Mapping[str, str], lengths: Lengths) -> list[answer.Part]:
+@dataclass(frozen=True)
+class _Asked:
+    """The model as the command line named it, what people call it, and the options that the next command keeps."""
+
+    model: str
+    name: str
+    flags: str
+
+
+def _parts(result: Fit, asked: _Asked, modules: Mapping[str, str], lengths: Lengths) -> list[answer.Part]:
     shape = ", ".join(map(str, result.input_shape))
     own = pixels_of(len(lengths.steps))
     long = {"px": "pixels"}.get(own.unit, own.unit)
@@ -104,7 +124,7 @@ def _parts(result: Fit, model: str, name: str, modules: Mapping[str, str], lengt
         f"unsure: within {CONFIDENT:g} standard errors of the bound, or the ERF fills the input (≥)."
     )
     best = [one.words for one in result.objects]
-    said = in_words(result.about, name, f"[{shape}]")
+    said = in_words(result.about, asked.name, f"[{shape}]")
     return [
         level_table(result, modules, lengths),
         [
@@ -114,18 +134,18 @@ def _parts(result: Fit, model: str, name: str, modules: Mapping[str, str], lengt
             rule,
         ],
         best,
-        [*_hint(result, model), *(f"note: {note}" for note in result.notes)],
+        [*_hint(result, asked), *(f"note: {note}" for note in result.notes)],
     ]
 
 
-def _hint(result: Fit, model: str) -> list[str]:
+def _hint(result: Fit, asked: _Asked) -> list[str]:
     """Which row counts, and what to ask next, in the words of this network."""
     count = len(result.deciding)
     which = BACKBONE if not count else BOXES if count > 1 else f"{MASKS.format(name=result.deciding[0])} {MASKS_MORE}"
-    return [f"Which row counts? {which}", *_next(result, model)]
+    return [f"Which row counts? {which}", *_next(result, asked)]
 
 
-def _next(result: Fit, model: str) -> list[str]:
+def _next(result: Fit, asked: _Asked) -> list[str]:
     """The command for the first size that is not held: at the largest ERF of the heads or levels that count."""
     failed = [one for one in result.objects if one.best is None and _can_help(result, one.size)]
     counted = [one for one in result.levels if not result.deciding or one.name in result.deciding]
@@ -133,7 +153,7 @@ def _next(result: Fit, model: str) -> list[str]:
         return []
     at = max(counted, key=lambda one: one.erf_size or 0.0)
     unit = NAMES.get(len(result.input_shape) - 1, "px")
-    return [NEXT.format(what=at.name, size=failed[0].size, unit=unit, model=model, name=at.name)]
+    return [NEXT.format(what=at.name, size=failed[0].size, unit=unit, model=asked.model, name=at.name) + asked.flags]
 
 
 def _can_help(result: Fit, size: float) -> bool:

@@ -27,6 +27,34 @@ def numbers(text: str, option: str, example: str = "a list of numbers such as 0.
         raise refuse("bad-request", f"{option} {text!r} is not {example}") from None
 
 
+def sizes(text: str, rate: float | None, spacing: str | None) -> list[float]:
+    """Sizes of objects in steps of the input: `32,96`, `0.5s` with a rate, `12mm` with a spacing."""
+    return [_size(part.strip(), rate, spacing) for part in text.split(",")]
+
+
+def _size(text: str, rate: float | None, spacing: str | None) -> float:
+    matched = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(s|mm)?", text)
+    if matched is None:
+        raise refuse("bad-request", f"--object {text!r} is not sizes in pixels such as 32,96, 0.5s or 12mm")
+    size, unit = float(matched[1]), matched[2]
+    if unit == "s":
+        if rate is None:
+            raise refuse("bad-request", f"--object {text} is in seconds; give --rate, the samples per second, as well")
+        return size * rate
+    if unit == "mm":
+        if spacing is None:
+            raise refuse("bad-request", f"--object {text} is in millimetres; give --spacing, those of a step, as well")
+        steps = numbers(spacing, "--spacing")
+        return size / (sum(steps) / len(steps))
+    if 0 < size < 1:
+        raise refuse(
+            "bad-request",
+            f"--object {text} is less than one pixel or sample; with a unit it is {text}s (with --rate) or {text}mm "
+            "(with --spacing)",
+        )
+    return size
+
+
 def width(text: str) -> float:
     """A length in inches: `3.25`, `3.25in`, `8.5cm`, `85mm`."""
     matched = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(in|cm|mm)?\s*", text)

@@ -73,8 +73,8 @@ def _whole_input(result: ErfResult) -> str:
         return ""
     if field.local_box is None:
         return " The whole input, by an operator that sees all of it."
-    without = named(field.local_without)
-    return f" The whole input, but only through statistics ({without}); without them {box_sides(field.local_box)} px."
+    without, local = named(field.local_without), f"{box_sides(field.local_box)} {pixels_of(rank_of(result)).unit}"
+    return f" The whole input, but only through statistics ({without}); without them {local}."
 
 
 def _metrics(result: ErfResult) -> list[Table]:

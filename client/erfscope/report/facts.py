@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from erfscope_contract.about import weights_of
+from erfscope_contract.lengths import pixels_of
 from erfscope_contract.numbers import plain
 from erfscope_contract.result import Box, ErfResult, Trf
 
@@ -86,7 +87,7 @@ def global_text(trf: Trf) -> str:
 
 def box_text(box: Box) -> str:
     """`12 … 55, 12 … 55 px`."""
-    return ", ".join(f"{start} … {stop}" for start, stop in box) + " px"
+    return ", ".join(f"{start} … {stop}" for start, stop in box) + f" {pixels_of(len(box)).unit}"
 
 
 def box_sides(box: Box) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from erfscope.report.facts import MOST_NAMED, box_sides, box_text, named, tiles_text
+from erfscope.report.facts import MOST_NAMED, box_text, named, sides, tiles_text
 from erfscope_contract.lengths import Lengths, pixels_of, rank_of, sides_in
 from erfscope_contract.numbers import plain
 from erfscope_contract.result import ErfResult, PassedOver, Trf
@@ -28,7 +28,8 @@ def _field(trf: Trf, lengths: Lengths, own: str) -> Iterator[str]:
     if trf.is_global and trf.widened_by:
         yield f"Global through {named(trf.widened_by)}."
     if trf.local_box is not None:
-        yield f"Without the statistics of {named(trf.local_without)}: {box_sides(trf.local_box)} px."
+        local = sides(sides_in([stop - start for start, stop in trf.local_box], lengths))
+        yield f"Without the statistics of {named(trf.local_without)}: {local} {lengths.unit}."
 
 
 def _choice(result: ErfResult) -> Iterator[str]:

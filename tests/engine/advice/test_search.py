@@ -95,6 +95,11 @@ def test_cheap_changes_of_each_kind_come_first_and_dear_ones_last() -> None:
     assert order.index(("kernel_size", 25)) > order.index(("dilation", 22))
 
 
+def test_what_surely_reaches_comes_before_what_may() -> None:
+    sure, may = _change("depth", 21, 500), _change("dilation", 18, 1, reaches=True, unsure=True)
+    assert [one.size for one in ranked([may, sure, _change("context", 15)], 20, NOW, [32])] == [21, 18, 15]
+
+
 def test_pareto_marks_what_no_other_change_beats() -> None:
     changes = [_change("dilation", 21), _change("context", 24, 100), _change("kernel_size", 23, 200)]
     assert [one.pareto for one in with_pareto(changes)] == [True, True, False]

@@ -24,15 +24,24 @@ def price(change: Change, now: Cost, grid: Sequence[int]) -> float:
 
 
 def ranked(changes: Sequence[Change], want: float, now: Cost, grid: Sequence[int]) -> list[Change]:
-    """Best first: what reaches, by price; then what comes nearest. Each kind's best comes before any kind's second."""
+    """Best first: what reaches, by price, what surely does before the rest; then what comes nearest.
+
+    Each kind's best comes before any kind's second.
+    """
 
     def order(change: Change) -> tuple[float, ...]:
         gridded = (change.lattice or 0.0) > GRIDDED
-        return (not change.reaches, gridded, price(change, now, grid) if change.reaches else -change.size, change.size)
+        return (
+            not change.reaches,
+            change.unsure,
+            gridded,
+            price(change, now, grid) if change.reaches else -change.size,
+            change.size,
+        )
 
     offered = sorted((one for one in changes if (one.lattice or 0.0) <= HOLES), key=order)
     reaching = [one for one in offered if one.reaches]
-    cheap = [one for one in reaching if price(one, now, grid) < DEAR]
+    cheap = [one for one in reaching if price(one, now, grid) < DEAR and not one.unsure]
     rest = [one for one in offered if one not in cheap]
     return [*one_of_each(cheap), *rest]
 

@@ -214,7 +214,8 @@ def _priced(bench: Bench, changed: Changed, expected: Expected, goal: float, now
 
 def _measured(bench: Bench, changed: Changed, change: Change, progress: Progress) -> Change:
     """With its size by gradient, and its latency where that is asked for."""
-    sized = bench.sized(changed, progress)
+    sized, want = bench.sized(changed, progress), bench.request.wanted_size
+    reaches = _reaches(change.erf_analytic or 0.0, sized, want)
     return change.model_copy(
         update={
             "erf_measured": sized.size,
@@ -222,7 +223,8 @@ def _measured(bench: Bench, changed: Changed, change: Change, progress: Progress
             "lattice": max((one for one in (sized.lattice, change.lattice) if one is not None), default=None),
             "trf_size": sized.trf_size,
             "picture": sized.picture,
-            "reaches": _reaches(change.erf_analytic or 0.0, sized, bench.request.wanted_size),
+            "reaches": reaches,
+            "unsure": reaches and sized.size is not None and sized.size < want,
             "added_ms": bench.milliseconds(changed) - bench.milliseconds(None) if bench.request.latency else None,
         }
     )

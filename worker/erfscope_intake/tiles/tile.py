@@ -38,6 +38,7 @@ Progress = Callable[[str, float], None]
 MOST_ROUNDS = 4  # recordings until the geometry does not change with the image's size
 LARGER = 4  # times the model's own input
 ONE_TILE = "The image is not larger than a tile along {axes}: it is not cut there."
+ERRORS = "The halo is exact for any weights, but the errors with less of it are those of these weights."
 NO_PADDING = "The network pads nothing: every unit that a tile gives is right, and none is cropped."
 HEADS = "The units of output {name!r} are no even grid in the input's space; what is cut is {heads}, before it."
 NO_HEADS = "Output {name!r} is left out: no layer before it has units in the input's space."
@@ -188,8 +189,12 @@ def _needs(survey: Survey, request: TilesRequest) -> Needs:
         if "layer" not in refusal.problem.context:
             raise
         raise with_earlier(refusal, traced) from None
-    own = [note for note in traced.network.notes if not is_on_training(note)]
-    return Needs(rows, (*own, *notes))
+    return Needs(rows, (*map(_of_tiles, traced.network.notes), *notes))
+
+
+def _of_tiles(note: str) -> str:
+    """A note on training, with what it is about here: the halo is exact for any weights."""
+    return f"{note} {ERRORS}" if is_on_training(note) else note
 
 
 def _layers(survey: Survey, names: Sequence[str]) -> tuple[list[Layer], list[str]]:
