@@ -48,8 +48,8 @@ REFUSALS: dict[str, tuple[str, str, dict[str, Any]]] = {
 QUOTAS = {
     "model": "Your stored models take {taken} of {most} bytes. Delete some (DELETE /models/{{sha256}}), or wait",
     "file": "Your stored images take {taken} of {most} bytes. Delete some (DELETE /files/{{sha256}}), or wait",
-    "result": "Your stored results take {taken} of {most} bytes. Remove some (DELETE /erf/{{id}}?purge=true), or wait",
-    "job": "You have {taken} of {most} stored jobs. Remove some (DELETE /erf/{{id}}?purge=true), or wait",
+    "result": "Your stored results take {taken} of {most} bytes. Remove some (DELETE /jobs/{{id}}?purge=true), or wait",
+    "job": "You have {taken} of {most} stored jobs. Remove some (DELETE /jobs/{{id}}?purge=true), or wait",
 }
 
 

@@ -98,7 +98,8 @@ class ServiceSettings(Settings):
                 ip_network(place)
             except ValueError:
                 raise ValueError(
-                    f"{place!r} is not an address, or a network (it ends in zeros), such as 10.0.0.7 or 172.16.0.0/12"
+                    "must be addresses or networks (which end in zeros) such as 10.0.0.7,172.16.0.0/12; "
+                    f"{place!r} is none"
                 ) from None
         return text
 

@@ -34,7 +34,7 @@ def test_a_configured_proxy_tells_who_calls(settings: ServiceSettings) -> None:
 
 @pytest.mark.parametrize("wrong", ["proxy.example", "10.0.0.1/8", "10.0.0.0/8, *"])
 def test_a_proxy_is_an_address_or_a_network(wrong: str) -> None:
-    with pytest.raises(ValidationError, match="not an address, or a network"):
+    with pytest.raises(ValidationError, match="must be addresses or networks"):
         ServiceSettings(trusted_proxies=wrong)
 
 

@@ -113,11 +113,15 @@ def test_busy_worker_hands_its_job_back(shop: Any, start_worker: Any) -> None:
     other.close()
 
 
-def test_busy_worker_finishes_within_the_grace(shop: Any, start_worker: Any) -> None:
-    other = type(shop)(shop.settings.model_copy(update={"namespace": "graceful"}))
-    leaving = start_worker(namespace="graceful", shutdown_grace=10)
+@pytest.mark.parametrize("to_all", [False, True], ids=["SIGTERM to the worker", "SIGTERM to all of its processes"])
+def test_busy_worker_finishes_within_the_grace(shop: Any, start_worker: Any, to_all: bool) -> None:
+    """A service manager may send the signal to every process of a service, as systemd does by default."""
+    other = type(shop)(shop.settings.model_copy(update={"namespace": f"graceful{to_all:d}"}))
+    leaving = start_worker(namespace=f"graceful{to_all:d}", shutdown_grace=10)
     id = other.submit("sleep", seconds=1)
     other.child(id)
+    for pid in leaving.descendants() if to_all else ():
+        os.kill(pid, signal.SIGTERM)
     assert leaving.stop() == 0
     record = other.record(id)
     assert (record.status, record.attempt) == (Status.SUCCEEDED, 1)

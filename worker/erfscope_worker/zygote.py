@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from erfscope_worker import child, environment, frames, jail, readable
 from erfscope_worker.task import FORK
 
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # a terminal or a service manager may send them to all processes
 
 @dataclass(frozen=True)
 class Ward:
@@ -160,7 +161,8 @@ def dies_with_the_worker(control: socket.socket) -> Iterator[None]:
 def main(descriptor: int, mode: str, runner: str) -> None:
     """Import what children need, say so, and serve."""
     control = socket.socket(fileno=descriptor)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in STOPS:  # children ignore them as well: the worker alone decides when a job ends
+        signal.signal(number, signal.SIG_IGN)
     if mode == FORK:
         with dies_with_the_worker(control):
             child.warm(runner)

@@ -291,9 +291,9 @@ local function held(id) -- fencing: only the attempt that holds the lease may wr
   return field(id, 'status') == 'running' and number(id, 'attempt') == a.attempt
 end
 
--- Back to the queue, or failed when `what` (crashes, lapses) has happened too often.
-local function give_up_or_requeue(id, what, most)
-  count(what)
+-- Back to the queue, or failed when `what` (crashes, lapses) has happened too often; `counted` is its event's name.
+local function give_up_or_requeue(id, what, most, counted)
+  count(counted or what)
   if redis.call('HINCRBY', key('job', id), what, 1) >= most then
     close(id, 'failed', 'problem', a[what .. '_problem'])
     return 'failed'

@@ -8,4 +8,4 @@ if a.failure == 'outage' then
   return 'queued'
 end
 if a.failure == 'crash' then return give_up_or_requeue(a.id, 'crashes', a.max_crashes) end
-return give_up_or_requeue(a.id, 'lapses', a.max_lapses)
+return give_up_or_requeue(a.id, 'lapses', a.max_lapses, 'handbacks')

@@ -56,6 +56,7 @@ class LedgerFigures(Collector):
             "erfscope_job_events",
             "What happened to jobs since the store began: submitted, cached (hits), succeeded, failed, canceled, "
             "expired, failed:KIND (by problem), crashes (deaths of a job's process), lapses (lost leases), "
+            "handbacks (a worker that stops returned its job), "
             "split (into shards), rejoined (shards did not fit together: the job runs in one piece), "
             "outages (of the file store), rung (notifications of a worker that were repeated).",
             labels=["event"],

@@ -1,4 +1,4 @@
-"""Routes of the pages: a closed list of files, read once, the presets and the limits of uploads as JSON."""
+"""Routes of the pages: a closed list of files, read once, presets, limits of uploads and words as JSON."""
 
 import json
 from importlib.resources import files
@@ -6,6 +6,8 @@ from importlib.resources import files
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from erfscope_contract.limits import BOUNDS
+from erfscope_contract.meanings import TABLE
 from erfscope_contract.problem import ProblemError
 from erfscope_service.caching import etag, not_modified
 from erfscope_service.page import presets
@@ -27,7 +29,8 @@ _FILES = {
     **{name: (_FOLDER / "vendor" / name).read_bytes() for name in _VENDORED},
 }
 _TAGS = {name: etag("page", name, content.hex()) for name, content in _FILES.items()}
-PRESETS, LIMITS = "presets.json", "limits.json"
+PRESETS, LIMITS, WORDS = "presets.json", "limits.json", "words.json"
+_WORDS = json.dumps({"metrics": {name: row.label for name, row in TABLE.items()}, "marks": BOUNDS}).encode()
 
 
 @router.get("/")
@@ -55,6 +58,12 @@ async def limits(request: Request, services: ServicesDep) -> Response:
     names = ("max_model_bytes", "max_data_bytes", "max_file_bytes")
     content = json.dumps({name: getattr(services.settings, name) for name in names}).encode()
     return _answer(request, LIMITS, content, etag("page", LIMITS, content.hex()))
+
+
+@router.get(f"/page/{WORDS}")
+async def words(request: Request) -> Response:
+    """The labels of metrics by their flat names, and what the marks of numbers mean."""
+    return _answer(request, WORDS, _WORDS, etag("page", WORDS, _WORDS.hex()))
 
 
 @router.get("/page/{name}")

@@ -2,12 +2,15 @@
 
 import { table as colours } from "/page/colormaps.js";
 import { h } from "/page/dom.js";
-import { by, lengthUnit, number, withError } from "/page/format.js";
+import { by, inUnit, lengthUnit, number, withError } from "/page/format.js";
 import { table } from "/page/tables.js";
 import { notes } from "/page/tiles.js";
 
 const HEADS = ["Change", "ERF", "MACs", "Parameters", "Memory", "Output", "Weights kept", "Gridding"];
 const SHOWN = 3; // changes with a map
+const MARKED =
+  "Every row is measured. * marks each change that no other row beats; the first choice is the " +
+  "best of those that reach the size.";
 const HOLES = 0.1; // gridding from which holes are plain
 const SCALES = [
   [1e9, "G"],
@@ -38,13 +41,13 @@ function verdict({ reaches, changes, coarsest }) {
 
 const unitOf = ({ input_shape: shape }) => lengthUnit(shape.length - 1);
 
-function asked({ want, object_size: size, input_shape: shape, layer }) {
-  const unit = unitOf({ input_shape: shape });
-  const objects = size ? `objects of ${number(size)} ${unit}, so ` : "";
+function asked(found) {
+  const { want, object_size: size, input_shape: shape, layer } = found;
+  const unit = unitOf(found);
+  const objects = size ? `objects of ${inUnit(number(size), unit)}, so ` : "";
   return (
-    `${layer} at input ${shape.join(" × ")}. Asked for: ${objects}an ERF of ${number(want)} ${unit}. ` +
-    "Every row is measured. * marks each change that no other row beats; the first choice is the " +
-    "best of those that reach the size."
+    `${layer} at input ${shape.join(" × ")}. Asked for: ${objects}an ERF of ${inUnit(number(want), unit)}. ` +
+    (found.changes.length ? MARKED : "")
   );
 }
 
@@ -83,7 +86,9 @@ function count(value) {
   return `${Number((value / scale).toPrecision(3))}${letter}`;
 }
 
+// Of the network alone there is nothing to compare.
 function maps(found) {
+  if (!found.changes.length) return null;
   const best = found.changes.slice(0, SHOWN).map((change, n) => [`${n + 1}. ${change.text}`, change]);
   const named = [["as it is", found], ...best];
   const unit = unitOf(found);
@@ -94,7 +99,7 @@ function maps(found) {
 function figure(words, { cells, pixels }, unit) {
   const size = [cells.length * pixels[0], cells[0].length * pixels[1]];
   const canvas = h("canvas", { width: cells[0].length, height: cells.length, role: "img" });
-  canvas.ariaLabel = `Map of ${words}, ${by(size)} ${unit}`;
+  canvas.ariaLabel = `Map of ${words}, ${inUnit(by(size), unit)}`;
   paint(canvas, cells);
   return h("figure", {}, canvas, h("figcaption", { textContent: words }));
 }

@@ -56,6 +56,7 @@ export const bytes = async (path) => (await send(path)).arrayBuffer();
 export const remove = (path, options = {}) => send(`${path}?purge=1`, { method: "DELETE", ...options });
 export const ready = () => json("/health/ready");
 export const presets = () => json("/page/presets.json");
+export const words = () => json("/page/words.json");
 export const limits = () => json("/page/limits.json");
 export const model = (sha256) => json(`/models/${sha256}`);
 export const inspect = (sha256) => json(`/models/${sha256}`, { method: "POST" });

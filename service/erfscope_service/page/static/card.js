@@ -47,7 +47,7 @@ export function card(host, work, { title, label, tools = [], words = () => "", s
   return { update, fail };
 }
 
-async function copyLink(made) {
+export async function copyLink(made) {
   await navigator.clipboard.writeText(location.href).then(
     () => (made.textContent = "Copied"),
     () => (made.textContent = "Copy the address bar"),

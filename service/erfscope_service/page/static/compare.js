@@ -1,16 +1,19 @@
-// Two or more measurements side by side: one scale of pixels, one scale of colours, one table.
+// Two or more measurements side by side: one scale of lengths for each number of axes, one of colours, one table.
 
 import * as api from "/page/api.js";
+import { copyLink } from "/page/card.js";
 import { button, choice, fileName, h, save } from "/page/dom.js";
 import { maximum, sum } from "/page/field.js";
 import { figure } from "/page/figure.js";
-import { unitName } from "/page/format.js";
+import { counted, unitName } from "/page/format.js";
 import * as npy from "/page/npy.js";
 import { row, savePng, saveSvg } from "/page/portable.js";
 import { radials } from "/page/profile.js";
 import { table } from "/page/tables.js";
 import { look, set } from "/page/state.js";
 import { toolbar } from "/page/toolbar.js";
+import { commonSize } from "/page/window.js";
+import { legend } from "/page/words.js";
 
 const VALUES = [
   ["peak", "each to its own maximum"],
@@ -44,25 +47,27 @@ export async function showComparison(host, ids) {
     button("SVG", () => saveSvg(row(figures, names), file)),
     button("CSV", () => save(csv(jobs, names), `${file}.csv`, "text/csv")),
   );
-  const ranks = new Set(fields.map(({ shape }) => shape.length));
-  const controls = toolbar({ rank: Math.max(...ranks), hasView: false, complain: () => {} });
+  const ranks = [...new Set(fields.map(({ shape }) => shape.length))];
+  const controls = toolbar({ rank: Math.max(...ranks), complain: () => {} });
   controls.prepend(choice("Values", VALUES, look.values, (values) => (set({ values }), draw())));
   draw();
-  const curves = jobs
-    .map(({ result }, i) => ({ name: names[i], ...result.radial }))
-    .filter(({ radius }) => radius.length);
+  const curves = (rank) =>
+    jobs
+      .map(({ result }, i) => ({ name: names[i], ...result.radial }))
+      .filter(({ radius }, i) => radius.length && fields[i].shape.length === rank);
+  const copy = button("Copy link", () => copyLink(copy));
   host.replaceChildren(
     h(
       "article",
       { className: "card", aria: { label: "Comparison" } },
-      h("div", { className: "title" }, h("h2", { textContent: `Comparison of ${jobs.length}`, tabIndex: -1 })),
+      h("div", { className: "title" }, h("h2", { textContent: `Comparison of ${jobs.length}`, tabIndex: -1 }), copy),
       controls,
       panels,
       downloads,
       h("h3", { textContent: "Mass by distance from the centre" }),
-      radials(curves),
+      ...ranks.filter((rank) => curves(rank).length).map((rank) => radials(curves(rank), rank)),
       h("h3", { textContent: "Metrics" }),
-      metrics(jobs, names),
+      ...metrics(jobs, names),
     ),
   );
 }
@@ -74,7 +79,7 @@ function distinct(jobs) {
     ({ result }) => result.layer.name,
     ({ result }) => unitName(result.unit),
     ({ request }) => request.average.statistic,
-    ({ request }) => `${request.average.inputs} samples`,
+    ({ request }) => counted(request.average.inputs, "sample"),
     ({ request }) => `seed ${request.average.seed}`,
     ({ request }) => request.weights,
     ({ request }) => request.dtype,
@@ -96,19 +101,20 @@ function asShares(field) {
   return { ...field, values: field.values.map((value) => value / total) };
 }
 
-// Every figure shows as many pixels as the largest input has, around its own centre, so that lengths compare.
+// Every figure shows as much as the largest input of its rank needs, so that lengths compare and none is cut; pixels and
+// samples have no scale in common.
 function figuresOf(jobs, fields, names) {
-  const rank = Math.max(...fields.map(({ shape }) => shape.length));
-  const extents = Array.from({ length: rank }, (_, axis) => Math.max(...fields.map(({ shape }) => shape[axis] ?? 0)));
   const isMass = look.values === "mass";
-  const scaled = fields.map((field) => (isMass ? asShares(field) : field));
-  const top = isMass ? Math.max(...scaled.map(({ values }) => maximum(values))) : undefined;
-  return jobs.map(({ result }, i) =>
+  const scaled = fields.map((field, i) => ({ field: isMass ? asShares(field) : field, trf: jobs[i].result.trf }));
+  const alike = Map.groupBy(scaled, ({ field }) => field.shape.length);
+  const sizes = new Map([...alike].map(([rank, subjects]) => [rank, commonSize(subjects)]));
+  const top = (rank) => Math.max(...alike.get(rank).map(({ field }) => maximum(field.values)));
+  return scaled.map(({ field, trf }, i) =>
     figure({
-      field: scaled[i],
-      trf: result.trf,
-      top,
-      size: extents.slice(0, scaled[i].shape.length),
+      field,
+      trf,
+      top: isMass ? top(field.shape.length) : undefined,
+      size: sizes.get(field.shape.length),
       label: `Map of ${names[i]}.`,
       barTitle: isMass ? "share of the highest density" : undefined,
     }),
@@ -130,7 +136,7 @@ function byMetric(jobs) {
 
 function metrics(jobs, names) {
   const rows = byMetric(jobs).map(([, cells]) => [cells.find(Boolean).label, ...cells.map((row) => row?.text ?? "–")]);
-  return table(["Metric", ...names], rows);
+  return [table(["Metric", ...names], rows), legend(rows.flat())];
 }
 
 // A line for each metric; value and standard error of each job.

@@ -4,7 +4,9 @@ import * as Plot from "/page/observable-plot.js";
 import { caption, drawn } from "/page/charts.js";
 import { SHARES, smoothed } from "/page/contours.js";
 import { massLevels } from "/page/field.js";
+import { inUnit, lengthUnit, number } from "/page/format.js";
 import { SCALES } from "/page/scales.js";
+import { boxWords } from "/page/window.js";
 
 const BLURS = [0, 1, 2, 4, 8, 16]; // pixels, tried in turn until the areas are few
 const FEW = 4;
@@ -14,7 +16,7 @@ const SIDES = { marginLeft: 48, marginTop: 22, marginRight: 14 };
 export function curve({ field, trf, look, colours, width, top, window: [low, high], label, name, barTitle }) {
   const mark = colours.series[1];
   const points = [...field.values].map((value, i) => [i, value / top]).filter(([i]) => i >= low && i <= high);
-  const words = caption(wordsOf(look, trf), width - SIDES.marginLeft);
+  const words = caption(wordsOf(look, trf, [low, high]), width - SIDES.marginLeft);
   const base = SCALES[look.scale].scale.domain[0];
   const root = drawn({
     ...{ colours, label, width, height: PLOT + 40 + words.height, ...SIDES, marginBottom: 40 + words.height },
@@ -42,9 +44,9 @@ export function curve({ field, trf, look, colours, width, top, window: [low, hig
   };
 }
 
-function wordsOf(look, trf) {
+function wordsOf(look, trf, range) {
   const areas = look.contours ? "Shaded: the smallest areas with 50, 90 and 99 % of the mass. " : "";
-  const box = look.trf && trf?.box ? `Dashed: TRF ${trf.size[0]} samples. ` : "";
+  const box = look.trf && trf?.box ? boxWords(trf, [range], "Dashed", inUnit(number(trf.size[0]), lengthUnit(1))) : "";
   return areas + box + (look.trf && trf?.center ? "Dotted: projected centre." : "");
 }
 

@@ -5,7 +5,7 @@ import { traced, SHARES } from "/page/contours.js";
 import { curve } from "/page/curve.js";
 import { announce, h, svg } from "/page/dom.js";
 import { massLevels, maximum, plane } from "/page/field.js";
-import { lengthUnit, number } from "/page/format.js";
+import { inUnit, lengthUnit, number } from "/page/format.js";
 import { heatmap } from "/page/heatmap.js";
 import { shareWords } from "/page/scales.js";
 import { slicer } from "/page/slices.js";
@@ -16,8 +16,8 @@ import { windowOf } from "/page/window.js";
 const AXES = ["z", "y", "x"];
 const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
-// subject: { field, trf, label, size?, top?, barTitle? }; `size` forces a window that wide around the centre and
-// `top` the value of the last colour, so that several figures share one scale. Returns { root, drawn(options) }.
+// subject: { field, trf, label, size?, top?, barTitle? }; `size` gives for a view how wide the window is at
+// least and `top` is the value of the last colour, so that several figures share one scale. Returns { root, drawn(options) }.
 export function figure(subject) {
   const rank = subject.field.shape.length;
   const names = AXES.slice(-rank);
@@ -98,6 +98,7 @@ function draw(subject, { names, cut, memory, width, colours }) {
     width,
     top,
     label,
+    rank,
     window: windowOf(subject, cut, look.view),
     barTitle: barTitle(subject),
   };
@@ -163,7 +164,7 @@ function words({ field, trf }, names, cut, levels, [x, y]) {
     `${shareWords(value / (maximum(values) || 1))} of the maximum`,
   ];
   if (trf?.center)
-    said.push(`${distance(index, trf.center)} ${lengthUnit(shape.length)} from the centre`);
+    said.push(`${inUnit(distance(index, trf.center), lengthUnit(shape.length))} from the centre`);
   const area = levels?.findIndex((level) => value > level) ?? -1;
   said.push(
     value === 0 ? "no influence" : area < 0 ? "outside the 99 % area" : `inside the ${100 * SHARES[area]} % area`,

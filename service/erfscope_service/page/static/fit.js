@@ -1,19 +1,20 @@
 // The answer to a question for a fit: heads and levels, and which object sizes each holds.
 
 import { h } from "/page/dom.js";
-import { by, lengthUnit, number, withError } from "/page/format.js";
+import { by, inUnit, lengthUnit, number, withError } from "/page/format.js";
 import { table } from "/page/tables.js";
 import { notes } from "/page/tiles.js";
+import { legend } from "/page/words.js";
 
 export function fit(found) {
   const unit = lengthUnit(found.input_shape.length - 1);
-  const sizes = found.objects.map(({ size }) => `${number(size)} ${unit}`);
+  const sizes = found.objects.map(({ size }) => inUnit(number(size), unit));
   const heads = ["Layer", ...sizes, "ERF", "TRF", "Stride", "Shape", "Role"];
   const rows = found.levels.map((level) => [
     level.name,
     ...level.objects.map(({ verdict }) => (verdict === "holds" ? "✓ holds" : verdict)),
     `${level.limited ? "≥ " : ""}${withError(level.erf_size, level.stderr, unit)}`,
-    level.is_global ? "global" : `${by(level.trf_size)} ${unit}`,
+    level.is_global ? "global" : inUnit(by(level.trf_size), unit),
     level.stride.map((step) => number(step)).join(" × "),
     level.shape.join(" × "),
     level.role,
@@ -28,5 +29,6 @@ export function fit(found) {
     }),
     notes(found.notes),
     table(heads, rows),
+    legend(rows.flat()),
   );
 }

@@ -3,21 +3,27 @@
 import { requireImages } from "/page/accept.js";
 import * as api from "/page/api.js";
 import { $ } from "/page/dom.js";
-import { mebibytes } from "/page/format.js";
+import { counted, lengthUnit, mebibytes } from "/page/format.js";
 import * as layers from "/page/layers.js";
-import { complain, point } from "/page/problem.js";
+import { complain, forgive, point } from "/page/problem.js";
 import * as fields from "/page/request.js";
 import * as spec from "/page/spec.js";
 import * as unit from "/page/unit.js";
 import { uploads } from "/page/upload.js";
 
+const ELEMENT_ONLY =
+  "Type a layer's name here (a tensor of the file), choose Element as the unit, and type its full index.";
 const NOTHING = { title: "Choose a network first", detail: "Drop an ONNX file, or write a layer spec." };
 let model = null; // StoredModel
 let images = null; // StoredFile
 let files = null;
+let isSending = false;
 
 const isSpec = () => $("form").elements.kind.value === "spec";
-const isReady = () => isSpec() || (model !== null && model.status !== "failed");
+const isKnown = () => isSpec() || (model !== null && model.status !== "failed");
+// Without axes of space `auto` finds nothing, but one element of a named layer has a field all the same.
+const isFlat = () => !isSpec() && /no-spatial-layer$/.test(model?.error?.type ?? "");
+const isReady = () => isKnown() || (isFlat() && unit.isElement() && layers.isNamed());
 
 // `submitted` gets the job that the service answers with.
 export async function setUp(submitted) {
@@ -27,11 +33,11 @@ export async function setUp(submitted) {
   $("form").addEventListener("submit", (event) => (event.preventDefault(), submit(submitted)));
   $("form").addEventListener("input", preview);
   $("as-json").addEventListener("toggle", preview);
-  for (const radio of $("form").elements.kind) radio.addEventListener("change", showKind);
+  for (const radio of $("form").elements.kind) radio.addEventListener("change", changeKind);
   $("source").addEventListener("change", showImages);
   $("images").addEventListener("change", storeImages);
   showKind();
-  await spec.load(showKind);
+  await spec.load(changeKind);
   showKind();
 }
 
@@ -40,7 +46,7 @@ export async function reuse(job) {
   const { sha256, architecture } = job.request.model ?? {};
   $("form").elements.kind.value = architecture ? "spec" : "file";
   if (architecture) spec.write(plain(architecture));
-  showKind();
+  changeKind();
   fields.write(job.request);
   images = job.request.input.images ? { sha256: job.request.input.images } : null;
   $("images-hint").textContent = images ? "The images of that job." : "";
@@ -65,29 +71,40 @@ function modelChanged(changed) {
   if (changed?.spec) {
     $("form").elements.kind.value = "spec";
     spec.write(changed.spec);
-    return showKind();
+    return changeKind();
   }
   if (changed?.sha256 !== model?.sha256 && model) layers.pick("auto");
+  if (!changed) forgive();
   model = changed;
   $("form").elements.kind.value = "file";
+  showKind();
+}
+
+// What was wrong with the network before is not wrong with this one.
+function changeKind() {
+  forgive();
   showKind();
 }
 
 function showKind() {
   $("file-panel").hidden = isSpec();
   $("spec-panel").hidden = !isSpec();
-  $("submit").disabled = !isReady();
   if (isSpec()) layers.show(spec.names(), "Named blocks of the spec are listed; a profile along depth finds the rest.");
   else layers.show(model?.inspection?.layers ?? [], listed());
+  for (const words of document.querySelectorAll("[data-unit]")) words.textContent = lengthUnit(rank());
   preview();
 }
 
+// How many spatial axes the input of the network has; undefined where nobody knows yet.
+const rank = () => (isSpec() ? spec.rank() : model?.inspection?.input_shape.slice(1).length);
+
 function listed() {
   const { inspection, status } = model ?? {};
+  if (isFlat()) return ELEMENT_ONLY;
   if (!inspection)
     return model && status !== "failed" ? "Looking for the layers …" : "Layers are listed once a file is here.";
   const last = inspection.default_layer ? ` auto is ${inspection.default_layer}.` : "";
-  return `${inspection.layers.length} layers, type to search.${last}`;
+  return `${counted(inspection.layers.length, "layer")}, type to search.${last}`;
 }
 
 // Which axes of a layer are spatial: those whose extent is the input's over the layer's stride. Null where none fit.
@@ -128,7 +145,7 @@ export function request() {
 
 // What a question about the network takes over: model, input, layer and weights, as far as they were chosen.
 export function network() {
-  if (!isReady()) throw new api.Problem(NOTHING);
+  if (!isKnown()) throw new api.Problem(NOTHING);
   const { model: ref, input = {}, target = {}, weights } = asked();
   const { shape, name } = input;
   return {
@@ -140,6 +157,7 @@ export function network() {
 }
 
 function preview() {
+  $("submit").disabled = isSending || !isReady();
   if (!$("as-json").open) return;
   try {
     $("request-json").textContent = isReady() ? spec.written(asked()) : "Choose a network first.";
@@ -149,15 +167,17 @@ function preview() {
 }
 
 async function submit(submitted) {
-  complain($("problem"), null);
-  $("submit").disabled = true;
+  forgive();
+  isSending = true;
+  preview();
   try {
     submitted(await api.submit(asked()));
   } catch (error) {
     complain($("problem"), error);
     point(error);
   } finally {
-    $("submit").disabled = !isReady();
+    isSending = false;
+    preview();
   }
 }
 
@@ -165,6 +185,6 @@ async function submit(submitted) {
 export async function example(name, submitted) {
   $("form").elements.kind.value = "spec";
   spec.choose(name);
-  showKind();
+  changeKind();
   await submit(submitted);
 }

@@ -29,12 +29,19 @@ export function scientific(value) {
 
 // The value with as many decimals as its standard error has two digits of, and that error.
 export function withError(value, error, unit = "") {
-  const tail = unit ? SPACE + unit : "";
   if (value === null || value === undefined) return "–";
-  if (!error || !Number.isFinite(error) || error < 1e-6) return number(value) + tail;
+  if (!error || !Number.isFinite(error) || error < 1e-6) return inUnit(number(value), unit);
   const decimals = Math.min(6, Math.max(0, 1 - Math.floor(Math.log10(error))));
-  return `${fixed(value, decimals)} ± ${fixed(error, decimals)}${tail}`;
+  return inUnit(`${fixed(value, decimals)} ± ${fixed(error, decimals)}`, unit);
 }
+
+// Words for a number and its unit, which is singular for 1: "12 samples", "1 sample".
+export function inUnit(words, unit) {
+  if (!unit) return words;
+  return words + SPACE + (words === "1" ? unit.replace(/(?<=sample|voxel|pixel)s$/, "") : unit);
+}
+
+export const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
 // A place or a distance on the pixel grid: no zeros behind the last digit that says something.
 export const place = (value) => number(value).replace(/\.0+$|(\.\d*?)0+$/, "$1");
@@ -44,8 +51,9 @@ export const by = (values) => values.map((value) => number(value)).join(" × ");
 // Of lengths along an input with so many axes.
 export const lengthUnit = (axes) => ({ 1: "samples", 3: "voxels" })[axes] ?? "px";
 
-export const pixels = (value, digits) =>
-  value === null || value === undefined ? "–" : number(value, digits) + SPACE + "px";
+// A length along an input with so many axes.
+export const length = (value, axes, digits) =>
+  value === null || value === undefined ? "–" : inUnit(number(value, digits), lengthUnit(axes));
 export const percent = (value, digits = 3) =>
   value === null || value === undefined ? "–" : number(100 * value, digits) + SPACE + "%";
 export const unitName = (unit) => `(${unit.join(", ")})`;

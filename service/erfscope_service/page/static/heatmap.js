@@ -5,9 +5,10 @@ import { caption, drawn, inset, plain } from "/page/charts.js";
 import { accent, interpolator, table } from "/page/colormaps.js";
 import { h, svg } from "/page/dom.js";
 import { marginals, maximum } from "/page/field.js";
-import { lengthUnit } from "/page/format.js";
+import { by, lengthUnit } from "/page/format.js";
 import { FONT } from "/page/palette.js";
 import { SCALES, place } from "/page/scales.js";
+import { boxWords } from "/page/window.js";
 
 const TALLEST = 520; // pixels: map and bar are seen at once on a laptop
 const [AXIS, BAR, PROFILE] = [40, 50, 46]; // pixels for the axis and the bar below the plot, and for a profile
@@ -16,10 +17,10 @@ const DASHES = [undefined, "7 4", "1.5 3.5"]; // 50, 90, 99 %
 // `window` is [x0, x1, y0, y1] in pixel-centre coordinates, `width` what there is. Returns the SVG, where its plot is,
 // and the ways between places on it and pixels of the map.
 export function heatmap(subject) {
-  const { window: range, width, colours, look, label, names, trf, contours, barTitle } = subject;
+  const { window: range, width, colours, look, label, rank, names, trf, contours, barTitle } = subject;
   const plot = placed(range, width, look.marginals ? PROFILE : 8);
-  const words = caption(wordsOf(look, trf, contours), width - plot.x);
-  const unit = lengthUnit(trf?.size?.length);
+  const words = caption(wordsOf(subject), width - plot.x);
+  const unit = lengthUnit(rank);
   const below = AXIS + BAR + words.height + 4;
   const few = (extent) => Math.max(2, Math.min(8, extent / 70));
   const axis = { labelAnchor: "center", labelArrow: "none" };
@@ -50,11 +51,12 @@ function placed([x0, x1, y0, y1], width, side) {
   return { x, y: side + 6, w: wide, h: (wide * (y1 - y0)) / (x1 - x0), side };
 }
 
-function wordsOf(look, trf, contours) {
-  const unit = lengthUnit(trf?.size?.length);
+function wordsOf({ look, rank, trf, contours, window: [x0, x1, y0, y1] }) {
+  const unit = lengthUnit(rank);
   const smoothing = contours?.blur ? ` (lines smoothed by ${contours.blur} ${unit})` : "";
   const lines = `White lines hold 50 % (solid), 90 % (dashed) and 99 % (dotted) of the mass${smoothing}. `;
-  const box = look.trf && trf?.box ? `Dashed box: TRF ${trf.size.join("\u00a0×\u00a0")}\u00a0${unit}. ` : "";
+  const range = [[y0, y1], [x0, x1]];
+  const box = look.trf && trf?.box ? boxWords(trf, range, "Dashed box", `${by(trf.size)} ${unit}`) : "";
   return (look.contours && contours ? lines : "") + box + (look.trf && trf?.center ? "Cross: projected centre." : "");
 }
 

@@ -4,13 +4,14 @@ import * as api from "/page/api.js";
 import { $, announce, button, h } from "/page/dom.js";
 import { ENDED } from "/page/events.js";
 import { feed } from "/page/feed.js";
-import { ago, clock, targetWords } from "/page/format.js";
+import { ago, clock, counted, targetWords } from "/page/format.js";
 import { complain } from "/page/problem.js";
-import { titleOf } from "/page/question.js";
+import { askedWords, isKind, lookAt, titleOf } from "/page/question.js";
 
 const UNDO = 8000; // milliseconds in which a removal can be taken back
 const marked = new Set();
 const leaving = new Map(); // id → { name, path, timer } of what is removed when the time for an undo is over
+const questions = new Map(); // id → job of those that have ended
 let entries = []; // { kind, work }
 let lists = null; // where the older ones come from
 
@@ -33,7 +34,7 @@ export async function load() {
 async function add(from, before) {
   $("older").disabled = true; // a second click would lose the first one's page
   try {
-    const page = await from.next();
+    const page = await Promise.all((await from.next()).map(withRequest));
     lists = from;
     entries = [...before, ...page];
     complain($("history-problem"), null);
@@ -43,6 +44,14 @@ async function add(from, before) {
   } finally {
     $("older").disabled = false;
   }
+}
+
+// Lists leave out what a question asked; it is looked up once, for it stays the same.
+async function withRequest({ kind, work }) {
+  if (!isKind(kind)) return { kind, work };
+  const job = questions.get(work.id) ?? (await lookAt(kind, work.id).catch(() => null));
+  if (job && ENDED.has(job.status)) questions.set(work.id, job);
+  return { kind, work: { ...work, request: job?.request, result: job?.result } };
 }
 
 // Looks again while something in the list is still on its way.
@@ -98,11 +107,13 @@ function entry(kind, work, isShown) {
 // Of a measurement, a question and a series: whose it is, what it is called aloud, and what was asked.
 function told(kind, work) {
   if (kind === "series")
-    return { title: `Series over ${work.x_label || "its models"}`, name: "series", facts: `${work.points} points` };
+    return { title: `Series over ${work.x_label || "its models"}`, name: "series", facts: counted(work.points, "point") };
   const title = work.model.name;
   const { request } = work;
   if (kind === "job") return { title, name: `${title}, ${targetWords(request.target)}`, facts: facts(request) };
-  return { title, name: `${titleOf(kind).toLowerCase()} of ${title}`, facts: titleOf(kind) };
+  const asked = request ? askedWords(kind, work) : "";
+  const name = [`${titleOf(kind).toLowerCase()} of ${title}`, asked].filter(Boolean).join(", ");
+  return { title, name, facts: [titleOf(kind), asked].filter(Boolean).join(": ") };
 }
 
 function mark(job, name) {

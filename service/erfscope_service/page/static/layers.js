@@ -23,6 +23,8 @@ export function show(layers, words) {
 // The row of the layer that is asked for; undefined for auto and for names that are not in the list.
 export const selected = () => rows.find(({ name }) => name === $("layer-name").value.trim());
 
+export const isNamed = () => $("layer-name").value.trim() !== "";
+
 export function pick(name) {
   $("layer-name").value = name === "auto" ? "" : name;
   draw("");

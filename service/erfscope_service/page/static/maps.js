@@ -3,7 +3,7 @@
 import * as api from "/page/api.js";
 import { button, fileName, h, save } from "/page/dom.js";
 import { figure } from "/page/figure.js";
-import { pixels, unitName } from "/page/format.js";
+import { inUnit, length, lengthUnit, unitName } from "/page/format.js";
 import * as npy from "/page/npy.js";
 import { saveSvg, savePng } from "/page/portable.js";
 import { complain } from "/page/problem.js";
@@ -72,15 +72,14 @@ function described({ result }, { unit, layer }) {
   const found = isMain({ unit, layer }) ? null : (unit ? result.units : result.layers).find(same);
   if (!found) return { title: "Main map", trf: result.trf };
   const size = found.erf?.size ?? found.erf_size ?? null;
-  const facts = size === null ? "" : `: ERF ${pixels(size)}`;
+  const facts = size === null ? "" : `: ERF ${length(size, result.trf.size.length)}`;
   return { title: `Map of ${unit ? `unit ${unitName(unit)}` : `layer ${layer}`}${facts}`, trf: found.trf ?? null };
 }
 
 function labelOf({ model, result }, { unit, layer }) {
+  const size = inUnit(result.erf.size?.toFixed(1) ?? "", lengthUnit(result.trf.size.length));
   const erf =
-    result.erf.size === null
-      ? ""
-      : ` Effective size ${result.erf.size.toFixed(1)} pixels, theoretical ${result.trf.size.join(" by ")}.`;
+    result.erf.size === null ? "" : ` Effective size ${size}, theoretical ${result.trf.size.join(" by ")}.`;
   const what = unit ? `unit ${unitName(unit)}` : `layer ${layer ?? result.layer.name}`;
   return `Map of the effective receptive field of ${model.name}, ${what}.${unit || layer ? "" : erf}`;
 }

@@ -11,6 +11,7 @@ import * as key from "/page/key.js";
 import { complain } from "/page/problem.js";
 import * as question from "/page/question.js";
 import * as series from "/page/series.js";
+import { labels } from "/page/words.js";
 
 const EXAMPLES = [
   ["resnet18", "ResNet-18: an image network"],
@@ -64,9 +65,9 @@ async function openQuestion(kind, id, address) {
 }
 
 async function openSeries(id, address) {
-  const looked = held?.id === id ? held : await series.lookAt(id);
+  const [looked, label] = await Promise.all([held?.id === id ? held : series.lookAt(id), labels()]);
   if (address !== location.hash) return;
-  stop = series.showSeries($("view"), looked, history_.load);
+  stop = series.showSeries($("view"), looked, history_.load, label);
   toView();
 }
 

@@ -1,6 +1,6 @@
 // Where the unit sits and what it reads, which layer was taken, and what autograd ran: facts beside the metrics. Pure.
 
-import { by, lengthUnit, place, unitName } from "/page/format.js";
+import { by, inUnit, lengthUnit, place, unitName } from "/page/format.js";
 
 const MOST = 3; // names in a sentence
 
@@ -15,7 +15,7 @@ const sides = (box) => by(box.map(([start, stop]) => stop - start));
 
 // "20 × 20 px without the statistics of norm_1", for a field that is global through statistics only; else nothing.
 export function localWords({ local_box: box, local_without: operators }) {
-  return box ? `${sides(box)} ${lengthUnit(box.length)} without the statistics of ${named(operators)}` : "";
+  return box ? `${inUnit(sides(box), lengthUnit(box.length))} without the statistics of ${named(operators)}` : "";
 }
 
 // The sentence about a field that is global.
@@ -32,13 +32,13 @@ export function fieldFacts({ unit, trf }) {
   const isSeenElsewhere = trf.seen && String(trf.seen) !== String(trf.box);
   return [
     ["unit", unitName(unit)],
-    ["projected centre", `${trf.center.map(place).join(", ")} ${length}`],
+    ["projected centre", inUnit(trf.center.map(place).join(", "), length)],
     ["theoretical box", boxWords(trf.box)],
     ["read on this image", isSeenElsewhere ? boxWords(trf.seen) : ""],
-    ["stride", trf.stride.some(Boolean) ? `${stride} ${length}` : ""],
-    ["tiles start at multiples of", trf.alignment ? `${by(trf.alignment)} ${length}` : ""],
-    ["units read before their centre", trf.reach ? `${trf.reach.before.map(place).join(" × ")} ${length}` : ""],
-    ["units read after their centre", trf.reach ? `${trf.reach.after.map(place).join(" × ")} ${length}` : ""],
+    ["stride", trf.stride.some(Boolean) ? inUnit(stride, length) : ""],
+    ["tiles start at multiples of", trf.alignment ? inUnit(by(trf.alignment), length) : ""],
+    ["units read before their centre", trf.reach ? inUnit(trf.reach.before.map(place).join(" × "), length) : ""],
+    ["units read after their centre", trf.reach ? inUnit(trf.reach.after.map(place).join(" × "), length) : ""],
     ["causal", trf.causal ? "the unit reads nothing behind its own place" : ""],
     ["local field", localWords(trf)],
   ].filter(([, words]) => words);

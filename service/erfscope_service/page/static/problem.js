@@ -5,60 +5,93 @@ import { $, h } from "/page/dom.js";
 // Where the fields of a request are on this page, by the start of their JSON pointer.
 const FIELDS = [
   ["/model/architecture", "spec"],
+  ["/sweep/architecture", "spec"],
   ["/model", "file"],
   ["/input/shape", "shape"],
   ["/input/images", "images"],
   ["/input/mean", "mean"],
   ["/input/std", "std"],
   ["/input/name", "input-name"],
-  ["/input", "source"],
+  ["/input/source", "source"],
   ["/target/layer", "layer-name"],
-  ["/target/unit/index", "unit-element"],
   ["/target/unit", "unit-index"],
-  ["/target", "channels"],
+  ["/target/unit", "unit-grid"],
+  ["/target/unit", "unit-element"],
+  ["/target/channels", "channels"],
   ["/average/inputs", "inputs"],
   ["/average/weights", "draws"],
   ["/average/seed", "seed"],
+  ["/average/statistic", "statistic"],
   ["/average/until", "precision"],
   ["/average", "inputs"],
   ["/weights", "weights"],
+  ["/dtype", "dtype"],
   ["/method", "method"],
+  ["/protocol", "protocol"],
+  ["/layers/0", "layer-name"],
   ["/layers", "all-layers"],
+  ["/layer", "layer-name"],
   ["/verify", "verify"],
+  ["/tile", "tile"],
+  ["/objects", "objects"],
+  ["/object_size", "object-size"],
+  ["/sweep/parameters", "parameter"],
+  ["/sweep/values", "values"],
 ];
 
-const fieldOf = (pointer) => FIELDS.find(([start]) => pointer.startsWith(start))?.[1];
+// The field that a pointer names, and what the pointer has behind it; of several fields the one that is shown.
+function fieldOf(pointer) {
+  const path = pointer.replace(/^\/request(?=\/)/, ""); // a series holds the form's request
+  const [start, id] = FIELDS.find(([from, one]) => `${path}/`.startsWith(`${from}/`) && !$(one).hidden) ?? [];
+  return id ? { field: $(id), rest: path.slice(start.length) } : null;
+}
+
+// What the page calls a field: the words of its label, without those of its options.
+function nameOf(field) {
+  const words = [...(field.labels?.[0]?.childNodes ?? [])].filter(({ nodeName }) => /^(#text|SPAN)$/.test(nodeName));
+  const label = words.map(({ textContent }) => textContent).join("");
+  return field.dataset.name ?? (label.trim() || field.getAttribute("aria-label"));
+}
+
+// "Samples: must be …"; an entry of a list by its number, a place in the spec by its pointer.
+function sentence({ pointer, detail }) {
+  const { field, rest } = fieldOf(pointer) ?? {};
+  if (!field) return h("li", {}, h("code", { textContent: pointer || "request" }), ` ${detail}`);
+  const entry = rest.match(/^\/(\d+)/)?.[1];
+  const place = field.id === "spec" && rest ? [" at ", h("code", { textContent: rest })] : [];
+  return h("li", {}, nameOf(field), ...(entry && !place.length ? [`, entry ${Number(entry) + 1}`] : place), `: ${detail}`);
+}
+
+// Whether the detail of a problem only repeats the first of its field errors.
+function isRepeated(detail, [first]) {
+  return first !== undefined && detail.startsWith(`${first.pointer || "the request"}: ${first.detail}`);
+}
 
 // Fills `host` with title, detail and field errors; `null` empties it.
 export function complain(host, problem) {
   host.hidden = !problem;
   host.replaceChildren();
   if (!problem) return;
-  host.append(
-    h("strong", { textContent: problem.title || "This did not work" }),
-    h("p", { textContent: problem.detail || problem.message || "" }),
-  );
-  const fields = (problem.errors ?? []).filter(
-    ({ detail }) => problem.errors.length > 1 || !problem.detail?.includes(detail),
-  );
-  if (fields.length)
-    host.append(
-      h(
-        "ul",
-        {},
-        ...fields.map(({ pointer, detail }) =>
-          h("li", {}, h("code", { textContent: pointer || "request" }), ` ${detail}`),
-        ),
-      ),
-    );
+  const [detail, errors] = [problem.detail || problem.message || "", problem.errors ?? []];
+  const listed = isRepeated(detail, errors);
+  host.append(h("strong", { textContent: problem.title || "This did not work" }));
+  if (!listed) host.append(h("p", { textContent: detail }));
+  const fields = errors.filter((error) => listed || errors.length > 1 || !detail.includes(error.detail));
+  if (fields.length) host.append(h("ul", {}, ...fields.map(sentence)));
   if (problem.context?.hint) host.append(h("p", { textContent: problem.context.hint }));
 }
 
-// Marks the fields that a refusal speaks of and goes to the first of them.
+// Takes back what was said about the form: the network is another one, or it is sent again.
+export function forgive() {
+  for (const id of ["problem", "question-problem"]) complain($(id), null);
+  for (const field of document.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
+}
+
+// Marks the fields that a refusal names and moves to the first of them.
 export function point(problem) {
   let first = null;
   for (const { pointer } of problem?.errors ?? []) {
-    const field = $(fieldOf(pointer) ?? "");
+    const { field } = fieldOf(pointer) ?? {};
     if (!field) continue;
     field.setAttribute("aria-invalid", "true");
     field.addEventListener("input", () => field.removeAttribute("aria-invalid"), { once: true });

@@ -1,7 +1,7 @@
 // Profiles as charts: the fields along depth, and the map by distance from its centre.
 
 import { button, h } from "/page/dom.js";
-import { by, lengthUnit, number, percent, pixels, withError } from "/page/format.js";
+import { by, counted, inUnit, length, lengthUnit, number, percent, withError } from "/page/format.js";
 import { localWords } from "/page/place.js";
 import { chart } from "/page/charts.js";
 
@@ -28,7 +28,7 @@ export function depth({ layers, maps }, show) {
   ];
   // A global field has no size of its own, and theoretical sizes far beyond the rest would press it flat.
   const high = top(series.flatMap(({ points }) => points.map(([, value]) => value)));
-  const label = `Sizes of ${layers.length} layers, from input to output; the table below has the numbers.`;
+  const label = `Sizes of ${counted(layers.length, "layer")}, from input to output; the table below has the numbers.`;
   const picture = chart({ series, x, y: { domain: [0, high], title: lengthUnit(layers[0]?.trf_size.length) }, label });
   return h("div", {}, picture, table(layers, maps?.layers === false ? null : show));
 }
@@ -47,7 +47,7 @@ function table(layers, show) {
       layer.operator,
       by(layer.shape),
       layer.trf_stride.map((step) => number(step)).join(" × "),
-      layer.is_global ? globalWords(layer) : `${by(layer.trf_size)} ${unitOf(layer)}`,
+      layer.is_global ? globalWords(layer) : inUnit(by(layer.trf_size), unitOf(layer)),
       withError(layer.erf_size, error.erf_size, unitOf(layer)),
       percent(layer.erf_ratio),
       withError(layer.mass_50_side, error.mass_50_side, unitOf(layer)),
@@ -77,12 +77,12 @@ function globalWords({ trf }) {
 }
 
 // Mean of the map and cumulative mass by radius, each to its own maximum.
-export function radial({ radial: { radius, profile, cumulative, r50, r90, r99 } }) {
-  return radials([{ name: "", radius, profile, cumulative, r50, r90, r99 }]);
+export function radial({ radial: { radius, profile, cumulative, r50, r90, r99 }, trf }) {
+  return radials([{ name: "", radius, profile, cumulative, r50, r90, r99 }], trf.size.length);
 }
 
-// The same for several measurements in one chart.
-export function radials(found) {
+// The same for several measurements in one chart, of inputs with so many axes.
+export function radials(found, axes) {
   const high = Math.max(...found.map(({ radius }) => radius.at(-1) ?? 1));
   const named = (name, words) => (name ? `${name}: ${words}` : words);
   const series = found.flatMap(({ name, radius, profile, cumulative }) => {
@@ -93,11 +93,11 @@ export function radials(found) {
   });
   const rules = ["r50", "r90", "r99"]
     .filter((name) => found.length === 1 && found[0][name])
-    .map((name) => ({ at: found[0][name], name: `${name} ${pixels(found[0][name], 3)}` }));
+    .map((name) => ({ at: found[0][name], name: `${name} ${length(found[0][name], axes, 3)}` }));
   return chart({
     series,
     rules,
-    x: { domain: [0, high], title: "distance from the projected centre (px)" },
+    x: { domain: [0, high], title: `distance from the projected centre (${lengthUnit(axes)})` },
     y: { domain: [0, 1], title: found.length > 1 ? "share of the mass within" : "share" },
     label: "Map and mass by distance from the projected centre",
     height: 280,

@@ -5,20 +5,21 @@ import * as api from "/page/api.js";
 import { card } from "/page/card.js";
 import { $ } from "/page/dom.js";
 import { ENDED } from "/page/events.js";
+import { lengthUnit } from "/page/format.js";
 import { fit } from "/page/fit.js";
 import { patiently } from "/page/patience.js";
-import { complain } from "/page/problem.js";
-import { numbers } from "/page/request.js";
+import { complain, forgive, point } from "/page/problem.js";
+import { someNumbers } from "/page/request.js";
 import { cut } from "/page/tiles.js";
 
 const PAUSE = 500; // milliseconds between looks, where the service does not hold them
 const KINDS = {
-  tiles: { title: "Tiles", answer: cut, asked: ({ tile }) => `tiles of ${[tile].flat().join(" × ")} px` },
-  fit: { title: "Object sizes", answer: fit, asked: ({ objects }) => `objects of ${objects.join(", ")} px` },
+  tiles: { title: "Tiles", answer: cut, asked: ({ tile }) => [tile].flat().join(" × ") },
+  fit: { title: "Object sizes", answer: fit, asked: ({ objects }) => objects.join(", ") },
   advice: {
     title: "Advice",
     answer: advice,
-    asked: ({ object_size: size, want }) => (size ? `objects of ${size} px` : `an ERF of ${want} px`),
+    asked: ({ object_size: size, want }) => (size ? `objects of ${size}` : `an ERF of ${want}`),
   },
 };
 const STAGES = {
@@ -43,27 +44,28 @@ export function setUp(network, submitted) {
     (kind, fields, about = network) =>
     async (event) => {
       event.preventDefault();
-      complain($("question-problem"), null);
+      forgive();
       try {
         submitted(kind, await api.ask(`/${kind}`, { ...about(), ...fields() }));
       } catch (error) {
         complain($("question-problem"), error);
+        point(error);
         $("question-problem").scrollIntoView({ block: "nearest" });
       }
     };
   $("tiles-form").addEventListener(
     "submit",
-    send("tiles", () => ({ tile: sides(numbers($("tile").value)) })),
+    send("tiles", () => ({ tile: sides(someNumbers("tile", "/tile")) })),
   );
   $("fit-form").addEventListener(
     "submit",
-    send("fit", () => ({ objects: numbers($("objects").value) })),
+    send("fit", () => ({ objects: someNumbers("objects", "/objects") })),
   );
   $("advice-form").addEventListener(
     "submit",
     send(
       "advice",
-      () => ({ object_size: numbers($("object-size").value)[0] }),
+      () => ({ object_size: someNumbers("object-size", "/object_size")[0] }),
       () => one(network()),
     ),
   );
@@ -80,13 +82,25 @@ export const lookAt = (kind, id, options) => api.json(`/${kind}/${encodeURICompo
 export const isKind = (kind) => kind in KINDS;
 export const titleOf = (kind) => KINDS[kind].title;
 
+// "512 samples · layer relu_3": what a job of a kind asks, in the unit of its input where that is known.
+export function askedWords(kind, { request, result }) {
+  const { layers, layer, model } = request;
+  const axes = result?.input_shape?.length - 1 || model.architecture?.input?.size.length || result?.tile?.length;
+  const names = [layers ?? layer ?? []].flat().filter((name) => name !== "auto");
+  const words = KINDS[kind].asked(request);
+  const one = names.length === 1 ? "layer" : "layers";
+  return [axes ? `${words} ${lengthUnit(axes)}` : words, names.length && `${one} ${names.join(", ")}`]
+    .filter(Boolean)
+    .join(" · ");
+}
+
 // Shows a job of a kind in `host` and looks at it until it has ended (`changed` hears that); returns what stops that.
 export function showQuestion(host, kind, job, changed) {
-  const { title, answer, asked } = KINDS[kind];
+  const { title, answer } = KINDS[kind];
   return shown(host, job, changed, {
     title: `${title}: ${job.model.name}`,
     label: `${title} of ${job.model.name}`,
-    words: ({ request }) => asked(request),
+    words: (now) => askedWords(kind, now),
     stage: ({ stage, progress }) => `${stageWords(stage)}, ${Math.round(100 * progress)} %`,
     content: (now, isNew) => (isNew && now.result ? answer(now.result) : null),
   });

@@ -5,17 +5,23 @@ import { $ } from "/page/dom.js";
 import * as layers from "/page/layers.js";
 import * as unit from "/page/unit.js";
 
-export const numbers = (text) =>
+const NO_NUMBERS = "Numbers with commas between them are expected.";
+
+const numbers = (text) =>
   text
     .split(/[\s,;×x]+/)
     .filter(Boolean)
     .map(Number);
 
+// The numbers of a field, null where it is empty; throws a Problem where there is something else.
 function numberList(id, pointer) {
   const found = numbers($(id).value);
-  if (found.some(Number.isNaN)) refuse(pointer, "Numbers with commas between them are expected.");
+  if (found.some(Number.isNaN)) refuse(pointer, NO_NUMBERS);
   return found.length ? found : null;
 }
+
+// The same of a field that must not be empty.
+export const someNumbers = (id, pointer) => numberList(id, pointer) ?? refuse(pointer, NO_NUMBERS);
 
 function whole(id, pointer) {
   const found = Number($(id).value);

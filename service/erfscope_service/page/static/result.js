@@ -1,7 +1,7 @@
 // A finished measurement: what matters at a glance, the map, and everything else below it.
 
 import { h } from "/page/dom.js";
-import { by, number, percent } from "/page/format.js";
+import { by, inUnit, number, percent } from "/page/format.js";
 import { maps } from "/page/maps.js";
 import { byAutograd, fieldFacts, globalWords, passedOver } from "/page/place.js";
 import { depth, radial } from "/page/profile.js";
@@ -45,7 +45,7 @@ function headline({ result: found, metrics: rows }) {
   const row = (name) => rows.find((one) => one.name === name && one.value !== null);
   const size = row("erf_size");
   if (!size) return null;
-  const sees = found.trf.global ? "all of the input" : `${by(found.trf.size)} ${unitOf(rows)}`;
+  const sees = found.trf.global ? "all of the input" : inUnit(by(found.trf.size), unitOf(rows));
   const ratio = row("erf_ratio");
   const share = /\d/.test(ratio?.text ?? "") ? percent(ratio.value) : ratio?.text;
   return h("p", {
@@ -66,7 +66,7 @@ function tiles({ result: found, metrics: rows }) {
       "div",
       { className: "tile", title: meaning },
       h("dt", { textContent: label.replace(/ \(.*\)$/, "") }),
-      h("dd", {}, ...largeAndSmall(name === "trf_size" ? `${by(found.trf.size)} ${unitOf(rows)}` : text)),
+      h("dd", {}, ...largeAndSmall(name === "trf_size" ? inUnit(by(found.trf.size), unitOf(rows)) : text)),
     ),
   );
   return h("dl", { className: "tiles" }, ...made);

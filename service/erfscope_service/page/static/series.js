@@ -4,18 +4,19 @@ import * as api from "/page/api.js";
 import { chart } from "/page/charts.js";
 import { $, choice, h } from "/page/dom.js";
 import { withError } from "/page/format.js";
-import { complain } from "/page/problem.js";
+import { complain, forgive, point } from "/page/problem.js";
 import { shown } from "/page/question.js";
 
 // `request` gives what the form asks of a spec; `submitted` gets ("series", series).
 export function setUp(request, submitted) {
   $("series-form").addEventListener("submit", async (event) => {
     event.preventDefault();
-    complain($("question-problem"), null);
+    forgive();
     try {
       submitted("series", await api.ask("/series", asked(request())));
     } catch (error) {
       complain($("question-problem"), error);
+      point(error);
     }
   });
 }
@@ -48,39 +49,42 @@ function values(text) {
 export const lookAt = (id) => api.json(`/series/${encodeURIComponent(id)}`);
 
 // Shows a series in `host` and looks at it until it has ended; returns what stops that.
-export function showSeries(host, series, changed) {
+// Calls the metrics by `label`.
+export function showSeries(host, series, changed, label) {
   const [picture, points] = [h("div"), h("div")];
   let metric = series.metrics[0];
   let latest = series;
-  const draw = () => picture.replaceChildren(trend(latest, metric));
-  const pick = choice("Metric", series.metrics, metric, (name) => ((metric = name), draw()));
+  const draw = () => picture.replaceChildren(trend(latest, metric, label));
+  const change = (name) => ((metric = name), draw());
+  const named = series.metrics.map((name) => [name, label(name)]);
+  const pick = choice("Metric", named, metric, change);
   const body = h("div", { className: "result" }, h("div", {}, pick), picture, points);
   const title = `Series over ${series.x_label || "its models"}`;
   const content = (now) => {
     latest = now;
-    points.replaceChildren(table(now));
+    points.replaceChildren(table(now, label));
     draw();
     return body;
   };
   return shown(host, series, changed, { title, label: title, content });
 }
 
-function trend({ points, x_label: title }, metric) {
+function trend({ points, x_label: title }, metric, label) {
   const places = points.map(({ x }) => x);
   const line = points.map(({ x, metrics }) => [x, metrics[metric] ?? null]);
   const known = line.map(([, value]) => value).filter((value) => value !== null);
   if (!known.length) return h("p", { className: "muted", textContent: "No point has this metric yet." });
   return chart({
-    series: [{ name: metric, points: line, marks: true }],
+    series: [{ name: label(metric), points: line, marks: true }],
     x: { domain: [Math.min(...places), Math.max(...places)], title },
-    y: { domain: [Math.min(0, ...known), 1.05 * Math.max(1e-9, ...known)], title: metric },
-    label: `${metric} along the series; the table below has the numbers.`,
+    y: { domain: [Math.min(0, ...known), 1.05 * Math.max(1e-9, ...known)], title: label(metric) },
+    label: `${label(metric)} along the series; the table below has the numbers.`,
     height: 280,
   });
 }
 
-function table({ points, metrics, x_label: title }) {
-  const heads = [title || "Model", ...metrics, "State"];
+function table({ points, metrics, x_label: title }, label) {
+  const heads = [title || "Model", ...metrics.map(label), "State"];
   const rows = points.map((point) => {
     const link = h("a", { href: `#/job/${encodeURIComponent(point.job)}`, textContent: point.label });
     const cells = metrics.map((name) => withError(point.metrics[name] ?? null, point.stderr[name]));

@@ -44,6 +44,15 @@ export function parsed() {
   }
 }
 
+// How many spatial axes its input has; undefined of a text that does not tell.
+export function rank() {
+  try {
+    return parsed().input.size.length;
+  } catch {
+    return undefined;
+  }
+}
+
 // Names that can be asked for as layers, as far as the spec gives them.
 export function names() {
   const found = [];

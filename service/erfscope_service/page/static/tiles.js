@@ -1,7 +1,7 @@
 // The answer to a question for tiles: numbers per axis, what each tensor gives, and how it was checked.
 
 import { h } from "/page/dom.js";
-import { by, lengthUnit, number, percent, place, scientific } from "/page/format.js";
+import { by, counted, inUnit, lengthUnit, number, percent, place, scientific } from "/page/format.js";
 import { table } from "/page/tables.js";
 
 const AXES = ["z", "y", "x"];
@@ -61,15 +61,15 @@ function halos(rows, names) {
 function kept({ step, tile, efficiency }) {
   const share = percent(efficiency, 2);
   return (
-    `An inner tile keeps ${step.join(" × ")} of ${tile.join(" × ")} ${lengthUnit(tile.length)} (${share}). ` +
-    "At the image's border nothing is cropped."
+    `An inner tile keeps ${step.join(" × ")} of ${inUnit(tile.join(" × "), lengthUnit(tile.length))} (${share}). ` +
+    "At the input's border nothing is cropped."
   );
 }
 
 function checked({ image, tiles, max_error: inside, outside, dtype }) {
   const rest = outside === null ? "" : `; where it is cropped, tiles are wrong by up to ${number(outside, 2)}`;
   return (
-    `Checked: ${tiles} tiles of an image of ${image.join(" × ")} ${lengthUnit(image.length)} against the whole. ` +
+    `Checked: ${counted(tiles, "tile")} of an input of ${inUnit(image.join(" × "), lengthUnit(image.length))} against the whole. ` +
     `The largest difference is ${scientific(inside)} of the largest value (${dtype})${rest}.`
   );
 }

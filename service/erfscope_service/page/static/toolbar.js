@@ -13,12 +13,12 @@ const SWITCHES = [
   ["marginals", "Marginals"],
 ];
 
-export function toolbar({ rank, complain, hasView = true }) {
+export function toolbar({ rank, complain }) {
   const scales = Object.entries(SCALES).map(([name, { label }]) => [name, label]);
   const bar = h("div", { className: "toolbar", aria: { role: "group", label: "How the map is drawn" } });
   bar.append(choice("Scale", scales, look.scale, (scale) => set({ scale })));
   if (rank > 1) bar.append(choice("Colours", NAMES, look.colormap, (colormap) => set({ colormap })));
-  if (hasView) bar.append(choice("Show", VIEWS, look.view, (view) => set({ view })));
+  bar.append(choice("Show", VIEWS, look.view, (view) => set({ view })));
   for (const [name, label] of SWITCHES) {
     if (rank > 1 || name !== "marginals") bar.append(tick(label, look[name], (on) => set({ [name]: on })));
   }

@@ -18,7 +18,8 @@ const numbers = (text) =>
     .filter(Boolean)
     .map(Number);
 const kind = () => $("form").elements.unit.value;
-const drawable = () => extents?.length === 2 && kind() !== "element";
+export const isElement = () => kind() === "element";
+const drawable = () => extents?.length === 2 && !isElement();
 
 export function setUp(changed) {
   for (const radio of $("form").elements.unit) radio.addEventListener("change", () => (draw(), changed()));
@@ -70,7 +71,7 @@ function unitAt(event) {
 }
 
 function hint(unit) {
-  const size = extents && kind() !== "element" ? `${extents.join(" × ")} units` : "";
+  const size = extents && !isElement() ? `${extents.join(" × ")} units` : "";
   $("unit-hint").textContent = unit
     ? `unit ${unit.join(", ")} of ${size}`
     : size && `${size}${drawable() ? "; click one" : ""}`;

@@ -2,21 +2,25 @@
 
 import { css } from "/page/colormaps.js";
 import { choice, h } from "/page/dom.js";
-import { number, percent, pixels, unitName } from "/page/format.js";
+import { length, number, percent, unitName } from "/page/format.js";
 import { look, whileShown } from "/page/state.js";
 
 const METRICS = {
-  erf_size: ["ERF size", ({ erf }) => erf.size, pixels],
+  erf_size: ["ERF size", ({ erf }) => erf.size, length],
   erf_ratio: ["ERF / TRF inside the input", ({ erf }) => erf.ratio_clipped, percent],
-  mass_50: ["Side of the 50 % box", ({ mass }) => mass["0.50"]?.side ?? null, pixels],
+  mass_50: ["Side of the 50 % box", ({ mass }) => mass["0.50"]?.side ?? null, length],
   dead: ["Dead samples", ({ samples }) => samples.dead / samples.used, percent],
 };
 
-export function units({ units: entries, unit: main, maps, layer }, show) {
+export function units({ units: entries, unit: main, maps, layer, trf }, show) {
   const holder = h("div");
+  const said = (name) => {
+    const [words, value, written] = METRICS[name];
+    return [words, value, written === length ? (one) => length(one, trf.size.length) : written];
+  };
   let metric = "erf_size";
   const redraw = () =>
-    holder.replaceChildren(table(entries, METRICS[metric], main, maps?.units === false ? null : show));
+    holder.replaceChildren(table(entries, said(metric), main, maps?.units === false ? null : show));
   const pick = choice(
     "Colour by",
     Object.entries(METRICS).map(([name, [words]]) => [name, words]),

@@ -5,7 +5,7 @@ import * as api from "/page/api.js";
 import { $, announce } from "/page/dom.js";
 import { chosen, dropped } from "/page/dropped.js";
 import { ENDED } from "/page/events.js";
-import { mebibytes } from "/page/format.js";
+import { counted, mebibytes } from "/page/format.js";
 import { matched, namesIn } from "/page/onnx.js";
 import { patiently } from "/page/patience.js";
 import { complain } from "/page/problem.js";
@@ -126,7 +126,7 @@ function say(name, hint) {
 function describe({ name, size, inspection, error }) {
   complain($("upload-problem"), error);
   const found = inspection
-    ? `${inspection.layers.length} layers, input ${inspection.input_shape.join(" × ")}`
+    ? `${counted(inspection.layers.length, "layer")}, input ${inspection.input_shape.join(" × ")}`
     : "its layers could not be listed";
   say(name, `${mebibytes(size)}, ${found}`);
   announce(`${name}: ${found}`);

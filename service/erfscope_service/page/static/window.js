@@ -7,22 +7,43 @@ export const VIEWS = [
   ["trf", "theoretical field"],
   ["near", "99 % of the mass"],
 ];
+// The legend of the theoretical box, or where it is when a view shows none of its sides.
+export function boxWords({ box }, range, mark, size) {
+  const words = size.replaceAll(" ", "\u00a0"); // one line
+  const isOutside = box.every(([start, stop], i) => start - 0.5 < range[i][0] && stop - 0.5 > range[i][1]);
+  return isOutside ? `The TRF of ${words} reaches beyond this view on all sides. ` : `${mark}: TRF ${words}. `;
+}
+
 const MARGIN = 0.06;
 
 // [x0, x1, y0, y1] (or [x0, x1] in 1-D) in pixel-centre coordinates, for the axes that the cut leaves.
 export function windowOf({ field, trf, size }, { axis }, view) {
   const kept = field.shape.map((_, i) => i).filter((i) => field.shape.length < 3 || i !== axis);
-  const extents = size && trf?.center ? around(trf.center, size) : viewed(field, trf, view);
+  const own = viewed(field, trf, view);
+  const extents = size ? own.map((range, i) => spread(range, size(view)[i])) : own;
   return kept.reverse().flatMap((i) => extents[i]);
 }
 
-const around = (center, size) => center.map((at, i) => [at - size[i] / 2, at + size[i] / 2]);
+const spread = ([low, high], extent) => [(low + high - extent) / 2, (low + high + extent) / 2];
 const whole = ({ shape }) => shape.map((extent) => [-0.5, extent - 0.5]);
 
 function viewed(field, trf, view) {
   if (view === "trf" && trf?.box) return trf.box.map(([start, stop]) => widened(start - 0.5, stop - 0.5));
   if (view === "near") return massBox(field)?.map(([low, high]) => widened(low - 0.5, high + 0.5)) ?? whole(field);
   return whole(field);
+}
+
+// For figures on one scale: how far each axis of the largest of these maps reaches, in each view.
+export function commonSize(subjects) {
+  const known = new Map(); // by view
+  const found = (view) => {
+    const sizes = subjects.map(({ field, trf }) => viewed(field, trf, view).map(([low, high]) => high - low));
+    return sizes[0].map((_, axis) => Math.max(...sizes.map((one) => one[axis])));
+  };
+  return (view) => {
+    if (!known.has(view)) known.set(view, found(view));
+    return known.get(view);
+  };
 }
 
 const widened = (low, high) => [low - MARGIN * (high - low), high + MARGIN * (high - low)];
