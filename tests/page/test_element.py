@@ -3,13 +3,16 @@
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
 from playwright.sync_api import Page, Route, expect
 from tests.client.conftest import modern_result_json
 from tests.house.conftest import House
 from tests.page.conftest import serious
-from tests.page.test_page import finished, submit
+from tests.page.test_page import drop, finished, submit
 
 from erfscope_contract.metrics import metrics_of
 from erfscope_contract.result import ErfResult
@@ -38,6 +41,28 @@ def test_an_element_and_a_verification_are_asked_for(visit: Visit) -> None:
     page.get_by_text("Grid", exact=True).click()
     assert asked(page)["target"] == {"unit": {"grid": [3, 3]}}
     expect(page.get_by_label("Full index of the element")).to_be_hidden()
+
+
+def test_an_element_of_a_network_without_axes_of_space_is_measured(visit: Visit, tmp_path: Path) -> None:
+    weights = numpy_helper.from_array(np.ones((5, 3), np.float32), "weights")
+    infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, n]) for name, n in (("x", 5), ("y", 3))]
+    node = helper.make_node("MatMul", ["x", "weights"], ["y"], "y")
+    graph = helper.make_graph([node], "flat", infos[:1], infos[1:], [weights])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    (tmp_path / "flat.onnx").write_bytes(model.SerializeToString())
+    page = visit()
+    drop(page, tmp_path / "flat.onnx")
+    expect(page.locator("#upload-problem")).to_contain_text("An element of any layer can be measured")
+    expect(page.locator("#layer-hint")).to_contain_text("choose Element as the unit")
+    measure = page.get_by_role("button", name="Measure", exact=True)
+    expect(measure).to_be_disabled()
+    page.get_by_text("Element", exact=True).click()
+    page.get_by_role("searchbox").fill("y")
+    page.get_by_label("Full index of the element").fill("1")
+    page.get_by_label("Samples", exact=True).fill("2")
+    measure.click()
+    expect(page.locator(".title .state")).to_have_text("succeeded")
+    expect(page.locator(".title")).to_contain_text("y · unit (1)")
 
 
 def told(page: Page, house: House, request: dict[str, Any], result: dict[str, Any]) -> Page:

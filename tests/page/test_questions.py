@@ -15,7 +15,7 @@ Visit = Callable[..., Page]
 
 
 def ask(page: Page, field: str, value: str, button: str) -> None:
-    page.get_by_label(field).fill(value)
+    page.get_by_role("textbox", name=field).fill(value)
     page.get_by_role("button", name=button, exact=True).click()
 
 
@@ -30,11 +30,11 @@ def rows(page: Page, first: str) -> dict[str, list[str]]:
 
 def test_tiles_of_a_dropped_file(visit: Visit, house: House, onnx_file: Path) -> None:
     page = visit()
-    ask(page, "Tile size in pixels", "64, 40", "Tiles")
+    ask(page, "Tile size", "64, 40", "Tiles")
     expect(page.get_by_role("alert").filter(has_text="Choose a network first")).to_be_visible()
     drop(page, onnx_file)
     expect(page.get_by_role("button", name="Measure", exact=True)).to_be_enabled()
-    ask(page, "Tile size in pixels", "64, 40", "Tiles")
+    ask(page, "Tile size", "64, 40", "Tiles")
     expect(page.get_by_text("Checked: 5 tiles")).to_be_visible()
     assert rows(page, "Axis") == {
         "y": ["64", "1", "4 + 4", "4 … 60", "56", "4 + 4"],
@@ -57,7 +57,7 @@ def test_object_sizes_of_a_spec_with_its_chosen_layer(visit: Visit) -> None:
     page = visit()
     page.get_by_text("Layer spec", exact=True).click()
     page.get_by_label("Start from").select_option("plain-5-ones")
-    ask(page, "Object sizes in pixels", "4, 20", "Fit")
+    ask(page, "Object sizes", "4, 20", "Fit")
     expect(page.get_by_text(re.compile("^4 px: head .* holds it"))).to_be_visible()
     (cells,) = rows(page, "Layer").values()
     assert cells[:2] == ["✓ holds", "small field"]
@@ -71,7 +71,7 @@ def test_advice_on_a_spec_with_the_maps_of_the_best(visit: Visit) -> None:
     page = visit()
     page.get_by_text("Layer spec", exact=True).click()
     page.get_by_label("Start from").select_option("plain-5-relu")
-    ask(page, "Size of the objects in pixels", "10", "Advise")
+    ask(page, "Size of the objects", "10", "Advise")
     expect(page.get_by_text(re.compile("^First choice: "))).to_be_visible(timeout=120_000)
     changes = rows(page, "Change")
     before = changes.pop("as it is")
@@ -89,17 +89,17 @@ def test_a_refusal_is_shown_with_its_reason(visit: Visit) -> None:
     page = visit(forgiven=422)
     page.get_by_text("Layer spec", exact=True).click()
     page.get_by_label("Start from").select_option("plain-5-ones")
-    ask(page, "Tile size in pixels", "4", "Tiles")
+    ask(page, "Tile size", "4", "Tiles")
     expect(page.get_by_role("alert").filter(has_text="keeps nothing")).to_be_visible()
-    ask(page, "Object sizes in pixels", "", "Fit")
-    expect(page.get_by_role("alert").filter(has_text="/objects")).to_be_visible()
+    ask(page, "Object sizes", "", "Fit")
+    expect(page.get_by_role("alert").filter(has_text="Object sizes in px: Numbers with commas")).to_be_visible()
 
 
 def test_a_phone_shows_it_without_scrolling_sideways(visit: Visit) -> None:
     page = visit(viewport={"width": 390, "height": 844})
     page.get_by_text("Layer spec", exact=True).click()
     page.get_by_label("Start from").select_option("plain-5-ones")
-    ask(page, "Tile size in pixels", "64", "Tiles")
+    ask(page, "Tile size", "64", "Tiles")
     expect(page.get_by_text("Checked: 5 tiles")).to_be_visible()
     sizes: Any = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert sizes[0] <= sizes[1]
@@ -121,11 +121,29 @@ def test_a_series_over_a_parameter_of_a_spec(visit: Visit) -> None:
     assert [(label, cells[2], cells[-1]) for label, cells in table.items()] == [
         (value, value, "succeeded") for value in ("3", "5", "9")
     ]
-    page.get_by_label("Metric", exact=True).select_option("trf_size")
-    expect(page.get_by_role("img", name="trf_size along the series")).to_be_visible()
+    expect(page.get_by_role("columnheader", name="ERF size (4.55 % of the centre)")).to_be_visible()
+    page.get_by_label("Metric", exact=True).select_option("TRF size")
+    expect(page.get_by_role("img", name="TRF size along the series")).to_be_visible()
     assert serious(page) == []
     page.get_by_role("link", name="9", exact=True).click()
     expect(page.locator(".tile", has_text="TRF size")).to_contain_text("9 × 9 px")
+
+
+def test_questions_in_the_history_are_told_apart_by_what_they_asked(visit: Visit) -> None:
+    page = visit()
+    page.get_by_text("Layer spec", exact=True).click()
+    page.get_by_label("Start from").select_option("plain-5-ones")
+    first = page.locator(".history a").first
+    for tile in ("64", "72"):
+        ask(page, "Tile size", tile, "Tiles")
+        expect(first).to_contain_text(f"Tiles: {tile} px")
+    page.get_by_role("searchbox").fill("stack")
+    ask(page, "Object sizes", "4, 20", "Fit")
+    expect(first).to_contain_text("Object sizes: 4, 20 px · layer stack")
+    expect(page.locator(".title")).to_contain_text("4, 20 px · layer stack")
+    page.reload()
+    expect(page.locator(".history")).to_contain_text("Tiles: 64 px")
+    expect(page.get_by_role("button", name="Remove tiles of plain-5-ones, 72 px")).to_be_visible()
 
 
 def test_a_series_of_a_file_is_refused_in_words(visit: Visit, onnx_file: Path) -> None:

@@ -101,8 +101,8 @@ function asShares(field) {
   return { ...field, values: field.values.map((value) => value / total) };
 }
 
-// Every figure shows as much as the largest input of its rank needs, so that lengths compare and none is cut; pixels and
-// samples have no scale in common.
+// Every figure shows as much as the largest input of its rank needs, so that lengths compare and none is cut. Pixels
+// and samples have no scale in common.
 function figuresOf(jobs, fields, names) {
   const isMass = look.values === "mass";
   const scaled = fields.map((field, i) => ({ field: isMass ? asShares(field) : field, trf: jobs[i].result.trf }));

@@ -17,7 +17,8 @@ const AXES = ["z", "y", "x"];
 const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
 // subject: { field, trf, label, size?, top?, barTitle? }; `size` gives for a view how wide the window is at
-// least and `top` is the value of the last colour, so that several figures share one scale. Returns { root, drawn(options) }.
+// least and `top` is the value of the last colour, so that several figures share one scale.
+// Returns { root, drawn(options) }.
 export function figure(subject) {
   const rank = subject.field.shape.length;
   const names = AXES.slice(-rank);

@@ -30,15 +30,15 @@ export function scientific(value) {
 // The value with as many decimals as its standard error has two digits of, and that error.
 export function withError(value, error, unit = "") {
   if (value === null || value === undefined) return "–";
-  if (!error || !Number.isFinite(error) || error < 1e-6) return inUnit(number(value), unit);
+  if (!error || !Number.isFinite(error) || error < 1e-6) return inUnit(number(value), unit, SPACE);
   const decimals = Math.min(6, Math.max(0, 1 - Math.floor(Math.log10(error))));
-  return inUnit(`${fixed(value, decimals)} ± ${fixed(error, decimals)}`, unit);
+  return inUnit(`${fixed(value, decimals)} ± ${fixed(error, decimals)}`, unit, SPACE);
 }
 
 // Words for a number and its unit, which is singular for 1: "12 samples", "1 sample".
-export function inUnit(words, unit) {
+export function inUnit(words, unit, space = " ") {
   if (!unit) return words;
-  return words + SPACE + (words === "1" ? unit.replace(/(?<=sample|voxel|pixel)s$/, "") : unit);
+  return words + space + (words === "1" ? unit.replace(/(?<=sample|voxel|pixel)s$/, "") : unit);
 }
 
 export const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
@@ -53,7 +53,7 @@ export const lengthUnit = (axes) => ({ 1: "samples", 3: "voxels" })[axes] ?? "px
 
 // A length along an input with so many axes.
 export const length = (value, axes, digits) =>
-  value === null || value === undefined ? "–" : inUnit(number(value, digits), lengthUnit(axes));
+  value === null || value === undefined ? "–" : inUnit(number(value, digits), lengthUnit(axes), SPACE);
 export const percent = (value, digits = 3) =>
   value === null || value === undefined ? "–" : number(100 * value, digits) + SPACE + "%";
 export const unitName = (unit) => `(${unit.join(", ")})`;

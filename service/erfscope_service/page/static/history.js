@@ -106,8 +106,10 @@ function entry(kind, work, isShown) {
 
 // Of a measurement, a question and a series: whose it is, what it is called aloud, and what was asked.
 function told(kind, work) {
-  if (kind === "series")
-    return { title: `Series over ${work.x_label || "its models"}`, name: "series", facts: counted(work.points, "point") };
+  if (kind === "series") {
+    const facts = counted(work.points, "point");
+    return { title: `Series over ${work.x_label || "its models"}`, name: "series", facts };
+  }
   const title = work.model.name;
   const { request } = work;
   if (kind === "job") return { title, name: `${title}, ${targetWords(request.target)}`, facts: facts(request) };

@@ -57,9 +57,10 @@ function nameOf(field) {
 function sentence({ pointer, detail }) {
   const { field, rest } = fieldOf(pointer) ?? {};
   if (!field) return h("li", {}, h("code", { textContent: pointer || "request" }), ` ${detail}`);
-  const entry = rest.match(/^\/(\d+)/)?.[1];
   const place = field.id === "spec" && rest ? [" at ", h("code", { textContent: rest })] : [];
-  return h("li", {}, nameOf(field), ...(entry && !place.length ? [`, entry ${Number(entry) + 1}`] : place), `: ${detail}`);
+  const [, entry] = rest.match(/^\/(\d+)/) ?? [];
+  if (entry && !place.length) place.push(`, entry ${Number(entry) + 1}`);
+  return h("li", {}, nameOf(field), ...place, `: ${detail}`);
 }
 
 // Whether the detail of a problem only repeats the first of its field errors.

@@ -68,8 +68,9 @@ function kept({ step, tile, efficiency }) {
 
 function checked({ image, tiles, max_error: inside, outside, dtype }) {
   const rest = outside === null ? "" : `; where it is cropped, tiles are wrong by up to ${number(outside, 2)}`;
+  const size = inUnit(image.join(" × "), lengthUnit(image.length));
   return (
-    `Checked: ${counted(tiles, "tile")} of an input of ${inUnit(image.join(" × "), lengthUnit(image.length))} against the whole. ` +
+    `Checked: ${counted(tiles, "tile")} of an input of ${size} against the whole. ` +
     `The largest difference is ${scientific(inside)} of the largest value (${dtype})${rest}.`
   );
 }

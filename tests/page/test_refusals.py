@@ -1,0 +1,70 @@
+"""A refusal on the page: every field by the name that the page gives it, marked, and taken back when it is over."""
+
+import json
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
+from tests.page.conftest import serious
+
+Visit = Callable[..., Page]
+
+
+def with_a_spec(visit: Visit, preset: str = "plain-5-ones") -> Page:
+    page = visit(forgiven=422)
+    page.get_by_text("Layer spec", exact=True).click()
+    page.get_by_label("Start from").select_option(preset)
+    return page
+
+
+def marked(page: Page) -> list[str]:
+    """The ids of the fields that are marked as wrong, as they lie on the page."""
+    ids: list[str] = page.locator("[aria-invalid=true]").evaluate_all("(all) => all.map(({ id }) => id)")
+    return ids
+
+
+def test_every_wrong_field_is_named_by_its_label_and_marked(visit: Visit) -> None:
+    page = with_a_spec(visit)
+    page.get_by_text("More options").click()
+    page.get_by_label("Samples", exact=True).fill("1000000")
+    page.get_by_label("Input shape").fill("0, -1")
+    page.get_by_role("button", name="Measure", exact=True).click()
+    expect(page.locator("#problem li")).to_have_count(3)
+    assert page.locator("#problem li").all_inner_texts() == [
+        "Input shape, entry 1: must be greater than or equal to 1",
+        "Input shape, entry 2: must be greater than or equal to 1",
+        "Samples: must be less than or equal to 100000",
+    ]
+    assert "/" not in page.locator("#problem").inner_text()
+    assert marked(page) == ["inputs", "shape"]
+    assert serious(page) == []
+    page.get_by_label("Samples", exact=True).fill("3")
+    assert marked(page) == ["shape"]
+
+
+def test_a_question_names_its_field_too(visit: Visit) -> None:
+    page = with_a_spec(visit)
+    page.get_by_label("Tile size").fill("abc")
+    page.get_by_role("button", name="Tiles", exact=True).click()
+    problem = page.locator("#question-problem")
+    expect(problem).to_contain_text("Tile size in px: Numbers with commas between them are expected.")
+    expect(page.get_by_label("Tile size")).to_be_focused()
+    assert marked(page) == ["tile"]
+    page.get_by_label("Tile size").fill("0")
+    page.get_by_role("button", name="Tiles", exact=True).click()
+    expect(problem).to_contain_text("Tile size in px: must be greater than or equal to 1")
+    page.get_by_label("Samples", exact=True).fill("1000000")
+    page.get_by_role("button", name="Series", exact=True).click()
+    expect(problem).to_contain_text("Samples: must be less than or equal to 100000")
+    assert marked(page) == ["inputs"]
+
+
+def test_another_network_takes_the_complaint_back(visit: Visit) -> None:
+    page = with_a_spec(visit)
+    wrong = {"layers": [{"type": "conv", "out_channels": 4, "kernel": 3}]}
+    for button, problem in (("Measure", "#problem"), ("Tiles", "#question-problem")):
+        page.get_by_label("Spec as JSON").fill(json.dumps(wrong))
+        page.get_by_role("button", name=button, exact=True).click()
+        expect(page.locator(problem)).to_contain_text("The architecture spec is not valid")
+        page.get_by_label("Start from").select_option("plain-5-relu")
+        expect(page.locator(problem)).to_be_hidden()
+        assert marked(page) == []
