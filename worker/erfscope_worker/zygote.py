@@ -23,6 +23,7 @@ from erfscope_worker.task import FORK
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # a terminal or a service manager may send them to all processes
 
+
 @dataclass(frozen=True)
 class Ward:
     """A running child and the socket to whoever watches it."""

@@ -17,6 +17,7 @@ from erfscope_contract.flat import SHARES, flatten_map, mass_name
 from erfscope_contract.result import Number
 from erfscope_engine.metrics.fit import fit_gaussian
 from erfscope_engine.metrics.geometry import Geometry
+from erfscope_engine.metrics.held import held, sides_of, spread_of_side
 from erfscope_engine.metrics.level import log_levels, spread
 from erfscope_engine.metrics.luo import pixels_about, sizes
 from erfscope_engine.metrics.mass import pixel_counts
@@ -27,7 +28,7 @@ from erfscope_engine.metrics.radial import RingIndex
 from erfscope_engine.metrics.rivals import Ellipse
 
 Finish = Callable[[Array], Array]
-Scalars = tuple[dict[str, Number], dict[str, float | None]]
+Scalars = tuple[dict[str, Number], dict[str, float | None], dict[str, float]]
 
 BRIEF = ("erf_", "mass_", "sigma_")
 AT_ONCE = 4  # means that are summed in one product
@@ -58,8 +59,9 @@ def standard_errors(
     patches = _means(maps, counts, geometry, finish)
     first = next(patches)
     measured_of = brief_scalars_of if briefly else _Scalars.near(first)
-    full, level = _looked_at(first, measured_of)
-    without = [_looked_at(patch, measured_of) for patch in patches]
+    boxes = sides_of(first)
+    full, level, mass = _looked_at(first, measured_of, boxes)
+    without = [_looked_at(patch, measured_of, boxes) for patch in patches]
     shares = counts / counts.sum() if len(counts) else counts
     errors = {
         name: _error(value, [other[0][name] for other in without], shares, PERIODS.get(name))
@@ -69,7 +71,14 @@ def standard_errors(
     by_level = {
         name: _error(value, [other[1][name] for other in without], shares, None) for name, value in level.items()
     }
-    return errors | _with_noise_of_levels(first, full, errors, by_level)
+    by_mass = {
+        share: _error(value, [other[2].get(share) for other in without], shares, None) for share, value in mass.items()
+    }
+    return (
+        errors
+        | _with_noise_of_levels(first, full, errors, by_level)
+        | _with_noise_of_mass(first, full, errors, by_mass)
+    )
 
 
 def errors_by(
@@ -90,9 +99,10 @@ def errors_by(
     }
 
 
-def _looked_at(patch: Patch, measured_of: Callable[[Patch], MapMetrics]) -> Scalars:
-    """The scalars of a mean, and the logarithms of the levels that its sizes are counted above."""
-    return _smooth_scalars(patch, measured_of(patch)), log_levels(patch)
+def _looked_at(patch: Patch, measured_of: Callable[[Patch], MapMetrics], boxes: dict[str, float]) -> Scalars:
+    """The scalars of a mean, the logarithms of the levels that its sizes are counted above, the mass within boxes."""
+    within = {} if patch.empty else held(patch, boxes)
+    return _smooth_scalars(patch, measured_of(patch)), log_levels(patch), within
 
 
 def _with_noise_of_levels(
@@ -112,6 +122,28 @@ def _with_noise_of_levels(
         ratio, error = full[name], errors.get(name)
         if size and ratio and grown is not None and error is not None:
             larger[name] = max(error, grown * ratio / size)
+    return larger
+
+
+def _with_noise_of_mass(
+    patch: Patch, full: dict[str, Number], errors: dict[str, Number], by_mass: dict[str, Number]
+) -> dict[str, Number]:
+    """The same for the sides of boxes, and for their share of the input where the box is within it."""
+    larger = dict[str, Number]()
+    for share, noise in by_mass.items():
+        side, ratio = f"{mass_name(share)}_side", f"{mass_name(share)}_ratio"
+        error, size = errors.get(side), full[side]
+        if (
+            error is None
+            or noise is None
+            or not size
+            or (own := spread_of_side(patch, share, noise)) <= CLEARLY * error
+        ):
+            continue
+        larger[side] = own
+        part = full[ratio]
+        if part is not None and part < 1 and errors.get(ratio) is not None:
+            larger[ratio] = max(errors[ratio] or 0.0, part * patch.geometry.rank * own / size)
     return larger
 
 

@@ -91,12 +91,12 @@ def box_mass(table: Array, low: Array, high: Array) -> Array:
 def _mass_within(patch: Patch, table: Array, sides: Array) -> Array:
     """Mass of the boxes of these sides around the projected centre."""
     column = (-1, *[1] * sides.ndim)
-    half = sides / 2 * _proportions(patch).reshape(column)
+    half = sides / 2 * proportions(patch).reshape(column)
     center = (np.subtract(patch.geometry.center, patch.origin) + 0.5).reshape(column)
     return box_mass(table, center - half, center + half)
 
 
-def _proportions(patch: Patch) -> Array:
+def proportions(patch: Patch) -> Array:
     """Sides of the box of geometric mean 1 that has the input's proportions."""
     return np.array(patch.geometry.shape) / patch.geometry.input_side
 
@@ -107,12 +107,12 @@ def _covering_side(patch: Patch) -> float:
     stop = start + patch.values.shape
     center = np.array(patch.geometry.center)
     reach = np.maximum(center - start, stop - center)
-    return float((2 * reach / _proportions(patch)).max())
+    return float((2 * reach / proportions(patch)).max())
 
 
 def _clipped_ratio(patch: Patch, side: float) -> float:
     """Box clipped to the input / input."""
-    half = side / 2 * _proportions(patch)
+    half = side / 2 * proportions(patch)
     center, shape = np.array(patch.geometry.center), np.array(patch.geometry.shape)
     length = np.minimum(center + half, shape - 0.5) - np.maximum(center - half, -0.5)
     return float(np.prod(np.maximum(length, 0.0) / shape))
