@@ -89,7 +89,7 @@ def test_the_standard_error_is_respected(check: Check, write: Write) -> None:
     write(BASELINE, body)
     done = check()
     assert done.code == 0, done.out
-    assert "no drift can be seen here, and smaller ones need more `inputs`" in done.words
+    assert "so a smaller change is not told from noise" in done.words
     metrics["mass_50_side"].update(stderr=0.0, value=1.0)
     write(BASELINE, body)
     assert check().code == 1

@@ -140,6 +140,24 @@ def test_a_pattern_is_one_check_of_all_that_it_matches(check: Check, write: Writ
     assert "** stands alone" in start("**x/*.onnx").err
 
 
+def test_a_pattern_after_its_models_tells_how_it_guards_later_ones(write: Write) -> None:
+    write("models/a.onnx", onnx_model((1, 2)))
+    assert start("models/a.onnx", "--inputs", "4").code == 0
+    done = start("models/*.onnx")
+    assert done.code == 0, done.err
+    assert "write model = 'models/*.onnx' in one check of erfscope.toml, in place of the checks" in done.words
+
+
+def test_a_link_to_nothing_is_no_model_less(check: Check, write: Write) -> None:
+    """As DVC or git-annex leave a file that was not fetched."""
+    write("models/a.onnx", onnx_model((1, 2)))
+    assert start("models/*.onnx", "--inputs", "4").code == 0
+    Path("models/b.onnx").symlink_to("nowhere.onnx")
+    done = check()
+    assert done.code == 2, done.out
+    assert "models/b.onnx" in done.words
+
+
 def test_a_second_model_is_added_to_what_is_there(check: Check, write: Write) -> None:
     write("models/net.json", spec(dilation=4))
     assert start("models/net.json", "--inputs", "4").code == 0

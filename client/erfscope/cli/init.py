@@ -60,7 +60,8 @@ def init(
     out = show.console()
     if not added:
         lines = _workflow(url, install, force=force) if install else []
-        show.print_lines(out, ["Every one of these models has a check already; nothing was added.", *lines])
+        already = ["Every one of these models has a check already; nothing was added.", *_for_later(models, config)]
+        show.print_lines(out, [*already, *lines])
         return
     before = _contents(config, baseline)
     _write(config, _configuration(list(added), inputs, source))
@@ -80,6 +81,16 @@ def init(
              for name, reason in sorted(reasons.items())]  # fmt: skip
     lines = [_added(config, list(added), is_new=source is None), *lines, *_later(list(added))]
     show.print_lines(out, [*lines, *_workflow(url, install, force=force)])
+
+
+def _for_later(models: Sequence[str], config: Path) -> list[str]:
+    """How a pattern of which every file has a check guards the models that are added later."""
+    patterns = [name for name in map(_named, models) if any(sign in name for sign in "*?[")]
+    return [
+        f"To guard models that are added later, write model = {pattern!r} in one check of {config.name}, in place of "
+        "the checks that name these files, and run erfscope check --update-baseline."
+        for pattern in patterns
+    ]
 
 
 def _source(folder: Path) -> "Source | None":

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 
 from erfscope.gate.config import Check
 from erfscope.gate.findings import ASSERTION, CONFIGURATION, PASSED, Finding, Rule, Verdict
@@ -116,7 +117,9 @@ class Change:
             return "their standard errors are not known"
         told = f"two combined standard errors are {self.noise:.2g}{unit}"
         if self.is_blind and not self.is_drift:
-            return f"{told}, so that no drift can be seen here, and smaller ones need more `inputs`"
+            times = ceil((self.noise / self.tolerance) ** 2) if self.tolerance else 0
+            more = f"; it takes about {times} times as many `inputs` to see one of {self.allowed}" if times else ""
+            return f"{told}, so a smaller change is not told from noise{more}"
         return told
 
 

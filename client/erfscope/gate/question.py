@@ -104,7 +104,8 @@ def matched(root: Path, baseline: Path, pattern: str) -> Iterator[Subject]:
     for path in sorted(folder.glob(str(wild))):
         inside = path.relative_to(folder)
         is_hidden = any(part.startswith(".") for part in inside.parts)  # a cache or a forge's folder
-        if path.is_file() and path.suffix.lower() in ENDINGS and path != baseline and not is_hidden:
+        is_there = path.is_file() or (path.is_symlink() and not path.exists())  # a link to nothing is a broken model
+        if is_there and path.suffix.lower() in ENDINGS and path != baseline and not is_hidden:
             yield Subject((named / inside).as_posix(), path)
 
 
