@@ -16,8 +16,8 @@ import numpy.typing as npt
 from erfscope_contract.flat import SHARES, flatten_map, mass_name
 from erfscope_contract.result import Number
 from erfscope_engine.metrics.fit import fit_gaussian
+from erfscope_engine.metrics.gaps import mass_within, sides_of, spread_of_side
 from erfscope_engine.metrics.geometry import Geometry
-from erfscope_engine.metrics.held import held, sides_of, spread_of_side
 from erfscope_engine.metrics.level import log_levels, spread
 from erfscope_engine.metrics.luo import pixels_about, sizes
 from erfscope_engine.metrics.mass import pixel_counts
@@ -101,7 +101,7 @@ def errors_by(
 
 def _looked_at(patch: Patch, measured_of: Callable[[Patch], MapMetrics], boxes: dict[str, float]) -> Scalars:
     """The scalars of a mean, the logarithms of the levels that its sizes are counted above, the mass within boxes."""
-    within = {} if patch.empty else held(patch, boxes)
+    within = {} if patch.empty else mass_within(patch, boxes)
     return _smooth_scalars(patch, measured_of(patch)), log_levels(patch), within
 
 

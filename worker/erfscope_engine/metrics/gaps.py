@@ -17,7 +17,7 @@ from erfscope_engine.metrics.mass import box_sides, proportions
 from erfscope_engine.metrics.patch import Array, Patch
 
 
-def held(patch: Patch, sides: Mapping[str, float]) -> dict[str, float]:
+def mass_within(patch: Patch, sides: Mapping[str, float]) -> dict[str, float]:
     """The share of the mass within the box of each side (by share) around the projected centre."""
     return {share: _within(patch, side) / patch.mass for share, side in sides.items()}
 
