@@ -1,8 +1,10 @@
 """Small journeys that a person makes on the page: a wrong file, an example, a removal taken back, a phone."""
 
 import csv
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -165,3 +167,46 @@ def test_nothing_moves_while_a_result_arrives(visit: Visit, house: House, width:
     finished(page)
     expect(page.locator("#history a").first).to_be_visible()
     assert sum(page.evaluate("shifts")) < 0.02
+
+
+def test_the_verdict_comes_before_the_map_and_tells_where_half_of_the_mass_is(visit: Visit, house: House) -> None:
+    spec = {"name": "deep", "input": {"channels": 1, "size": [61, 61]}, "init": "ones"}
+    layers = [{"type": "conv", "out_channels": 1, "kernel_size": 3, "padding": 1}] * 20
+    page = visit(f"/#/job/{submit(house, spec={**spec, 'layers': layers}, average={'inputs': 1})}")
+    finished(page)
+    expect(page.locator(".headline")).to_contain_text(re.compile(r"\), half of it within a box of side [\d.]+\s*px\.$"))
+    verdict, picture = page.locator(".headline").bounding_box(), page.locator(".stage > svg").bounding_box()
+    assert verdict
+    assert picture
+    assert verdict["y"] + verdict["height"] <= picture["y"]
+
+
+def test_no_tile_spills_and_a_box_out_of_view_is_not_called_dashed(visit: Visit, house: House) -> None:
+    spec = {"name": "cut", "input": {"channels": 1, "size": [3, 3]}}
+    for width in (1280, 390):
+        page = visit(f"/#/job/{submit(house, spec=spec)}", viewport={"width": width, "height": 844})
+        finished(page)
+        expect(page.locator(".tile", has_text="limited by the input")).to_be_visible()
+        spilled = page.locator(".tile dd").evaluate_all("(all) => all.filter((dd) => dd.scrollWidth > dd.clientWidth)")
+        assert spilled == []
+        caption = " ".join(page.locator(".stage").inner_text().split())
+        assert "Dashed box" not in caption
+        assert "The TRF of 5 × 5 px reaches beyond this view on all sides." in caption
+
+
+def test_a_phone_begins_with_examples_and_shows_every_meaning(visit: Visit, house: House) -> None:
+    phone: Any = {"viewport": {"width": 390, "height": 844}}
+    page = visit(**phone)
+    for example in page.locator(".examples button").all():
+        expect(example).to_be_in_viewport(ratio=1)
+    page = visit(f"/#/job/{submit(house, spec={'input': {'channels': 1, 'size': [128, 128]}})}", **phone)
+    finished(page)
+    expect(page.get_by_text("Side of the box that can reach the unit")).to_be_visible()
+    ticks, name = (
+        page.locator(".stage text", has_text=re.compile("^100$")),
+        page.locator(".stage text", has_text="y (px)"),
+    )
+    tick, axis = ticks.first.bounding_box(), name.bounding_box()
+    assert tick
+    assert axis
+    assert axis["x"] + axis["width"] <= tick["x"]

@@ -152,3 +152,68 @@ def test_a_series_of_a_file_is_refused_in_words(visit: Visit, onnx_file: Path) -
     expect(page.get_by_role("button", name="Measure", exact=True)).to_be_enabled()
     page.get_by_role("button", name="Series", exact=True).click()
     expect(page.get_by_role("alert").filter(has_text="A series needs a spec")).to_be_visible()
+
+
+def test_a_series_is_offered_a_parameter_that_the_spec_has(visit: Visit) -> None:
+    page = visit()
+    page.get_by_text("Layer spec", exact=True).click()
+    parameter, values = page.get_by_label("Parameter of the spec"), page.get_by_label("Its values")
+    expect(parameter).to_have_value("/layers/0/times")
+    page.get_by_label("Start from").select_option("resnet18")
+    expect(parameter).to_have_value("/layers/0/kernel_size")
+    expect(values).to_have_value("3, 5, 7")
+    parameter.fill("/init/gain")
+    page.get_by_label("Start from").select_option("plain-20-relu")
+    expect(parameter).to_have_value("/init/gain")
+
+
+def test_advice_without_a_change_has_one_row_and_no_legend(visit: Visit) -> None:
+    picture = {"cells": [[0, 255], [9, 9]], "pixels": [2, 2]}
+    facts = {"macs": 1, "parameters": 1, "memory": 1, "layer_shape": [1, 1, 4, 4], "lattice": None, "stderr": None}
+    found = {
+        **facts,
+        "picture": picture,
+        "reaches": True,
+        "changes": [],
+        "coarsest": None,
+        "input_shape": [1, 8, 8],
+        "want": 3,
+        "object_size": 2,
+        "layer": "relu",
+        "erf_measured": 5,
+        "notes": [],
+    }
+    words = visit("/docs").evaluate(
+        "async (found) => (await import('/page/advice.js')).advice(found).textContent", found
+    )
+    assert "Nothing needs to change." in words
+    assert words.count("as it is") == 1
+    assert "*" not in words
+
+
+WORDS = [
+    ("not an overlap of tiles (`erfscope tiles`).", "not an overlap of tiles (the button Tiles)."),
+    ("may suit: erfscope fit MODEL --object 96.", "may suit: ask Fit for objects of 96."),
+    ("Take a larger input (input.shape, --shape).", "Take a larger input (Input shape under More options)."),
+    ("times the object (docs/science/object-size.md). In", "times the object. In"),
+    ("name an earlier layer (`layers`, --layer).", "name an earlier layer (Layer in the form)."),
+    ("Take `--tile 512,384` or `--tile 64`.", "Take 512, 384 or 64."),
+    (
+        'by its full index: target.unit {"index": [...]} with target.layer.',
+        "by its full index: choose Element as the unit and name the layer.",
+    ),
+]
+
+
+def test_commands_are_called_by_the_buttons_of_the_page(visit: Visit) -> None:
+    page = visit()
+    plain = "async (all) => { const { plain } = await import('/page/plain.js'); return all.map(plain); }"
+    assert page.evaluate(plain, [words for words, _ in WORDS]) == [words for _, words in WORDS]
+    page.get_by_text("Layer spec", exact=True).click()
+    page.get_by_label("Start from").select_option("plain-5-ones")
+    page.get_by_label("Samples", exact=True).fill("2")
+    page.get_by_role("button", name="Measure", exact=True).click()
+    expect(
+        page.get_by_role("row", name="Radius of 50 %").or_(page.get_by_role("row", name="radius of 50 %"))
+    ).to_contain_text("the button Tiles")
+    assert not re.search(r"erfscope \w+`|--\w|docs/", page.locator("#view").inner_text())

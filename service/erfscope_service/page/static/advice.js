@@ -34,7 +34,7 @@ export function advice(found) {
 function verdict({ reaches, changes, coarsest }) {
   if (reaches && !changes.length) return "Nothing needs to change.";
   const best = changes.find((change) => change.reaches);
-  if (best) return `First choice: ${best.text}.`;
+  if (best) return `First choice${best.unsure ? ", unsure until more samples are measured" : ""}: ${best.text}.`;
   const next = coarsest ? ` Ask at the coarsest level next: layer ${coarsest}.` : "";
   return `No change that was tried reaches it.${next}`;
 }
@@ -63,7 +63,7 @@ const whole = (found) => [
 ];
 
 const row = (change, place, found) => [
-  `${place}${change.pareto ? "*" : ""} ${change.text}${change.reaches ? "" : " (falls short)"}`,
+  `${place}${change.pareto ? "*" : ""} ${change.text}${doubts(change)}`,
   withError(change.erf_measured ?? change.erf_analytic, change.stderr, unitOf(found)),
   added(change.added_macs, found.macs),
   added(change.added_parameters, found.parameters),
@@ -72,6 +72,8 @@ const row = (change, place, found) => [
   change.weights_kept === null ? "" : `${Math.round(100 * change.weights_kept)} %`,
   gridding(change.lattice),
 ];
+
+const doubts = ({ reaches, unsure }) => (!reaches ? " (falls short)" : unsure ? " (unsure)" : "");
 
 const gridding = (score) => (score === null ? "" : `${score.toFixed(2)}${score > HOLES ? " holes" : ""}`);
 

@@ -14,6 +14,8 @@ import { overlay } from "/page/overlay.js";
 import { windowOf } from "/page/window.js";
 
 const AXES = ["z", "y", "x"];
+const LOWEST = 300; // pixels of a map's height
+const AROUND = 470; // pixels above and below a map on a screen, so that its bar and caption are seen with it
 const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
 // subject: { field, trf, label, size?, top?, barTitle? }; `size` gives for a view how wide the window is at
@@ -46,7 +48,7 @@ export function figure(subject) {
 
   function redraw() {
     if (width < 50) return;
-    current = drawn({ width, colours: palette() });
+    current = drawn({ width, colours: palette(), tallest: Math.max(LOWEST, innerHeight - AROUND) });
     current.cross = svg("path", {
       "fill": "none",
       "stroke": palette().ink,
@@ -89,7 +91,7 @@ export function figure(subject) {
   return { root, drawn };
 }
 
-function draw(subject, { names, cut, memory, width, colours }) {
+function draw(subject, { names, cut, memory, width, colours, tallest }) {
   const { field, trf, label } = subject;
   const rank = field.shape.length;
   const top = subject.top ?? (maximum(field.values) || 1);
@@ -97,6 +99,7 @@ function draw(subject, { names, cut, memory, width, colours }) {
     look,
     colours,
     width,
+    tallest,
     top,
     label,
     rank,

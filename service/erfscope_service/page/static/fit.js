@@ -2,6 +2,7 @@
 
 import { h } from "/page/dom.js";
 import { by, inUnit, lengthUnit, number, withError } from "/page/format.js";
+import { plain } from "/page/plain.js";
 import { table } from "/page/tables.js";
 import { notes } from "/page/tiles.js";
 import { legend } from "/page/words.js";
@@ -22,7 +23,7 @@ export function fit(found) {
   return h(
     "div",
     { className: "result" },
-    h("ul", { className: "verdicts" }, ...found.objects.map(({ words }) => h("li", { textContent: words }))),
+    h("ul", { className: "verdicts" }, ...found.objects.map(({ words }) => h("li", { textContent: plain(words) }))),
     h("p", {
       className: "hint",
       textContent: `At input ${found.input_shape.join(" × ")}. ${found.rule}`,

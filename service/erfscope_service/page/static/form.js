@@ -7,6 +7,7 @@ import { counted, lengthUnit, mebibytes } from "/page/format.js";
 import * as layers from "/page/layers.js";
 import { complain, forgive, point } from "/page/problem.js";
 import * as fields from "/page/request.js";
+import * as series from "/page/series.js";
 import * as spec from "/page/spec.js";
 import * as unit from "/page/unit.js";
 import { uploads } from "/page/upload.js";
@@ -91,6 +92,7 @@ function showKind() {
   $("spec-panel").hidden = !isSpec();
   if (isSpec()) layers.show(spec.names(), "Named blocks of the spec are listed; a profile along depth finds the rest.");
   else layers.show(model?.inspection?.layers ?? [], listed());
+  if (isSpec()) series.suggest(spec.orNothing());
   for (const words of document.querySelectorAll("[data-unit]")) words.textContent = lengthUnit(rank());
   preview();
 }

@@ -57,8 +57,10 @@ export const length = (value, axes, digits) =>
 export const percent = (value, digits = 3) =>
   value === null || value === undefined ? "–" : number(100 * value, digits) + SPACE + "%";
 export const unitName = (unit) => `(${unit.join(", ")})`;
-export const mebibytes = (bytes) =>
-  bytes < 2 ** 20 ? `${fixed(bytes / 1024, 1)} KiB` : `${fixed(bytes / 2 ** 20, 1)} MiB`;
+export function mebibytes(bytes) {
+  if (bytes < 2 ** 10) return counted(bytes, "byte");
+  return bytes < 2 ** 20 ? `${fixed(bytes / 2 ** 10, 1)} KiB` : `${fixed(bytes / 2 ** 20, 1)} MiB`;
+}
 
 const STEPS = [
   ["second", 60],

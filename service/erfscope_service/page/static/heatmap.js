@@ -10,15 +10,16 @@ import { FONT } from "/page/palette.js";
 import { SCALES, place } from "/page/scales.js";
 import { boxWords } from "/page/window.js";
 
-const TALLEST = 520; // pixels: map and bar are seen at once on a laptop
+const TALLEST = 520; // pixels
 const [AXIS, BAR, PROFILE] = [40, 50, 46]; // pixels for the axis and the bar below the plot, and for a profile
 const DASHES = [undefined, "7 4", "1.5 3.5"]; // 50, 90, 99 %
 
-// `window` is [x0, x1, y0, y1] in pixel-centre coordinates, `width` what there is. Returns the SVG, where its plot is,
-// and the ways between places on it and pixels of the map.
+// `window` is [x0, x1, y0, y1] in pixel-centre coordinates, `width` and `tallest` are what there is. Returns the SVG,
+// where its plot is, and the ways between places on it and pixels of the map.
 export function heatmap(subject) {
   const { window: range, width, colours, look, label, rank, names, trf, contours, barTitle } = subject;
-  const plot = placed(range, width, look.marginals ? PROFILE : 8);
+  const tallest = Math.min(TALLEST, subject.tallest ?? TALLEST);
+  const plot = placed(range, width, look.marginals ? PROFILE : 8, tallest);
   const words = caption(wordsOf(subject), width - plot.x);
   const unit = lengthUnit(rank);
   const below = AXIS + BAR + words.height + 4;
@@ -44,10 +45,10 @@ export function heatmap(subject) {
   return { svg: root, plot, at, across: x.apply, down: y.apply };
 }
 
-function placed([x0, x1, y0, y1], width, side) {
-  const x = width < 480 ? 42 : 56;
+function placed([x0, x1, y0, y1], width, side, tallest) {
+  const x = width < 480 && y1 < 1000 ? 48 : 56; // tick labels and the axis' name, side by side
   const room = width - x - side - 6;
-  const wide = Math.min(room, (TALLEST * (x1 - x0)) / (y1 - y0));
+  const wide = Math.min(room, (tallest * (x1 - x0)) / (y1 - y0));
   return { x, y: side + 6, w: wide, h: (wide * (y1 - y0)) / (x1 - x0), side };
 }
 

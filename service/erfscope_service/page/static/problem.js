@@ -1,6 +1,7 @@
 // A refusal or a failure, as an alert that can be acted on.
 
 import { $, h } from "/page/dom.js";
+import { plain } from "/page/plain.js";
 
 // Where the fields of a request are on this page, by the start of their JSON pointer.
 const FIELDS = [
@@ -60,7 +61,7 @@ function sentence({ pointer, detail }) {
   const place = field.id === "spec" && rest ? [" at ", h("code", { textContent: rest })] : [];
   const [, entry] = rest.match(/^\/(\d+)/) ?? [];
   if (entry && !place.length) place.push(`, entry ${Number(entry) + 1}`);
-  return h("li", {}, nameOf(field), ...place, `: ${detail}`);
+  return h("li", {}, nameOf(field), ...place, `: ${plain(detail)}`);
 }
 
 // Whether the detail of a problem only repeats the first of its field errors.
@@ -76,7 +77,7 @@ export function complain(host, problem) {
   const [detail, errors] = [problem.detail || problem.message || "", problem.errors ?? []];
   const listed = isRepeated(detail, errors);
   host.append(h("strong", { textContent: problem.title || "This did not work" }));
-  if (!listed) host.append(h("p", { textContent: detail }));
+  if (!listed) host.append(h("p", { textContent: plain(detail) }));
   const fields = errors.filter((error) => listed || errors.length > 1 || !detail.includes(error.detail));
   if (fields.length) host.append(h("ul", {}, ...fields.map(sentence)));
   if (problem.context?.hint) host.append(h("p", { textContent: problem.context.hint }));

@@ -1,11 +1,13 @@
 // A finished measurement: what matters at a glance, the map, and everything else below it.
 
 import { h } from "/page/dom.js";
-import { by, inUnit, number, percent } from "/page/format.js";
+import { by, inUnit, length, number, percent } from "/page/format.js";
 import { maps } from "/page/maps.js";
 import { byAutograd, fieldFacts, globalWords, passedOver } from "/page/place.js";
+import { plain } from "/page/plain.js";
 import { depth, radial } from "/page/profile.js";
 import { table } from "/page/tables.js";
+import { notes as listed } from "/page/tiles.js";
 import { units } from "/page/units.js";
 
 export function result(job) {
@@ -15,8 +17,8 @@ export function result(job) {
   return h(
     "div",
     { className: "result" },
-    h("div", { className: "front" }, front.root, tiles(job)),
     headline(job),
+    h("div", { className: "front" }, front.root, tiles(job)),
     notes(found),
     found.units.length ? section("Units", units(found, show), true) : null,
     found.layers.length ? section("Along depth", depth(found, show), true) : null,
@@ -48,15 +50,25 @@ function headline({ result: found, metrics: rows }) {
   const sees = found.trf.global ? "all of the input" : inUnit(by(found.trf.size), unitOf(rows));
   const ratio = row("erf_ratio");
   const share = /\d/.test(ratio?.text ?? "") ? percent(ratio.value) : ratio?.text;
-  return h("p", {
-    className: "headline",
-    textContent: `The unit can see ${sees} and listens to ${size.text} of it${share ? ` (${share})` : ""}.`,
-  });
+  const hears = `listens to ${size.text} of it${share ? ` (${share})` : ""}`;
+  return h("p", { className: "headline", textContent: `The unit can see ${sees} and ${hears}${middle(found)}.` });
+}
+
+// How little of the field half of the mass needs, where that is much less than all of it.
+function middle({ mass, trf, input_shape: [, ...extents] }) {
+  const side = mass["0.50"]?.side ?? null;
+  const field = (trf.global ? extents : trf.size).reduce((product, one) => product * one, 1) ** (1 / trf.size.length);
+  if (side === null || side > MUCH_LESS * field) return "";
+  const words = length(side, trf.size.length, 3);
+  return trf.size.length === 1
+    ? `, half of it within ${words}`
+    : `, half of it within a ${trf.size.length === 2 ? "box" : "cube"} of side ${words}`;
 }
 
 // Of lengths along the input: px, samples, voxels.
 const unitOf = (rows) => rows.find(({ name }) => name === "trf_size")?.unit ?? "px";
 
+const MUCH_LESS = 0.6;
 const HEADLINE = ["erf_size", "trf_size", "erf_ratio", "mass_50_side", "sigma_1", "r2"];
 
 function tiles({ result: found, metrics: rows }) {
@@ -64,7 +76,7 @@ function tiles({ result: found, metrics: rows }) {
   const made = shown.map(({ name, label, meaning, text }) =>
     h(
       "div",
-      { className: "tile", title: meaning },
+      { className: "tile", title: plain(meaning) },
       h("dt", { textContent: label.replace(/ \(.*\)$/, "") }),
       h("dd", {}, ...largeAndSmall(name === "trf_size" ? inUnit(by(found.trf.size), unitOf(rows)) : text)),
     ),
@@ -92,7 +104,7 @@ function notes(found) {
     words.unshift("The theoretical field sticks out of the input; a larger input shape shows all of it.");
   if (samples.dead)
     words.unshift(`${samples.dead} of ${samples.used} samples sent no gradient back (dead units); they count as zero.`);
-  return words.length ? h("ul", { className: "notes" }, ...words.map((word) => h("li", { textContent: word }))) : null;
+  return listed(words);
 }
 
 // The rows that the job brings, under the headings of their groups; what is undefined here is left out.
@@ -112,7 +124,7 @@ function metrics(all) {
           {},
           h("th", { scope: "row", textContent: label }),
           h("td", { className: "value", textContent: text }),
-          h("td", { className: "meaning", textContent: meaning }),
+          h("td", { className: "meaning", textContent: plain(meaning) }),
         ),
       ),
     ),

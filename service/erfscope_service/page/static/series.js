@@ -32,6 +32,24 @@ function asked({ model, ...request }) {
   return { sweep, x_label: parameter, request };
 }
 
+const USUAL = { times: "5, 10, 20", kernel_size: "3, 5, 7" }; // fields that a series may follow, best first
+let suggested = $("parameter").value;
+
+// Offers a parameter that this spec has, unless the user wrote one; none where it has nothing of the kind.
+export function suggest(spec) {
+  if ($("parameter").value !== suggested) return;
+  const places = Object.keys(USUAL).flatMap((field) => found(spec?.layers, field, "/layers"));
+  suggested = $("parameter").value = places[0] ?? "";
+  if (suggested) $("values").value = USUAL[suggested.split("/").at(-1)];
+}
+
+// JSON pointers of the whole numbers of this name in a list of layers, outermost first.
+function found(layers, field, at) {
+  if (!Array.isArray(layers)) return [];
+  const own = layers.flatMap((layer, i) => (Number.isInteger(layer?.[field]) ? [`${at}/${i}/${field}`] : []));
+  return [...own, ...layers.flatMap((layer, i) => found(layer?.layers, field, `${at}/${i}/layers`))];
+}
+
 // "3, 5, 7" or a JSON list; what is no number stays a word.
 function values(text) {
   try {

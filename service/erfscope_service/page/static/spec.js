@@ -45,22 +45,21 @@ export function parsed() {
 }
 
 // How many spatial axes its input has; undefined of a text that does not tell.
-export function rank() {
+export const rank = () => orNothing()?.input?.size?.length;
+
+// The same as `parsed`, null where the text is no JSON.
+export function orNothing() {
   try {
-    return parsed().input.size.length;
+    return parsed();
   } catch {
-    return undefined;
+    return null;
   }
 }
 
 // Names that can be asked for as layers, as far as the spec gives them.
 export function names() {
   const found = [];
-  try {
-    collect(parsed().layers ?? [], "", found);
-  } catch {
-    return [];
-  }
+  collect(orNothing()?.layers ?? [], "", found);
   return found;
 }
 

@@ -2,6 +2,7 @@
 
 import { h } from "/page/dom.js";
 import { by, counted, inUnit, lengthUnit, number, percent, place, scientific } from "/page/format.js";
+import { plain } from "/page/plain.js";
 import { table } from "/page/tables.js";
 
 const AXES = ["z", "y", "x"];
@@ -76,4 +77,4 @@ function checked({ image, tiles, max_error: inside, outside, dtype }) {
 }
 
 export const notes = (words) =>
-  words.length ? h("ul", { className: "notes" }, ...words.map((text) => h("li", { textContent: text }))) : null;
+  words.length ? h("ul", { className: "notes" }, ...words.map((text) => h("li", { textContent: plain(text) }))) : null;

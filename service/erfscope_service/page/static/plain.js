@@ -1,0 +1,20 @@
+// The service's sentences as this page has them: they also speak to users of the command line, whose options and files
+// have other names here. Pure.
+
+const BUTTONS = { tiles: "Tiles", fit: "Fit", advise: "Advise", series: "Series", layers: "the list of layers" };
+const buttonOf = (command) => BUTTONS[command] ?? command;
+
+// [what a sentence has, what the page has instead]
+const REPLACED = [
+  [/\(`erfscope (\w+)`\)/g, (_, command) => `(the button ${buttonOf(command)})`],
+  [/`?erfscope fit MODEL --object ([\d.]+)`?/g, "ask Fit for objects of $1"],
+  [/`?erfscope (tiles|fit|advise|series)\b`?/g, (_, command) => `the button ${buttonOf(command)}`],
+  [/\binput\.shape, --shape\b/g, "Input shape under More options"],
+  [/`layers`, --layer( [^)]+)?(?=\))/g, "Layer in the form"],
+  [/`--(?:tile|image) ([\d,]+)`/g, (_, sides) => sides.replaceAll(",", ", ")],
+  [/,? with --protocol replknet alone/g, ", with Protocol RepLKNet script alone"],
+  [/`?target\.unit \{"index": \[\.\.\.\]\}`? with `?target\.layer`?/g, "choose Element as the unit and name the layer"],
+  [/ \(docs\/[\w/-]+\.md\)/g, ""],
+];
+
+export const plain = (words) => REPLACED.reduce((text, [from, to]) => text.replace(from, to), words);
