@@ -20,9 +20,11 @@ def inside(part: Locator, whole: Locator) -> bool:
     inner, outer = part.bounding_box(), whole.bounding_box()
     assert inner
     assert outer
-    return all(
-        outer[start] - 1 <= inner[start] and inner[start] + inner[side] <= outer[start] + outer[side] + 1
-        for start, side in (("x", "width"), ("y", "height"))
+    return (
+        outer["x"] - 1 <= inner["x"]
+        and outer["y"] - 1 <= inner["y"]
+        and inner["x"] + inner["width"] <= outer["x"] + outer["width"] + 1
+        and inner["y"] + inner["height"] <= outer["y"] + outer["height"] + 1
     )
 
 

@@ -12,7 +12,7 @@ const REPLACED = [
   [/\binput\.shape, --shape\b/g, "Input shape under More options"],
   [/`layers`, --layer( [^)]+)?(?=\))/g, "Layer in the form"],
   [/`--(?:tile|image) ([\d,]+)`/g, (_, sides) => sides.replaceAll(",", ", ")],
-  [/,? with --protocol replknet alone/g, ", with Protocol RepLKNet script alone"],
+  [/,? with --protocol replknet alone/g, ", if Protocol names it"],
   [/`?target\.unit \{"index": \[\.\.\.\]\}`? with `?target\.layer`?/g, "choose Element as the unit and name the layer"],
   [/ \(docs\/[\w/-]+\.md\)/g, ""],
 ];
