@@ -60,3 +60,8 @@ def test_one_is_singular(visit: Visit) -> None:
     }""")
     expected = ["1 sample", "1 voxel", "1 × 1 px", "2 samples", "1 layer", "3 layers"]
     assert [words.replace("\u202f", " ") for words in told] == expected
+
+
+def test_small_files_are_not_empty(visit: Visit) -> None:
+    sizes = "async (all) => { const { mebibytes } = await import('/page/format.js'); return all.map(mebibytes); }"
+    assert visit("/docs").evaluate(sizes, [1, 40, 1024, 2**21]) == ["1 byte", "40 bytes", "1.0 KiB", "2.0 MiB"]
