@@ -19,7 +19,7 @@ export function curve({ field, trf, look, colours, width, top, window: [low, hig
   const words = caption(wordsOf(look, trf, [low, high]), width - SIDES.marginLeft);
   const base = SCALES[look.scale].scale.domain[0];
   const root = drawn({
-    ...{ colours, label, width, height: PLOT + 40 + words.height, ...SIDES, marginBottom: 40 + words.height },
+    ...{ colours, label, width, height: PLOT + 52 + words.height, ...SIDES, marginBottom: 52 + words.height },
     x: { domain: [low, high], label: `${name} (samples)`, labelAnchor: "center", labelArrow: "none", labelOffset: 32 },
     y: { ...SCALES[look.scale].scale, clamp: true, label: barTitle, labelArrow: "none", grid: true },
     marks: [
