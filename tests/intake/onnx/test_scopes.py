@@ -76,10 +76,11 @@ def test_a_convolution_with_a_folded_normalisation_has_its_own_name_as_well(
     def block(inputs: int) -> nn.Module:
         return nn.Sequential(nn.Conv2d(inputs, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
 
+    torch.manual_seed(0)
     net, path = nn.Sequential(block(2), block(4)).eval(), tmp_path / "net.onnx"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(net, (torch.zeros(1, 2, 12, 12),), path, dynamo=dynamo, verbose=False)
-    request = ErfRequest.model_validate({"target": {"layer": name}, "average": {"inputs": 1}})
+    request = ErfRequest.model_validate({"target": {"layer": name}, "average": {"inputs": 8}})
     opened = open_onnx(path, InputOptions(), dtype=torch.float32, device=torch.device("cpu"), layer=name)
     assert measure_network(opened.network, request).result.trf.size == [5, 5]
