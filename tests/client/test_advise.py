@@ -117,6 +117,20 @@ def test_a_change_that_may_reach_is_no_sure_choice(run: Run, service: Service, t
     assert "First choice, unsure: dilate first: 1 → 4. Its ERF is 9.4 ± 6.0 px: measure with more --inputs." in told
 
 
+@pytest.mark.parametrize(
+    ("want", "words"), [(4.8, "Nothing needs to change."), (5, "Unsure: it is within two standard")]
+)
+def test_a_network_that_may_reach_is_not_said_to(
+    run: Run, service: Service, tmp_path: Path, want: float, words: str
+) -> None:
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    enough = ADVICE | {"want": want, "reaches": True, "changes": []}
+    service.on("POST /advice", Reply(202, advice_json(result=enough)))
+    done = run("advise", "spec.json", "--want", str(want), "--url", service.url)
+    assert done.returncode == 0, done.stderr
+    assert words in " ".join(done.stdout.split())
+
+
 def test_a_change_names_torch_s_modules() -> None:
     edits = [{"layer": "conv_1", "field": "dilations", "before": "1", "after": "2"}]
     text = "dilate 3 layers (conv … conv_1): times 2"

@@ -194,6 +194,15 @@ def test_no_tile_spills_and_a_box_out_of_view_is_not_called_dashed(visit: Visit,
         assert "The TRF of 5 × 5 px reaches beyond this view on all sides." in caption
 
 
+def test_on_a_phone_a_job_that_ends_stays_in_sight(visit: Visit) -> None:
+    """Its card grows by screens when it ends, and the history lies below it."""
+    phone: Any = {"viewport": {"width": 390, "height": 844}}
+    page = visit(**phone)
+    page.get_by_role("button", name="20 convolutions, as in the article").click()
+    finished(page)
+    expect(page.locator("#view h1, #view h2").first).to_be_in_viewport()
+
+
 def test_a_phone_begins_with_examples_and_shows_every_meaning(visit: Visit, house: House) -> None:
     phone: Any = {"viewport": {"width": 390, "height": 844}}
     page = visit(**phone)

@@ -57,7 +57,9 @@ class Asked:
 def verdict(advice: Advice, asked: Asked) -> list[str]:
     """What to do."""
     if advice.reaches and not advice.changes:
-        return ["Nothing needs to change."]
+        if advice.erf_measured is None or advice.erf_measured >= advice.want:
+            return ["Nothing needs to change."]
+        return ["Unsure: it is within two standard errors of what is asked for. Measure with more --inputs first."]
     best = next((change for change in advice.changes if change.reaches), None)
     if best is None:
         return [_none(advice), *_smaller(advice, asked.unit_of(advice)), *_next(advice, asked)]

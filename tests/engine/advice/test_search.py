@@ -98,6 +98,8 @@ def test_cheap_changes_of_each_kind_come_first_and_dear_ones_last() -> None:
 def test_what_surely_reaches_comes_before_what_may() -> None:
     sure, may = _change("depth", 21, 500), _change("dilation", 18, 1, reaches=True, unsure=True)
     assert [one.size for one in ranked([may, sure, _change("context", 15)], 20, NOW, [32])] == [21, 18, 15]
+    nearer = _change("dilation", 19, 900, reaches=True, unsure=True)
+    assert [one.size for one in ranked([may, nearer], 20, NOW, [32])] == [19, 18], "the nearer one, whatever it costs"
 
 
 def test_pareto_marks_what_no_other_change_beats() -> None:

@@ -31,13 +31,8 @@ def ranked(changes: Sequence[Change], want: float, now: Cost, grid: Sequence[int
 
     def order(change: Change) -> tuple[float, ...]:
         gridded = (change.lattice or 0.0) > GRIDDED
-        return (
-            not change.reaches,
-            change.unsure,
-            gridded,
-            price(change, now, grid) if change.reaches else -change.size,
-            change.size,
-        )
+        cost = price(change, now, grid) if change.reaches and not change.unsure else -change.size
+        return (not change.reaches, change.unsure, gridded, cost, change.size)
 
     offered = sorted((one for one in changes if (one.lattice or 0.0) <= HOLES), key=order)
     reaching = [one for one in offered if one.reaches]

@@ -48,8 +48,13 @@ async function route() {
 async function open(id, address) {
   const job = held?.id === id ? held : await api.look(id);
   if (address !== location.hash) return;
-  stop = showJob($("view"), job, { reuse: form.reuse, changed: () => history_.load() });
+  stop = showJob($("view"), job, { reuse: form.reuse, changed: () => history_.load().finally(stay) });
   toView();
+
+  // A job that ends grows by screens, and the browser may keep in place what lies below it.
+  function stay() {
+    if (address === location.hash) toView();
+  }
 }
 
 async function openComparison(ids, address) {
