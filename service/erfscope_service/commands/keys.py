@@ -33,7 +33,8 @@ RedisUrl = Annotated[
     ),
 ]
 DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Data folder of that `up` (default: the user's data folder).")
+    Path | None,
+    typer.Option("--data-dir", help="Data folder of that `up` (default: ERFSCOPE_DATA_DIR, else the user's)."),
 ]
 
 
@@ -59,7 +60,8 @@ def create(
         ledger.run(add(ledger.settings.namespace, key))
         kept = ledger.usage(key.tenant).jobs
     typer.echo(text)
-    typer.echo(f"Key {key.id} of tenant {key.tenant}; put it into ERFSCOPE_API_KEY. It is not shown again.", err=True)
+    use = "Prometheus sends it as its bearer token" if metrics else "put it into ERFSCOPE_API_KEY"
+    typer.echo(f"Key {key.id} of tenant {key.tenant}; {use}. It is not shown again.", err=True)
     if others:
         typer.echo(f"That tenant has other keys, which go on working: {', '.join(others)}.", err=True)
     elif kept and not metrics:
