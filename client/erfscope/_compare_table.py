@@ -38,7 +38,7 @@ _LATEX = {
 MARKS: Mapping[str, str] = {
     "±": "± is one standard error over the inputs and, if there are several, over draws of the weights.",
     **{mark: f"{mark}: {words}." for mark, words in BOUNDS.items()},
-    GLOBAL: f"{GLOBAL.capitalize()}: the TRF is the whole input, whatever its size, so there is no ratio to it.",
+    GLOBAL: f"{GLOBAL.capitalize()}: the TRF is the whole input at every input size, so no ratio to the TRF is given.",
     LIMITED: f"{LIMITED.capitalize()}: the field ends where the input ends.",
     MISSING: f"{MISSING}: no value, because the metric is undefined for this map.",
 }

@@ -1,11 +1,16 @@
 """A tenant's stored files and models: what was just received, and the look-up by sha256 that refuses unknown ones."""
 
+from typing import Annotated
+
+from fastapi import Path
+
 from erfscope_contract.problem import FieldError, ProblemError
 from erfscope_jobs.records import Upload
 from erfscope_service.services import Services
 from erfscope_service.upload.form import StoredFiles
 
 FILE, MODEL = "file", "model"
+Sha256Path = Annotated[str, Path(description="Lower-case hexadecimal sha256.", examples=["0" * 64])]
 _ROUTES = {FILE: "/files", MODEL: "/models"}
 
 

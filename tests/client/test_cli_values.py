@@ -1,8 +1,11 @@
 """How option texts are read, and the units of metrics."""
 
 import re
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from erfscope import errors
 from erfscope.cli import values
@@ -63,3 +66,13 @@ def test_sizes_of_objects(text: str, rate: float | None, spacing: str | None, ex
 def test_sizes_that_are_none(text: str, rate: float | None, words: str) -> None:
     with pytest.raises(errors.BadRequest, match=re.escape(words)):
         values.sizes(text, rate, None)
+
+
+@given(
+    st.sampled_from(["0.5s", "12mm", "32", "9" * 400]),
+    st.none() | st.floats(),
+    st.none() | st.lists(st.floats(), min_size=1, max_size=3).map(lambda steps: ",".join(map(str, steps))),
+)
+def test_any_rate_and_spacing_give_a_size_or_a_refusal(text: str, rate: float | None, spacing: str | None) -> None:
+    with suppress(errors.BadRequest):
+        assert values.sizes(text, rate, spacing)[0] >= 0

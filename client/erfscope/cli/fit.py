@@ -116,8 +116,8 @@ class _Asked:
 
 def _parts(result: Fit, asked: _Asked, modules: Mapping[str, str], lengths: Lengths) -> list[answer.Part]:
     shape = ", ".join(map(str, result.input_shape))
-    own = pixels_of(len(lengths.steps))
-    long = {"px": "pixels"}.get(own.unit, own.unit)
+    steps = pixels_of(len(lengths.steps))
+    long = {"px": "pixels"}.get(steps.unit, steps.unit)
     rule = (
         f"At input [{shape}], sizes in {long}. holds: the ERF is at least {HOLD:g} times the object, and the object at "
         f"least {UNITS_ACROSS:g} units wide. small field: the ERF is smaller. coarse grid: the stride is too coarse. "
@@ -129,7 +129,7 @@ def _parts(result: Fit, asked: _Asked, modules: Mapping[str, str], lengths: Leng
         level_table(result, modules, lengths),
         [
             *([NO_ERROR] if any(one.erf_size and not one.stderr for one in result.levels) else []),
-            *([f"The table is in {lengths.unit}."] if lengths != own else []),
+            *([f"The table is in {lengths.unit}."] if lengths != steps else []),
             *said,
             rule,
         ],

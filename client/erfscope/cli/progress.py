@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from erfscope_contract.text import for_terminal
 
 ALIVE = 30.0  # seconds after which a log has a sign of life
-SLOW = 10.0  # seconds of a command before its first line where stderr is no terminal, and between two lines
+SLOW = 10.0  # seconds between two lines where stderr is no terminal; a command that ends before writes none
 STEPS = 10  # lines for each stage of a whole run at most
 
 
@@ -21,7 +21,7 @@ STEPS = 10  # lines for each stage of a whole run at most
 def progress_bar(label: str, *, lines: bool = False) -> Iterator[Callable[[str, float], None]]:
     """Yields `update(stage, share)`: a bar in a terminal.
 
-    Where stderr is no terminal, a line is written every SLOW seconds, or `lines` for each stage from the start.
+    If stderr is no terminal, it writes a line every SLOW seconds. With `lines` it writes one for each stage instead.
     """
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -50,7 +50,7 @@ def plain_lines(label: str, alive: float = ALIVE) -> Iterator[Callable[[str, flo
 
     While nothing new is told the last line is repeated with the time since the start, every `alive` seconds.
     """
-    last, told, ended, start = ("starting", 0), Event(), Event(), time.monotonic()
+    last, told, start = ("starting", 0), Event(), time.monotonic()
 
     def say(more: str = "") -> None:
         stage, tenths = last
@@ -64,19 +64,13 @@ def plain_lines(label: str, alive: float = ALIVE) -> Iterator[Callable[[str, flo
             told.set()
             say()
 
-    def watch() -> None:
-        while not ended.wait(alive):
-            if not told.is_set():
-                say(f", for {time.monotonic() - start:.0f} s")
-            told.clear()
+    def sign() -> None:
+        if not told.is_set():
+            say(f", for {time.monotonic() - start:.0f} s")
+        told.clear()
 
-    watcher = Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
+    with _repeated(sign, alive):
         yield update
-    finally:
-        ended.set()
-        watcher.join()
 
 
 @contextmanager
@@ -85,23 +79,34 @@ def slow_lines(label: str, every: float = SLOW) -> Iterator[Callable[[str, float
 
     A command that ends sooner writes no line.
     """
-    last, ended, start = ("starting", 0.0), Event(), time.monotonic()
+    last, start = ("starting", 0.0), time.monotonic()
 
     def update(stage: str, share: float) -> None:
         nonlocal last
         last = (stage, share)
 
-    def watch() -> None:
-        while not ended.wait(every):
-            stage, share = last
-            seconds = time.monotonic() - start
-            line = f"{label}: {stage}, {100 * share:.0f} %, after {seconds:.0f} s"
-            print(for_terminal(line), file=sys.stderr, flush=True)
+    def write() -> None:
+        stage, share = last
+        line = f"{label}: {stage}, {100 * share:.0f} %, after {time.monotonic() - start:.0f} s"
+        print(for_terminal(line), file=sys.stderr, flush=True)
 
-    watcher = Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
+    with _repeated(write, every):
         yield update
+
+
+@contextmanager
+def _repeated(action: Callable[[], None], seconds: float) -> Iterator[None]:
+    """Do it every so many seconds, in a thread, until the block ends."""
+    ended = Event()
+
+    def run() -> None:
+        while not ended.wait(seconds):
+            action()
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
     finally:
         ended.set()
-        watcher.join()
+        thread.join()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,13 @@ def _size(text: str, rate: float | None, spacing: str | None) -> float:
     if unit == "s":
         if rate is None:
             raise refuse("bad-request", f"--object {text} is in seconds; give --rate, the samples per second, as well")
+        if not 0 < rate < inf:
+            raise refuse("bad-request", f"--rate {rate:g} must be above 0")
         return size * rate
     if unit == "mm":
         if spacing is None:
             raise refuse("bad-request", f"--object {text} is in millimetres; give --spacing, those of a step, as well")
-        steps = numbers(spacing, "--spacing")
+        steps = _steps(spacing)
         return size / (sum(steps) / len(steps))
     if 0 < size < 1:
         raise refuse(
@@ -53,6 +56,15 @@ def _size(text: str, rate: float | None, spacing: str | None) -> float:
             "(with --spacing)",
         )
     return size
+
+
+def _steps(spacing: str) -> list[float]:
+    steps = numbers(spacing, "--spacing", "a list of sizes in mm such as 2,0.7,0.7")
+    if not all(0 < step < inf for step in steps):
+        raise refuse(
+            "bad-request", f"--spacing {spacing!r} must have sizes above 0, one for all axes or one for each axis"
+        )
+    return steps
 
 
 def width(text: str) -> float:
@@ -73,8 +85,8 @@ def lengths(rate: float | None, spacing: str | None, rank: int) -> Lengths | Non
         return Lengths((1 / rate,), "s")
     if spacing is None:
         return None
-    steps = numbers(spacing, "--spacing", "a list of sizes in mm such as 2,0.7,0.7")
-    if len(steps) not in (1, rank) or not all(step > 0 for step in steps):
+    steps = _steps(spacing)
+    if len(steps) not in (1, rank):
         raise refuse("bad-request", f"--spacing {spacing!r} must have one size above 0, or {rank}: one for each axis")
     return Lengths(tuple(steps * rank if len(steps) == 1 else steps), "mm")
 

@@ -1,4 +1,4 @@
-"""Models whose effective field cannot grow: what `erfscope init` shall not watch by its size."""
+"""Models whose effective field cannot grow: `erfscope init` does not watch their size."""
 
 from erfscope.gate.findings import Report
 from erfscope.gate.judge import FULL, tells_of_filling

@@ -31,7 +31,7 @@ def of_changes(findings: Sequence[Finding], explainer: Explainer, watched: Colle
 
 
 def of_dead_layers(outcomes: Sequence[tuple[str, Outcome]], findings: Sequence[Finding]) -> Iterator[Note]:
-    """Layers that `auto` passed over for want of a gradient, of each model; where no finding tells of them already."""
+    """For each model the layers that `auto` did not take, because they have no gradient, if no finding names them."""
     broken = {(finding.model, finding.expected) for finding in findings}
     for model, outcome in outcomes:
         if not isinstance(outcome, Answer):

@@ -1,8 +1,6 @@
 """Routes of /files: parse, call, return."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from erfscope_contract.job import ListedFiles, StoredFile
@@ -11,7 +9,7 @@ from erfscope_service.files import service
 from erfscope_service.preferences import PageDep
 from erfscope_service.problems import of_tenant
 from erfscope_service.services import ServicesDep, TenantDep
-from erfscope_service.stored import FILE
+from erfscope_service.stored import FILE, Sha256Path
 from erfscope_service.upload.raw import BINARY, file_name, raw_body, require_media_type
 
 router = APIRouter(prefix="/files", tags=["files"])
@@ -19,7 +17,6 @@ router = APIRouter(prefix="/files", tags=["files"])
 DESCRIPTION = "A PNG, JPEG, WebP, a zip of them, or an npy array."
 OWN_TYPES = ("image/png", "image/jpeg", "image/webp", "application/zip", "application/x-npy")
 MEDIA_TYPES = (BINARY, *OWN_TYPES)
-Sha256Path = Annotated[str, Path(description="Lower-case hexadecimal sha256.", examples=["0" * 64])]
 
 
 @router.post(

@@ -1,8 +1,6 @@
 """Routes of /models: parse, call, return."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from erfscope_contract.job import ListedModels, StoredModel
@@ -14,6 +12,7 @@ from erfscope_service.preferences import PageDep, PreferHeader, applied, seconds
 from erfscope_service.problems import of_tenant
 from erfscope_service.services import Services, ServicesDep, TenantDep
 from erfscope_service.stored import MODEL as UPLOAD
+from erfscope_service.stored import Sha256Path
 from erfscope_service.upload.form import DATA, MODEL, StoredFiles, read_form
 from erfscope_service.upload.multipart import MULTIPART, boundary_of
 from erfscope_service.upload.raw import BINARY, ONNX, file_name, model_form, raw_body, require_media_type
@@ -24,7 +23,6 @@ router = APIRouter(prefix="/models", tags=["models"])
 MEDIA_TYPES = (BINARY, *ONNX)
 BODY = raw_body("The ONNX file; or a form of it and the files beside it.", ONNX)
 BODY["content"][MULTIPART] = {"schema": model_form()}
-Sha256Path = Annotated[str, Path(description="Lower-case hexadecimal sha256.", examples=["0" * 64])]
 
 
 @router.post(
