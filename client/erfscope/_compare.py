@@ -309,7 +309,7 @@ def _ways(channels: str) -> str:
 
 
 def _are_twins(one: Measured, other: Measured) -> bool:
-    return one.metrics == other.metrics and one.stderr == other.stderr and bool(one.stderr)
+    return one.metrics == other.metrics and one.stderr == other.stderr and any(one.stderr.values())
 
 
 def _is_bound(result: ErfResult, metric: str) -> bool:

@@ -28,7 +28,7 @@ from erfscope._figure import (
 )
 from erfscope.report import content_of, to_html, to_markdown
 from erfscope.report.profile import profile_csv
-from erfscope_contract.flat import flatten
+from erfscope_contract.flat import ByName, errors_by_name, flatten
 from erfscope_contract.limits import bounded, count_of, limited_areas, trf_words
 from erfscope_contract.meanings import is_shown, meaning_of
 from erfscope_contract.metrics import metrics_csv, text_of
@@ -62,12 +62,12 @@ class Measured:
     @cached_property
     def metrics(self) -> dict[str, float | None]:
         """Every scalar by its flat name (`erf_size`, `mass_50_side`, …); None where undefined."""
-        return flatten(self.data)
+        return ByName(flatten(self.data))
 
-    @property
+    @cached_property
     def stderr(self) -> dict[str, float | None]:
-        """Standard errors, by flat name."""
-        return dict(self.data.stderr)
+        """Standard error of every metric, by flat name; None where the number is exact, undefined, or of one sample."""
+        return errors_by_name(self.data)
 
     @property
     def notes(self) -> list[str]:

@@ -4,7 +4,8 @@ Axes are named from the last: x, then y, then z. Shares are named by their per c
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from difflib import get_close_matches
+from typing import NoReturn, Protocol
 
 from erfscope_contract.replknet import ratios
 from erfscope_contract.result import Erf, ErfResult, GaussianFit, MassArea, Number, Radial, Shape
@@ -36,6 +37,21 @@ class Measured(Protocol):
     @property
     def shape(self) -> Shape:
         """Further scalars."""
+
+
+class ByName(dict[str, Number]):
+    """Numbers by flat name; a name that no metric of the result has raises a KeyError that names those that are near."""
+
+    def __missing__(self, name: str) -> NoReturn:
+        near = get_close_matches(str(name), self, n=3) or [one for one in self if one.startswith(str(name))][:3]
+        more = f"did you mean {', '.join(map(repr, near))}?" if near else f"there are {', '.join(self)}"
+        asked = "; r is measured with protocol='both' or 'replknet'" if str(name).startswith("replknet_") else ""
+        raise KeyError(f"this result has no metric {name!r}{asked}; {more}")
+
+
+def errors_by_name(result: ErfResult) -> ByName:
+    """The standard error of every metric by flat name; None where the number is exact, undefined, or of one sample."""
+    return ByName({name: result.stderr.get(name) for name in flatten(result)})
 
 
 def flatten(result: ErfResult) -> dict[str, Number]:

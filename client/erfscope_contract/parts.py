@@ -11,6 +11,7 @@ MAP, UNITS, LAYERS, IMAGE = "map", "units", "layers", "image"
 `image` is uint8 [H, W, 3]."""
 NO_IMAGE = "There is no image to draw the map over: the samples were not two-dimensional images (input.source)."
 MOST_NAMED = 64  # of what there is, in a 404
+_OF_THE_MAIN_UNIT: dict[str, None] = {"verify": None, "replknet": None}  # what is measured of no other
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def _of_unit(result: ErfResult, unit: list[int]) -> Part:
         if row.unit == unit:
             _require_kept("unit", result.maps.units)
             said = {"unit": row.unit, "trf": row.trf, "erf": row.erf, "mass": row.mass, "samples": row.samples}
-            more = {"scale_log2": row.scale_log2, "verify": None}  # the main unit alone was verified
+            more = {"scale_log2": row.scale_log2, "stderr": row.stderr, **_OF_THE_MAIN_UNIT}
             return Part(UNITS, index, result.model_copy(update={**said, **more}))
     names = [",".join(map(str, one)) for one in [result.unit, *(row.unit for row in rows)]]
     raise _unknown("unit", ",".join(map(str, unit)), names, "a grid (target.unit) measures more")
@@ -60,7 +61,7 @@ def _of_layer(result: ErfResult, layer: str) -> Part:
             _require_kept("layer", result.maps.layers and row.trf is not None)
             target = {"name": row.name, "operator": row.operator, "shape": row.shape, "passed_over": []}
             said = {"unit": row.unit, "trf": row.trf, "erf": row.erf, "mass": row.mass, "scale_log2": row.scale_log2}
-            more = {"samples": row.samples or result.samples, "verify": None}  # the main unit alone was verified
+            more = {"samples": row.samples or result.samples, "stderr": row.stderr, **_OF_THE_MAIN_UNIT}
             layer_info = result.layer.model_copy(update=target)
             return Part(LAYERS, index, result.model_copy(update={**said, **more, "layer": layer_info}))
     names = [result.layer.name, *(row.name for row in rows)]

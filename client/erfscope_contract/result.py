@@ -231,7 +231,8 @@ class LayerProfile(Frozen):
     erf: Erf | None = None
     mass: dict[str, MassArea] = Field(default_factory=dict, description="By share: 0.20, 0.30, 0.50, 0.99.")
     stderr: dict[str, Number] = Field(
-        default_factory=dict, description="Standard error of sizes, sigmas and mass areas by flat name."
+        default_factory=dict,
+        description="Standard error of sizes, sigmas and mass areas by flat name; a metric that has none is absent.",
     )
     samples: Samples | None = None
     scale_log2: float = Field(0.0, description="This layer's map (maximum 1) times 2**scale_log2 is the raw one.")
@@ -244,7 +245,9 @@ class UnitEntry(Frozen):
     trf: Trf
     erf: Erf
     mass: dict[str, MassArea]
-    stderr: dict[str, Number] = Field(default_factory=dict, description="Standard error by flat name.")
+    stderr: dict[str, Number] = Field(
+        default_factory=dict, description="Standard error by flat name; a metric that has none is absent."
+    )
     samples: Samples
     scale_log2: float = Field(description="This unit's map (maximum 1) times 2**scale_log2 is the raw one.")
 
@@ -272,7 +275,9 @@ class ErfResult(Frozen):
     gaussian: GaussianFit
     radial: Radial
     shape: Shape
-    stderr: dict[str, Number] = Field(default_factory=dict, description="Standard error by flat name.")
+    stderr: dict[str, Number] = Field(
+        default_factory=dict, description="Standard error by flat name; a metric that has none is absent."
+    )
     samples: Samples
     layers: list[LayerProfile] = Field(default_factory=list)
     units: list[UnitEntry] = Field(default_factory=list)

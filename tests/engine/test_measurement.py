@@ -146,3 +146,14 @@ def test_notes_give_the_steps_of_the_scripts_r_and_say_where_the_input_limits_it
     assert "replknet_99: limited by the input" in notes
     assert "r 99 % limited by the input" in repr(measured)
     assert measured.metrics["replknet_99"] == (None if largest is None else pytest.approx(largest))
+
+
+def test_every_metric_has_an_error_or_none() -> None:
+    once = measure(nn.Conv2d(1, 1, 3), (1, 8, 8), inputs=1)
+    for result in (once, once.as_result):
+        assert result.stderr["erf_size"] is None
+        assert result.stderr.keys() == result.metrics.keys()
+        with pytest.raises(KeyError, match="erf_size"):
+            result.stderr["erfsize"]
+        with pytest.raises(KeyError, match="protocol='both' or 'replknet'"):
+            result.metrics["replknet_50"]

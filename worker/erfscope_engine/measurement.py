@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from erfscope_contract.flat import flatten
+from erfscope_contract.flat import ByName, errors_by_name, flatten
 from erfscope_contract.limits import bounded, count_of, limited_areas, trf_words
 from erfscope_contract.numbers import with_error
 from erfscope_contract.result import ErfResult
@@ -34,12 +34,12 @@ class Measurement:
     @cached_property
     def metrics(self) -> dict[str, float | None]:
         """Every scalar by its flat name (`erf_size`, `mass_50_side`, …); None where undefined."""
-        return flatten(self.result)
+        return ByName(flatten(self.result))
 
-    @property
+    @cached_property
     def stderr(self) -> dict[str, float | None]:
-        """Standard errors, by flat name."""
-        return dict(self.result.stderr)
+        """Standard error of every metric, by flat name; None where the number is exact, undefined, or of one sample."""
+        return errors_by_name(self.result)
 
     @property
     def notes(self) -> list[str]:
