@@ -1,6 +1,6 @@
 """Measurements side by side: every metric, and which differences are larger than their errors."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import hypot
 from os import PathLike
@@ -194,7 +194,7 @@ class Comparison:
         elif form == ".png" and not needs_matplotlib(path, options) and not self._is_grid:
             content = self._sheet(*picture_options(options))
         elif form in (".png", *VECTOR):
-            rows, names = self._rows()
+            rows, names = self._rows(options)
             content = figure_of(rows, path, options, names)
         else:
             raise refuse("bad-request", f"{path} has no known ending; give one of {', '.join(COMPARED_FORMS)}")
@@ -208,7 +208,7 @@ class Comparison:
         By default they are those of a new figure, the one that `save` writes: models and weights as columns and rows.
         """
         if axes is None:
-            rows, names = self._rows()
+            rows, names = self._rows(options)
             drawn = [ax for row in drawn_rows(rows, options, names) for ax in row if ax]
             return [drawn[at] for at in self._order()]
         axes = list(axes)
@@ -230,17 +230,17 @@ class Comparison:
             raise refuse("unsupported-feature", "an AsyncResult's map is awaited; give `array()` of it yourself")
         return [(result.array(), result.data) for result in self.results if isinstance(result, Result)]
 
-    def _rows(self) -> tuple[list[list[Any]], list[str]]:
+    def _rows(self, options: Mapping[str, Any]) -> tuple[list[list[Any]], list[str]]:
         """The panels of a figure by rows, and the names of the rows: a column for each model, or lines of maps."""
         maps = self._maps()
         if not self._is_grid:
-            panels = [panel_of(*one, name) for one, name in zip(maps, self.names, strict=True)]
+            panels = [panel_of(*one, name, options) for one, name in zip(maps, self.names, strict=True)]
             return [panels[at : at + PER_ROW] for at in range(0, len(panels), PER_ROW)], []
         models, weights = self._models_and_weights()
         placed = dict(zip(self.parts, maps, strict=True))
         rows = [
             [
-                panel_of(*placed[model, kind], model if kind == self._first(model) else "")
+                panel_of(*placed[model, kind], model if kind == self._first(model) else "", options)
                 if (model, kind) in placed
                 else None
                 for model in models

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erfscope._errors import refuse
-from erfscope_contract.lengths import Lengths, measured_in, pixels_of, rank_of
+from erfscope_contract.lengths import Lengths, lengths_of, measured_in, pixels_of, rank_of
 from erfscope_contract.limits import bounded
 from erfscope_contract.numbers import MISSING, MOST_DIGITS, plain, with_error
 from erfscope_contract.result import ErfResult, Number
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 VECTOR = (".pdf", ".svg")
 _NAMED = 3  # of the forms of a size above a map, those that say ERF
+_STEPS = ("rate", "spacing")  # the unit of lengths
 _PICTURES = ("scale", "colormap")  # what a picture without matplotlib knows as well
 
 
@@ -32,7 +33,9 @@ class FigureOptions(TypedDict, total=False):
     `scale` (linear, sqrt, log; default sqrt) and `colormap` (default viridis) are the colours; `width` is in inches
     (default: 3.5 for one map, 7 for four beside each other), `dpi` the resolution of a PNG (default 300), `font` a
     font's name (default DejaVu Sans), `font_size` in points (default 8); `contours` and `trf` draw the lines around
-    50, 90 and 99 % of the mass and the box of the TRF (default True); `lengths` is the unit of the axes.
+    50, 90 and 99 % of the mass and the box of the TRF (default True). Lengths are in the input's own steps; with
+    `rate`, the samples per second of a sound, they are in seconds, and with `spacing`, the millimetres of a step along
+    each axis (or one number for all), in millimetres.
     """
 
     scale: str | None
@@ -43,7 +46,8 @@ class FigureOptions(TypedDict, total=False):
     font_size: float | None
     contours: bool
     trf: bool
-    lengths: Lengths | None
+    rate: float | None
+    spacing: float | Sequence[float] | None
 
 
 def needs_matplotlib(path: Path, options: Mapping[str, Any]) -> bool:
@@ -70,14 +74,14 @@ def page_of(options: Mapping[str, Any]) -> "Page":
     """The options as the drawing package has them; raises BadRequest for values that cannot be."""
     paper = _paper()
     try:
-        return paper.Page(**{name: value for name, value in chosen(options).items() if name != "lengths"})  # type: ignore[no-any-return]
+        return paper.Page(**{name: value for name, value in chosen(options).items() if name not in _STEPS})  # type: ignore[no-any-return]
     except ValueError as error:
         raise refuse("bad-request", str(error)) from None
 
 
-def panel_of(map: NDArray[np.floating[Any]], data: ErfResult, title: str, lengths: Lengths | None = None) -> "Panel":
+def panel_of(map: NDArray[np.floating[Any]], data: ErfResult, title: str, options: Mapping[str, Any]) -> "Panel":
     """A result as a panel of a figure, with its ERF above."""
-    notes = size_notes(data, lengths)
+    notes = size_notes(data, lengths_in(options, rank_of(data)))
     return _paper().Panel(  # type: ignore[no-any-return]
         map, as_json(data), title, notes, short="Numbers above the maps: size of the ERF in pixels.", short_from=_NAMED
     )
@@ -89,7 +93,7 @@ def figure_of(
     """The figure in the form of the path's ending."""
     page = page_of(options)
     try:
-        lengths = _steps(options)
+        lengths = _steps(options, rows)
         return _paper().render_figure(rows, path.suffix.lower(), page, names=names, lengths=lengths)  # type: ignore[no-any-return]
     except ValueError as error:
         raise refuse("bad-request", str(error)) from None
@@ -103,7 +107,7 @@ def drawn_rows(
     from matplotlib import pyplot
 
     try:
-        return paper.draw_figure(pyplot.figure(), rows, page, names=names, lengths=_steps(options))  # type: ignore[no-any-return]
+        return paper.draw_figure(pyplot.figure(), rows, page, names=names, lengths=_steps(options, rows))  # type: ignore[no-any-return]
     except ValueError as error:
         pyplot.close()
         raise refuse("bad-request", str(error)) from None
@@ -116,7 +120,7 @@ def plot_on(ax: Any, map: NDArray[np.floating[Any]], data: ErfResult, options: M
         from matplotlib import pyplot
 
         ax = pyplot.gca()
-    _paper().plot_map(ax, map, as_json(data), page, lengths=_steps(options))
+    _paper().plot_map(ax, map, as_json(data), page, lengths=_drawn(lengths_in(options, rank_of(data))))
     return ax
 
 
@@ -139,9 +143,21 @@ def layers_figure(rows: Sequence[Mapping[str, Any]], title: str, form: str) -> b
     return figure
 
 
-def _steps(options: Mapping[str, Any]) -> list[Any] | None:
+def lengths_in(options: Mapping[str, Any], rank: int) -> Lengths | None:
+    """The unit of lengths that `rate` or `spacing` choose; None for the input's own. Raises BadRequest."""
+    try:
+        return lengths_of(options.get("rate"), options.get("spacing"), rank)
+    except ValueError as error:
+        raise refuse("bad-request", str(error)) from None
+
+
+def _steps(options: Mapping[str, Any], rows: Sequence[Sequence["Panel | None"]]) -> list[Any] | None:
+    """The unit of each axis of the panels, which are alike."""
+    return _drawn(lengths_in(options, next(panel.map.ndim for row in rows for panel in row if panel)))
+
+
+def _drawn(lengths: Lengths | None) -> list[Any] | None:
     """The unit of each axis, as the drawing package has it."""
-    lengths: Lengths | None = options.get("lengths")
     return None if lengths is None else [_paper().Lengths(lengths.unit, step) for step in lengths.steps]
 
 

@@ -126,7 +126,7 @@ class Measured:
         return f"<p>{head}</p><table>{body}</table>"
 
     def _figure(self, path: Path, map: Map, options: FigureOptions) -> bytes:
-        return figure_of([[panel_of(map, self.data, self.name, options.get("lengths"))]], path, options)
+        return figure_of([[panel_of(map, self.data, self.name, options)]], path, options)
 
     def _part(self, unit: Sequence[int] | None, layer: str | None) -> ErfResult:
         """The result as one about a unit of its grid or a layer of its profile."""
@@ -188,7 +188,8 @@ class Result(Measured):
     def save(self, path: str | PathLike[str], **options: Unpack[FigureOptions]) -> Path:
         """Write .png, .pdf, .svg (picture), .npy (map), .json (whole result), .csv (metrics), .html or .md (report).
 
-        Options of pictures: scale, colormap, width (inches), dpi, font, font_size (points), contours, trf.
+        Options of pictures: scale, colormap, width (inches), dpi, font, font_size (points), contours, trf, and
+        rate (samples per second) or spacing (millimetres of a step), with which figures have seconds or millimetres.
         """
         path = Path(path)
         if needs_matplotlib(path, options):
@@ -263,7 +264,8 @@ class AsyncResult(Measured):
     async def save(self, path: str | PathLike[str], **options: Unpack[FigureOptions]) -> Path:
         """Write .png, .pdf, .svg (picture), .npy (map), .json (whole result), .csv (metrics), .html or .md (report).
 
-        Options of pictures: scale, colormap, width (inches), dpi, font, font_size (points), contours, trf.
+        Options of pictures: scale, colormap, width (inches), dpi, font, font_size (points), contours, trf, and
+        rate (samples per second) or spacing (millimetres of a step), with which figures have seconds or millimetres.
         """
         path = Path(path)
         if needs_matplotlib(path, options):

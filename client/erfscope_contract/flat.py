@@ -40,7 +40,7 @@ class Measured(Protocol):
 
 
 class ByName(dict[str, Number]):
-    """Numbers by flat name; a name that no metric of the result has raises a KeyError that names those that are near."""
+    """Numbers by flat name; a name that no metric of the result has raises a KeyError with the names near it."""
 
     def __missing__(self, name: str) -> NoReturn:
         near = get_close_matches(str(name), self, n=3) or [one for one in self if one.startswith(str(name))][:3]

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
+from math import inf, prod
 
 from erfscope_contract.meanings import unit_of
 from erfscope_contract.result import ErfResult, Number
 
+KINDS = {1: "signal", 2: "image", 3: "volume"}  # what an input is called
 NAMES = {1: "samples", 2: "px", 3: "voxels"}
 AXES = "zyx"
+_WORDS = {"px": "pixels", "s": "seconds", "mm": "millimetres"}
 _SIDES = ("trf_size", "erf_size", "mass_")  # roots of areas and volumes: they scale by the axes' geometric mean
 
 
@@ -18,6 +20,11 @@ class Lengths:
 
     steps: tuple[float, ...]
     unit: str
+
+    @property
+    def long(self) -> str:
+        """The unit in a sentence: `pixels`, `seconds`."""
+        return _WORDS.get(self.unit, self.unit)
 
     @property
     def mean(self) -> float:
@@ -32,6 +39,28 @@ class Lengths:
         if metric.startswith(_SIDES) or len({*self.steps}) == 1:
             return self.mean
         return None
+
+
+def lengths_of(
+    rate: float | None, spacing: float | Sequence[float] | None, rank: int, *, dashes: str = ""
+) -> Lengths | None:
+    """Seconds for samples at a rate, millimetres for steps of a spacing; None for the input's own unit.
+
+    `dashes` stand before the names in errors. ValueError for values that do not fit an input of `rank` axes.
+    """
+    if rate is not None and spacing is not None:
+        raise ValueError(f"{dashes}rate and {dashes}spacing both name the step of the input; give one of them")
+    if rate is not None:
+        if rank != 1 or not 0 < rate < inf:
+            raise ValueError(f"{dashes}rate {rate:g} must be above 0, and the input must have one axis; it has {rank}")
+        return Lengths((1 / rate,), "s")
+    if spacing is None:
+        return None
+    steps = [float(step) for step in (spacing if isinstance(spacing, Sequence) else [spacing])]
+    if len(steps) not in (1, rank) or not all(0 < step < inf for step in steps):
+        listed = ",".join(f"{step:g}" for step in steps)
+        raise ValueError(f"{dashes}spacing {listed} must have one size above 0, or {rank}: one for each axis")
+    return Lengths(tuple(steps * rank if len(steps) == 1 else steps), "mm")
 
 
 def pixels_of(rank: int) -> Lengths:

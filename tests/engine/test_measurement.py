@@ -157,3 +157,14 @@ def test_every_metric_has_an_error_or_none() -> None:
             result.stderr["erfsize"]
         with pytest.raises(KeyError, match="protocol='both' or 'replknet'"):
             result.metrics["replknet_50"]
+
+
+def test_lengths_of_a_figure_in_seconds_and_millimetres(measured: Measurement, tmp_path: Path) -> None:
+    sound = measure(nn.Conv1d(1, 1, 3), (1, 32), inputs=2)
+    assert sound.plot(Figure().add_subplot(), rate=16_000).get_xlabel() == "s"
+    assert "mm" in measured.plot(Figure().add_subplot(), spacing=0.5).get_xlabel()
+    assert measured.compare(measured).save(tmp_path / "both.pdf", spacing=[2, 0.5]).is_file()
+    with pytest.raises(errors.BadRequest, match="must have one axis"):
+        measured.save(tmp_path / "map.pdf", rate=16_000)
+    with pytest.raises(TypeError, match="rate, spacing"):
+        measured.plot(Figure().add_subplot(), lengths="mm")

@@ -17,8 +17,9 @@ from erfscope.cli.tables import Column, table_of
 from erfscope.report.answers import fit_csv
 from erfscope_contract.about import in_words
 from erfscope_contract.fit import Fit, FitLevel, Verdict
+from erfscope_contract.fit_words import objects_of
 from erfscope_contract.holding import CONFIDENT, HOLD, UNITS_ACROSS, erf_for
-from erfscope_contract.lengths import NAMES, Lengths, pixels_of, scaled, sides_in
+from erfscope_contract.lengths import Lengths, pixels_of, scaled, sides_in
 from erfscope_contract.limits import marked
 from erfscope_contract.numbers import NO_ERROR, bound_with_error, plain, with_error
 
@@ -28,7 +29,7 @@ Objects = Annotated[
         "--object",
         metavar="N,N,…",
         help="Sizes of objects, pixels: the side of their box, such as 32,96,256. "
-        "0.5s is in seconds (with --rate), 12mm in millimetres (with --spacing).",
+        "0.5s, 20ms or 2min are times (with --rate), 12mm, 3cm or 40um lengths (with --spacing).",
     ),
 ]
 Samples = Annotated[
@@ -53,7 +54,7 @@ BACKBONE = (
     "The network has no decoder and no heads but its last map. In a detector or a segmentation network that is built "
     "on it, the level named above is the one for your size."
 )
-NEXT = "What to change so that {what} holds {size:g} {unit}: erfscope advise {model} --layer {name} --object {size:g}"
+NEXT = "What to change so that {what} holds {size}: erfscope advise {model} --layer {name} --object {typed}"
 STYLES: dict[Verdict, str] = {"holds": "green", "unsure": "yellow"}  # any other is dim
 
 
@@ -116,44 +117,44 @@ class _Asked:
 
 def _parts(result: Fit, asked: _Asked, modules: Mapping[str, str], lengths: Lengths) -> list[answer.Part]:
     shape = ", ".join(map(str, result.input_shape))
-    steps = pixels_of(len(lengths.steps))
-    long = {"px": "pixels"}.get(steps.unit, steps.unit)
     rule = (
-        f"At input [{shape}], sizes in {long}. holds: the ERF is at least {HOLD:g} times the object, and the object at "
-        f"least {UNITS_ACROSS:g} units wide. small field: the ERF is smaller. coarse grid: the stride is too coarse. "
-        f"unsure: within {CONFIDENT:g} standard errors of the bound, or the ERF fills the input (≥)."
+        f"At input [{shape}], sizes in {lengths.long}. holds: the ERF is at least {HOLD:g} times the object, and the "
+        f"object at least {UNITS_ACROSS:g} units wide. small field: the ERF is smaller. coarse grid: the stride is too "
+        f"coarse. unsure: within {CONFIDENT:g} standard errors of the bound, or the ERF fills the input (≥)."
     )
-    best = [one.words for one in result.objects]
+    sizes = [one.size for one in result.objects]
+    best = [one.words for one in objects_of(sizes, result.levels, result.deciding, result.input_shape[1:], lengths)]
     said = in_words(result.about, asked.name, f"[{shape}]")
     return [
         level_table(result, modules, lengths),
         [
             *([NO_ERROR] if any(one.erf_size and not one.stderr for one in result.levels) else []),
-            *([f"The table is in {lengths.unit}."] if lengths != steps else []),
             *said,
+            *([show.LARGEST] if any(one.trf_largest for one in result.levels) else []),
             rule,
         ],
         best,
-        [*_hint(result, asked), *(f"note: {note}" for note in result.notes)],
+        [*_hint(result, asked, lengths), *(f"note: {note}" for note in result.notes)],
     ]
 
 
-def _hint(result: Fit, asked: _Asked) -> list[str]:
+def _hint(result: Fit, asked: _Asked, lengths: Lengths) -> list[str]:
     """Which row counts, and what to ask next, in the words of this network."""
     count = len(result.deciding)
     which = BACKBONE if not count else BOXES if count > 1 else f"{MASKS.format(name=result.deciding[0])} {MASKS_MORE}"
-    return [f"Which row counts? {which}", *_next(result, asked)]
+    return [f"Which row counts? {which}", *_next(result, asked, lengths)]
 
 
-def _next(result: Fit, asked: _Asked) -> list[str]:
+def _next(result: Fit, asked: _Asked, lengths: Lengths) -> list[str]:
     """The command for the first size that is not held: at the largest ERF of the heads or levels that count."""
     failed = [one for one in result.objects if one.best is None and _can_help(result, one.size)]
     counted = [one for one in result.levels if not result.deciding or one.name in result.deciding]
     if not failed or not counted:
         return []
     at = max(counted, key=lambda one: one.erf_size or 0.0)
-    unit = NAMES.get(len(result.input_shape) - 1, "px")
-    return [NEXT.format(what=at.name, size=failed[0].size, unit=unit, model=asked.model, name=at.name) + asked.flags]
+    size = f"{failed[0].size * lengths.mean:g} {lengths.unit}"
+    typed = values.typed(failed[0].size, lengths)
+    return [NEXT.format(what=at.name, size=size, model=asked.model, name=at.name, typed=typed) + asked.flags]
 
 
 def _can_help(result: Fit, size: float) -> bool:
@@ -191,7 +192,8 @@ def _mark(verdict: Verdict) -> Text:
 def _facts(level: FitLevel, lengths: Lengths) -> list[str]:
     steps = [None if step is None else step * one for step, one in zip(level.stride, lengths.steps, strict=True)]
     stride = show.by(steps) or "?"
-    trf = show.field_of(sides_in(level.trf_size, lengths), level.is_global, _box(level, lengths)) or "?"
+    sides, largest = (sides_in(each, lengths) for each in (level.trf_size, level.trf_largest))
+    trf = show.field_of(sides, level.is_global, _box(level, lengths), largest=largest) or "?"
     written = bound_with_error if level.limited else with_error
     size = written(scaled(level.erf_size, lengths), scaled(level.stderr, lengths))
     erf = "none" if level.erf_size is None else marked(size, "erf_size", is_bound=level.limited)

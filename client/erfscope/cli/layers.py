@@ -124,7 +124,8 @@ def _print(inspection: Inspection, modules: Mapping[str, str]) -> None:
     if inspection.unsupported:
         told += f" Cannot be converted: {', '.join(inspection.unsupported)}."
     local = [LOCAL] if any(row.local_box is not None for row in inspection.layers) else []
-    show.print_lines(out, ["", told, *local, HINT, *(f"note: {note}" for note in inspection.notes)])
+    largest = [show.LARGEST] if any(row.trf_largest for row in inspection.layers) else []
+    show.print_lines(out, ["", told, *local, *largest, HINT, *(f"note: {note}" for note in inspection.notes)])
 
 
 def table(inspection: Inspection, widest: int | None, modules: Mapping[str, str] = MappingProxyType({})) -> Table:
@@ -148,7 +149,7 @@ def table(inspection: Inspection, widest: int | None, modules: Mapping[str, str]
 
 
 def _cells(row: LayerRow) -> tuple[str, ...]:
-    trf = show.field_of(row.trf_size, row.is_global, row.local_box, "×")
+    trf = show.field_of(row.trf_size, row.is_global, row.local_box, "×", row.trf_largest)
     return row.operator, show.by(row.shape, "×"), trf, show.by(row.trf_stride, "×"), f"{row.coverage:.1%}"
 
 

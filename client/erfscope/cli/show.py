@@ -130,12 +130,22 @@ def by(sizes: Sequence[float | None], sign: str = "x") -> str:
     return sign.join("?" if size is None else f"{size:g}" for size in sizes)
 
 
+LARGEST = (
+    "TRF A…B: A is the centre unit's, of which the ERF is; B is the largest over phases, for behind upsampling or a "
+    "strided decoder units at other phases read more."
+)
+
+
 def field_of(
-    size: Sequence[float], is_global: bool, local: Sequence[tuple[float, float]] | None, sign: str = "x"
+    size: Sequence[float],
+    is_global: bool,
+    local: Sequence[tuple[float, float]] | None,
+    sign: str = "x",
+    largest: Sequence[float] = (),
 ) -> str:
-    """A TRF in a cell: its sides; of one that is global through statistics alone also those without them."""
+    """A TRF in a cell: its sides; also the largest over phases, and those without statistics of a global one."""
     if not is_global:
-        return by(size, sign)
+        return f"{by(size, sign)}…{by(largest, sign)}" if largest else by(size, sign)
     return "global" if local is None else f"global ({by([stop - start for start, stop in local], sign)})"
 
 

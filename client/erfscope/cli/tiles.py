@@ -132,7 +132,7 @@ def layer_table(layers: Sequence[TiledLayer]) -> Table:
             one.name,
             one.operator,
             show.by(one.stride),
-            show.by(one.trf_size),
+            show.field_of(one.trf_size, is_global=False, local=None, largest=one.trf_largest),
             show.by(one.shape),
             ", ".join(map(_range, one.crop)),
         )

@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Sequence
-from math import inf
+from math import inf, prod
 from pathlib import Path
 from typing import Any
 
 from erfscope._errors import refuse
-from erfscope_contract.lengths import Lengths
+from erfscope_contract.lengths import Lengths, lengths_of
 
+SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "min": 60.0}
+MILLIMETRES = {"mm": 1.0, "um": 1e-3, "µm": 1e-3, "cm": 10.0, "m": 1000.0}
 PER_INCH = {"in": 1.0, "cm": 2.54, "mm": 25.4}
 
 
@@ -29,42 +31,50 @@ def numbers(text: str, option: str, example: str = "a list of numbers such as 0.
 
 
 def sizes(text: str, rate: float | None, spacing: str | None) -> list[float]:
-    """Sizes of objects in steps of the input: `32,96`, `0.5s` with a rate, `12mm` with a spacing."""
-    return [_size(part.strip(), rate, spacing) for part in text.split(",")]
+    """Sizes of objects in steps of the input: `32,96`, `0.5s` or `20ms` with a rate, `12mm` with a spacing."""
+    return [size(part.strip(), "--object", rate, spacing) for part in text.split(",")]
 
 
-def _size(text: str, rate: float | None, spacing: str | None) -> float:
-    matched = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(s|mm)?", text)
+def size(text: str, option: str, rate: float | None, spacing: str | None) -> float:
+    """One length in steps of the input."""
+    matched = re.fullmatch(rf"(\d+(?:\.\d*)?|\.\d+)\s*({'|'.join((*SECONDS, *MILLIMETRES))})?", text)
     if matched is None:
-        raise refuse("bad-request", f"--object {text!r} is not sizes in pixels such as 32,96, 0.5s or 12mm")
-    size, unit = float(matched[1]), matched[2]
-    if unit == "s":
+        raise refuse("bad-request", f"{option} {text!r} is not sizes in pixels such as 32,96, 0.5s, 20ms or 12mm")
+    number, unit = float(matched[1]), matched[2]
+    if unit in SECONDS:
         if rate is None:
-            raise refuse("bad-request", f"--object {text} is in seconds; give --rate, the samples per second, as well")
+            raise refuse("bad-request", f"{option} {text} is a time; give --rate, the samples per second, as well")
         if not 0 < rate < inf:
             raise refuse("bad-request", f"--rate {rate:g} must be above 0")
-        return size * rate
-    if unit == "mm":
+        return float(f"{number * SECONDS[unit] * rate:.12g}")
+    if unit in MILLIMETRES:
         if spacing is None:
-            raise refuse("bad-request", f"--object {text} is in millimetres; give --spacing, those of a step, as well")
-        steps = _steps(spacing)
-        return size / (sum(steps) / len(steps))
-    if 0 < size < 1:
+            raise refuse("bad-request", f"{option} {text} is a length; give --spacing, the mm of a step, as well")
+        each = steps(spacing)
+        return float(f"{number * MILLIMETRES[unit] / prod(each) ** (1 / len(each)):.12g}")
+    if 0 < number < 1:
         raise refuse(
             "bad-request",
-            f"--object {text} is less than one pixel or sample; with a unit it is {text}s (with --rate) or {text}mm "
+            f"{option} {text} is less than one pixel or sample; with a unit it is {text}s (with --rate) or {text}mm "
             "(with --spacing)",
         )
-    return size
+    return number
 
 
-def _steps(spacing: str) -> list[float]:
-    steps = numbers(spacing, "--spacing", "a list of sizes in mm such as 2,0.7,0.7")
-    if not all(0 < step < inf for step in steps):
+def typed(size: float, lengths: Lengths) -> str:
+    """A size of the input as one would type it in the unit of `lengths`: `32`, `0.5s`."""
+    unit = lengths.unit if lengths.unit in (*SECONDS, *MILLIMETRES) else ""
+    return f"{size * lengths.mean:.10g}{unit}"
+
+
+def steps(spacing: str) -> list[float]:
+    """Millimetres of a step along each axis, or one number for all: `2,0.7,0.7`."""
+    sides = numbers(spacing, "--spacing", "a list of sizes in mm such as 2,0.7,0.7")
+    if not all(0 < side < inf for side in sides):
         raise refuse(
             "bad-request", f"--spacing {spacing!r} must have sizes above 0, one for all axes or one for each axis"
         )
-    return steps
+    return sides
 
 
 def width(text: str) -> float:
@@ -77,18 +87,10 @@ def width(text: str) -> float:
 
 def lengths(rate: float | None, spacing: str | None, rank: int) -> Lengths | None:
     """The unit in which lengths are shown; None for the input's own."""
-    if rate is not None and spacing is not None:
-        raise refuse("bad-request", "--rate and --spacing both say what a step of the input is; give one of them")
-    if rate is not None:
-        if rank != 1 or not rate > 0:
-            raise refuse("bad-request", f"--rate {rate:g} is for inputs with one axis, and above 0; this has {rank}")
-        return Lengths((1 / rate,), "s")
-    if spacing is None:
-        return None
-    steps = _steps(spacing)
-    if len(steps) not in (1, rank):
-        raise refuse("bad-request", f"--spacing {spacing!r} must have one size above 0, or {rank}: one for each axis")
-    return Lengths(tuple(steps * rank if len(steps) == 1 else steps), "mm")
+    try:
+        return lengths_of(rate, None if spacing is None else steps(spacing), rank, dashes="--")
+    except ValueError as error:
+        raise refuse("bad-request", str(error)) from None
 
 
 def input_fields(

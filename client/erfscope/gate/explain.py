@@ -14,7 +14,10 @@ from erfscope.gate.question import Question
 from erfscope.gate.windows import Facts, windows
 from erfscope_contract.problem import Problem
 
-SAME = "no layer has another kernel, stride or dilation: look at the weights."
+SAME = (
+    "the input's shape and every layer's kernel, stride, dilation, padding, groups, channels and mode are as in the "
+    "baseline: look at the weights."
+)
 Key = tuple[str, str]  # check and model
 
 

@@ -1,8 +1,9 @@
 """What changed in a model: its layers at the baseline and now, each a line of facts, compared in words. Pure."""
 
+import json
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache, cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -13,29 +14,50 @@ from erfscope_contract.numbers import plain
 
 MOST = 3  # changes that are told
 # What the field of a spec's layer follows from.
-GEOMETRY = ("kernel_size", "stride", "dilation", "padding", "output_padding", "scale_factor")
+GEOMETRY = (
+    "kernel_size", "offsets", "stride", "dilation", "padding", "output_padding", "padding_mode", "groups",
+    "out_channels", "out_features", "ceil_mode", "count_include_pad", "norm_type", "output_size", "size", "margin",
+    "scale_factor", "upscale_factor", "downscale_factor", "mode", "align_corners", "num_heads", "times", "merge",
+)  # fmt: skip
+FORMER = ("kernel_size", "stride", "dilation", "padding", "output_padding", "scale_factor", "times")
+INPUT = "input"  # the kind of the first row, which is the network's input
 # Facts of a layer of an ONNX file that follow from it and from all layers before it: told only where nothing else is.
 FIELD = {"TRF": "TRF", "grid": "stride of the grid"}
 MODULE = "module"  # names the layer for people; another name is not a change
-IN_WORDS = {"step": "stride", **FIELD}
+IN_WORDS = {"step": "stride", "kernel_size": "kernel", "out_channels": "channels", "ceil_mode": "ceil mode",
+            "output_padding": "output padding", "padding_mode": "padding mode", "scale_factor": "scale",
+            "count_include_pad": "count of the padding", "upscale_factor": "scale", "downscale_factor": "scale",
+            "output_size": "output size", "align_corners": "align corners", "num_heads": "heads",
+            "out_features": "features", "norm_type": "power", **FIELD}  # fmt: skip
 # Facts that introduce a layer which was added or removed, and their words.
 SHOWN = {"kernel": "kernel", "kernel_size": "kernel", "step": "stride", "stride": "stride", "dilation": "dilation",
          "scale_factor": "scale", "times": "times"}  # fmt: skip
+# What a spec leaves out; 1 where it is not here.
+DEFAULTS = {"padding": "0", "output_padding": "0", "padding_mode": "zeros", "out_channels": "as before it", "ceil_mode": "0",
+            "count_include_pad": "1", "norm_type": "2", "align_corners": "0", "size": "none",
+            "margin": "none", "scale_factor": "none", "output_size": "none", "merge": "concat"}  # fmt: skip
 Layers = Mapping[str, str]  # name → "conv kernel_size=3 dilation=8"
 
 
 def of_spec(architecture: Architecture) -> dict[str, str]:
     """The layers of a spec and those inside of them; one without a name has that of its kind and its place."""
     spec = architecture.model_dump(mode="json", exclude_defaults=True)
-    return dict(_listed(spec.get("layers", []), ""))
+    shape = [architecture.input.channels, *architecture.input.size]
+    return {INPUT: _input(shape), **dict(_listed(spec.get("layers", []), ""))}
 
 
 def of_inspection(inspection: Inspection, windows: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """The spatial layers of an ONNX file, with what `windows` tells of their operators."""
-    return {
+    """The input and the spatial layers of an ONNX file, with what `windows` tells of their operators."""
+    rows = {
         row.name: _line(row.operator, {"TRF": row.trf_size, "grid": list(row.trf_stride), **windows.get(row.name, {})})
         for row in inspection.layers
     }
+    return {inspection.input: _input(inspection.input_shape), **rows}
+
+
+def _input(shape: Sequence[int]) -> str:
+    """`input shape=3×64×64`."""
+    return _line(INPUT, {"shape": "×".join(map(str, shape))})
 
 
 def changed(before: Layers, now: Layers) -> str:
@@ -43,7 +65,7 @@ def changed(before: Layers, now: Layers) -> str:
 
     Layers are compared with those of the same place: a layer that was added shifts the names behind it.
     """
-    pairs = aligned(_rows(before), _rows(now), _cost)
+    pairs = _paired(_rows(before), _rows(now))
     words = list(_operators(pairs)) or list(_fields(pairs))
     more = f" and {len(words) - MOST} more" if len(words) > MOST else ""
     return f"{'; '.join(words[:MOST])}{more}." if words else ""
@@ -64,11 +86,27 @@ class _Row:
         return _line(self.kind, own)
 
     @property
+    def reduced(self) -> "_Row":
+        """With the facts alone that a baseline without the input's shape has."""
+        return (
+            self if "TRF" in self.facts else replace(self, facts={k: v for k, v in self.facts.items() if k in FORMER})
+        )
+
+    @property
     def summary(self) -> str:
         """`second (conv, kernel 3, stride 2)`."""
         shown = {word: self.facts[fact] for fact, word in SHOWN.items() if fact in self.facts}
         parts = [f"{word} {value}" for word, value in shown.items() if word == "kernel" or value != "1"]
         return _called(self, self.kind, *parts)
+
+
+def _paired(before: Sequence[_Row], now: Sequence[_Row]) -> list[Pair[_Row]]:
+    """Which layer is which: those at the same place where the sequence of kinds is as before, however many changed."""
+    if not all(any(row.kind == INPUT for row in rows) for rows in (before, now)):  # an older baseline
+        before, now = ([row.reduced for row in rows if row.kind != INPUT] for rows in (before, now))
+    if [row.kind for row in before] == [row.kind for row in now]:
+        return list(zip(before, now, strict=True))
+    return aligned(before, now, _cost)
 
 
 def _rows(layers: Layers) -> list[_Row]:
@@ -81,25 +119,18 @@ def _row(name: str, line: str) -> _Row:
 
 
 def _cost(old: _Row, new: _Row) -> float:
-    """Of taking one for the other. Two layers that differ cost more where their names differ too.
+    """Of taking one for the other: more where their names differ too, and the more of their facts differ.
 
-    Torch's module counts more than the tensor's name, because an exporter numbers tensors anew.
+    Torch's module counts more than the tensor's name, because an exporter numbers tensors anew. Both may coincide for
+    another layer where one was inserted before it, so that a name outweighs few facts only.
     """
     by_module = MODULE in old.facts and MODULE in new.facts
     is_same = old.facts[MODULE] == new.facts[MODULE] if by_module else old.name == new.name
     doubt = 0.0 if is_same else 1e-3 if by_module else 1e-6
-    if old.geometry == new.geometry or not _differ(old.geometry, new.geometry):
-        return doubt
-    if old.kind == new.kind:
-        return doubt + (0.75 * GAP if is_same else 1.25 * GAP)
-    return doubt + (1.5 * GAP if is_same else 2 * GAP)
-
-
-@cache
-def _differ(old: str, new: str) -> bool:
-    """Whether two layers differ, of the same few kinds each time."""
-    left, right = _row("", old), _row("", new)
-    return left.kind != right.kind or any(_differing(left, right, without=FIELD))
+    if old.kind != new.kind:
+        return doubt + (1.5 * GAP if is_same else 2 * GAP)
+    count = 0 if old.geometry == new.geometry else sum(1 for _ in _differing(old, new, without=FIELD))
+    return doubt + (min(0.15 * count + (0.35 if is_same else 0.5), 1.25) * GAP if count else 0.0)
 
 
 def _operators(pairs: Sequence[Pair[_Row]]) -> Iterator[str]:
@@ -143,12 +174,24 @@ def _fields(pairs: Sequence[Pair[_Row]]) -> Iterator[str]:
 
 
 def _difference(old: _Row, new: _Row, *, without: Container[str]) -> Iterator[str]:
+    name = _called(new, *_former(old, new))
     if old.kind != new.kind:
-        yield f"{_called(new)}: {old.kind} → {new.kind}"
-    is_known = old.name == new.name or (MODULE in new.facts and old.facts.get(MODULE) == new.facts[MODULE])
-    name = _called(new) if is_known else _called(new, f"before: {old.name}")
-    for fact, one, other in _differing(old, new, without=without):
-        yield f"{IN_WORDS.get(fact, fact)} of {name} {one} → {other}"
+        yield f"{name}: {old.kind} → {new.kind}"
+    changes = [
+        (IN_WORDS.get(fact, fact), f"{one} → {other}") for fact, one, other in _differing(old, new, without=without)
+    ]
+    if changes:
+        (first, values), *more = changes
+        yield ", ".join((f"{first} of {name} {values}", *map(" ".join, more)))
+
+
+def _former(old: _Row, new: _Row) -> Iterator[str]:
+    """`before: body.0`: the former module or, of a layer without one, the former name, where it has another now."""
+    if MODULE in old.facts and MODULE in new.facts:
+        if old.facts[MODULE] != new.facts[MODULE]:
+            yield f"before: {old.facts[MODULE]}"
+    elif old.name != new.name:
+        yield f"before: {old.name}"
 
 
 def _differing(old: _Row, new: _Row, *, without: Container[str]) -> Iterator[tuple[str, str, str]]:
@@ -172,11 +215,15 @@ def _default(fact: str, kind: str, facts: Mapping[str, str]) -> str:
     """What a fact is that a spec leaves out: a pool's stride is its kernel."""
     if fact == "stride" and kind.endswith("_pool"):
         return facts.get("kernel_size", "1")
-    return "0" if "padding" in fact else "1"
+    if fact == "mode":
+        return "constant" if kind == "pad" else "nearest"
+    return DEFAULTS.get(fact, "1")
 
 
 def _called(row: _Row, *notes: str) -> str:
     """`getitem_6 (module last.1)`: with the torch module that the exporter noted, and with `notes`."""
+    if row.kind == INPUT:
+        return "the input"
     words = [f"module {row.facts[MODULE]}", *notes] if MODULE in row.facts else notes
     return f"{row.name} ({', '.join(words)})" if words else row.name
 
@@ -191,6 +238,10 @@ def _line(operator: str, facts: Mapping[str, Any]) -> str:
 
 def _value(value: Any) -> str:
     """`3`, or `3×5` where the axes differ."""
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, list) and any(isinstance(side, list) for side in value):
+        return json.dumps(value, separators=(",", ":"))
     sides = ["?" if side is None else plain(side) for side in value] if isinstance(value, list) else [str(value)]
     return sides[0] if len(set(sides)) == 1 else "×".join(sides)
 
@@ -202,7 +253,7 @@ def _listed(layers: Sequence[Mapping[str, Any]], prefix: str) -> Iterator[tuple[
         inner = [part for part in layer.values() if isinstance(part, list) and part and isinstance(part[0], dict)]
         if not inner:
             yield name, _line(kind, {key: layer[key] for key in GEOMETRY if key in layer})
-        elif "times" in layer:
-            yield name, _line(kind, {"times": layer["times"]})
+        elif "times" in layer or "merge" in layer:
+            yield name, _line(kind, {key: layer[key] for key in ("times", "merge") if key in layer})
         for part in inner:
             yield from _listed(part, f"{name}.")

@@ -1,170 +1,158 @@
-"""Kernel, stride, dilation and torch module of an ONNX file's operators, read off its bytes without an ONNX library."""
+"""What the field of an ONNX file's operators follows from: kernel, stride, padding, groups …, and their torch modules."""
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
+from erfscope.gate.onnx_nodes import Graph, Node, Numbers, graph_of
 from erfscope_contract.named_files import bytes_of
-from erfscope_contract.protobuf import VARINT, BrokenError, fields, read_varint
+from erfscope_contract.numbers import plain
+from erfscope_contract.protobuf import BrokenError
 
-# Field numbers of onnx.proto.
-_GRAPH, _NODE, _INITIALIZER = 7, 1, 5
-_NODE_INPUT, _NODE_OUTPUT, _NODE_NAME, _NODE_TYPE, _NODE_ATTRIBUTE, _NODE_METADATA = 1, 2, 3, 4, 5, 9
-_ATTRIBUTE_NAME, _ATTRIBUTE_INTS = 1, 8
-_TENSOR_DIMS, _TENSOR_NAME = 1, 8
-_SCOPES = "pkg.torch.onnx.name_scopes"  # torch's exporter writes here which module an operator came from
-# ONNX's attribute → the word for it here. What a file leaves out is 1 along each axis.
-WORDS = {"kernel_shape": "kernel", "strides": "step", "dilations": "dilation"}
 _CONVOLUTIONS = ("Conv", "ConvTranspose", "ConvInteger", "QLinearConv")
+_POOLS = ("MaxPool", "AveragePool", "LpPool")
 _WEIGHT_PLACE = {"QLinearConv": 3}  # which input is the weight; 1 for the others
 _WEIGHT = ".weight"  # how torch's modules end the name of it: `last.0.weight`
+_END = 2**31 - 1  # from here a slice's end means "to the end"
+T = TypeVar("T")
 Facts = dict[str, str]  # "dilation" → "4", or "1×4" where the axes differ
 
 
-@dataclass(frozen=True)
-class _Node:
-    name: str
-    operator: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    ints: Mapping[str, tuple[int, ...]]
-    scope: str  # the module that the file notes
-
-    @property
-    def module(self) -> str:
-        """The module that owns a convolution's weight; of any other operator its scope.
-
-        The exporter folds a BatchNorm into the convolution before it, and notes the BatchNorm's module for both; a
-        measurement takes either as the name of a layer.
-        """
-        weight = _weight(self)
-        return weight.removesuffix(_WEIGHT).replace(" ", "") if self.scope and weight.endswith(_WEIGHT) else self.scope
-
-
 def windows(model: bytes | Path) -> dict[str, Facts]:
-    """Kernel, stride ("step"), dilation and torch module of every operator with a window, by its first output and name.
+    """The facts and the torch module of every operator that has facts, by its first output and by its name.
 
     Empty for what is not an ONNX file. Sizes are in elements of the operator's own input.
     """
-    with bytes_of(model) as view:
-        try:
-            return dict(_named(view))
-        except BrokenError:  # whoever measures the model says so
-            return {}
+    graph = _graph(model)
+    named: dict[str, Facts] = {}
+    for node in graph.nodes:
+        if facts := dict(FACTS[node.operator](node, graph)) if node.operator in FACTS else {}:
+            module = _module(node)
+            named |= dict.fromkeys(
+                filter(None, (node.name, *node.outputs[:1])), facts | ({"module": module} if module else {})
+            )
+    return named
 
 
 def modules(model: bytes | Path) -> dict[str, str]:
     """The torch module of every operator, by its outputs' names; empty where the file does not tell."""
+    return {output: module for node in _graph(model).nodes if (module := _module(node)) for output in node.outputs}
+
+
+def _graph(model: bytes | Path) -> Graph:
+    """Empty for what is not an ONNX file: whoever measures or inspects the model says so."""
     with bytes_of(model) as view:
         try:
-            nodes = [
-                _node(view, *part)
-                for graph, end in _parts(view, 0, len(view), _GRAPH)
-                for part in _parts(view, graph, end, _NODE)
-            ]
-        except BrokenError:  # whoever inspects the model says so
-            return {}
-    return {output: node.module for node in nodes if node.module for output in node.outputs}
+            return graph_of(view)
+        except BrokenError:
+            return Graph((), {}, {})
 
 
-def _named(view: memoryview) -> Iterator[tuple[str, Facts]]:
-    nodes: list[_Node] = []
-    shapes: dict[str, tuple[int, ...]] = {}
-    for graph, end in _parts(view, 0, len(view), _GRAPH):
-        nodes += [_node(view, *part) for part in _parts(view, graph, end, _NODE)]
-        shapes |= dict(_shape(view, *part) for part in _parts(view, graph, end, _INITIALIZER))
-    for node in nodes:
-        if facts := _facts(node, shapes):
-            yield from ((name, facts) for name in (node.name, *node.outputs[:1]) if name)
+def _module(node: Node) -> str:
+    """The module that owns a convolution's weight; of any other operator its scope.
+
+    The exporter folds a BatchNorm into the convolution before it, and notes the BatchNorm's module for both; a
+    measurement takes either as the name of a layer.
+    """
+    weight = _weight(node)
+    return weight.removesuffix(_WEIGHT).replace(" ", "") if node.scope and weight.endswith(_WEIGHT) else node.scope
 
 
-def _facts(node: _Node, shapes: Mapping[str, tuple[int, ...]]) -> Facts:
-    kernel = node.ints.get("kernel_shape") or _kernel_of_weight(node, shapes)
-    if not kernel:
-        return {}
-    sizes: dict[str, tuple[int, ...]] = {"strides": (), "dilations": (), **node.ints, "kernel_shape": kernel}
-    facts = {word: _written(sizes[name] or (1,) * len(kernel)) for name, word in WORDS.items()}
-    return facts | ({"module": node.module} if node.module else {})
-
-
-def _kernel_of_weight(node: _Node, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
-    """A convolution may leave its kernel to the shape of its weight."""
-    return shapes.get(_weight(node), ())[2:]
-
-
-def _weight(node: _Node) -> str:
+def _weight(node: Node) -> str:
     """The name of a convolution's weight; empty for another operator."""
     place = _WEIGHT_PLACE.get(node.operator, 1)
     return node.inputs[place] if node.operator in _CONVOLUTIONS and len(node.inputs) > place else ""
 
 
-def _written(sizes: tuple[int, ...]) -> str:
-    return str(sizes[0]) if len(set(sizes)) == 1 else "×".join(map(str, sizes))
+def _convolution(node: Node, graph: Graph) -> Iterator[tuple[str, str]]:
+    shape = graph.shapes.get(_weight(node), ())
+    groups = int(node.numbers.get("group", (1,))[0])
+    yield from _window(node, node.numbers.get("kernel_shape") or shape[2:])  # a file may leave it to the weight
+    if node.operator == "ConvTranspose":
+        yield "output_padding", _sizes(node.numbers.get("output_padding") or (0,))
+    yield "groups", str(groups)
+    if len(shape) > 1:
+        yield "channels", str(shape[1] * groups if node.operator == "ConvTranspose" else shape[0])
 
 
-def _node(view: memoryview, start: int, end: int) -> _Node:
-    names = {number: _texts(view, start, end, number) for number in (_NODE_NAME, _NODE_TYPE)}
-    return _Node(
-        name="".join(names[_NODE_NAME][:1]),
-        operator="".join(names[_NODE_TYPE][:1]),
-        inputs=_texts(view, start, end, _NODE_INPUT),
-        outputs=_texts(view, start, end, _NODE_OUTPUT),
-        ints=dict(_ints(view, *part) for part in _parts(view, start, end, _NODE_ATTRIBUTE)),
-        scope=_scope(view, start, end),
-    )
+def _pool(node: Node, graph: Graph) -> Iterator[tuple[str, str]]:
+    yield from _window(node, node.numbers.get("kernel_shape", ()))
+    yield "ceil_mode", _sizes(node.numbers.get("ceil_mode") or (0,))
+    if node.operator == "AveragePool":
+        yield "count_include_pad", _sizes(node.numbers.get("count_include_pad") or (0,))
 
 
-def _scope(view: memoryview, start: int, end: int) -> str:
-    """`last.1`: the innermost torch module; empty where the file does not tell."""
-    for part in _parts(view, start, end, _NODE_METADATA):
-        (key, *_), (value, *_) = (_texts(view, *part, number) or ("",) for number in (1, 2))
-        if key == _SCOPES:
-            return _innermost(value)
-    return ""
+def _window(node: Node, kernel: Numbers) -> Iterator[tuple[str, str]]:
+    if not kernel:
+        return
+    ones = (1.0,) * len(kernel)  # what a file leaves out
+    yield "kernel", _sizes(kernel)
+    yield "step", _sizes(node.numbers.get("strides") or ones)
+    yield "dilation", _sizes(node.numbers.get("dilations") or ones)
+    automatic = node.texts.get("auto_pad", "NOTSET")
+    yield "padding", _margins(_pairs(node.numbers.get("pads", ()))) if automatic == "NOTSET" else automatic.lower()
 
 
-def _innermost(scopes: str) -> str:
-    """The last module of `['', 'last', 'last.1', 'conv2d']`, which ends with the operator itself."""
-    try:
-        names = json.loads(scopes.replace("'", '"'))
-    except ValueError:
-        return ""
-    modules = [one for one in names[:-1] if isinstance(one, str) and one] if isinstance(names, list) else []
-    return "".join(modules[-1:]).replace(" ", "")
+def _pad(node: Node, graph: Graph) -> Iterator[tuple[str, str]]:
+    if pads := _constant(node, graph, "pads", 1):
+        yield "padding", _margins(_spatial(_pairs(pads), (0, 0)))
+    yield "mode", node.texts.get("mode") or "constant"
 
 
-def _ints(view: memoryview, start: int, end: int) -> tuple[str, tuple[int, ...]]:
-    return "".join(_texts(view, start, end, _ATTRIBUTE_NAME)[:1]), _numbers(view, start, end, _ATTRIBUTE_INTS)
+def _resize(node: Node, graph: Graph) -> Iterator[tuple[str, str]]:
+    place = 1 if node.operator == "Upsample" or len(node.inputs) == 2 else 2  # Resize has a region before, since 11
+    if scale := _constant(node, graph, "scales", place):
+        yield "scale", _sizes(_spatial(scale, 1))
+    if size := _constant(node, graph, "", 3):
+        yield "size", _sizes(size[2:] or size)  # without batch and channels
+    yield "mode", node.texts.get("mode") or "nearest"
+    yield "coordinates", node.texts.get("coordinate_transformation_mode") or "half_pixel"
 
 
-def _shape(view: memoryview, start: int, end: int) -> tuple[str, tuple[int, ...]]:
-    return "".join(_texts(view, start, end, _TENSOR_NAME)[:1]), _numbers(view, start, end, _TENSOR_DIMS)
+def _blocks(node: Node, graph: Graph) -> Iterator[tuple[str, str]]:
+    yield "block", _sizes(node.numbers.get("blocksize") or (1,))
 
 
-def _numbers(view: memoryview, start: int, end: int, number_of_field: int) -> tuple[int, ...]:
-    """A repeated integer, packed or one by one."""
-    numbers: list[int] = []
-    for number, begin, stop, content in fields(view, start, end):
-        if number != number_of_field:
-            continue
-        position = begin if content is None else content
-        if content is None:
-            key, position = read_varint(view, begin, stop)
-            if key & 7 != VARINT:
-                continue
-        while position < stop:
-            value, position = read_varint(view, position, stop)
-            numbers.append(value)
-    return tuple(numbers)
+def _slice(node: Node, graph: Graph) -> Iterator[tuple[str, str]]:
+    for place, attribute in enumerate(("starts", "ends", "axes", "steps"), 1):
+        if values := _constant(node, graph, attribute, place):
+            yield attribute, "×".join("end" if value >= _END else plain(value) for value in values)
 
 
-def _texts(view: memoryview, start: int, end: int, number_of_field: int) -> tuple[str, ...]:
-    return tuple(bytes(view[a:b]).decode("utf-8", "replace") for a, b in _parts(view, start, end, number_of_field))
+def _constant(node: Node, graph: Graph, attribute: str, place: int) -> Numbers:
+    """An attribute of older files, which is an input of newer ones; empty where the file does not fix it."""
+    name = node.inputs[place] if len(node.inputs) > place else ""
+    return node.numbers.get(attribute) or graph.constants.get(name, ())
 
 
-def _parts(view: memoryview, start: int, end: int, number_of_field: int) -> Iterator[tuple[int, int]]:
-    """Begin and end of the content of every field of that number that has a length."""
-    for number, _, stop, content in fields(view, start, end):
-        if number == number_of_field and content is not None:
-            yield content, stop
+# Operator → its facts. What is not here has none but its kind: no other attribute moves the field.
+FACTS: Mapping[str, Callable[[Node, Graph], Iterator[tuple[str, str]]]] = {
+    **dict.fromkeys(_CONVOLUTIONS, _convolution),
+    **dict.fromkeys(_POOLS, _pool),
+    **dict.fromkeys(("Resize", "Upsample"), _resize),
+    **dict.fromkeys(("DepthToSpace", "SpaceToDepth"), _blocks),
+    "Pad": _pad,
+    "Slice": _slice,
+}
+
+
+def _sizes(sizes: Sequence[float]) -> str:
+    """`3`, or `3×5` where the axes differ."""
+    return plain(sizes[0]) if len(set(sizes)) == 1 else "×".join(map(plain, sizes))
+
+
+def _pairs(pads: Numbers) -> list[tuple[float, float]]:
+    """Before and after, by axis."""
+    half = len(pads) // 2
+    return list(zip(pads[:half], pads[half:], strict=False))
+
+
+def _margins(pairs: Sequence[tuple[float, float]]) -> str:
+    """`1`, `1×2` by axis, `0+1` where an axis has another margin after than before."""
+    sides = [plain(a) if a == b else f"{plain(a)}+{plain(b)}" for a, b in pairs] or ["0"]
+    return sides[0] if len(set(sides)) == 1 else "×".join(sides)
+
+
+def _spatial(values: Sequence[T], nothing: T) -> Sequence[T]:
+    """Without batch and channels, where these are listed too and nothing is done to them."""
+    return values[2:] if len(values) > 2 and list(values[:2]) == [nothing] * 2 else values

@@ -16,13 +16,13 @@ Cell = str | float | None
 def fit_csv(fit: Fit) -> str:
     """A line for each level: stride and TRF per axis (pixels), ERF with its standard error, a verdict for each size."""
     axes = AXES[len(fit.input_shape) - 1]
-    per_axis = [f"{what}_{name}" for what in ("stride", "trf_size") for name in axes]
+    per_axis = [f"{what}_{name}" for what in ("stride", "trf_size", "trf_largest") for name in axes]
     heads = ["layer", "role", "shape", *per_axis, "global", "erf_size", "erf_size_stderr", "limited"]
     sizes = [f"object_{one.size:g}" for one in fit.objects]
     return _text([*heads, *sizes], (
         [
             level.name, level.role, "x".join(map(str, level.shape)), *_each(level.stride, axes),
-            *_each(level.trf_size, axes), level.is_global, level.erf_size, level.stderr, level.limited,
+            *_each(level.trf_size, axes), *_each(level.trf_largest or level.trf_size, axes), level.is_global, level.erf_size, level.stderr, level.limited,
             *(one.verdict for one in level.objects),
         ]
         for level in fit.levels

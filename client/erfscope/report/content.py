@@ -99,7 +99,7 @@ def _ranking(result: ErfResult) -> list[Table]:
 
 def _ratio(row: LayerProfile | UnitEntry, ratio: Number) -> str:
     """ERF over TRF of one row, or that its field is global or limited by the input."""
-    if row.trf and row.erf and is_limited(row.trf, row.erf, row.stderr.get("erf_size")):
+    if row.erf and is_limited(row.erf):
         return LIMITED
     return GLOBAL if row.trf and row.trf.is_global else plain(ratio)
 

@@ -38,13 +38,13 @@ def layers_csv(layers: Sequence[LayerRow]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = AXES[len(layers[0].trf_size)] if layers else ()
-    per_axis = [f"{what}_{name}" for what in ("stride", "trf_size") for name in names]
+    per_axis = [f"{what}_{name}" for what in ("stride", "trf_size", "trf_largest") for name in names]
     local = [f"local_size_{name}" for name in names]  # of a global TRF, without statistics over the image
     writer.writerow(["layer", "operator", "shape", *per_axis, "global", *local, "coverage"])
     for row in layers:
         shape = "x".join(map(str, row.shape))
         box = row.local_box
         sides = ["" for _ in names] if box is None else [stop - start for start, stop in box]
-        cells = [*row.trf_stride, *row.trf_size, row.is_global, *sides, row.coverage]
+        cells = [*row.trf_stride, *row.trf_size, *(row.trf_largest or row.trf_size), row.is_global, *sides, row.coverage]
         writer.writerow([for_csv(row.name), row.operator, shape, *cells])
     return text.getvalue()
