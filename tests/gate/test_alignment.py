@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.gate.conftest import Check, conv, onnx_model, spec
 
-from erfscope.gate.alignment import GAP, aligned
+from erfscope.gate.alignment import CELLS, GAP, aligned
 from erfscope.gate.layers import changed
 
 Write = Callable[..., Path]
@@ -93,6 +93,68 @@ def test_no_pairing_is_cheaper() -> None:
         assert [new for _, new in pairs if new is not None] == list(now)
         paid = sum(GAP if old is None or new is None else cost(old, new) for old, new in pairs)
         assert paid == cheapest(before, now)
+
+
+def sequential(*dilations: int, inserted: int | None = None) -> dict[str, str]:
+    """An export of a Sequential of convolutions with ReLUs, numbered by place; one with a stride may be inserted."""
+    lines = [conv_line(dilation) + f" padding={dilation}" for dilation in dilations]
+    if inserted is not None:
+        lines.insert(inserted, conv_line(1, 2) + " padding=1")
+    names = [(f"conv2d_{n}", f"{line} module=body.{2 * n}") for n, line in enumerate(lines)]
+    return {name: line for n, one in enumerate(names) for name, line in (one, (f"relu_{n}", RELU))}
+
+
+@pytest.mark.parametrize(
+    ("now", "words"),
+    [
+        (
+            sequential(2, 4, 8, 8),
+            "dilation of conv2d_0 (module body.0) 1 → 2, padding 1 → 2; "
+            "dilation of conv2d_1 (module body.2) 2 → 4, padding 2 → 4; "
+            "dilation of conv2d_2 (module body.4) 4 → 8, padding 4 → 8.",
+        ),
+        *(
+            (
+                sequential(*(1, 2, 4, 1), inserted=place),
+                f"layers conv2d_{place} (module body.{2 * place}, Conv, kernel 3, stride 2), relu_{place} (Relu) "
+                f"added between relu_{place - 1} and conv2d_{place + 1} (module body.{2 * place + 2}); "
+                f"dilation of conv2d_4 (module body.8, before: body.6) 8 → 1, padding 8 → 1.",
+            )
+            for place in (1, 2)
+        ),
+        (
+            sequential(1, 2, 4, 1, inserted=3),  # right before the layer that changed too, whose name it now has
+            "layers conv2d_3 (module body.6, Conv, kernel 3, stride 2), relu_3 (Relu) added between relu_2 and "
+            "conv2d_4 (module body.8); dilation of conv2d_4 (module body.8, before: body.6) 8 → 1, padding 8 → 1.",
+        ),
+    ],
+)
+def test_each_of_several_changes_is_told_at_its_layer(now: dict[str, str], words: str) -> None:
+    assert changed(sequential(1, 2, 4, 8), now) == words
+
+
+def test_long_networks_are_compared_near_the_diagonal_alone() -> None:
+    calls = 0
+
+    def counted(old: str, new: str) -> float:
+        nonlocal calls
+        calls += 1
+        return 0.0 if old == new else 2 * GAP
+
+    before, now = ([f"{side}{n}" for n in range(2000)] for side in "ab")
+    pairs = aligned(before, now, counted)
+    assert [old for old, _ in pairs if old is not None] == before
+    assert [new for _, new in pairs if new is not None] == now
+    assert calls < 3 * CELLS
+    for rows, columns in ((3, 90_000), (90_000, 3), (700, 900)):
+        before, now = [f"a{n}" for n in range(rows)], [f"b{n}" for n in range(columns)]
+        pairs = aligned(before, now, cost)
+        assert [old for old, _ in pairs if old is not None] == before
+        assert [new for _, new in pairs if new is not None] == now
+    before = [f"a{n}" for n in range(2000)]
+    now = [f"x{n}" for n in range(5)] + before[:900] + before[910:-1] + ["y"]
+    pairs = aligned(before, now, counted)  # far from the ends, with ends that differ
+    assert sum(old == new for old, new in pairs) == 2000 - 10 - 1
 
 
 def test_a_check_tells_of_a_layer_that_was_inserted(check: Check, write: Write) -> None:

@@ -45,7 +45,7 @@ def test_from_init_to_the_commit_that_moved_a_number(write: Write) -> None:
 
     write("models/net.onnx", onnx_model((1, 2, 1)))
     failed = erfscope("check", *REPORTS, code=1)
-    assert "Changed in models/net.onnx: dilation of conv2 4 → 1." in failed.stdout
+    assert "Changed in models/net.onnx: dilation of conv2 4 → 1, padding 4 → 1." in failed.stdout
     failures = [one.get("message", "") for one in ET.parse("out/junit.xml").iter("failure")]
     assert failures
     assert all("dilation of conv2 4 → 1" in one for one in failures)

@@ -37,7 +37,7 @@ def test_a_drift_tells_which_layer_lost_its_dilation(check: Check, write: Write)
     assert done.code == 1
     assert "19 → 5 px" in done.words
     assert "Changed in models/net.json: dilation of second 8 → 1." in done.words
-    assert "Changed in models/export.onnx: dilation of conv1 2 → 1." in done.words
+    assert "Changed in models/export.onnx: dilation of conv1 2 → 1, padding 2 → 1." in done.words
     assert done.words.count("Changed in") == 2  # once for each model, above what broke
     assert done.words.index("Changed in models/export.onnx") < done.words.index("✗ fail models")
 
@@ -81,7 +81,7 @@ def test_other_weights_are_no_change_of_layers(check: Check, write: Write) -> No
     write("models/net.json", spec(dilation=4, init="ones"))
     done = check()
     assert done.code == 1
-    assert "no layer has another kernel, stride or dilation: look at the weights." in done.words
+    assert "groups, channels and mode are as in the baseline: look at the weights." in done.words
 
 
 def test_a_baseline_without_layers_says_so(check: Check, write: Write) -> None:
@@ -100,7 +100,7 @@ def test_a_baseline_without_layers_says_so(check: Check, write: Write) -> None:
 @pytest.mark.parametrize(
     ("before", "now", "words"),
     [
-        ({"a": "conv kernel_size=3"}, {"a": "conv kernel_size=5"}, "kernel_size of a 3 → 5."),
+        ({"a": "conv kernel_size=3"}, {"a": "conv kernel_size=5"}, "kernel of a 3 → 5."),
         ({"a": "conv stride=2"}, {"a": "conv"}, "stride of a 2 → 1."),
         ({"a": "conv padding=1"}, {"a": "conv"}, "padding of a 1 → 0."),
         ({"a": "max_pool kernel_size=3"}, {"a": "max_pool kernel_size=3 stride=2"}, "stride of a 3 → 2."),
@@ -117,6 +117,30 @@ def test_a_baseline_without_layers_says_so(check: Check, write: Write) -> None:
             {"a": "Conv TRF=3 grid=1 kernel=3 step=1 dilation=1", "b": "Conv TRF=11 grid=1 kernel=3 step=1 dilation=4"},
             {"a": "Conv TRF=3 grid=2 kernel=3 step=2 dilation=1", "b": "Conv TRF=7 grid=2 kernel=3 step=1 dilation=1"},
             "stride of a 1 → 2; dilation of b 4 → 1.",
+        ),
+        (  # two facts of one layer are one change
+            {"input": "input shape=3×64×64", "a": "conv dilation=4 padding=4", "b": "conv"},
+            {"input": "input shape=3×96×96", "a": "conv", "b": "conv groups=depthwise"},
+            "shape of the input 3×64×64 → 3×96×96; dilation of a 4 → 1, padding 4 → 0; groups of b 1 → depthwise.",
+        ),
+        (
+            {"input": "input shape=3×64×64", "a": "upsample scale_factor=2", "b": "max_pool kernel_size=2"},
+            {
+                "input": "input shape=3×64×64",
+                "a": "upsample scale_factor=2 mode=bilinear",
+                "b": "max_pool kernel_size=2 ceil_mode=1",
+            },
+            "mode of a nearest → bilinear; ceil mode of b 0 → 1.",
+        ),
+        (  # an older baseline has neither the input nor these facts
+            {"a": "conv kernel_size=3"},
+            {"input": "input shape=3×64×64", "a": "conv kernel_size=3 out_channels=8 groups=2"},
+            "",
+        ),
+        (  # another module, the same tensor
+            {"a": "Conv TRF=9 grid=1 dilation=4 module=body.0"},
+            {"a": "Conv TRF=3 grid=1 dilation=1 module=trunk.0"},
+            "dilation of a (module trunk.0, before: body.0) 4 → 1.",
         ),
         (
             {"a": "Conv TRF=9 grid=1"},

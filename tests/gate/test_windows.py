@@ -40,7 +40,14 @@ def test_dilations_of_a_chain(tmp_path: Path) -> None:
 
 
 def test_a_kernel_that_only_the_weight_tells() -> None:
-    assert windows(model_of({"strides": [2, 1]}))["out"] == {"kernel": "3×5", "step": "2×1", "dilation": "1"}
+    assert windows(model_of({"strides": [2, 1]}))["out"] == {
+        "kernel": "3×5",
+        "step": "2×1",
+        "dilation": "1",
+        "padding": "0",
+        "groups": "1",
+        "channels": "4",
+    }
 
 
 @pytest.mark.parametrize(
@@ -83,3 +90,49 @@ def test_layers_shows_the_modules_of_an_export(write: Callable[..., Path]) -> No
     assert done.exit_code == 0
     assert "TRF area" in done.stdout
     assert "body.3" in done.stdout
+
+
+def facts_of(*nodes: onnx.NodeProto, **constants: list[float]) -> list[dict[str, str]]:
+    """What is read of these operators; a constant of whole numbers is int64, another float32."""
+    stored = [
+        numpy_helper.from_array(np.array(values, np.int64 if isinstance(values[0], int) else np.float32), name)
+        for name, values in constants.items()
+    ]
+    stored.append(numpy_helper.from_array(np.zeros((8, 4, 3, 3), np.float32), "w"))
+    read = windows(helper.make_model(helper.make_graph(nodes, "g", [], [], stored)).SerializeToString())
+    return [read[node.output[0]] for node in nodes]
+
+
+@pytest.mark.parametrize(
+    ("operator", "inputs", "attributes", "facts"),
+    [
+        ("Conv", ["x", "w"], {"group": 2, "pads": [1, 0, 1, 2]}, {"groups": "2", "padding": "1×0+2", "channels": "8"}),
+        ("Conv", ["x", "w"], {"auto_pad": "SAME_UPPER"}, {"padding": "same_upper", "groups": "1"}),
+        ("ConvTranspose", ["x", "w"], {"group": 2, "output_padding": [1, 1]}, {"channels": "8", "output_padding": "1"}),
+        ("MaxPool", ["x"], {"kernel_shape": [2, 2], "ceil_mode": 1}, {"ceil_mode": "1", "padding": "0"}),
+        ("AveragePool", ["x"], {"kernel_shape": [2, 2], "count_include_pad": 1}, {"count_include_pad": "1"}),
+        ("Pad", ["x", "pads"], {"mode": "reflect"}, {"padding": "2×1+3", "mode": "reflect"}),
+        ("Pad", ["x"], {"pads": [0, 0, -1, -1, 0, 0, -1, -1]}, {"padding": "-1", "mode": "constant"}),
+        ("Resize", ["x", "", "scale"], {"mode": "linear"}, {"scale": "2×1.5", "mode": "linear"}),
+        ("Resize", ["x", "", "", "size"], {}, {"size": "32", "mode": "nearest", "coordinates": "half_pixel"}),
+        ("Upsample", ["x"], {"scales": [1.0, 1.0, 2.0, 2.0]}, {"scale": "2"}),
+        ("DepthToSpace", ["x"], {"blocksize": 2}, {"block": "2"}),
+        ("Slice", ["x", "starts", "ends", "axes"], {}, {"starts": "1×0", "ends": "-1×end", "axes": "2×3"}),
+    ],
+)  # fmt: skip
+def test_what_the_field_of_an_operator_follows_from(
+    operator: str, inputs: list[str], attributes: dict[str, object], facts: dict[str, str]
+) -> None:
+    node = helper.make_node(operator, inputs, ["out"], **attributes)
+    constants: dict[str, list[float]] = {"pads": [0, 0, 2, 1, 0, 0, 2, 3], "scale": [1.0, 1.0, 2.0, 1.5],
+        "size": [1, 8, 32, 32], "starts": [1, 0], "ends": [-1, 2**63 - 1], "axes": [2, 3]}  # fmt: skip
+    (read,) = facts_of(node, **constants)
+    assert {word: read.get(word) for word in facts} == facts
+
+
+def test_a_constant_that_is_an_operator_is_read() -> None:
+    value = helper.make_tensor("", TensorProto.FLOAT, [4], [1.0, 1.0, 4.0, 4.0])  # not as raw bytes
+    scale = helper.make_node("Constant", [], ["scale"], value=value)
+    resize = helper.make_node("Resize", ["x", "", "scale"], ["out"])
+    model = helper.make_model(helper.make_graph([scale, resize], "g", [], []))
+    assert windows(model.SerializeToString())["out"]["scale"] == "4"

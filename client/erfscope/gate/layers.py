@@ -33,8 +33,8 @@ IN_WORDS = {"step": "stride", "kernel_size": "kernel", "out_channels": "channels
 SHOWN = {"kernel": "kernel", "kernel_size": "kernel", "step": "stride", "stride": "stride", "dilation": "dilation",
          "scale_factor": "scale", "times": "times"}  # fmt: skip
 # What a spec leaves out; 1 where it is not here.
-DEFAULTS = {"padding": "0", "output_padding": "0", "padding_mode": "zeros", "out_channels": "as before it", "ceil_mode": "0",
-            "count_include_pad": "1", "norm_type": "2", "align_corners": "0", "size": "none",
+DEFAULTS = {"padding": "0", "output_padding": "0", "padding_mode": "zeros", "out_channels": "as before it",
+            "ceil_mode": "0", "count_include_pad": "1", "norm_type": "2", "align_corners": "0", "size": "none",
             "margin": "none", "scale_factor": "none", "output_size": "none", "merge": "concat"}  # fmt: skip
 Layers = Mapping[str, str]  # name → "conv kernel_size=3 dilation=8"
 
@@ -129,8 +129,9 @@ def _cost(old: _Row, new: _Row) -> float:
     doubt = 0.0 if is_same else 1e-3 if by_module else 1e-6
     if old.kind != new.kind:
         return doubt + (1.5 * GAP if is_same else 2 * GAP)
-    count = 0 if old.geometry == new.geometry else sum(1 for _ in _differing(old, new, without=FIELD))
-    return doubt + (min(0.15 * count + (0.35 if is_same else 0.5), 1.25) * GAP if count else 0.0)
+    facts = [] if old.geometry == new.geometry else [fact for fact, _, _ in _differing(old, new, without=FIELD)]
+    count = len(facts) - ("padding" in facts and "dilation" in facts)  # the padding follows, to keep the size
+    return doubt + (min(0.25 * count + (0.25 if is_same else 0.35), 1.25) * GAP if count else 0.0)
 
 
 def _operators(pairs: Sequence[Pair[_Row]]) -> Iterator[str]:

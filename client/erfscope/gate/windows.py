@@ -1,4 +1,4 @@
-"""What the field of an ONNX file's operators follows from: kernel, stride, padding, groups …, and their torch modules."""
+"""What the field of an ONNX file's operators follows from (kernel, stride, padding …), and their torch modules."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
