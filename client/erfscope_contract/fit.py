@@ -6,7 +6,7 @@ from pydantic import Field
 
 from erfscope_contract.about import About
 from erfscope_contract.holding import CONFIDENT, HOLD, RULE, UNITS_ACROSS
-from erfscope_contract.job import Work
+from erfscope_contract.job import LARGEST, Work
 from erfscope_contract.request import InputOptions, ModelRef, Strict, Weights
 from erfscope_contract.result import Frozen, Number
 from erfscope_contract.tiles import Names
@@ -60,6 +60,7 @@ class FitLevel(Frozen):
     trf_size: list[int] = Field(
         description="Pixels per input axis, of the centre unit; empty where no gradient arrives."
     )
+    trf_largest: list[int] = LARGEST
     is_global: bool = Field(False, description="An operator on the way sees its whole input.")
     local_box: list[tuple[int, int]] | None = Field(
         None, description="Of a TRF that is global through statistics alone, its box without them."

@@ -131,13 +131,22 @@ class InputInfo(Frozen):
     shape: list[int | str | None] = Field(description="With the batch axis; a name or null where dynamic.")
 
 
+LARGEST: list[int] = Field(
+    default_factory=list,
+    description="The largest TRF over the phases, pixels per input axis: units at other phases than the centre unit "
+    "(behind upsampling, a strided decoder) may have a larger one. Empty where trf_size is the largest, and from an "
+    "older service.",
+)
+
+
 class LayerRow(Frozen):
     """One spatial tensor of a model."""
 
     name: str
     operator: str
     shape: list[int]
-    trf_size: list[int]
+    trf_size: list[int] = Field(description="Pixels per input axis, of the centre unit.")
+    trf_largest: list[int] = LARGEST
     trf_stride: list[Number]
     coverage: float = Field(
         description="Part of the input's area that the centre unit's TRF covers; a result's trf_ratio compares sides."

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from erfscope_contract.about import About
-from erfscope_contract.job import Work
+from erfscope_contract.job import LARGEST, Work
 from erfscope_contract.request import Extent, InputOptions, ModelRef, Source, Strict, Weights
 from erfscope_contract.result import Frozen, Number, Reach
 
@@ -51,6 +51,7 @@ class TiledLayer(Frozen):
     spatial_axes: list[int] = Field(description="Positions in `shape` of the axes that follow the input's space.")
     stride: list[float] = Field(description="Input pixels from one unit to the next; below 1 where it is finer.")
     trf_size: list[int] = Field(description="Pixels per input axis, of the centre unit.")
+    trf_largest: list[int] = LARGEST
     reach: Reach
     crop: list[Range] = Field(description="The units of an inner tile to keep, per axis.")
     causal: bool = Field(description="One-sided: it needs no halo after a tile.")

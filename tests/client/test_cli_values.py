@@ -45,7 +45,9 @@ def test_units(name: str, unit: str) -> None:
         ("32,96", None, None, [32, 96]),
         ("0.5s, 2s", 16_000.0, None, [8000, 32_000]),
         ("100,.25s", 8000.0, None, [100, 2000]),
-        ("12mm", None, "2,0.5,0.5", [12]),
+        ("20ms, 0.5min, 125us", 16_000.0, None, [320, 480_000, 2]),
+        ("8mm", None, "4,1,2", [4]),  # the geometric mean of the steps is 2 mm
+        ("1.2cm, 1200um, 0.012m", None, "0.5", [24, 2.4, 24]),
         ("12 mm", None, "0.5", [24]),
     ],
 )
@@ -57,8 +59,8 @@ def test_sizes_of_objects(text: str, rate: float | None, spacing: str | None, ex
     ("text", "rate", "words"),
     [
         ("0.5", 16_000.0, "less than one pixel or sample; with a unit it is 0.5s"),
-        ("0.5s", None, "in seconds; give --rate"),
-        ("3mm", None, "in millimetres; give --spacing"),
+        ("0.5s", None, "is a time; give --rate"),
+        ("3mm", None, "is a length; give --spacing"),
         ("32,big", None, "'big' is not sizes in pixels such as 32,96"),
         ("", None, "'' is not sizes"),
     ],

@@ -7,7 +7,6 @@ import pytest
 
 from erfscope.cli.progress import progress_bar, slow_lines
 
-
 PATIENCE = 30.0  # seconds after which a line that has not come counts as missing
 
 

@@ -37,6 +37,7 @@ from erfscope_intake.onnx_model import Opened, load_onnx, open_onnx
 from erfscope_intake.onnx_scales import notes_on_scales
 from erfscope_intake.onnx_summary import OnnxSummary, describe_onnx
 from erfscope_intake.onnx_untrained import is_on_training
+from erfscope_intake.phases import largest_of
 from erfscope_intake.spec import build_network
 
 NEAREST = "auto took it, the nearest to the output with axes in the input's space and a gradient"
@@ -264,7 +265,10 @@ def _layer_row(traced: Traced, layer: Layer, reaches: Reaches) -> list[LayerRow]
     for (lo, hi), n in zip(field.box, traced.spatial_shape, strict=True):
         covered *= max(min(hi, n) - max(lo, 0), 0) / n
     local = local_box_of(traced, center_place(layer)) if field.is_global else None
-    return [_row(layer, [hi - lo for lo, hi in field.box], covered, traced, is_global=field.is_global, local=local)]
+    sides = [hi - lo for lo, hi in field.box]
+    largest = [] if field.is_global else largest_of(traced, layer, sides, reaches)
+    row = _row(layer, sides, covered, traced, is_global=field.is_global, local=local)
+    return [row.model_copy(update={"trf_largest": largest})]
 
 
 def _row(

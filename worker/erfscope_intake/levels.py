@@ -10,9 +10,11 @@ from fractions import Fraction
 
 from erfscope_engine.geometry.digits import Digit
 from erfscope_engine.layers import Layer, Traced
+from erfscope_engine.operators.table import is_pointwise
 from erfscope_engine.plan import Plan
-from erfscope_engine.recording.tape import Tape
+from erfscope_engine.recording.tape import Call, Drawn, Tape
 
+PLACED = "grid_sampler"  # its constants are places, not weights
 COPIES = ("clone", "_unsafe_view", "contiguous")  # moves that are no views to torch
 Strides = tuple[Fraction, ...]
 Values = frozenset[int]
@@ -27,8 +29,21 @@ class Level:
 
 
 def levels_of(traced: Traced, outputs: Sequence[str]) -> list[Level]:
-    """Heads and levels in the order of computation; without heads (no output is named) the levels alone."""
+    """Heads and levels in the order of computation; without heads (no output is named) the levels alone.
+
+    Weights lie between the input and each of them, where the network has any.
+    """
     graph = Graph.of(traced)
+    return [level for level in _candidates(graph, outputs) if graph.is_learnt(level.layer.value)]
+
+
+def passed_over(traced: Traced, outputs: Sequence[str]) -> list[str]:
+    """Names of the layers that would be heads or levels if weights lay between the input and them."""
+    graph = Graph.of(traced)
+    return [one.layer.name for one in _candidates(graph, outputs) if not graph.is_learnt(one.layer.value)]
+
+
+def _candidates(graph: "Graph", outputs: Sequence[str]) -> list[Level]:
     heads, levels = graph.heads(outputs), graph.levels()
     return [
         Level(layer, value in heads)
@@ -82,6 +97,14 @@ def _is_joined(layer: Layer) -> bool:
     return any(len(_strides_joined(digit)) > 1 for digit in digits)
 
 
+def _is_learnt(call: Call) -> bool:
+    """Whether it is a linear operator with weights; those of a normalisation have one axis."""
+    if is_pointwise(call.op) or call.name.startswith(PLACED):
+        return False
+    stored = [one.values if isinstance(one, Drawn) else one for one in call.constants if one.dim() > 1]
+    return any(one.is_floating_point() for one in stored)
+
+
 def _strides_joined(digit: Digit) -> set[tuple[Fraction, ...]]:
     pieces = [[one.stride for one in piece.digits if one.axis is not None] for piece in digit.pieces]
     return {tuple(strides) for strides in pieces if strides}
@@ -96,28 +119,37 @@ class Graph:
     strides: Mapping[int, Strides]
     sources: Mapping[int, Values]
     before: Mapping[int, Values]
+    learnt: Values
 
     @classmethod
     def of(cls, traced: Traced) -> "Graph":
         """From the tape, in the order of computation."""
         even = {layer.value: layer for layer in traced.layers if is_even(traced, layer)}
         layers = {value: layer for value, layer in even.items() if not _is_flattened(traced.tape, layer, even)}
-        sources, before = dict[int, Values](), dict[int, Values]()
+        sources, before, learnt = dict[int, Values](), dict[int, Values](), set[int]()
         for index, value in enumerate(traced.tape.values):
             refs = [] if value.made is None else traced.tape.calls[value.made].refs
             nearest = frozenset().union(*(sources[ref.index] for ref in refs)) if refs else frozenset[int]()
             before[index] = nearest
+            if value.made is not None and (
+                _is_learnt(traced.tape.calls[value.made]) or any(ref.index in learnt for ref in refs)
+            ):
+                learnt.add(index)
             sources[index] = frozenset({index}) if index in layers else nearest
         strides = {
             value: tuple(layer.stride(axis) or Fraction(0) for axis in traced.space) for value, layer in layers.items()
         }
-        return cls(traced, layers, strides, sources, before)
+        return cls(traced, layers, strides, sources, before, frozenset(learnt))
 
     def heads(self, outputs: Sequence[str]) -> Values:
         """The nearest even layers that the outputs are made from."""
         values = [self.traced.tape.names[name] for name in outputs if name in self.traced.tape.names]
         nearest = frozenset().union(*(self.sources[value] for value in values)) if values else frozenset[int]()
         return self._computed(nearest)
+
+    def is_learnt(self, value: int) -> bool:
+        """Whether a linear operator with weights leads to it; true of all in a network that has none."""
+        return value in self.learnt or not self.learnt
 
     def levels(self) -> Values:
         """One layer for each stage: the last on every way out of it."""

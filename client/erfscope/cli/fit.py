@@ -122,8 +122,11 @@ def _parts(result: Fit, asked: _Asked, modules: Mapping[str, str], lengths: Leng
         f"object at least {UNITS_ACROSS:g} units wide. small field: the ERF is smaller. coarse grid: the stride is too "
         f"coarse. unsure: within {CONFIDENT:g} standard errors of the bound, or the ERF fills the input (≥)."
     )
-    sizes = [one.size for one in result.objects]
-    best = [one.words for one in objects_of(sizes, result.levels, result.deciding, result.input_shape[1:], lengths)]
+    objects = result.objects
+    if lengths != pixels_of(len(lengths.steps)):
+        sizes, extents = [one.size for one in objects], result.input_shape[1:]
+        objects = objects_of(sizes, result.levels, result.deciding, extents, lengths)
+    best = [one.words for one in objects]
     said = in_words(result.about, asked.name, f"[{shape}]")
     return [
         level_table(result, modules, lengths),

@@ -11,13 +11,15 @@ from torch import Tensor, nn
 
 from erfscope_contract.advice import AdviceRequest
 from erfscope_contract.fit import Fit, FitLevel, FitRequest
+from erfscope_contract.fit_words import beside, objects_of
+from erfscope_contract.lengths import Lengths
 from erfscope_contract.presets import preset
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.request import ErfRequest, InputOptions, ModelRef, Weights
 from erfscope_intake.advice import advise
 from erfscope_intake.answer import Sources, answer
 from erfscope_intake.fit import fit
-from erfscope_intake.fit.verdicts import Size, at_level, beside, do_heads_decide, objects_of
+from erfscope_intake.fit.verdicts import Size, at_level, do_heads_decide
 from erfscope_intake.levels import levels_of
 from erfscope_intake.outputs import surveyed
 from erfscope_intake.sizes import SizedModel
@@ -256,6 +258,45 @@ def test_where_the_head_decides_its_row_counts() -> None:
         "64 px: the head logits does not hold it (ERF 40 px of 96), and no level has an ERF of 1.5 × its size (96 px); "
         "the largest is that of relu_9 (ERF 95.96 px)."
     )
+
+
+def test_sentences_follow_the_unit() -> None:
+    """Of sound at 8 samples a second: 16 samples are 2 s."""
+    level = FitLevel(
+        name="map", operator="Conv", role="level", shape=[4, 24], stride=[4], trf_size=[40], erf_size=20, stderr=0.0,
+        objects=[at_level(16, Size(20), [4], [96]), at_level(4, Size(20), [4], [96])], holds=[],
+    )  # fmt: skip
+    told = objects_of([16, 4], [level], [], [96], Lengths((1 / 8,), "s"))
+    assert [one.words for one in told] == [
+        "2 s: no level has an ERF of 1.5 × its size (3 s); the largest is that of map (ERF 2.5 s).",
+        "0.5 s: no level is fine enough with an ERF of 1.5 × its size (0.75 s); map has the ERF (ERF 2.5 s), but at "
+        "stride 0.5 s the object is narrower than 2 units.",
+    ]
+
+
+class Gathered(nn.Module):
+    """A mask beside pixels of the input that are picked for it, as in a network that was made to be proven."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pick, self.mask = nn.AvgPool2d(2), nn.Conv2d(3, 2, 3, stride=4, padding=1)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.mask(x), self.pick(x).sum()
+
+
+def test_what_has_no_weights_before_it_is_no_level(tmp_path: Path) -> None:
+    path = exported(Gathered(), (3, 32, 32), tmp_path / "net.onnx", ["mask", "sum"])
+    result = ask(path, objects=[4], input={"shape": [3, 32, 32]})
+    assert [level.name for level in result.levels] == ["mask"]
+    assert "Passed over, for no weights lie between the input and it: /pick/AveragePool_output_0" in "".join(result.notes)
+
+
+def test_a_network_without_weights_has_levels(tmp_path: Path) -> None:
+    path = exported(nn.Sequential(nn.AvgPool2d(2), nn.AvgPool2d(2)), (3, 32, 32), tmp_path / "net.onnx", ["map"])
+    result = ask(path, objects=[4], input={"shape": [3, 32, 32]})
+    assert [level.stride for level in result.levels] == [[2, 2], [4, 4]]
+    assert not any("Passed over" in note for note in result.notes)
 
 
 def test_an_input_without_room_is_said() -> None:

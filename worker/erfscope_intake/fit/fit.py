@@ -8,7 +8,7 @@ import torch
 
 from erfscope_contract.about import About, name_of
 from erfscope_contract.fit import Fit, FitLevel, FitRequest
-from erfscope_contract.lengths import NAMES
+from erfscope_contract.fit_words import objects_of
 from erfscope_contract.limits import is_limited_by_input
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.request import AverageOptions, ErfRequest, TargetOptions, Weights
@@ -17,13 +17,15 @@ from erfscope_contract.version import __version__
 from erfscope_engine.layers import Traced
 from erfscope_engine.measure import measure_network
 from erfscope_engine.network import Network
+from erfscope_engine.reaches import Reaches
 from erfscope_engine.report import WHY_UNCERTAIN, is_uncertain
 from erfscope_intake.answer import Images, images_of, pick_device
-from erfscope_intake.fit.verdicts import Size, at_level, do_heads_decide, objects_of
-from erfscope_intake.levels import Level, levels_of
+from erfscope_intake.fit.verdicts import Size, at_level, do_heads_decide
+from erfscope_intake.levels import Level, levels_of, passed_over
 from erfscope_intake.memory import memory_errors_explained, with_less_memory
 from erfscope_intake.onnx_external import Sent
 from erfscope_intake.outputs import Survey, surveyed
+from erfscope_intake.phases import largest_of
 from erfscope_intake.progress import Progress, within
 from erfscope_intake.sizes import SizedModel
 
@@ -33,9 +35,14 @@ NO_GRADIENT = "Layer {name!r} has no ERF: {why}"
 UNDEFINED = "its map is 0 at the unit's own place, relative to which sizes are told."
 UNCERTAIN = "The ERF's size of {names} is known to ± {share} % only: {why}."
 CLIPPED = (
-    "The TRF of {count} of {all} layers sticks out of the input ({size} {unit}); with a larger one (input.shape, "
-    "--shape) their ERF may be larger."
+    "The TRF of {count} of {all} layers sticks out of the input; with a larger one (input.shape, --shape) their ERF "
+    "may be larger."
 )
+PASSED = (
+    "Passed over, for no weights lie between the input and it: {names}. A layer that is named (`layers`, --layer) is "
+    "listed all the same."
+)
+MOST_NAMED = 8
 
 
 def fit(
@@ -61,11 +68,12 @@ def fit(
         progress("trace", 0.1)
         survey = surveyed(network)
         levels, notes = _levels(survey, request.layers)
-        rows = list[FitLevel]()
+        rows, reaches = list[FitLevel](), Reaches(survey.traced.geometry)
         for number, level in enumerate(levels):
             part = within(progress, "measure", number, len(levels))
             row, why = _measured(survey.traced, level, request, network, samples, part)
-            rows.append(row)
+            largest = [] if row.is_global else largest_of(survey.traced, level.layer, row.trf_size, reaches)
+            rows.append(row.model_copy(update={"trf_largest": largest}))
             notes += [NO_GRADIENT.format(name=row.name, why=why)] if why else []
     deciding = _deciding(survey, rows)
     return Fit(
@@ -74,7 +82,7 @@ def fit(
         deciding=deciding,
         objects=objects_of(request.objects, rows, deciding, network.input_shape[1:]),
         about=_about(request),
-        notes=[*network.notes, *notes, *_clipped(rows, network.input_shape[1:]), *_uncertain(rows)],
+        notes=[*network.notes, *notes, *_clipped(rows), *_uncertain(rows)],
         engine=__version__,
         torch=torch.__version__,
     )
@@ -88,11 +96,14 @@ def _levels(survey: Survey, names: Sequence[str]) -> tuple[list[Level], list[str
         layers = [traced.layer(name) for name in dict.fromkeys(names)]
         return [Level(layer, layer.value in heads) for layer in layers], []
     levels = levels_of(traced, survey.outputs)
+    passed = passed_over(traced, survey.outputs)
+    notes = [PASSED.format(names=", ".join(passed[:MOST_NAMED]))] if passed else []
     if not levels:  # nothing has an even grid: what a measurement would take
-        return [Level(survey.plan.layer, True)], []
+        return [Level(survey.plan.layer, True)], notes
     ranked = sorted(levels, key=lambda level: (not level.is_head, -level.layer.value))[:MOST_LEVELS]
     left = len(levels) - len(ranked)
-    return sorted(ranked, key=lambda level: level.layer.value), [LEFT_OUT.format(count=left)] if left else []
+    notes += [LEFT_OUT.format(count=left)] if left else []
+    return sorted(ranked, key=lambda level: level.layer.value), notes
 
 
 def _deciding(survey: Survey, rows: Sequence[FitLevel]) -> list[str]:
@@ -181,10 +192,9 @@ def _unmeasured(traced: Traced, level: Level, request: FitRequest) -> FitLevel:
     )
 
 
-def _clipped(rows: Sequence[FitLevel], extents: Sequence[int]) -> list[str]:
+def _clipped(rows: Sequence[FitLevel]) -> list[str]:
     count = sum(row.clipped and not row.is_global for row in rows)
-    size = "×".join(map(str, extents))
-    return [CLIPPED.format(count=count, all=len(rows), size=size, unit=NAMES.get(len(extents), "px"))] if count else []
+    return [CLIPPED.format(count=count, all=len(rows))] if count else []
 
 
 def _uncertain(rows: Sequence[FitLevel]) -> list[str]:

@@ -1,6 +1,6 @@
 """What a layer's units need of a tile, from the recorded geometry: stride, origin, alignment, reach over all phases."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor, lcm
@@ -8,8 +8,8 @@ from math import ceil, floor, lcm
 from erfscope_contract.problem import ProblemError
 from erfscope_engine.layers import Coordinate, Layer, Place, Traced
 from erfscope_engine.receptive import ReceptiveField, receptive_field_of
+from erfscope_intake.phases import phases
 
-MOST_PHASES = 64  # units that are walked; of longer periods evenly many
 ROUNDING = 1e-6  # pixels: places are sums of fractions
 DIGITS = 9  # of places, so that recordings at two sizes can be compared
 
@@ -70,10 +70,11 @@ class Along:
 
 @dataclass(frozen=True)
 class Tiled:
-    """A layer that can be cut, with the field of its centre unit."""
+    """A layer that can be cut, with the field of its centre unit, and the largest over the phases if that is larger."""
 
     layer: Layer
     field: ReceptiveField
+    largest: list[int]
     along: tuple[Along, ...]  # per input axis
 
 
@@ -91,14 +92,17 @@ def tiled(traced: Traced, layer: Layer) -> Tiled:
             raise _refusal(layer, _uneven(number, stride))
     even = [stride for stride in strides if stride]
     alignment = [lcm(a, s.numerator) for a, s in zip(middle.alignment, even, strict=True)]
-    periods = [int(a / s) for a, s in zip(alignment, even, strict=True)]
-    units = list(_phases(layer, coordinates, periods))
+    periods = [1] * len(layer.coordinates)
+    for coordinate, pixels, stride in zip(coordinates, alignment, even, strict=True):
+        periods[layer.coordinates.index(coordinate)] = int(pixels / stride)
+    units = [layer.center, *phases(layer, periods)]
     fields = [(unit, receptive_field_of(traced, Place(layer, unit))) for unit in units]
     along = [
         _along(fields, layer.coordinates.index(coordinate), number, coordinate.axis, stride, alignment[number], layer)
         for number, (coordinate, stride) in enumerate(zip(coordinates, even, strict=True))
     ]
-    return Tiled(layer, middle, tuple(along))
+    largest = [max(each) for each in zip(*(field.size for _, field in fields), strict=True)]
+    return Tiled(layer, middle, largest if largest != list(middle.size) else [], tuple(along))
 
 
 def _coordinate(traced: Traced, layer: Layer, axis: int) -> Coordinate:
@@ -109,20 +113,6 @@ def _coordinate(traced: Traced, layer: Layer, axis: int) -> Coordinate:
     if along[0].pitch != 1 or along[0].lead:
         raise _refusal(layer, "its units are counted on one axis (tokens), so a crop is no range of indices")
     return along[0]
-
-
-def _phases(layer: Layer, coordinates: Sequence[Coordinate], periods: Sequence[int]) -> Iterator[tuple[int, ...]]:
-    """Units that stand for all: the centre, and one for each phase of the longest period."""
-    yield layer.center
-    count = max(periods)
-    for k in range(min(count, MOST_PHASES)):
-        shift = k if count <= MOST_PHASES else k * count // MOST_PHASES
-        unit = list(layer.center)
-        for coordinate, period in zip(coordinates, periods, strict=True):
-            position = layer.coordinates.index(coordinate)
-            first = max(min(layer.center[position], coordinate.extent - period), 0)
-            unit[position] = min(first + shift % period, coordinate.extent - 1)
-        yield tuple(unit)
 
 
 def _along(

@@ -234,6 +234,7 @@ def _row(one: Tiled, axes: Sequence[AxisTiles], shape: Sequence[int]) -> TiledLa
         spatial_axes=[layer.own_axes.index(along.axis) for along in one.along],
         stride=[float(along.stride) for along in one.along],
         trf_size=list(one.field.size),
+        trf_largest=one.largest,
         reach=_largest([one.along]),
         crop=[(low, high) for low, high in crops],
         causal=one.field.causal,

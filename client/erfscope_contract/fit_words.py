@@ -1,0 +1,186 @@
+"""What a fit answers for each size of objects, as a sentence in the unit that is asked for. Pure."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from erfscope_contract.fit import FitLevel, FitObject, Verdict
+from erfscope_contract.holding import HOLD, UNITS_ACROSS, erf_for
+from erfscope_contract.lengths import Lengths, pixels_of, scaled
+from erfscope_contract.limits import AT_LEAST
+from erfscope_contract.numbers import with_error
+
+LARGER = "a larger input (input.shape, --shape)"
+
+
+def objects_of(
+    sizes: Sequence[float],
+    levels: Sequence[FitLevel],
+    deciding: Collection[str],
+    extents: Sequence[int],
+    lengths: Lengths | None = None,
+) -> list[FitObject]:
+    """Each object size (pixels), with the levels that hold it; `deciding` are the heads whose rows count, if they do.
+
+    Sentences are in `lengths`, by default in the input's own unit.
+    """
+    return [_Asked(size, levels, deciding, extents, lengths or pixels_of(len(extents))).answer() for size in sizes]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One size of objects, and the levels of the network."""
+
+    size: float
+    levels: Sequence[FitLevel]
+    deciding: Collection[str]
+    extents: Sequence[int]
+    lengths: Lengths
+
+    def _long(self, size: float) -> str:
+        """A length in pixels, in the unit of the sentence."""
+        return f"{size * self.lengths.mean:g} {self.lengths.unit}"
+
+    def _sized(self, level: FitLevel) -> str:
+        """An ERF with its error."""
+        size = with_error(scaled(level.erf_size, self.lengths), scaled(level.stderr, self.lengths))
+        return f"{size} {self.lengths.unit}"
+
+    def answer(self) -> FitObject:
+        """Who holds it, and that as a sentence."""
+        holding = self._with("holds")
+        counted = self._counted(holding)
+        best = next((one for one in counted if one.role == "head"), counted[0] if counted else None)
+        return FitObject(
+            size=self.size,
+            held_by=[one.name for one in holding],
+            best=best.name if best else None,
+            words=f"{self._long(self.size)}: {self._held(best) if best else self._missing()}",
+        )
+
+    def _with(self, verdict: Verdict) -> list[FitLevel]:
+        """Levels of this verdict, smallest ERF first."""
+        found = [one for one in self.levels if any(f.size == self.size and f.verdict == verdict for f in one.objects)]
+        return sorted(found, key=lambda one: one.erf_size or 0.0)
+
+    def _counted(self, levels: Sequence[FitLevel]) -> list[FitLevel]:
+        return [one for one in levels if not self.deciding or one.name in self.deciding]
+
+    def _held(self, best: FitLevel) -> str:
+        return f"{best.role} {best.name} holds it ({self._field(best)}, {self._stride(best)})."
+
+    def _missing(self) -> str:
+        if len(self._with("outside input")) == len(self.levels):
+            if any(map(self._could, self._counted(self.levels))):
+                return f"larger than the input; give {LARGER}."
+            return f"larger than the input, and a larger one does not help: the TRF is {self._long(self._side())}."
+        unsure = self._counted(self._with("unsure"))
+        if unsure:
+            return self._unsure(next((one for one in unsure if one.role == "head"), unsure[0]))
+        if not self._has_room() and not self._with("coarse grid") and any(map(self._could, self._counted(self.levels))):
+            need, side = (self._long(length) for length in (erf_for(self.size), min(self.extents)))
+            return f"{HOLD:g} × its size is {need}, more than the input's {side}: measure on {LARGER}."
+        would = self._with("holds")
+        if self.deciding:
+            return f"{self._failed()}{self._would(would[0]) if would else self._advice()}"
+        coarse = self._with("coarse grid")
+        return self._too_coarse(coarse) if coarse else f"no level has {self._need()}; {self._largest()}"
+
+    def _has_room(self) -> bool:
+        """Whether an ERF that is large enough fits into the input."""
+        return erf_for(self.size) <= min(self.extents)
+
+    def _side(self) -> int:
+        """Of the largest TRF of those that count."""
+        return max(map(_side_of, self._counted(self.levels)))
+
+    def _could(self, level: FitLevel) -> bool:
+        """Whether its ERF could be large enough on a larger input, by its TRF."""
+        return level.is_global or _side_of(level) >= erf_for(self.size)
+
+    def _unsure(self, level: FitLevel) -> str:
+        told = f"whether {level.role} {level.name} holds it is unsure"
+        field, need = self._sized(level), self._long(erf_for(self.size))
+        if level.limited:
+            return f"{told}: its ERF of {field} fills the input, and {need} are needed. Measure on {LARGER}."
+        return f"{told}: its ERF is {field}, and {need} are needed. Take more samples (samples, --inputs)."
+
+    def _failed(self) -> str:
+        """What is wrong with the head that comes nearest: the finest that sees enough, else the largest field."""
+        heads = [one for one in self.levels if one.name in self.deciding]
+        coarse = self._counted(self._with("coarse grid"))
+        head = min(coarse, key=_step) if coarse else max(heads, key=lambda one: one.erf_size or 0.0)
+        who = f"the head {head.name} does not hold it" if len(heads) == 1 else "no head holds it"
+        nearest = "" if len(heads) == 1 else f"{head.name}: "
+        if coarse:
+            return f"{who} ({nearest}{self._stride(head)}, the object is narrower than {UNITS_ACROSS:g} units)"
+        return f"{who} ({nearest}{self._field(head)} of {erf_for(self.size) * self.lengths.mean:g})"
+
+    def _would(self, level: FitLevel) -> str:
+        return f"; {level.role} {level.name} would ({self._field(level)}, {self._stride(level)})."
+
+    def _advice(self) -> str:
+        """Behind heads that do not hold it, where no level does."""
+        if unsure := self._with("unsure"):
+            level = unsure[-1]
+            return f"; {level.role} {level.name} may (ERF {self._sized(level)})."
+        if self._with("coarse grid"):
+            return ", and no level does."
+        return f", and no level has {self._need()}; {self._largest()}"
+
+    def _too_coarse(self, coarse: Sequence[FitLevel]) -> str:
+        finest = min(coarse, key=_step)
+        has = "has" if (finest.erf_size or 0.0) >= erf_for(self.size) else "may have"
+        return (
+            f"no level is fine enough with {self._need()}; {finest.name} {has} the ERF ({self._field(finest)}), but at "
+            f"{self._stride(finest)} the object is narrower than {UNITS_ACROSS:g} units."
+        )
+
+    def _need(self) -> str:
+        return f"an ERF of {HOLD:g} × its size ({self._long(erf_for(self.size))})"
+
+    def _largest(self) -> str:
+        """The largest field; where the input has no room for what is needed, why a larger one does not help."""
+        largest = max(self.levels, key=lambda one: one.erf_size or 0.0)
+        told = f"the largest is that of {largest.name} ({self._field(largest)})."
+        if self._has_room():
+            return told
+        return f"{told} A larger input does not help: the TRF is {self._long(self._side())}."
+
+    def _field(self, level: FitLevel) -> str:
+        """`ERF 27.3 px`, with so many digits that it is on the same side of what is needed as the number itself."""
+        if level.erf_size is None:
+            return "no ERF"
+        return f"ERF {AT_LEAST if level.limited else ''}{self._beside(level.erf_size)} {self.lengths.unit}"
+
+    def _beside(self, size: float) -> str:
+        return beside(size * self.lengths.mean, erf_for(self.size) * self.lengths.mean)
+
+    def _stride(self, level: FitLevel) -> str:
+        """Along each axis; once where it is the same along all. In the input's own unit it has no unit."""
+        if self.lengths == pixels_of(len(self.extents)):
+            return f"stride {_by(level.stride)}"
+        steps = [s if s is None else s * one for s, one in zip(level.stride, self.lengths.steps, strict=True)]
+        return f"stride {_by(steps)} {self.lengths.unit}"
+
+
+def beside(value: float, bound: float) -> str:
+    """Three digits, or as many more as show on which side of the bound a number lies."""
+    texts = (f"{value:.{digits}g}" for digits in (3, 4, 5, 6))
+    return next((text for text in texts if _side(float(text), bound) == _side(value, bound)), f"{value:.7g}")
+
+
+def _side(value: float, bound: float) -> int:
+    return (value > bound) - (value < bound)
+
+
+def _step(level: FitLevel) -> float:
+    return max((step or 0.0) for step in level.stride)
+
+
+def _side_of(level: FitLevel) -> int:
+    """The shortest side of the largest TRF of its units."""
+    return min(level.trf_largest or level.trf_size, default=0)
+
+
+def _by(steps: Sequence[float | None]) -> str:
+    return "×".join("?" if step is None else f"{step:g}" for step in dict.fromkeys(steps))
