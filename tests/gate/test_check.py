@@ -369,3 +369,20 @@ def test_a_value_near_its_bound_is_remarked(check: Check, write: Write) -> None:
     assert done.code == 0
     assert "note: models/a.json: sigma_1: expected" in done.words
     assert "0.5 standard errors from the bound" in done.words
+
+
+def test_a_model_that_is_renamed_and_exported_anew_is_recognised_by_its_layers(check: Check, write: Write) -> None:
+    write("models/net.onnx", onnx_model((1, 2, 4)))
+    write(
+        "erfscope.toml", '[defaults]\ninputs = 4\n[[check]]\nmodel = "models/*.onnx"\ndrift = { max = 0 }\nr90 = {}\n'
+    )
+    assert check("--update-baseline").code == 0
+    Path("models/net.onnx").unlink()
+    write("models/other.onnx", onnx_model((1, 2, 2)))
+    assert "It looks renamed" not in check().words
+    write("models/segment.onnx", onnx_model((1, 2, 4), seed=1))
+    renamed = "It looks renamed: models/segment.onnx has the same input shape and layers, with other bytes"
+    assert f"any more. {renamed}" in check().words
+    text = Path("erfscope.toml").read_text("utf-8")
+    Path("erfscope.toml").write_text(text.replace("models/*.onnx", "models/net.onnx"), "utf-8")
+    assert renamed in check().words

@@ -18,7 +18,7 @@ from erfscope.gate.findings import ASSERTION, CONFIGURATION, Finding, Picture, R
 from erfscope.gate.former import former
 from erfscope.gate.judge import UPDATE, Value, judge, values
 from erfscope.gate.question import Question, Subject, chosen, found_and_missing, like
-from erfscope.gate.renamed import new_name
+from erfscope.gate.renamed import beside_it
 from erfscope.gate.rules import Level
 from erfscope.gate.update import changes
 from erfscope.gate.vanished import vanished
@@ -74,8 +74,8 @@ def run(options: Options, progress: Progress = silent) -> Report:
         return Report(tuple(map(_misconfigured, error.all)), error.file)
     report = _report(gate, cases, outcomes, committed)
     if not options.update_baseline:
-        missing = [_with_new_name(gate, one, committed) for one in missing]
-    gone = [] if options.update_baseline else vanished(gate, committed, options.paths, known)
+        missing = [_with_new_name(gate, one, committed, options.means) for one in missing]
+    gone = [] if options.update_baseline else vanished(gate, committed, options.paths, known, options.means)
     report = replace(report, findings=(*missing, *report.findings, *gone))
     asked = [(case.question, _outcome(case, outcomes)) for case in cases]
     dead = notes.of_dead_layers([(question.subject.label, outcome) for question, outcome in asked], report.findings)
@@ -137,12 +137,14 @@ def _cases(gate: Gate, paths: Sequence[Path]) -> tuple[list[Case], list[Finding]
     return cases, missing
 
 
-def _with_new_name(gate: Gate, finding: Finding, committed: Baseline) -> Finding:
-    """A model that is not there, with the name of the file that has its content."""
+def _with_new_name(gate: Gate, finding: Finding, committed: Baseline, means: Means) -> Finding:
+    """A model that is not there, with the name of the file that is the same model."""
     check = next(one for one in gate.checks if one.name == finding.check and finding.model in one.models)
-    now = new_name(gate, check, finding.model, committed)
-    mend = f"It looks renamed: {now} has the same content. Write {now} into the check, then run `{UPDATE}`."
-    return replace(finding, mend=mend) if now else finding
+    now = beside_it(gate, check, finding.model, committed, means)
+    if now is None:
+        return finding
+    mend = f"{now} Write {now.model} into the check, then run `{UPDATE}`."
+    return replace(finding, mend=mend)
 
 
 def _questions(cases: Sequence[Case]) -> tuple[dict[str, Question], dict[str, Outcome]]:

@@ -4,18 +4,19 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from erfscope.gate.answers import Means
 from erfscope.gate.baseline import Baseline
 from erfscope.gate.config import Gate
 from erfscope.gate.findings import ASSERTION, Finding, Rule, Verdict
 from erfscope.gate.judge import UPDATE
 from erfscope.gate.question import Question, Subject, chosen, found_and_missing, is_file_name
-from erfscope.gate.renamed import former_name
+from erfscope.gate.renamed import Successor, among
 
 SUITE = "baseline"  # the check that reports name
 
 
 def vanished(
-    gate: Gate, committed: Baseline, paths: Sequence[Path], questions: Mapping[str, Question]
+    gate: Gate, committed: Baseline, paths: Sequence[Path], questions: Mapping[str, Question], means: Means
 ) -> list[Finding]:
     """A failure for each of them, of those at one of the paths where there are paths.
 
@@ -24,7 +25,9 @@ def vanished(
     models = dict.fromkeys(entry.model for entry in committed.entries.values())
     named = set(_named(gate))
     gone = [Subject(one, gate.root / one if is_file_name(one) else one) for one in models if one not in named]
-    return [_finding(gate, one.label, former_name(one.label, committed, questions)) for one in chosen(gone, paths)]
+    return [
+        _finding(gate, one.label, among(one.label, committed, questions.values(), means)) for one in chosen(gone, paths)
+    ]
 
 
 def _named(gate: Gate) -> Iterator[str]:
@@ -35,8 +38,8 @@ def _named(gate: Gate) -> Iterator[str]:
         yield from (Path(pattern).as_posix() for pattern in missing)
 
 
-def _finding(gate: Gate, model: str, now: str) -> Finding:
-    renamed = f" It looks renamed: {now} has the same content." if now else ""
+def _finding(gate: Gate, model: str, now: Successor | None) -> Finding:
+    renamed = f" {now}" if now else ""
     return Finding(
         check=SUITE,
         model=model,
