@@ -80,4 +80,4 @@ def test_a_drift_that_a_service_measured_tells_its_layer(check: Check, house: Ho
     onnx.save(model, "net.onnx")
     code, report = check(rules, "--url", house.url)
     assert code == 1
-    assert report["findings"][0]["change"] == "dilation of second 1 → 2."
+    assert report["findings"][0]["change"] == "dilation of second 1 → 2, padding 1 → 2."

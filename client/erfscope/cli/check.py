@@ -48,6 +48,15 @@ ReportFile = Annotated[
     Path | None, Option("--report", help="File for what --json prints, beside the table (default: none).")
 ]
 Pictures = Annotated[Path | None, Option("--pictures", help="Folder for the heat maps (default: none).")]
+Base = Annotated[
+    str | None,
+    Option(
+        "--base",
+        metavar="REF",
+        help="Branch or commit whose baseline is compared with this one, to tell what this branch changes in it "
+        "(default: what the continuous integration of a pull request names; none elsewhere).",
+    ),
+]
 NoCache = Annotated[
     bool,
     Option("--no-cache", help="Measure everything again, and store no answers (default: answers come from the cache)."),
@@ -62,6 +71,7 @@ def check(
     paths: Paths = None,
     config: Config = None,
     update_baseline: Update = False,
+    base: Base = None,
     url: options.Url = None,
     junit: JUnit = None,
     markdown: Markdown = None,
@@ -84,7 +94,7 @@ def check(
 
     cache = None if no_cache else Cache(default_folder(os.environ))
     means = Means(url, cache, timeout, with_pictures=pictures is not None)
-    asked = Options(Path.cwd(), config, tuple(paths or ()), update_baseline, means)
+    asked = Options(Path.cwd(), config, tuple(paths or ()), update_baseline, base, os.environ, means)
     with progress_bar("checking", lines=True) as update, _stopped_by_sigterm():
         found = run(asked, lambda model, stage, share: update(f"{model} {stage}", share))
     written = write(found, Wanted(junit, markdown, gitlab, report, pictures), os.environ)

@@ -24,6 +24,7 @@ class Rule(StrEnum):
     DRIFT = "drift"
     MEASUREMENT = "measurement"
     CONFIGURATION = "configuration"
+    BASELINE = "baseline"
 
 
 PASSED, ASSERTION, CONFIGURATION, SERVICE = range(4)

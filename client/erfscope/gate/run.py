@@ -9,6 +9,7 @@ from erfscope._files import trouble
 from erfscope.gate import baseline as baselines
 from erfscope.gate import notes
 from erfscope.gate.answers import Means, Outcome, Progress, ask, problem_from, silent
+from erfscope.gate.base import rebaselined
 from erfscope.gate.baseline import Baseline, Committed, Entry
 from erfscope.gate.cache import Answer
 from erfscope.gate.config import Check, Gate, load
@@ -34,6 +35,8 @@ class Options:
     config: Path | None = None
     paths: tuple[Path, ...] = ()
     update_baseline: bool = False
+    base: str | None = None  # the commit or branch whose baseline is compared with this one
+    environment: Mapping[str, str] = field(default_factory=dict)  # of a forge, which may name the base
     means: Means = field(default_factory=Means)
 
 
@@ -58,6 +61,8 @@ def run(options: Options, progress: Progress = silent) -> Report:
         if options.update_baseline and gate.baseline.is_dir():
             raise ConfigurationError(gate.file, f"baseline {gate.baseline} is a folder; name a .json file")
         committed = Baseline() if options.update_baseline else baselines.read(gate.baseline)
+        is_read = not options.update_baseline
+        changed = rebaselined(gate.baseline, committed, options.base, options.environment) if is_read else []
         known, refused = _questions(cases)
         outcomes = {**refused, **ask(list(known.values()), options.means, progress)}
         before = Baseline()
@@ -76,7 +81,7 @@ def run(options: Options, progress: Progress = silent) -> Report:
     if not options.update_baseline:
         missing = [_with_new_name(gate, one, committed, options.means) for one in missing]
     gone = [] if options.update_baseline else vanished(gate, committed, options.paths, known, options.means)
-    report = replace(report, findings=(*missing, *report.findings, *gone))
+    report = replace(report, findings=(*missing, *report.findings, *gone, *changed))
     asked = [(case.question, _outcome(case, outcomes)) for case in cases]
     dead = notes.of_dead_layers([(question.subject.label, outcome) for question, outcome in asked], report.findings)
     report = replace(report, about_models=tuple(dead))

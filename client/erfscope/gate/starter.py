@@ -71,9 +71,10 @@ jobs:
     runs-on: ubuntu-latest
     steps:
       - uses: actions/checkout@v5.0.0
-        # Where Git LFS has the models:
-        # with:
-        #   lfs: true
+        with:
+          fetch-depth: 2 # the base of a pull request as well: what it changes in the baseline is told
+          # Where Git LFS has the models:
+          # lfs: true
       - uses: actions/setup-python@v6.0.0
         with:
           python-version: "3.12"

@@ -1,6 +1,7 @@
-"""What an update of the baseline changed, in words: values, layers, entries that are new or gone. Pure."""
+"""What differs between two states of the baseline, in words: values, layers, entries that are new or gone. Pure."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from erfscope.gate import layers
 from erfscope.gate.baseline import Baseline, Entry
@@ -9,19 +10,29 @@ from erfscope.gate.judge import Value, shown
 
 def changes(before: Baseline, now: Baseline) -> list[str]:
     """`models/a.onnx: erf_size 19 → 13 px; dilation of conv2 4 → 1.`, a line for each entry that is not as before."""
-    return list(_changes(before, now))
+    return [f"{one.model}: {one.words}." for one in differences(before, now)]
 
 
-def _changes(before: Baseline, now: Baseline) -> Iterator[str]:
+@dataclass(frozen=True)
+class Difference:
+    """One entry that is not as before."""
+
+    model: str
+    words: str
+    is_new: bool = False
+
+
+def differences(before: Baseline, now: Baseline) -> Iterator[Difference]:
+    """Every entry that is not as before."""
     for key, entry in now.entries.items():
         old = before.entries.get(key)
         if old is None:
-            yield f"{entry.model}: new, with {_values(entry)}."
+            yield Difference(entry.model, f"new, with {_values(entry)}", is_new=True)
         elif told := [*_moved(old, entry), *_geometry(old, entry)]:
-            yield f"{entry.model}: {'; '.join(told)}."
+            yield Difference(entry.model, "; ".join(told))
     for key, entry in before.entries.items():
         if key not in now.entries:
-            yield f"{entry.model}: gone; no check measures it any more."
+            yield Difference(entry.model, "gone; no check measures it any more")
 
 
 def _values(entry: Entry) -> str:

@@ -47,13 +47,16 @@ def _finding(gate: Gate, model: str, now: Successor | None) -> Finding:
         verdict=Verdict.FAIL,
         expected="a model",
         file=str(gate.baseline),
-        line=_line(gate.baseline, model),
+        line=line_of_model(gate.baseline, model),
         detail=f"{model} is in the baseline, and no check finds a model of this name any more.{renamed}",
         mend=f"If this is meant, run `{UPDATE}` and commit the file; otherwise restore the model or its check.",
         exit_code=ASSERTION,
     )
 
 
-def _line(file: Path, model: str) -> int:
+def line_of_model(file: Path, model: str) -> int:
+    """Where the baseline names a model; 1 where it does not."""
+    if not file.is_file():
+        return 1
     row = f'"model": {json.dumps(model, ensure_ascii=False)}'
     return next((n for n, line in enumerate(file.read_text("utf-8").splitlines(), 1) if row in line), 1)

@@ -48,4 +48,6 @@ def _headline(report: Report) -> str:
         "configuration": "The receptive field gate cannot judge: its configuration or a model is wrong",
         "service": "Receptive fields could not be measured",
     }
-    return f"{SIGNS[Verdict.FAIL if report.exit_code else Verdict.PASS]} {words[report.result]}"
+    is_moved = any(one.rule is Rule.BASELINE for one in report.trouble)
+    more = "; this change re-baselines models" if is_moved else ""
+    return f"{SIGNS[Verdict.FAIL if report.exit_code else Verdict.PASS]} {words[report.result]}{more}"
