@@ -165,6 +165,14 @@ class Advice(Frozen):
     torch: str
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during an advice, with what was known by then."""
+
+    def __init__(self, answer: Advice) -> None:
+        super().__init__()
+        self.answer = answer
+
+
 class AdviceLinks(Frozen):
     """Where the parts of an advice are."""
 

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from tests.client.command_line import SPEC, Run
 from tests.client.conftest import Reply, Service, problem_json
 
 from erfscope import errors
 from erfscope.cli.advice_tables import with_modules
-from erfscope_contract.advice import Change
+from erfscope.cli.advise import advise
+from erfscope_contract.advice import Advice, Change, Interrupted
 
 CHANGE = {
     "kind": "dilation", "text": "dilate first: 1 → 4", "erf_analytic": 9.5, "erf_measured": 9.42, "stderr": 0.21,
@@ -165,6 +167,39 @@ def test_the_command_takes_several_objects(run: Run, service: Service, tmp_path:
     assert [one["object_size"] for one in json.loads(as_json.stdout)] == [6, 20]
     refused = run("advise", "spec.json", "--object", "6,20", "--picture", "a.png", "--url", service.url)
     assert (refused.returncode, "give one size" in refused.stderr) == (2, True)
+
+
+def test_an_interrupted_command_prints_what_was_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As for Ctrl-C, which no test can time: the whole answer with its note, and the exit code of an interruption."""
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise Interrupted(Advice.model_validate(ADVICE | {"notes": ["interrupted: 1 of 5 changes measured."]}))
+
+    monkeypatch.setattr("erfscope.cli.advise.answered", interrupted)
+    with pytest.raises(typer.Exit) as ended:
+        advise(str(tmp_path / "spec.json"), want="9")
+    assert ended.value.exit_code == 130
+    told = capsys.readouterr().out
+    assert "dilate first: 1 → 4" in told
+    assert "note: interrupted: 1 of 5 changes measured." in told
+
+
+def test_sentences_of_sound_are_in_seconds(run: Run, service: Service, tmp_path: Path) -> None:
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    sound = ADVICE | {
+        "want": 24, "object_size": 16, "changes": [], "coarsest": "first", "trf_size": [5], "input_shape": [1, 32],
+        "layer_shape": [2, 32],
+    }  # fmt: skip
+    service.on("POST /advice", Reply(202, advice_json(result=sound)))
+    done = run("advise", "spec.json", "--object", "2s", "--rate", "8", "--url", service.url)
+    assert done.returncode == 0, done.stderr
+    told = " ".join(done.stdout.split())
+    assert "Asked for: objects of 2 s, so an ERF of 3 s; the ERF is 31% of the object." in told
+    assert "Or resample the signal to 1/5 of its rate: there the objects are 0.4 s" in told
+    assert "erfscope advise spec.json --layer first --object 2s --rate 8.0" in told
 
 
 def test_the_command_finds_advice_here(run: Run, tmp_path: Path) -> None:

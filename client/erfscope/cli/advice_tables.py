@@ -8,7 +8,7 @@ from math import ceil
 from rich.table import Table
 from rich.text import Text
 
-from erfscope.cli import show
+from erfscope.cli import show, values
 from erfscope_contract.advice import Advice, AdviceLayer, Change
 from erfscope_contract.lengths import Lengths, pixels_of, scaled, sides_in
 from erfscope_contract.numbers import plain, with_error
@@ -62,7 +62,8 @@ def verdict(advice: Advice, asked: Asked) -> list[str]:
         return ["Unsure: it is within two standard errors of what is asked for. Measure with more --inputs first."]
     best = next((change for change in advice.changes if change.reaches), None)
     if best is None:
-        return [_none(advice), *_smaller(advice, asked.unit_of(advice)), *_next(advice, asked)]
+        lengths = asked.unit_of(advice)
+        return [_none(advice), *_smaller(advice, lengths), *_next(advice, asked, lengths)]
     text = with_modules(best, asked.modules)
     if best.unsure:
         lengths = asked.unit_of(advice)
@@ -94,19 +95,22 @@ def _smaller(advice: Advice, lengths: Lengths) -> list[str]:
     def long(size: float) -> str:
         return f"{size * lengths.mean:.3g} {lengths.unit}"
 
+    flat = len(advice.trf_size) == 1
+    scale = f"resample the signal to 1/{parts} of its rate" if flat else f"scale the input to 1/{parts} of its size"
     objects = "" if advice.object_size is None else f"the objects are {long(advice.object_size / parts)}, and "
     return [
-        f"Or scale the input to 1/{parts} of its size: there {objects}an ERF of {long(advice.want / parts)} is "
+        f"Or {scale}: there {objects}an ERF of {long(advice.want / parts)} is "
         f"enough, which the network has {with_change} ({long(largest)}). Or give it one more stage below "
         "the coarsest, with a skip, and train it."
     ]
 
 
-def _next(advice: Advice, asked: Asked) -> list[str]:
+def _next(advice: Advice, asked: Asked, lengths: Lengths) -> list[str]:
     """Where else to ask: at the coarsest grid, from which a decoder gets the widest fields."""
     if advice.coarsest is None:
         return []
-    size = f"--want {advice.want:g}" if advice.object_size is None else f"--object {advice.object_size:g}"
+    option, long = ("want", advice.want) if advice.object_size is None else ("object", advice.object_size)
+    size = f"--{option} {values.typed(long, lengths)}"
     command = f"erfscope advise {asked.model} --layer {advice.coarsest} {size}{asked.flags}"
     return [
         f"Next: ask at the coarsest level that {advice.layer} is computed from: {command}. A change there need not "

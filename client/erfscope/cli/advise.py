@@ -1,11 +1,13 @@
 """`erfscope advise`: which changes of a network let its units see what they must, and what each costs."""
 
 import json
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from typer import Option
+from typer import Exit, Option
 
 from erfscope._errors import refuse
 from erfscope._models import prepare
@@ -15,19 +17,31 @@ from erfscope.cli.advice_tables import Asked, change_table, layer_table, summary
 from erfscope.cli.asking import answered, flags_of, modules_of
 from erfscope.report.answers import advice_csv
 from erfscope_contract.about import in_words
-from erfscope_contract.advice import Advice
+from erfscope_contract.advice import Advice, Interrupted
+from erfscope_contract.duration import lasting
 from erfscope_contract.holding import HOLD
 
+LONG = 20.0  # seconds
+ANNOUNCED = (
+    "Measuring {count} changes takes about {left}, after a search by expected sizes. Ctrl-C shows what is measured by "
+    "then."
+)
 ObjectSizes = Annotated[
     str | None,
     Option(
         "--object",
         metavar="N,N,…",
         help=f"Sizes in input pixels of the objects that a unit must see, each with an ERF {HOLD:g} times as large, "
-        "such as 32,96: one advice for each (default: none).",
+        "such as 32,96: one advice for each; 20ms is a time (with --rate), 12mm a length (with --spacing) (default: "
+        "none).",
     ),
 ]
-Want = Annotated[float | None, Option(help="Wanted ERF size in input pixels, instead of --object (default: none).")]
+Want = Annotated[
+    str | None,
+    Option(
+        metavar="N", help="Wanted ERF size, instead of --object: pixels, or with a unit as --object (default: none)."
+    ),
+]
 Verify = Annotated[int | None, Option(help="How many of the best changes are measured by gradient (default 5).")]
 Samples = Annotated[
     int | None,
@@ -90,11 +104,23 @@ def advise(
     if picture is not None and len(sizes) > 1:
         raise refuse("bad-request", "--picture draws one advice; give one size with --object")
     fields: dict[str, Any] = {
-        "want": want, "layer": layer, "verify": verify, "samples": inputs if inputs is not None else samples,
+        "want": None if want is None else values.size(want.strip(), "--want", rate, spacing),
+        "layer": layer, "verify": verify, "samples": inputs if inputs is not None else samples,
         "latency": latency or None,
         "weights": weights, "seed": seed, "input": values.input_fields(shape, input_name, mean, std),
     }  # fmt: skip
-    answers = [answered(ADVICE, prepared, {**fields, "object_size": size}, url, api_key, images) for size in sizes]
+    answers, stopped = list[Advice](), False
+    announced = None if url else Announced(5 if verify is None else verify)
+    try:
+        for size in sizes:
+            asked_for = {**fields, "object_size": size}
+            answers.append(answered(ADVICE, prepared, asked_for, url, api_key, images, heard=announced))
+    except Interrupted as interrupted:
+        answers, stopped = [*answers, interrupted.answer], True
+    except KeyboardInterrupt:
+        if not answers:
+            raise
+        stopped = True
     if picture is not None:
         _draw(answers[0], prepared.name, picture)
     flags = flags_of({
@@ -108,6 +134,27 @@ def advise(
     drawn = [] if picture is None else [picture]
     texts = answer.Texts(f"Advice for {prepared.name}", parts, _json(answers), advice_csv(answers))
     answer.give(texts, output, as_json=as_json, wrote=drawn)
+    if stopped:
+        raise Exit(130)
+
+
+class Announced:
+    """Says on stderr, once the network itself is measured, how long its changes will take; nothing of short ones."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.start: float | None = None
+        self.is_over = False
+
+    def __call__(self, stage: str) -> None:
+        """Hear each stage."""
+        now = time.monotonic()
+        if stage == "measure":
+            self.start = self.start or now
+        elif self.start is not None and not self.is_over:
+            self.is_over, left = True, self.count * (now - self.start)
+            if left >= LONG:
+                print(ANNOUNCED.format(count=self.count, left=lasting(left)), file=sys.stderr, flush=True)
 
 
 def _json(answers: Sequence[Advice]) -> str:

@@ -1,7 +1,7 @@
 """A question about a model, answered by a service or in this process."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
@@ -57,9 +57,19 @@ def answered(
     url: str | None,
     api_key: str | None,
     images: Path | None = None,
+    heard: Callable[[str], None] | None = None,
 ) -> A:
-    """The answer to `kind`, on these images where there are any; with a `url` the service there gives it."""
-    with progress_bar(f"looking at {prepared.name}") as progress:
+    """The answer to `kind`, on these images where there are any; with a `url` the service there gives it.
+
+    `heard` is called with every stage.
+    """
+    with progress_bar(f"looking at {prepared.name}") as update:
+
+        def progress(stage: str, share: float) -> None:
+            update(stage, share)
+            if heard is not None:
+                heard(stage)
+
         if not url:
             return _local.ask(kind, prepared, fields, progress, images)
         source = prepared.ref if prepared.content is None else prepared.content.source

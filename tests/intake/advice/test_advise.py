@@ -9,7 +9,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from erfscope_contract.advice import Advice, AdviceRequest
+from erfscope_contract.advice import Advice, AdviceRequest, Interrupted
 from erfscope_contract.architecture import Architecture
 from erfscope_contract.holding import HOLD
 from erfscope_contract.problem import ProblemError
@@ -85,7 +85,7 @@ def test_an_object_asks_for_a_larger_field() -> None:
     asked = {"model": {"architecture": SPEC}, "object_size": 10, "verify": 0, "latency": True}
     told = advise(AdviceRequest.model_validate(asked))
     assert (told.object_size, told.want) == (10, 10 * HOLD)
-    assert any("objects of 10 px" in note for note in told.notes)
+    assert any("is 1.5 times the object" in note for note in told.notes)
     assert told.ms is not None
     assert told.ms > 0
     with pytest.raises(ValueError, match="exactly one"):
@@ -226,3 +226,29 @@ def test_dilating_keeps_sizes_and_weights(onnx_file: Path) -> None:
     assert (found["dilations"], found["pads"]) == ([3, 2], [3, 2, 3, 2])
     assert {a.name for a in third.attribute} == {"auto_pad", "dilations"}
     assert onnx.shape_inference.infer_shapes(model).graph.output[0].type.tensor_type.shape.dim[2].dim_value == 41
+
+
+def test_an_interruption_gives_what_was_measured() -> None:
+    """After the second change: those that were measured are in the answer, and a note counts them."""
+
+    def interrupt(stage: str, share: float) -> None:
+        if stage == "verify 3 of 4":
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted) as stopped:
+        asked = {"model": {"architecture": SPEC}, "want": 12, "verify": 4}
+        advise(AdviceRequest.model_validate(asked), None, interrupt)
+    answer = stopped.value.answer
+    assert answer.notes[0] == "interrupted: 2 of 4 changes measured."
+    assert len(answer.changes) == 2
+    assert all(change.erf_measured is not None for change in answer.changes)
+
+
+def test_an_interruption_before_anything_is_measured_is_one() -> None:
+    def interrupt(stage: str, share: float) -> None:
+        if stage == "profile":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        advise(AdviceRequest.model_validate({"model": {"architecture": SPEC}, "want": 12}), None, interrupt)
+    assert not isinstance(stopped.value, Interrupted)

@@ -1,13 +1,13 @@
 """Advice, start to end: profile the network, search changes that reach what is wanted, measure and rank the best."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from erfscope_contract.about import About, name_of
-from erfscope_contract.advice import Advice, AdviceLayer, AdviceRequest, Change
+from erfscope_contract.advice import Advice, AdviceLayer, AdviceRequest, Change, Interrupted
 from erfscope_contract.holding import CONFIDENT
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.version import __version__
@@ -27,6 +27,7 @@ from erfscope_intake.memory import memory_errors_explained
 from erfscope_intake.onnx_external import Sent
 from erfscope_intake.progress import Progress, within
 
+INTERRUPTED = "interrupted: {done} of {all} changes measured."
 DRAWN = 3  # changes whose maps are part of the answer
 Pair = tuple[Changed, Change]
 
@@ -45,7 +46,8 @@ def advise(
     `data` are the files that came with it, by name; without it, its folder is where the files lie that it names.
     `images` is the file that the samples of measurements come from, None for noise. `progress` hears (stage, share
     done): load, profile, measure, `search 17 tried`, `cost 3 of 9`, `verify 2 of 5`. Raises ProblemError:
-    unsupported-feature where the analytic method cannot treat the network, and what a measurement raises.
+    unsupported-feature where the analytic method cannot treat the network, and what a measurement raises; Interrupted
+    for a KeyboardInterrupt once the network itself is measured.
     """
     progress("load", 0.0)
     with memory_errors_explained():
@@ -67,13 +69,16 @@ def _advice(bench: Bench, progress: Progress) -> Advice:
     request, want = bench.request, bench.request.wanted_size
     now = bench.state(None)
     measured = bench.sized(None, lambda _, share: progress("measure", share)) if request.verify else None
-    tried = list[Changed]()
-    changes: list[Change] = []
+    tried, verified, stopped = list[Changed](), _Verified([]), ""
     if not _reaches(size, measured, want):
         goal = want * max(size / measured.size, 1.0) if measured is not None and measured.size else want
-        pairs = _searched(bench, goal, size, tried, progress, base.layer.name, causal=base.trf.causal)
-        changes = _best(bench, pairs, goal, now, measured, progress)
-    return Advice(
+        try:
+            pairs = _searched(bench, goal, size, tried, progress, base.layer.name, causal=base.trf.causal)
+            _verify(bench, pairs, goal, now, verified, progress)
+        except KeyboardInterrupt:
+            stopped = INTERRUPTED.format(done=len(verified.changes), all=verified.count or request.verify)
+    changes = _best(verified, now, want, measured)
+    answer = Advice(
         layer=base.layer.name,
         want=want,
         object_size=request.object_size,
@@ -95,10 +100,17 @@ def _advice(bench: Bench, progress: Progress) -> Advice:
         tried=len(tried),
         about=_about(bench),
         coarsest=coarsest,
-        notes=[*bench.subject.notes, *notes_of(request, base, changes, len(tried))],
+        notes=[
+            *([stopped] if stopped else []),
+            *bench.subject.notes,
+            *notes_of(request, base, changes, 0 if stopped else len(tried)),
+        ],
         engine=__version__,
         torch=torch.__version__,
     )
+    if stopped:
+        raise Interrupted(answer)
+    return answer
 
 
 def _by_tensor(bench: Bench, layer: str) -> Bench:
@@ -161,15 +173,23 @@ def _searched(
     return [pair for pair in looked.values() if any(pair[0] is change for change in chosen)]
 
 
-def _best(
+@dataclass
+class _Verified:
+    """The changes that were measured, or priced where none is; `count` is how many are to be measured."""
+
+    changes: list[Change]
+    count: int = 0  # 0 before the search has ended
+
+
+def _verify(
     bench: Bench,
     pairs: Sequence[tuple[Changed, Expected]],
     goal: float,
     now: State,
-    measured: Sized | None,
+    into: _Verified,
     progress: Progress,
-) -> list[Change]:
-    """The best changes, measured; those that do no better than none are left out."""
+) -> None:
+    """Price all changes, and measure the best of them, where the question asks for it."""
     grid, want = now.layer.own_shape[1:], bench.request.wanted_size
     priced = dict[str, Pair]()
     for number, pair in enumerate(pairs):
@@ -177,13 +197,23 @@ def _best(
         changed, change = _priced(bench, *pair, goal, now)
         priced[_key(change)] = (changed, change)
     order = ranked([change for _, change in priced.values()], want, now.cost, grid)
-    if not measured:
-        return with_pareto([change for change in order if change.erf_analytic is not None])
-    sized, best_first = list[Change](), order[: bench.request.verify]
+    if not bench.request.verify:
+        into.changes += [change for change in order if change.erf_analytic is not None]
+        return
+    best_first = order[: bench.request.verify]
+    into.count = len(best_first)
     for number, change in enumerate(best_first):
-        sized.append(_measured(bench, *priced[_key(change)], within(progress, "verify", number, len(best_first))))
-    nearer = [one for one in sized if one.reaches or one.size > (measured.size or 0.0)]
-    best = with_pareto(ranked(nearer, want, now.cost, grid))
+        into.changes.append(
+            _measured(bench, *priced[_key(change)], within(progress, "verify", number, len(best_first)))
+        )
+
+
+def _best(verified: _Verified, now: State, want: float, measured: Sized | None) -> list[Change]:
+    """The best changes first; those that were measured and do no better than none are left out."""
+    if measured is None:
+        return with_pareto(verified.changes)
+    nearer = [one for one in verified.changes if one.reaches or one.size > (measured.size or 0.0)]
+    best = with_pareto(ranked(nearer, want, now.cost, now.layer.own_shape[1:]))
     return [one if n < DRAWN else one.model_copy(update={"picture": None}) for n, one in enumerate(best)]
 
 

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 
 from erfscope_contract.advice import AdviceRequest, Change
 from erfscope_contract.holding import HOLD
-from erfscope_contract.lengths import NAMES
 from erfscope_contract.result import ErfResult
 
 RULE = (
-    "For objects of {size:g} {unit} the ERF should be {want:g} {unit}: {hold:g} times the object "
-    "(docs/science/object-size.md). "
-    "In a detector another level may suit: erfscope fit MODEL --object {size:g}."
+    "The ERF that is asked for is {hold:g} times the object (docs/science/object-size.md){more} In a network with "
+    "several heads another one may suit: erfscope fit."
 )
+OF_IMAGES = ", a rule that was measured on images: elsewhere it is a first guess."
 FAILED = "No change reaches the wanted size; those listed come nearest."
 NONE_NEARER = "Of {tried} changes that were tried, none comes nearer to the wanted size than the network as it is."
 CLIPPED = "The input is smaller than twice the wanted size: sizes near it are clipped."
@@ -25,10 +24,10 @@ NEW = "Layers that are new have random weights here; everything else keeps its o
 
 def notes_of(request: AdviceRequest, base: ErfResult, changes: Sequence[Change], tried: int) -> list[str]:
     """The rule, how the numbers were found, and what they do not tell."""
-    want, unit = request.wanted_size, NAMES.get(len(base.trf.size), "px")
+    want = request.wanted_size
     listed = []
     if request.object_size is not None:
-        listed.append(RULE.format(size=request.object_size, want=want, hold=HOLD, unit=unit))
+        listed.append(RULE.format(hold=HOLD, more="." if len(base.trf.size) == 2 else OF_IMAGES))
     if changes and not any(change.reaches for change in changes):
         listed.append(FAILED)
     if tried and not changes:

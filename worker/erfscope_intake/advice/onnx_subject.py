@@ -10,6 +10,7 @@ import torch
 from onnx import ModelProto
 
 from erfscope_contract.advice import AdviceRequest, Edit
+from erfscope_contract.lengths import KINDS
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.request import InputOptions
 from erfscope_engine.advice.alter import LARGEST_DILATION
@@ -31,6 +32,8 @@ KEEPS_WEIGHTS = (
     "Of an ONNX file only such changes are offered that keep its weights: dilations, dropped strides, a smaller input, "
     "and blocks that are added. Kernels, depth and stems can change where advice is asked on a spec."
 )
+
+HALVED = {1: "resample the signal to half its rate"}
 
 
 @dataclass(frozen=True)
@@ -196,7 +199,7 @@ def _with_large_kernel(place: Place, seed: int, n: int) -> Changed | None:
 def _halved(name: str, rank: int, n: int) -> Changed:
     return Changed(
         "input_scale",
-        "feed the image at half its size",
+        HALVED.get(rank, f"feed the {KINDS.get(rank, 'input')} at half its size"),
         (Edit(layer=name, field="scale", before="1", after="1/2"),),
         edit=partial(onnx_structure.halve_input, name=name, rank=rank),
     )
