@@ -15,6 +15,7 @@ from erfscope_picture.picture import encoded, palette
 from erfscope_picture.scene import Look, draw_heat
 from erfscope_picture.slices3d import through
 from erfscope_picture.text import inert, shortened
+from erfscope_picture.zoom import Span
 
 Axes = tuple[str, str]
 
@@ -36,6 +37,7 @@ class Panel:
     caption: str
     note: str = ""
     center: Sequence[float] | None = None
+    part: tuple[Span, Span] | None = None  # what is shown of [H, W], half-open rows and columns; None is all of it
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,13 @@ class _Drawn:
     plane: NDArray[np.float64]
     rank: int
     words: tuple[str, str]
+    part: tuple[Span, Span]
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Rows and columns that are shown."""
+        (top, bottom), (left, right) = self.part
+        return bottom - top, right - left
 
 
 def render_sheet(
@@ -84,18 +93,23 @@ def _drawn(panel: Panel) -> _Drawn:
     if not 1 <= values.ndim <= 3 or values.size == 0 or not np.isfinite(values).all():
         raise ValueError(f"a panel is a finite map of one to three axes; this one's shape is {values.shape}")
     if values.ndim < 3:
-        return _Drawn(np.atleast_2d(values), values.ndim, (panel.caption, panel.note))
+        plane = np.atleast_2d(values)
+        return _Drawn(plane, values.ndim, (panel.caption, panel.note), panel.part or _whole(plane))
     peak = np.unravel_index(int(values.argmax()), values.shape)
     depth = through(tuple(map(float, peak if panel.center is None else panel.center)), values.shape)[0]
     note = ", ".join(filter(None, (panel.note, f"plane z = {depth}")))
-    return _Drawn(values[depth], 3, (panel.caption, note))
+    return _Drawn(values[depth], 3, (panel.caption, note), _whole(values[depth]))
+
+
+def _whole(plane: NDArray[np.float64]) -> tuple[Span, Span]:
+    return (0, plane.shape[0]), (0, plane.shape[1])
 
 
 def _factors(drawn: Sequence[_Drawn], side: int) -> dict[int, float]:
     """Page pixels per pixel of the input, by number of axes: an integer where maps are enlarged."""
     factors = {}
     for rank in {one.rank for one in drawn}:
-        largest = max(max(one.plane.shape) for one in drawn if one.rank == rank)
+        largest = max(max(one.sides) for one in drawn if one.rank == rank)
         factors[rank] = side // largest if side >= largest else side / largest
     return factors
 
@@ -110,7 +124,7 @@ def _windows(rows: list[list[_Drawn]], factors: dict[int, float]) -> tuple[list[
     for row, drawn in zip(rows, sizes, strict=True):
         base += AXIS_BELOW + 2 * _LINE + _GAP + max(high for high, _ in drawn)
         windows.append([
-            Window((0, one.plane.shape[0]), (0, one.plane.shape[1]), left, base - high, wide, high)
+            Window(*one.part, left, base - high, wide, high)
             for one, left, (high, wide) in zip(row, lefts, drawn, strict=False)  # lefts are those of a full row
         ])  # fmt: skip
     return windows, lefts
@@ -118,7 +132,7 @@ def _windows(rows: list[list[_Drawn]], factors: dict[int, float]) -> tuple[list[
 
 def _size(one: _Drawn, factor: float) -> tuple[int, int]:
     """Page (height, width); slivers are widened until they can be seen."""
-    high, wide = (max(round(pixels * factor), _LEAST) for pixels in one.plane.shape)
+    high, wide = (max(round(pixels * factor), _LEAST) for pixels in one.sides)
     return (_BAND if one.rank == 1 else high), wide
 
 

@@ -85,10 +85,10 @@ def test_a_former_picture_that_is_not_there_says_why(
     assert check("--update-baseline").code == 0
     write("models/net.json", spec(dilation=4))
     assert "There is no picture" not in check("--pictures", "drawn").words
-    assert len(list(Path("drawn").glob("*-before.png"))) == 1
+    assert len(list(Path("drawn").glob("*-change.png"))) == 1
     monkeypatch.setenv("ERFSCOPE_CACHE_DIR", str(tmp_path / "another"))
     done = check(*words, "--pictures", "elsewhere", "--markdown", "r.md")
-    assert not list(Path("elsewhere").glob("*-before.png"))
+    assert not list(Path("elsewhere").glob("*-change.png"))
     assert "note: models/net.json: There is no picture of the model that the baseline was measured from" in done.words
     assert why in done.words
     assert "There is no picture" in Path("r.md").read_text("utf-8")

@@ -15,7 +15,9 @@ from erfscope._client import Client
 from erfscope._errors import ErfscopeError
 from erfscope._files import trouble
 from erfscope._job import JobHandle
+from erfscope._result import Result
 from erfscope.gate.cache import Answer, Cache
+from erfscope.gate.pictures import compressed
 from erfscope.gate.question import Question, answered_by, key_of
 from erfscope_contract.job import Inspection
 from erfscope_contract.problem import Problem, ProblemError
@@ -130,7 +132,7 @@ def _submit(client: Client, question: Question) -> JobHandle:
 def _awaited(job: JobHandle, until: float | None, means: Means, progress: Callable[[str, float], None]) -> Answer:
     left = None if until is None else max(until - time.monotonic(), 0.0)
     result = job.result(left, progress)
-    return Answer(result.data, result.png() if means.with_pictures else None)
+    return _answer(result, is_drawn=means.with_pictures)
 
 
 def _cancel_all(jobs: Mapping[str, JobHandle | Problem]) -> None:
@@ -172,7 +174,7 @@ def recalled(digests: Sequence[str], means: Means) -> dict[str, Answer]:
 
 def _without_picture(outcome: Outcome) -> Outcome:
     """What was drawn for the cache alone."""
-    return replace(outcome, picture=None) if isinstance(outcome, Answer) else outcome
+    return replace(outcome, picture=None, map=None) if isinstance(outcome, Answer) else outcome
 
 
 def _answerer(means: Means) -> Mapping[str, str | None] | Problem:
@@ -217,4 +219,10 @@ def _from_here(questions: Sequence[Question], means: Means, progress: Progress) 
 def _measure(question: Question, means: Means, progress: Callable[[str, float], None]) -> Answer:
     """With its picture for the cache too, so that --pictures finds it later without torch."""
     result = _local.measure(question.subject.prepared, question.request, question.images, progress)
-    return Answer(result.data, result.png() if means.with_pictures or means.cache else None)
+    return _answer(result, is_drawn=means.with_pictures or means.cache is not None)
+
+
+def _answer(result: Result, *, is_drawn: bool) -> Answer:
+    if not is_drawn:
+        return Answer(result.data)
+    return Answer(result.data, result.png(), compressed(result.array()))

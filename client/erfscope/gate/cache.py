@@ -14,7 +14,7 @@ from erfscope_contract.result import ErfResult
 
 VARIABLE = "ERFSCOPE_CACHE_DIR"
 KEPT = 60 * 86_400.0  # seconds since its last use after which an answer is dropped
-RESULT, PICTURE = ".json", ".png"
+RESULT, PICTURE, MAP = ".json", ".png", ".npz"
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Answer:
 
     result: ErfResult
     picture: bytes | None = None
+    map: bytes | None = None  # with the picture, to be drawn beside that of a later model: `compressed`
     cached: bool = False
 
 
@@ -33,22 +34,23 @@ class Cache:
     folder: Path
 
     def get(self, key: str, *, with_picture: bool) -> Answer | None:
-        """The answer; None where there is none, or it lacks the picture. A damaged one counts as none."""
+        """The answer; None where there is none, or it lacks the picture or its map. A damaged one counts as none."""
         file = self.folder / f"{key}{RESULT}"
         try:
             result = ErfResult.model_validate_json(file.read_bytes())
-            picture = file.with_suffix(PICTURE).read_bytes() if with_picture else None
+            picture, heat = (file.with_suffix(end).read_bytes() if with_picture else None for end in (PICTURE, MAP))
         except (OSError, ValidationError):
             return None
         with suppress(OSError):  # a read-only cache still answers
             os.utime(file)
-        return Answer(result, picture, cached=True)
+        return Answer(result, picture, heat, cached=True)
 
     def put(self, key: str, answer: Answer) -> None:
         """Store it; what has not been used for long goes."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if answer.picture is not None:
-            self._write(key + PICTURE, answer.picture)
+        for end, content in ((PICTURE, answer.picture), (MAP, answer.map)):
+            if content is not None:
+                self._write(key + end, content)
         self._write(key + RESULT, answer.result.model_dump_json(by_alias=True).encode())
         self._drop_old()
 
@@ -63,7 +65,8 @@ class Cache:
         for file in self.folder.glob(f"*{RESULT}"):
             with suppress(FileNotFoundError):  # another run was faster
                 if file.stat().st_mtime < oldest:
-                    file.with_suffix(PICTURE).unlink(missing_ok=True)
+                    for end in (PICTURE, MAP):
+                        file.with_suffix(end).unlink(missing_ok=True)
                     file.unlink()
 
 

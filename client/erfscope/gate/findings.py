@@ -89,13 +89,13 @@ class Note:
 
 @dataclass(frozen=True)
 class Picture:
-    """A heatmap of a run, or of what its baseline was measured from."""
+    """A heatmap of a run, alone or beside that of what its baseline was measured from."""
 
     model: str
     layer: str
     digest: str  # of the run's question
     content: bytes
-    is_before: bool = False
+    is_change: bool = False
 
 
 @dataclass(frozen=True)

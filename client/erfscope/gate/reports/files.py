@@ -40,14 +40,14 @@ LONGEST = 60  # letters of a name; the digest keeps names apart
 
 
 def write_pictures(report: Report, folder: Path) -> list[Path]:
-    """One file per measurement, named by model, layer and the start of the question's digest; `-before`: the former."""
+    """One file per measurement, by model, layer and the start of the question's digest; `-change`: with the former."""
     folder.mkdir(parents=True, exist_ok=True)
     return [_write_picture(picture, folder) for picture in report.pictures]
 
 
 def _write_picture(picture: Picture, folder: Path) -> Path:
     words = (_slug(Path(picture.model).stem if "/" in picture.model else picture.model), _slug(picture.layer))
-    path = folder / f"{'-'.join((*words, picture.digest[:8], *['before'] * picture.is_before))}.png"
+    path = folder / f"{'-'.join((*words, picture.digest[:8], *['change'] * picture.is_change))}.png"
     path.write_bytes(picture.content)
     return path
 
