@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -314,3 +315,51 @@ def run(script: str, place: Path, **more: str) -> "subprocess.CompletedProcess[s
     environment["PATH"] = os.pathsep.join((str(place), environment["PATH"]))
     command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def written(name: str = "erfscope.toml") -> dict[str, Any]:
+    return tomllib.loads(Path(name).read_text("utf-8"))
+
+
+@pytest.mark.parametrize("dilations", [(1, 2), (1, 2, 4, 8)])
+def test_a_fresh_gate_sees_its_own_limit_and_passes_with_other_seeds(
+    check: Check, write: Write, dilations: tuple[int, ...]
+) -> None:
+    write("models/net.onnx", onnx_model(dilations))
+    done = start("models/net.onnx")
+    assert done.code == 0, done.err
+    (one,) = written()["check"]
+    inputs = one.get("inputs", 16)
+    text = Path("erfscope.toml").read_text("utf-8")
+    if inputs > 16:
+        assert f"# {inputs} inputs: with 16, chance moved " in text
+        assert f"models/net.onnx: {inputs} inputs, so that chance hides no drift of 5%" in done.words
+    assert one["drift"]["max"] == "5%"
+    for seed in range(1, 4):
+        write("erfscope.toml", text.replace("[defaults]", f"[defaults]\nseed = {seed}"))
+        done = check()
+        assert done.code == 0, done.out
+        assert "times as many" not in done.words
+
+
+def test_more_inputs_are_taken_where_the_first_cannot_see_the_limit(write: Write) -> None:
+    write("models/net.onnx", onnx_model((1, 2, 4, 8)))
+    write("erfscope.toml", "[defaults]\ninputs = 4\n")
+    assert start("models/net.onnx").code == 0
+    assert written()["check"][0]["inputs"] > 16
+    assert "inputs: with 4, chance moved " in Path("erfscope.toml").read_text("utf-8")
+
+
+def test_a_limit_that_the_asked_inputs_cannot_see_is_widened(check: Check, write: Write) -> None:
+    write("models/net.onnx", onnx_model((1, 2, 4, 8)))
+    done = start("models/net.onnx", "--inputs", "3")
+    assert done.code == 0, done.err
+    (one,) = written()["check"]
+    assert "inputs" not in one
+    share = int(one["drift"]["max"].removesuffix("%"))
+    assert share > 5
+    assert f"models/net.onnx: the drift limit is {share}%: see the comment" in done.words
+    text = Path("erfscope.toml").read_text("utf-8")
+    assert "# The limit is wider than 5%: with 3 inputs chance moves " in text
+    write("erfscope.toml", text.replace("[defaults]", "[defaults]\nseed = 5"))
+    assert check().code == 0

@@ -4,6 +4,7 @@ import os
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,14 +14,16 @@ from erfscope._errors import refuse
 from erfscope._models import PRESET
 from erfscope.cli import options, show
 from erfscope.cli.progress import progress_bar
+from erfscope_contract.request import ErfRequest
 
 if TYPE_CHECKING:  # the command line starts without the gate
     from erfscope.gate.discovery import Source
     from erfscope.gate.findings import Report
-    from erfscope.gate.starter import Limit
+    from erfscope.gate.starter import Plan
 
 CONFIG, WORKFLOW = Path("erfscope.toml"), Path(".github/workflows/erfscope.yml")
-INPUTS = 16
+INPUTS = 16  # of a first measurement
+ROUNDS = 6  # of measuring at most: what limits the field, and how many inputs are enough, may take some
 
 Models = Annotated[
     list[str],
@@ -31,7 +34,12 @@ Models = Annotated[
 ]
 Inputs = Annotated[
     int | None,
-    Option("--inputs", min=1, help="Input samples of each measurement (default 16, or as the configuration has it)."),
+    Option(
+        "--inputs",
+        min=1,
+        help="Input samples of each measurement (default: 16, or as the configuration has it, or as many more as a "
+        "model's drift limit needs).",
+    ),
 ]
 Force = Annotated[
     bool, Option("--force", help="Write a new configuration and workflow over those that are there (default: off).")
@@ -51,7 +59,7 @@ def init(
     models: Models, inputs: Inputs = None, url: options.Url = None, install: Install = None, force: Force = False
 ) -> None:
     """Write erfscope.toml, the baseline of MODEL… and a workflow for GitHub, or add MODEL… to those that are there."""
-    from erfscope.gate.limited import limits
+    from erfscope.gate.starter import Plan
 
     source = None if force else _source(Path.cwd())
     config = source.file if source else CONFIG
@@ -64,21 +72,29 @@ def init(
         show.print_lines(out, [*already, *lines])
         return
     before = _contents(config, baseline)
-    _write(config, _configuration(list(added), inputs, source))
-    report = _measured(config, added, url)
-    limited = {} if report.exit_code else limits(report)
-    reasons = {name: limited[one] for name, files in added.items() for one in files if one in limited}
-    if reasons:
+    plans: Mapping[str, Plan] = {name: Plan(inputs) for name in added} if source and inputs else {}
+    text = _configuration(list(added), inputs, source, plans)
+    for _ in range(ROUNDS):
         _restore(before)  # or the report would compare with the first baseline
-        _write(config, _configuration(list(added), inputs, source, reasons))
+        _write(config, text)
         report = _measured(config, added, url)
+        if report.exit_code:
+            break
+        plans = _plans(report, config, added, plans, is_fixed=bool(inputs))
+        written, text = text, _configuration(list(added), inputs, source, plans)
+        if text == written:
+            break
     if report.exit_code:
         _restore(before)
         show.print_lines(out, [*_troubles(report), "No file was changed."])
         sys.exit(report.exit_code)
     _show(report)
     lines = [f"{name}: erf_size is not watched, because {reason}: see the comment in {config.name}."
-             for name, reason in sorted(reasons.items())]  # fmt: skip
+             for name, plan in sorted(plans.items()) if (reason := plan.limit)]  # fmt: skip
+    lines += [f"{name}: {plan.inputs} inputs, so that chance hides no drift of {plan.drift}: see the comment in "
+              f"{config.name}." for name, plan in sorted(plans.items()) if plan.before]  # fmt: skip
+    lines += [f"{name}: the drift limit is {plan.drift}: see the comment in {config.name}."
+              for name, plan in sorted(plans.items()) if plan.drift != Plan().drift]  # fmt: skip
     lines = [_added(config, list(added), is_new=source is None), *lines, *_later(list(added))]
     show.print_lines(out, [*lines, *_workflow(url, install, force=force)])
 
@@ -126,15 +142,15 @@ def _not_guarded(models: Mapping[str, Sequence[str]], source: "Source | None") -
 
 
 def _configuration(
-    models: Sequence[str], inputs: int | None, source: "Source | None", limits: "Mapping[str, Limit] | None" = None
+    models: Sequence[str], inputs: int | None, source: "Source | None", plans: "Mapping[str, Plan]"
 ) -> str:
     """The text of the configuration with these models in it; what is there stays as it is."""
     from erfscope.gate import starter
 
     if source is None:
-        return starter.configuration(starter.named(models, []), inputs or INPUTS, limits or {})
+        return starter.configuration(starter.named(models, []), inputs or INPUTS, plans)
     taken = [str(check.get("name")) for check in source.table.get("check", []) if isinstance(check, dict)]
-    more = starter.checks(starter.named(models, taken), source.header, inputs, limits or {})
+    more = starter.checks(starter.named(models, taken), source.header, plans, _default(source))
     text = f"{source.text.rstrip()}\n{more}" if source.text.strip() else more.lstrip()
     try:
         tomllib.loads(text)
@@ -143,6 +159,35 @@ def _configuration(
             "bad-request", f"{source.file} takes no further [[{source.header}]] at its end ({error}); add this:\n{more}"
         ) from None
     return text
+
+
+def _default(source: "Source") -> int:
+    """The number of inputs that a configuration has for all its checks."""
+    return int(source.table.get("defaults", {}).get("inputs", ErfRequest().average.inputs))
+
+
+def _plans(
+    report: "Report", config: Path, models: Mapping[str, Sequence[str]], plans: "Mapping[str, Plan]", *, is_fixed: bool
+) -> "Mapping[str, Plan]":
+    """What a run of the models tells of how each should be measured and watched; the same where that is settled."""
+    from erfscope.gate.config import load
+    from erfscope.gate.limited import limits
+    from erfscope.gate.sampling import noises
+    from erfscope.gate.starter import Plan
+
+    used = {model: check.request.average.inputs for check in load(config, Path.cwd()).checks for model in check.models}
+    limited, noise = limits(report), noises(report)
+    result = {}
+    for name, files in models.items():
+        plan = plans.get(name, Plan())
+        limit = plan.limit or next((limited[one] for one in files if one in limited), None)
+        worst = max((noise[one] for one in files if one in noise), key=lambda one: one.share, default=None)
+        enough = used[name] if is_fixed or limit != plan.limit or worst is None else worst.enough(used[name])
+        plan = replace(plan, limit=limit, noise=worst)
+        if enough > used[name]:
+            plan = replace(plan, inputs=enough, first=plan.first or used[name], before=plan.before or worst)
+        result[name] = plan
+    return result
 
 
 def _measured(config: Path, models: Mapping[str, Sequence[str]], url: str | None) -> "Report":

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from importlib.metadata import distribution
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from erfscope.gate.sampling import LIMIT, Noise
 from erfscope_contract.version import __version__
 
 HEAD = """\
@@ -26,12 +26,22 @@ name = {name}
 model = {model}
 {inputs}trf_size = {{}}
 {erf}mass_50_side = {{}}
-drift = {{ max = "5%" }}
+drift = {{ max = "{drift}" }}
 """
 ERF = "erf_size = {}\n"
 NOT_ERF = """\
 # erf_size is not watched: {why}
 mass_20_side = {{}}
+"""
+
+
+MORE = """\
+# {inputs} inputs: with {first}, chance moved {metric} by {before:.1%} (two standard errors of the difference of two
+# measurements), too much to tell a drift of {limit:.0%} for sure. With {inputs} it is {share:.1%}.
+"""
+WIDER = """\
+# The limit is wider than {limit:.0%}: with {inputs} inputs chance moves {metric} by {share:.1%} (two standard errors of
+# the difference of two measurements), so less cannot be told from it. More inputs allow a smaller limit.
 """
 
 
@@ -141,29 +151,58 @@ class Origin:
         return self.requirement != ASKED
 
 
-def checks(
-    models: Mapping[str, str], header: str, inputs: int | None, limits: Mapping[str, Limit] = MappingProxyType({})
-) -> str:
+@dataclass(frozen=True)
+class Plan:
+    """How a model is measured and watched: its number of inputs (None: the defaults'), and why; its limits."""
+
+    inputs: int | None = None
+    first: int = 0  # inputs of the first measurement, where a second one took more
+    before: Noise | None = None  # of the first measurement
+    noise: Noise | None = None  # of the last one
+    limit: Limit | None = None  # what limits its ERF, so that another metric is watched
+
+    @property
+    def drift(self) -> str:
+        """`5%`."""
+        return f"{self.noise.limit if self.noise else LIMIT:.0%}"
+
+    def lines(self, used: int) -> str:
+        """The number of inputs and the reason for it and for a wider limit, of `used` inputs."""
+        text = "" if self.inputs is None else f"inputs = {self.inputs}\n"
+        if self.noise is None:
+            return text
+        facts = {"metric": self.noise.metric, "share": self.noise.share, "limit": LIMIT, "inputs": used}
+        if self.before is not None:
+            text = MORE.format(first=self.first, before=self.before.share, **facts) + text
+        return text + (WIDER.format(**facts) if self.noise.limit > LIMIT else "")
+
+
+Plans = Mapping[str, Plan]
+USUAL = Plan()
+
+
+def checks(models: Mapping[str, str], header: str, plans: Plans, inputs: int) -> str:
     """A `[[check]]` for each model by its name; JSON's strings are strings of TOML as well.
 
-    Of models in `limits` another metric than the ERF's size is watched.
+    `inputs` is the number of the configuration's defaults.
     """
-    line = "" if inputs is None else f"inputs = {inputs}\n"
+    chosen = {model: plans.get(model, USUAL) for model in models.values()}
     return "".join(
         CHECK.format(
             header=header,
             name=json.dumps(name),
             model=json.dumps(model),
-            inputs=line,
-            erf=NOT_ERF.format(why=COMMENTS[limits[model]]) if model in limits else ERF,
+            inputs=chosen[model].lines(chosen[model].inputs or inputs),
+            drift=chosen[model].drift,
+            erf=ERF if (limit := chosen[model].limit) is None else NOT_ERF.format(why=COMMENTS[limit]),
         )
         for name, model in models.items()
     )
 
 
-def configuration(models: Mapping[str, str], inputs: int, limits: Mapping[str, Limit] = MappingProxyType({})) -> str:
+def configuration(models: Mapping[str, str], inputs: int, plans: Plans) -> str:
     """A whole erfscope.toml."""
-    return f"{HEAD}\n[defaults]\ninputs = {inputs}\n{checks(models, 'check', None, limits)}"
+    return f"{HEAD}\n[defaults]\ninputs = {inputs}\n{checks(models, 'check', plans, inputs)}"
 
 
 def named(models: Sequence[str], taken: Sequence[str]) -> dict[str, str]:

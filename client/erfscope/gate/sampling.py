@@ -1,0 +1,51 @@
+"""How many inputs a check needs so that chance does not hide a change of its drift limit: for `erfscope init`. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+
+from erfscope.gate.findings import Finding, Report, Rule
+from erfscope_contract.significance import reach
+
+LIMIT = 0.05  # the drift that a new check allows, as a share
+# Chance may take this share of the limit: with another seed an unchanged model is beyond it in 1 of 1,000 cases.
+ROOM = 0.6
+SLACK = 0.7  # of the limit, from which it takes more inputs: of 16 inputs a standard error is itself 20 % off
+MOST = 512  # inputs; beyond them the limit is widened instead
+STEP = 16
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The metric of a model that chance moves most: two standard errors of a difference, as a share of its value."""
+
+    metric: str
+    share: float
+
+    def enough(self, inputs: int) -> int:
+        """How many inputs bring it down to ROOM of the limit, from what it is with `inputs`; at most MOST."""
+        if self.share <= SLACK * LIMIT:
+            return inputs
+        return min(max(STEP * ceil(inputs * (self.share / (ROOM * LIMIT)) ** 2 / STEP), inputs), max(MOST, inputs))
+
+    @property
+    def limit(self) -> float:
+        """The drift that a check can see with these inputs, as a share: LIMIT, or more in whole per cent."""
+        return LIMIT if self.share <= SLACK * LIMIT else ceil(100 * self.share / ROOM) / 100
+
+
+def noises(report: Report) -> Mapping[str, Noise]:
+    """The largest noise of each model, of the metrics that a run watches for drift."""
+    largest: dict[str, Noise] = {}
+    for one in report.findings:
+        share = _share(one)
+        if share and (one.model not in largest or share > largest[one.model].share):
+            largest[one.model] = Noise(one.metric, share)
+    return largest
+
+
+def _share(finding: Finding) -> float:
+    """0 for what has no standard error."""
+    if finding.rule is not Rule.DRIFT or not finding.found or not finding.stderr:
+        return 0.0
+    return reach(finding.stderr, finding.stderr) / abs(finding.found)
