@@ -178,17 +178,19 @@ class Client:
         model: Model,
         *,
         tile: int | Sequence[int],
+        images: File | None = None,
         timeout: float | None = None,
         progress: Progress | None = None,
         **fields: Any,
     ) -> Tiles:
         """Halo, alignment and crop with which `model` gives on tiles of `tile` pixels what it gives on a whole image.
 
-        `fields` are those of TilesRequest: image, layers, input, weights. Waits for the answer, which the service has
-        checked by running the tiles; raises UnsupportedModel where no tile can give that.
+        `images` (zip, PNG, JPEG, npy) takes the place of noise in the check. `fields` are those of TilesRequest: image,
+        layers, halo, input, weights, samples. Waits for the answer, which the service has checked by running the tiles;
+        raises UnsupportedModel where no tile can give that.
         """
         side = tile if isinstance(tile, int) else list(tile)
-        return self._ask(_questions.TILES, model, {"tile": side, **fields}, timeout, progress)
+        return self._ask(_questions.TILES, model, {"tile": side, **fields}, timeout, progress, images)
 
     def fit(
         self,

@@ -1,17 +1,18 @@
 """Tiles: how an image is cut so that a network gives on the tiles what it gives on the whole image."""
 
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from erfscope_contract.about import About
 from erfscope_contract.job import LARGEST, Work
-from erfscope_contract.request import Extent, InputOptions, ModelRef, Source, Strict, Weights
+from erfscope_contract.request import Extent, InputOptions, ModelRef, Strict, Weights
 from erfscope_contract.result import Frozen, Number, Reach
 
 Names = Annotated[list[Annotated[str, Field(min_length=1, max_length=4096)]], Field(max_length=64)]
 Extents = Annotated[list[Extent], Field(min_length=1, max_length=3)]
 ImageExtent = Annotated[int, Field(ge=1, le=1 << 24)]  # 17 minutes of sound at 16 kHz; it is never computed whole
+HaloSize = Annotated[int, Field(ge=0, le=65_536)]
 Range = Annotated[tuple[int, int], Field(description="Half-open: [start, stop).")]
 
 
@@ -32,14 +33,19 @@ class TilesRequest(Strict):
         description="The tensors that must be the same on a tile as on the whole image. Empty (the default): all "
         "outputs of the network whose units lie in the input's space.",
     )
-    input: InputOptions = Field(InputOptions(), description="Its name and shape, where they are not the model's own.")
+    halo: HaloSize | Annotated[list[HaloSize], Field(min_length=1, max_length=3)] | None = Field(
+        None,
+        description="Halo to cut with in input pixels, before and after: one number for all axes, or one for each; "
+        "rounded up to whole units of the layers. Its error is `checked.asked`. Default: the exact one.",
+    )
+    input: InputOptions = Field(
+        InputOptions(),
+        description="Its name and shape, where they are not the model's own, and the source of the check's samples.",
+    )
     weights: Weights = Field(Weights.GIVEN, description="The model's own, or a scheme that draws every one anew.")
-
-    @model_validator(mode="after")
-    def _noise_only(self) -> Self:
-        if self.input.source is not Source.NORMAL:
-            raise ValueError("tiles are checked on normal noise; leave out input.source and input.images")
-        return self
+    samples: Annotated[int, Field(ge=1, le=100)] = Field(
+        1, description="Inputs of the check; of each, tiles at the corners and in the middle are run."
+    )
 
 
 class TiledLayer(Frozen):
@@ -67,11 +73,15 @@ class TileGrid(Frozen):
 
 
 class HaloError(Frozen):
-    """How wrong tiles are with a smaller halo, from the check: normal noise, and the weights of the request."""
+    """How wrong tiles are with one halo, from the check: its inputs, and the weights of the request."""
 
     halo: list[tuple[int, int]] = Field(
         description="Per axis: input pixels cut off at the start and at the end of an inner tile."
     )
+    step: list[int] = Field(
+        default_factory=list, description="Input pixels from one tile to the next with this halo, per axis; 0: no room."
+    )
+    efficiency: float | None = Field(None, description="Share of an inner tile that is kept with this halo.")
     max_error: float = Field(
         description="Largest difference between such tiles and whole, over the largest absolute value of the whole; "
         "of the layer that differs most. No unit."
@@ -83,10 +93,10 @@ class HaloError(Frozen):
 
 
 class Checked(Frozen):
-    """The check: tiles at the corners and in the middle of an image of normal noise, compared with the whole."""
+    """The check: tiles at the corners and in the middle of an input, of every input compared with the whole."""
 
     image: list[int] = Field(description="Size of that image, input pixels per axis.")
-    tiles: int = Field(description="How many tiles were run.")
+    tiles: int = Field(description="How many tiles were run, of all inputs.")
     max_error: float = Field(
         description="Largest difference between cropped tiles and whole, over the largest absolute value of the whole."
     )
@@ -96,9 +106,10 @@ class Checked(Frozen):
     )
     by_halo: list[HaloError] = Field(
         default_factory=list,
-        description="Halos of 0, ¼, ½, ¾ and all of `halo` (rounded up to pixels), smallest first, with their errors. "
-        "Empty if nothing is cropped, and from an older service.",
+        description="Halos of 0, ¼, ½, ¾ and all of the exact one (rounded up to pixels), and the one that is asked "
+        "for, smallest first, with their errors. Empty if nothing is cropped, and from an older service.",
     )
+    asked: HaloError | None = Field(None, description="The row of the halo that the request asks for.")
     dtype: str = Field(description="Arithmetic of the check. float64 where float32 rounds too coarsely to tell.")
 
 
@@ -110,7 +121,10 @@ class Tiles(Frozen):
     tile: list[int] = Field(description="Input pixels per axis, halo included.")
     halo: list[tuple[int, int]] = Field(
         description="Per axis: how many input pixels at the start and at the end of an inner tile "
-        "are wrong; not rounded up to the alignment."
+        "are wrong; not rounded up to the alignment. Where the request names a halo: that one, with all that follows."
+    )
+    exact_halo: list[tuple[int, int]] | None = Field(
+        None, description="The halo with which tiles are exact; null where `halo` is that."
     )
     alignment: list[int] = Field(description="Tiles start at multiples of this, input pixels per axis.")
     crop: list[Range] = Field(

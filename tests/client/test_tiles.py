@@ -51,7 +51,7 @@ def test_refusals_and_typos_are_errors(client: Any, service: Service) -> None:
     with pytest.raises(errors.UnsupportedModel, match="sees the whole input"):
         client.tiles(SPEC, tile=16)
     with pytest.raises(errors.InvalidRequest, match="halo"):
-        client.tiles(SPEC, tile=16, halo=2)
+        client.tiles(SPEC, tile=16, overlap=2)
 
 
 def test_the_command_shows_tables(run: Run, service: Service, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_the_command_shows_tables(run: Run, service: Service, tmp_path: Path) ->
     assert "second conv 1x1 5x5 2x16x16 2:14, 2:14" in told
     assert "Of an inner tile of 16×16 px 12×12 are right. The next one is 12×12 px further on" in told
     assert "overlap by 4×4 px; 56% of the work is kept" in told
-    assert "5 tiles of an image of 24×24 px against the whole: largest difference 1.5e-07" in told
+    assert "5 tiles of 1 image of noise of 24×24 px against the whole, with the halo: largest difference 1.5e-07" in told
     assert "y: 0, 12, 14" in told
     assert "note: said" in told
     assert "weights" not in told, "an answer of an older service does not say which"
@@ -117,6 +117,6 @@ def test_the_errors_of_smaller_halos_are_listed(run: Run, spec: Path) -> None:
     assert [row["halo"] for row in rows] == [[[n, n]] * 2 for n in (0, 1, 2)]
     lines = [line.strip() for line in run("tiles", str(spec), "--tile", "16").stdout.splitlines()]
     start = lines.index("Error by halo")
-    assert lines[start + 1].split() == ["halo", "y", "halo", "x", "largest", "error", "rms", "error"]
+    assert lines[start + 1].split() == ["halo", "y", "halo", "x", "largest", "error", "rms", "error", "step", "kept"]
     errors = [[f"{row['max_error']:.2g}", f"{row['relative_error']:.2g}"] for row in rows]
-    assert [line.split()[-2:] for line in lines[start + 2 : start + 5]] == errors
+    assert [line.split()[-4:-2] for line in lines[start + 2 : start + 5]] == errors

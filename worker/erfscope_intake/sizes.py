@@ -81,8 +81,8 @@ def values_of(network: Network, x: Tensor, names: Sequence[str]) -> Mapping[str,
         return {name: value for name, (_, value) in tensors_of(network, x, names).items()}
 
 
-def noise(network: Network) -> Tensor:
-    """One batch of normal noise, the same for every call: [batch, C, *space]."""
+def noise(network: Network, number: int = 0) -> Tensor:
+    """Batch `number` of normal noise, the same for every call: [batch, C, *space]."""
     shape = (network.batch or 1, *network.input_shape)
-    generator = torch.Generator().manual_seed(NOISE_SEED)
+    generator = torch.Generator().manual_seed(NOISE_SEED + number)
     return torch.randn(shape, generator=generator, dtype=network.dtype).to(network.device)

@@ -14,7 +14,7 @@ from erfscope.cli.tables import Column, table_of
 from erfscope.report.answers import tiles_csv
 from erfscope.report.profile import AXES as NAMES
 from erfscope_contract.about import in_words
-from erfscope_contract.lengths import Lengths, pixels_of
+from erfscope_contract.lengths import KINDS, Lengths, pixels_of
 from erfscope_contract.numbers import plain
 from erfscope_contract.tiles import TiledLayer, TileGrid, Tiles
 
@@ -30,6 +30,23 @@ Image = Annotated[
         "tile is not cut (default: none).",
     ),
 ]
+HaloSizes = Annotated[
+    str | None,
+    Option(
+        metavar="N or N,N",
+        help="Halo to cut with, in pixels before and after: the check measures its error (default: the exact one).",
+    ),
+]
+Checks = Annotated[
+    int | None,
+    Option(
+        "--checks",
+        min=1,
+        max=100,
+        help="Inputs that the check runs, noise or --images; tiles at the corners and in the middle of each (default "
+        "1).",
+    ),
+]
 AXES: Sequence[Column] = (
     ("axis", "left"), ("tile", "right"), ("alignment", "right"), ("halo before", "right"), ("after", "right"),
     ("keep", "right"), ("step", "right"), ("reach", "right"),
@@ -40,8 +57,8 @@ LAYERS: Sequence[Column] = (
 )  # fmt: skip
 MOST_STARTS = 12
 ERRORS = (
-    "Error by halo: the largest difference over the largest value, and the rms difference over the rms value, of noise "
-    "with these weights. A halo that is smaller than the whole keeps more of a tile."
+    "Error by halo: the largest difference over the largest value, and the rms difference over the rms value, with "
+    "these weights, of {tiles} tiles of {inputs} (--checks N takes more). A smaller halo keeps more of a tile."
 )
 MEANING = [
     "halo: pixels at the start and the end of an inner tile that are wrong. alignment: tiles start at its multiples. "
@@ -57,9 +74,14 @@ def tiles(
     image: Image = None,
     output: answer.Outputs = None,
     as_json: options.AsJson = False,
+    halo: HaloSizes = None,
+    checks: Checks = None,
     weights: options.WeightScheme = None,
     shape: options.Shape = None,
     input_name: options.InputName = None,
+    images: options.Images = None,
+    mean: options.Mean = None,
+    std: options.Std = None,
     rate: options.Rate = None,
     spacing: options.Spacing = None,
     url: options.Url = None,
@@ -71,18 +93,23 @@ def tiles(
     """
     answer.check(output)
     prepared = prepare(model)
-    sides = values.integers(tile, "--tile", "a number of pixels such as 512, or one for each axis such as 512,384")
     fields: dict[str, Any] = {
-        "tile": sides[0] if len(sides) == 1 else sides, "layers": layer, "weights": weights,
+        "tile": _sides(tile, "--tile"), "layers": layer, "weights": weights,
         "image": values.integers(image, "--image", "pixels per axis such as 2160,3840") if image else None,
-        "input": values.input_fields(shape, input_name),
+        "input": values.input_fields(shape, input_name, mean, std), "samples": checks,
+        "halo": None if halo is None else _sides(halo, "--halo"),
     }  # fmt: skip
-    result = answered(TILES, prepared, fields, url, api_key)
+    result = answered(TILES, prepared, fields, url, api_key, images)
     json = result.model_dump_json(indent=2)
     lengths = values.lengths(rate, spacing, len(result.tile))
     printed, written = (_parts(result, prepared.name, lengths, whole=whole) for whole in (False, True))
     texts = answer.Texts(f"Tiles of {prepared.name}", printed, json, tiles_csv(result), [*written, MEANING])
     answer.give(texts, output, as_json=as_json)
+
+
+def _sides(text: str, option: str) -> int | list[int]:
+    sides = values.integers(text, option, "a number of pixels such as 512, or one for each axis such as 512,384")
+    return sides[0] if len(sides) == 1 else sides
 
 
 def _parts(result: Tiles, name: str, lengths: Lengths | None, *, whole: bool) -> list[answer.Part]:
@@ -91,7 +118,9 @@ def _parts(result: Tiles, name: str, lengths: Lengths | None, *, whole: bool) ->
     notes = [[f"note: {note}" for note in result.notes]] if result.notes else []
     halos = [halo_table(result)] if len(result.checked.by_halo) > 1 else []
     sizes = [] if lengths is None else [_in_unit(result, lengths)]
-    return [axis_table(result), layer_table(result.layers), *halos, [*said, *_words(result), *sizes], *starts, *notes]
+    largest = [show.LARGEST] if any(one.trf_largest for one in result.layers) else []
+    words = [*said, *_words(result), *sizes, *largest]
+    return [axis_table(result), layer_table(result.layers), *halos, words, *starts, *notes]
 
 
 def axis_table(result: Tiles) -> Table:
@@ -145,9 +174,15 @@ def halo_table(result: Tiles) -> Table:
     """How wrong tiles are with smaller halos, from the check."""
     names = NAMES[len(result.tile)]
     columns: list[Column] = [(f"halo {name}", "right") for name in names]
-    columns += [("largest error", "right"), ("rms error", "right")]
+    columns += [("largest error", "right"), ("rms error", "right"), ("step", "right"), ("kept", "right")]
     rows = [
-        [*(f"{before} + {after}" for before, after in one.halo), f"{one.max_error:.2g}", f"{one.relative_error:.2g}"]
+        [
+            *(f"{before} + {after}" for before, after in one.halo),
+            f"{one.max_error:.2g}",
+            f"{one.relative_error:.2g}",
+            show.by(one.step) or "?",
+            "?" if one.efficiency is None else f"{one.efficiency:.0%}",
+        ]
         for one in result.checked.by_halo
     ]
     return table_of(columns, rows, title="Error by halo")
@@ -156,7 +191,11 @@ def halo_table(result: Tiles) -> Table:
 def _words(result: Tiles) -> list[str]:
     check = result.checked
     image, unit = "×".join(map(str, check.image)), _unit(len(result.tile))
-    outside = "" if check.outside is None else f"; where it is cropped, tiles are wrong by up to {plain(check.outside)}"
+    kind = KINDS.get(len(result.tile), "input")
+    halo, right_or_kept = ("the halo", "right") if check.asked is None else ("the exact halo", "kept")
+    outside = (
+        "" if check.outside is None else f"; in what {halo} crops, tiles are wrong by up to {plain(check.outside)}"
+    )
     whole = "" if result.efficiency < 1 else ", nothing is cropped"
     step, tile, right, overlap = (
         "×".join(map(str, sizes))
@@ -168,19 +207,42 @@ def _words(result: Tiles) -> list[str]:
         )
     )
     return [
-        f"Of an inner tile of {tile} {unit} {right} are right. The next one is {step} {unit} further on, so that "
-        f"neighbours overlap by {overlap} {unit}; {result.efficiency:.0%} of the work is kept{whole}. At the image's "
+        f"Of an inner tile of {tile} {unit} {right} are {right_or_kept}. The next one is {step} {unit} further on, so "
+        f"that neighbours overlap by {overlap} {unit}; {result.efficiency:.0%} of the work is kept{whole}. At the {kind}'s "
         "border nothing is cropped.",
-        f"Checked: {check.tiles} tiles of an image of {image} {unit} against the whole: largest difference "
-        f"{plain(check.max_error)} of the largest value ({check.dtype}){outside}.",
-        *([ERRORS] if len(check.by_halo) > 1 else []),
+        *_asked(result),
+        f"Checked: {check.tiles} tiles of {_inputs(result)} of {image} {unit} against the whole, with {halo}: "
+        f"largest difference {plain(check.max_error)} of the largest value ({check.dtype}){outside}.",
+        *([ERRORS.format(tiles=check.tiles, inputs=_inputs(result))] if len(check.by_halo) > 1 else []),
+    ]
+
+
+def _inputs(result: Tiles) -> str:
+    """`2 signals of noise`; of an older service, which does not tell how many, one."""
+    about, kind = result.about, KINDS.get(len(result.tile), "input")
+    count = 1 if about is None else about.inputs or 1
+    noise = about is None or about.source == "normal"
+    return f"{count} {kind}{'s' * (count != 1)}{' of noise' * noise}"
+
+
+def _asked(result: Tiles) -> list[str]:
+    """What the halo that was asked for does, beside the exact one."""
+    asked, exact = result.checked.asked, result.exact_halo
+    if asked is None or exact is None:
+        return []
+    names = NAMES[len(result.tile)]
+    whole = ", ".join(f"{name} {before} + {after}" for name, (before, after) in zip(names, exact, strict=True))
+    return [
+        f"With the halo that you ask for tiles are wrong by up to {plain(asked.max_error)} of the largest value, and "
+        f"by {plain(asked.relative_error)} (rms). The exact halo is {whole}."
     ]
 
 
 def _starts(grid: TileGrid, *, whole: bool) -> list[str]:
     """Where tiles start, per axis; in a terminal the middle of a long list is left out."""
     size, unit = "×".join(map(str, grid.image)), _unit(len(grid.image))
-    lines = [f"An image of {size} {unit} takes {grid.count} tile{'s' * (grid.count != 1)}. They start at"]
+    kind = {2: "An image", 3: "A volume"}.get(len(grid.image), "A signal")
+    lines = [f"{kind} of {size} {unit} takes {grid.count} tile{'s' * (grid.count != 1)}. They start at"]
     for name, reads in zip(NAMES[len(grid.image)], grid.tiles, strict=True):
         starts = [str(start) for start, _ in reads]
         shown = starts if whole or len(starts) <= MOST_STARTS else [*starts[: MOST_STARTS - 2], "…", starts[-1]]

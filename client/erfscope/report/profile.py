@@ -45,6 +45,13 @@ def layers_csv(layers: Sequence[LayerRow]) -> str:
         shape = "x".join(map(str, row.shape))
         box = row.local_box
         sides = ["" for _ in names] if box is None else [stop - start for start, stop in box]
-        cells = [*row.trf_stride, *row.trf_size, *(row.trf_largest or row.trf_size), row.is_global, *sides, row.coverage]
+        cells = [
+            *row.trf_stride,
+            *row.trf_size,
+            *(row.trf_largest or row.trf_size),
+            row.is_global,
+            *sides,
+            row.coverage,
+        ]
         writer.writerow([for_csv(row.name), row.operator, shape, *cells])
     return text.getvalue()

@@ -235,9 +235,9 @@ def test_an_interruption_gives_what_was_measured() -> None:
         if stage == "verify 3 of 4":
             raise KeyboardInterrupt
 
+    asked = AdviceRequest.model_validate({"model": {"architecture": SPEC}, "want": 12, "verify": 4})
     with pytest.raises(Interrupted) as stopped:
-        asked = {"model": {"architecture": SPEC}, "want": 12, "verify": 4}
-        advise(AdviceRequest.model_validate(asked), None, interrupt)
+        advise(asked, None, interrupt)
     answer = stopped.value.answer
     assert answer.notes[0] == "interrupted: 2 of 4 changes measured."
     assert len(answer.changes) == 2

@@ -22,7 +22,7 @@ def test_tiles_cover_an_image(side: int, image: int, alignment: int, lead: int, 
         assert start % alignment == 0
         assert 0 <= start <= low < high <= stop <= image
         assert stop - start <= side
-        right = axis.right((start, stop), image)
+        right = axis.right((start, stop), image, axis.halo(1.0))
         assert right[0] <= low
         assert high <= right[1]
         if number > 0:

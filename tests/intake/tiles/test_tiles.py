@@ -385,3 +385,37 @@ def test_a_smaller_halo_is_as_wrong_as_told(tmp_path: Path) -> None:
 def test_without_a_halo_there_is_no_table(tmp_path: Path) -> None:
     path = exported(nn.Conv2d(3, 4, 3), (3, 32, 32), tmp_path / "net.onnx", ["y"])
     assert ask(path, tile=32).checked.by_halo == []
+
+
+def test_a_halo_that_is_asked_for_cuts_and_has_its_error(tmp_path: Path) -> None:
+    """Against tiles that onnxruntime runs: as wrong as told, and the grid is that of the halo."""
+    net = nn.Sequential(*(nn.Conv2d(n, 4, 5, padding=2) for n in (3, 4, 4)))
+    path = exported(net, (3, 32, 32), tmp_path / "c.onnx", ["y"])
+    answer = ask(path, tile=32, halo=2, samples=2, image=[80, 80])
+    assert (answer.halo, answer.exact_halo) == ([(2, 2)] * 2, [(6, 6)] * 2)
+    assert (answer.step, answer.crop, answer.checked.tiles) == ([28, 28], [(2, 30)] * 2, 10)
+    asked = answer.checked.asked
+    assert asked is not None
+    assert (asked.halo, asked.step) == ([(2, 2)] * 2, [28, 28])
+    assert asked in answer.checked.by_halo
+    assert answer.checked.max_error < 1e-5 < asked.max_error
+    stitcher, layer = Stitcher(path, answer), answer.layers[0]
+    image = np.random.default_rng(0).standard_normal((1, 3, *answer.checked.image), dtype=np.float32)
+    whole = stitcher.whole(image, layer.name)
+    apart = stitcher.tiled(image, layer) - whole
+    assert np.abs(apart).max() / np.abs(whole).max() == pytest.approx(asked.max_error, rel=0.7)
+    with pytest.raises(ProblemError, match="leaves nothing of a tile of 32") as refused:
+        ask(path, tile=32, halo=16)
+    assert refused.value.problem.errors[0].pointer == "/halo"
+
+
+def test_the_check_runs_on_images_where_there_are_any(tmp_path: Path) -> None:
+    path = exported(nn.Conv2d(3, 4, 5, padding=2), (3, 32, 32), tmp_path / "net.onnx", ["y"])
+    images = tmp_path / "images.npy"
+    np.save(images, np.zeros((2, 40, 40, 3), np.float32))
+    options = {"source": "images", "images": "1" * 64, "shape": [3, 32, 32]}
+    fields = {"model": {"sha256": "0" * 64}, "tile": 32, "samples": 2, "input": options}
+    answer = tile(TilesRequest.model_validate(fields), path, images=images)
+    assert answer.checked.tiles == 10
+    assert answer.checked.outside is not None
+    assert answer.checked.outside == pytest.approx(0, abs=1e-6), "black images are like the padding"

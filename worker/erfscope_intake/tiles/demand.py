@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import lcm
 
+from erfscope_contract.lengths import KINDS, NAMES
 from erfscope_contract.problem import FieldError, ProblemError
 from erfscope_contract.tiles import TilesRequest
 from erfscope_intake.tiles.geometry import Along, Tiled
@@ -93,8 +94,8 @@ def by_axis(needs: Needs, request: TilesRequest) -> list[AxisDemand]:
     """What is asked of each input axis. Raises ProblemError("invalid-request") where the sizes have another rank."""
     columns, image = needs.columns, request.image
     rank = len(columns)
-    extents: list[int | None] = [None] * rank if image is None else [*_sides(image, rank, "image")]
-    return [AxisDemand(*row) for row in zip(_sides(request.tile, rank, "tile"), extents, columns, strict=True)]
+    extents: list[int | None] = [None] * rank if image is None else [*sides_of(image, rank, "image")]
+    return [AxisDemand(*row) for row in zip(sides_of(request.tile, rank, "tile"), extents, columns, strict=True)]
 
 
 def fitted_axes(needs: Needs, request: TilesRequest) -> list[AxisTiles]:
@@ -126,11 +127,12 @@ def image_refused(axes: Sequence[AxisTiles], image: Sequence[int], ends: Sequenc
     padded = [
         round_up(extent, axis.alignment) if axis.is_cut else extent for axis, extent in zip(axes, image, strict=True)
     ]
+    kind, unit = KINDS[len(image)], NAMES[len(image)]
     given, last, larger = ("×".join(map(str, sizes)) for sizes in (image, ends, padded))
     detail = (
-        f"An image of {given} px ends in tiles of {last} px, and the network does not run on those, for it divides its "
-        f"input by {max(axis.alignment for axis in axes)}. Pad the image to {larger} px and cut its answer "
-        f"(`--image {','.join(map(str, padded))}`)."
+        f"The {kind} of {given} {unit} ends in tiles of {last} {unit}, and the network does not run on those, for it "
+        f"divides its input by {max(axis.alignment for axis in axes)}. Pad the {kind} to {larger} {unit} and cut its "
+        f"answer (`--image {','.join(map(str, padded))}`)."
     )
     return ProblemError("invalid-request", detail, errors=[FieldError(pointer="/image", detail=detail)], nearest=padded)
 
@@ -146,7 +148,8 @@ def require_listable(axes: Sequence[AxisTiles], image: Sequence[int]) -> None:
         raise ProblemError("invalid-request", detail, errors=[FieldError(pointer="/image", detail=detail)])
 
 
-def _sides(extents: int | list[int], rank: int, field: str) -> list[int]:
+def sides_of(extents: int | list[int], rank: int, field: str) -> list[int]:
+    """One number for each axis; raises ProblemError("invalid-request") for another count."""
     sides = [extents] * rank if isinstance(extents, int) else list(extents)
     if len(sides) != rank:
         detail = f"{field} has {len(sides)} numbers, but the input has {rank} spatial axes; give one number for each."
@@ -156,23 +159,25 @@ def _sides(extents: int | list[int], rank: int, field: str) -> list[int]:
 
 def _too_small(number: int, demand: AxisDemand, needs: Needs) -> ProblemError:
     names = ", ".join(repr(one.layer.name) for one in needs.layers[:MOST_NAMED])
+    unit = NAMES[len(needs.columns)]
     detail = (
-        f"A tile of {demand.side} px keeps nothing along spatial axis {number}: for {names} it needs {demand.lead} px "
-        f"before and {demand.tail} px after what it keeps, and starts at multiples of {demand.alignment} px. Take a "
-        f"tile of at least {demand.least} px, or name an earlier layer (`layers`, --layer)."
+        f"A tile of {demand.side} {unit} keeps nothing along spatial axis {number}: for {names} it needs {demand.lead} "
+        f"{unit} before and {demand.tail} after what it keeps, and starts at multiples of {demand.alignment}. Take a "
+        f"tile of at least {demand.least} {unit}, or name an earlier layer (`layers`, --layer)."
     )
     pointer = FieldError(pointer="/tile", detail=detail)
     return ProblemError("invalid-request", detail, errors=[pointer], smallest=demand.least)
 
 
 def _unaligned(demands: Sequence[AxisDemand], odd: Sequence[int]) -> ProblemError:
-    sizes = "×".join(str(one.side) for one in demands)
+    sizes, unit = "×".join(str(one.side) for one in demands), NAMES[len(demands)]
     axes = ", ".join(
-        f"{demands[k].side} px along spatial axis {k} is not a multiple of {demands[k].alignment} px" for k in odd
+        f"{demands[k].side} {unit} along spatial axis {k} is not a multiple of {demands[k].alignment} {unit}"
+        for k in odd
     )
     choices = [_aligned(demands, larger) for larger in (False, True)]
     told = " or ".join(dict.fromkeys(f"`--tile {_typed(choice)}`" for choice in choices))
-    detail = f"The network does not run on tiles of {sizes} px: {axes}, by which it divides its input. Take {told}."
+    detail = f"The network does not run on tiles of {sizes} {unit}: {axes}, by which it divides its input. Take {told}."
     pointer = FieldError(pointer="/tile", detail=detail)
     return ProblemError("invalid-request", detail, errors=[pointer], nearest=choices)
 

@@ -1,7 +1,7 @@
 """Tiles along one axis: where they start, what they read, what they keep. Whole numbers only."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil, prod
 
@@ -49,12 +49,17 @@ class AxisTiles:
         """A share of the halo at the start and at the end of a tile, rounded up to pixels."""
         return ceil(share * self.before), ceil(share * self.after)
 
-    def right(self, reads: Range, image: int, share: float = 1.0) -> Range:
-        """All of the image for which a tile is right: its crop, and what lies between that and the image's border.
+    def with_halo(self, halo: Range) -> "AxisTiles":
+        """The same tiles cut with another halo; their step is 0 where nothing is left."""
+        if not self.is_cut:
+            return self
+        before, after = halo
+        step = max(self.tile - before - after, 0) // self.alignment * self.alignment
+        return replace(self, before=before, after=after, step=step)
 
-        With less than the whole halo: what such a tile would keep.
-        """
-        (start, stop), (before, after) = reads, self.halo(share)
+    def right(self, reads: Range, image: int, halo: Range) -> Range:
+        """What of the image a tile keeps with a halo: its crop, and what lies between that and the image's border."""
+        (start, stop), (before, after) = reads, halo
         return 0 if start == 0 else start + before, image if stop == image else stop - after
 
 

@@ -1,26 +1,29 @@
 """Tiles, start to end: record the network, fit halo and alignment to the tile, run the tiles."""
 
 from collections.abc import Callable, Sequence
-from math import prod
+from functools import partial
+from math import lcm, prod
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from erfscope_contract.about import About, name_of
-from erfscope_contract.problem import ProblemError
+from erfscope_contract.problem import FieldError, ProblemError
+from erfscope_contract.request import Source
 from erfscope_contract.result import Reach
 from erfscope_contract.tiles import Checked, TiledLayer, Tiles, TilesRequest
 from erfscope_contract.version import __version__
 from erfscope_engine.layers import Layer
 from erfscope_engine.network import Network
 from erfscope_engine.plan import plan_for
-from erfscope_intake.answer import pick_device
+from erfscope_intake.answer import images_of, pick_device
 from erfscope_intake.levels import Graph
 from erfscope_intake.memory import memory_errors_explained
 from erfscope_intake.onnx_external import Sent
 from erfscope_intake.onnx_untrained import is_on_training
 from erfscope_intake.outputs import Survey, surveyed
-from erfscope_intake.sizes import NOISE_SEED, SizedModel, size_explained
+from erfscope_intake.sizes import NOISE_SEED, SizedModel, noise, size_explained
 from erfscope_intake.tiles.check import Trial, image_of
 from erfscope_intake.tiles.demand import (
     MOST_NAMED,
@@ -30,15 +33,19 @@ from erfscope_intake.tiles.demand import (
     image_refused,
     multiples_told,
     require_listable,
+    sides_of,
 )
 from erfscope_intake.tiles.geometry import Along, Tiled, tiled, with_earlier
-from erfscope_intake.tiles.layout import AxisTiles, grid_of
+from erfscope_intake.tiles.layout import AxisTiles, Range, grid_of, round_up
 
 Progress = Callable[[str, float], None]
 MOST_ROUNDS = 4  # recordings until the geometry does not change with the image's size
 LARGER = 4  # times the model's own input
 ONE_TILE = "The image is not larger than a tile along {axes}: it is not cut there."
-ERRORS = "The halo is exact for any weights, but the errors with less of it are those of these weights."
+ERRORS = (
+    "The halo is exact for any weights, but the errors with less of it are those of these weights: with drawn ones "
+    "(--weights random) they are those of the architecture."
+)
 NO_PADDING = "The network pads nothing: every unit that a tile gives is right, and none is cropped."
 HEADS = "The units of output {name!r} are no even grid in the input's space; what is cut is {heads}, before it."
 NO_HEADS = "Output {name!r} is left out: no layer before it has units in the input's space."
@@ -51,13 +58,14 @@ def tile(
     *,
     device: str = "cpu",
     data: Sent | None = None,
+    images: Path | None = None,
 ) -> Tiles:
     """Answer a TilesRequest; `model` is the ONNX file where the request names one by its sha256.
 
     `data` are the files that came with it, by name; without it, its folder is where the files lie that it names.
-    `progress` hears (stage, share done): load, trace, `verify 2 of 5`. Raises ProblemError: unsupported-model where
-    tiles cannot give what the whole image gives, invalid-request where the tile is too small, and what a measurement
-    raises.
+    `images` is the file that the inputs of the check come from, None for noise. `progress` hears (stage, share done):
+    load, trace, `verify 2 of 5`. Raises ProblemError: unsupported-model where tiles cannot give what the whole image
+    gives, invalid-request where the tile is too small, and what a measurement raises.
     """
     progress("load", 0.0)
     sized = SizedModel(request.model, request.input, request.weights, pick_device(device), model, data)
@@ -70,26 +78,31 @@ def tile(
             require_listable(axes, request.image)
             _check_ends(sized, needs, axes, request.image)
         progress("verify", 0.2)
-        trial = Trial(sized, first.input_shape, needs.layers, axes)
+        asked = _asked(request, needs, axes)
+        samples = partial(_samples, request, images)
+        trial = Trial(sized, first.input_shape, needs.layers, axes, samples, asked)
 
         def verifying(number: int, count: int) -> None:
             progress(f"verify {number + 1} of {count}", 0.2 + 0.8 * number / count)
 
         with multiples_told(needs, request):
             check, shapes = trial.run(verifying)
-    image = request.image
-    notes = [*needs.notes, *_padding(axes, check), *_uncut(axes)]
+    image, exact = request.image, [(axis.before, axis.after) for axis in axes]
+    notes = sorted([*needs.notes, *_padding(axes, check), *_uncut(axes)], key=lambda note: not is_on_training(note))
+    if asked is not None:
+        axes = [axis.with_halo(sides) for axis, sides in zip(axes, asked, strict=True)]
     return Tiles(
         about=About(
             model=name_of(request.model),
             weights=request.weights,
-            inputs=first.batch or 1,
+            inputs=request.samples * (first.batch or 1),
             draws=1,
             source=request.input.source,
             seed=NOISE_SEED,
         ),
         tile=[axis.tile for axis in axes],
         halo=[(axis.before, axis.after) for axis in axes],
+        exact_halo=None if asked is None else exact,
         alignment=[axis.alignment for axis in axes],
         crop=[axis.crop for axis in axes],
         step=[axis.step for axis in axes],
@@ -103,6 +116,39 @@ def tile(
         engine=__version__,
         torch=torch.__version__,
     )
+
+
+def _asked(request: TilesRequest, needs: Needs, axes: Sequence[AxisTiles]) -> tuple[Range, ...] | None:
+    """The halo of the request, per axis, in whole units of all layers; the exact one along an axis that is not cut.
+
+    Raises ProblemError("invalid-request") where nothing of a tile is left.
+    """
+    if request.halo is None:
+        return None
+    halos = list[Range]()
+    for number, (side, axis, column) in enumerate(
+        zip(sides_of(request.halo, len(axes), "halo"), axes, needs.columns, strict=True)
+    ):
+        whole = round_up(side, lcm(*(along.stride.numerator for along in column)))
+        halos.append((whole, whole) if axis.is_cut else (axis.before, axis.after))
+        if axis.with_halo(halos[-1]).step == 0:
+            detail = (
+                f"A halo of {whole} on both sides leaves nothing of a tile of {axis.tile} along spatial axis {number}, "
+                f"whose tiles start at multiples of {axis.alignment}. Take larger tiles or a smaller halo."
+            )
+            raise ProblemError("invalid-request", detail, errors=[FieldError(pointer="/halo", detail=detail)])
+    return tuple(halos)
+
+
+def _samples(request: TilesRequest, images: Path | None, network: Network) -> list[Tensor]:
+    """The inputs of the check."""
+    if request.input.source is Source.IMAGES:
+        loaded = images_of(request.input, images, network)[: request.samples]
+        return [
+            torch.from_numpy(one)[None].expand(network.batch or 1, *one.shape).to(network.device, network.dtype)
+            for one in loaded
+        ]
+    return [noise(network, number) for number in range(request.samples)]
 
 
 def _settled(sized: SizedModel, network: Network, request: TilesRequest) -> Needs:
