@@ -39,7 +39,7 @@ REFUSALS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "gone": ("not-found", "The model was deleted meanwhile; send it to POST /models again.", {}),
     "tenant": (
         "too-many-requests",
-        "You have too many unfinished jobs; wait for some to end.",
+        "You have {taken:,} unfinished jobs; at most {most:,} are taken. Wait for some to end.",
         {"retry_after": 10},
     ),
     "full": ("unavailable", "The queue is full; try again later.", {"retry_after": 30}),
@@ -139,9 +139,12 @@ def allowed(reply: list[Any]) -> str:
     word: str = reply[0].decode()
     if word in REFUSALS:
         kind, detail, context = REFUSALS[word]
+        if word == "tenant":
+            taken, most = map(int, reply[1])
+            detail, context = detail.format(taken=taken, most=most), {**context, "used": taken, "limit": most}
         raise ProblemError(kind, detail, **context)
     if word in QUOTAS:
-        taken, most = (int(number) for number in reply[1])
+        taken, most = map(int, reply[1])
         words = QUOTAS[word].format(taken=f"{taken:,}", most=f"{most:,}")
         raise ProblemError(
             "quota-exceeded", f"{words} until they expire; GET /usage shows all.", used=taken, limit=most

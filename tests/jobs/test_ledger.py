@@ -176,7 +176,9 @@ def test_purge_takes_ended_jobs_only(ledger: Ledger) -> None:
 def test_limits_of_tenant_and_of_all(ledger: Ledger) -> None:
     for _ in range(4):
         submit(ledger)
-    assert refused(lambda: submit(ledger)) == "too-many-requests"
+    with pytest.raises(ProblemError, match="You have 4 unfinished jobs; at most 4 are taken") as full:
+        submit(ledger)
+    assert (full.value.kind, full.value.problem.context["limit"]) == ("too-many-requests", 4)
     for _ in range(2):
         submit(ledger, B)
     assert refused(lambda: submit(ledger, "carol")) == "unavailable"

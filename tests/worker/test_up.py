@@ -262,6 +262,8 @@ def test_a_stopped_and_a_killed_up_leave_nothing_but_the_jobs(tmp_path: Path) ->
         assert first.end() == (0, "")
         assert first.nothing_left()
         assert not run_dir().exists()
+    ended = [(tmp_path / "logs" / f"{name}.log").stat().st_mtime_ns for name in ("worker", "service")]
+    assert ended == sorted(ended), "the service answers until the worker has ended"
     with up(tmp_path, **IDLE) as second, Client(second.url) as client:
         assert client.job(job.id).status is Status.SUCCEEDED
         second.process.kill()

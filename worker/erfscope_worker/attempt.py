@@ -201,6 +201,6 @@ class Attempt:
         return self._code is None
 
     @property
-    def code(self) -> int | None:
-        """The child's exit code; negative for a signal."""
-        return self._code
+    def exit(self) -> str:
+        """How the child's process ended, for the log: by us, or with which code (negative for a signal)."""
+        return "killed by the worker" if self._killed is not None else f"exit code {self._code}"

@@ -174,7 +174,7 @@ class Supervisor:
                 group.close()
         if attempt.zygote_is_ill:
             self._launcher.replace()
-        log.info("ended: %s, exit code %s", ending, attempt.code)
+        log.info("ended: %s, %s", ending, attempt.exit)
         return ending
 
     def _group(self, pid: int) -> Group | None:

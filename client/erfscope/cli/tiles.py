@@ -208,8 +208,8 @@ def _words(result: Tiles) -> list[str]:
     )
     return [
         f"Of an inner tile of {tile} {unit} {right} are {right_or_kept}. The next one is {step} {unit} further on, so "
-        f"that neighbours overlap by {overlap} {unit}; {result.efficiency:.0%} of the work is kept{whole}. At the {kind}'s "
-        "border nothing is cropped.",
+        f"that neighbours overlap by {overlap} {unit}; {result.efficiency:.0%} of the work is kept{whole}. At the "
+        f"{kind}'s border nothing is cropped.",
         *_asked(result),
         f"Checked: {check.tiles} tiles of {_inputs(result)} of {image} {unit} against the whole, with {halo}: "
         f"largest difference {plain(check.max_error)} of the largest value ({check.dtype}){outside}.",

@@ -8,7 +8,8 @@ local function refusal(known)
   local results = used(a.tenant, 'result')
   if results >= a.max_results then return 'result', results, a.max_results end
   if redis.call('ZCARD', OPEN) >= a.max_open then return 'full' end
-  if redis.call('ZCARD', key('active', a.tenant)) >= a.max_open_tenant then return 'tenant' end
+  local active = redis.call('ZCARD', key('active', a.tenant))
+  if active >= a.max_open_tenant then return 'tenant', active, a.max_open_tenant end
 end
 
 local function known_answer()

@@ -26,6 +26,7 @@ STORE_READY, ALL_READY = 30.0, 180.0  # seconds; a first import of torch from a 
 TICK = 0.2
 STORE, WORKER = "store", "worker"
 PROCESSES = {WORKER: "erfscope_worker", "service": "erfscope_service"}  # the parts beside the store: their modules
+STOPPED = (*PROCESSES, STORE)  # the order in which parts are stopped
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 # Seconds that a job in progress gets when `up` stops, where ERFSCOPE_SHUTDOWN_GRACE asks for no other; then it is
@@ -61,7 +62,9 @@ class Stack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         at_once = self._asked_to_stop > 1 or any(part.name == STORE for part in self._ended())
-        for part in reversed(self._parts):  # without the store the others could not end in order
+        # The worker first, whose job gets its time while the service still answers; what is submitted meanwhile waits
+        # in the store for the next `up`. Without the store, the last, the others could not end in order.
+        for part in sorted(self._parts, key=lambda part: STOPPED.index(part.name)):
             part.kill() if at_once else part.stop()
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # as signal() gave it
