@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from erfscope_contract import replknet
 from erfscope_contract.flat import mass_name
 from erfscope_contract.numbers import MISSING
-from erfscope_contract.result import Erf, ErfResult, Number, Trf
+from erfscope_contract.result import Erf, ErfResult, Number
+from erfscope_contract.roots import geometric_mean
 
-FILLED = 0.9  # of the part of the theoretical field that lies in the input
 LIMITED = "limited by the input"
 GLOBAL = "global"
 AT_LEAST = "≥ "
@@ -17,40 +17,48 @@ BOUNDS = {
     CUT: "a share of an input that cuts the field: not comparable between input sizes",
 }
 """What the marks of numbers mean that the input limits."""
-SURE = 2.0  # standard errors
+FIRST = 0.5  # where the outermost pixel of an axis ends, in the coordinates of pixel centres
+TAIL = 0.9  # a box with more of the mass ends where the field ends
 
 
 def is_limited_by_input(result: ErfResult) -> bool:
-    """Whether the theoretical field reaches beyond the input or over all of it, and the effective one fills that.
-
-    Within two standard errors: a size of 200 ± 13 px on 224 may well be one that the input ends.
-    """
-    return is_limited(result.trf, result.erf, result.stderr.get("erf_size"))
+    """Whether the effective field reaches a border of the input behind which the theoretical one continues."""
+    return is_limited(result.erf)
 
 
-def is_limited(trf: Trf, erf: Erf, error: Number = None) -> bool:
-    """The same of a unit of a grid or a layer of a profile; `error` is that of the ERF's size."""
-    if not (trf.clipped or trf.is_global) or erf.ratio_clipped is None:
-        return False
-    return erf.ratio_clipped * (1 + SURE * (error or 0.0) / (erf.size or 1.0)) >= FILLED
+def is_limited(erf: Erf) -> bool:
+    """The same of a unit of a grid or a layer of a profile."""
+    return "erf_size" in erf.limited
 
 
 def bounds_of(result: ErfResult) -> frozenset[str]:
     """Flat names of the metrics that the input limits, because the field ends where the input ends.
 
-    The ERF's size of a field that fills the input; area and side of a box that takes 0.9 of the input, or of the
-    largest square that RepLKNet's script tries, where the theoretical field reaches beyond the input or over all of it.
+    Sizes whose pixels reach such a border; area and side of a box that reaches one, or that holds nearly all of the
+    mass of a limited field; the r of RepLKNet's script that take the largest square that it tries.
     """
-    size = {"erf_size"} if is_limited_by_input(result) else set()
-    if not (result.trf.clipped or result.trf.is_global):
-        return frozenset(size)
     boxes = {
         f"{mass_name(share)}_{what}"
         for share, area in result.mass.items()
-        if (area.ratio or 0.0) >= FILLED
+        if (float(share) > TAIL and is_limited_by_input(result)) or _reaches_border(result, area.side)
         for what in ("ratio", "side")
     }
-    return frozenset(size | boxes | set(replknet.at_largest(result.replknet or {}, result.input_shape[-2:], FILLED)))
+    is_open = result.trf.clipped or result.trf.is_global
+    at_largest = replknet.at_largest(result.replknet or {}, result.input_shape[-2:]) if is_open else []
+    return frozenset({*result.erf.limited, *boxes, *at_largest})
+
+
+def _reaches_border(result: ErfResult, side: Number) -> bool:
+    """Whether a box of the input's proportions around the unit covers pixels at a border that the TRF crosses."""
+    if not side:
+        return False
+    trf, shape = result.trf, result.input_shape[1:]
+    half = side / (2 * geometric_mean(shape))
+    return any(
+        (center - half * n < FIRST and (low < 0 or trf.is_global))
+        or (center + half * n > n - 1 - FIRST and (high > n or (trf.is_global and not trf.causal)))
+        for center, (low, high), n in zip(trf.center, trf.box, shape, strict=True)
+    )
 
 
 def said(result: ErfResult, metric: str, text: str) -> str:

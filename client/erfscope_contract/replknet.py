@@ -22,9 +22,10 @@ def largest_ratio(size: Sequence[int]) -> float:
     return side**2 / (height * width)
 
 
-def at_largest(replknet: Mapping[str, Number], size: Sequence[int], part: float) -> list[str]:
-    """Flat names of the r that take this part of their largest value, or more, or that no square reaches (None)."""
-    return [name for name, r in ratios(replknet).items() if r is None or r >= part * largest_ratio(size)]
+def at_largest(replknet: Mapping[str, Number], size: Sequence[int]) -> list[str]:
+    """Flat names of the r that take the largest square that the script tries, or that no square reaches (None)."""
+    largest = largest_ratio(size) * (1 - 1e-9)
+    return [name for name, r in ratios(replknet).items() if r is None or r >= largest]
 
 
 def step_of(r: float, size: Sequence[int]) -> float:

@@ -94,6 +94,11 @@ class Erf(Frozen):
     ratio_clipped: Number = Field(description="size / side of the TRF clipped to the input.")
     size_1sigma: Number = Field(description="The same above 31.73 % of the centre (1 sigma).")
     size_peak: Number = Field(description="The same above 4.55 % of the maximum.")
+    limited: list[str] = Field(
+        default_factory=list,
+        description="Flat names of the sizes that the input limits: their pixels reach a border of the input behind "
+        "which the TRF continues.",
+    )
 
 
 class MassArea(Frozen):

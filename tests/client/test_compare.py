@@ -8,7 +8,6 @@ from tests.gate.conftest import onnx_model
 
 from erfscope import Result, compare, errors
 from erfscope._result import Origin
-from erfscope_contract.limits import bounds_of
 from erfscope_contract.replknet import grid_words
 from erfscope_contract.result import ErfResult, Verify
 
@@ -128,7 +127,7 @@ def test_each_model_may_have_a_layer_of_its_own(run: Run, tmp_path: Path) -> Non
 def test_a_size_that_the_input_limits_is_a_bound() -> None:
     wide = made(14.0, 0.1, "wide")
     trf = wide.data.trf.model_copy(update={"clipped": True})
-    erf = wide.data.erf.model_copy(update={"ratio_clipped": 0.97})
+    erf = wide.data.erf.model_copy(update={"limited": ["erf_size"]})
     limited = Result(wide.data.model_copy(update={"trf": trf, "erf": erf}), wide._origin, name="wide")
     both = compare(made(10.0, 0.1, "small"), limited)
     metrics = ["erf_size", "erf_ratio"]
@@ -137,15 +136,6 @@ def test_a_size_that_the_input_limits_is_a_bound() -> None:
     assert r"$\geq$ 14.00 $\pm$ 0.10" in both.to_latex(metrics)
     assert "wide,14.0,0.1" in both.to_csv(["erf_size"])
     assert "≥ 14.00" in both._repr_html_()
-
-
-def test_a_size_may_be_limited_within_its_error() -> None:
-    """200 ± 13 px of 224 may well be one that the input ends; 200 ± 0.1 is not."""
-    for error, marked in ((0.1, False), (13.0, True)):
-        one = made(200.0, error, "wide")
-        trf = one.data.trf.model_copy(update={"clipped": True})
-        erf = one.data.erf.model_copy(update={"ratio_clipped": 200 / 224})
-        assert ("erf_size" in bounds_of(one.data.model_copy(update={"trf": trf, "erf": erf}))) is marked
 
 
 def test_what_is_one_for_each_model_is_told_once_for_each() -> None:
@@ -265,10 +255,10 @@ def test_the_table_of_a_paper_says_below_it_how_it_was_measured_and_what_its_mar
 
 
 def limited(result: Result) -> Result:
-    """The same, of a field that fills the input."""
+    """The same, of a field that reaches the input's border."""
     body = result.data.model_dump(mode="json", by_alias=True)
     body["trf"] |= {"clipped": True}
-    body["erf"] |= {"ratio_clipped": 0.95, "ratio": 0.9}
+    body["erf"] |= {"limited": ["erf_size"]}
     return Result(ErfResult.model_validate(body), result._origin, name=result.name)
 
 

@@ -116,7 +116,7 @@ def test_the_size_above_a_map_is_said_ever_shorter() -> None:
 
 def test_a_bound_above_a_map_is_never_rounded_up() -> None:
     body = result_json()
-    more = {"trf": body["trf"] | {"global": True}, "erf": body["erf"] | {"ratio_clipped": 0.99}}
+    more = {"trf": body["trf"] | {"global": True}, "erf": body["erf"] | {"limited": ["erf_size"]}}
     limited = measured(127.883, 0.056, "net.onnx", **more)
     assert size_notes(limited.data) == [
         "ERF ≥ 127.883 ± 0.056 px", "ERF ≥ 127.88 ± 0.06 px", "ERF ≥ 127.88 px", "≥ 127.88 px", "≥ 127.88", "≥ 127",
@@ -132,7 +132,7 @@ def test_the_usual_picture_of_several_maps_marks_a_bound(monkeypatch: pytest.Mon
 
     monkeypatch.setattr("erfscope_picture.sheet.render_sheet", sheet)
     body = result_json()
-    more = {"trf": body["trf"] | {"global": True}, "erf": body["erf"] | {"ratio_clipped": 0.99}}
+    more = {"trf": body["trf"] | {"global": True}, "erf": body["erf"] | {"limited": ["erf_size"]}}
     compare(measured(7.9, 0.1), measured(7.9, 0.1, "net.onnx", **more)).png()
     assert told == ["ERF 7.90 ± 0.10 px", "ERF ≥ 7.90 ± 0.10 px"]
 

@@ -19,14 +19,14 @@ from .command_line import SPEC, Run
 from .conftest import MAP, PNG, result_json
 
 
-def measured(erf: dict[str, float], **trf: Any) -> Result:
+def measured(erf: dict[str, Any], **trf: Any) -> Result:
     body = result_json()
     body["erf"] |= erf
     body["trf"] |= trf
     return Result(ErfResult.model_validate(body), Origin(lambda unit, layer: MAP, lambda scale, colors, overlay: PNG))
 
 
-FILLED = {"size": 7.9, "ratio": 0.286, "ratio_clipped": 0.99}
+FILLED: dict[str, Any] = {"size": 7.9, "ratio": 0.286, "ratio_clipped": 0.99, "limited": ["erf_size"]}
 WIDE: dict[str, Any] = {"clipped": True, "size": [27, 27], "box": [[-9, 18], [-9, 18]]}
 
 

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 
 from erfscope_contract.lengths import NAMES
-from erfscope_contract.limits import FILLED
 from erfscope_contract.numbers import plain
 from erfscope_contract.replknet import at_largest, grid_words
 from erfscope_contract.result import (
@@ -249,11 +248,11 @@ def _notes_on_ratio(main: Measured, traced: Traced) -> list[str]:
     """The steps of the script's r, and which r the input limits."""
     ratios, size = _replknet(main, traced) or {}, main.map.shape
     notes = [words] if (words := grid_words(ratios, size)) else []
-    limited = at_largest(ratios, size, FILLED) if main.field.clipped or main.field.is_global else []
+    limited = at_largest(ratios, size) if main.field.clipped or main.field.is_global else []
     if limited:
         notes.append(
-            f"{', '.join(limited)}: limited by the input. The field reaches beyond it, and the square is about as "
-            "large as the largest that the script tries, or larger; measure on a larger input."
+            f"{', '.join(limited)}: limited by the input. The field reaches beyond it, and the square is the "
+            "largest that the script tries, or would be larger; measure on a larger input."
         )
     return notes
 

@@ -69,5 +69,7 @@ class Method(Protocol):
 
 
 def geometry_of(field: ReceptiveField) -> Geometry:
-    """A receptive field as the metrics take it."""
-    return Geometry(field.center, field.box, field.shape, tuple(None if s is None else float(s) for s in field.stride))
+    """A receptive field as the metrics take it; a global one would continue beyond the input, unless it is causal."""
+    stride = tuple(None if s is None else float(s) for s in field.stride)
+    beyond = ((True, not field.causal),) * len(field.shape) if field.is_global else None
+    return Geometry(field.center, field.box, field.shape, stride, beyond)

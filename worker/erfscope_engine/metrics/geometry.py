@@ -14,18 +14,26 @@ class Geometry:
     """The unit's place on an input of 1, 2 or 3 spatial axes; every tuple has one entry per axis.
 
     `center` may lie between pixels, and outside the input (a unit that sees mostly padding). `trf_box` is
-    unclipped. `stride` is None on an axis where the box does not move by a constant step.
+    unclipped. `stride` is None on an axis where the box does not move by a constant step. `beyond` tells if the field
+    would continue before the input's first and behind its last pixel of each axis; without it, the box tells.
     """
 
     center: tuple[float, ...]
     trf_box: tuple[tuple[int, int], ...]
     shape: tuple[int, ...]
     stride: tuple[float | None, ...]
+    beyond: tuple[tuple[bool, bool], ...] | None = None
 
     def __post_init__(self) -> None:
         ranks = {len(self.center), len(self.trf_box), len(self.shape), len(self.stride)}
         if ranks not in ({1}, {2}, {3}):
             raise ValueError(f"a geometry has 1, 2 or 3 axes, the same in every field, not {sorted(ranks)}")
+
+    @property
+    def open_sides(self) -> tuple[tuple[bool, bool], ...]:
+        """Whether the field continues (before the first, behind the last) pixel of each axis."""
+        pairs = zip(self.trf_box, self.shape, strict=True)
+        return self.beyond or tuple((low < 0, high > n) for (low, high), n in pairs)
 
     @property
     def rank(self) -> int:

@@ -12,6 +12,7 @@ from scipy.ndimage import map_coordinates
 
 from erfscope_contract.result import Erf
 from erfscope_contract.roots import root
+from erfscope_engine.metrics.edges import reaches_border
 from erfscope_engine.metrics.patch import Patch
 
 TWO_SIGMA = 1 - 0.9545
@@ -23,19 +24,31 @@ Count = Callable[[Patch, float], float]
 
 def luo_size(patch: Patch) -> Erf:
     """Size N**(1/d), pixels, of the N pixels strictly above the threshold; None where the reference is 0."""
-    return sizes(patch, pixels_above)
+    measured = sizes(patch, pixels_above)
+    limited = [name for name, level in levels(patch).items() if level > 0 and reaches_border(patch, level)]
+    return measured.model_copy(update={"limited": limited})
+
+
+def levels(patch: Patch) -> dict[str, float]:
+    """The levels above which pixels are counted, by the flat names of the sizes."""
+    center, peak = center_value(patch), float(patch.values.max(initial=0.0))
+    return {
+        "erf_size": TWO_SIGMA * center,
+        "erf_size_1sigma": ONE_SIGMA * center,
+        "erf_size_peak": TWO_SIGMA * peak,
+    }
 
 
 def sizes(patch: Patch, count: Count) -> Erf:
     """The sizes that a way to count pixels above a level gives."""
-    center, geometry = center_value(patch), patch.geometry
-    size = _side(patch, count, TWO_SIGMA * center)
+    level, geometry = levels(patch), patch.geometry
+    size = _side(patch, count, level["erf_size"])
     return Erf(
         size=size,
         ratio=_ratio(size, geometry.trf_side),
         ratio_clipped=_ratio(size, geometry.trf_side_clipped),
-        size_1sigma=_side(patch, count, ONE_SIGMA * center),
-        size_peak=_side(patch, count, TWO_SIGMA * float(patch.values.max(initial=0.0))),
+        size_1sigma=_side(patch, count, level["erf_size_1sigma"]),
+        size_peak=_side(patch, count, level["erf_size_peak"]),
     )
 
 

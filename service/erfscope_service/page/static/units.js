@@ -4,9 +4,10 @@ import { css } from "/page/colormaps.js";
 import { choice, h } from "/page/dom.js";
 import { length, number, percent, unitName } from "/page/format.js";
 import { look, whileShown } from "/page/state.js";
+import { legend } from "/page/words.js";
 
 const METRICS = {
-  erf_size: ["ERF size", ({ erf }) => erf.size, length],
+  erf_size: ["ERF size", ({ erf }) => erf.size, length, ({ erf }) => erf.limited?.includes("erf_size")],
   erf_ratio: ["ERF / TRF inside the input", ({ erf }) => erf.ratio_clipped, percent],
   mass_50: ["Side of the 50 % box", ({ mass }) => mass["0.50"]?.side ?? null, length],
   dead: ["Dead samples", ({ samples }) => samples.dead / samples.used, percent],
@@ -15,8 +16,8 @@ const METRICS = {
 export function units({ units: entries, unit: main, maps, layer, trf }, show) {
   const holder = h("div");
   const said = (name) => {
-    const [words, value, written] = METRICS[name];
-    return [words, value, written === length ? (one) => length(one, trf.size.length) : written];
+    const [words, value, written, isBound = () => false] = METRICS[name];
+    return [words, value, written === length ? (one) => length(one, trf.size.length) : written, isBound];
   };
   let metric = "erf_size";
   const redraw = () =>
@@ -48,7 +49,7 @@ export function units({ units: entries, unit: main, maps, layer, trf }, show) {
 const rowName = (unit) => unit.map((at, i) => `${["z", "y"].slice(-unit.length)[i]} ${at}`).join(", ");
 
 // Rows and columns as the units lie in the layer; in 1-D one row, in 3-D one row per depth and row.
-function table(entries, [words, value, written], main, show) {
+function table(entries, [words, value, written, isBound], main, show) {
   const values = entries.map(value).filter((one) => one !== null);
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const columns = [...new Set(entries.map(({ unit }) => unit.at(-1)))];
@@ -58,6 +59,7 @@ function table(entries, [words, value, written], main, show) {
     const cells = columns.map((x) => cell(row.find(({ unit }) => unit.at(-1) === x)));
     return h("tr", {}, h("th", { scope: "row", textContent: name }), ...cells);
   });
+  const marked = entries.some(isBound) ? [legend(["≥"])] : [];
   return h(
     "div",
     { className: "scroll" },
@@ -68,6 +70,7 @@ function table(entries, [words, value, written], main, show) {
       h("thead", {}, head),
       h("tbody", {}, ...body),
     ),
+    ...marked,
   );
 
   function cell(entry) {
@@ -75,15 +78,16 @@ function table(entries, [words, value, written], main, show) {
     const found = value(entry);
     const place = found === null ? 0 : high > low ? (found - low) / (high - low) : 0.5;
     const isMain = String(entry.unit) === String(main);
+    const mark = isBound(entry) ? "≥ " : "";
     const properties = {
       type: "button",
       className: isMain ? "cell main" : "cell",
-      textContent: found === null ? "–" : number(found * (written === percent ? 100 : 1), 3),
+      textContent: found === null ? "–" : mark + number(found * (written === percent ? 100 : 1), 3),
       disabled: !show,
     };
     const made = h("button", {
       ...properties,
-      aria: { label: `Unit ${unitName(entry.unit)}, ${words} ${written(found)}${isMain ? ", the main one" : ""}` },
+      aria: { label: `Unit ${unitName(entry.unit)}, ${words} ${mark}${written(found)}${isMain ? ", the main one" : ""}` },
       on: { click: () => show({ unit: entry.unit }) },
     });
     made.style.background = css(look.colormap, place);
