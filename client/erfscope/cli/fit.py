@@ -49,6 +49,7 @@ BOXES = "For boxes (a detector): that of the head which gives the boxes of your 
 MASKS = (
     "For masks (segmentation): that of the head, {name}, for it decides about each pixel; a level within the network"
 )
+ALONG = "That of the head, {name}, for it decides along the signal; a level within the network"
 MASKS_MORE = "sees for the layers behind it only."
 BACKBONE = (
     "The network has no decoder and no heads but its last map. In a detector or a segmentation network that is built "
@@ -143,8 +144,8 @@ def _parts(result: Fit, asked: _Asked, modules: Mapping[str, str], lengths: Leng
 
 def _hint(result: Fit, asked: _Asked, lengths: Lengths) -> list[str]:
     """Which row counts, and what to ask next, in the words of this network."""
-    count = len(result.deciding)
-    which = BACKBONE if not count else BOXES if count > 1 else f"{MASKS.format(name=result.deciding[0])} {MASKS_MORE}"
+    count, masks = len(result.deciding), MASKS if len(result.input_shape) > 2 else ALONG
+    which = BACKBONE if not count else BOXES if count > 1 else f"{masks.format(name=result.deciding[0])} {MASKS_MORE}"
     return [f"Which row counts? {which}", *_next(result, asked, lengths)]
 
 
