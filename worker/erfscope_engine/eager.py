@@ -51,8 +51,8 @@ class WholeNetwork:
         """The input's box: all of it."""
         return {0: full((self.batch, *self.network.input_shape))}
 
-    def run(self, x: Tensor) -> "WholeRun":
-        """Forward, with autograd's own graph."""
+    def run(self, x: Tensor, _: Box | None = None) -> "WholeRun":
+        """Forward, with autograd's own graph; `x` is the input's box, which is all of it."""
         leaf = x.detach().requires_grad_()
         with torch.enable_grad():
             seen = tensors_of(self.network, leaf, [name for name, _ in self.targets])
@@ -99,5 +99,5 @@ class WholeRun:
 
 
 Executor = (
-    Any  # a Program or a WholeNetwork: .boxes, .run(x) → .outputs, .is_differentiable(target), .back(target, seed)
+    Any  # a Program or a WholeNetwork: .boxes, .run(x, box) → .outputs, .is_differentiable(target), .back(target, seed)
 )

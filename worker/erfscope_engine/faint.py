@@ -54,7 +54,8 @@ def _scales(call: Call) -> Iterator[float]:
     else:
         return
     for scale in candidates:
-        if scale.flatten()[0].abs() <= limit and (largest := float(scale.detach().abs().max())) <= limit:
+        first = scale[(0,) * scale.dim()]  # one look spares most of them; flatten() would copy a transposed matrix
+        if first.abs() <= limit and (largest := float(scale.detach().abs().max())) <= limit:
             yield largest
 
 

@@ -52,14 +52,16 @@ class Forward:
         """The run on these samples, as many as the batch has rows."""
         if self._latest is None or self._latest[0] != numbers:
             self._latest = None  # the old run's memory goes before the new one's is taken
-            self._latest = (numbers, self.executor.run(self.inputs(numbers)))
+            box = self.executor.boxes.get(0)
+            self._latest = (numbers, self.executor.run(self.inputs(numbers, box and box[1:]), box))
         return self._latest[1]
 
-    def inputs(self, numbers: Numbers) -> Tensor:
-        """The samples as a batch."""
+    def inputs(self, numbers: Numbers, box: Box | None = None) -> Tensor:
+        """The samples as a batch: the part in `box` (without the batch axis), or all of each."""
         network = self.traced.network
         with ThreadPoolExecutor(torch.get_num_threads()) as threads:  # numpy draws without holding the interpreter
-            rows = list(threads.map(self._sample, numbers))
+            samples = threads.map(self._sample, numbers)
+            rows = [sample[tuple(slice(*part) for part in box or ())] for sample in samples]
         return torch.from_numpy(np.stack(rows)).to(device=network.device, dtype=network.dtype)
 
     def _sample(self, k: int) -> NDArray[Any]:

@@ -75,9 +75,9 @@ class Program:
         """What is approximate, in words."""
         return list(dict.fromkeys(step.note for step in self.steps if step.note))
 
-    def run(self, x: Any) -> "Run":
-        """Forward, without autograd; `x` is the whole input (numbers, or moments)."""
-        return self.run_on({0: (x, full(x.shape))} if 0 in self.boxes else {}, {0})
+    def run(self, x: Any, box: Box | None = None) -> "Run":
+        """Forward, without autograd; `x` is the part of the input in `box`, all of it without (numbers, or moments)."""
+        return self.run_on({0: (x, box or full(x.shape))} if 0 in self.boxes else {}, {0})
 
     def run_on(self, given: Mapping[int, tuple[Any, Box]], live: Iterable[int]) -> "Run":
         """Forward from values that are known, with the box that is known of each.
