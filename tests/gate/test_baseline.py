@@ -59,7 +59,7 @@ def test_a_removed_dilation_is_drift(check: Check, write: Write) -> None:
         "trf_size differs by -6 px (-40.0%) from the baseline: 15 → 9 px, allowed are 2%; both values are exact."
         in done.words
     )
-    assert "How to mend: Find the change to the model" in done.words
+    assert "How to mend: Undo that change to the model." in done.words
     write("erfscope.toml", config(level="warn"))
     assert check().code == 0
     write("erfscope.toml", config(level="off"))

@@ -45,7 +45,7 @@ def test_other_layers_within_the_rules_are_a_note(check: Check, write: Write) ->
     done = check("--report", "r.json", "--markdown", "r.md", "--junit", "r.xml")
     assert done.code == 0
     change = "layer mix (conv, kernel 1) added between relu_1 and second."
-    text = f"Its layers differ from the baseline's, and no drift rule broke: {change} If this is meant, run"
+    text = f"Its input or layers differ from the baseline's, and no drift rule broke: {change} If this is meant, run"
     assert f"note: models/net.json: {text} `erfscope check --update-baseline`" in done.words
     notes = json.loads(Path("r.json").read_text("utf-8"))["notes"]
     assert [one["model"] for one in notes] == ["models/net.json"]
@@ -57,7 +57,7 @@ def test_other_layers_within_the_rules_are_a_note(check: Check, write: Write) ->
     assert done.code == 1
     assert "note:" not in done.words  # the failure tells it
     write("models/net.json", spec(dilation=2, init="ones"))
-    assert "Its layers differ" not in check().words
+    assert "Its input or layers differ" not in check().words
 
 
 def test_a_rule_without_a_baseline_that_breaks_does_not_hide_other_layers(check: Check, write: Write) -> None:

@@ -9,7 +9,7 @@ from erfscope.gate import layers
 from erfscope.gate.answers import Means, inspected, tried
 from erfscope.gate.baseline import Baseline, Entry
 from erfscope.gate.findings import Finding, Rule, Verdict
-from erfscope.gate.judge import UPDATE
+from erfscope.gate.judge import FIND, UNDO, UPDATE
 from erfscope.gate.question import Question
 from erfscope.gate.windows import Facts, windows
 from erfscope_contract.problem import Problem
@@ -80,7 +80,8 @@ def _explained(finding: Finding, explainer: Explainer) -> Finding:
     comparison = explainer((finding.check, finding.model))
     if finding.rule is Rule.BOUND and comparison.otherwise == SAME:  # the bound may never have held
         return finding
-    return replace(finding, change=comparison.change or comparison.otherwise)
+    mend = finding.mend.replace(FIND, UNDO) if comparison.change else finding.mend
+    return replace(finding, change=comparison.change or comparison.otherwise, mend=mend)
 
 
 def _comparison(question: Question, entry: Entry, means: Means) -> Comparison:

@@ -163,6 +163,8 @@ MENDS: Sequence[tuple[str, str, str]] = (
 OTHERWISE = "Change the network, or this bound where the new value is meant."
 UNDEFINED = "The metric is undefined for this map; look at its picture (--pictures) and at the result's notes."
 UPDATE = "erfscope check --update-baseline"
+FIND = "Find the change to the model that did it."
+UNDO = "Undo that change to the model."  # where it is told
 
 
 def mend_bound(metric: str, end: str) -> str:
@@ -177,7 +179,7 @@ def mend_bound(metric: str, end: str) -> str:
 def mend_drift(metric: str) -> str:
     """What to do about a metric that is not the baseline's any more."""
     exact = f" {THEORETICAL}" if metric.startswith("trf_") else ""
-    return f"Find the change to the model that did it.{exact} Where it is meant: `{UPDATE}`, and commit the file."
+    return f"{FIND}{exact} Where it is meant: `{UPDATE}`, and commit the file."
 
 
 def mend_missing() -> str:

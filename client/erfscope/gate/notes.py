@@ -25,8 +25,8 @@ def of_changes(findings: Sequence[Finding], explainer: Explainer, watched: Colle
             done.add(model)
             yield Note(
                 model,
-                f"Its layers differ from the baseline's, and no drift rule broke: {change} If this is meant, run "
-                f"`{UPDATE}` and commit the file.",
+                f"Its input or layers differ from the baseline's, and no drift rule broke: {change} If this is meant, "
+                f"run `{UPDATE}` and commit the file.",
             )
 
 

@@ -206,10 +206,10 @@ def configuration(models: Mapping[str, str], inputs: int, plans: Plans) -> str:
 
 
 def named(models: Sequence[str], taken: Sequence[str]) -> dict[str, str]:
-    """A name for each model that no check has yet: the file's, or its whole path."""
+    """A name for each model that no check has yet: the file's, or the whole path or pattern."""
     names: dict[str, str] = {}
     for model in models:
-        stem = Path(model).stem
+        stem = model if any(sign in model for sign in "*?[") else Path(model).stem
         names[model if stem in names or stem in taken else stem] = model
     return names
 
