@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Unpack
 
-from erfscope._compare_table import ENDINGS, WRITERS, Line, check_metrics, remarked, usual_metrics
+from erfscope._compare_table import ENDINGS, WRITERS, Line, check_metrics, measuring, remarked, usual_metrics
 from erfscope._errors import refuse
 from erfscope._figure import (
     VECTOR,
@@ -138,7 +138,8 @@ class Comparison:
     def to_latex(self, metrics: Sequence[str] | None = None) -> str:
         r"""A row for each result with value ± standard error, as a tabular (booktabs).
 
-        `metrics` are flat names (default: TRF and ERF sizes, and r, the share of the input with 20, 30, 50, 99 %).
+        `metrics` are flat names, and "r" for RepLKNet's area ratios (default: TRF and ERF sizes, and the share of the
+        input with 20, 30, 50, 99 %).
         """
         return self.table("latex", metrics)
 
@@ -154,6 +155,18 @@ class Comparison:
         """The table in a form: latex, markdown or csv."""
         if form not in WRITERS:
             raise refuse("bad-request", f"there is no form {form!r} of a table; there are {', '.join(WRITERS)}")
+        lines = self._lines
+        named = usual_metrics(lines) if metrics is None else check_metrics(metrics)
+        text = WRITERS[form](lines, named)
+        return remarked(text, self.notes) if form == "latex" else text
+
+    @property
+    def measuring(self) -> list[str]:
+        """For a caption, in sentences: layer, input, samples, seed, weights, statistic and protocol."""
+        return measuring(self._lines)
+
+    @property
+    def _lines(self) -> list[Line]:
         lines = [
             Line(
                 part,
@@ -168,9 +181,7 @@ class Comparison:
         ]
         models = [line.name[0] for line in lines]
         lines.sort(key=lambda line: models.index(line.name[0]))  # the rows of a model stand together
-        named = usual_metrics(lines) if metrics is None else check_metrics(metrics)
-        text = WRITERS[form](lines, named)
-        return remarked(text, self.notes) if form == "latex" else text
+        return lines
 
     def png(self) -> bytes:
         """The maps side by side on one scale, each with its maximum at 1; of volumes a plane through the centre.

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from erfscope._errors import refuse
@@ -14,10 +14,12 @@ from erfscope_contract.text import for_cell, for_csv, for_markdown, one_line
 
 SHARES = (20, 30, 50, 99)
 SIZES = ("trf_size", "erf_size", "erf_ratio")
+LOCAL = "trf_size_local"
 OWN_AREAS = tuple(f"mass_{share}_ratio" for share in SHARES)
 SCRIPTS_AREAS = tuple(f"replknet_{share}" for share in SHARES)
 _BRIEF: Mapping[str, str] = {
     "trf_size": "TRF",
+    "trf_size_local": "TRF without statistics",
     "erf_size": "ERF",
     "erf_ratio": "ERF/TRF",
     "erf_size_1sigma": "ERF 1σ",
@@ -43,7 +45,12 @@ MARKS: Mapping[str, str] = {
     MISSING: f"{MISSING}: no value, because the metric is undefined for this map.",
 }
 SCRIPTS_GRID = "r is the area of RepLKNet's script. It lies on a grid: the script's squares grow by 2 px a side."
-NEEDS_SCRIPT = "r has a value only where it was measured with protocol replknet."
+NEEDS_SCRIPT = "r has a value only where it was measured with protocol replknet or both."
+PROTOCOLS: Mapping[str, str] = {
+    "erfscope": "Luo et al. 2016",
+    "replknet": "RepLKNet's script",
+    "both": "Luo et al. 2016, for r RepLKNet's script (statistic relu)",
+}
 COUNTS_INPUTS = "With random weights of one draw, ± covers the inputs alone."
 
 
@@ -66,21 +73,31 @@ class Line:
 
 
 def usual_metrics(lines: Sequence[Line]) -> list[str]:
-    """Sizes, and the share of the input with 20, 30, 50, 99 % of the mass: by RepLKNet's script if it was asked for."""
+    """Sizes, and the share of the input with 20, 30, 50, 99 % of the mass: by RepLKNet's script if it was asked for.
+
+    Where a TRF is global through statistics, the TRF without them has a column of its own.
+    """
     by_script = any(name in line.metrics for line in lines for name in SCRIPTS_AREAS)
-    return [*SIZES, *(SCRIPTS_AREAS if by_script else OWN_AREAS)]
+    local = [LOCAL] if any(line.is_global and line.metrics.get(LOCAL) is not None for line in lines) else []
+    return [*SIZES[:1], *local, *SIZES[1:], *(SCRIPTS_AREAS if by_script else OWN_AREAS)]
 
 
 def check_metrics(metrics: Sequence[str]) -> list[str]:
-    """The flat names, each known; raises BadRequest."""
-    for name in metrics:
+    """The flat names, each known, and `r` for the four areas of RepLKNet's script; raises BadRequest."""
+    names = [name for one in metrics for name in (SCRIPTS_AREAS if one == "r" else (one,))]
+    for name in names:
         try:
             meaning_of(name)
         except KeyError:
             raise refuse(
                 "bad-request", f"there is no metric {name!r}; `erfscope measure MODEL --all` lists the names"
             ) from None
-    return list(metrics)
+    return names
+
+
+def asks_for_script(metrics: Sequence[str]) -> bool:
+    """Whether some of these metrics come of RepLKNet's script alone."""
+    return any(name in SCRIPTS_AREAS for name in metrics)
 
 
 def latex(lines: Sequence[Line], metrics: Sequence[str]) -> str:
@@ -115,24 +132,34 @@ def remarked(table: str, notes: Sequence[str]) -> str:
 
 
 def markdown(lines: Sequence[Line], metrics: Sequence[str]) -> str:
-    """A table of GitHub's Markdown."""
+    """A table of GitHub's Markdown, and a line below it on how it was measured."""
     names = _name_heads(lines)
     rows = [
         [*names, *map(for_cell, _headings(lines, metrics))],
         ["---"] * len(names) + ["--:"] * len(metrics),
         *([*map(for_markdown, line.name), *_values(line, metrics)] for line in lines),
     ]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    return table + "".join(f"\n{for_markdown(words)}\n" for words in measuring(lines)[:1])
 
 
 def table_csv(lines: Sequence[Line], metrics: Sequence[str]) -> str:
-    """Numbers in full: each metric under its flat name, beside it its standard error, empty where undefined."""
+    """Numbers in full: each metric under its flat name, beside it its standard error, empty where undefined.
+
+    The last columns are how each was measured.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_name_heads(lines), *(name for metric in metrics for name in (metric, f"{metric}_stderr"))])
+    names = _name_heads(lines)
+    facts = [name for name in dict.fromkeys(name for line in lines for name in _facts(line)) if name not in names]
+    numbered = [name for metric in metrics for name in (metric, f"{metric}_stderr")]
+    writer.writerow([*names, *numbered, *facts])
     for line in lines:
         numbers = [number for metric in metrics for number in (line.metrics.get(metric), line.stderr.get(metric))]
-        writer.writerow([*map(for_csv, line.name), *("" if number is None else number for number in numbers)])
+        measured = [for_csv(_facts(line).get(name, "")) for name in facts]
+        writer.writerow(
+            [*map(for_csv, line.name), *("" if number is None else number for number in numbers), *measured]
+        )
     return text.getvalue()
 
 
@@ -151,7 +178,7 @@ def _notes(lines: Sequence[Line], metrics: Sequence[str]) -> list[str]:
     if MISSING in marks and not _is_undefined(lines, metrics):
         marks.remove(MISSING)
     return [
-        *_measuring([line for line in lines if line.origin], weights=len(_name_heads(lines)) == 1),
+        *measuring(lines),
         *(words for mark, words in MARKS.items() if mark in marks),
         *([NO_ERROR] if _lacks_error(lines, metrics) else []),
         *_on_script(lines, metrics),
@@ -186,30 +213,45 @@ def _on_script(lines: Sequence[Line], metrics: Sequence[str]) -> list[str]:
     return [*([] if all(asked) else [SCRIPTS_GRID]), *([NEEDS_SCRIPT] if any(asked) else [])]
 
 
-def _measuring(lines: Sequence[Line], *, weights: bool) -> Iterator[str]:
-    """Layer, input, samples, seed, weights, statistic: one value, or those of the models or rows, top to bottom."""
-    origins = [line.origin for line in lines if line.origin]
-    if not origins:
-        return
+def measuring(lines: Sequence[Line]) -> list[str]:
+    """Layer, input, samples, seed, weights, statistic, protocol: one value, or those of the models or rows, in turn."""
+    lines = [line for line in lines if line.origin]
+    if not lines:
+        return []
     facts = {
-        "Layer": [one.layer for one in origins],
-        "input": ["×".join(map(str, one.input_shape)) for one in origins],
-        "samples": [_samples(one) for one in origins],
-        "seed": [str(one.seed) for one in origins],
-        **({"weights": [line.weights for line in lines]} if weights else {}),
-        "statistic": [one.statistic for one in origins],
+        name: [_facts(line)[name] for line in lines] for name in _facts(lines[0]) if name not in _name_heads(lines)
     }
     several = [values for values in facts.values() if len(set(values)) > 1]
     models = [line.name[0] for line in lines]
     firsts = [models.index(name) for name in dict.fromkeys(models)]
     is_by_model = all(values[n] == values[models.index(name)] for values in several for n, name in enumerate(models))
     shown = firsts if is_by_model else range(len(models))
-    said = {name: [values[n] for n in shown] if values in several else values[:1] for name, values in facts.items()}
-    yield "; ".join(f"{name} {' / '.join(values)}" for name, values in said.items()) + "."
+    listed = {name: [values[n] for n in shown] if values in several else values[:1] for name, values in facts.items()}
+    words = "; ".join(f"{name} {' / '.join(values)}" for name, values in listed.items())
+    sentences = [f"{words[:1].upper()}{words[1:]}."]
     if several:
-        yield f"Several values are those of the {'models' if len(shown) < len(models) else 'rows'}, from top to bottom."
+        rows = "models" if len(shown) < len(models) else "rows"
+        sentences.append(f"Several values are those of the {rows}, from top to bottom.")
+    origins = [line.origin for line in lines if line.origin]
     if any(one.weights != "given" and one.draws == 1 and one.method == "gradient" for one in origins):
-        yield COUNTS_INPUTS
+        sentences.append(COUNTS_INPUTS)
+    return sentences
+
+
+def _facts(line: Line) -> dict[str, str]:
+    """How a result was measured, in words; nothing where that is not known."""
+    origin = line.origin
+    if origin is None:
+        return {}
+    return {
+        "layer": origin.layer,
+        "input": "×".join(map(str, origin.input_shape)),
+        "samples": _samples(origin),
+        "seed": str(origin.seed),
+        "weights": line.weights,
+        "statistic": origin.statistic,
+        "protocol": PROTOCOLS.get(origin.protocol, origin.protocol),
+    }
 
 
 def _samples(origin: Provenance) -> str:

@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 from pydantic import ValidationError
 
 from erfscope._errors import refuse, refuse_invalid
-from erfscope_contract.request import WEIGHT_WORDS, ErfRequest, ModelRef, until_of
+from erfscope_contract.request import WEIGHT_WORDS, ErfRequest, ModelRef, choice_of, until_of
 
 # Short name → where it stands in ErfRequest. The command line's options are the same names.
 SHORT: dict[str, tuple[str, str]] = {
@@ -36,7 +36,7 @@ class RequestFields(TypedDict, total=False):
     dtype: str
     method: str
     protocol: str
-    layers: str
+    layers: str | Sequence[str]
     verify: bool
 
     layer: str
@@ -107,6 +107,7 @@ def _plain(base: ErfRequest | Mapping[str, Any] | None) -> dict[str, Any]:
 def _lay(body: dict[str, Any], name: str, value: Any) -> None:
     value = list(value) if isinstance(value, tuple) else value
     value = until_of(value) if name == "until" else value
+    value = choice_of(value) if name == "layers" else value
     if name in SHORT:
         section, field = SHORT[name]
         body[section] = {**_plain_section(body.get(section)), field: value}

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import NoReturn, Protocol
 
 from erfscope_contract.replknet import ratios
-from erfscope_contract.result import Erf, ErfResult, GaussianFit, MassArea, Number, Radial, Shape
+from erfscope_contract.result import Erf, ErfResult, GaussianFit, MassArea, Number, Radial, Shape, Trf
 from erfscope_contract.roots import geometric_mean
 
 SHARES = ("0.20", "0.30", "0.50", "0.99")
@@ -105,8 +105,16 @@ def _trf(result: ErfResult) -> dict[str, Number]:
     return {
         "trf_size": side,
         **_by_axis("trf_size", result.trf.size, len(result.trf.size)),
+        "trf_size_local": _local(result.trf),
         "trf_ratio": side / input_side if input_side else None,
     }
+
+
+def _local(trf: Trf) -> Number:
+    """Of a field that is global through statistics alone, the side without them; None of others that are global."""
+    if trf.local_box is not None:
+        return geometric_mean([stop - start for start, stop in trf.local_box])
+    return None if trf.is_global else geometric_mean(trf.size)
 
 
 def _mass(areas: Mapping[str, MassArea]) -> dict[str, Number]:

@@ -45,6 +45,14 @@ TABLE: dict[str, Meaning] = {
         "Side of the area above 4.55 % of the maximum, wherever it is.",
     ),
     "trf_size": Meaning(THEORETICAL, "TRF size", "px", "Side of the box that can reach the unit (geometric mean)."),
+    "trf_size_local": Meaning(
+        THEORETICAL,
+        "TRF size without statistics",
+        "px",
+        "The TRF size; of a field that is global only through statistics (InstanceNorm, GroupNorm, LayerNorm over "
+        "space, squeeze-and-excite), that of the box without those paths. Undefined where it is global through other "
+        "layers.",
+    ),
     "trf_size_{}": Meaning(THEORETICAL, "TRF along {}", "px", "Exact and unclipped; may stick out of the input."),
     "trf_ratio": Meaning(THEORETICAL, "TRF / input", "", "Side of the TRF over the side of the input."),
     "mass_{}_side": Meaning(
@@ -64,7 +72,7 @@ TABLE: dict[str, Meaning] = {
         "RepLKNet's r, {} % of the mass",
         "",
         "Area of the smallest square around the middle pixel that holds this share, over the input's: by RepLKNet's "
-        "script, with --protocol replknet alone. Its squares grow by 2 px a side: r lies on a grid.",
+        "script, with --protocol replknet alone (or both). Its squares grow by 2 px a side: r lies on a grid.",
     ),
     "r{}": Meaning(
         MASS,
@@ -112,7 +120,7 @@ TABLE: dict[str, Meaning] = {
         "Of one sample's gradient, relative (L2); undefined unless verify is true.",
     ),
 }
-_WHERE_MEASURED = frozenset({"mass_before", "verify_difference"})
+_WHERE_MEASURED = frozenset({"mass_before", "verify_difference", "trf_size_local"})
 _PATTERNS = [(re.compile(name.replace("{}", r"([a-z]|\d+)")), row) for name, row in TABLE.items() if "{}" in name]
 
 

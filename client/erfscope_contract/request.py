@@ -191,6 +191,11 @@ UnitIndex = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max
 ChannelList = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=65_536)]
 
 
+LayerChoice = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=4096)]], Field(min_length=1, max_length=1024)
+]
+
+
 class TargetOptions(Strict):
     """The unit whose receptive field is measured."""
 
@@ -234,6 +239,11 @@ def until_of(value: Any) -> Any:
     return {"relative_error": value} if isinstance(value, float) else value
 
 
+def choice_of(value: Any) -> Any:
+    """`layers` as the wire has it: one name or pattern is a list of it."""
+    return [value] if isinstance(value, str) and value not in ("target", "all") else value
+
+
 class AverageOptions(Strict):
     """How many samples, from which seed, reduced how."""
 
@@ -260,8 +270,16 @@ class ErfRequest(Strict):
     weights: Weights = Weights.GIVEN
     dtype: Dtype = Dtype.FLOAT32
     method: Literal["gradient", "analytic"] = "gradient"
-    protocol: Literal["erfscope", "replknet"] = "erfscope"
-    layers: Literal["target", "all"] = Field("target", description="all adds the profile along depth.")
+    protocol: Literal["erfscope", "replknet", "both"] = Field(
+        "erfscope",
+        description="replknet measures as RepLKNet's script does, for its area ratio r; both adds that r to the "
+        "numbers of erfscope, from the same samples, which takes about twice the time.",
+    )
+    layers: Literal["target", "all"] | LayerChoice = Field(
+        "target",
+        description="all adds the profile along depth. A list adds the profile of some layers: names, patterns such as "
+        "layer*.relu, or every:4 for each fourth layer, counted back from the last.",
+    )
     verify: bool = Field(
         False,
         strict=True,
@@ -277,6 +295,12 @@ class ErfRequest(Strict):
                 "asks for several draws of the weights (average.weights, draws), and the weights that an ONNX file "
                 "gives are not drawn; name a scheme, for example weights='kaiming_normal', or ask for more inputs"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _both_protocols_are_of_one_unit(self) -> Self:
+        if self.protocol == "both" and isinstance(self.target.unit, GridUnits):
+            raise ValueError("protocol='both' measures one unit; give the grid with protocol erfscope or replknet")
         return self
 
     @model_validator(mode="after")

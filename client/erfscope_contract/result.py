@@ -208,6 +208,7 @@ class Provenance(Frozen):
     channels: str
     source: str
     weights: str
+    protocol: str = Field("erfscope", description="erfscope, replknet, or both: r of replknet beside the others.")
     method: str = Field("gradient", description="gradient, or analytic: expected squares, nothing sampled.")
     samples: int
     draws: int = Field(1, description="Draws of the weights that the samples are over, samples / draws inputs each.")
@@ -287,7 +288,7 @@ class ErfResult(Frozen):
     layers: list[LayerProfile] = Field(default_factory=list)
     units: list[UnitEntry] = Field(default_factory=list)
     maps: KeptMaps = KeptMaps()
-    replknet: dict[str, Number] | None = Field(None, description="Area ratio r by t, protocol=replknet.")
+    replknet: dict[str, Number] | None = Field(None, description="Area ratio r by t, protocol=replknet or both.")
     verify: Verify | None = Field(None, description="Where the request asked for it (verify=true).")
     scale_log2: float = Field(description="Stored map (maximum 1) times 2**scale_log2 is the raw one.")
     provenance: Provenance

@@ -173,8 +173,9 @@ def test_a_global_trf_is_no_number_of_pixels_in_the_terminal(run: Run, tmp_path:
     (tmp_path / "normed.json").write_text(json.dumps({**SPEC, "name": "normed", "layers": [*SPEC["layers"], *normed]}))
     done = run("compare", "spec.json", "normed.json", "--inputs", "2")
     assert done.returncode == 0, done.stderr
-    (line,) = (line for line in done.stdout.splitlines() if line.startswith("TRF size"))
+    line, local = (line for line in done.stdout.splitlines() if line.startswith("TRF size"))
     assert line.split()[-2:] == ["global", "*"]
+    assert local.startswith("TRF size without statistics px")
 
 
 def test_axes_are_as_many_as_maps() -> None:
@@ -342,3 +343,22 @@ def test_a_number_without_an_error_says_why() -> None:
     note = compare(made(10.0, 0.0, "exact"), made(11.0, 0.1)).to_latex(["trf_size", "erf_size"])
     assert words.replace("±", r"$\pm$") in note
     assert "No $" not in compare(made(10.0, 0.2, "other"), made(11.0, 0.1)).to_latex(["trf_size", "erf_size"])
+
+
+def test_the_erf_and_the_scripts_r_in_one_row(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    pair = ("compare", "A=spec.json", "B=spec.json", "--inputs", "4", "--seed", "3")
+    both = json.loads(run(*pair, "--metrics", "erf_size,r", "--json").stdout)["A"]
+    script = json.loads(run(*pair, "--protocol", "replknet", "--json").stdout)["A"]
+    alone = json.loads(run(*pair, "--json").stdout)["A"]
+    assert both["replknet"] == script["replknet"]
+    assert both["erf"] == alone["erf"]
+    assert both["stderr"] == alone["stderr"] | {
+        name: error for name, error in script["stderr"].items() if name.startswith("replknet_")
+    }
+    assert (both["provenance"]["protocol"], both["provenance"]["statistic"]) == ("both", "abs")
+    table = run(*pair, "--metrics", "erf_size,r", "--format", "latex").stdout
+    assert r"model & ERF (px) & r 20 \% & r 30 \% & r 50 \% & r 99 \%" in table
+    assert "samples 4 inputs (normal); seed 3;" in table
+    assert "protocol Luo et al. 2016, for r RepLKNet's script (statistic relu)." in table
+    assert "protocol Luo" in run(*pair, "--protocol", "both").stdout

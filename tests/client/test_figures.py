@@ -169,13 +169,16 @@ def test_a_table_for_latex_has_values_with_errors_and_safe_names() -> None:
 
 def test_a_table_for_markdown_and_one_for_spreadsheets() -> None:
     both = compare(*grid()[:2], names=["a|b", "=c"])
-    assert both.to_markdown(["erf_size"]).splitlines() == [
-        "| model | ERF (px) |", "| --- | --: |", r"| a\|b | 10.00 ± 0.30 |", "| =c | 20.00 ± 0.40 |",
+    lines = both.to_markdown(["erf_size"]).splitlines()
+    assert "; seed 0; " in lines[5]
+    assert lines[5].endswith("protocol Luo et al. 2016.")
+    assert lines == [
+        "| model | ERF (px) |", "| --- | --: |", r"| a\|b | 10.00 ± 0.30 |", "| =c | 20.00 ± 0.40 |", "", *lines[5:],
     ]  # fmt: skip
     rows = list(csv.DictReader(io.StringIO(both.to_csv(["erf_size", "trf_size"]))))
-    assert rows[0] == {
-        "model": "a|b", "erf_size": "10.0", "erf_size_stderr": "0.3", "trf_size": "5.0", "trf_size_stderr": "",
-    }  # fmt: skip
+    numbers = ("model", "erf_size", "erf_size_stderr", "trf_size", "trf_size_stderr")
+    assert [rows[0][name] for name in numbers] == ["a|b", "10.0", "0.3", "5.0", ""]
+    assert [*rows[0]][5:] == ["layer", "input", "samples", "seed", "weights", "statistic", "protocol"]
     assert rows[1]["model"] == "'=c"
     with pytest.raises(errors.BadRequest, match="there is no metric 'erf'"):
         both.to_csv(["erf"])

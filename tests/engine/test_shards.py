@@ -62,6 +62,10 @@ REQUESTS: dict[str, tuple[Callable[[], Network], Request]] = {
         network,
         {"average": {"inputs": 40}, "target": {"unit": {"grid": [2, 2]}}, "layers": "all"},
     ),
+    "RepLKNet's r beside the ERF, and some layers": (
+        network,
+        {"average": {"inputs": 40}, "protocol": "both", "layers": ["every:2"]},
+    ),
     "weights drawn anew": (redrawn, DRAWS),
     "float64": (network, {"average": {"inputs": 64}, "dtype": "float64"}),
 }

@@ -188,10 +188,10 @@ def _refuse(request: ErfRequest) -> None:
             f"average.{asked} is for sampled gradients, and method 'analytic' samples nothing: its expectation is over "
             "all draws at once. Leave it out, or use method 'gradient'.",
         )
-    if request.protocol == "replknet":
+    if request.protocol != "erfscope":
         raise ProblemError(
             "unsupported-feature",
-            "protocol 'replknet' is defined on sampled gradients; use it with method 'gradient'.",
+            f"protocol {request.protocol!r} is defined on sampled gradients; use it with method 'gradient'.",
         )
     if request.verify:
         raise ProblemError(

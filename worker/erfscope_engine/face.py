@@ -9,7 +9,7 @@ from torch import nn
 
 from erfscope_contract.invalid import field_errors
 from erfscope_contract.problem import ProblemError
-from erfscope_contract.request import WEIGHT_WORDS, ErfRequest, Weights, until_of
+from erfscope_contract.request import WEIGHT_WORDS, ErfRequest, Weights, choice_of, until_of
 from erfscope_engine.arithmetic import torch_dtype
 from erfscope_engine.layers import Layer
 from erfscope_engine.measure import measure_network
@@ -43,9 +43,10 @@ def measure(
     """Measure the ERF of a unit of `module` for inputs of `input_shape` ([C, H, W], no batch).
 
     `fields` are those of ErfRequest, target={"layer": "layer4", "unit": [3, 3]}, or their short names as in the SDK,
-    layer="layer4", unit=[3, 3], inputs=64. Layers are named as in `module.named_modules()`; weights are the module's.
-    For a module with several inputs, `input_shape` has a shape by name and `input_name` is the one to measure. Raises
-    ProblemError.
+    layer="layer4", unit=[3, 3], inputs=64. `layers` adds the profile along depth: "all", or names, patterns and
+    "every:4". protocol="both" adds RepLKNet's r to the numbers. Layers are named as in `module.named_modules()`;
+    weights are the module's. For a module with several inputs, `input_shape` has a shape by name and `input_name` is
+    the one to measure. Raises ProblemError.
     """
     request = _request(fields)
     if request.weights is not Weights.GIVEN or request.average.weights > 1:
@@ -65,7 +66,7 @@ def _request(fields: dict[str, Any]) -> ErfRequest:
     for name, value in fields.items():
         group = SHORT.get(name)
         if group is None:
-            nested[name] = {**nested.get(name, {}), **value} if isinstance(value, dict) else value
+            nested[name] = {**nested.get(name, {}), **value} if isinstance(value, dict) else _plain(name, value)
         else:
             nested[group] = {
                 **nested.get(group, {}),
@@ -83,6 +84,7 @@ def _request(fields: dict[str, Any]) -> ErfRequest:
 def _plain(name: str, value: Any) -> Any:
     if name == "until":
         return until_of(value)
+    value = choice_of(value) if name == "layers" else value
     return list(value) if isinstance(value, tuple) else value
 
 

@@ -15,10 +15,11 @@ from erfscope_engine.by_expectation import expecting
 from erfscope_engine.by_gradient import ByGradient
 from erfscope_engine.ensemble import ensemble_of
 from erfscope_engine.heap import kept_heap
-from erfscope_engine.layers import Place
+from erfscope_engine.layers import Layer, Place
 from erfscope_engine.measurement import Measurement
 from erfscope_engine.network import Network
 from erfscope_engine.plan import center_place, passing_over, plan_for
+from erfscope_engine.profiled import profiled
 from erfscope_engine.repeats import REPEATED, without_repeats
 from erfscope_engine.report import Measured, Rows, Said, build_result
 from erfscope_engine.sampling import Sampler, sample
@@ -27,6 +28,10 @@ from erfscope_engine.taking import Method, Order, Progress, Taken
 from erfscope_engine.units import places_of
 
 MOST_NAMED = 8  # dead units or layers, in a note
+NO_SCRIPT = (
+    "Protocol both: r has no value, because the script puts a ReLU on the unit's outputs, and they are below 0 in "
+    "every sample."
+)
 MOST_REFUSED = 8  # layers without a gradient that `auto` tries
 
 
@@ -58,17 +63,21 @@ def measure_network(
 
 def _measured(order: Order, method: Method, model_sha256: str | None, notes: Sequence[str] = ()) -> Measurement:
     """The wanted units and the profile, taken by a method, as a result."""
-    places = places_of(order.request.target, order.plan.layer)
-    main, units, dead_units = _units(order, method, places)
-    profile, dead_layers = _profile(order, method) if order.request.layers == "all" else ([], [])
+    places, layers = places_of(order.request.target, order.plan.layer), profiled(order.plan.traced, order.request)
+    protocol = order.request.protocol
+    of_units, of_script, of_profile = _parts(order, len(places), int(protocol == "both"), len(layers))
+    main, units, dead_units = _units(of_units, method, places)
+    script = _script(of_script, method, main) if protocol == "both" else main if protocol == "replknet" else None
+    profile, dead_layers = _profile(of_profile, method, layers) if layers else ([], [])
     units_map, layers_map = stacked([u.map for u in units]), stacked([row.map for row in profile])
-    left = _left_out("unit", dead_units, len(units)) + _left_out("layer", dead_layers, len(profile))
+    without_r = [NO_SCRIPT] if protocol == "both" and script is None else []
+    left = without_r + _left_out("unit", dead_units, len(units)) + _left_out("layer", dead_layers, len(profile))
     ensemble = method.ensemble if isinstance(method, ByGradient) else None
     said = Said(
         model_sha256, ensemble.draws if ensemble else 1, [*notes, *left], method.autograd(order),
         method.verified(order, main.taken.place),
     )  # fmt: skip
-    rows = Rows(main, units, profile, KeptMaps(units=units_map is not None, layers=layers_map is not None))
+    rows = Rows(main, script, units, profile, KeptMaps(units=units_map is not None, layers=layers_map is not None))
     kind = np.float64 if order.request.dtype == "float64" else np.float32
     return Measurement(build_result(order, rows, said), main.map.astype(kind), units_map, layers_map)
 
@@ -149,9 +158,32 @@ def _units(order: Order, method: Method, places: Sequence[Place]) -> tuple[Measu
     return Measured.of(nearest[0]), [rows[n] for n in sorted(rows)], [dead[n] for n in sorted(dead)]
 
 
-def _profile(order: Order, method: Method) -> tuple[list[Measured], list[Taken]]:
-    """The centre unit of every spatial layer, in the order of computation; and the dead ones, which have no row."""
-    layers = [layer for layer in order.plan.traced.layers if _is_measurable(order, layer.value)]
+def _parts(order: Order, *units: int) -> list[Order]:
+    """The order for each part of the work, in turn; `units` are how many each measures, and progress is over all."""
+    total = sum(units)
+
+    def part(before: int, count: int) -> Progress:
+        return lambda stage, share: order.progress(stage, (before + share * count) / total)
+
+    return [replace(order, progress=part(sum(units[:n]), count)) for n, count in enumerate(units)]
+
+
+def _by_script(order: Order, samples: int) -> Order:
+    """The order by RepLKNet's script, over as many samples: beside protocol erfscope it is for r alone."""
+    average = order.request.average
+    fixed = average if average.until is None else average.model_copy(update={"inputs": samples, "until": None})
+    return replace(order, request=order.request.model_copy(update={"protocol": "replknet", "average": fixed}))
+
+
+def _script(order: Order, method: Method, main: Measured) -> Measured | None:
+    """The main unit by RepLKNet's script; None where its gradient is 0 in every sample."""
+    order = _by_script(order, main.taken.samples.used)
+    ((_, taken),) = method.take(order, [main.taken.place])
+    return None if taken.is_dead else Measured.of(taken, briefly=True)
+
+
+def _profile(order: Order, method: Method, layers: Sequence[Layer]) -> tuple[list[Measured], list[Taken]]:
+    """The centre unit of the layers, in the order of computation; and the dead ones, which have no row."""
     places = [center_place(layer) for layer in layers]
     keep = fits(len(places), order.plan.traced.spatial_shape)
     rows, dead = dict[int, Measured](), dict[int, Taken]()
@@ -161,10 +193,6 @@ def _profile(order: Order, method: Method) -> tuple[list[Measured], list[Taken]]
         else:
             rows[n] = _row(taken, keep)
     return [rows[n] for n in sorted(rows)], [dead[n] for n in sorted(dead)]
-
-
-def _is_measurable(order: Order, value: int) -> bool:
-    return value >= 0 and order.plan.traced.tape.values[value].live
 
 
 def _row(taken: Taken, keep: bool) -> Measured:
@@ -220,10 +248,12 @@ def sample_network(
     with arithmetic(request.dtype, network.device), kept_heap():
         order, method = _by_gradients(network, request, images, progress, sampler)
         wanted = places_of(request.target, order.plan.layer)
-        layers = [layer for layer in order.plan.traced.layers if _is_measurable(order, layer.value)]
-        every = [center_place(layer) for layer in layers] if request.layers == "all" else []
-        for places in filter(None, (wanted, every)):
-            _exhaust(method.take(order, places))
+        every = [center_place(layer) for layer in profiled(order.plan.traced, order.request)]
+        scripts = wanted if request.protocol == "both" else []
+        by_script = _by_script(order, request.average.inputs)
+        for part, places in ((order, wanted), (by_script, scripts), (order, every)):
+            if places:
+                _exhaust(method.take(part, places))
 
 
 def _exhaust(taken: Iterator[object]) -> None:

@@ -65,9 +65,13 @@ class Measured:
 
 @dataclass(frozen=True)
 class Rows:
-    """All that was measured: the main unit, the rows of a grid, the profile, and which maps are kept."""
+    """All that was measured: the main unit, the rows of a grid, the profile, and which maps are kept.
+
+    `script` is the main unit by RepLKNet's script, where its r is asked for; it is `main` under protocol replknet.
+    """
 
     main: Measured
+    script: Measured | None = None
     units: Sequence[Measured] = ()
     profile: Sequence[Measured] = ()
     kept: KeptMaps = NO_MAPS
@@ -87,6 +91,12 @@ class Said:
 SCRIPTS_STATISTIC = (
     "Protocol replknet: as in its script the map is of positive gradients alone (statistic relu). So are the ERF and "
     "all other sizes beside r; they differ from those of protocol erfscope (statistic abs)."
+)
+
+
+BESIDE = (
+    "Protocol both: r (replknet_20 and the others) is that of protocol replknet, whose map is of positive gradients "
+    "alone (statistic relu), over the same samples. All other numbers and the map are of statistic {statistic}."
 )
 
 
@@ -116,7 +126,7 @@ def trf_of(field: ReceptiveField) -> Trf:
 
 def build_result(order: Order, rows: Rows, said: Said) -> ErfResult:
     """The whole answer around the main unit."""
-    main, traced, request = rows.main, order.plan.traced, order.request
+    main, traced = rows.main, order.plan.traced
     layer = main.taken.layer
     return ErfResult(
         layer=LayerInfo(
@@ -134,15 +144,15 @@ def build_result(order: Order, rows: Rows, said: Said) -> ErfResult:
         gaussian=main.metrics.gaussian,
         radial=main.metrics.radial,
         shape=_shape(main),
-        stderr=dict(main.errors),
+        stderr={**main.errors, **_errors_of_ratios(rows.script)},
         samples=main.taken.samples,
         layers=[_profile_row(row) for row in rows.profile],
         units=[_unit_entry(unit) for unit in rows.units],
         maps=rows.kept,
-        replknet=_replknet(main, traced) if request.protocol == "replknet" else None,
+        replknet=_replknet(rows.script, traced),
         scale_log2=main.peak_log2,
         verify=said.verify,
-        provenance=_provenance(order, main, said),
+        provenance=_provenance(order, rows, said),
     )
 
 
@@ -198,12 +208,16 @@ def _unit_entry(unit: Measured) -> UnitEntry:
     )
 
 
-def _replknet(main: Measured, traced: Traced) -> dict[str, float | None] | None:
+def _replknet(script: Measured | None, traced: Traced) -> dict[str, float | None] | None:
     """The script's r: it sums over colours where our map is their mean, and works at the gradient's own scale."""
-    if main.map.ndim != 2:
+    if script is None or script.map.ndim != 2:
         return None
-    channels = int(np.prod(traced.network.input_shape)) // main.map.size
-    return area_ratio(main.map * 2.0**main.peak_log2 * channels)
+    channels = int(np.prod(traced.network.input_shape)) // script.map.size
+    return area_ratio(script.map * 2.0**script.peak_log2 * channels)
+
+
+def _errors_of_ratios(script: Measured | None) -> Errors:
+    return {name: error for name, error in (script.errors if script else {}).items() if name.startswith("replknet_")}
 
 
 APART = 1.25  # how much larger one of the two sizes is from which a note says what that means
@@ -245,7 +259,7 @@ def _note_on_peaks(main: Measured) -> list[str]:
 
 
 def _notes_on_ratio(main: Measured, traced: Traced) -> list[str]:
-    """The steps of the script's r, and which r the input limits."""
+    """The steps of the script's r, and which r the input limits; `main` is by the script."""
     ratios, size = _replknet(main, traced) or {}, main.map.shape
     notes = [words] if (words := grid_words(ratios, size)) else []
     limited = at_largest(ratios, size) if main.field.clipped or main.field.is_global else []
@@ -257,8 +271,8 @@ def _notes_on_ratio(main: Measured, traced: Traced) -> list[str]:
     return notes
 
 
-def _provenance(order: Order, main: Measured, said: Said) -> Provenance:
-    request, traced = order.request, order.plan.traced
+def _provenance(order: Order, rows: Rows, said: Said) -> Provenance:
+    request, traced, main = order.request, order.plan.traced, rows.main
     return Provenance(
         engine=__version__,
         torch=torch.__version__,
@@ -274,20 +288,22 @@ def _provenance(order: Order, main: Measured, said: Said) -> Provenance:
         channels=main.taken.channels,
         source=request.input.source.value,
         weights=request.weights.value,
+        protocol=request.protocol,
         method=request.method,
         samples=main.taken.samples.used,
         draws=request.average.weights if request.method == "gradient" else 1,
         input_shape=list(traced.network.input_shape),
-        notes=_notes(order, main, said),
+        notes=_notes(order, rows, said),
         autograd=[AutogradRun(operator=operator, why=why) for operator, why in said.autograd],
     )
 
 
-def _notes(order: Order, main: Measured, said: Said) -> list[str]:
-    traced = order.plan.traced
+def _notes(order: Order, rows: Rows, said: Said) -> list[str]:
+    traced, main, request = order.plan.traced, rows.main, order.request
     notes = [*traced.network.notes, *order.notes, *said.notes]
-    if order.request.protocol == "replknet":
-        notes += [SCRIPTS_STATISTIC, *_notes_on_ratio(main, traced)]
+    if rows.script is not None:
+        of_both = BESIDE.format(statistic=request.average.statistic.value)
+        notes += [of_both if request.protocol == "both" else SCRIPTS_STATISTIC, *_notes_on_ratio(rows.script, traced)]
     if main.field.holed:
         notes.append(
             f"The TRF box may be wider than what the unit reads: {', '.join(main.field.holed)}, transposed with a "

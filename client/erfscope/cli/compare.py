@@ -12,7 +12,7 @@ from typer import Argument, Option
 from erfscope._client import Client
 from erfscope._compare import COMPARED_FORMS, Comparison, Name
 from erfscope._compare import compare as compared
-from erfscope._compare_table import ENDINGS, check_metrics
+from erfscope._compare_table import ENDINGS, asks_for_script, check_metrics
 from erfscope._errors import refuse
 from erfscope.cli import completion, figures, options, show, values
 from erfscope.cli.measure import read
@@ -56,8 +56,8 @@ Metrics = Annotated[
     str | None,
     Option(
         metavar="NAME,…",
-        help="Metrics of the table by their flat names, such as erf_size,mass_50_ratio (default: the most important "
-        "ones).",
+        help="Metrics of the table by their flat names, such as erf_size,mass_50_ratio; r is RepLKNet's area ratios, "
+        "measured as by --protocol both (default: the most important ones).",
         rich_help_panel=options.OUTPUT,
     ),
 ]
@@ -135,6 +135,8 @@ def compare(
     look = figures.look(scale, colormap, width, dpi, font, font_size, no_contours=no_contours, no_trf=no_trf)
     figures.check(output or (), look)
     named = None if metrics is None else check_metrics([name.strip() for name in metrics.split(",")])
+    if named and asks_for_script(named) and protocol is None and method != "analytic":
+        protocol = "both"
     fields = read({
         "unit": unit, "index": index, "channels": channels, "inputs": inputs, "draws": draws,
         "until": until, "seed": seed, "statistic": statistic, "weights": weights, "dtype": dtype, "method": method,
@@ -182,6 +184,7 @@ def _print(
     out = show.console()
     out.print(_table(comparison, metrics, lengths, everything=everything))
     show.print_lines(out, ["", "* differs from the first by more than 2 standard errors"])
+    show.print_lines(out, comparison.measuring[:1])
     show.print_lines(out, legends(*(result.data for result in comparison.results)))
     if any(result.data.replknet for result in comparison.results):
         show.print_lines(out, [SCRIPTS_GRID])
@@ -201,15 +204,20 @@ def _json(comparison: Comparison) -> str:
     return json.dumps(dict(zip(comparison.names, results, strict=True)), indent=2)
 
 
+def _is_asked(comparison: Comparison, metric: str, metrics: list[str] | None, *, everything: bool) -> bool:
+    if metrics is not None:
+        return metric in metrics
+    return everything or any(show.is_headline(result, metric) for result in comparison.results)
+
+
 def _table(comparison: Comparison, metrics: list[str] | None, lengths: Sequence[Lengths], *, everything: bool) -> Table:
     """Rows of the metrics that were named, of all, or of the most important ones; each model in its own lengths."""
-    shown = metrics if metrics is not None else None if everything else show.HEADLINE
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("metric")
     for name in comparison.names:
         table.add_column(show.cell(name), justify="right")
     for row in comparison.rows:
-        if (shown is not None and row.metric not in shown) or not row.is_shown:
+        if not row.is_shown or not _is_asked(comparison, row.metric, metrics, everything=everything):
             continue
         row_of = meaning_of(row.metric)
         label = row.metric if everything else row_of.label

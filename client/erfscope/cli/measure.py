@@ -80,6 +80,7 @@ def measure(
     mean: options.Mean = None,
     std: options.Std = None,
     profile: options.Profile = False,
+    layers: options.ProfiledLayers = None,
     profile_output: options.ProfileOutput = None,
     verify: options.Verify = False,
     request: options.Request = None,
@@ -109,7 +110,7 @@ def measure(
         "layer": layer, "unit": unit, "index": index, "channels": channels, "inputs": inputs, "draws": draws,
         "until": until, "seed": seed, "statistic": statistic, "weights": weights, "dtype": dtype, "method": method,
         "protocol": protocol, "input_shape": shape, "input_name": input_name, "source": source, "mean": mean,
-        "std": std, "layers": "all" if profile or profile_output else None, "verify": verify or None,
+        "std": std, "layers": layers or ("all" if profile or profile_output else None), "verify": verify or None,
     }  # fmt: skip
     fields, base = read(given), _base(request)
     look = figures.look(scale, colormap, width, dpi, font, font_size, no_contours=no_contours, no_trf=no_trf)

@@ -176,10 +176,11 @@ Method = Annotated[
     ),
 ]
 Protocol = Annotated[
-    Literal["erfscope", "replknet"] | None,
+    Literal["erfscope", "replknet", "both"] | None,
     Option(
         help="replknet: as RepLKNet's script does, which drops negative gradients (statistic relu, for the ERF too), "
-        "with its area ratios r (default: erfscope).",
+        "with its area ratios r; both: the numbers of erfscope, and r by the script from the same samples, in twice "
+        "the time (default: erfscope).",
         rich_help_panel=SAMPLES,
     ),
 ]
@@ -234,8 +235,20 @@ Profile = Annotated[
     bool,
     Option(
         "--profile",
-        help="Measure all layers: the profile along depth (default: the one layer).",
+        help="Measure all layers: the profile along depth; --layers measures some of them in less time (default: the "
+        "one layer).",
         rich_help_panel=MEASURED,
+    ),
+]
+ProfiledLayers = Annotated[
+    list[str] | None,
+    Option(
+        "--layers",
+        metavar="NAME|PATTERN|every:N",
+        help="Layers of the profile: names, patterns such as 'layer*.relu', or every:4 for each fourth layer; may be "
+        "given several times, and turns --profile on (default: all).",
+        rich_help_panel=MEASURED,
+        autocompletion=completion.layers,
     ),
 ]
 ProfileOutput = Annotated[

@@ -52,6 +52,11 @@ def cell(text: str) -> Text:
     return Text(for_terminal(text))
 
 
+def is_headline(result: Measured, name: str) -> bool:
+    """Whether a table of the most important metrics has this one."""
+    return name in HEADLINE or (name == "trf_size_local" and result.data.trf.local_box is not None)
+
+
 def result_table(result: Measured, *, everything: bool = False, lengths: Lengths | None = None) -> Table:
     """Metric, value with unit (lengths in that of `lengths`, by default the input's own), standard error."""
     lengths = lengths or pixels_of(rank_of(result.data))
@@ -64,7 +69,7 @@ def result_table(result: Measured, *, everything: bool = False, lengths: Lengths
     ):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # a literal out of the line above
     for name, value in result.metrics.items():
-        if (everything or name in HEADLINE) and is_shown(name, value):
+        if (everything or is_headline(result, name)) and is_shown(name, value):
             label = name if everything else meaning_of(name).label
             number, unit = measured_in(name, value, lengths)
             text = bounded(result.data, name, plain(number))

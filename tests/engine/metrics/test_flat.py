@@ -44,7 +44,7 @@ def result_of(m: np.ndarray, geometry: Geometry, used: int = 8) -> ErfResult:
 def test_names_of_a_plane(gaussian, centered):
     flat = flatten(result_of(gaussian((20, 45), (2, 3)), centered((20, 45), trf=[(0, 9), (0, 16)])))
     assert list(flat) == [
-        "trf_size", "trf_size_y", "trf_size_x", "trf_ratio",
+        "trf_size", "trf_size_y", "trf_size_x", "trf_size_local", "trf_ratio",
         "erf_size", "erf_ratio", "erf_ratio_clipped", "erf_size_1sigma", "erf_size_peak",
         *(f"mass_{t}_{what}" for t in (20, 30, 50, 99) for what in ("side", "ratio", "pixels")),
         "sigma_1", "sigma_2", "sigma_y", "sigma_x", "theta", "r2", "kurtosis_y", "kurtosis_x",
@@ -71,7 +71,15 @@ def test_engine_and_client_agree_in_names_and_values(gaussian, centered):
     m, geometry = gaussian((20, 45), (2, 3)), centered((20, 45))
     flat, scalars = flatten(result_of(m, geometry)), flat_scalars(m, geometry)
     assert {name: flat[name] for name in scalars} == scalars
-    beyond_the_map = {"trf_size", "trf_size_y", "trf_size_x", "trf_ratio", "mass_before", "dead_fraction"}
+    beyond_the_map = {
+        "trf_size",
+        "trf_size_y",
+        "trf_size_x",
+        "trf_size_local",
+        "trf_ratio",
+        "mass_before",
+        "dead_fraction",
+    }
     assert set(flat) - set(scalars) == {*beyond_the_map, "verify_difference"}
 
 
