@@ -34,7 +34,7 @@ def result_json() -> dict[str, Any]:
             "size": [5, 5], "stride": [1, 1], "box": [[2, 7], [2, 7]], "center": [4.0, 4.0],
             "clipped": False, "global": False, "widened_by": [],
         },
-        "erf": {"size": 3.5, "ratio": 0.7, "ratio_clipped": 0.7, "size_1sigma": 2.0, "size_peak": 3.4},
+        "erf": {"size": 3.5, "ratio": 0.7, "ratio_clipped": 0.7, "size_1sigma": 2.0, "size_peak": 3.4, "limited": []},
         "mass": {"0.50": {"side": 2.5, "ratio": 0.1, "pixels": 6}},
         "gaussian": {"sigma": [1.25, 1.0], "theta": 0.5, "r2": None},
         "radial": {"r50": 1.0, "r90": 2.0, "r99": 3.0},
