@@ -171,6 +171,11 @@ class Inspection(Frozen):
     unsupported: list[str] = Field(default_factory=list, description="Operators that cannot be converted.")
     default_layer: str | None = Field(None, description="What layer=auto means here.")
     layers: list[LayerRow]
+    other_names: list[str] | None = Field(
+        None,
+        description="Further names that a request can give as its layer: of tensors that are not in `layers`, and of "
+        "nodes and modules. Null from an older service.",
+    )
     notes: list[str] = Field(default_factory=list)
 
 

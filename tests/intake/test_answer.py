@@ -72,6 +72,10 @@ def test_inspection_of_a_file_and_of_a_spec() -> None:
     assert seen.operators["Conv"] == 26
     assert [row.name for row in seen.layers][-1] == seen.default_layer
     assert seen.inputs[0].shape == [1, 3, 224, 224]
+    listed = {row.name for row in seen.layers}
+    assert seen.other_names
+    assert not listed & set(seen.other_names)
+    assert answer(ask(target={"layer": seen.other_names[0]}), SQUEEZENET).result.layer.name in listed
     spec = inspect_model(preset("plain-5-relu"), InputOptions())
     assert spec.layers[-1].trf_size == [11, 11]
     assert spec.layers[-1].trf_stride == [1.0, 1.0]

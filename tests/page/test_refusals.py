@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 from playwright.sync_api import Page, expect
 from tests.page.conftest import serious
+from tests.page.test_journeys import posts
+from tests.page.test_page import drop
 
 Visit = Callable[..., Page]
 
@@ -68,3 +71,46 @@ def test_another_network_takes_the_complaint_back(visit: Visit) -> None:
         page.get_by_label("Start from").select_option("plain-5-relu")
         expect(page.locator(problem)).to_be_hidden()
         assert marked(page) == []
+
+
+def test_an_unknown_layer_is_named_at_the_field_and_not_sent(visit: Visit, onnx_file: Path) -> None:
+    page = visit()
+    drop(page, onnx_file)
+    expect(page.locator("#layer-hint")).to_contain_text("8 layers")
+    field, problem = page.get_by_role("searchbox"), page.locator("#problem")
+    field.fill("conv9")
+    field.blur()
+    expect(page.locator("#layer-count")).to_contain_text(
+        "The network has no layer conv9. The nearest: conv3, conv2, conv1."
+    )
+    assert marked(page) == ["layer-name"]
+    sent = posts(page)
+    page.get_by_role("button", name="Measure", exact=True).click()
+    expect(problem).to_contain_text("The network has no layer conv9. The nearest: conv3, conv2, conv1.")
+    expect(field).to_be_focused()
+    page.get_by_role("button", name="Tiles", exact=True).click()
+    expect(page.locator("#question-problem")).to_contain_text("The network has no layer conv9.")
+    assert sent == []
+    field.fill("conv1")
+    assert marked(page) == []
+    row = page.locator("#layer-list label:has(:checked)")
+    expect(row).to_contain_text("conv1")
+    page.locator("#layer-list").scroll_into_view_if_needed()
+    expect(row).to_be_in_viewport()
+    page.get_by_role("button", name="Measure", exact=True).click()
+    expect(page.locator(".card h2").first).to_contain_text("vier")
+
+
+def test_units_are_not_offered_for_an_input_shape_at_which_they_are_not_known(visit: Visit, onnx_file: Path) -> None:
+    page = visit()
+    drop(page, onnx_file)
+    expect(page.locator("#layer-hint")).to_contain_text("8 layers")
+    page.get_by_role("searchbox").fill("conv1")
+    expect(page.locator("#unit-hint")).to_contain_text("32 × 32 units; click one")
+    page.get_by_text("More options").click()
+    page.get_by_label("Input shape").fill("3, 48, 64")
+    expect(page.locator("#unit-hint")).to_contain_text("at this input shape is known once it is measured")
+    expect(page.locator("#unit-map")).to_be_hidden()
+    assert "32×32" not in page.locator("#layer-list").inner_text()
+    page.get_by_label("Input shape").fill("3, 32, 32")
+    expect(page.locator("#unit-map")).to_be_visible()

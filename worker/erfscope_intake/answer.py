@@ -303,5 +303,11 @@ def _inspection(found: OnnxSummary | None, network: Network, plan: Plan, rows: l
         unsupported=found.unsupported if found else [],
         default_layer=plan.layer.name,
         layers=rows,
+        other_names=_other_names(network, plan, rows),
         notes=notes,
     )
+
+
+def _other_names(network: Network, plan: Plan, rows: Sequence[LayerRow]) -> list[str]:
+    listed = {*(row.name for row in rows), network.input_name}
+    return [name for name in dict.fromkeys([*network.aliases, *plan.traced.tape.names]) if name not in listed]

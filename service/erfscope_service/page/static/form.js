@@ -14,6 +14,8 @@ import { uploads } from "/page/upload.js";
 
 const ELEMENT_ONLY =
   "Type a layer's name here (a tensor of the file), choose Element as the unit, and type its full index.";
+const NAMED_BLOCKS = "Named blocks of the spec are listed; a profile along depth finds the rest.";
+const OTHER_SHAPE = "How many units the layer has at this input shape is known once it is measured.";
 const NOTHING = { title: "Choose a network first", detail: "Drop an ONNX file, or write a layer spec." };
 let model = null; // StoredModel
 let images = null; // StoredFile
@@ -28,13 +30,14 @@ const isReady = () => isKnown() || (isFlat() && unit.isElement() && layers.isNam
 
 // `submitted` gets the job that the service answers with.
 export async function setUp(submitted) {
-  layers.setUp((row) => unit.fit(row ? extentsOf(row) : null));
+  layers.setUp(fitUnit);
   unit.setUp(preview);
   files = uploads(modelChanged);
   $("form").addEventListener("submit", (event) => (event.preventDefault(), submit(submitted)));
   $("form").addEventListener("input", preview);
   $("as-json").addEventListener("toggle", preview);
   for (const radio of $("form").elements.kind) radio.addEventListener("change", changeKind);
+  $("shape").addEventListener("input", showKind);
   $("source").addEventListener("change", showImages);
   $("images").addEventListener("change", storeImages);
   showKind();
@@ -90,8 +93,8 @@ function changeKind() {
 function showKind() {
   $("file-panel").hidden = isSpec();
   $("spec-panel").hidden = !isSpec();
-  if (isSpec()) layers.show(spec.names(), "Named blocks of the spec are listed; a profile along depth finds the rest.");
-  else layers.show(model?.inspection?.layers ?? [], listed());
+  if (isSpec()) layers.show({ rows: spec.names() }, NAMED_BLOCKS);
+  else layers.show(rowsOf(model?.inspection), listed());
   if (isSpec()) series.suggest(spec.orNothing());
   for (const words of document.querySelectorAll("[data-unit]")) words.textContent = lengthUnit(rank());
   preview();
@@ -109,10 +112,23 @@ function listed() {
   return `${counted(inspection.layers.length, "layer")}, type to search.${last}`;
 }
 
+// The layers of a file; without their shapes where the typed input shape is not the one that they were found at.
+function rowsOf(inspection) {
+  const { layers: rows = [], other_names: others } = inspection ?? {};
+  return { rows: isInspectedShape() ? rows : rows.map((row) => ({ ...row, shape: null })), others };
+}
+
+// Whether Input shape names the input that the layers were found at; what is half typed does not.
+const isInspectedShape = () => fields.isEmptyOr("shape", model?.inspection?.input_shape ?? []);
+
+function fitUnit(row) {
+  unit.fit(row ? extentsOf(row) : null, row && !isSpec() && !isInspectedShape() ? OTHER_SHAPE : "");
+}
+
 // Which axes of a layer are spatial: those whose extent is the input's over the layer's stride. Null where none fit.
 function extentsOf({ shape, trf_stride: stride }) {
   const space = model?.inspection?.input_shape.slice(1);
-  if (isSpec() || !space || !shape || shape.length < space.length) return null;
+  if (isSpec() || !space || !isInspectedShape() || !shape || shape.length < space.length) return null;
   const fits = (from) =>
     space.every((extent, i) => Math.abs(shape[from + i] - extent / (stride[i] || 1)) <= 2 + 0.1 * shape[from + i]);
   const from = [shape.length - space.length, 0].find(fits);
@@ -139,16 +155,22 @@ async function storeImages() {
 
 const asked = () => fields.read(isSpec() ? { architecture: spec.parsed() } : { sha256: model?.sha256 }, images);
 
+// As `asked`, of a layer that the network has.
+function complete() {
+  layers.requireKnown();
+  return asked();
+}
+
 // The whole request of the form.
 export function request() {
   if (!isReady()) throw new api.Problem(NOTHING);
-  return asked();
+  return complete();
 }
 
 // What a question about the network takes over: model, input, layer and weights, as far as they were chosen.
 export function network() {
   if (!isKnown()) throw new api.Problem(NOTHING);
-  const { model: ref, input = {}, target = {}, weights } = asked();
+  const { model: ref, input = {}, target = {}, weights } = complete();
   const { shape, name } = input;
   return {
     model: ref,
@@ -173,7 +195,7 @@ async function submit(submitted) {
   isSending = true;
   preview();
   try {
-    submitted(await api.submit(asked()));
+    submitted(await api.submit(complete()));
   } catch (error) {
     complain($("problem"), error);
     point(error);

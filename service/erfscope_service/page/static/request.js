@@ -23,6 +23,9 @@ function numberList(id, pointer) {
 // The same of a field that must not be empty.
 export const someNumbers = (id, pointer) => numberList(id, pointer) ?? refuse(pointer, NO_NUMBERS);
 
+// Whether a field of numbers is empty or holds these.
+export const isEmptyOr = (id, values) => !$(id).value.trim() || String(numbers($(id).value)) === String(values);
+
 function whole(id, pointer) {
   const found = Number($(id).value);
   if (!$(id).value.trim() || !Number.isInteger(found)) refuse(pointer, "A whole number is expected.");

@@ -5,6 +5,7 @@ import { $ } from "/page/dom.js";
 import { palette } from "/page/palette.js";
 
 let extents = null; // of the layer's spatial axes, where they are known
+let unknown = ""; // why they are not
 // What is typed for each kind, and an example of it.
 const INPUTS = {
   index: ["unit-index", "Type one number per spatial axis, for example 3, 4."],
@@ -22,7 +23,7 @@ export const isElement = () => kind() === "element";
 const drawable = () => extents?.length === 2 && !isElement();
 
 export function setUp(changed) {
-  for (const radio of $("form").elements.unit) radio.addEventListener("change", () => (draw(), changed()));
+  for (const radio of $("form").elements.unit) radio.addEventListener("change", () => (hint(null), draw(), changed()));
   for (const [id] of Object.values(INPUTS)) $(id).addEventListener("input", draw);
   $("unit-map").addEventListener("click", (event) => {
     const unit = unitAt(event);
@@ -35,9 +36,10 @@ export function setUp(changed) {
   document.addEventListener("themechange", draw);
 }
 
-// The spatial extents of the chosen layer, or null where nobody knows them yet.
-export function fit(shape) {
+// The spatial extents of the chosen layer, or null where nobody knows them yet: then `why` is shown.
+export function fit(shape, why = "") {
   extents = shape;
+  unknown = why;
   hint(null);
   draw();
 }
@@ -74,7 +76,11 @@ function hint(unit) {
   const size = extents && !isElement() ? `${extents.join(" × ")} units` : "";
   $("unit-hint").textContent = unit
     ? `unit ${unit.join(", ")} of ${size}`
-    : size && `${size}${drawable() ? "; click one" : ""}`;
+    : size
+      ? `${size}${drawable() ? "; click one" : ""}`
+      : isElement()
+        ? ""
+        : unknown;
 }
 
 // Evenly spread, as the service spreads a grid: the middles of equal parts.
