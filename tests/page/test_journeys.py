@@ -26,9 +26,14 @@ def posts(page: Page) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("net.pth", b"\x80\x02", "net.pth is a PyTorch file. Export the network: torch.onnx.export("),
+        ("net.pth", b"\x80\x02", "is a PyTorch file. Load it in Python and export the network"),
+        ("net.h5", b"\x89HDF", "is a Keras file. Load it in Python and export the network: model.export("),
+        ("cat.png", b"\x89PNG", "cat.png is an image, not a network. Images to measure on go to More options"),
+        ("net.onnx", b"\x89PNG", "net.onnx is an image, not a network."),
+        ("paper.pdf", b"%PDF", "paper.pdf is a PDF document, not a network. A model is a network as an ONNX file"),
+        ("nets.zip", b"PK\x03\x04", "nets.zip is a zip archive. Unpack it"),
         ("net.onnx", b"PK\x03\x04data.pkl", "net.onnx is a PyTorch file."),
-        ("net.safetensors", b"\x10", "a file of weights alone"),
+        ("net.safetensors", b"\x10", "a file of weights alone, without a network. Load them into the network"),
         ("net.onnx", b"", "net.onnx has no bytes."),
     ],
 )
