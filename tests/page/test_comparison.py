@@ -59,3 +59,20 @@ def test_marks_are_explained_and_the_link_can_be_copied(visit: Visit, house: Hou
     expect(page.get_by_role("button", name="Copy link")).to_be_visible()
     assert "†" in page.locator("table").inner_text()
     expect(page.locator(".marks")).to_contain_text("† a share of an input that cuts the field")
+
+
+def test_names_tell_what_was_asked_differently(visit: Visit, house: House) -> None:
+    wide = {"name": "wide", "input": {"channels": 1, "size": [24, 24]}}
+    plain, larger = (submit(house, spec=wide, input=given) for given in ({}, {"shape": [1, 20, 32]}))
+    page = compared(visit, plain, larger)
+    names = page.locator(".panel h3")
+    assert names.all_inner_texts() == ["input 1×24×24", "input 1×20×32"]
+    expect(page.locator(".card h2")).to_have_text("Comparison of 2: wide")
+    other = submit(house, spec=wide, target={"unit": [3, 4]}, average={"inputs": 2, "seed": 7})
+    page = compared(visit, plain, other)
+    assert page.locator(".panel h3").all_inner_texts() == [
+        "unit (12, 12) · 4 samples · seed 0",
+        "unit (3, 4) · 2 samples · seed 7",
+    ]
+    page = compared(visit, plain, submit(house, target={"unit": [3, 3]}))
+    assert page.locator(".panel h3").all_inner_texts() == ["wide · unit (12, 12)", "small · unit (3, 3)"]

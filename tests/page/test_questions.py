@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 from playwright.sync_api import Page, expect
 from tests.house.conftest import House
 from tests.page.conftest import serious
@@ -167,28 +168,48 @@ def test_a_series_is_offered_a_parameter_that_the_spec_has(visit: Visit) -> None
     expect(parameter).to_have_value("/init/gain")
 
 
-def test_advice_without_a_change_has_one_row_and_no_legend(visit: Visit) -> None:
-    picture = {"cells": [[0, 255], [9, 9]], "pixels": [2, 2]}
-    facts = {"macs": 1, "parameters": 1, "memory": 1, "layer_shape": [1, 1, 4, 4], "lattice": None, "stderr": None}
-    found = {
-        **facts,
-        "picture": picture,
-        "reaches": True,
-        "changes": [],
-        "coarsest": None,
-        "input_shape": [1, 8, 8],
-        "want": 3,
-        "object_size": 2,
-        "layer": "relu",
-        "erf_measured": 5,
-        "notes": [],
-    }
-    words = visit("/docs").evaluate(
-        "async (found) => (await import('/page/advice.js')).advice(found).textContent", found
+FACTS = {"macs": 10_000, "parameters": 10_000, "memory": 10_000, "layer_shape": [1, 1, 4, 4], "lattice": None}
+ADVICE = {
+    **FACTS,
+    "stderr": None,
+    "picture": {"cells": [[0, 255], [9, 9]], "pixels": [2, 2]},
+    "reaches": True,
+    "changes": [],
+    "coarsest": None,
+    "input_shape": [1, 8, 8],
+    "want": 3,
+    "object_size": 2,
+    "layer": "relu",
+    "erf_measured": 5,
+    "notes": [],
+}
+
+
+def shown(visit: Visit, **found: Any) -> str:
+    """The words of an answer to a question for advice."""
+    return str(
+        visit("/docs").evaluate(
+            "async (found) => (await import('/page/advice.js')).advice(found).textContent", ADVICE | found
+        )
     )
+
+
+def test_advice_without_a_change_has_one_row_and_no_legend(visit: Visit) -> None:
+    words = shown(visit)
     assert "Nothing needs to change." in words
     assert words.count("as it is") == 1
     assert "*" not in words
+
+
+@pytest.mark.parametrize(
+    ("more", "cell"),
+    [(0, "0 %"), (1, "< +0.1 %"), (-1, "> −0.1 %"), (120, "+1.2 %"), (-2500, "−25.0 %"), (15_000, "× 2.5")],
+)
+def test_differences_of_costs_have_one_form(visit: Visit, more: int, cell: str) -> None:
+    change = {"text": "a change", "pareto": False, "reaches": True, "unsure": False, "weights_kept": None}
+    costs = {"added_macs": more, "added_parameters": more, "added_memory": more}
+    words = shown(visit, changes=[{**FACTS, **change, **costs, "erf_measured": 6, "stderr": None, "picture": None}])
+    assert 3 * cell in words
 
 
 WORDS = [

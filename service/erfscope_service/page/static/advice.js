@@ -77,10 +77,13 @@ const doubts = ({ reaches, unsure }) => (!reaches ? " (falls short)" : unsure ? 
 
 const gridding = (score) => (score === null ? "" : `${score.toFixed(2)}${score > HOLES ? " holes" : ""}`);
 
+// "0 %" is none at all; what is too little for a decimal is below or above it.
 function added(more, before) {
-  if (!more) return "0";
+  if (!more) return "0 %";
   const share = more / Math.max(before, 1);
-  return share < 1 ? `${share > 0 ? "+" : ""}${(100 * share).toFixed(1)} %` : `× ${(1 + share).toPrecision(2)}`;
+  if (share >= 1) return `× ${(1 + share).toPrecision(2)}`;
+  const [sign, size] = [share > 0 ? "+" : "−", Math.abs(100 * share)];
+  return size < 0.05 ? `< ${sign}0.1 %`.replace("< −", "> −") : `${sign}${size.toFixed(1)} %`;
 }
 
 function count(value) {

@@ -2,10 +2,10 @@
 
 import * as api from "/page/api.js";
 import { copyLink } from "/page/card.js";
+import { distinct } from "/page/differences.js";
 import { button, choice, fileName, h, save } from "/page/dom.js";
 import { maximum, sum } from "/page/field.js";
 import { figure } from "/page/figure.js";
-import { counted, unitName } from "/page/format.js";
 import * as npy from "/page/npy.js";
 import { row, savePng, saveSvg } from "/page/portable.js";
 import { radials } from "/page/profile.js";
@@ -13,7 +13,7 @@ import { table } from "/page/tables.js";
 import { look, set } from "/page/state.js";
 import { toolbar } from "/page/toolbar.js";
 import { commonSize } from "/page/window.js";
-import { legend } from "/page/words.js";
+import { legend, telling } from "/page/words.js";
 
 const VALUES = [
   ["peak", "each to its own maximum"],
@@ -31,14 +31,14 @@ export async function showComparison(host, ids) {
       detail: `${unfinished.model.name} is ${unfinished.status}; only finished measurements can be compared.`,
     });
   const fields = await Promise.all(jobs.map(async (job) => npy.parse(await api.bytes(job.links.map))));
-  const names = distinct(jobs);
+  const { model, names } = distinct(jobs);
   const panels = h("div", { className: "panels" });
   let figures = [];
   const draw = () => {
     figures = figuresOf(jobs, fields, names);
     panels.replaceChildren(...figures.map(({ root }, i) => panel(jobs[i], names[i], root)));
   };
-  const file = fileName("erf", "comparison", ...names);
+  const file = fileName("erf", "comparison", model, ...names);
   const downloads = h(
     "div",
     { className: "toolbar downloads", aria: { role: "group", label: "Downloads" } },
@@ -55,12 +55,13 @@ export async function showComparison(host, ids) {
     jobs
       .map(({ result }, i) => ({ name: names[i], ...result.radial }))
       .filter(({ radius }, i) => radius.length && fields[i].shape.length === rank);
+  const title = [`Comparison of ${jobs.length}`, model].filter(Boolean).join(": ");
   const copy = button("Copy link", () => copyLink(copy));
   host.replaceChildren(
     h(
       "article",
       { className: "card", aria: { label: "Comparison" } },
-      h("div", { className: "title" }, h("h2", { textContent: `Comparison of ${jobs.length}`, tabIndex: -1 }), copy),
+      h("div", { className: "title" }, h("h2", { textContent: title, tabIndex: -1 }), copy),
       controls,
       panels,
       downloads,
@@ -70,30 +71,6 @@ export async function showComparison(host, ids) {
       ...metrics(jobs, names),
     ),
   );
-}
-
-// What tells the jobs apart: the model, then the layer, then what else was asked, until no two are alike.
-function distinct(jobs) {
-  const told = [
-    ({ model }) => model.name,
-    ({ result }) => result.layer.name,
-    ({ result }) => unitName(result.unit),
-    ({ request }) => request.average.statistic,
-    ({ request }) => counted(request.average.inputs, "sample"),
-    ({ request }) => `seed ${request.average.seed}`,
-    ({ request }) => request.weights,
-    ({ request }) => request.dtype,
-    ({ request }) => request.method,
-    ({ result }) => result.input_shape.join("×"),
-  ];
-  let names = jobs.map(() => "");
-  for (const tell of told) {
-    if (new Set(names).size === jobs.length) break;
-    const words = jobs.map(tell);
-    if (names[0] && new Set(words).size === 1) continue;
-    names = names.map((name, i) => (name ? `${name} · ${words[i]}` : words[i]));
-  }
-  return names;
 }
 
 function asShares(field) {
@@ -128,15 +105,15 @@ function panel({ id, model }, name, root) {
 
 // [[flat name, [the metric of each job, or undefined]] …], without those that no job has.
 function byMetric(jobs) {
-  const names = [...new Set(jobs.flatMap(({ metrics: rows }) => rows.map(({ name }) => name)))];
-  return names
-    .map((name) => [name, jobs.map(({ metrics: rows }) => rows.find((row) => row.name === name))])
-    .filter(([, rows]) => rows.some((row) => (row?.value ?? null) !== null));
+  const names = [...new Set(jobs.flatMap(({ metrics: rows }) => telling(rows).map(({ name }) => name)))];
+  return names.map((name) => [name, jobs.map(({ metrics: rows }) => rows.find((row) => row.name === name))]);
 }
 
 function metrics(jobs, names) {
   const rows = byMetric(jobs).map(([, cells]) => [cells.find(Boolean).label, ...cells.map((row) => row?.text ?? "–")]);
-  return [table(["Metric", ...names], rows), legend(rows.flat())];
+  const compared = table(["Metric", ...names], rows, "value", "compared");
+  compared.style.setProperty("--jobs", names.length);
+  return [compared, legend(rows.flat())];
 }
 
 // A line for each metric; value and standard error of each job.

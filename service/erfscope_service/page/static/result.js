@@ -9,6 +9,7 @@ import { depth, radial } from "/page/profile.js";
 import { table } from "/page/tables.js";
 import { notes as listed } from "/page/tiles.js";
 import { units } from "/page/units.js";
+import { telling } from "/page/words.js";
 
 export function result(job) {
   const found = job.result;
@@ -54,11 +55,11 @@ function headline({ result: found, metrics: rows }) {
   return h("p", { className: "headline", textContent: `The unit can see ${sees} and ${hears}${middle(found)}.` });
 }
 
-// How little of the field half of the mass needs, where that is much less than all of it.
+// How little of the field half of the mass needs, where that is less than if the mass lay evenly.
 function middle({ mass, trf, input_shape: [, ...extents] }) {
   const side = mass["0.50"]?.side ?? null;
-  const field = (trf.global ? extents : trf.size).reduce((product, one) => product * one, 1) ** (1 / trf.size.length);
-  if (side === null || side > MUCH_LESS * field) return "";
+  const field = (trf.global ? extents : trf.size).reduce((product, one) => product * one, 1);
+  if (side === null || side >= (field / 2) ** (1 / trf.size.length)) return "";
   const words = length(side, trf.size.length, 3);
   return trf.size.length === 1
     ? `, half of it within ${words}`
@@ -68,7 +69,6 @@ function middle({ mass, trf, input_shape: [, ...extents] }) {
 // Of lengths along the input: px, samples, voxels.
 const unitOf = (rows) => rows.find(({ name }) => name === "trf_size")?.unit ?? "px";
 
-const MUCH_LESS = 0.6;
 const HEADLINE = ["erf_size", "trf_size", "erf_ratio", "mass_50_side", "sigma_1", "r2"];
 
 function tiles({ result: found, metrics: rows }) {
@@ -109,10 +109,7 @@ function notes(found) {
 
 // The rows that the job brings, under the headings of their groups; what is undefined here is left out.
 function metrics(all) {
-  const groups = Map.groupBy(
-    all.filter(({ value }) => value !== null),
-    ({ group }) => group,
-  );
+  const groups = Map.groupBy(telling(all), ({ group }) => group);
   const body = [...groups].map(([group, rows]) =>
     h(
       "tbody",

@@ -2,8 +2,8 @@
 
 import { h } from "/page/dom.js";
 
-// `kind` is the class of the cells behind the first of a row.
-export function table(heads, rows, kind = "value") {
+// `kind` is the class of the cells behind the first of a row, `className` that of the table.
+export function table(heads, rows, kind = "value", className = "") {
   const head = h("thead", {}, h("tr", {}, ...heads.map((words) => h("th", { scope: "col", textContent: words }))));
   const body = rows.map(([first, ...rest]) =>
     h(
@@ -15,5 +15,5 @@ export function table(heads, rows, kind = "value") {
   );
   const label = `${heads[0]}, ${heads.at(-1)}`;
   const about = { className: "scroll", tabIndex: 0, aria: { role: "region", label } };
-  return h("div", about, h("table", {}, head, h("tbody", {}, ...body)));
+  return h("div", about, h("table", { className }, head, h("tbody", {}, ...body)));
 }

@@ -87,7 +87,9 @@ function table(entries, [words, value, written, isBound], main, show) {
     };
     const made = h("button", {
       ...properties,
-      aria: { label: `Unit ${unitName(entry.unit)}, ${words} ${mark}${written(found)}${isMain ? ", the main one" : ""}` },
+      aria: {
+        label: `Unit ${unitName(entry.unit)}, ${words} ${mark}${written(found)}${isMain ? ", the main one" : ""}`,
+      },
       on: { click: () => show({ unit: entry.unit }) },
     });
     made.style.background = css(look.colormap, place);

@@ -16,6 +16,12 @@ export async function labels() {
   };
 }
 
+// The metrics of a job that have a value, without the TRF without statistics where that is the TRF.
+export function telling(rows) {
+  const trf = rows.find(({ name }) => name === "trf_size")?.value;
+  return rows.filter(({ name, value }) => value !== null && (name !== "trf_size_local" || value !== trf));
+}
+
 // What the marks in these texts mean, a sentence each; filled once the service has answered.
 export function legend(texts) {
   const host = h("p", { className: "hint marks" });
