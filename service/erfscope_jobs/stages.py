@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-NAMES = ("load", "trace", "layers", "measure", "render", "profile", "search", "cost", "verify", "shards")
+NAMES = ("load", "trace", "layers", "measure", "render", "profile", "search", "verify", "shards")
 """Stages that are counted. Their names come out of children that ran a stranger's model: others would fill Redis."""
 
 BOUNDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)

@@ -12,7 +12,7 @@ from tests.client.conftest import Reply, Service, problem_json
 
 from erfscope import errors
 from erfscope.cli.advice_tables import with_modules
-from erfscope.cli.advise import advise
+from erfscope.cli.advise import Announced, advise
 from erfscope_contract.advice import Advice, Change, Interrupted
 
 CHANGE = {
@@ -21,7 +21,7 @@ CHANGE = {
     "reaches": True, "layer_shape": [2, 16, 16], "added_macs": 0, "added_parameters": 8, "added_memory": -100,
     "weights_kept": 1.0, "lattice": 0.2, "pareto": True,
 }  # fmt: skip
-ADVICE = {
+ADVICE: dict[str, Any] = {
     "layer": "second", "want": 9, "input_shape": [1, 32, 32], "layer_shape": [2, 32, 32], "trf_size": [5, 5],
     "erf_analytic": 5.0, "erf_measured": 4.9, "stderr": 0.1, "reaches": False, "macs": 12000, "parameters": 54,
     "memory": 1000,
@@ -185,6 +185,36 @@ def test_an_interrupted_command_prints_what_was_measured(
     told = capsys.readouterr().out
     assert "dilate first: 1 → 4" in told
     assert "note: interrupted: 1 of 5 changes measured." in told
+
+
+def test_what_an_interruption_kept_from_being_measured_is_marked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    unmeasured = {key: value for key, value in CHANGE.items() if key not in ("erf_measured", "stderr")}
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise Interrupted(Advice.model_validate(ADVICE | {"changes": [unmeasured], "layers": []}))
+
+    monkeypatch.setattr("erfscope.cli.advise.answered", interrupted)
+    with pytest.raises(typer.Exit):
+        advise(str(tmp_path / "spec.json"), want="9")
+    told = " ".join(capsys.readouterr().out.split())
+    assert "(ERF expected)" in told
+    assert "First choice by its expected size, for it was not measured: dilate first: 1 → 4." in told
+    assert "add (nearly) nothing" not in told
+
+
+def test_the_rest_is_estimated_once_the_network_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    """One analysis of 1 s, a measurement of 10 s: 5 changes and about 60 analyses follow."""
+    seconds = iter([0.0, 1.0, 2.0, 12.0, 13.0])
+    announced = Announced(5, clock=lambda: next(seconds))
+    for stage in ("load", "trace", "measure", "search", "search 1 tried"):
+        announced(stage)
+    told = capsys.readouterr().err
+    assert told.startswith("Steps: measure the network, search changes by their expected sizes, measure the best 5, ")
+    assert told.count("The rest takes about") == 1
+    assert "about 110 s." in told
 
 
 def test_sentences_of_sound_are_in_seconds(run: Run, service: Service, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def summary(advice: Advice, lengths: Lengths) -> list[str]:
     return [
         f"{advice.layer}: ERF {erf} {unit}, TRF {trf} {unit}, at input {'×'.join(map(str, advice.input_shape))}.",
         f"Asked for: {asked}.",
-        _idle(advice.layers),
+        *([_idle(advice.layers)] if advice.layers else []),
     ]
 
 
@@ -70,6 +70,24 @@ def verdict(advice: Advice, asked: Asked) -> list[str]:
         sized = f"{_sized(best.size, best.stderr, lengths)} {lengths.unit}"
         return [f"First choice, unsure: {text}. Its ERF is {sized}: measure with more --inputs."]
     return [f"First choice: {text}."]
+
+
+def unfinished_verdict(advice: Advice, asked: Asked) -> list[str]:
+    """What to do by what is known at an interruption."""
+    best = next((change for change in advice.changes if change.reaches), None)
+    if best is None and not advice.reaches:
+        return ["Interrupted before a change was found that reaches it."]
+    if best is None and advice.erf_measured is None:
+        return ["By its expected size nothing needs to change."]
+    if best is not None and is_unmeasured(best, advice):
+        text = with_modules(best, asked.modules)
+        return [f"First choice by its expected size, for it was not measured: {text}."]
+    return verdict(advice, asked)
+
+
+def is_unmeasured(change: Change, advice: Advice) -> bool:
+    """Whether an interruption kept it from being measured, as the network was."""
+    return change.erf_measured is None and advice.erf_measured is not None
 
 
 def _none(advice: Advice) -> str:
@@ -175,6 +193,7 @@ def _cells(
 ) -> list[str | Text]:
     text = with_modules(change, modules)
     text = f"{text} (unsure)" if change.unsure else text if change.reaches else f"{text} (falls short)"
+    text = f"{text} (ERF expected)" if is_unmeasured(change, advice) else text
     return [
         show.cell(text),
         _sized(change.size, change.stderr, lengths),

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ from erfscope._errors import refuse
 from erfscope._models import prepare
 from erfscope._questions import ADVICE
 from erfscope.cli import answer, options, values
-from erfscope.cli.advice_tables import Asked, change_table, layer_table, summary, verdict
+from erfscope.cli.advice_tables import Asked, change_table, layer_table, summary, unfinished_verdict, verdict
 from erfscope.cli.asking import answered, flags_of, modules_of
 from erfscope.report.answers import advice_csv
 from erfscope_contract.about import in_words
@@ -22,10 +22,9 @@ from erfscope_contract.duration import lasting
 from erfscope_contract.holding import HOLD
 
 LONG = 20.0  # seconds
-ANNOUNCED = (
-    "Measuring {count} changes takes about {left}, after a search by expected sizes. Ctrl-C shows what is measured by "
-    "then."
-)
+PLAN = "Steps: {steps}. Ctrl-C shows what is known by then."
+ESTIMATE = "The rest takes about {left}."
+ANALYSES = {"search": 60, "profile": 30}  # how many analyses like the first follow, about, when this stage begins
 ObjectSizes = Annotated[
     str | None,
     Option(
@@ -109,14 +108,15 @@ def advise(
         "latency": latency or None,
         "weights": weights, "seed": seed, "input": values.input_fields(shape, input_name, mean, std),
     }  # fmt: skip
-    answers, stopped = list[Advice](), False
-    announced = None if url else Announced(5 if verify is None else verify)
+    answers, stopped, unfinished = list[Advice](), False, None
+    announced = None if url else Announced(5 if verify is None else verify, len(sizes))
     try:
         for size in sizes:
             asked_for = {**fields, "object_size": size}
             answers.append(answered(ADVICE, prepared, asked_for, url, api_key, images, heard=announced))
     except Interrupted as interrupted:
-        answers, stopped = [*answers, interrupted.answer], True
+        unfinished, stopped = interrupted.answer, True
+        answers.append(unfinished)
     except KeyboardInterrupt:
         if not answers:
             raise
@@ -130,7 +130,11 @@ def advise(
     })  # fmt: skip
     lengths = values.lengths(rate, spacing, len(answers[0].trf_size))
     asked = Asked(model, prepared.name, flags, modules_of(prepared), lengths)
-    parts = [part for number, one in enumerate(answers) for part in _parts(one, asked, depth=depth, first=number == 0)]
+    parts = [
+        part
+        for number, one in enumerate(answers)
+        for part in _parts(one, asked, depth=depth, first=number == 0, unfinished=one is unfinished)
+    ]
     drawn = [] if picture is None else [picture]
     texts = answer.Texts(f"Advice for {prepared.name}", parts, _json(answers), advice_csv(answers))
     answer.give(texts, output, as_json=as_json, wrote=drawn)
@@ -139,22 +143,41 @@ def advise(
 
 
 class Announced:
-    """Says on stderr, once the network itself is measured, how long its changes will take; nothing of short ones."""
+    """Tells on stderr what will be done, and once the network itself is measured how long the rest takes.
 
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.start: float | None = None
-        self.is_over = False
+    At a terminal the steps are told at once; elsewhere with the estimate, and nothing of what is short.
+    """
+
+    def __init__(self, count: int, sizes: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
+        measured = ("measure the network", f"measure the best {count}") if count else ("", "")
+        steps = (measured[0], "search changes by their expected sizes", measured[1], "list what each layer adds")
+        self.plan = PLAN.format(steps=", ".join(step for step in steps if step))
+        self.count, self.sizes, self.clock = count, sizes, clock
+        self.began = dict[str, float]()  # when each stage did
+        self.is_planned = self.is_estimated = False
 
     def __call__(self, stage: str) -> None:
         """Hear each stage."""
-        now = time.monotonic()
-        if stage == "measure":
-            self.start = self.start or now
-        elif self.start is not None and not self.is_over:
-            self.is_over, left = True, self.count * (now - self.start)
+        name, now = stage.partition(" ")[0], self.clock()
+        self.began.setdefault(name, now)
+        if "trace" not in self.began or self.is_estimated:
+            return
+        if sys.stderr.isatty():
+            self._tell_plan()
+        if name in ANALYSES:
+            self.is_estimated = True
+            start = self.began["trace"]
+            measured = self.began.get("measure", now)
+            left = (self.count if name == "search" else 0) * (now - measured) + ANALYSES[name] * (measured - start)
+            left += (self.sizes - 1) * (now - start + left)
             if left >= LONG:
-                print(ANNOUNCED.format(count=self.count, left=lasting(left)), file=sys.stderr, flush=True)
+                self._tell_plan()
+                print(ESTIMATE.format(left=lasting(left)), file=sys.stderr, flush=True)
+
+    def _tell_plan(self) -> None:
+        if not self.is_planned:
+            self.is_planned = True
+            print(self.plan, file=sys.stderr, flush=True)
 
 
 def _json(answers: Sequence[Advice]) -> str:
@@ -164,11 +187,11 @@ def _json(answers: Sequence[Advice]) -> str:
     return json.dumps([json.loads(advice.model_dump_json()) for advice in answers], indent=2, ensure_ascii=False)
 
 
-def _parts(advice: Advice, asked: Asked, *, depth: bool, first: bool) -> list[answer.Part]:
+def _parts(advice: Advice, asked: Asked, *, depth: bool, first: bool, unfinished: bool) -> list[answer.Part]:
     """What is said of one object size; the layers, which are the same for all, stand before the first alone."""
     lengths = asked.unit_of(advice)
     title = [] if first else [[f"— Objects of {(advice.object_size or 0.0) * lengths.mean:g} {lengths.unit} —"]]
-    layers = [layer_table(advice.layers)] if depth and first else []
+    layers = [layer_table(advice.layers)] if depth and first and advice.layers else []
     changes = [change_table(advice, asked.modules, lengths)] if advice.changes else []
     notes = [f"note: {note}" for note in advice.notes]
     shape = "×".join(map(str, advice.input_shape))
@@ -178,7 +201,7 @@ def _parts(advice: Advice, asked: Asked, *, depth: bool, first: bool) -> list[an
         *layers,
         [*said, *summary(advice, lengths)],
         *changes,
-        verdict(advice, asked),
+        unfinished_verdict(advice, asked) if unfinished else verdict(advice, asked),
         *([notes] if notes else []),
     ]
 

@@ -46,7 +46,7 @@ def test_the_first_that_reaches_is_taken(want: int) -> None:
 
 def test_progress_is_told_within_a_family() -> None:
     told: list[float] = []
-    search([Steps((1, 2, 4)), Steps((1, 2))], 100, 0, lambda n: Trial(n, float(n)), told.append)
+    list(search([Steps((1, 2, 4)), Steps((1, 2))], 100, 0, lambda n: Trial(n, float(n)), told.append))
     assert told == pytest.approx([0, 1 / 6, 1 / 3, 0.5, 0.5, 0.75, 1])
 
 
@@ -63,7 +63,7 @@ def test_a_family_that_does_not_grow_is_left_at_once() -> None:
         looked.append(change)
         return Trial(change, float(change))
 
-    assert search([Steps((3, 5, 9)), Steps((5, 7))], 100, 4, size_of) == [Trial(7, 7.0)]
+    assert list(search([Steps((3, 5, 9)), Steps((5, 7))], 100, 4, size_of)) == [Trial(7, 7.0)]
     assert looked == [3, 5, 7]
 
 

@@ -1,6 +1,6 @@
 """The search for the smallest change of each family that reaches a wanted size: pure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -57,17 +57,16 @@ def search(
     now: float,
     size_of: Callable[[K], Trial[K] | None],
     done: Callable[[float], None] = lambda share: None,
-) -> list[Trial[K]]:
-    """The smallest member of each family that reaches `want`, or its nearest one.
+) -> Iterator[Trial[K]]:
+    """The smallest member of each family that reaches `want`, or its nearest one, each once it is known.
 
     A change that is no larger than `now`, the size without any, is never among them. `done` hears the share looked at.
     """
-    trials = list[Trial[K]]()
     for n, family in enumerate(families):
         done(n / len(families))
         trial = nearest(family, want, now, _told(size_of, n, len(families), family.size, done))
-        trials += [] if trial is None else [trial]
-    return trials
+        if trial is not None:
+            yield trial
 
 
 def _told(

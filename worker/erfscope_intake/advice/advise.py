@@ -1,7 +1,7 @@
-"""Advice, start to end: profile the network, search changes that reach what is wanted, measure and rank the best."""
+"""Advice, start to end: measure the network, search changes that reach what is wanted, measure and rank the best."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -10,12 +10,12 @@ from erfscope_contract.about import About, name_of
 from erfscope_contract.advice import Advice, AdviceLayer, AdviceRequest, Change, Interrupted
 from erfscope_contract.holding import CONFIDENT
 from erfscope_contract.problem import ProblemError
+from erfscope_contract.result import ErfResult
 from erfscope_contract.version import __version__
 from erfscope_engine.advice.profile import profile_of
 from erfscope_engine.advice.rank import HOLES, ranked, with_pareto
 from erfscope_engine.advice.search import Trial, search
 from erfscope_engine.measure import measure_network
-from erfscope_engine.measurement import Measurement
 from erfscope_engine.plan import plan_for
 from erfscope_intake.advice.bench import Bench, Expected, Sized, State
 from erfscope_intake.advice.notes import notes_of
@@ -27,7 +27,6 @@ from erfscope_intake.memory import memory_errors_explained
 from erfscope_intake.onnx_external import Sent
 from erfscope_intake.progress import Progress, within
 
-INTERRUPTED = "interrupted: {done} of {all} changes measured."
 DRAWN = 3  # changes whose maps are part of the answer
 Pair = tuple[Changed, Change]
 
@@ -45,9 +44,9 @@ def advise(
 
     `data` are the files that came with it, by name; without it, its folder is where the files lie that it names.
     `images` is the file that the samples of measurements come from, None for noise. `progress` hears (stage, share
-    done): load, profile, measure, `search 17 tried`, `cost 3 of 9`, `verify 2 of 5`. Raises ProblemError:
-    unsupported-feature where the analytic method cannot treat the network, and what a measurement raises; Interrupted
-    for a KeyboardInterrupt once the network itself is measured.
+    done): load, trace, measure, `search 17 tried`, `verify 2 of 5`, profile. Raises ProblemError: unsupported-feature
+    where the analytic method cannot treat the network, and what a measurement raises; Interrupted for a
+    KeyboardInterrupt behind the stage trace, with what is known by then.
     """
     progress("load", 0.0)
     with memory_errors_explained():
@@ -62,55 +61,108 @@ def _subject(request: AdviceRequest, model: Path | None, data: Sent | None) -> S
     return OnnxSubject.of(request, model, data)
 
 
+@dataclass
+class _Known:
+    """What is known of the answer so far: the network as it is, then the rest as it comes."""
+
+    base: ErfResult  # by the analytic method
+    now: State
+    coarsest: str | None
+    measured: Sized | None = None
+    ms: float | None = None
+    tried: int = 0
+    priced: dict[str, Pair] = field(default_factory=dict)  # by what is changed
+    count: int = 0  # of the changes that are to be measured, 0 before the search has ended
+    verified: list[Change] = field(default_factory=list)
+    has_changes: bool = False  # whether all changes are known that the answer lists
+    layers: list[AdviceLayer] = field(default_factory=list)
+
+    @property
+    def size(self) -> float:
+        """The expected ERF size."""
+        return self.base.erf.size or 0.0
+
+
 def _advice(bench: Bench, progress: Progress) -> Advice:
-    profile, layers, coarsest = _profile(bench, progress)
-    base, size = profile.result, profile.result.erf.size or 0.0
+    progress("trace", 0.0)
+    quick = bench.subject.network(None, quick=True, place=bench.device)
+    base = measure_network(quick, bench.analytic).result
+    coarsest = coarsest_before(plan_for(quick, bench.request.layer, samples=1))
     bench = _by_tensor(bench, base.layer.name)
+    known = _Known(base, bench.state(None), coarsest)
+    try:
+        _learn(bench, known, progress)
+    except KeyboardInterrupt:
+        raise Interrupted(_answer(bench, known, interrupted=True)) from None
+    return _answer(bench, known)
+
+
+def _learn(bench: Bench, known: _Known, progress: Progress) -> None:
+    """Measure the network itself, then its changes; what each layer adds comes last, for nothing needs it."""
     request, want = bench.request, bench.request.wanted_size
-    now = bench.state(None)
-    measured = bench.sized(None, lambda _, share: progress("measure", share)) if request.verify else None
-    tried, verified, stopped = list[Changed](), _Verified([]), ""
-    if not _reaches(size, measured, want):
-        goal = want * max(size / measured.size, 1.0) if measured is not None and measured.size else want
-        try:
-            pairs = _searched(bench, goal, size, tried, progress, base.layer.name, causal=base.trf.causal)
-            _verify(bench, pairs, goal, now, verified, progress)
-        except KeyboardInterrupt:
-            stopped = INTERRUPTED.format(done=len(verified.changes), all=verified.count or request.verify)
-    changes = _best(verified, now, want, measured)
-    answer = Advice(
+    if request.verify:
+        known.measured = bench.sized(None, lambda _, share: progress("measure", share))
+    if request.latency:
+        known.ms = bench.milliseconds(None)
+    if not _reaches(known.size, known.measured, want):
+        goal = want
+        if known.measured is not None and known.measured.size:
+            goal *= max(known.size / known.measured.size, 1.0)  # by how much expected sizes are too large here
+        _search(bench, known, goal, progress)
+        _verify(bench, known, progress)
+    known.has_changes = True
+    known.layers = _profile(bench, progress)
+
+
+def _answer(bench: Bench, known: _Known, *, interrupted: bool = False) -> Advice:
+    request, base, now, measured = bench.request, known.base, known.now, known.measured
+    changes = _changes(known, request, interrupted=interrupted)
+    return Advice(
         layer=base.layer.name,
-        want=want,
+        want=request.wanted_size,
         object_size=request.object_size,
         input_shape=base.input_shape,
         layer_shape=now.layer.own_shape,
         trf_size=base.trf.size,
-        erf_analytic=size,
+        erf_analytic=known.size,
         erf_measured=measured.size if measured else None,
         stderr=measured.stderr if measured else None,
         lattice=measured.lattice if measured else base.shape.lattice,
-        reaches=_reaches(size, measured, want),
+        reaches=_reaches(known.size, measured, request.wanted_size),
         macs=now.cost.macs,
         parameters=now.cost.parameters,
         memory=now.cost.memory,
-        ms=bench.milliseconds(None) if request.latency else None,
+        ms=known.ms,
         picture=measured.picture if measured else None,
-        layers=layers,
+        layers=known.layers,
         changes=changes,
-        tried=len(tried),
+        tried=known.tried,
         about=_about(bench),
-        coarsest=coarsest,
+        coarsest=known.coarsest,
         notes=[
-            *([stopped] if stopped else []),
+            *([_interruption(known, request, changes)] if interrupted else []),
             *bench.subject.notes,
-            *notes_of(request, base, changes, 0 if stopped else len(tried)),
+            *notes_of(request, base, changes, 0 if interrupted else known.tried),
         ],
         engine=__version__,
         torch=torch.__version__,
     )
-    if stopped:
-        raise Interrupted(answer)
-    return answer
+
+
+def _interruption(known: _Known, request: AdviceRequest, changes: Sequence[Change]) -> str:
+    """What is missing from the answer."""
+    if known.has_changes:
+        return "interrupted: only what each layer adds is missing."
+    if not request.verify:
+        return f"interrupted: {known.tried} changes were looked at by then."
+    if known.measured is None:
+        return "interrupted before the network was measured: its ERF is the expected one."
+    done = f"interrupted: {len(known.verified)} of {known.count or request.verify} changes measured"
+    return f"{done}; sizes of the others are expected ones." if any(map(_is_expected, changes)) else f"{done}."
+
+
+def _is_expected(change: Change) -> bool:
+    return change.erf_measured is None
 
 
 def _by_tensor(bench: Bench, layer: str) -> Bench:
@@ -133,8 +185,8 @@ def _about(bench: Bench) -> About:
     )
 
 
-def _profile(bench: Bench, progress: Progress) -> tuple[Measurement, list[AdviceLayer], str | None]:
-    """The expected sizes of every layer, and the last layer of the coarsest grid."""
+def _profile(bench: Bench, progress: Progress) -> list[AdviceLayer]:
+    """The expected sizes of every layer."""
     quick = bench.subject.network(None, quick=True, place=bench.device)
     profile = measure_network(
         quick,
@@ -143,82 +195,62 @@ def _profile(bench: Bench, progress: Progress) -> tuple[Measurement, list[Advice
     )
     plan = plan_for(quick, bench.request.layer, samples=1)
     maps = profile.layers_map
-    rows = profile_of(plan.traced, profile.result.layers, () if maps is None else maps)
-    return profile, rows, coarsest_before(plan)
+    return profile_of(plan.traced, profile.result.layers, () if maps is None else maps)
 
 
-def _searched(
-    bench: Bench, goal: float, size: float, tried: list[Changed], progress: Progress, layer: str, *, causal: bool
-) -> list[tuple[Changed, Expected]]:
-    """The smallest change of each family whose expected size reaches the goal, or the nearest one.
-
-    The goal is the wanted size, raised by what the expected size of the unchanged network is too large.
-    """
+def _search(bench: Bench, known: _Known, goal: float, progress: Progress) -> None:
+    """Price the smallest change of each family whose expected size reaches the goal, or the nearest one."""
+    looked = dict[str, Expected]()
 
     def trial(change: Changed) -> Trial[Changed] | None:
-        tried.append(change)
+        known.tried += 1
         expected = bench.expected(change)
         if expected is None or (expected.lattice or 0.0) > HOLES:
             return None
-        looked[len(looked)] = (change, expected)
+        looked[change.title] = expected
         return Trial(change, expected.size)
 
     def heard(share: float) -> None:
-        progress(f"search {len(tried)} tried" if tried else "search", share)
+        progress(f"search {known.tried} tried" if known.tried else "search", share)
 
-    looked = dict[int, tuple[Changed, Expected]]()
-    families = bench.subject.families(layer, causal=causal)
-    trials = search(families, goal, size, trial, heard)
-    chosen = [trial.change for trial in trials]
-    return [pair for pair in looked.values() if any(pair[0] is change for change in chosen)]
-
-
-@dataclass
-class _Verified:
-    """The changes that were measured, or priced where none is; `count` is how many are to be measured."""
-
-    changes: list[Change]
-    count: int = 0  # 0 before the search has ended
+    families = bench.subject.families(known.base.layer.name, causal=known.base.trf.causal)
+    for found in search(families, goal, known.size, trial, heard):
+        changed = found.change
+        known.priced[changed.title] = _priced(bench, changed, looked[changed.title], goal, known.now)
 
 
-def _verify(
-    bench: Bench,
-    pairs: Sequence[tuple[Changed, Expected]],
-    goal: float,
-    now: State,
-    into: _Verified,
-    progress: Progress,
-) -> None:
-    """Price all changes, and measure the best of them, where the question asks for it."""
-    grid, want = now.layer.own_shape[1:], bench.request.wanted_size
-    priced = dict[str, Pair]()
-    for number, pair in enumerate(pairs):
-        progress(f"cost {number + 1} of {len(pairs)}", number / len(pairs))
-        changed, change = _priced(bench, *pair, goal, now)
-        priced[_key(change)] = (changed, change)
-    order = ranked([change for _, change in priced.values()], want, now.cost, grid)
-    if not bench.request.verify:
-        into.changes += [change for change in order if change.erf_analytic is not None]
-        return
-    best_first = order[: bench.request.verify]
-    into.count = len(best_first)
+def _verify(bench: Bench, known: _Known, progress: Progress) -> None:
+    """Measure the best changes."""
+    priced = [change for _, change in known.priced.values()]
+    best_first = _ranked(known, bench.request, priced)[: bench.request.verify]
+    known.count = len(best_first)
     for number, change in enumerate(best_first):
-        into.changes.append(
-            _measured(bench, *priced[_key(change)], within(progress, "verify", number, len(best_first)))
-        )
+        heard = within(progress, "verify", number, known.count)
+        known.verified.append(_measured(bench, *known.priced[change.text], heard))
 
 
-def _best(verified: _Verified, now: State, want: float, measured: Sized | None) -> list[Change]:
-    """The best changes first; those that were measured and do no better than none are left out."""
-    if measured is None:
-        return with_pareto(verified.changes)
-    nearer = [one for one in verified.changes if one.reaches or one.size > (measured.size or 0.0)]
-    best = with_pareto(ranked(nearer, want, now.cost, now.layer.own_shape[1:]))
-    return [one if n < DRAWN else one.model_copy(update={"picture": None}) for n, one in enumerate(best)]
+def _changes(known: _Known, request: AdviceRequest, *, interrupted: bool) -> list[Change]:
+    """The best changes first; those that were measured and do no better than none are left out.
+
+    Those that an interruption kept from being measured come last.
+    """
+    priced = [change for _, change in known.priced.values()]
+    expected = [change for change in _ranked(known, request, priced) if change.erf_analytic is not None]
+    if not request.verify:
+        return with_pareto(expected)
+    size = known.measured.size if known.measured else None
+    nearer = [one for one in known.verified if one.reaches or one.size > (size or 0.0)]
+    best = with_pareto(_ranked(known, request, nearer))
+    drawn = [one if n < DRAWN else one.model_copy(update={"picture": None}) for n, one in enumerate(best)]
+    if not interrupted or known.has_changes:
+        return drawn
+    done = {change.text for change in known.verified}
+    left = [change for change in expected if change.text not in done]
+    return [*drawn, *left[: request.verify - len(done)]]
 
 
-def _key(change: Change) -> str:
-    return change.text
+def _ranked(known: _Known, request: AdviceRequest, changes: Sequence[Change]) -> list[Change]:
+    return ranked(changes, request.wanted_size, known.now.cost, known.now.layer.own_shape[1:])
 
 
 def _priced(bench: Bench, changed: Changed, expected: Expected, goal: float, now: State) -> Pair:

@@ -23,12 +23,12 @@ NEW = "Layers that are new have random weights here; everything else keeps its o
 
 
 def notes_of(request: AdviceRequest, base: ErfResult, changes: Sequence[Change], tried: int) -> list[str]:
-    """The rule, how the numbers were found, and what they do not tell."""
+    """The rule, how the numbers were found, and what they do not tell; `tried` is 0 where the search was cut short."""
     want = request.wanted_size
     listed = []
     if request.object_size is not None:
         listed.append(RULE.format(hold=HOLD, more="." if len(base.trf.size) == 2 else OF_IMAGES))
-    if changes and not any(change.reaches for change in changes):
+    if tried and changes and not any(change.reaches for change in changes):
         listed.append(FAILED)
     if tried and not changes:
         listed.append(NONE_NEARER.format(tried=tried))
