@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def block(inputs: int, outputs: int, **options: int) -> nn.Sequential:
+def block(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
     """Convolution, normalisation with its own statistics, ReLU."""
-    conv = nn.Conv2d(inputs, outputs, 3, padding=options.get("dilation", 1), **options)
+    conv = nn.Conv2d(inputs, outputs, 3, stride, padding=dilation, dilation=dilation)
     return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU())
 
 
@@ -61,7 +61,8 @@ class TCN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for conv in self.convs:
-            y = torch.relu(conv(x))[..., : -conv.padding[0]]
+            assert isinstance(conv, nn.Conv1d)
+            y = torch.relu(conv(x))[..., : -int(conv.padding[0])]
             x = y if x.shape[1] != y.shape[1] else x + y
         return x
 
@@ -75,7 +76,8 @@ class Coordinates(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         rows = torch.linspace(-1.0, 1.0, x.shape[2]).reshape(1, 1, -1, 1).expand(len(x), 1, -1, x.shape[3])
-        return self.conv(torch.cat([x, rows], 1))
+        y: Tensor = self.conv(torch.cat([x, rows], 1))
+        return y
 
 
 class Placed(nn.Module):
@@ -86,7 +88,8 @@ class Placed(nn.Module):
         self.conv, self.place = nn.Conv2d(3, 2, 3, padding=1), nn.Parameter(torch.randn(1, 2, 32, 32))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x) + self.place
+        y: Tensor = self.conv(x) + self.place
+        return y
 
 
 class Pyramid(nn.Module):
