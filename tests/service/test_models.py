@@ -19,6 +19,7 @@ INSPECTION = {
     "operators": {"Conv": 1},
     "unsupported": [],
     "default_layer": "y",
+    "other_names": ["conv"],
     "layers": [],
     "notes": [],
 }
