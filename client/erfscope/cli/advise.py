@@ -24,7 +24,9 @@ from erfscope_contract.holding import HOLD
 LONG = 20.0  # seconds
 PLAN = "Steps: {steps}. Ctrl-C shows what is known by then."
 ESTIMATE = "The rest takes about {left}."
-ANALYSES = {"search": 60, "profile": 30}  # how many analyses like the first follow, about, when this stage begins
+TRIED = "search {} tried"
+TRIES = 4  # after so many the time of one is known: the first analysis of all is slower, for torch warms up
+ANALYSES = 60  # of the search and of what each layer adds together, about
 ObjectSizes = Annotated[
     str | None,
     Option(
@@ -143,7 +145,7 @@ def advise(
 
 
 class Announced:
-    """Tells on stderr what will be done, and once the network itself is measured how long the rest takes.
+    """Tells on stderr what will be done, and after the first tries of the search how long the rest takes.
 
     At a terminal the steps are told at once; elsewhere with the estimate, and nothing of what is short.
     """
@@ -164,12 +166,12 @@ class Announced:
             return
         if sys.stderr.isatty():
             self._tell_plan()
-        if name in ANALYSES:
+        if name == "verify" or stage == TRIED.format(TRIES):
             self.is_estimated = True
-            start = self.began["trace"]
-            measured = self.began.get("measure", now)
-            left = (self.count if name == "search" else 0) * (now - measured) + ANALYSES[name] * (measured - start)
-            left += (self.sizes - 1) * (now - start + left)
+            search = self.began["search"]
+            analyses = 0.0 if name == "verify" else (ANALYSES - TRIES) * (now - search) / TRIES
+            left = analyses + self.count * (search - self.began.get("measure", search))
+            left += (self.sizes - 1) * (now - self.began["trace"] + left)
             if left >= LONG:
                 self._tell_plan()
                 print(ESTIMATE.format(left=lasting(left)), file=sys.stderr, flush=True)
