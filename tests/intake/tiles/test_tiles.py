@@ -267,6 +267,7 @@ def test_a_long_signal_is_cut_and_one_of_too_many_tiles_is_refused(tmp_path: Pat
 
 REFUSED = {
     "image mean": (DeepLab(pooled=True), (3, 96, 96), 128, "statistics over the image"),
+    "signal": (nn.Sequential(nn.Conv1d(1, 4, 3), nn.InstanceNorm1d(4)), (1, 64), 128, "statistics over the signal"),
     "instance norm": (nn.Sequential(nn.Conv2d(3, 4, 3), nn.InstanceNorm2d(4)), (3, 64, 64), 128, "statistics over"),
     "align_corners": (UNet(align=True), (3, 64, 64), 128, "align_corners"),
     "coordinates": (Coordinates(), (3, 64, 64), 64, "more than its receptive field"),

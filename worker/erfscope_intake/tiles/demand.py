@@ -142,8 +142,8 @@ def require_listable(axes: Sequence[AxisTiles], image: Sequence[int]) -> None:
     count = sum(-(-extent // axis.step) for axis, extent in zip(axes, image, strict=True))
     if count > MOST_LISTED:
         detail = (
-            f"The image takes about {count:,} tiles along its axes; at most {MOST_LISTED:,} can be listed. Use larger "
-            "tiles, or leave out `image` (--image): `step` is then the distance from one tile to the next."
+            f"The {KINDS[len(image)]} takes about {count:,} tiles along its axes; at most {MOST_LISTED:,} can be "
+            "listed. Use larger tiles, or leave out `image` (--image): `step` is then the distance from one tile to the next."
         )
         raise ProblemError("invalid-request", detail, errors=[FieldError(pointer="/image", detail=detail)])
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor, lcm
 
+from erfscope_contract.lengths import KINDS, NAMES
 from erfscope_contract.problem import ProblemError
 from erfscope_engine.layers import Coordinate, Layer, Place, Traced
 from erfscope_engine.receptive import ReceptiveField, receptive_field_of
@@ -174,11 +175,11 @@ def _global(field: ReceptiveField) -> str:
     names = ", ".join(field.widened_by) or "an operator that sees all of it"
     if field.local is None:
         return f"each of its units sees the whole input, through {names}"
-    size = "×".join(str(stop - start) for start, stop in field.local)
+    size, rank = "×".join(str(stop - start) for start, stop in field.local), len(field.local)
     return (
-        f"each of its units depends on the whole input through statistics over the image ({names}); without them the "
-        f"TRF is {size} px. A norm with fixed statistics (BatchNorm in evaluation mode) could be cut; "
-        "squeeze-and-excite and pooling over the image need all of it"
+        f"each of its units depends on the whole input through statistics over the {KINDS[rank]} ({names}); without "
+        f"them the TRF is {size} {NAMES[rank]}. A norm with fixed statistics (BatchNorm in evaluation mode) could be "
+        f"cut; squeeze-and-excite and pooling over the {KINDS[rank]} need all of it"
     )
 
 
@@ -192,11 +193,12 @@ def with_earlier(refusal: ProblemError, traced: Traced) -> ProblemError:
     """The refusal of a layer, with the last layer before it that can be cut, and what else there is to do."""
     refused = traced.layer(str(refusal.problem.context["layer"]))
     earlier = _last_that_can_be_cut(traced, [one for one in traced.layers if one.value < refused.value])
+    kind = KINDS[len(traced.spatial_shape)]
     words = (
-        "No earlier layer can be cut into tiles; run whole images."
+        f"No earlier layer can be cut into tiles; run whole {kind}s."
         if earlier is None
         else f"The last layer that can be cut is {earlier!r}: use tiles up to it (`layers`, --layer {earlier}) and run "
-        "the rest on the whole image; or run whole images."
+        f"the rest on the whole {kind}; or run whole {kind}s."
     )
     return ProblemError("unsupported-model", f"{refusal.problem.detail} {words}", **refusal.problem.context)
 

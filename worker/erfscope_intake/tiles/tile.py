@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from erfscope_contract.about import About, name_of
+from erfscope_contract.lengths import KINDS
 from erfscope_contract.problem import FieldError, ProblemError
 from erfscope_contract.request import Source
 from erfscope_contract.result import Reach
@@ -17,11 +18,11 @@ from erfscope_contract.version import __version__
 from erfscope_engine.layers import Layer
 from erfscope_engine.network import Network
 from erfscope_engine.plan import plan_for
+from erfscope_engine.untrained import is_on_training
 from erfscope_intake.answer import images_of, pick_device
 from erfscope_intake.levels import Graph
 from erfscope_intake.memory import memory_errors_explained
 from erfscope_intake.onnx_external import Sent
-from erfscope_intake.onnx_untrained import is_on_training
 from erfscope_intake.outputs import Survey, surveyed
 from erfscope_intake.sizes import NOISE_SEED, SizedModel, noise, size_explained
 from erfscope_intake.tiles.check import Trial, image_of
@@ -41,7 +42,7 @@ from erfscope_intake.tiles.layout import AxisTiles, Range, grid_of, round_up
 Progress = Callable[[str, float], None]
 MOST_ROUNDS = 4  # recordings until the geometry does not change with the image's size
 LARGER = 4  # times the model's own input
-ONE_TILE = "The image is not larger than a tile along {axes}: it is not cut there."
+ONE_TILE = "The {kind} is not larger than a tile along {axes}: it is not cut there."
 ERRORS = (
     "The halo is exact for any weights, but the errors with less of it are those of these weights: with drawn ones "
     "(--weights random) they are those of the architecture."
@@ -166,12 +167,13 @@ def _settled(sized: SizedModel, network: Network, request: TilesRequest) -> Need
         if again.numbers == needs.numbers:
             return again
         needs = again
+    kind = KINDS[len(shape) - 1]
     raise ProblemError(
         "unsupported-model",
-        "Strides and reach of this network change with the size of the image, as with align_corners resampling, "
+        f"Strides and reach of this network change with the size of the {kind}, as with align_corners resampling, "
         "adaptive pooling or resizing to a fixed size: no halo holds for all sizes, and tiles are not what the whole "
-        "image is. Name an earlier layer (`layers`, --layer) and run the rest on the whole, export it with "
-        "align_corners=False or pooling of a fixed size, or run whole images.",
+        f"{kind} is. Name an earlier layer (`layers`, --layer) and run the rest on the whole, export it with "
+        f"align_corners=False or pooling of a fixed size, or run whole {kind}s.",
     )
 
 
@@ -295,4 +297,4 @@ def _padding(axes: Sequence[AxisTiles], check: Checked) -> list[str]:
 def _uncut(axes: Sequence[AxisTiles]) -> list[str]:
     """A note where the image is no larger than a tile."""
     names = [str(number) for number, axis in enumerate(axes) if not axis.is_cut]
-    return [ONE_TILE.format(axes=f"spatial axis {', '.join(names)}")] if names else []
+    return [ONE_TILE.format(kind=KINDS[len(axes)], axes=f"spatial axis {', '.join(names)}")] if names else []
