@@ -17,6 +17,7 @@ from erfscope_contract.lengths import Lengths, lengths_of, measured_in, pixels_o
 from erfscope_contract.limits import bounded
 from erfscope_contract.numbers import MISSING, MOST_DIGITS, plain, with_error
 from erfscope_contract.result import ErfResult, Number
+from erfscope_contract.roots import geometric_mean
 
 if TYPE_CHECKING:
     from erfscope_picture.paper import Page, Panel
@@ -124,8 +125,8 @@ def plot_on(ax: Any, map: NDArray[np.floating[Any]], data: ErfResult, options: M
     return ax
 
 
-def plot_profile_on(ax: Any, data: ErfResult) -> Any:
-    """Draw the profile along depth on the caller's axes, or on the current ones of pyplot; returns the axes."""
+def plot_profile_on(ax: Any, data: ErfResult, options: Mapping[str, Any]) -> list[Any]:
+    """Draw the profile along depth on the caller's axes, or on the current ones of pyplot; returns the artists."""
     if not data.layers:
         raise refuse("bad-request", 'the result has no profile along depth; measure it with layers="all"')
     paper = _paper()
@@ -133,8 +134,12 @@ def plot_profile_on(ax: Any, data: ErfResult) -> Any:
         from matplotlib import pyplot
 
         ax = pyplot.gca()
-    paper.plot_layers(ax, [layer.model_dump(mode="json", by_alias=True) for layer in data.layers])
-    return ax
+    rows = [layer.model_dump(mode="json", by_alias=True) for layer in data.layers]
+    side = geometric_mean(data.input_shape[1:]) or 1.0
+    try:
+        return list(paper.plot_layers(ax, rows, input_side=side, **options))
+    except ValueError as error:
+        raise refuse("bad-request", str(error)) from None
 
 
 def layers_figure(rows: Sequence[Mapping[str, Any]], title: str, form: str) -> bytes:

@@ -86,12 +86,14 @@ class Measured:
         """One line per layer of the profile (layers="all"): shape, stride, TRF, ERF with standard errors."""
         return profile_csv(self.data.layers)
 
-    def plot_profile(self, ax: Any = None) -> Any:
-        """Draw the profile along depth (layers="all") on matplotlib axes, by default the current ones; returns them.
+    def plot_profile(self, ax: Any = None, **options: Any) -> list[Any]:
+        """Draw the profile along depth (`layers`) on matplotlib axes, by default the current ones; returns the artists.
 
-        TRF, stride and ERF of every layer, with the layers' names. Raises BadRequest without a profile.
+        Options: `curves` (of trf, stride, erf), `label` before their names, `normalise` (x: depth from 0 to 1, y: sizes
+        by the input's side, or both), `log` (default True), `names` of layers along x, and those of matplotlib's lines.
+        A further profile on the same axes has the next colour. Raises BadRequest without a profile.
         """
-        return plot_profile_on(ax, self.data)
+        return plot_profile_on(ax, self.data, options)
 
     def __repr__(self) -> str:
         size = self.data.erf.size

@@ -62,7 +62,8 @@ def test_it_is_plotted_and_compared(measured: Measurement) -> None:
 
 def test_the_profile_is_drawn_on_axes_of_ones_own(measured: Measurement) -> None:
     ax = Figure().add_subplot()
-    assert measured.plot_profile(ax) is ax
+    trf, stride, erf = measured.plot_profile(ax)
+    assert trf.get_color() == stride.get_color() == erf[0].get_color()
     assert [label.get_text() for label in ax.get_xticklabels()] == [row.name for row in measured.result.layers]
     assert ax.get_ylabel() == "size (px)"
     with pytest.raises(errors.BadRequest, match='layers="all"'):
@@ -161,10 +162,67 @@ def test_every_metric_has_an_error_or_none() -> None:
 
 def test_lengths_of_a_figure_in_seconds_and_millimetres(measured: Measurement, tmp_path: Path) -> None:
     sound = measure(nn.Conv1d(1, 1, 3), (1, 32), inputs=2)
-    assert sound.plot(Figure().add_subplot(), rate=16_000).get_xlabel() == "s"
+    assert sound.plot(Figure().add_subplot(), rate=16_000).get_xlabel() == "x (s)"
     assert "mm" in measured.plot(Figure().add_subplot(), spacing=0.5).get_xlabel()
     assert measured.compare(measured).save(tmp_path / "both.pdf", spacing=[2, 0.5]).is_file()
     with pytest.raises(errors.BadRequest, match="must have one axis"):
         measured.save(tmp_path / "map.pdf", rate=16_000)
     with pytest.raises(TypeError, match="rate, spacing"):
         measured.plot(Figure().add_subplot(), lengths="mm")
+
+
+NET = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.Conv2d(2, 2, 3, padding=1), nn.ReLU())
+
+
+@pytest.mark.parametrize(
+    ("layers", "names"),
+    [
+        ("every:2", ["1", "output"]),
+        (["[12]"], ["1", "2"]),
+        (["output", "0"], ["0", "output"]),
+        ("3", ["output"]),
+        ("all", ["0", "1", "2", "output"]),
+    ],
+)
+def test_the_profile_of_some_layers(layers: str | list[str], names: list[str]) -> None:
+    shares: list[float] = []
+    some = measure(NET, (1, 12, 12), inputs=2, layers=layers, progress=lambda _, share: shares.append(share))
+    assert [row.name for row in some.result.layers] == names
+    whole = {row.name: row for row in measure(NET, (1, 12, 12), inputs=2, layers="all").result.layers}
+    assert list(some.result.layers) == [whole[name] for name in names]
+    assert shares == sorted(shares), "progress is over the unit and its profile"
+
+
+@pytest.mark.parametrize(("layers", "words"), [(["out"], "Did you mean 'output'"), ("every:0", "has no step")])
+def test_layers_of_a_profile_that_are_not_there(layers: str | list[str], words: str) -> None:
+    with pytest.raises(ProblemError, match=words):
+        measure(NET, (1, 12, 12), inputs=2, layers=layers)
+
+
+def test_the_scripts_r_where_its_outputs_are_never_above_0() -> None:
+    net = nn.Conv2d(1, 1, 3, padding=1)
+    nn.init.constant_(net.bias, -1000.0)  # type: ignore[arg-type]
+    measured = measure(net, (1, 12, 12), inputs=2, protocol="both")
+    assert measured.metrics["erf_size"] is not None
+    assert "replknet_50" not in measured.metrics
+    assert any("r has no value" in note for note in measured.notes)
+    with pytest.raises(ProblemError, match="measures one unit"):
+        measure(net, (1, 12, 12), inputs=2, protocol="both", unit={"grid": [2, 2]})
+
+
+def test_the_trf_without_statistics_is_a_metric() -> None:
+    normed = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.Conv2d(4, 1, 3, padding=1))
+    measured = measure(normed, (1, 16, 16), inputs=2)
+    assert (measured.metrics["trf_size"], measured.metrics["trf_size_local"]) == (16, 5)
+    assert measure(NET, (1, 16, 16), inputs=2).metrics["trf_size_local"] == 5
+    pooled = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), Everywhere())
+    assert measure(pooled, (1, 16, 16), inputs=2).metrics["trf_size_local"] is None
+    assert "TRF without statistics (px)" in measured.compare(measured).to_markdown()
+
+
+class Everywhere(nn.Module):
+    """Attention without weights: each place sees all others."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows = x.flatten(2)
+        return (torch.softmax(rows.transpose(1, 2) @ rows, -1) @ rows.transpose(1, 2)).transpose(1, 2).reshape(x.shape)

@@ -16,7 +16,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from erfscope_picture.colormap import table
-from erfscope_picture.paper import FORMS, Lengths, Page, Panel, draw_figure, plot_map, render_figure, render_layers
+from erfscope_picture.paper import (
+    FORMS,
+    Lengths,
+    Page,
+    Panel,
+    draw_figure,
+    plot_layers,
+    plot_map,
+    render_figure,
+    render_layers,
+)
 from erfscope_picture.paper.panel import Rows
 
 Result = Callable[..., dict[str, Any]]
@@ -312,3 +322,75 @@ def test_the_words_of_the_colour_bar_are_on_the_page_and_its_numbers_do_not_touc
     assert all(page.x0 <= box.x0 and box.x1 <= page.x1 for box in (named.label.get_window_extent(), *boxes))
     assert not [1 for one, other in pairwise(boxes) if one.overlaps(other)]
     assert named.get_ticklabels()[-1].get_text() == "1"
+
+
+ROWS = [
+    {"name": f"stage.{n}.conv", "trf_size": [2 * n + 3] * 2, "trf_stride": [1.0, 1.0], "erf_size": n + 2.0,
+     "stderr": {"erf_size": 0.1}}
+    for n in range(40)
+]  # fmt: skip
+
+
+def test_a_second_profile_has_the_next_colour_and_its_own_names_in_the_legend() -> None:
+    ax = Figure(figsize=(3.3, 2.5)).add_subplot()
+    first = plot_layers(ax, ROWS, label="A", curves=["trf", "erf"])
+    second = plot_layers(ax, ROWS[:20], label="B", curves=["trf", "erf"], linewidth=2)
+    assert [first[0].get_color(), second[0].get_color()] == ["C0", "C1"] or (
+        first[0].get_color() != second[0].get_color() == second[1][0].get_color()
+    )
+    assert second[0].get_linewidth() == 2
+    legend = ax.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["A TRF", "B TRF", "A ERF", "B ERF"]
+    assert ax.get_xlabel() == "layer, in the order of computation"
+    (red,) = plot_layers(ax, ROWS, curves=["stride"], color="red", label="C")
+    assert red.get_color() == "red"
+
+
+def test_a_profile_on_small_axes_has_fewer_and_shorter_names() -> None:
+    small, large = (Figure(figsize=size).add_subplot() for size in ((3.3, 2.5), (12, 6)))
+    for ax in (small, large):
+        plot_layers(ax, ROWS)
+    assert len(small.get_xticklabels()) < len(large.get_xticklabels()) <= 32
+    canvas = FigureCanvasAgg(small.figure)  # type: ignore[arg-type]
+    canvas.draw()
+    extents = [label.get_window_extent() for label in small.get_xticklabels()]
+    assert all(before.x1 <= after.x0 + 1 for before, after in pairwise(extents))
+
+
+def test_a_profile_by_shares() -> None:
+    ax = Figure().add_subplot()
+    (trf,) = plot_layers(ax, ROWS, curves=["trf"], normalise="both", input_side=10.0, log=False)
+    assert (trf.get_xdata()[0], trf.get_xdata()[-1], trf.get_ydata()[0]) == (0, 1, pytest.approx(0.3))
+    assert ax.get_yscale() == "linear"
+    for wrong in ({"curves": ["size"]}, {"normalise": "z"}):
+        with pytest.raises(ValueError, match="there is no"):
+            plot_layers(ax, ROWS, **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("width", [1.0, 1.2, 1.5, 2.0, 3.5])
+@pytest.mark.parametrize("count", [1, 2, 4])
+@pytest.mark.parametrize("font_size", [5, 8, 14])
+def test_no_word_is_cut_at_any_width(result_of: Result, bell: Bell, width: float, count: int, font_size: float) -> None:
+    result = result_of((32, 48)) | {"trf": result_of((32, 48))["trf"] | {"box": [[-4, 40], [4, 60]]}}
+    panels = [Panel(bell((32, 48), 4.0), result, "model", ["ERF 11.25 px", "11 px"])] * count
+    figure = Figure()
+    page = Page(width=width, font_size=font_size)
+    try:
+        render_figure([panels], ".png", page)
+    except ValueError:
+        assert (count, font_size) != (1, 8) or width < 2
+        return
+    draw_figure(figure, [panels], page)
+    with page.style():
+        extent = figure.get_tightbbox()
+    assert min(extent.x0, extent.y0, width - extent.x1, figure.get_size_inches()[1] - extent.y1) > -1.5 / 72
+
+
+@pytest.mark.parametrize("width", [1.0, 1.5, 2.0, 3.3, 7.0])
+def test_no_word_of_a_profile_is_cut_at_any_width(width: float) -> None:
+    if width < 1.5:
+        with pytest.raises(ValueError, match="give more width"):
+            render_layers(ROWS, ".pdf", Page(width=width), "a long name of a model")
+    else:
+        assert points_wide(render_layers(ROWS, ".pdf", Page(width=width), "a long name of a model")) > 0

@@ -21,6 +21,7 @@ from erfscope_engine.reaches import Extent, Reaches
 from erfscope_engine.receptive import ReceptiveField, receptive_field_of
 from erfscope_engine.taking import Progress
 from erfscope_engine.units import places_of
+from erfscope_engine.untrained import note_on_module
 
 # Short names of fields, as the SDK has them: where they belong in an ErfRequest.
 SHORT = {
@@ -58,6 +59,7 @@ def measure(
             "`erfscope measure net.onnx --weights random`, or draw the weights before (torch.nn.init.kaiming_normal_).",
         )
     network = network_of(module, input_shape, dtype=torch_dtype(request.dtype), device=device, input_name=input_name)
+    network = replace(network, notes=(*network.notes, *note_on_module(module)))
     return replace(measure_network(network, request, progress=progress), name=type(module).__name__)
 
 

@@ -62,9 +62,13 @@ class Measurement:
         """Draw the map on matplotlib axes (the current ones by default) and return them; options: `Result.plot`."""
         return self.as_result.plot(ax, **options)
 
-    def plot_profile(self, ax: Any = None) -> Any:
-        """Draw the profile along depth (layers="all") on matplotlib axes, by default the current ones; returns them."""
-        return self.as_result.plot_profile(ax)
+    def plot_profile(self, ax: Any = None, **options: Any) -> list[Any]:
+        """Draw the profile along depth (`layers`) on matplotlib axes, by default the current ones; returns the artists.
+
+        Options as in `Result.plot_profile`: curves, label, normalise, log, names, and those of matplotlib's lines.
+        """
+        artists: list[Any] = self.as_result.plot_profile(ax, **options)
+        return artists
 
     def save(self, path: Any, **options: Any) -> Path:
         """Write .png, .pdf, .svg, .npy, .json, .csv, .html or .md; options as in `Result.save`."""

@@ -29,6 +29,7 @@ from erfscope_engine.receptive import local_box_of
 from erfscope_engine.room import is_out_of_memory
 from erfscope_engine.sampling import Sampler, sample
 from erfscope_engine.shards import Part, Range, Unlike
+from erfscope_engine.untrained import is_on_training
 from erfscope_intake.images import load_images, shown
 from erfscope_intake.memory import memory_errors_explained, with_less_memory
 from erfscope_intake.onnx_external import Sent
@@ -36,7 +37,6 @@ from erfscope_intake.onnx_inputs import NAMED
 from erfscope_intake.onnx_model import Opened, load_onnx, open_onnx
 from erfscope_intake.onnx_scales import notes_on_scales
 from erfscope_intake.onnx_summary import OnnxSummary, describe_onnx
-from erfscope_intake.onnx_untrained import is_on_training
 from erfscope_intake.phases import largest_of
 from erfscope_intake.spec import build_network
 

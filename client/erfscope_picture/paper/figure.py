@@ -20,7 +20,7 @@ from erfscope_picture.paper.layout import (
     shared,
     stacked,
 )
-from erfscope_picture.paper.page import PAD, SMALLER, TICK, USUAL_PAGE, Lengths, Page, encoded
+from erfscope_picture.paper.page import LEAST, PAD, SMALLER, TICK, USUAL_PAGE, Lengths, Page, check_fits, encoded
 from erfscope_picture.paper.panel import Panel, Rows, panels_of, planes_of, statistics_of
 from erfscope_picture.paper.plot import plot_map
 from erfscope_picture.paper.words import Fitted, Words, fitted
@@ -48,6 +48,7 @@ def render_figure(
     figure = Figure()
     draw_figure(figure, rows, page, names=names, lengths=lengths)
     with page.style():
+        check_fits(figure)
         return encoded(figure, form, page)
 
 
@@ -183,8 +184,11 @@ def _draw_panel(figure: Figure, plan: _Plan, row: int, column: int) -> Axes:
 
 
 def _dress(ax: Axes, panel: Panel, page: Page, box: Rect) -> None:
-    """As many ticks as there is room for, of the page's size also where they are made later."""
+    """As many ticks as there is room for, of the page's size also where they are made later; names within the box."""
     size = SMALLER * page.font_size
+    for name, room in ((ax.xaxis.label, box[2]), (ax.yaxis.label, box[3])):
+        if (length := page.length_of(name.get_text())) > room:
+            name.set_fontsize(max(page.font_size * room / length, min(LEAST, page.font_size)))
     ax.tick_params(labelsize=size, length=TICK, pad=PAD, width=0.5)
     ax.locator_params(axis="x", nbins=max(min(_MOST_TICKS, int(72 * box[2] / (2.6 * size))), 1))
     if panel.map.ndim > 1:
@@ -249,7 +253,7 @@ def _keep_on_page(bar: Axes, plan: _Plan) -> None:
     """The words below a colour bar, moved and made smaller as far as the page's width asks for."""
     page, (left, _, width, _) = plan.page, plan.layout.bar
     length, room = page.length_of(bar.get_xlabel()), plan.layout.width - page.font_size / 72
-    size = min(1.0, room / length)
+    size = min(1.0, 0.97 * room / length)  # letters on a grid of pixels may be a little wider than their outlines
     half = size * length / 2 + page.font_size / 144
     middle = min(max(left + width / 2, half), plan.layout.width - half)
     bar.xaxis.label.set(x=(middle - left) / width, fontsize=size * page.font_size)

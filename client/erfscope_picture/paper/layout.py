@@ -136,6 +136,8 @@ def stacked(rows: Sequence[Sequence[Shape]], columns: Columns, common: Shared, p
     em = page.font_size / 72
     numbers, name = SMALLER * _LETTERS * em + (TICK + PAD) / 72, _LETTERS * em + PAD / 72
     gap = 0.6 * em
+    # without words above it, the upper half of the topmost number of the vertical axis is at the page's edge
+    top_margin = (0.2 if words.heading or words.rows[0] else 0.65) * em
     if not all(common.numbers_across):
         gap += numbers
     if not all(common.names_across):
@@ -147,8 +149,8 @@ def stacked(rows: Sequence[Sequence[Shape]], columns: Columns, common: Shared, p
         bar = (BAR_GAP + BAR_WIDTH) * em + numbers + name
     bottom = below_axes + bar + numbers + name
     high = heights_of(rows, columns.factor)
-    height = bottom + sum(high) + sum(words.rows) + gap * (len(rows) - 1) + words.heading + 0.2 * em
-    boxes, top = [], height - 0.2 * em - words.heading
+    height = bottom + sum(high) + sum(words.rows) + gap * (len(rows) - 1) + words.heading + top_margin
+    boxes, top = [], height - top_margin - words.heading
     for row, tallest, above in zip(rows, high, words.rows, strict=True):
         top -= above
         line, left = [], columns.left
@@ -159,7 +161,7 @@ def stacked(rows: Sequence[Sequence[Shape]], columns: Columns, common: Shared, p
         boxes.append(line)
         top -= tallest + gap
     right = columns.left + sum(columns.widths) + columns.between * (len(columns.widths) - 1)
-    highest = height - 0.2 * em - words.heading - words.rows[0]
+    highest = height - top_margin - words.heading - words.rows[0]
     place = (
         (right + BAR_GAP * em, bottom, BAR_WIDTH * em, highest - bottom)
         if columns.beside

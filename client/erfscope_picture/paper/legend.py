@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal, Stroke
 
-from erfscope_picture.paper.page import SMALLER, Page
+from erfscope_picture.paper.page import LEAST, SMALLER, Page
 from erfscope_picture.paper.panel import USUAL_STATISTIC, Panel, statistics_of
 from erfscope_picture.paper.plot import ARROW, DASHES, LINE, shows_center, trf_marks
 
@@ -46,10 +46,23 @@ def entries(panels: Sequence[Panel], page: Page) -> list[Line2D]:
     return handles
 
 
+def size_of(handles: Sequence[Line2D], page: Page) -> float:
+    """Of the legend's letters, of the page's: smaller than usual where the longest word would be cut."""
+    usual, room = SMALLER, _room(page)
+    if handles and (width := _width(handles, 1, page)) > room:
+        return min(usual, max(usual * room / width, LEAST / page.font_size))
+    return usual
+
+
+def _room(page: Page) -> float:
+    """Inches for the legend: letters on a grid of pixels may be a little wider than their outlines."""
+    return 0.96 * (page.width or 0.0)
+
+
 def columns_of(handles: Sequence[Line2D], page: Page) -> int:
     """The fewest columns that make as few lines as the page's width allows; 0 without a legend."""
     counts = range(len(handles), 0, -1)
-    widest = next((count for count in counts if _width(handles, count, page) <= (page.width or 0)), 1)
+    widest = next((count for count in counts if _width(handles, count, page) <= _room(page)), 1)
     lines = -(-len(handles) // widest)
     return -(-len(handles) // lines) if handles else 0
 
@@ -66,7 +79,7 @@ def height_of(handles: Sequence[Line2D], page: Page) -> float:
     if not handles:
         return 0.0
     lines = -(-len(handles) // columns_of(handles, page))
-    return (0.7 + (_LINE_HEIGHT + _ROW_GAP) * lines) * SMALLER * page.font_size / 72
+    return (0.7 + (_LINE_HEIGHT + _ROW_GAP) * lines) * size_of(handles, page) * page.font_size / 72
 
 
 def draw(figure: Figure, handles: Sequence[Line2D], page: Page, bottom: float, height: float) -> None:
@@ -75,6 +88,7 @@ def draw(figure: Figure, handles: Sequence[Line2D], page: Page, bottom: float, h
         handles=list(handles), loc="lower center", ncols=columns_of(handles, page),
         bbox_to_anchor=(0.5, bottom / height), borderaxespad=0, frameon=False, handlelength=_HANDLE,
         handletextpad=_HANDLE_PAD, columnspacing=_COLUMN_GAP, labelspacing=_ROW_GAP, borderpad=0.3,
+        fontsize=size_of(handles, page) * page.font_size,
     )  # fmt: skip
 
 

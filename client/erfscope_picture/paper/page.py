@@ -19,6 +19,8 @@ from erfscope_picture.colormap import RGB
 FORMS = (".pdf", ".svg", ".png")
 SMALLER = 0.875  # font of ticks and legend, of the page's
 TICK, PAD = 2.5, 2.0  # points: length of a tick, room between it, its number and the axis' name
+_CUT = 1 / 72  # inches beyond the page that may be cut: marks have as much around them
+LEAST = 5.0  # points; letters are never made smaller than this
 GENERIC = ("serif", "sans-serif", "monospace")
 # Without dates and with fixed names the same figure has the same bytes.
 _UNDATED: Mapping[str, dict[str, Any]] = {
@@ -130,6 +132,18 @@ def as_shares(color: RGB) -> tuple[float, float, float]:
     """A colour of 0 to 255 as matplotlib has it."""
     red, green, blue = color
     return red / 255, green / 255, blue / 255
+
+
+def check_fits(figure: Figure) -> None:
+    """ValueError where words or marks of a figure are beyond its page: it would be cut there."""
+    if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()  # things are placed when they are drawn
+    extent, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    beyond = max(-extent.x0, -extent.y0, extent.x1 - width, extent.y1 - height)
+    if beyond > _CUT:
+        raise ValueError(
+            f"the words of this figure do not fit into {width:.3g} inches; give more width, or a smaller font size"
+        )
 
 
 def encoded(figure: Figure, form: str, page: Page) -> bytes:

@@ -3,64 +3,163 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
 from erfscope_picture.chart import COLORS
-from erfscope_picture.paper.page import USUAL_PAGE, Page, as_shares, encoded
+from erfscope_picture.paper.page import LEAST, USUAL_PAGE, Page, as_shares, check_fits, encoded
 from erfscope_picture.profile import mean_side
-from erfscope_picture.text import inert, shortened
+from erfscope_picture.text import ELLIPSIS, inert, shortened
 from erfscope_picture.units import unit_of
 
-_HEIGHT = 0.62  # of the width
+_HEIGHT, _NARROWEST = 0.62, 1.5  # of the width; inches
 _NAMED = 32  # layers with a name below the axis; of more layers every second, third … one has it
-_LETTERS = 28  # of a name
+_PITCH = 1.4  # from a name to the next, in font sizes
+_LETTERS, _FEWEST_LETTERS = 28, 8  # of a name
+_LETTER = 0.6  # width of a letter, in font sizes
+_NAMES_SIZE = 0.7  # of names, of the ticks' letters
+_NAMES_SHARE = 0.4  # of the figure's height, for names
 _NO_LAYER = "a profile needs at least one layer"
+CURVES: Mapping[str, str] = {"trf": "TRF", "stride": "stride", "erf": "ERF"}
+_LOOKS: Mapping[str, dict[str, Any]] = {
+    "trf": {"linestyle": "--", "linewidth": 1},
+    "stride": {"linestyle": ":", "linewidth": 1},
+    "erf": {"linestyle": "-", "linewidth": 1, "marker": "o", "markersize": 2},
+}
+_SHADES = {"trf": COLORS[0], "stride": COLORS[2], "erf": COLORS[1]}
+NORMALISED = ("", "x", "y", "both")
 
 
-def plot_layers(ax: Axes, layers: Sequence[Mapping[str, Any]]) -> None:
-    """TRF, stride and ERF of the layers on the caller's axes, with the layers' names along x.
+def plot_layers(
+    ax: Axes,
+    layers: Sequence[Mapping[str, Any]],
+    *,
+    curves: Sequence[str] = tuple(CURVES),
+    label: str = "",
+    normalise: str = "",
+    log: bool = True,
+    names: bool | None = None,
+    input_side: float = 1.0,
+    **line: Any,
+) -> list[Any]:
+    """Draw TRF, stride and ERF of the layers on the caller's axes; returns the lines (of the ERF the error bars).
 
-    Sizes are geometric means over the axes, in pixels (samples, voxels). ValueError where there is no layer.
+    Sizes are geometric means over the axes, in pixels (samples, voxels). All curves of a call have one colour, the next
+    of the axes' cycle; `line` are options of matplotlib's lines for all of them (color, alpha, linewidth …). `label`
+    stands before the names of the curves in the legend. `normalise`: x makes the depth run from 0 to 1, y divides sizes
+    by `input_side`, both does both. `names` writes the layers' names along x (by default, unless the axes have other
+    data). ValueError where there is no layer, and for values that are none of these.
     """
     if not layers:
         raise ValueError(_NO_LAYER)
-    for label, key, color, style in (("TRF", "trf_size", 0, "--"), ("stride", "trf_stride", 2, ":")):
-        points = [(n, side) for n, row in enumerate(layers, start=1) if (side := mean_side(row[key]))]
-        if points:
-            ax.plot(*zip(*points, strict=True), style, color=as_shares(COLORS[color]), linewidth=1, label=label)
-    measured = [(n, row) for n, row in enumerate(layers, start=1) if row.get("erf_size")]
-    if measured:
+    if strangers := [one for one in curves if one not in CURVES] or [
+        one for one in [normalise] if one not in NORMALISED
+    ]:
+        raise ValueError(f"there is no {strangers[0]!r}; curves are {', '.join(CURVES)}, normalise is x, y or both")
+    was_empty, across, down = not ax.has_data(), normalise in ("x", "both"), normalise in ("y", "both")
+    places = [n / max(len(layers) - 1, 1) if across else n + 1 for n in range(len(layers))]
+    drawn: list[Any] = []
+    for curve in (one for one in CURVES if one in curves):
+        look = {**_LOOKS[curve], "label": f"{label} {CURVES[curve]}".strip(), **line}
+        artists = _draw(ax, curve, layers, places, input_side if down else 1.0, look)
+        if artists and "color" not in line and "c" not in line:
+            line = {**line, "color": (artists[0][0] if curve == "erf" else artists[0]).get_color()}
+        drawn += artists
+    if log:
+        ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:g}"))
+        ax.yaxis.set_minor_formatter(NullFormatter())
+    _dress(ax, layers, across=across, down=down, names=names, was_empty=was_empty)
+    return drawn
+
+
+def _draw(
+    ax: Axes,
+    curve: str,
+    layers: Sequence[Mapping[str, Any]],
+    places: Sequence[float],
+    unit: float,
+    look: dict[str, Any],
+) -> list[Any]:
+    """One curve: a line, or the container of a line with its error bars; nothing where no layer has the number."""
+    if curve != "erf":
+        sides = [mean_side(row[f"trf_{'size' if curve == 'trf' else 'stride'}"]) for row in layers]
+        points = [(x, side / unit) for x, side in zip(places, sides, strict=True) if side]
+        return ax.plot(*zip(*points, strict=True), **look) if points else []
+    measured = [(x, row) for x, row in zip(places, layers, strict=True) if row.get("erf_size")]
+    if not measured:
+        return []
+    return [
         ax.errorbar(
-            [n for n, _ in measured], [row["erf_size"] for _, row in measured],
-            [row["stderr"].get("erf_size") or 0 for _, row in measured], fmt="o-", markersize=2, linewidth=1,
-            capsize=1.5, color=as_shares(COLORS[1]), label="ERF",
-        )  # fmt: skip
-    ax.set_yscale("log")
-    _name(ax, layers)
-    ax.set_ylabel(f"size ({unit_of(len(layers[0]['trf_size']))})")
+            [x for x, _ in measured], [row["erf_size"] / unit for _, row in measured],
+            [(row["stderr"].get("erf_size") or 0) / unit for _, row in measured], capsize=1.5, **look,
+        )
+    ]  # fmt: skip
+
+
+def _dress(
+    ax: Axes, layers: Sequence[Mapping[str, Any]], *, across: bool, down: bool, names: bool | None, was_empty: bool
+) -> None:
+    """Names of axes and layers, and the legend."""
+    unit = unit_of(len(layers[0]["trf_size"]))
+    ax.set_ylabel("size / side of the input" if down else f"size ({unit})")
     ax.grid(color="#e8e8eb", linewidth=0.5)
-    ax.legend(frameon=False)
+    ax.legend(framealpha=0.8, edgecolor="none", handlelength=1.6, fontsize=_points())
+    if across:
+        ax.set_xlabel("depth, as a share of the layers")
+        return
+    size = max(_NAMES_SIZE * _points(), LEAST)
+    ticks, labels = _named(ax, layers, size)
+    same = [text.get_text() for text in ax.get_xticklabels()] == labels
+    if names or (names is None and (was_empty or same)):
+        ax.set_xticks(ticks)
+        ax.set_xticklabels(labels, rotation=90, parse_math=False, fontsize=size)
+        ax.set_xlabel("")
+        return
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_formatter(ScalarFormatter())
+    ax.tick_params(axis="x", labelrotation=0, labelsize=_points())
+    ax.set_xlabel("layer, in the order of computation")
 
 
-def _name(ax: Axes, layers: Sequence[Mapping[str, Any]]) -> None:
-    step = -(-len(layers) // _NAMED)
+def _points() -> float:
+    """Size of the ticks' letters; matplotlib's setting may be a word."""
+    return FontProperties(size=matplotlib.rcParams["xtick.labelsize"]).get_size_in_points()
+
+
+def _named(ax: Axes, layers: Sequence[Mapping[str, Any]], size: float) -> tuple[list[int], list[str]]:
+    """As many names as the axes are wide, and as many letters as the figure is high for."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    wide = 72 * ax.get_position().width * figure.get_size_inches()[0]
+    step = -(-len(layers) // min(_NAMED, max(int(wide / (_PITCH * size)), 2)))
+    letters = int(72 * figure.get_size_inches()[1] * _NAMES_SHARE / (_LETTER * size))
+    letters = min(max(letters, _FEWEST_LETTERS), _LETTERS)
     shown = range(0, len(layers), step)
-    ax.set_xticks([n + 1 for n in shown])
     names = [inert(str(layers[n].get("name", n + 1))) for n in shown]
-    labels = [shortened(name, lambda text: len(text) <= _LETTERS) for name in names]
-    ax.set_xticklabels(labels, rotation=90, parse_math=False)
+    labels = [shortened(name, lambda text: len(text) <= letters) for name in names]
+    if len(set(labels)) < len(set(names)):
+        labels = [name if len(name) <= letters else f"{ELLIPSIS}{name[1 - letters :]}" for name in names]
+    return [n + 1 for n in shown], labels
 
 
 def render_layers(layers: Sequence[Mapping[str, Any]], form: str, page: Page = USUAL_PAGE, title: str = "") -> bytes:
     """The figure as .pdf, .svg or .png bytes; `layers` are rows of a profile or of an inspection, as JSON.
 
-    Sizes as in `plot_layers`. ValueError where there is no layer.
+    Sizes as in `plot_layers`. ValueError where there is no layer, or the page is too narrow.
     """
     width = page.width or 5.0
+    if width < _NARROWEST:
+        raise ValueError(f"a chart along depth does not fit into {width:g} inches; give more width")
     with page.style():
         figure = Figure(figsize=(width, _HEIGHT * width), layout="constrained")
         ax = figure.add_subplot()
-        plot_layers(ax, layers)
-        ax.set_title(title, parse_math=False)
+        for curve, shade in _SHADES.items():
+            plot_layers(ax, layers, curves=[curve], color=as_shares(shade), names=True)
+        ax.set_title(shortened(title, lambda text: page.length_of(text) <= 0.7 * width), parse_math=False)
+        check_fits(figure)
         return encoded(figure, form, page)

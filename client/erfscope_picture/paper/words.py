@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from erfscope_picture.paper.page import Page
+from erfscope_picture.paper.page import LEAST, Page
 from erfscope_picture.text import shortened
 
 _SMALLEST = 0.7  # size of the letters, of the page's
-_LEAST = 5.0  # points; letters are never made smaller than this
 _SLACK = 1 + 1e-9
 _SEPARATORS = " -_/.,"
 
@@ -40,7 +39,7 @@ def fitted(words: Sequence[Words], page: Page) -> Fitted:
 
     A number is never cut or left out: ValueError where the shortest has no room.
     """
-    smallest = min(max(_SMALLEST, _LEAST / page.font_size), 1.0)
+    smallest = min(max(_SMALLEST, LEAST / page.font_size), 1.0)
     at, size = _notes(words, page, smallest)
     names = [[one.title] for one in words]
     if (wanted := _size(_lines(words, names), page)) < smallest:
