@@ -143,7 +143,8 @@ def require_listable(axes: Sequence[AxisTiles], image: Sequence[int]) -> None:
     if count > MOST_LISTED:
         detail = (
             f"The {KINDS[len(image)]} takes about {count:,} tiles along its axes; at most {MOST_LISTED:,} can be "
-            "listed. Use larger tiles, or leave out `image` (--image): `step` is then the distance from one tile to the next."
+            "listed. Use larger tiles, or leave out `image` (--image): `step` is then the distance from a tile to the "
+            "next."
         )
         raise ProblemError("invalid-request", detail, errors=[FieldError(pointer="/image", detail=detail)])
 
