@@ -112,6 +112,7 @@ class Comparison:
         That r of RepLKNet's script lies on a grid is said once, by the tables.
         """
         about: dict[str, list[str]] = {}
+        separator = "; " if any(len(part) > 1 for part in self.parts) else ", "
         ways = {one.data.provenance.channels for one in self.results}
         for name, one in zip(self.names, self.results, strict=True):
             of_the_grid = replknet.grid_words(one.data.replknet or {}, one.data.input_shape[-2:])
@@ -122,7 +123,8 @@ class Comparison:
                     continue
                 about.setdefault(note, []).append(name)
         return [
-            note if len(names) == len(self.names) else f"{', '.join(names)}: {note}" for note, names in about.items()
+            note if len(names) == len(self.names) else f"{separator.join(names)}: {note}"
+            for note, names in about.items()
         ]
 
     def to_dataframe(self) -> Any:

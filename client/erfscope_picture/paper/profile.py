@@ -20,6 +20,7 @@ _NAMED = 32  # layers with a name below the axis; of more layers every second, t
 _PITCH = 1.4  # from a name to the next, in font sizes
 _LETTERS, _FEWEST_LETTERS = 28, 8  # of a name
 _LETTER = 0.6  # width of a letter, in font sizes
+_LEGEND = 0.8  # of the legend's letters, of the ticks'
 _NAMES_SIZE = 0.7  # of names, of the ticks' letters
 _NAMES_SHARE = 0.4  # of the figure's height, for names
 _NO_LAYER = "a profile needs at least one layer"
@@ -108,7 +109,7 @@ def _dress(
     unit = unit_of(len(layers[0]["trf_size"]))
     ax.set_ylabel("size / side of the input" if down else f"size ({unit})")
     ax.grid(color="#e8e8eb", linewidth=0.5)
-    ax.legend(framealpha=0.8, edgecolor="none", handlelength=1.6, fontsize=_points())
+    ax.legend(framealpha=0.8, edgecolor="none", handlelength=1.6, labelspacing=0.3, fontsize=_LEGEND * _points())
     if across:
         ax.set_xlabel("depth, as a share of the layers")
         return
