@@ -22,7 +22,8 @@ def fit_csv(fit: Fit) -> str:
     return _text([*heads, *sizes], (
         [
             level.name, level.role, "x".join(map(str, level.shape)), *_each(level.stride, axes),
-            *_each(level.trf_size, axes), *_each(level.trf_largest or level.trf_size, axes), level.is_global, level.erf_size, level.stderr, level.limited,
+            *_each(level.trf_size, axes), *_each(level.trf_largest or level.trf_size, axes),
+            level.is_global, level.erf_size, level.stderr, level.limited,
             *(one.verdict for one in level.objects),
         ]
         for level in fit.levels
