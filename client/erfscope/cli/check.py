@@ -85,7 +85,8 @@ def check(
     """Check receptive fields against erfscope.toml or pyproject.toml.
 
     Of this command: 0 all rules hold; 1 one does not, or no check finds a model of the baseline any more; 2 the
-    configuration is wrong, or names a file that is not there; 3 something could not be measured.
+    configuration is wrong, or names a file that is not there, or a model cannot be measured; 3 the service is away,
+    or a job failed.
     """
     from erfscope.gate.answers import Means
     from erfscope.gate.cache import Cache, default_folder
