@@ -39,7 +39,8 @@ def test_measure_here(run: Run, spec: Path, tmp_path: Path) -> None:
     done = run(
         "measure", "spec.json", "--layer", "first", "--inputs", "2", "-o", "a.png", "-o", "b/a.npy", "-o", "a.json"
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert all(line.startswith("measuring ") for line in done.stderr.splitlines()), "progress, of a slow machine"
     assert "TRF size" in done.stdout
     assert "tiny, layer first, unit [8, 8]: ERF" in done.stdout
     assert "of TRF 3x3 px" in done.stdout

@@ -179,7 +179,9 @@ def test_the_verdict_comes_before_the_map_and_tells_where_half_of_the_mass_is(vi
     layers = [{"type": "conv", "out_channels": 1, "kernel_size": 3, "padding": 1}] * 20
     page = visit(f"/#/job/{submit(house, spec={**spec, 'layers': layers}, average={'inputs': 1})}")
     finished(page)
-    expect(page.locator(".headline")).to_contain_text(re.compile(r"\), half of it within a box of side [\d.]+\s*px\.$"))
+    expect(page.locator(".headline")).to_contain_text(
+        re.compile(r"\); half of the influence lies within a box of side [\d.]+\s*px\.$")
+    )
     verdict, picture = page.locator(".headline").bounding_box(), page.locator(".stage > svg").bounding_box()
     assert verdict
     assert picture

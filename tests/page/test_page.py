@@ -175,7 +175,7 @@ def test_one_and_three_dimensions(visit: Visit, house: House, size: list[int]) -
     page = visit(f"/#/job/{submit(house, spec={'input': {'channels': 1, 'size': size}})}")
     finished(page)
     if len(size) == 3:
-        expect(page.locator(".headline")).to_contain_text("half of it within a cube of side")
+        expect(page.locator(".headline")).to_contain_text("half of the influence lies within a cube of side")
         before = pixels(page)
         page.get_by_label("Slice", exact=True).fill("0")
         assert pixels(page) != before

@@ -114,3 +114,12 @@ def test_units_are_not_offered_for_an_input_shape_at_which_they_are_not_known(vi
     assert "32×32" not in page.locator("#layer-list").inner_text()
     page.get_by_label("Input shape").fill("3, 32, 32")
     expect(page.locator("#unit-map")).to_be_visible()
+
+
+def test_another_network_begins_with_auto_and_the_centre(visit: Visit) -> None:
+    page = with_a_spec(visit)
+    page.locator("#layer-name").fill("conv_2")
+    page.get_by_text("Index", exact=True).click()
+    page.get_by_label("Start from").select_option("plain-20-relu")
+    expect(page.locator("#layer-name")).to_have_value("")
+    assert page.evaluate("document.forms.form.elements.unit.value") == "center"

@@ -226,8 +226,8 @@ UNCERTAIN = 0.1  # relative standard error of the ERF's size from which a note s
 
 WHY_UNCERTAIN = (
     "there are few samples, or the map is nearly flat at the size's level (4.55 % of the centre), so that a little "
-    "noise moves its edge far. Take more samples (inputs, or draws of the weights), or a metric without a level: "
-    "mass_50_side, sigma_1, r50"
+    "noise moves its edge far. Take more samples (inputs, or draws of the weights), or a number that needs no level: "
+    "the side of the box with half of the mass (mass_50_side), sigma_1, r50"
 )
 
 

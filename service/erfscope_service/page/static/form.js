@@ -20,6 +20,7 @@ const NOTHING = { title: "Choose a network first", detail: "Drop an ONNX file, o
 let model = null; // StoredModel
 let images = null; // StoredFile
 let files = null;
+let isReused = false; // while a job's question is put into the form
 let isSending = false;
 
 const isSpec = () => $("form").elements.kind.value === "spec";
@@ -36,7 +37,8 @@ export async function setUp(submitted) {
   $("form").addEventListener("submit", (event) => (event.preventDefault(), submit(submitted)));
   $("form").addEventListener("input", preview);
   $("as-json").addEventListener("toggle", preview);
-  for (const radio of $("form").elements.kind) radio.addEventListener("change", changeKind);
+  for (const radio of $("form").elements.kind) radio.addEventListener("change", () => (startAnew(), changeKind()));
+  $("preset").addEventListener("change", startAnew);
   $("shape").addEventListener("input", showKind);
   $("source").addEventListener("change", showImages);
   $("images").addEventListener("change", storeImages);
@@ -55,7 +57,12 @@ export async function reuse(job) {
   images = job.request.input.images ? { sha256: job.request.input.images } : null;
   $("images-hint").textContent = images ? "The images of that job." : "";
   showImages();
-  if (sha256) await files.reopen(sha256);
+  isReused = true;
+  try {
+    if (sha256) await files.reopen(sha256);
+  } finally {
+    isReused = false;
+  }
   preview();
   $("ask").scrollIntoView({ block: "start" });
 }
@@ -75,13 +82,20 @@ function modelChanged(changed) {
   if (changed?.spec) {
     $("form").elements.kind.value = "spec";
     spec.write(changed.spec);
+    startAnew();
     return changeKind();
   }
-  if (changed?.sha256 !== model?.sha256 && model) layers.pick("auto");
+  if (changed?.sha256 !== model?.sha256 && !isReused) startAnew();
   if (!changed) forgive();
   model = changed;
   $("form").elements.kind.value = "file";
   showKind();
+}
+
+// Layer and unit are those of the network before.
+function startAnew() {
+  layers.pick("auto");
+  unit.set("center");
 }
 
 // What was wrong with the network before is not wrong with this one.
@@ -209,6 +223,7 @@ async function submit(submitted) {
 export async function example(name, submitted) {
   $("form").elements.kind.value = "spec";
   spec.choose(name);
+  startAnew();
   changeKind();
   await submit(submitted);
 }

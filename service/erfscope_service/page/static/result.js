@@ -52,18 +52,19 @@ function headline({ result: found, metrics: rows }) {
   const ratio = row("erf_ratio");
   const share = /\d/.test(ratio?.text ?? "") ? percent(ratio.value) : ratio?.text;
   const hears = `listens to ${size.text} of it${share ? ` (${share})` : ""}`;
-  return h("p", { className: "headline", textContent: `The unit can see ${sees} and ${hears}${middle(found)}.` });
+  const half = middle(found, row("mass_50_side")?.text.startsWith("≥") ? "≥ " : "");
+  return h("p", { className: "headline", textContent: `The unit can see ${sees} and ${hears}${half}.` });
 }
 
-// How little of the field half of the mass needs, where that is less than if the mass lay evenly.
-function middle({ mass, trf, input_shape: [, ...extents] }) {
+// How little of the field half of the mass needs, where that is less than if the mass lay evenly; `mark` is ≥ or "".
+function middle({ mass, trf, input_shape: [, ...extents] }, mark) {
   const side = mass["0.50"]?.side ?? null;
   const field = (trf.global ? extents : trf.size).reduce((product, one) => product * one, 1);
   if (side === null || side >= (field / 2) ** (1 / trf.size.length)) return "";
-  const words = length(side, trf.size.length, 3);
+  const words = `${mark}${length(side, trf.size.length, 3)}`;
   return trf.size.length === 1
-    ? `, half of it within ${words}`
-    : `, half of it within a ${trf.size.length === 2 ? "box" : "cube"} of side ${words}`;
+    ? `; half of the influence lies within ${words}`
+    : `; half of the influence lies within a ${trf.size.length === 2 ? "box" : "cube"} of side ${words}`;
 }
 
 // Of lengths along the input: px, samples, voxels.
@@ -100,8 +101,11 @@ function notes(found) {
       `auto took ${layer.name}; a table below says why it passed over ${passed} tensor${passed > 1 ? "s" : ""}.`,
     );
   if (trf.global) words.unshift(globalWords(trf));
-  else if (trf.clipped)
-    words.unshift("The theoretical field sticks out of the input; a larger input shape shows all of it.");
+  else if (trf.clipped) {
+    const fits = trf.size.every((side, axis) => side <= found.input_shape[axis + 1]);
+    const what = fits ? "a unit nearer the centre" : "a larger input shape";
+    words.unshift(`The theoretical field sticks out of the input; ${what} shows all of it.`);
+  }
   if (samples.dead)
     words.unshift(`${samples.dead} of ${samples.used} samples sent no gradient back (dead units); they count as zero.`);
   return listed(words);
