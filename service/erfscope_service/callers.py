@@ -13,7 +13,7 @@ from erfscope_jobs import keys, log
 from erfscope_jobs.aio import AsyncLedger
 from erfscope_jobs.keys import PUBLIC, ApiKey, Scope
 from erfscope_jobs.rates import Allowance, Rates
-from erfscope_service.settings import ServiceSettings, is_loopback
+from erfscope_service.settings import ServiceSettings
 
 _log = logging.getLogger(__name__)
 
@@ -68,12 +68,15 @@ class Door:
 
     async def warn(self) -> None:
         """Say in the log, at the start, where nobody or everybody gets in."""
-        settings = self.settings
-        if settings.needs_keys:
-            with suppress(ProblemError):  # Redis is not there yet
-                if not await self.ledger.run(keys.every(settings.namespace)):
-                    _log.warning("callers need an API key and there is none; make one: erfscope keys create NAME")
-        elif not is_loopback(settings.host):
+        settings, has_keys = self.settings, None
+        with suppress(ProblemError):  # Redis is not there yet
+            all_keys = await self.ledger.run(keys.every(settings.namespace))
+            has_keys = bool(all_keys)
+        if settings.needs_keys and has_keys is False:
+            _log.warning("callers need an API key and there is none; make one: erfscope keys create NAME")
+        if not settings.needs_keys and has_keys:
+            _log.warning("there are API keys and none is asked for: all callers are one; set ERFSCOPE_KEYS=on")
+        if not settings.needs_keys and not settings.is_for_this_machine:
             _log.warning("no keys are asked for (ERFSCOPE_KEYS): whoever reaches %s may use this", settings.host)
 
     async def _key(self, credentials: HTTPAuthorizationCredentials | None, scope: Scope) -> ApiKey | None:

@@ -21,8 +21,8 @@ class ServiceSettings(Settings):
     port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
     allowed_hosts: str = Field(
         "",
-        description="Names that requests may call the service by, comma-separated; *.example.org for subdomains, "
-        "* for any. Empty: this machine's names on a loopback address, any name on another.",
+        description="Names that requests may call the service by, beside localhost; comma-separated, *.example.org "
+        "for subdomains, * for any. Empty: this machine's names on a loopback address, any name on another.",
     )
     trusted_proxies: str = Field(
         "",
@@ -30,13 +30,15 @@ class ServiceSettings(Settings):
         "comma-separated: 10.0.0.7, 172.16.0.0/12. Empty: nobody's; the caller is who connects.",
     )
     keys: Literal["auto", "on", "off"] = Field(
-        "auto", description="Whether callers need an API key (`erfscope keys`); auto: on any but a loopback address."
+        "auto",
+        description="Whether callers need an API key (`erfscope keys`); auto: on any but a loopback address, and "
+        "behind a trusted proxy.",
     )
     rate_limit: str = Field(
         "auto",
         description="Calls per tenant, or per address where no keys are needed, reads included; each point of a series "
         "counts (a series never more than the whole limit). 600/minute, 20/second; 600/minute, off. "
-        f"auto: none on a loopback address, {USUAL_RATE} on any other.",
+        f"auto: none where only this machine calls (a loopback address without a trusted proxy), else {USUAL_RATE}.",
     )
     max_streams: int = Field(
         2000,
@@ -65,8 +67,13 @@ class ServiceSettings(Settings):
         """`allowed_hosts` as a list, with the rule for an empty one applied."""
         named = [name.strip() for name in self.allowed_hosts.split(",") if name.strip()]
         if named:
-            return named
+            return [*named, *LOCAL]  # for whoever started it; no page elsewhere can have these names
         return [*LOCAL, self.host] if is_loopback(self.host) else ["*"]
+
+    @property
+    def is_for_this_machine(self) -> bool:
+        """Whether only this machine calls: it listens on a loopback address, and no proxy passes on other calls."""
+        return is_loopback(self.host) and not self.proxies
 
     @property
     def proxies(self) -> list[str]:
@@ -76,7 +83,7 @@ class ServiceSettings(Settings):
     @property
     def needs_keys(self) -> bool:
         """`keys` with the rule for auto applied."""
-        return self.keys == "on" or (self.keys == "auto" and not is_loopback(self.host))
+        return self.keys == "on" or (self.keys == "auto" and not self.is_for_this_machine)
 
     @property
     def max_streams_each(self) -> int:
@@ -86,7 +93,7 @@ class ServiceSettings(Settings):
     @property
     def rates(self) -> Sequence[RateLimitItem]:
         """`rate_limit` as the library has it, with the rule for auto applied; empty for none."""
-        usual = "off" if is_loopback(self.host) else USUAL_RATE
+        usual = "off" if self.is_for_this_machine else USUAL_RATE
         wanted = usual if self.rate_limit == "auto" else self.rate_limit
         return [] if wanted == "off" else rates.parse(wanted)
 

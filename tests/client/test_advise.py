@@ -98,7 +98,7 @@ def test_where_nothing_reaches_the_next_question_is_named(run: Run, service: Ser
     told = " ".join(done.stdout.split())
     assert "(falls short)" in told
     assert (
-        "Or scale the input to 1/3 of its size: there an ERF of 6.67 px is enough, which the network has with change 1 "
+        "Or scale the input to 1/3 of its size: an ERF of 6.67 px is enough, which the network has with change 1 "
         "(9.42 px)." in told
     )
     assert "No change that was measured reaches it: the best of " in told
@@ -229,7 +229,9 @@ def test_sentences_of_sound_are_in_seconds(run: Run, service: Service, tmp_path:
     assert done.returncode == 0, done.stderr
     told = " ".join(done.stdout.split())
     assert "Asked for: objects of 2 s, so an ERF of 3 s; the ERF is 31% of the object." in told
-    assert "Or resample the signal to 1/5 of its rate: there the objects are 0.4 s" in told
+    assert "Or resample the signal to 1/5 of its rate, if what counts can still be heard there: " in told
+    assert "the objects have 3.2 samples, and an ERF of 4.8 samples is enough" in told
+    assert "one more block, of twice the largest dilation" in told
     assert "erfscope advise spec.json --layer first --object 2s --rate 8.0" in told
 
 

@@ -285,7 +285,11 @@ def test_pages_of_other_origins_may_not_write(client: httpx2.Client, origin: str
         ("127.0.0.1", "", ["localhost", "127.0.0.1", "[::1]", "127.0.0.1"]),
         ("::1", "", ["localhost", "127.0.0.1", "[::1]", "::1"]),
         ("0.0.0.0", "", ["*"]),
-        ("127.0.0.1", "erf.example, *.lab.example", ["erf.example", "*.lab.example"]),
+        (
+            "127.0.0.1",
+            "erf.example, *.lab.example",
+            ["erf.example", "*.lab.example", "localhost", "127.0.0.1", "[::1]"],
+        ),
     ],
 )
 def test_names_follow_the_address_unless_given(host: str, allowed: str, expected: list[str]) -> None:

@@ -275,6 +275,13 @@ def test_the_sdk_sends_its_key(house: House, monkeypatch: pytest.MonkeyPatch) ->
         list(client.jobs())
 
 
+def test_keys_are_needed_behind_a_proxy_whatever_the_address(tmp_path: Path) -> None:
+    asked = {"host": "127.0.0.1", "trusted_proxies": "127.0.0.1", "data_dir": tmp_path}
+    assert ServiceSettings.model_validate(asked).needs_keys
+    assert ServiceSettings.model_validate(asked).rates
+    assert not ServiceSettings.model_validate(asked | {"keys": "off"}).needs_keys
+
+
 @pytest.mark.parametrize(
     ("host", "setting", "needed"),
     [

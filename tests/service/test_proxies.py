@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("every_call_is_counted")
 
 def codes(settings: ServiceSettings, space: str, proxies: str) -> list[int]:
     """Answers to one more call than an address may make, each in the name of another address."""
-    changes = {"rate_limit": f"{MOST}/hour", "namespace": space, "trusted_proxies": proxies}
+    changes = {"rate_limit": f"{MOST}/hour", "namespace": space, "trusted_proxies": proxies, "keys": "off"}
     with running_service(settings.model_copy(update=changes)) as url, httpx2.Client(base_url=url) as client:
         named = [{"X-Forwarded-For": f"192.0.2.{n}"} for n in range(MOST + 1)]
         return [client.get("/usage", headers=headers).status_code for headers in named]

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from erfscope.cli import show, values
 from erfscope_contract.advice import Advice, AdviceLayer, Change
-from erfscope_contract.lengths import Lengths, pixels_of, scaled, sides_in
+from erfscope_contract.lengths import NAMES, Lengths, pixels_of, scaled, sides_in
 from erfscope_contract.numbers import plain, with_error
 
 LAYERS = ("layer", "operator", "TRF", "ERF", "adds")
@@ -63,7 +63,7 @@ def verdict(advice: Advice, asked: Asked) -> list[str]:
     best = next((change for change in advice.changes if change.reaches), None)
     if best is None:
         lengths = asked.unit_of(advice)
-        return [_none(advice), *_smaller(advice, lengths), *_next(advice, asked, lengths)]
+        return [_none(advice), *_smaller(advice), *_next(advice, asked, lengths)]
     text = with_modules(best, asked.modules)
     if best.unsure:
         lengths = asked.unit_of(advice)
@@ -94,13 +94,18 @@ def _none(advice: Advice) -> str:
     """How many changes that is about: most were looked at by their expected size alone."""
     if advice.erf_measured is None:
         return "No change that was tried reaches it."
+    if not advice.tried:
+        return (
+            "The search finds no change to try: every larger kernel, dilation or stride that it knows leaves holes in "
+            "the field (gridding) or is beyond its limits."
+        )
     return (
         f"No change that was measured reaches it: the best of {advice.tried} by their expected size (--verify N "
         "measures N of them)."
     )
 
 
-def _smaller(advice: Advice, lengths: Lengths) -> list[str]:
+def _smaller(advice: Advice) -> list[str]:
     """How far the input must be scaled down until the largest ERF that was found is large enough."""
     size = advice.erf_measured if advice.erf_measured is not None else advice.erf_analytic
     found = [(number, change.size) for number, change in enumerate(advice.changes, start=1) if change.size]
@@ -110,16 +115,21 @@ def _smaller(advice: Advice, lengths: Lengths) -> list[str]:
         return []
     with_change = f"with change {number}" if number else "as it is"
 
+    unit = NAMES[len(advice.trf_size)]  # a second or a millimetre has fewer samples or pixels then, and is as long
+
     def long(size: float) -> str:
-        return f"{size * lengths.mean:.3g} {lengths.unit}"
+        return f"{size:.3g} {unit}"
 
     flat = len(advice.trf_size) == 1
     scale = f"resample the signal to 1/{parts} of its rate" if flat else f"scale the input to 1/{parts} of its size"
-    objects = "" if advice.object_size is None else f"the objects are {long(advice.object_size / parts)}, and "
+    objects = "" if advice.object_size is None else f"the objects have {long(advice.object_size / parts)}, and "
+    lost = ", if what counts can still be heard there" if flat else ""
+    block = (
+        "one more block, of twice the largest dilation" if flat else "one more stage below the coarsest, with a skip"
+    )
     return [
-        f"Or {scale}: there {objects}an ERF of {long(advice.want / parts)} is "
-        f"enough, which the network has {with_change} ({long(largest)}). Or give it one more stage below "
-        "the coarsest, with a skip, and train it."
+        f"Or {scale}{lost}: {objects}an ERF of {long(advice.want / parts)} is "
+        f"enough, which the network has {with_change} ({long(largest)}). Or give it {block}, and train it."
     ]
 
 
