@@ -40,7 +40,7 @@ def modules(model: bytes | Path) -> dict[str, str]:
 
 
 def _graph(model: bytes | Path) -> Graph:
-    """Empty for what is not an ONNX file: whoever measures or inspects the model says so."""
+    """Empty if the file is not ONNX; the measurement or the inspection then reports that."""
     with bytes_of(model) as view:
         try:
             return graph_of(view)
