@@ -171,6 +171,7 @@ def test_lengths_of_a_figure_in_seconds_and_millimetres(measured: Measurement, t
         measured.plot(Figure().add_subplot(), lengths="mm")
 
 
+torch.manual_seed(0)  # of other weights, a ReLU may be dead in both samples
 NET = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.Conv2d(2, 2, 3, padding=1), nn.ReLU())
 
 

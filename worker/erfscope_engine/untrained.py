@@ -41,12 +41,18 @@ def note_on_module(module: nn.Module) -> list[str]:
         for norm in module.modules()
         if isinstance(norm, nn.modules.batchnorm._BatchNorm) and norm.running_mean is not None
     ]
-    dense = [layer for layer in module.modules() if isinstance(layer, DENSE) and layer.weight.dim() > 1]
+    dense = [layer for layer in module.modules() if isinstance(layer, DENSE) and _holds_its_weight(layer)]
     layers = [
         Weights(layer.weight, layer.weight[0].numel(), layer.weight.numel() // layer.weight.shape[1], layer.bias)
         for layer in dense
     ]
     return note_on(norms, layers, OF_A_MODULE)
+
+
+def _holds_its_weight(layer: nn.Module) -> bool:
+    """Whether a layer's weight is a parameter: one of a parametrisation is computed, which moves a spectral norm."""
+    weight = layer._parameters.get("weight")
+    return weight is not None and weight.dim() > 1
 
 
 def note_on(norms: Sequence[Sequence[Tensor | None]], layers: Sequence[Weights], advice: str) -> list[str]:
