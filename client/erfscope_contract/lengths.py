@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, prod
+from math import inf
+from statistics import geometric_mean
 
 from erfscope_contract.meanings import unit_of
 from erfscope_contract.result import ErfResult, Number
@@ -29,7 +30,7 @@ class Lengths:
     @property
     def mean(self) -> float:
         """The geometric mean of the steps."""
-        return prod(self.steps) ** (1 / len(self.steps))
+        return mean_of(self.steps)
 
     def step(self, metric: str) -> float | None:
         """What a metric in pixels is multiplied by; None where steps that differ leave no such number."""
@@ -39,6 +40,11 @@ class Lengths:
         if metric.startswith(_SIDES) or len({*self.steps}) == 1:
             return self.mean
         return None
+
+
+def mean_of(steps: Sequence[float]) -> float:
+    """The geometric mean of steps above 0: by logarithms, as the product of small steps is 0 in floating point."""
+    return steps[0] if len({*steps}) == 1 else geometric_mean(steps)
 
 
 def lengths_of(

@@ -70,6 +70,10 @@ def test_sizes_that_are_none(text: str, rate: float | None, words: str) -> None:
         values.sizes(text, rate, None)
 
 
+def test_small_steps_have_a_mean() -> None:
+    assert values.sizes("12mm", None, "2e-127,2e-127,4e-127")[0] == pytest.approx(12 / 2e-127 / 2 ** (1 / 3))
+
+
 @given(
     st.sampled_from(["0.5s", "12mm", "32", "9" * 400]),
     st.none() | st.floats(),

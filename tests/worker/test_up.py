@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.orphans import ends_with_us
 
 from erfscope import AsyncClient, Client, Status, errors
 from erfscope.cli import up_folder
@@ -92,6 +93,7 @@ class Up:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=ends_with_us,  # noqa: PLW1509
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -314,7 +316,13 @@ def test_a_killed_worker_and_a_killed_service_start_again_and_the_job_ends_well(
 def test_ctrl_c_before_it_is_ready(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "erfscope", "up", "--port", "0", "--data-dir", str(tmp_path)]
     log = tmp_path / "logs" / "worker.log"
-    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=ends_with_us,  # noqa: PLW1509
+    ) as process:
         until("the worker to be started", log.exists)
         family = descendants(process.pid)
         process.send_signal(signal.SIGINT)

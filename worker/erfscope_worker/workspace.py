@@ -8,6 +8,7 @@ import queue
 import stat
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from erfscope_jobs.blobs import on_disk
 from erfscope_worker.removal import remove, set_aside
 
 PREFIX = "erfscope-work-"
+UNLOCKED = "erfscope-new-"  # for the moment before it is locked
+STALE_SECONDS = 3600.0  # a worker that died in that moment
 CLOSE_SECONDS = 5.0  # what is not removed by then is left to the next worker
 LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC  # not O_TRUNC: it may be somebody's file
 log = logging.getLogger(__name__)
@@ -53,15 +56,22 @@ def workspace() -> Iterator[Workspace]:
     """A fresh folder that is locked while its worker lives."""
     parent = Path(tempfile.gettempdir())
     sweep(parent)
-    with on_disk(f"folder {parent}"):
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-    with lock(folder):
+    with contextlib.ExitStack() as held:
+        folder = _locked(parent, held)
         space = Workspace(folder)
         try:
             yield space
         finally:
             space.close()
             cleared(folder)
+
+
+def _locked(parent: Path, held: contextlib.ExitStack) -> Path:
+    """A fresh folder; it is locked before it has the name that other workers sweep."""
+    with on_disk(f"folder {parent}"):
+        folder = Path(tempfile.mkdtemp(prefix=UNLOCKED, dir=parent))
+        held.enter_context(lock(folder))
+        return folder.rename(parent / (PREFIX + folder.name.removeprefix(UNLOCKED)))
 
 
 @contextlib.contextmanager
@@ -88,7 +98,15 @@ def must_be_ours(facts: os.stat_result, kind: int, path: str) -> None:
 
 def sweep(parent: Path) -> int:
     """Remove the folders of workers that are gone; how many."""
-    return sum(abandoned(folder) for folder in parent.glob(PREFIX + "*"))
+    stale = [folder for folder in parent.glob(UNLOCKED + "*") if _age(folder) > STALE_SECONDS]
+    return sum(abandoned(folder) for folder in [*parent.glob(PREFIX + "*"), *stale])
+
+
+def _age(folder: Path) -> float:
+    try:
+        return time.time() - folder.lstat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def abandoned(folder: Path) -> bool:

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from math import inf, prod
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from erfscope._errors import refuse
-from erfscope_contract.lengths import Lengths, lengths_of
+from erfscope_contract.lengths import Lengths, lengths_of, mean_of
 
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "min": 60.0}
 MILLIMETRES = {"mm": 1.0, "um": 1e-3, "µm": 1e-3, "cm": 10.0, "m": 1000.0}
@@ -50,8 +50,7 @@ def size(text: str, option: str, rate: float | None, spacing: str | None) -> flo
     if unit in MILLIMETRES:
         if spacing is None:
             raise refuse("bad-request", f"{option} {text} is a length; give --spacing, the mm of a step, as well")
-        each = steps(spacing)
-        return float(f"{number * MILLIMETRES[unit] / prod(each) ** (1 / len(each)):.12g}")
+        return float(f"{number * MILLIMETRES[unit] / mean_of(steps(spacing)):.12g}")
     if 0 < number < 1:
         raise refuse(
             "bad-request",
