@@ -44,6 +44,19 @@ def test_the_cluster_scrapes_with_its_key() -> None:
     assert "prometheus.io" not in (BASE / "api.yaml").read_text("utf-8")  # annotations cannot carry a key
 
 
+OF_OTHERS = ("keda.sh/v1alpha1", "monitoring.coreos.com/v1")  # their schemas are not Kubernetes' own
+
+
+@pytest.mark.parametrize("version", ["1.29", "1.32"])
+def test_every_object_fits_the_schema_of_kubernetes(version: str) -> None:
+    validator = pytest.importorskip(
+        "kubernetes_validate", reason="kubernetes-validate is not installed (119 MB: not among the dev extras)"
+    )
+    for one in manifests():
+        if one["apiVersion"] not in OF_OTHERS:
+            validator.validate(one, version, strict=True)
+
+
 def test_what_is_scaled_sets_no_replicas() -> None:
     """An `apply` would set them back each time."""
     for kind in ("ScaledObject", "HorizontalPodAutoscaler"):
