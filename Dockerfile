@@ -2,6 +2,7 @@
 #
 # Build arguments go to pip: PIP_INDEX_URL where packages come from a mirror; PIP_EXTRA_INDEX_URL, for `worker`
 # alone, may name PyTorch's CPU wheels. Without it torch comes with its CUDA libraries, some gigabytes.
+# EXTRAS adds extras of pyproject.toml, with a comma before each: `,s3` for files in a bucket.
 ARG PYTHON=3.12.12
 
 FROM python:${PYTHON}-slim AS base
@@ -21,16 +22,19 @@ COPY worker worker
 
 FROM source AS api-build
 ARG PIP_INDEX_URL
-RUN pip install --no-cache-dir '.[service]'
+ARG EXTRAS
+RUN pip install --no-cache-dir ".[service${EXTRAS}]"
 
 FROM source AS worker-build
 ARG PIP_INDEX_URL
+ARG EXTRAS
 ARG PIP_EXTRA_INDEX_URL
-RUN pip install --no-cache-dir '.[worker]'
+RUN pip install --no-cache-dir ".[worker${EXTRAS}]"
 
 FROM source AS worker-gpu-build
 ARG PIP_INDEX_URL
-RUN pip install --no-cache-dir '.[worker]'
+ARG EXTRAS
+RUN pip install --no-cache-dir ".[worker${EXTRAS}]"
 
 FROM base AS api
 COPY --from=api-build /opt/erfscope /opt/erfscope

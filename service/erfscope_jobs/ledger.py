@@ -239,9 +239,9 @@ class Ledger:
         known = [self.run(at.retire(name)) for at in self._parts.all]
         return any(known)
 
-    def release(self, worker: str) -> int:
-        """RELEASE: workers of that name are dead; how many leases ended."""
-        return sum(self.run(at.release(worker)) for at in self._parts.all)
+    def release(self, worker: str) -> tuple[str, ...]:
+        """RELEASE: workers of that name are dead; the jobs whose leases ended."""
+        return tuple(job for at in self._parts.all for job in self.run(at.release(worker)))
 
     def swept(self) -> bool:
         """SWEPT; the sweeper lives."""
@@ -257,7 +257,7 @@ class Ledger:
 
     def reap(self, most: int, missing: Mapping[str, int]) -> Overdue:
         """REAP, in each partition; the jobs that a message must be sent for. Raises where all are away."""
-        ring, is_full, left, away = [], False, dict(missing), 0
+        ring, lost, is_full, left, away = [], [], False, dict(missing), 0
         for at in self._parts.all:
             try:
                 overdue = self.run(at.reap(most, left))
@@ -267,9 +267,10 @@ class Ledger:
                     raise
                 continue
             ring += overdue.ring
+            lost += overdue.lost
             is_full = is_full or overdue.full
             left = dict(overdue.missing)
-        return Overdue(ring, is_full, left, away)
+        return Overdue(ring, is_full, left, lost, away)
 
     def list(self, tenant: str, size: int = 20, token: str | None = None, kind: Kind | None = None) -> Page:
         """A page of jobs, newest first."""

@@ -360,9 +360,10 @@ class Operations:
         """A worker has stopped."""
         return scripted("retire", self.space, {"name": name}, bool)
 
-    def release(self, worker: str) -> Call[int]:
-        """RELEASE what workers hold whose names begin so and that are known to be dead; how many leases ended."""
-        return scripted("release", self.space, {"worker": worker}, int)
+    def release(self, worker: str) -> Call[tuple[str, ...]]:
+        """RELEASE what workers hold whose names begin so and that are known to be dead; the jobs of those leases."""
+        named = {"worker": worker}
+        return scripted("release", self.space, named, lambda reply: tuple(dict.fromkeys(id.decode() for id in reply)))
 
     # ---- what the reaper does
 

@@ -10,7 +10,9 @@ from erfscope_contract.problem import ProblemError
 from erfscope_jobs import folder
 from erfscope_jobs.blobs import BlobStore
 from erfscope_jobs.ledger import Ledger
+from erfscope_jobs.log import about
 from erfscope_jobs.queue import Doorbell
+from erfscope_jobs.records import Lost
 from erfscope_jobs.remote import open_store
 from erfscope_jobs.settings import Settings
 
@@ -31,11 +33,19 @@ def reap_once(ledger: Ledger, doorbell: Doorbell, stop: Callable[[], bool] = lam
     sent, full = 0, True
     while full and not stop():
         overdue = ledger.reap(MOST, _missing(ledger, doorbell))
+        for lost in overdue.lost:
+            tell(lost)
         sent += sum(doorbell.ring(id, kind) for id, kind in overdue.ring)
         full = overdue.full
         if overdue.away:
             log.warning("the reaper waits for %d partitions of the ledger", overdue.away)
     return sent
+
+
+def tell(lost: Lost) -> None:
+    """A line about a job whose worker died or was cut off."""
+    with about(job=lost.job, attempt=lost.attempt):
+        log.warning("the worker %s was lost; the job is now %s", lost.worker, lost.status)
 
 
 def _missing(ledger: Ledger, doorbell: Doorbell) -> Mapping[str, int]:

@@ -58,6 +58,11 @@ class Failure(StrEnum):
     OUTAGE = "outage"  # the file store or the disk refuses: nobody's fault, so it counts towards no cap
 
 
+def job_of(id: str) -> str:
+    """The job of a shard, whose id is that of its job and a number; a job itself stays as it is."""
+    return id.partition(".")[0]
+
+
 def new_id() -> str:
     """An id that cannot be guessed, and that a command line does not take for an option."""
     while (id := secrets.token_urlsafe(16)).startswith("-"):
@@ -180,8 +185,8 @@ class Record:
 
     @property
     def job(self) -> str:
-        """The job that people know: a shard's id is that of its job and a number."""
-        return self.id.partition(".")[0]
+        """The job that people know."""
+        return job_of(self.id)
 
 
 @dataclass(frozen=True)
@@ -209,16 +214,32 @@ class SeriesPage:
 
 
 @dataclass(frozen=True)
+class Lost:
+    """A job (or a shard) whose worker was silent for longer than a lease; `status` is what it has now."""
+
+    id: str
+    worker: str
+    attempt: int
+    status: Status
+
+    @property
+    def job(self) -> str:
+        """The job that people know."""
+        return job_of(self.id)
+
+
+@dataclass(frozen=True)
 class Overdue:
     """What one pass of the reaper found: jobs that a message must be sent for, and whether there may be more.
 
-    `missing` are the messages that are missing by kind once those have been sent; `away` counts partitions of the
-    ledger that did not answer.
+    `lost` are jobs whose lease ended; `missing` are the messages that are missing by kind once those have been sent;
+    `away` counts partitions of the ledger that did not answer.
     """
 
     ring: list[tuple[str, Kind]]
     full: bool
     missing: Mapping[str, int]
+    lost: Sequence[Lost] = ()
     away: int = 0
 
 

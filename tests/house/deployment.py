@@ -1,6 +1,7 @@
 """What stands in deploy/, read for the tests: compose, nginx, alerts and dashboard, the objects of the cluster."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,17 +17,21 @@ NGINX = (DEPLOY / "nginx" / "nginx.conf").read_text("utf-8")
 DASHBOARD: Mapping[str, Any] = json.loads((DEPLOY / "grafana" / "dashboard.json").read_text("utf-8"))
 ALERTS: Mapping[str, Any] = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yml").read_text("utf-8"))
 CLUSTER = DEPLOY / "kubernetes"
+BASE = CLUSTER / "base"
 API_VERSIONS = {
     "ConfigMap": "v1",
     "Deployment": "apps/v1",
     "HorizontalPodAutoscaler": "autoscaling/v2",
+    "Ingress": "networking.k8s.io/v1",
     "Namespace": "v1",
     "NetworkPolicy": "networking.k8s.io/v1",
     "PersistentVolumeClaim": "v1",
     "PodDisruptionBudget": "policy/v1",
+    "PodMonitor": "monitoring.coreos.com/v1",
     "ScaledObject": "keda.sh/v1alpha1",
     "Service": "v1",
     "StatefulSet": "apps/v1",
+    "TriggerAuthentication": "keda.sh/v1alpha1",
 }
 LAYERS = [{"type": "conv", "out_channels": 2, "kernel_size": 3, "padding": 1}]
 SMALL = {
@@ -37,8 +42,8 @@ VARIABLES = {f"ERFSCOPE_{name.upper()}" for name in ServiceSettings.model_fields
 
 
 def manifests() -> list[dict[str, Any]]:
-    """Every object of the cluster."""
-    files = [place for place in sorted(CLUSTER.glob("*.yaml")) if place.name != "kustomization.yaml"]
+    """Every object of the cluster, its component and its example included."""
+    files = [place for place in sorted(CLUSTER.rglob("*.yaml")) if place.name != "kustomization.yaml"]
     return [one for place in files for one in yaml.safe_load_all(place.read_text("utf-8"))]
 
 
@@ -65,9 +70,13 @@ def flags(words: list[str]) -> dict[str, str]:
 
 
 def settings_of(container: Mapping[str, Any]) -> dict[str, str]:
-    """Environment of a container of the cluster."""
+    """Environment of a container of the cluster; a secret's value is its name."""
     shared = objects("ConfigMap")["settings"]["data"] if container.get("envFrom") else {}
-    return shared | {one["name"]: one["value"] for one in container.get("env", [])}
+    own: dict[str, str] = {}
+    for one in container.get("env", []):
+        text = one["value"] if "value" in one else one["valueFrom"]["secretKeyRef"]["name"]
+        own[one["name"]] = re.sub(r"\$\((\w+)\)", lambda match: own[match[1]], text)
+    return shared | own
 
 
 def scrape_job() -> dict[str, Any]:

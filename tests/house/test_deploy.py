@@ -12,7 +12,7 @@ import yaml
 from tests.chaos.parts import free_port
 from tests.chaos.town import listens
 from tests.house.conftest import PATIENCE, ROOT, House, wait_until
-from tests.house.deployment import CLUSTER, COMPOSE, DEPLOY, NGINX, PLAIN, SMALL, VARIABLES, containers
+from tests.house.deployment import BASE, COMPOSE, DEPLOY, NGINX, PLAIN, SMALL, VARIABLES, containers
 
 from erfscope_service.settings import ServiceSettings
 
@@ -117,7 +117,7 @@ def test_a_job_goes_through_nginx_and_the_figures_do_not(front: str) -> None:
 def test_images_and_actions_have_exact_versions() -> None:
     images = [service["image"] for service in COMPOSE["services"].values() if "build" not in service]
     images += [container["image"] for _, container in containers() if not container["image"].startswith("erfscope-")]
-    cluster = yaml.safe_load((CLUSTER / "kustomization.yaml").read_text("utf-8"))["images"]
+    cluster = yaml.safe_load((BASE / "kustomization.yaml").read_text("utf-8"))["images"]
     images += [f"{image['newName']}:{image['newTag']}" for image in cluster]
     python = re.search(r"^ARG PYTHON=(\S+)$", (ROOT / "Dockerfile").read_text("utf-8"), flags=re.MULTILINE)
     assert python

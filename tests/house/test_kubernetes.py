@@ -2,12 +2,17 @@
 
 import json
 import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from tests.house.conftest import ROOT
 from tests.house.deployment import (
     API_VERSIONS,
+    BASE,
     CLUSTER,
     NGINX,
     PLAIN,
@@ -24,6 +29,10 @@ from tests.house.deployment import (
 from erfscope_jobs.records import Kind
 from erfscope_service.settings import ServiceSettings
 
+DOCUMENT = (ROOT / "docs" / "kubernetes.md").read_text("utf-8")
+FILES = "".join(place.read_text("utf-8") for place in sorted(CLUSTER.rglob("*.yaml")))
+FOLDERS = ("base", "example", "keda", "monitoring")
+
 
 def test_the_cluster_scrapes_with_its_key() -> None:
     monitor = yaml.safe_load((CLUSTER / "monitoring" / "podmonitor.yaml").read_text("utf-8"))
@@ -32,7 +41,20 @@ def test_the_cluster_scrapes_with_its_key() -> None:
     assert endpoint["port"] in {port["name"] for one in PODS["api"]["containers"] for port in one["ports"]}
     assert endpoint["authorization"] == {"type": "Bearer", "credentials": {"name": "metrics-key", "key": "token"}}
     assert endpoint["relabelings"][0]["replacement"] == scrape_job()["job_name"]
-    assert "prometheus.io" not in (CLUSTER / "api.yaml").read_text("utf-8")  # annotations cannot carry a key
+    assert "prometheus.io" not in (BASE / "api.yaml").read_text("utf-8")  # annotations cannot carry a key
+
+
+OF_OTHERS = ("keda.sh/v1alpha1", "monitoring.coreos.com/v1")  # their schemas are not Kubernetes' own
+
+
+@pytest.mark.parametrize("version", ["1.29", "1.32"])
+def test_every_object_fits_the_schema_of_kubernetes(version: str) -> None:
+    validator = pytest.importorskip(
+        "kubernetes_validate", reason="kubernetes-validate is not installed (119 MB: not among the dev extras)"
+    )
+    for one in manifests():
+        if one["apiVersion"] not in OF_OTHERS:
+            validator.validate(one, version, strict=True)
 
 
 def test_what_is_scaled_sets_no_replicas() -> None:
@@ -42,11 +64,76 @@ def test_what_is_scaled_sets_no_replicas() -> None:
             assert "replicas" not in objects("Deployment")[one["spec"]["scaleTargetRef"]["name"]]["spec"]
 
 
-def test_kustomization_lists_every_file() -> None:
-    listed = yaml.safe_load((CLUSTER / "kustomization.yaml").read_text("utf-8"))["resources"]
-    assert sorted(listed) == sorted(
-        place.name for place in CLUSTER.glob("*.yaml") if place.name != "kustomization.yaml"
-    )
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_kustomizations_list_every_file(folder: str) -> None:
+    listed = yaml.safe_load((CLUSTER / folder / "kustomization.yaml").read_text("utf-8"))["resources"]
+    files = {place.name for place in (CLUSTER / folder).glob("*.yaml")} - {"kustomization.yaml"}
+    assert {name for name in listed if not name.startswith("../")} == files
+    assert all((CLUSTER / folder / name).exists() for name in listed)
+
+
+def kustomized(folder: Path) -> list[dict[str, Any]]:
+    """What kubectl makes of a folder."""
+    done = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+@pytest.mark.parametrize("folder", ["base", "example", "monitoring"])
+def test_kubectl_takes_the_files(folder: str) -> None:
+    made = kustomized(CLUSTER / folder)
+    assert all(one["apiVersion"] == API_VERSIONS[one["kind"]] for one in made)
+    assert {one["metadata"].get("namespace", "erfscope") for one in made} == {"erfscope"}
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+def test_the_example_lays_over_the_base_what_the_base_cannot_know(tmp_path: Path) -> None:
+    shutil.copytree(CLUSTER, tmp_path / "kubernetes")
+    example = tmp_path / "kubernetes" / "example" / "kustomization.yaml"
+    text = example.read_text("utf-8")
+    assert "# components: [../keda]" in text
+    example.write_text(text.replace("# components", "components"), "utf-8")
+    made = {(one["kind"], one["metadata"]["name"]): one for one in kustomized(example.parent)}
+    for name in ("api", "worker"):
+        (container,) = made["Deployment", name]["spec"]["template"]["spec"]["containers"]
+        assert container["image"].startswith(f"registry.example.org/erfscope-{name}:")
+    assert made["PersistentVolumeClaim", "data"]["spec"]["storageClassName"] == "shared"
+    settings = made["ConfigMap", "settings"]["data"]
+    assert {"ERFSCOPE_DATA_DIR", "ERFSCOPE_LOG", "ERFSCOPE_TRUSTED_PROXIES"} == set(settings)
+    assert ("ScaledObject", "worker") in made
+
+
+def test_the_ingress_passes_on_what_the_service_takes_and_waits_longer() -> None:
+    ingress = objects("Ingress")["api"]
+    (rule,) = ingress["spec"]["rules"]
+    (path,) = rule["http"]["paths"]
+    ports = {port["name"] for port in objects("Service")[path["backend"]["service"]["name"]]["spec"]["ports"]}
+    assert path["backend"]["service"]["port"]["name"] in ports
+    assert [rule["host"]] == ingress["spec"]["tls"][0]["hosts"]
+    words = {name.rpartition("/")[2]: value for name, value in ingress["metadata"]["annotations"].items()}
+    settings = ServiceSettings()
+    body = int(words["proxy-body-size"].removesuffix("m")) << 20
+    assert body > settings.max_model_bytes + settings.max_data_bytes + settings.max_json_bytes
+    assert int(words["proxy-read-timeout"]) > max(settings.long_poll_seconds, settings.keep_alive_seconds)
+    assert words["proxy-buffering"] == words["proxy-request-buffering"] == "off"
+
+
+def secrets_named(text: str) -> set[str]:
+    """Secrets that the files read, by their name."""
+    read = r"(?:secretKeyRef|credentials): {name: ([\w-]+)|secretName: ([\w-]+)|parameter: password, name: ([\w-]+)"
+    return {name for match in re.findall(read, text) for name in match if name}
+
+
+def test_the_document_makes_every_secret_and_names_what_is_there() -> None:
+    made = set(re.findall(r"create secret (?:generic|tls) (\S+)", DOCUMENT))
+    assert made == secrets_named(FILES) == {"redis", "metrics-key", "erfscope-tls"}
+    deployments, stores = set(re.findall(r"deploy/(\w+) --|deployment/(\w+)", DOCUMENT)), objects("StatefulSet")
+    assert {name for pair in deployments for name in pair if name} == set(objects("Deployment"))
+    assert set(re.findall(r"statefulset/(\w+)", DOCUMENT)) <= set(stores)
+    for folder in set(re.findall(r"deploy/kubernetes/([a-z]+)", DOCUMENT)) - {"ours"}:
+        assert (CLUSTER / folder / "kustomization.yaml").is_file(), folder
+    assert objects("Ingress")["api"]["spec"]["rules"][0]["host"] in DOCUMENT
 
 
 def test_every_object_has_its_version_and_a_name_of_its_own() -> None:
@@ -109,7 +196,7 @@ def test_pods_are_told_what_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         for variable, value in told.items():
             monkeypatch.setenv(variable, value)
         settings = ServiceSettings()
-        assert settings.redis_url.startswith("redis://redis:6379/")
+        assert settings.redis_url == "redis://:redis@redis:6379/0"  # with the password of the secret
         assert str(settings.data_dir) in {mount["mountPath"] for mount in container["volumeMounts"]}
 
 
@@ -134,7 +221,10 @@ def test_workers_are_scaled_by_the_ledgers_open_jobs() -> None:
 
 def test_the_stores_are_set_up_alike() -> None:
     (redis,) = PODS["redis"]["containers"]
-    assert flags(redis["args"]) == flags(PLAIN["services"]["redis"]["command"]) | {"--maxmemory": "1gb"}
+    more = {"--maxmemory": "1gb", "--requirepass": "$(PASSWORD)"}
+    assert flags(redis["args"]) == flags(PLAIN["services"]["redis"]["command"]) | more
+    for probe in ("startupProbe", "readinessProbe"):
+        assert '-a "$PASSWORD" ping' in redis[probe]["exec"]["command"][2]
     assert redis["image"] == PLAIN["services"]["redis"]["image"]
 
 

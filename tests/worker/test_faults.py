@@ -1,5 +1,6 @@
 """Kills, stops and outages of real processes: no accepted job is lost, each ends once."""
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -99,6 +100,8 @@ def test_idle_worker_stops_at_once_and_leaves_the_registry(shop: Any, start_work
     assert worker.stop(seconds=5) == 0
     assert worker.process.pid not in {info.pid for info in shop.ledger.workers()}
     assert not any(map(shop.is_alive, below))
+    lines = [json.loads(line) for line in worker.log.read_text().splitlines()]  # Celery's words are lines like others
+    assert "Warm shutdown" in "".join(line["message"] for line in lines)
 
 
 def test_busy_worker_hands_its_job_back(shop: Any, start_worker: Any) -> None:

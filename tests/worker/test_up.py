@@ -25,7 +25,8 @@ from erfscope_worker.embedded.part import Part
 from erfscope_worker.embedded.stack import Stack
 
 # A runner that imports no torch, for a stack whose worker has nothing to measure: it starts at half the cost.
-IDLE = {"ERFSCOPE_RUNNER": "job_runners:run", "PYTHONPATH": str(Path(__file__).parent)}
+RUNNERS = os.pathsep.join(filter(None, (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))))
+IDLE = {"ERFSCOPE_RUNNER": "job_runners:run", "PYTHONPATH": RUNNERS}
 PATIENCE = 300.0  # seconds after which a test gives up on a machine under load
 LONG: dict[str, Any] = {
     "name": "long",
@@ -310,6 +311,7 @@ def test_a_killed_worker_and_a_killed_service_start_again_and_the_job_ends_well(
     assert code == 0
     for part in ("worker", "service"):
         assert f"warning: the {part} ended with status -9 and is started again in 0.5 s" in said
+    assert f"it had the job {job.id}, which runs again" in said
     assert running.nothing_left()
 
 

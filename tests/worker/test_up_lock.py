@@ -46,15 +46,22 @@ def test_what_is_not_a_plain_file_is_refused(name: str, tmp_path: Path, other: P
 def test_a_lock_of_another_user_is_refused(tmp_path: Path) -> None:
     (tmp_path / up_folder.LOCK).write_text('{"run_dir": "/etc"}')
     os.chown(tmp_path / up_folder.LOCK, 65_534, 65_534)
-    with pytest.raises(APIError, match="another user's"):
+    with pytest.raises(APIError, match="sudo -u 'nobody'") as refused:
         up_folder.running(tmp_path)
+    assert refused.value.problem.title == "The ledger of the service cannot be reached"
+    with (
+        pytest.raises(APIError, match="belongs to the user nobody"),
+        installation.occupy(tmp_path, "127.0.0.1", 0),
+    ):
+        pass
 
 
 def test_a_folder_is_held_and_left(tmp_path: Path) -> None:
     for _ in range(2):
         with installation.occupy(tmp_path, "127.0.0.1", 0) as held:
             assert held.socket.parent.is_dir()
-        assert up_folder.running(tmp_path) is None
+        with pytest.raises(APIError, match=r"No `erfscope up` runs with the data folder"):
+            up_folder.running(tmp_path)
 
 
 def test_the_store_may_take_a_share_of_the_memory() -> None:

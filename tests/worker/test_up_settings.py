@@ -1,5 +1,6 @@
 """`erfscope up` heeds the variables that its parts heed, and says which it cannot."""
 
+import json
 import os
 import re
 import signal
@@ -34,6 +35,7 @@ def test_port_folder_and_keys_by_variables(tmp_path: Path) -> None:
         ERFSCOPE_HOST="127.0.0.2",
         ERFSCOPE_DATA_DIR=str(folder),
         ERFSCOPE_KEYS="on",
+        ERFSCOPE_LOG="json",
         ERFSCOPE_REDIS_URL="redis://192.0.2.1:6379/0",
     )
     words = [sys.executable, "-m", "erfscope"]
@@ -62,6 +64,9 @@ def test_port_folder_and_keys_by_variables(tmp_path: Path) -> None:
     assert "ERFSCOPE_REDIS_URL is not used" in warnings
     assert (listed.returncode, listed.stdout.strip()) == (0, "no keys"), listed.stderr
     assert folder.stat().st_mode & 0o777 == 0o700
+    for part in ("worker", "service"):
+        assert all(json.loads(line) for line in (folder / "logs" / f"{part}.log").read_text().splitlines())
+    assert "level=notice" in (folder / "logs" / "store.log").read_text()
 
 
 def test_a_variable_that_is_no_port_is_named(tmp_path: Path) -> None:

@@ -25,6 +25,11 @@ def bad_setting(detail: str) -> APIError:
     return APIError(_problem("bad-request", detail, "A setting cannot be used"))
 
 
+def no_ledger(detail: str) -> APIError:
+    """Why the ledger, where jobs and keys are, cannot be asked: where it was looked for, and what to do."""
+    return APIError(_problem("connection", detail, "The ledger of the service cannot be reached"))
+
+
 def has_stopped(detail: str) -> APIError:
     """Why `erfscope up` ends although nobody asked."""
     return APIError(_problem("unavailable", detail, "erfscope has stopped"))

@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from erfscope._errors import refuse
+from erfscope.cli.failure import bad_setting
 
 RedisUrl = Annotated[
     str | None,
@@ -40,10 +40,9 @@ def require(*modules: str) -> None:
 def start(module: str, redis_url: str | None, settings: dict[str, object]) -> NoReturn:
     """Become the part: same process id, so that signals and service supervisors reach it directly."""
     if not redis_url:
-        raise refuse(
-            "bad-request",
+        raise bad_setting(
             "ERFSCOPE_REDIS_URL is not set, and there is no --redis-url. "
-            "Name a Redis (redis://host:6379/0), or run `erfscope up`, which brings its own.",
+            "Name a Redis (redis://host:6379/0), or run `erfscope up`, which brings its own."
         )
     require("redis")
     given = {name: str(value) for name, value in settings.items() if value is not None}

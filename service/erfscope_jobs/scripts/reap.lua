@@ -1,17 +1,21 @@
 -- REAP: lost leases first, then what is overdue in `open`: queued → notify again, past the deadline → expired.
--- `missing` has for each kind how many messages fewer there are in its queue than jobs wait.
+-- `missing` has for each kind how many messages fewer there are in its queue than jobs wait. The reply also names the
+-- jobs whose lease was lost: id, worker, attempt, and the status that the job has now.
 local missing = a.missing
 
 local function overdue(set) return redis.call('ZRANGEBYSCORE', set, '-inf', whole(now), 'LIMIT', 0, a.most) end
 
-local ring, lost, late = {}, overdue(LEASES), nil
+local ring, lost, late, told = {}, overdue(LEASES), nil, {}
 for _, id in ipairs(lost) do
   if field(id, 'status') ~= 'running' then
     redis.call('ZREM', LEASES, id)
   elseif number(id, 'deadline') <= now then
     expire(id)
-  elseif give_up_or_requeue(id, 'lapses', a.max_lapses) == 'queued' then
-    ring[#ring + 1] = {id, field(id, 'kind')}
+  else
+    local worker, attempt = field(id, 'worker') or '', field(id, 'attempt')
+    local status = give_up_or_requeue(id, 'lapses', a.max_lapses)
+    told[#told + 1] = {id, worker, attempt, status}
+    if status == 'queued' then ring[#ring + 1] = {id, field(id, 'kind')} end
   end
 end
 
@@ -37,4 +41,4 @@ local open = {}
 for _, one in ipairs(ring) do
   if redis.call('ZSCORE', OPEN, one[1]) then open[#open + 1] = one end
 end
-return {open, (#lost == a.most or #late == a.most) and 1 or 0, cjson.encode(missing)}
+return {open, (#lost == a.most or #late == a.most) and 1 or 0, cjson.encode(missing), told}

@@ -1,9 +1,9 @@
 -- RELEASE: a worker is known to be dead. Its leases end now, so the next REAP queues its jobs again; it leaves the registry.
-local ended = 0
+local ended = {}
 for _, id in ipairs(redis.call('ZRANGE', LEASES, 0, -1)) do
   if field(id, 'status') == 'running' and string.sub(field(id, 'worker') or '', 1, #a.worker) == a.worker then
     mark(LEASES, now, id, life(id))
-    ended = ended + 1
+    ended[#ended + 1] = field(id, 'parent') or id
   end
 end
 for _, name in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do

