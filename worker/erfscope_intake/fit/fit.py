@@ -13,12 +13,13 @@ from erfscope_contract.limits import is_limited_by_input
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.request import AverageOptions, ErfRequest, TargetOptions, Weights
 from erfscope_contract.result import ErfResult
+from erfscope_contract.untrained import training_first
 from erfscope_contract.version import __version__
 from erfscope_engine.layers import Traced
+from erfscope_engine.map_notes import WHY_UNCERTAIN, is_uncertain
 from erfscope_engine.measure import measure_network
 from erfscope_engine.network import Network
 from erfscope_engine.reaches import Reaches
-from erfscope_engine.report import WHY_UNCERTAIN, is_uncertain
 from erfscope_intake.answer import Images, images_of, pick_device
 from erfscope_intake.fit.verdicts import Size, at_level, do_heads_decide
 from erfscope_intake.levels import Level, levels_of, passed_over
@@ -80,9 +81,9 @@ def fit(
         input_shape=list(network.input_shape),
         levels=rows,
         deciding=deciding,
-        objects=objects_of(request.objects, rows, deciding, network.input_shape[1:]),
+        objects=objects_of(request.objects, rows, deciding, network.input_shape[1:], samples=request.samples),
         about=_about(request),
-        notes=[*network.notes, *notes, *_clipped(rows), *_uncertain(rows)],
+        notes=training_first([*network.notes, *notes, *_clipped(rows), *_uncertain(rows)]),
         engine=__version__,
         torch=torch.__version__,
     )
