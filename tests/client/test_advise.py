@@ -130,7 +130,8 @@ def test_a_change_that_may_reach_is_no_sure_choice(run: Run, service: Service, t
         (
             5, [CHANGE],
             "Unsure whether a change is needed: the ERF is 4.90 ± 0.10 px, and 5 px are asked for. About 32 samples "
-            "would decide it (samples, --inputs 32); there were 8. First choice, if one is needed: dilate first: 1 → 4.",
+            "would decide it (samples, --inputs 32); there were 8. First choice, if one is needed: dilate first: 1 → "
+            "4.",
         ),
         (5, [], "there were 8. No change that was measured reaches it"),
     ],
