@@ -161,6 +161,16 @@ def test_a_size_that_the_file_leaves_free_names_the_option(tmp_path: Path) -> No
     assert any(told in note for note in result.notes)
 
 
+def test_levels_with_holes_in_their_maps_are_named() -> None:
+    dilated = {**CONV, "dilation": 2, "padding": 2}
+    spec = {"input": {"channels": 3, "size": [48, 48]}, "layers": [dilated, dilated, dilated]}
+    asked = {"model": {"architecture": spec}, "objects": [4], "samples": 2}
+    notes = fit(FitRequest.model_validate(asked)).notes
+    assert any("Gridded (lattice above 0.1): conv_3. A unit there sees some pixels much better" in one for one in notes)
+    even = fit(FitRequest.model_validate({**asked, "model": {"architecture": {**spec, "layers": [CONV] * 3}}}))
+    assert not any("Gridded" in note for note in even.notes)
+
+
 def test_named_layers_are_looked_at_alone(tmp_path: Path) -> None:
     path = exported(UNet(), (3, 64, 64), tmp_path / "net.onnx", ["mask", "coarse"])
     result = ask(path, objects=[200], layers=["coarse", "mask"], input={"shape": [3, 64, 64]})
