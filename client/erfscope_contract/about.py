@@ -22,6 +22,11 @@ class About(Frozen):
     source: Source = Field(description="Where the inputs come from.")
     seed: int
 
+    @property
+    def samples(self) -> int | None:
+        """Of each measurement; None where none was made."""
+        return None if self.inputs is None else self.inputs * (self.draws or 1)
+
 
 def name_of(model: ModelRef) -> str:
     """A network as its question names it."""

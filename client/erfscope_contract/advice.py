@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from erfscope_contract.about import About
 from erfscope_contract.architecture import Architecture
-from erfscope_contract.holding import HOLD, erf_for
+from erfscope_contract.holding import HOLD, MOST_SAMPLES, erf_for
 from erfscope_contract.job import Work
 from erfscope_contract.request import InputOptions, ModelRef, Strict, Weights
 from erfscope_contract.result import Frozen, Number
@@ -42,7 +42,7 @@ class AdviceRequest(Strict):
     latency: bool = Field(
         False, description="Whether to time one input through the network and through each change, on this machine."
     )
-    samples: Annotated[int, Field(ge=2, le=1000)] = Field(
+    samples: Annotated[int, Field(ge=2, le=MOST_SAMPLES)] = Field(
         8, description="Samples of such a measurement: draws of the weights where a scheme draws them, else inputs."
     )
     seed: int = Field(0, ge=0, lt=2**63)
@@ -146,7 +146,10 @@ class Advice(Frozen):
     erf_measured: Number = None
     stderr: Number = None
     lattice: Number = None
-    reaches: bool = Field(description="Nothing needs to change.")
+    reaches: bool = Field(
+        description="Nothing needs to change; or it is unsure whether something must, where erf_measured is below the "
+        "wanted size, but within two standard errors. Changes are listed then as well."
+    )
     macs: int = Field(description="Multiply-accumulates up to the layer, per input.")
     parameters: int
     memory: int = Field(0, description="Bytes of activations up to the layer, per input, in float32.")
@@ -163,6 +166,11 @@ class Advice(Frozen):
     notes: list[str] = Field(default_factory=list)
     engine: str
     torch: str
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether it reaches the wanted size only within two standard errors."""
+        return self.reaches and self.erf_measured is not None and self.erf_measured < self.want
 
 
 class Interrupted(KeyboardInterrupt):

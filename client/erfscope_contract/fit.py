@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from erfscope_contract.about import About
-from erfscope_contract.holding import CONFIDENT, HOLD, RULE, UNITS_ACROSS
+from erfscope_contract.holding import CONFIDENT, HOLD, MOST_SAMPLES, RULE, UNITS_ACROSS
 from erfscope_contract.job import LARGEST, Work
 from erfscope_contract.request import InputOptions, ModelRef, Strict, Weights
 from erfscope_contract.result import Frozen, Number
@@ -30,7 +30,7 @@ class FitRequest(Strict):
         InputOptions(), description="Its name and shape, where they are not the model's own, and the samples' source."
     )
     weights: Weights = Field(Weights.GIVEN, description="The model's own, or a scheme that draws every one anew.")
-    samples: Annotated[int, Field(ge=2, le=1000)] = Field(
+    samples: Annotated[int, Field(ge=2, le=MOST_SAMPLES)] = Field(
         16,
         description="Samples per layer: draws of the weights with one input each where a scheme draws them (a spec's, "
         "or one named in weights), else inputs.",

@@ -4,10 +4,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from erfscope_contract.fit import FitLevel, FitObject, Verdict
-from erfscope_contract.holding import HOLD, UNITS_ACROSS, erf_for
+from erfscope_contract.holding import HOLD, UNITS_ACROSS, erf_for, samples_in_words
 from erfscope_contract.lengths import Lengths, pixels_of, scaled
 from erfscope_contract.limits import AT_LEAST
-from erfscope_contract.numbers import with_error
+from erfscope_contract.numbers import digits, with_error
 
 LARGER = "a larger input (input.shape, --shape)"
 
@@ -18,12 +18,14 @@ def objects_of(
     deciding: Collection[str],
     extents: Sequence[int],
     lengths: Lengths | None = None,
+    samples: int | None = None,
 ) -> list[FitObject]:
     """Each object size (pixels), with the levels that hold it; `deciding` are the heads whose rows count, if they do.
 
-    Sentences are in `lengths`, by default in the input's own unit.
+    Sentences are in `lengths`, by default in the input's own unit. `samples` were taken at each level, where known.
     """
-    return [_Asked(size, levels, deciding, extents, lengths or pixels_of(len(extents))).answer() for size in sizes]
+    unit = lengths or pixels_of(len(extents))
+    return [_Asked(size, levels, deciding, extents, unit, samples).answer() for size in sizes]
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,11 @@ class _Asked:
     deciding: Collection[str]
     extents: Sequence[int]
     lengths: Lengths
+    samples: int | None
 
     def _long(self, size: float) -> str:
         """A length in pixels, in the unit of the sentence."""
-        return f"{size * self.lengths.mean:g} {self.lengths.unit}"
+        return f"{digits(size * self.lengths.mean)} {self.lengths.unit}"
 
     def _sized(self, level: FitLevel) -> str:
         """An ERF with its error."""
@@ -102,7 +105,8 @@ class _Asked:
         field, need = self._sized(level), self._long(erf_for(self.size))
         if level.limited:
             return f"{told}: its ERF of {field} fills the input, and {need} are needed. Measure on {LARGER}."
-        return f"{told}: its ERF is {field}, and {need} are needed. Take more samples (samples, --inputs)."
+        more = samples_in_words(level.erf_size or 0.0, level.stderr, erf_for(self.size), self.samples)
+        return f"{told}: its ERF is {field}, and {need} are needed. {more}"
 
     def _failed(self) -> str:
         """What is wrong with the head that comes nearest: the finest that sees enough, else the largest field."""
@@ -113,7 +117,7 @@ class _Asked:
         nearest = "" if len(heads) == 1 else f"{head.name}: "
         if coarse:
             return f"{who} ({nearest}{self._stride(head)}, the object is narrower than {UNITS_ACROSS:g} units)"
-        return f"{who} ({nearest}{self._field(head)} of {erf_for(self.size) * self.lengths.mean:g})"
+        return f"{who} ({nearest}{self._field(head)} of {digits(erf_for(self.size) * self.lengths.mean)})"
 
     def _would(self, level: FitLevel) -> str:
         return f"; {level.role} {level.name} would ({self._field(level)}, {self._stride(level)})."
@@ -165,8 +169,8 @@ class _Asked:
 
 def beside(value: float, bound: float) -> str:
     """Three digits, or as many more as show on which side of the bound a number lies."""
-    texts = (f"{value:.{digits}g}" for digits in (3, 4, 5, 6))
-    return next((text for text in texts if _side(float(text), bound) == _side(value, bound)), f"{value:.7g}")
+    texts = (digits(value, most) for most in (3, 4, 5, 6))
+    return next((text for text in texts if _side(float(text), bound) == _side(value, bound)), digits(value, 7))
 
 
 def _side(value: float, bound: float) -> int:
@@ -183,4 +187,4 @@ def _side_of(level: FitLevel) -> int:
 
 
 def _by(steps: Sequence[float | None]) -> str:
-    return "×".join("?" if step is None else f"{step:g}" for step in dict.fromkeys(steps))
+    return "×".join("?" if step is None else digits(step) for step in dict.fromkeys(steps))

@@ -1,5 +1,7 @@
 """When a level holds an object: one rule, for advice, for fit, and for what both say. Pure."""
 
+from math import ceil, floor, inf, log10
+
 HOLD = 1.5
 """ERF over the size of the object that a unit decides about: measured, docs/science/object-size.md."""
 
@@ -8,6 +10,11 @@ UNITS_ACROSS = 2.0
 
 CONFIDENT = 2.0
 """Standard errors on either side of a bound within which a measured size decides nothing."""
+
+MOST_SAMPLES = 1000
+"""The most that a measurement of advice or fit takes."""
+
+ROUNDING = 6  # digits behind the point of a count of samples, below which it is rounding
 
 RULE = (
     f"A level holds an object if its ERF is at least {HOLD:g} times the object's size, and the object is at least "
@@ -18,3 +25,30 @@ RULE = (
 def erf_for(size: float) -> float:
     """The ERF size, in pixels, that a unit needs to decide about objects of `size` pixels."""
     return HOLD * size
+
+
+def samples_to_decide(size: float, error: float, bound: float, samples: int) -> int | None:
+    """How many samples leave open no more whether `size` reaches `bound`; None for more than MOST_SAMPLES.
+
+    If the size stays as it is: its standard error, which was found with `samples`, falls with their square root.
+    Rounded up to two digits.
+    """
+    apart = abs(size - bound)
+    count = round(samples * (CONFIDENT * error / apart) ** 2, ROUNDING) if apart else inf
+    if count > MOST_SAMPLES:
+        return None
+    digit = 10 ** max(floor(log10(max(count, 1.0))) - 1, 0)
+    return max(ceil(count / digit) * digit, samples + 1)
+
+
+def samples_in_words(size: float, error: float | None, bound: float, samples: int | None) -> str:
+    """What to do where it is open whether `size` reaches `bound`: how many samples decide, where that is known."""
+    if samples is None or error is None:
+        return "Take more samples (samples, --inputs)."
+    count = samples_to_decide(size, error, bound, samples)
+    if count is None:
+        return (
+            f"Even {MOST_SAMPLES:,} samples, the most that can be taken, would hardly decide it: the two are the same "
+            "for all that is known."
+        )
+    return f"About {count} samples would decide it (samples, --inputs {count}); there were {samples}."

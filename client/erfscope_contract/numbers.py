@@ -1,6 +1,7 @@
 """Numbers as people read them: as many digits as their error is worth, no powers of ten where digits do."""
 
 import math
+from decimal import Decimal
 
 from erfscope_contract.result import Number
 
@@ -18,6 +19,16 @@ def plain(value: Number, missing: str = MISSING) -> str:
         return f"{value:.3g}"
     digits = max(3 - math.floor(math.log10(abs(value))), 0) if value else 0
     text = f"{value:.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def digits(value: float, most: int = 6) -> str:
+    """In at most so many significant digits, and never as a power of ten: `16000`, `0.0000625`; whole ones in full."""
+    if not math.isfinite(value):
+        return str(value)
+    if value == int(value):
+        return str(int(value))
+    text = f"{Decimal(f'{value:.{most}g}'):f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 

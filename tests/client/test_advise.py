@@ -14,6 +14,7 @@ from erfscope import errors
 from erfscope.cli.advice_tables import with_modules
 from erfscope.cli.advise import Announced, advise
 from erfscope_contract.advice import Advice, Change, Interrupted
+from erfscope_contract.untrained import LOOK_UNTRAINED
 
 CHANGE = {
     "kind": "dilation", "text": "dilate first: 1 → 4", "erf_analytic": 9.5, "erf_measured": 9.42, "stderr": 0.21,
@@ -116,21 +117,46 @@ def test_a_change_that_may_reach_is_no_sure_choice(run: Run, service: Service, t
     assert done.returncode == 0, done.stderr
     told = " ".join(done.stdout.split())
     assert "dilate first: 1 → 4 (unsure)" in told
-    assert "First choice, unsure: dilate first: 1 → 4. Its ERF is 9.4 ± 6.0 px: measure with more --inputs." in told
+    assert (
+        "First choice, unsure: dilate first: 1 → 4. Its ERF is 9.4 ± 6.0 px, and 20 px are asked for. Take more "
+        "samples (samples, --inputs)." in told
+    )
 
 
 @pytest.mark.parametrize(
-    ("want", "words"), [(4.8, "Nothing needs to change."), (5, "Unsure: it is within two standard")]
-)
+    ("want", "changes", "words"),
+    [
+        (4.8, [], "Nothing needs to change."),
+        (
+            5, [CHANGE],
+            "Unsure whether a change is needed: the ERF is 4.90 ± 0.10 px, and 5 px are asked for. About 32 samples "
+            "would decide it (samples, --inputs 32); there were 8. First choice, if one is needed: dilate first: 1 → "
+            "4.",
+        ),
+        (5, [], "there were 8. No change that was measured reaches it"),
+    ],
+)  # fmt: skip
 def test_a_network_that_may_reach_is_not_said_to(
-    run: Run, service: Service, tmp_path: Path, want: float, words: str
+    run: Run, service: Service, tmp_path: Path, want: float, changes: list[Any], words: str
 ) -> None:
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
-    enough = ADVICE | {"want": want, "reaches": True, "changes": []}
+    about = {"model": "tiny", "weights": "given", "inputs": 1, "draws": 8, "source": "normal", "seed": 0}
+    enough = ADVICE | {"want": want, "reaches": True, "changes": changes, "about": about}
     service.on("POST /advice", Reply(202, advice_json(result=enough)))
     done = run("advise", "spec.json", "--want", str(want), "--url", service.url)
     assert done.returncode == 0, done.stderr
     assert words in " ".join(done.stdout.split())
+
+
+def test_untrained_weights_are_told_first_and_not_asked_about_again(run: Run, service: Service, tmp_path: Path) -> None:
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    short = ADVICE | {"want": 20, "changes": [], "coarsest": "first", "notes": ["said", f"{LOOK_UNTRAINED}: all."]}
+    service.on("POST /advice", Reply(202, advice_json(result=short)))
+    done = run("advise", "spec.json", "--want", "20", "--url", service.url)
+    assert done.returncode == 0, done.stderr
+    first, *_, last = done.stdout.splitlines()
+    assert (first, last) == (f"note: {LOOK_UNTRAINED}: all.", "note: said")
+    assert f"--layer first --want 20 --weights random --url {service.url}" in done.stdout
 
 
 def test_a_change_names_torch_s_modules() -> None:
@@ -218,6 +244,18 @@ def test_the_rest_is_estimated_after_the_first_tries(capsys: pytest.CaptureFixtu
     assert "about 106 s." in told
 
 
+def test_of_a_service_s_work_not_every_stage_is_heard(capsys: pytest.CaptureFixture[str]) -> None:
+    """The search is first heard of after 6 tries, then after 12 in 6 s: 48 are left, and a measurement took 10 s."""
+    stages = {"queued": 0.0, "measure": 5.0, "search 6 tried": 15.0, "search 12 tried": 21.0}
+    seconds = iter([*stages.values()])
+    announced = Announced(5, clock=lambda: next(seconds), is_remote=True)
+    for stage in stages:
+        announced(stage)
+    told = capsys.readouterr().err
+    assert "Ctrl-C ends the waiting: the service goes on, and the same command finds its answer." in told
+    assert "The rest takes about 98 s." in told
+
+
 def test_sentences_of_sound_are_in_seconds(run: Run, service: Service, tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
     sound = ADVICE | {
@@ -232,7 +270,7 @@ def test_sentences_of_sound_are_in_seconds(run: Run, service: Service, tmp_path:
     assert "Or resample the signal to 1/5 of its rate, if what counts can still be heard there: " in told
     assert "the objects have 3.2 samples, and an ERF of 4.8 samples is enough" in told
     assert "one more block, of twice the largest dilation" in told
-    assert "erfscope advise spec.json --layer first --object 2s --rate 8.0" in told
+    assert "erfscope advise spec.json --layer first --object 2s --rate 8 --url" in told
 
 
 def test_the_command_finds_advice_here(run: Run, tmp_path: Path) -> None:

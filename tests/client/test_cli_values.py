@@ -2,6 +2,7 @@
 
 import re
 from contextlib import suppress
+from math import ceil
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from erfscope import errors
 from erfscope.cli import values
 from erfscope.cli.measure import read
 from erfscope_contract.meanings import unit_of
+from erfscope_contract.numbers import digits
 
 
 def test_option_texts() -> None:
@@ -72,6 +74,43 @@ def test_sizes_that_are_none(text: str, rate: float | None, words: str) -> None:
 
 def test_small_steps_have_a_mean() -> None:
     assert values.sizes("12mm", None, "2e-127,2e-127,4e-127")[0] == pytest.approx(12 / 2e-127 / 2 ** (1 / 3))
+
+
+@pytest.mark.parametrize(
+    ("text", "rate", "spacing", "expected"),
+    [
+        ("512", None, "2,1,1", 512),
+        (" 512, 384x3 ", None, None, [512, 384, 3]),
+        ("1s", 16_000.0, None, 16_000),
+        ("0.3ms", 8000.0, None, 3),
+        ("21mm", None, "2", 11),
+        ("21mm", None, "2,0.7,0.7", [11, 30, 30]),
+        ("20mm,64,6.3mm", None, "2,0.7,0.7", [10, 64, 9]),
+    ],
+)
+def test_sizes_of_tiles(text: str, rate: float | None, spacing: str | None, expected: int | list[int]) -> None:
+    assert values.sides(text, "--tile", rate, spacing, ceil) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "rate", "spacing", "words"),
+    [
+        ("0.5", 16_000.0, None, "'0.5' is not a whole number of pixels, samples or voxels such as 512"),
+        ("1s", None, None, "--tile 1s is a time; give --rate"),
+        ("8mm,9mm", None, "2,0.7,0.7", "--tile 8mm,9mm has 2 sizes, and --spacing 2,0.7,0.7 has 3"),
+        ("9" * 400 + "s", 16_000.0, None, "is too large"),
+    ],
+)
+def test_sizes_of_tiles_that_are_none(text: str, rate: float | None, spacing: str | None, words: str) -> None:
+    with pytest.raises(errors.BadRequest, match=re.escape(words)):
+        values.sides(text, "--tile", rate, spacing)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(16000.0, "16000"), (6.25e-05, "0.0000625"), (1234567.0, "1234567"), (1 / 3, "0.333333")]
+)
+def test_lengths_have_no_powers_of_ten(number: float, text: str) -> None:
+    assert digits(number) == text
 
 
 @given(

@@ -14,6 +14,7 @@ from tests.client.conftest import Reply, Service
 from erfscope import AsyncClient, errors
 from erfscope.cli.fit import level_table
 from erfscope_contract.fit import Fit
+from erfscope_contract.untrained import LOOK_UNTRAINED
 
 LEVEL = {
     "name": "second", "operator": "conv", "role": "head", "shape": [2, 16, 16], "stride": [1, 1], "trf_size": [5, 5],
@@ -78,6 +79,25 @@ def test_the_next_command_keeps_the_options(run: Run, service: Service, tmp_path
     done = run("fit", "spec.json", "--object", "4,9", *options)
     assert done.returncode == 0, done.stderr
     assert f"--layer second --object 9 {' '.join(options)}" in " ".join(done.stdout.split())
+
+
+def test_untrained_weights_are_told_first_and_the_next_command_asks_about_all_sizes(
+    run: Run, service: Service, tmp_path: Path
+) -> None:
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    sizes = [{"size": size, "verdict": "small field"} for size in (9, 10.5)]
+    words = [{"size": size["size"], "held_by": [], "best": None, "words": "no."} for size in sizes]
+    level = LEVEL | {"name": "a b", "objects": sizes}
+    notes = ["said", f"{LOOK_UNTRAINED}: all."]
+    service.on("POST /fit", Reply(202, fit_json(result=FIT | {"levels": [level], "objects": words, "notes": notes})))
+    done = run("fit", "spec.json", "--object", "9,10.5", "--url", service.url)
+    assert done.returncode == 0, done.stderr
+    first, *_, last = done.stdout.splitlines()
+    assert (first, last) == (f"note: {LOOK_UNTRAINED}: all.", "note: said")
+    assert (
+        "What to change so that a b holds 9 and 10.5 px: erfscope advise spec.json --layer 'a b' --object 9,10.5 "
+        f"--weights random --url {service.url}" in " ".join(done.stdout.split())
+    )
 
 
 def test_the_head_that_decides_is_named_with_what_to_ask_next(run: Run, service: Service, tmp_path: Path) -> None:

@@ -31,7 +31,9 @@ def test_each_command_without_a_terminal_does_so(
     monkeypatch.setattr("erfscope.cli.progress.slow_lines.__wrapped__.__defaults__", (0.01,))
     with progress_bar("measuring net.onnx") as update:
         update("trace", 0.1)
-        wait_for("measuring net.onnx: trace, 10 %", lambda: capsys.readouterr().err)
+        wait_for("measuring net.onnx: tracing the network, 10 %, after 0 s", lambda: capsys.readouterr().err)
+        update("load", 0.0)
+        wait_for("measuring net.onnx: loading the model, after 0 s", lambda: capsys.readouterr().err)
 
 
 def test_a_short_command_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -75,6 +75,7 @@ def test_an_older_result_has_no_empty_rows() -> None:
     ("trf", "name", "words"),
     [
         ({"alignment": [8, 8]}, "tiles", "start at multiples of 8×8 px"),
+        ({"alignment": [1, 1]}, "tiles", "may start at any pixel"),
         ({"seen": [[2, 7], [2, 7]]}, "read on this image", None),  # all of the box: nothing to say
         ({"seen": [[2, 6], [2, 7]]}, "read on this image", "2 … 6, 2 … 7 px"),
         ({"stride": [None, None]}, "TRF stride", None),
@@ -131,7 +132,8 @@ def test_the_terminal_says_it_in_sentences() -> None:
         "4.5×0 px after their centre (the halo, counted from a tile's edge, may differ: erfscope tiles).",
         "Read on this image: 0 … 8, 0 … 8 px.",
         "Causal: the unit reads nothing behind its own place. Boxes and circles of the mass are centred at "
-        "that place, so half of each is empty.",
+        "that place, so half of each is empty, and the side of a box may be up to twice the TRF; the mass reaches back "
+        "by half of the side.",
         "Global through norm_1, norm_2.",
         "Without the statistics of norm_1, norm_2: 5×5 px.",
         "auto took /last/Conv; it passed over logits (none of its axes follows the input); <i>gate</i> (its gradient "

@@ -101,7 +101,7 @@ def test_the_command_cuts_here(run: Run, tmp_path: Path) -> None:
     assert "at least 5 px" in " ".join(small.stderr.replace("│", " ").split())
     wrong = run("tiles", "spec.json", "--tile", "wide")
     assert wrong.returncode == 2
-    assert "--tile 'wide' is not a number of pixels" in " ".join(wrong.stderr.replace("│", " ").split())
+    assert "--tile 'wide' is not a whole number of pixels" in " ".join(wrong.stderr.replace("│", " ").split())
 
 
 @pytest.mark.parametrize("tile", [0, 10**6, "x", [0, 64]])

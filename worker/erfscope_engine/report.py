@@ -9,8 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from erfscope_contract.lengths import NAMES
-from erfscope_contract.numbers import plain
 from erfscope_contract.replknet import at_largest, grid_words
 from erfscope_contract.result import (
     AutogradRun,
@@ -28,6 +26,7 @@ from erfscope_contract.result import (
 from erfscope_contract.version import __version__
 from erfscope_engine.faint import note_on_faint
 from erfscope_engine.layers import Traced
+from erfscope_engine.map_notes import notes_on_map
 from erfscope_engine.metrics import MapMetrics, area_ratio, brief_metrics, measure_map
 from erfscope_engine.receptive import ReceptiveField
 from erfscope_engine.taking import Errors, Order, Taken
@@ -220,44 +219,6 @@ def _errors_of_ratios(script: Measured | None) -> Errors:
     return {name: error for name, error in (script.errors if script else {}).items() if name.startswith("replknet_")}
 
 
-APART = 1.25  # how much larger one of the two sizes is from which a note says what that means
-UNCERTAIN = 0.1  # relative standard error of the ERF's size from which a note says what to do
-
-
-WHY_UNCERTAIN = (
-    "there are few samples, or the map is nearly flat at the size's level (4.55 % of the centre), so that a little "
-    "noise moves its edge far. Take more samples (inputs, or draws of the weights), or a number that needs no level: "
-    "the side of the box with half of the mass (mass_50_side), sigma_1, r50"
-)
-
-
-def is_uncertain(size: float | None, error: float | None) -> bool:
-    """Whether a size is hardly known."""
-    return bool(size) and error is not None and error > UNCERTAIN * (size or 0.0)
-
-
-def _note_on_uncertainty(main: Measured) -> list[str]:
-    """What to do about a size that is hardly known."""
-    size, error = main.metrics.erf.size, main.errors.get("erf_size")
-    if not size or error is None or not is_uncertain(size, error):
-        return []
-    return [f"The ERF's size is known to ± {100 * error / size:.0f} % only: {WHY_UNCERTAIN}."]
-
-
-def _note_on_peaks(main: Measured) -> list[str]:
-    """What two sizes that differ much mean: the map's maximum is far above its value at the projected centre."""
-    size, peak = main.metrics.erf.size, main.metrics.erf.size_peak
-    if not size or not peak or max(size, peak) < APART * min(size, peak):
-        return []
-    unit = NAMES.get(main.map.ndim, "px")
-    return [
-        f"erf_size is {plain(size)} {unit} (above 4.55 % of the projected centre), erf_size_peak {plain(peak)} {unit} "
-        "(above 4.55 % of the maximum): the map has its maximum elsewhere, because it is gridded or has several peaks. "
-        "Cite erf_size for a comparison with Luo et al., with mass_50_side, which depends on no level; erf_size_peak "
-        "is for a comparison with maps that are scaled to their maximum. `lattice` tells how gridded the map is."
-    ]
-
-
 def _notes_on_ratio(main: Measured, traced: Traced) -> list[str]:
     """The steps of the script's r, and which r the input limits; `main` is by the script."""
     ratios, size = _replknet(main, traced) or {}, main.map.shape
@@ -323,7 +284,7 @@ def _notes(order: Order, rows: Rows, said: Said) -> list[str]:
         )
     if main.metrics.erf.size is None:
         notes.append("The map is 0 at the projected centre, which Luo's ERF size refers to; see erf_size_peak.")
-    notes += _note_on_uncertainty(main) + _note_on_peaks(main)
+    notes += notes_on_map(main.metrics, main.errors, main.map.ndim)
     samples = main.taken.samples
     if samples.dead:
         notes.append(f"{samples.dead} of {samples.used} samples are dead: their gradient is exactly zero.")

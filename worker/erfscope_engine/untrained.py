@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-NOTE = "These weights look untrained: {why}. The ERF of trained weights may differ. {advice}"
+from erfscope_contract.untrained import LOOK_UNTRAINED
+
+NOTE = LOOK_UNTRAINED + ": {why}. The ERF of trained weights may differ. {advice}"
 OF_A_MODULE = (
     "Load trained weights into the module before it is measured; to measure the architecture alone, average over "
     "draws: `Client.run(module, weights='random', draws=16)`."
@@ -68,11 +70,6 @@ def note_on(norms: Sequence[Sequence[Tensor | None]], layers: Sequence[Weights],
     if len(large) < FEWEST_LAYERS or all(one.bias is None for one in large):
         return []
     return [NOTE.format(why=DRAWN, advice=advice)] if all(map(_is_fresh, large)) else []
-
-
-def is_on_training(note: str) -> bool:
-    """Whether a note is about training: where nothing is measured it tells nothing."""
-    return note.startswith(NOTE.partition(":")[0])
 
 
 def _is_at_start(values: Sequence[Tensor | None]) -> bool:

@@ -18,6 +18,7 @@ from erfscope_contract.parts import IMAGE, LAYERS, MAP, UNITS
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.request import ErfRequest, InputOptions, Source, Weights
 from erfscope_contract.result import ErfResult, InputTaken
+from erfscope_contract.untrained import is_on_training
 from erfscope_engine.arithmetic import torch_dtype
 from erfscope_engine.fields import Boxes
 from erfscope_engine.layers import Layer, Traced
@@ -29,7 +30,6 @@ from erfscope_engine.receptive import local_box_of
 from erfscope_engine.room import is_out_of_memory
 from erfscope_engine.sampling import Sampler, sample
 from erfscope_engine.shards import Part, Range, Unlike
-from erfscope_engine.untrained import is_on_training
 from erfscope_intake.images import load_images, shown
 from erfscope_intake.memory import memory_errors_explained, with_less_memory
 from erfscope_intake.onnx_external import Sent

@@ -9,6 +9,7 @@ import torch
 from onnx import GraphProto, TensorProto, ValueInfoProto
 from torch import Tensor
 
+from erfscope_contract.lengths import NAMES
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.request import InputOptions
 from erfscope_contract.result import InputTaken, PassedOver
@@ -29,6 +30,8 @@ CHANNEL_DEFAULTS = {1: 1, 2: 3, 3: 1}
 OTHERS_SEED = 0
 MAX_SPACE = 3
 MOST_TOLD = 8
+FREE = "The file does not fix the size of the input"
+USED = "Fields end at the border of the input, so give the size that you use (input.shape, --shape)."
 NAMED = "it was asked for by name"
 ONLY = "it is the only one"
 
@@ -205,9 +208,7 @@ def _own_shape(chosen: Declared, layout: Layout, hint: Hint | None) -> tuple[tup
     free = [axis for axis in layout.space if chosen.extents[axis] is None]
     if free:
         taken = SPACE_DEFAULTS[rank]
-        notes.append(
-            f"The file leaves {len(free)} spatial axes free; {taken} is taken (another: input.shape, --shape)."
-        )
+        notes.append(f"{FREE} along {len(free)} of {rank} axes; {taken} {NAMES[rank]} are taken there. {USED}")
     space = [chosen.extents[axis] or SPACE_DEFAULTS[rank] for axis in layout.space]
     return (channels, *space), tuple(notes)
 

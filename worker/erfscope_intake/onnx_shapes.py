@@ -6,6 +6,7 @@ from dataclasses import replace
 from erfscope_contract.problem import ProblemError
 from erfscope_engine.network import Network
 from erfscope_engine.recording.recorder import record
+from erfscope_intake.onnx_inputs import FREE, USED
 
 At = Callable[[Sequence[int]], Network]
 
@@ -22,11 +23,8 @@ def fitting(network: Network, shapes: Iterable[Sequence[int]], at: At) -> Networ
         other = at(shape)
         if _misfit(other) is None:
             refused = list(network.input_shape)
-            note = (
-                f"The file leaves spatial axes free, but takes no {refused}; {shape} is taken (another: input.shape, "
-                "--shape)."
-            )
-            return replace(other, notes=(note, *(told for told in network.notes if "spatial axes free" not in told)))
+            note = f"{FREE}, but the network does not run at {refused}; {shape} is taken. {USED}"
+            return replace(other, notes=(note, *(told for told in network.notes if not told.startswith(FREE))))
     raise misfit
 
 

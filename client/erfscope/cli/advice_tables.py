@@ -1,6 +1,7 @@
 """Advice as people read it in a terminal: the table of changes, what each layer adds, and what follows."""
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
@@ -10,13 +11,14 @@ from rich.text import Text
 
 from erfscope.cli import show, values
 from erfscope_contract.advice import Advice, AdviceLayer, Change
+from erfscope_contract.gridding import GRIDDED
+from erfscope_contract.holding import samples_in_words
 from erfscope_contract.lengths import NAMES, Lengths, pixels_of, scaled, sides_in
-from erfscope_contract.numbers import plain, with_error
+from erfscope_contract.numbers import digits, plain, with_error
 
 LAYERS = ("layer", "operator", "TRF", "ERF", "adds")
 CHANGES = ("", "change", "ERF", "MACs", "parameters", "memory", "output", "kept", "gridding")
 SCALES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
-GRIDDED = 0.1  # lattice score from which holes in the map are plain
 FROM_TO = re.compile(r"\((\S+) … (\S+)\)")  # the first and the last of several layers
 NAMED = 3  # idle layers by name
 
@@ -27,11 +29,11 @@ def summary(advice: Advice, lengths: Lengths) -> list[str]:
     size = advice.erf_measured if advice.erf_measured is not None else advice.erf_analytic
     sized = _sized(size, advice.stderr, lengths)
     erf = sized if advice.erf_measured is not None else f"{plain(scaled(size, lengths))} (expected)"
-    trf = "×".join(f"{side:g}" for side in sides_in(advice.trf_size, lengths))
-    asked = f"an ERF of {advice.want * lengths.mean:g} {unit}"
+    trf = "×".join(digits(side) for side in sides_in(advice.trf_size, lengths))
+    asked = f"an ERF of {digits(advice.want * lengths.mean)} {unit}"
     if advice.object_size is not None:
-        share = f"{(size or 0.0) / advice.object_size:.0%}"
-        asked = f"objects of {advice.object_size * lengths.mean:g} {unit}, so {asked}; the ERF is {share} of the object"
+        objects, share = digits(advice.object_size * lengths.mean), f"{(size or 0.0) / advice.object_size:.0%}"
+        asked = f"objects of {objects} {unit}, so {asked}; the ERF is {share} of the object"
     return [
         f"{advice.layer}: ERF {erf} {unit}, TRF {trf} {unit}, at input {'×'.join(map(str, advice.input_shape))}.",
         f"Asked for: {asked}.",
@@ -56,26 +58,39 @@ class Asked:
 
 def verdict(advice: Advice, asked: Asked) -> list[str]:
     """What to do."""
-    if advice.reaches and not advice.changes:
-        if advice.erf_measured is None or advice.erf_measured >= advice.want:
-            return ["Nothing needs to change."]
-        return ["Unsure: it is within two standard errors of what is asked for. Measure with more --inputs first."]
+    if advice.reaches and not advice.is_unsure:
+        return ["Nothing needs to change."]
+    lengths = asked.unit_of(advice)
+    doubt = [_doubt(advice, lengths)] if advice.is_unsure else []
     best = next((change for change in advice.changes if change.reaches), None)
     if best is None:
-        lengths = asked.unit_of(advice)
-        return [_none(advice), *_smaller(advice), *_next(advice, asked, lengths)]
+        return [*doubt, _none(advice), *_smaller(advice), *_next(advice, asked, lengths)]
     text = with_modules(best, asked.modules)
+    first = f"First choice{', if one is needed' if doubt else ''}"
     if best.unsure:
-        lengths = asked.unit_of(advice)
-        sized = f"{_sized(best.size, best.stderr, lengths)} {lengths.unit}"
-        return [f"First choice, unsure: {text}. Its ERF is {sized}: measure with more --inputs."]
-    return [f"First choice: {text}."]
+        field = _open(best.size, best.stderr, advice, lengths)
+        return [*doubt, f"{first}, unsure: {text}. Its ERF is {field}"]
+    return [*doubt, f"{first}: {text}."]
+
+
+def _doubt(advice: Advice, lengths: Lengths) -> str:
+    """That the network may be good as it is, and what decides it."""
+    field = _open(advice.erf_measured or 0.0, advice.stderr, advice, lengths)
+    return f"Unsure whether a change is needed: the ERF is {field}"
+
+
+def _open(size: float, error: float | None, advice: Advice, lengths: Lengths) -> str:
+    """A size that is within two standard errors of what is asked for, and how many samples decide."""
+    samples = None if advice.about is None else advice.about.samples
+    more = samples_in_words(size, error, advice.want, samples)
+    want = f"{digits(advice.want * lengths.mean)} {lengths.unit}"
+    return f"{_sized(size, error, lengths)} {lengths.unit}, and {want} are asked for. {more}"
 
 
 def unfinished_verdict(advice: Advice, asked: Asked) -> list[str]:
     """What to do by what is known at an interruption."""
     best = next((change for change in advice.changes if change.reaches), None)
-    if best is None and not advice.reaches:
+    if best is None and (not advice.reaches or advice.is_unsure):
         return ["Interrupted before a change was found that reaches it."]
     if best is None and advice.erf_measured is None:
         return ["By its expected size nothing needs to change."]
@@ -139,7 +154,8 @@ def _next(advice: Advice, asked: Asked, lengths: Lengths) -> list[str]:
         return []
     option, long = ("want", advice.want) if advice.object_size is None else ("object", advice.object_size)
     size = f"--{option} {values.typed(long, lengths)}"
-    command = f"erfscope advise {asked.model} --layer {advice.coarsest} {size}{asked.flags}"
+    layer = shlex.quote(advice.coarsest)
+    command = f"erfscope advise {shlex.quote(asked.model)} --layer {layer} {size}{asked.flags}"
     return [
         f"Next: ask at the coarsest level that {advice.layer} is computed from: {command}. A change there need not "
         f"enlarge the field of {advice.layer}, for skips give it small ones: measure it after the change, and once "

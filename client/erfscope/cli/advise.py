@@ -1,6 +1,7 @@
 """`erfscope advise`: which changes of a network let its units see what they must, and what each costs."""
 
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -14,17 +15,21 @@ from erfscope._models import prepare
 from erfscope._questions import ADVICE
 from erfscope.cli import answer, options, values
 from erfscope.cli.advice_tables import Asked, change_table, layer_table, summary, unfinished_verdict, verdict
-from erfscope.cli.asking import answered, flags_of, modules_of
+from erfscope.cli.asking import answered, flags_of, modules_of, next_weights
 from erfscope.report.answers import advice_csv
 from erfscope_contract.about import in_words
 from erfscope_contract.advice import Advice, Interrupted
 from erfscope_contract.duration import lasting
 from erfscope_contract.holding import HOLD
+from erfscope_contract.numbers import digits
 
 LONG = 20.0  # seconds
-PLAN = "Steps: {steps}. Ctrl-C shows what is known by then."
+PLAN = "Steps: {steps}. "
+STOPPED = "Ctrl-C shows what is known by then."
+LEFT = "Ctrl-C ends the waiting: the service goes on, and the same command finds its answer."
 ESTIMATE = "The rest takes about {left}."
-TRIED = "search {} tried"
+STEPS = ("trace", "measure", "search", "verify", "profile")  # stages of the work; others are of the queue or the model
+TRIED = re.compile(r"search (\d+) tried")
 TRIES = 4  # after so many the time of one is known: the first analysis of all is slower, for torch warms up
 ANALYSES = 60  # of the search and of what each layer adds together, about
 ObjectSizes = Annotated[
@@ -111,7 +116,7 @@ def advise(
         "weights": weights, "seed": seed, "input": values.input_fields(shape, input_name, mean, std),
     }  # fmt: skip
     answers, stopped, unfinished = list[Advice](), False, None
-    announced = None if url else Announced(5 if verify is None else verify, len(sizes))
+    announced = Announced(5 if verify is None else verify, len(sizes), is_remote=bool(url))
     try:
         for size in sizes:
             asked_for = {**fields, "object_size": size}
@@ -126,9 +131,9 @@ def advise(
     if picture is not None:
         _draw(answers[0], prepared.name, picture)
     flags = flags_of({
-        "--weights": weights and weights.value, "--inputs": inputs, "--samples": samples, "--verify": verify,
-        "--seed": seed, "--shape": shape, "--input-name": input_name, "--images": images, "--mean": mean, "--std": std,
-        "--rate": rate, "--spacing": spacing, "--url": url,
+        "--weights": next_weights(weights, answers[0].notes), "--inputs": inputs, "--samples": samples,
+        "--verify": verify, "--seed": seed, "--shape": shape, "--input-name": input_name, "--images": images,
+        "--mean": mean, "--std": std, "--rate": rate, "--spacing": spacing, "--url": url,
     })  # fmt: skip
     lengths = values.lengths(rate, spacing, len(answers[0].trf_size))
     asked = Asked(model, prepared.name, flags, modules_of(prepared), lengths)
@@ -147,34 +152,46 @@ def advise(
 class Announced:
     """Tells on stderr what will be done, and after the first tries of the search how long the rest takes.
 
-    At a terminal the steps are told at once; elsewhere with the estimate, and nothing of what is short.
+    At a terminal the steps are told at once; elsewhere with the estimate, and nothing of what is short. Of a service's
+    work not every stage is heard.
     """
 
-    def __init__(self, count: int, sizes: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, count: int, sizes: int = 1, clock: Callable[[], float] = time.monotonic, *, is_remote: bool = False
+    ) -> None:
         measured = ("measure the network", f"measure the best {count}") if count else ("", "")
         steps = (measured[0], "search changes by their expected sizes", measured[1], "list what each layer adds")
-        self.plan = PLAN.format(steps=", ".join(step for step in steps if step))
+        self.plan = PLAN.format(steps=", ".join(step for step in steps if step)) + (LEFT if is_remote else STOPPED)
         self.count, self.sizes, self.clock = count, sizes, clock
         self.began = dict[str, float]()  # when each stage did
+        self.tried = 0  # as heard when the search began
         self.is_planned = self.is_estimated = False
 
     def __call__(self, stage: str) -> None:
         """Hear each stage."""
         name, now = stage.partition(" ")[0], self.clock()
-        self.began.setdefault(name, now)
-        if "trace" not in self.began or self.is_estimated:
+        if name not in STEPS or self.is_estimated:
             return
+        matched = TRIED.fullmatch(stage)
+        tried = int(matched[1]) if matched else 0
+        if name == "search" and name not in self.began:
+            self.tried = tried
+        self.began.setdefault(name, now)
         if sys.stderr.isatty():
             self._tell_plan()
-        if name == "verify" or stage == TRIED.format(TRIES):
+        if name == "verify" or tried - self.tried >= TRIES:
             self.is_estimated = True
-            search = self.began["search"]
-            analyses = 0.0 if name == "verify" else (ANALYSES - TRIES) * (now - search) / TRIES
-            left = analyses + self.count * (search - self.began.get("measure", search))
-            left += (self.sizes - 1) * (now - self.began["trace"] + left)
+            left = self._left(0 if name == "verify" else tried, now)
             if left >= LONG:
                 self._tell_plan()
                 print(ESTIMATE.format(left=lasting(left)), file=sys.stderr, flush=True)
+
+    def _left(self, tried: int, now: float) -> float:
+        """Seconds, by what has been heard; `tried` is 0 where the search has ended."""
+        search = self.began.get("search", now)
+        analyses = (ANALYSES - tried) * (now - search) / (tried - self.tried) if tried else 0.0
+        left = max(analyses, 0.0) + self.count * (search - self.began.get("measure", search))
+        return left + (self.sizes - 1) * (now - min(self.began.values()) + left)
 
     def _tell_plan(self) -> None:
         if not self.is_planned:
@@ -192,20 +209,19 @@ def _json(answers: Sequence[Advice]) -> str:
 def _parts(advice: Advice, asked: Asked, *, depth: bool, first: bool, unfinished: bool) -> list[answer.Part]:
     """What is said of one object size; the layers, which are the same for all, stand before the first alone."""
     lengths = asked.unit_of(advice)
-    title = [] if first else [[f"— Objects of {(advice.object_size or 0.0) * lengths.mean:g} {lengths.unit} —"]]
+    title = [] if first else [[f"— Objects of {digits((advice.object_size or 0.0) * lengths.mean)} {lengths.unit} —"]]
     layers = [layer_table(advice.layers)] if depth and first and advice.layers else []
     changes = [change_table(advice, asked.modules, lengths)] if advice.changes else []
-    notes = [f"note: {note}" for note in advice.notes]
     shape = "×".join(map(str, advice.input_shape))
     said = in_words(advice.about, asked.name, shape) if first else []
-    return [
+    parts = [
         *title,
         *layers,
         [*said, *summary(advice, lengths)],
         *changes,
         unfinished_verdict(advice, asked) if unfinished else verdict(advice, asked),
-        *([notes] if notes else []),
     ]
+    return answer.with_notes(parts, advice.notes)
 
 
 def _draw(advice: Advice, name: str, path: Path) -> None:

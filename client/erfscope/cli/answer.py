@@ -10,6 +10,7 @@ from typer import Option
 
 from erfscope.cli import options, show, values
 from erfscope_contract.text import for_markdown
+from erfscope_contract.untrained import is_on_training
 
 Part = Table | Sequence[str]  # what a terminal shows in this order: tables, and lines of text
 FORMS = (".json", ".md", ".csv")
@@ -29,6 +30,13 @@ def check(outputs: Sequence[Path] | None) -> None:
     """Before anything is measured: whether the files can be written."""
     for path in outputs or ():
         values.check_output(path, FORMS)
+
+
+def with_notes(parts: Sequence[Part], notes: Sequence[str]) -> list[Part]:
+    """The parts, a note on untrained weights before them, for it is about all numbers, and the other notes behind."""
+    first = [f"note: {note}" for note in notes if is_on_training(note)]
+    rest = [f"note: {note}" for note in notes if not is_on_training(note)]
+    return [part for part in (first, *parts, rest) if not isinstance(part, list) or part]
 
 
 @dataclass(frozen=True)

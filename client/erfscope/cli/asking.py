@@ -14,7 +14,12 @@ from erfscope._models import Prepared
 from erfscope._questions import Question, ask
 from erfscope._transport import Transport
 from erfscope.cli.progress import progress_bar
+from erfscope_contract.numbers import digits
+from erfscope_contract.request import Weights
+from erfscope_contract.untrained import is_on_training
 
+RANDOM = "random"
+TYPED = 15  # digits of a number in a command
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 A = TypeVar("A", bound=BaseModel)
 
@@ -47,7 +52,19 @@ def calls_numbered(modules: Mapping[str, str], layers: Sequence[tuple[str, str]]
 
 def flags_of(options: Mapping[str, Any]) -> str:
     """Options of a command as they were typed, for the next command that it prints."""
-    return "".join(f" {name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None)
+    texts = {
+        name: digits(value, TYPED) if isinstance(value, float) else str(value)
+        for name, value in options.items()
+        if value is not None
+    }
+    return "".join(f" {name} {shlex.quote(text)}" for name, text in texts.items())
+
+
+def next_weights(weights: Weights | None, notes: Sequence[str]) -> str | None:
+    """The --weights of the next command: those of this one, and random ones for weights that look untrained."""
+    if weights is None and any(map(is_on_training, notes)):
+        return RANDOM
+    return None if weights is None else weights.value
 
 
 def answered(

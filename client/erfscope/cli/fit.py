@@ -1,5 +1,6 @@
 """`erfscope fit`: which heads and levels of a network hold objects of which sizes."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -12,7 +13,7 @@ from typer import Option
 from erfscope._models import prepare
 from erfscope._questions import FIT
 from erfscope.cli import answer, options, show, values
-from erfscope.cli.asking import answered, calls_numbered, flags_of, modules_of
+from erfscope.cli.asking import answered, calls_numbered, flags_of, modules_of, next_weights
 from erfscope.cli.tables import Column, table_of
 from erfscope.report.answers import fit_csv
 from erfscope_contract.about import in_words
@@ -21,7 +22,7 @@ from erfscope_contract.fit_words import objects_of
 from erfscope_contract.holding import CONFIDENT, HOLD, UNITS_ACROSS, erf_for
 from erfscope_contract.lengths import Lengths, pixels_of, scaled, sides_in
 from erfscope_contract.limits import marked
-from erfscope_contract.numbers import NO_ERROR, bound_with_error, plain, with_error
+from erfscope_contract.numbers import NO_ERROR, bound_with_error, digits, plain, with_error
 
 Objects = Annotated[
     str,
@@ -55,7 +56,7 @@ BACKBONE = (
     "The network has no decoder and no heads but its last map. In a detector or a segmentation network that is built "
     "on it, the level named above is the one for your size."
 )
-NEXT = "What to change so that {what} holds {size}: erfscope advise {model} --layer {name} --object {typed}"
+NEXT = "What to change so that {name} holds {sizes}: erfscope advise {model} --layer {layer} --object {typed}"
 STYLES: dict[Verdict, str] = {"holds": "green", "unsure": "yellow"}  # any other is dim
 
 
@@ -97,11 +98,11 @@ def fit(
     if not layer:  # of layers that were named, some calls may be missing
         modules = calls_numbered(modules, [(level.name, level.operator) for level in result.levels])
     flags = flags_of({
-        "--weights": weights and weights.value, "--inputs": inputs, "--samples": samples, "--seed": seed,
+        "--weights": next_weights(weights, result.notes), "--inputs": inputs, "--samples": samples, "--seed": seed,
         "--shape": shape, "--input-name": input_name, "--images": images, "--mean": mean, "--std": std, "--rate": rate,
         "--spacing": spacing, "--url": url,
     })  # fmt: skip
-    parts = _parts(result, _Asked(model, prepared.name, flags), modules, lengths)
+    parts = answer.with_notes(_parts(result, _Asked(model, prepared.name, flags), modules, lengths), result.notes)
     json = result.model_dump_json(indent=2)
     texts = answer.Texts(f"Objects in {prepared.name}", parts, json, fit_csv(result))
     answer.give(texts, output, as_json=as_json)
@@ -126,7 +127,8 @@ def _parts(result: Fit, asked: _Asked, modules: Mapping[str, str], lengths: Leng
     objects = result.objects
     if lengths != pixels_of(len(lengths.steps)):
         sizes, extents = [one.size for one in objects], result.input_shape[1:]
-        objects = objects_of(sizes, result.levels, result.deciding, extents, lengths)
+        samples = None if result.about is None else result.about.samples
+        objects = objects_of(sizes, result.levels, result.deciding, extents, lengths, samples)
     best = [one.words for one in objects]
     said = in_words(result.about, asked.name, f"[{shape}]")
     return [
@@ -138,7 +140,7 @@ def _parts(result: Fit, asked: _Asked, modules: Mapping[str, str], lengths: Leng
             rule,
         ],
         best,
-        [*_hint(result, asked, lengths), *(f"note: {note}" for note in result.notes)],
+        _hint(result, asked, lengths),
     ]
 
 
@@ -150,15 +152,16 @@ def _hint(result: Fit, asked: _Asked, lengths: Lengths) -> list[str]:
 
 
 def _next(result: Fit, asked: _Asked, lengths: Lengths) -> list[str]:
-    """The command for the first size that is not held: at the largest ERF of the heads or levels that count."""
+    """The command for all sizes that are not held: at the largest ERF of the heads or levels that count."""
     failed = [one for one in result.objects if one.best is None and _can_help(result, one.size)]
     counted = [one for one in result.levels if not result.deciding or one.name in result.deciding]
     if not failed or not counted:
         return []
     at = max(counted, key=lambda one: one.erf_size or 0.0)
-    size = f"{failed[0].size * lengths.mean:g} {lengths.unit}"
-    typed = values.typed(failed[0].size, lengths)
-    return [NEXT.format(what=at.name, size=size, model=asked.model, name=at.name, typed=typed) + asked.flags]
+    sizes = f"{' and '.join(digits(one.size * lengths.mean) for one in failed)} {lengths.unit}"
+    typed = ",".join(values.typed(one.size, lengths) for one in failed)
+    layer, model = shlex.quote(at.name), shlex.quote(asked.model)
+    return [NEXT.format(name=at.name, sizes=sizes, model=model, layer=layer, typed=typed) + asked.flags]
 
 
 def _can_help(result: Fit, size: float) -> bool:

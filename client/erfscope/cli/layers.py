@@ -41,8 +41,8 @@ Outputs = Annotated[
 MARK = " ← auto"
 LOCAL = "global (…): through statistics over the image (normalisation, squeeze-and-excite); in brackets without them."
 HINT = (
-    "Which layer? auto for a backbone as a whole; for segmentation the last layer before the classes, at the decoder's "
-    "stride; for detection each head: erfscope fit MODEL --object SIZE names the one for your objects."
+    "Which layer? auto for a backbone as a whole; for segmentation the head, which gives the classes of each pixel; "
+    "for detection each head: erfscope fit MODEL --object SIZE names the one for your objects."
 )
 EXPORTERS = "_output_0"  # torch appends it to the node's name, which is understood as well
 HEAD = 4  # letters before a gap in what all names share

@@ -14,6 +14,7 @@ from erfscope_contract.text import for_terminal
 
 ALIVE = 30.0  # seconds after which a log has a sign of life
 SLOW = 10.0  # seconds between two lines where stderr is no terminal; a command that ends before writes none
+WORDS = {"load": "loading the model", "trace": "tracing the network"}  # in which the first stages are told
 STEPS = 10  # lines for each stage of a whole run at most
 
 
@@ -39,7 +40,7 @@ def progress_bar(label: str, *, lines: bool = False) -> Iterator[Callable[[str, 
         task = bar.add_task("", total=1.0, label=label)
 
         def update(stage: str, share: float) -> None:
-            bar.update(task, description=escape(stage), completed=share)
+            bar.update(task, description=escape(WORDS.get(stage, stage)), completed=share)
 
         yield update
 
@@ -87,7 +88,8 @@ def slow_lines(label: str, every: float = SLOW) -> Iterator[Callable[[str, float
 
     def write() -> None:
         stage, share = last
-        line = f"{label}: {stage}, {100 * share:.0f} %, after {time.monotonic() - start:.0f} s"
+        done = f", {100 * share:.0f} %" if share else ""
+        line = f"{label}: {WORDS.get(stage, stage)}{done}, after {time.monotonic() - start:.0f} s"
         print(for_terminal(line), file=sys.stderr, flush=True)
 
     with _repeated(write, every):

@@ -12,7 +12,7 @@ from erfscope_contract.job import ListedJob
 from erfscope_contract.lengths import Lengths, measured_in, pixels_of, rank_of, sides_in
 from erfscope_contract.limits import GLOBAL, LIMITED, bounded, share_of
 from erfscope_contract.meanings import is_shown, meaning_of
-from erfscope_contract.numbers import plain
+from erfscope_contract.numbers import digits, plain
 from erfscope_contract.result import Trf
 from erfscope_contract.text import for_terminal
 
@@ -132,7 +132,7 @@ def _drawn(said: content.Table) -> Table:
 
 def by(sizes: Sequence[float | None], sign: str = "x") -> str:
     """`427x427`."""
-    return sign.join("?" if size is None else f"{size:g}" for size in sizes)
+    return sign.join("?" if size is None else digits(size) for size in sizes)
 
 
 LARGEST = (

@@ -1,6 +1,7 @@
 """`erfscope tiles`: how an image is cut so that a network gives on the tiles what it gives on the whole."""
 
 from collections.abc import Sequence
+from math import ceil
 from typing import Annotated, Any
 
 from rich.table import Table
@@ -15,26 +16,31 @@ from erfscope.report.answers import tiles_csv
 from erfscope.report.profile import AXES as NAMES
 from erfscope_contract.about import in_words
 from erfscope_contract.lengths import KINDS, Lengths, pixels_of
-from erfscope_contract.numbers import plain
+from erfscope_contract.numbers import digits, plain
 from erfscope_contract.tiles import TiledLayer, TileGrid, Tiles
 
 Tile = Annotated[
     str,
-    Option(metavar="N or N,N", help="Size of a tile in pixels, halo included: one number for all axes, or one each."),
+    Option(
+        metavar="N or N,N",
+        help="Size of a tile in pixels, samples or voxels, halo included: one for all axes, or one each. 1s is a time "
+        "(with --rate), 20mm a length (with --spacing); both are rounded to whole steps.",
+    ),
 ]
 Image = Annotated[
     str | None,
     Option(
         metavar="H,W",
-        help="Size of an image in pixels, to list where its tiles start; an axis along which it is no larger than a "
-        "tile is not cut (default: none).",
+        help="Size of an image in pixels (samples, voxels), or with units as --tile, to list where its tiles start; an "
+        "axis along which it is no larger than a tile is not cut (default: none).",
     ),
 ]
 HaloSizes = Annotated[
     str | None,
     Option(
         metavar="N or N,N",
-        help="Halo to cut with, in pixels before and after: the check measures its error (default: the exact one).",
+        help="Halo to cut with, in pixels (samples, voxels) before and after, or with a unit as --tile: the check "
+        "measures its error (default: the exact one).",
     ),
 ]
 Checks = Annotated[
@@ -94,10 +100,10 @@ def tiles(
     answer.check(output)
     prepared = prepare(model)
     fields: dict[str, Any] = {
-        "tile": _sides(tile, "--tile"), "layers": layer, "weights": weights,
-        "image": values.integers(image, "--image", "pixels per axis such as 2160,3840") if image else None,
+        "tile": values.sides(tile, "--tile", rate, spacing), "layers": layer, "weights": weights,
+        "image": None if image is None else _extents(values.sides(image, "--image", rate, spacing)),
         "input": values.input_fields(shape, input_name, mean, std), "samples": checks,
-        "halo": None if halo is None else _sides(halo, "--halo"),
+        "halo": None if halo is None else values.sides(halo, "--halo", rate, spacing, ceil),
     }  # fmt: skip
     result = answered(TILES, prepared, fields, url, api_key, images)
     json = result.model_dump_json(indent=2)
@@ -107,20 +113,19 @@ def tiles(
     answer.give(texts, output, as_json=as_json)
 
 
-def _sides(text: str, option: str) -> int | list[int]:
-    sides = values.integers(text, option, "a number of pixels such as 512, or one for each axis such as 512,384")
-    return sides[0] if len(sides) == 1 else sides
+def _extents(sides: int | list[int]) -> list[int]:
+    """Of an image, which has one for each axis."""
+    return [sides] if isinstance(sides, int) else sides
 
 
 def _parts(result: Tiles, name: str, lengths: Lengths | None, *, whole: bool) -> list[answer.Part]:
     said = in_words(result.about, name, f"[{', '.join(map(str, result.input_shape))}]")
     starts = [] if result.grid is None else [_starts(result.grid, whole=whole)]
-    notes = [[f"note: {note}" for note in result.notes]] if result.notes else []
     halos = [halo_table(result)] if len(result.checked.by_halo) > 1 else []
     sizes = [] if lengths is None else [_in_unit(result, lengths)]
     largest = [show.LARGEST] if any(one.trf_largest for one in result.layers) else []
     words = [*said, *_words(result), *sizes, *largest]
-    return [axis_table(result), layer_table(result.layers), *halos, words, *starts, *notes]
+    return answer.with_notes([axis_table(result), layer_table(result.layers), *halos, words, *starts], result.notes)
 
 
 def axis_table(result: Tiles) -> Table:
@@ -129,7 +134,7 @@ def axis_table(result: Tiles) -> Table:
     rows = []
     for k, name in enumerate(names):
         before, after = result.halo[k]
-        reach = f"{result.reach.before[k]:g} + {result.reach.after[k]:g}"
+        reach = f"{digits(result.reach.before[k])} + {digits(result.reach.after[k])}"
         numbers = (result.tile[k], result.alignment[k], before, after)
         rows.append((name, *map(str, numbers), _range(result.crop[k]), str(result.step[k]), reach))
     return table_of(AXES, rows, title=f"Tiles, in {_long(result)}")
@@ -149,7 +154,7 @@ def _in_unit(result: Tiles, lengths: Lengths) -> str:
     rows = []
     for k, name in enumerate(NAMES[len(result.tile)]):
         numbers = (result.tile[k], *result.halo[k], result.step[k])
-        tile, before, after, step = (f"{number * lengths.steps[k]:.4g} {lengths.unit}" for number in numbers)
+        tile, before, after, step = (f"{digits(number * lengths.steps[k], 4)} {lengths.unit}" for number in numbers)
         rows.append(f"{name}: tile {tile}, halo {before} before and {after} after, step {step}")
     return f"{'; '.join(rows)}."
 

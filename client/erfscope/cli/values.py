@@ -1,16 +1,22 @@
 """Values of the commands' options, from the text that people type; a refusal names the option and an example."""
 
 import re
-from collections.abc import Sequence
-from math import inf
+from collections.abc import Callable, Sequence
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
 from erfscope._errors import refuse
 from erfscope_contract.lengths import Lengths, lengths_of, mean_of
+from erfscope_contract.numbers import digits
 
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "min": 60.0}
 MILLIMETRES = {"mm": 1.0, "um": 1e-3, "µm": 1e-3, "cm": 10.0, "m": 1000.0}
+LENGTH = re.compile(rf"(\d+(?:\.\d*)?|\.\d+)\s*({'|'.join((*SECONDS, *MILLIMETRES))})?")
+SIDES = (
+    "a whole number of pixels, samples or voxels such as 512, or one for each axis such as 512,384; with a unit it is "
+    "a time such as 1s (with --rate) or a length such as 20mm (with --spacing)"
+)
 PER_INCH = {"in": 1.0, "cm": 2.54, "mm": 25.4}
 
 
@@ -35,9 +41,35 @@ def sizes(text: str, rate: float | None, spacing: str | None) -> list[float]:
     return [size(part.strip(), "--object", rate, spacing) for part in text.split(",")]
 
 
+def sides(
+    text: str, option: str, rate: float | None, spacing: str | None, whole: Callable[[float], int] = round
+) -> int | list[int]:
+    """Whole steps of the input, along each axis or one number for all: `512`, `80,512`, `1s`, `20mm,10mm,10mm`.
+
+    `whole` makes whole steps of a length that has a unit.
+    """
+    parts = [part.strip() for part in re.split("[,x]", text)]
+    if not all(part.isdecimal() or (LENGTH.fullmatch(part) and not part[-1].isdecimal()) for part in parts):
+        raise refuse("bad-request", f"{option} {text!r} is not {SIDES}")
+    if len(parts) == 1 and parts[0].isdecimal():
+        return int(parts[0])
+    each = [None] if spacing is None else [str(step) for step in steps(spacing)]
+    rank = max(len(parts), len(each))
+    if {len(parts), len(each)} - {1, rank}:
+        raise refuse("bad-request", f"{option} {text} has {len(parts)} sizes, and --spacing {spacing} has {len(each)}")
+    lengths = [
+        size(part, option, rate, step)
+        for part, step in zip(parts * (rank // len(parts)), each * (rank // len(each)), strict=True)
+    ]
+    if not all(map(isfinite, lengths)):
+        raise refuse("bad-request", f"{option} {text} is too large")
+    steps_along = [whole(length) for length in lengths]
+    return steps_along[0] if rank == 1 else steps_along
+
+
 def size(text: str, option: str, rate: float | None, spacing: str | None) -> float:
     """One length in steps of the input."""
-    matched = re.fullmatch(rf"(\d+(?:\.\d*)?|\.\d+)\s*({'|'.join((*SECONDS, *MILLIMETRES))})?", text)
+    matched = LENGTH.fullmatch(text)
     if matched is None:
         raise refuse("bad-request", f"{option} {text!r} is not sizes in pixels such as 32,96, 0.5s, 20ms or 12mm")
     number, unit = float(matched[1]), matched[2]
@@ -63,7 +95,7 @@ def size(text: str, option: str, rate: float | None, spacing: str | None) -> flo
 def typed(size: float, lengths: Lengths) -> str:
     """A size of the input as one would type it in the unit of `lengths`: `32`, `0.5s`."""
     unit = lengths.unit if lengths.unit in (*SECONDS, *MILLIMETRES) else ""
-    return f"{size * lengths.mean:.10g}{unit}"
+    return f"{digits(size * lengths.mean, 10)}{unit}"
 
 
 def steps(spacing: str) -> list[float]:

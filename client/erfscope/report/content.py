@@ -9,7 +9,7 @@ from erfscope_contract.lengths import NAMES, pixels_of, rank_of
 from erfscope_contract.limits import GLOBAL, LIMITED, is_limited, share_of
 from erfscope_contract.meanings import grouped, is_shown, meaning_of
 from erfscope_contract.metrics import meaning_in, text_of
-from erfscope_contract.numbers import plain, with_error
+from erfscope_contract.numbers import digits, plain, with_error
 from erfscope_contract.result import ErfResult, LayerProfile, Number, UnitEntry
 
 METRIC_HEADS = ("metric", "value ± standard error", "flat name", "meaning")
@@ -117,7 +117,7 @@ def profile(layers: Sequence[LayerProfile]) -> list[Table]:
         (
             layer.name,
             "×".join(map(str, layer.shape)),
-            "×".join("?" if stride is None else f"{stride:g}" for stride in layer.trf_stride),
+            "×".join("?" if stride is None else digits(stride) for stride in layer.trf_stride),
             "×".join(map(str, layer.trf_size)) + _how_global(layer),
             with_error(layer.erf_size, layer.stderr.get("erf_size")),
             _ratio(layer, layer.erf_ratio),

@@ -7,6 +7,7 @@ from erfscope_contract.lengths import pixels_of
 from erfscope_contract.numbers import plain
 from erfscope_contract.result import Box, ErfResult, Trf
 
+ONE = {"px": "pixel", "samples": "sample", "voxels": "voxel"}
 MOST_NAMED = 3  # operators in a sentence; tables and the JSON have all
 Fact = tuple[str, str]
 
@@ -66,7 +67,9 @@ def tiles_text(trf: Trf, unit: str = "px") -> str:
     The halo of `erfscope tiles` is another number: it is counted from the edge of a tile, not from a unit's centre.
     """
     parts = []
-    if trf.alignment is not None:
+    if trf.alignment is not None and set(trf.alignment) == {1}:
+        parts.append(f"may start at any {ONE.get(unit, unit)}")
+    elif trf.alignment is not None:
         parts.append(f"start at multiples of {sides(trf.alignment)} {unit}")
     if trf.reach is not None:
         before, after = sides(trf.reach.before), sides(trf.reach.after)

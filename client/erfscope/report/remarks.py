@@ -15,7 +15,8 @@ def remarks_of(result: ErfResult, lengths: Lengths | None = None) -> list[str]:
 
 
 def _field(trf: Trf, lengths: Lengths, own: str) -> Iterator[str]:
-    place = f"The unit sits at ({', '.join(map(plain, sides_in(trf.center, lengths)))}) {lengths.unit}."
+    at = ", ".join(map(plain, sides_in(trf.center, lengths)))
+    place = f"The unit sits at {f'({at})' if len(trf.center) > 1 else at} {lengths.unit}."
     tiles = tiles_text(trf, own)
     yield f"{place} Tiles {tiles}." if tiles else place
     if trf.seen is not None and trf.seen != trf.box:
@@ -23,7 +24,8 @@ def _field(trf: Trf, lengths: Lengths, own: str) -> Iterator[str]:
     if trf.causal:
         yield (
             "Causal: the unit reads nothing behind its own place. Boxes and circles of the mass are centred at that "
-            "place, so half of each is empty."
+            "place, so half of each is empty, and the side of a box may be up to twice the TRF; the mass reaches back "
+            "by half of the side."
         )
     if trf.is_global and trf.widened_by:
         yield f"Global through {named(trf.widened_by)}."

@@ -145,6 +145,16 @@ def test_what_cannot_be_reached_says_so() -> None:
     assert any("No change reaches" in note for note in found.notes)
 
 
+def test_a_network_that_may_be_large_enough_has_its_changes_as_well(advice: Advice) -> None:
+    """Asked for a size within two standard errors of its own."""
+    want = (advice.erf_measured or 0.0) + (advice.stderr or 0.0)
+    asked = {"model": {"architecture": SPEC}, "want": want, "verify": 1, "samples": 24}
+    found = advise(AdviceRequest.model_validate(asked))
+    assert (found.reaches, found.is_unsure, len(found.changes)) == (True, True, 1)
+    sure = advise(AdviceRequest.model_validate({**asked, "want": (advice.erf_measured or 0.0) - 0.01}))
+    assert (sure.reaches, sure.is_unsure, sure.changes) == (True, False, [])
+
+
 def test_attention_is_refused_by_name() -> None:
     layers = [CONV, {"type": "attention", "num_heads": 2}]
     asked = {"model": {"architecture": {**SPEC, "layers": layers}}, "want": 20}

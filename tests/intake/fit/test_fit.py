@@ -157,7 +157,18 @@ def test_a_size_that_the_file_leaves_free_names_the_option(tmp_path: Path) -> No
     path = exported(Pyramid(), (3, 64, 64), tmp_path / "net.onnx", ["boxes"])
     result = ask(path, objects=[8])
     assert result.input_shape == [3, 224, 224]
-    assert any("224 is taken (another: input.shape, --shape)" in note for note in result.notes)
+    told = "does not fix the size of the input along 2 of 2 axes; 224 px are taken there. Fields end at the border"
+    assert any(told in note for note in result.notes)
+
+
+def test_levels_with_holes_in_their_maps_are_named() -> None:
+    dilated = {**CONV, "dilation": 2, "padding": 2}
+    spec = {"input": {"channels": 3, "size": [48, 48]}, "layers": [dilated, dilated, dilated]}
+    asked = {"model": {"architecture": spec}, "objects": [4], "samples": 2}
+    notes = fit(FitRequest.model_validate(asked)).notes
+    assert any("Gridded (lattice above 0.1): conv_3. A unit there sees some pixels much better" in one for one in notes)
+    even = fit(FitRequest.model_validate({**asked, "model": {"architecture": {**spec, "layers": [CONV] * 3}}}))
+    assert not any("Gridded" in note for note in even.notes)
 
 
 def test_named_layers_are_looked_at_alone(tmp_path: Path) -> None:
@@ -352,7 +363,7 @@ def test_a_size_that_is_hardly_known_is_noted(tmp_path: Path, monkeypatch: pytes
     path = exported(UNet(), (3, 64, 64), tmp_path / "net.onnx", ["mask", "coarse"])
     asked: dict[str, Any] = {"objects": [4], "input": {"shape": [3, 64, 64]}, "weights": "kaiming_normal"}
     assert not any("is known to ±" in note for note in ask(path, **asked).notes)
-    monkeypatch.setattr("erfscope_engine.report.UNCERTAIN", 0.01)
+    monkeypatch.setattr("erfscope_engine.map_notes.UNCERTAIN", 0.01)
     result = ask(path, **asked)
     badly = [one.name for one in result.levels if one.erf_size and (one.stderr or 0) > 0.01 * one.erf_size]
     assert badly

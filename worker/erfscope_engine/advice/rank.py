@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from erfscope_contract.advice import Change
+from erfscope_contract.gridding import GRIDDED
 from erfscope_engine.advice.cost import Cost
 
 HOLES = 0.5  # lattice score above which a change is not offered
-GRIDDED = 0.1  # lattice score from which holes in the map are plain
 # What counts how much beside one whole network more of arithmetic: half a network of weights, a quarter of memory …
 PARAMETERS, MEMORY, NEW = 0.5, 0.25, 0.5
 DEAR = 1.0  # networks: a change that costs as much never comes first for being the only one of its kind

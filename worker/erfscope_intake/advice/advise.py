@@ -82,6 +82,11 @@ class _Known:
         """The expected ERF size."""
         return self.base.erf.size or 0.0
 
+    @property
+    def erf(self) -> float:
+        """The ERF size: as measured, or expected."""
+        return self.size if self.measured is None or self.measured.size is None else self.measured.size
+
 
 def _advice(bench: Bench, progress: Progress) -> Advice:
     progress("trace", 0.0)
@@ -104,7 +109,7 @@ def _learn(bench: Bench, known: _Known, progress: Progress) -> None:
         known.measured = bench.sized(None, lambda _, share: progress("measure", share))
     if request.latency:
         known.ms = bench.milliseconds(None)
-    if not _reaches(known.size, known.measured, want):
+    if known.erf < want:  # also where it is unsure, within two standard errors
         goal = want
         if known.measured is not None and known.measured.size:
             goal *= max(known.size / known.measured.size, 1.0)  # by how much expected sizes are too large here

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from erfscope_contract.advice import AdviceRequest, Change
 from erfscope_contract.holding import HOLD
 from erfscope_contract.result import ErfResult
+from erfscope_contract.untrained import training_first
 
 RULE = (
     "The ERF that is asked for is {hold:g} times the object (docs/science/object-size.md){more} In a network with "
@@ -37,4 +38,4 @@ def notes_of(request: AdviceRequest, base: ErfResult, changes: Sequence[Change],
     if min(base.input_shape[1:]) < 2 * want:
         listed.append(CLIPPED)
     own = [note for note in base.provenance.notes if not note.startswith(ANALYTIC)]
-    return [*listed, *([EXPECTED] if request.verify == 0 else []), *own]
+    return training_first([*listed, *([EXPECTED] if request.verify == 0 else []), *own])

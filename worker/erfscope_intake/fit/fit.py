@@ -9,16 +9,19 @@ import torch
 from erfscope_contract.about import About, name_of
 from erfscope_contract.fit import Fit, FitLevel, FitRequest
 from erfscope_contract.fit_words import objects_of
+from erfscope_contract.gridding import GRIDDED
+from erfscope_contract.lengths import pixels_of
 from erfscope_contract.limits import is_limited_by_input
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.request import AverageOptions, ErfRequest, TargetOptions, Weights
-from erfscope_contract.result import ErfResult
+from erfscope_contract.result import ErfResult, Number
+from erfscope_contract.untrained import training_first
 from erfscope_contract.version import __version__
 from erfscope_engine.layers import Traced
+from erfscope_engine.map_notes import WHY_UNCERTAIN, is_uncertain
 from erfscope_engine.measure import measure_network
 from erfscope_engine.network import Network
 from erfscope_engine.reaches import Reaches
-from erfscope_engine.report import WHY_UNCERTAIN, is_uncertain
 from erfscope_intake.answer import Images, images_of, pick_device
 from erfscope_intake.fit.verdicts import Size, at_level, do_heads_decide
 from erfscope_intake.levels import Level, levels_of, passed_over
@@ -41,6 +44,11 @@ CLIPPED = (
 PASSED = (
     "Passed over, for no weights lie between the input and it: {names}. A layer that is named (`layers`, --layer) is "
     "listed all the same."
+)
+GRIDS = (
+    "Gridded (lattice above {bound:g}): {names}. A unit there sees some {steps} much better than those between them, "
+    "and what is finer than these holes may be missed, whatever the size says; `erfscope measure --layer NAME` shows "
+    "the map."
 )
 MOST_NAMED = 8
 
@@ -69,9 +77,11 @@ def fit(
         survey = surveyed(network)
         levels, notes = _levels(survey, request.layers)
         rows, reaches = list[FitLevel](), Reaches(survey.traced.geometry)
+        gridded = list[str]()
         for number, level in enumerate(levels):
             part = within(progress, "measure", number, len(levels))
-            row, why = _measured(survey.traced, level, request, network, samples, part)
+            row, why, lattice = _measured(survey.traced, level, request, network, samples, part)
+            gridded += [row.name] if (lattice or 0.0) > GRIDDED else []
             largest = [] if row.is_global else largest_of(survey.traced, level.layer, row.trf_size, reaches)
             rows.append(row.model_copy(update={"trf_largest": largest}))
             notes += [NO_GRADIENT.format(name=row.name, why=why)] if why else []
@@ -80,9 +90,9 @@ def fit(
         input_shape=list(network.input_shape),
         levels=rows,
         deciding=deciding,
-        objects=objects_of(request.objects, rows, deciding, network.input_shape[1:]),
+        objects=objects_of(request.objects, rows, deciding, network.input_shape[1:], samples=request.samples),
         about=_about(request),
-        notes=[*network.notes, *notes, *_clipped(rows), *_uncertain(rows)],
+        notes=training_first([*network.notes, *notes, *_clipped(rows), *_uncertain(rows), *_gridded(gridded, network)]),
         engine=__version__,
         torch=torch.__version__,
     )
@@ -136,8 +146,8 @@ def samples_of(request: FitRequest) -> tuple[int, int]:
 
 def _measured(
     traced: Traced, level: Level, request: FitRequest, network: Network, images: Images, progress: Progress
-) -> tuple[FitLevel, str | None]:
-    """A level's row; without an ERF, and why, where no gradient arrives."""
+) -> tuple[FitLevel, str | None, Number]:
+    """A level's row, without an ERF, and why, where no gradient arrives; and how gridded its map is."""
     inputs, draws = samples_of(request)
     asked = ErfRequest(
         target=TargetOptions(layer=level.layer.name),
@@ -150,8 +160,8 @@ def _measured(
     except ProblemError as problem:
         if problem.kind != "no-gradient":
             raise
-        return _unmeasured(traced, level, request), problem.problem.detail
-    return _row(level, result, request), UNDEFINED if result.erf.size is None else None
+        return _unmeasured(traced, level, request), problem.problem.detail, None
+    return _row(level, result, request), UNDEFINED if result.erf.size is None else None, result.shape.lattice
 
 
 def _row(level: Level, result: ErfResult, request: FitRequest) -> FitLevel:
@@ -195,6 +205,12 @@ def _unmeasured(traced: Traced, level: Level, request: FitRequest) -> FitLevel:
 def _clipped(rows: Sequence[FitLevel]) -> list[str]:
     count = sum(row.clipped and not row.is_global for row in rows)
     return [CLIPPED.format(count=count, all=len(rows))] if count else []
+
+
+def _gridded(names: Sequence[str], network: Network) -> list[str]:
+    """A note on maps with holes."""
+    steps = pixels_of(len(network.input_shape) - 1).long
+    return [GRIDS.format(bound=GRIDDED, names=", ".join(names[:MOST_NAMED]), steps=steps)] if names else []
 
 
 def _uncertain(rows: Sequence[FitLevel]) -> list[str]:

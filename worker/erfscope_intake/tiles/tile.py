@@ -14,11 +14,11 @@ from erfscope_contract.problem import FieldError, ProblemError
 from erfscope_contract.request import Source
 from erfscope_contract.result import Reach
 from erfscope_contract.tiles import Checked, TiledLayer, Tiles, TilesRequest
+from erfscope_contract.untrained import is_on_training, training_first
 from erfscope_contract.version import __version__
 from erfscope_engine.layers import Layer
 from erfscope_engine.network import Network
 from erfscope_engine.plan import plan_for
-from erfscope_engine.untrained import is_on_training
 from erfscope_intake.answer import images_of, pick_device
 from erfscope_intake.levels import Graph
 from erfscope_intake.memory import memory_errors_explained
@@ -89,7 +89,7 @@ def tile(
         with multiples_told(needs, request):
             check, shapes = trial.run(verifying)
     image, exact = request.image, [(axis.before, axis.after) for axis in axes]
-    notes = sorted([*needs.notes, *_padding(axes, check), *_uncut(axes)], key=lambda note: not is_on_training(note))
+    notes = training_first([*needs.notes, *_padding(axes, check), *_uncut(axes)])
     if asked is not None:
         axes = [axis.with_halo(sides) for axis, sides in zip(axes, asked, strict=True)]
     return Tiles(

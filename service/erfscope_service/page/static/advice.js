@@ -31,12 +31,15 @@ export function advice(found) {
   );
 }
 
-function verdict({ reaches, changes, coarsest }) {
-  if (reaches && !changes.length) return "Nothing needs to change.";
+function verdict({ reaches, changes, coarsest, erf_measured: size, want }) {
+  const isOpen = reaches && size !== null && size < want; // within two standard errors
+  if (reaches && !isOpen) return "Nothing needs to change.";
+  const doubt = isOpen ? "Unsure whether a change is needed: more samples decide. " : "";
   const best = changes.find((change) => change.reaches);
-  if (best) return `First choice${best.unsure ? ", unsure until more samples are measured" : ""}: ${best.text}.`;
+  const unsure = best?.unsure ? ", unsure until more samples are measured" : "";
+  if (best) return `${doubt}First choice${unsure}: ${best.text}.`;
   const next = coarsest ? ` Ask at the coarsest level next: layer ${coarsest}.` : "";
-  return `No change that was tried reaches it.${next}`;
+  return `${doubt}No change that was tried reaches it.${next}`;
 }
 
 const unitOf = ({ input_shape: shape }) => lengthUnit(shape.length - 1);

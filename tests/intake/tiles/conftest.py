@@ -1,0 +1,9 @@
+"""Tests of tiles run networks on one thread."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)

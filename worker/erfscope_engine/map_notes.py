@@ -1,0 +1,61 @@
+"""What a reader must know of a map's numbers: a size that is hardly known, two sizes that differ, gridding. Pure."""
+
+from erfscope_contract.gridding import GRIDDED
+from erfscope_contract.lengths import pixels_of
+from erfscope_contract.numbers import plain
+from erfscope_contract.result import Number
+from erfscope_engine.metrics import MapMetrics
+from erfscope_engine.taking import Errors
+
+APART = 1.25  # how much larger one of the two sizes is from which a note says what that means
+UNCERTAIN = 0.1  # relative standard error of the ERF's size from which a note says what to do
+WHY_UNCERTAIN = (
+    "there are few samples, or the map is nearly flat at the size's level (4.55 % of the centre), so that a little "
+    "noise moves its edge far. Take more samples (inputs, or draws of the weights), or a number that needs no level: "
+    "the side of the box with half of the mass (mass_50_side), sigma_1, r50"
+)
+WHY_GRIDDED = (
+    "it repeats with the period of a stride or a dilation, because the unit sees some {steps} much better than those "
+    "between them. Sizes are those of the whole map, holes included; details that are finer than the period may be "
+    "missed. The usual causes are dilations with a common factor, and kernels that are smaller than their stride. Take "
+    "dilations by turns (1, 2, 3), or a kernel at least as large as the stride."
+)
+
+
+def notes_on_map(metrics: MapMetrics, errors: Errors, rank: int) -> list[str]:
+    """All of them, of a map of `rank` axes."""
+    size, peak, score = metrics.erf.size, metrics.erf.size_peak, metrics.shape.lattice
+    return [*_uncertainty(size, errors.get("erf_size")), *_peaks(size, peak, rank), *_gridding(score, rank)]
+
+
+def is_uncertain(size: Number, error: Number) -> bool:
+    """Whether a size is hardly known."""
+    return bool(size) and error is not None and error > UNCERTAIN * (size or 0.0)
+
+
+def _uncertainty(size: Number, error: Number) -> list[str]:
+    """What to do about a size that is hardly known."""
+    if not size or error is None or not is_uncertain(size, error):
+        return []
+    return [f"The ERF's size is known to ± {100 * error / size:.0f} % only: {WHY_UNCERTAIN}."]
+
+
+def _peaks(size: Number, peak: Number, rank: int) -> list[str]:
+    """What two sizes that differ much mean: the map's maximum is far above its value at the projected centre."""
+    if not size or not peak or max(size, peak) < APART * min(size, peak):
+        return []
+    unit = pixels_of(rank).unit
+    return [
+        f"erf_size is {plain(size)} {unit} (above 4.55 % of the projected centre), erf_size_peak {plain(peak)} {unit} "
+        "(above 4.55 % of the maximum): the map has its maximum elsewhere, because it is gridded or has several peaks. "
+        "Cite erf_size for a comparison with Luo et al., with mass_50_side, which depends on no level; erf_size_peak "
+        "is for a comparison with maps that are scaled to their maximum. `lattice` tells how gridded the map is."
+    ]
+
+
+def _gridding(score: Number, rank: int) -> list[str]:
+    """What holes in a map mean, and what to do."""
+    if score is None or score <= GRIDDED:
+        return []
+    why = WHY_GRIDDED.format(steps=pixels_of(rank).long)
+    return [f"The map is gridded (lattice {score:.2f}; 0 is even, 1 a strict grid): {why}"]
