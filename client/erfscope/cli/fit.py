@@ -101,7 +101,7 @@ def fit(
         "--shape": shape, "--input-name": input_name, "--images": images, "--mean": mean, "--std": std, "--rate": rate,
         "--spacing": spacing, "--url": url,
     })  # fmt: skip
-    parts = _parts(result, _Asked(model, prepared.name, flags), modules, lengths)
+    parts = _parts(result, _Asked(model, prepared.name, flags, bool(layer)), modules, lengths)
     json = result.model_dump_json(indent=2)
     texts = answer.Texts(f"Objects in {prepared.name}", parts, json, fit_csv(result))
     answer.give(texts, output, as_json=as_json)
@@ -114,6 +114,7 @@ class _Asked:
     model: str
     name: str
     flags: str
+    named: bool  # whether layers were named, so that nothing is known of the others
 
 
 def _parts(result: Fit, asked: _Asked, modules: Mapping[str, str], lengths: Lengths) -> list[answer.Part]:
@@ -126,7 +127,7 @@ def _parts(result: Fit, asked: _Asked, modules: Mapping[str, str], lengths: Leng
     objects = result.objects
     if lengths != pixels_of(len(lengths.steps)):
         sizes, extents = [one.size for one in objects], result.input_shape[1:]
-        objects = objects_of(sizes, result.levels, result.deciding, extents, lengths)
+        objects = objects_of(sizes, result.levels, result.deciding, extents, lengths, named=asked.named)
     best = [one.words for one in objects]
     said = in_words(result.about, asked.name, f"[{shape}]")
     return [
@@ -143,7 +144,9 @@ def _parts(result: Fit, asked: _Asked, modules: Mapping[str, str], lengths: Leng
 
 
 def _hint(result: Fit, asked: _Asked, lengths: Lengths) -> list[str]:
-    """Which row counts, and what to ask next, in the words of this network."""
+    """Which row counts, and what to ask next, in the words of this network; of named layers no other row is known."""
+    if asked.named:
+        return _next(result, asked, lengths)
     count, masks = len(result.deciding), MASKS if len(result.input_shape) > 2 else ALONG
     which = BACKBONE if not count else BOXES if count > 1 else f"{masks.format(name=result.deciding[0])} {MASKS_MORE}"
     return [f"Which row counts? {which}", *_next(result, asked, lengths)]

@@ -80,7 +80,7 @@ def fit(
         input_shape=list(network.input_shape),
         levels=rows,
         deciding=deciding,
-        objects=objects_of(request.objects, rows, deciding, network.input_shape[1:]),
+        objects=objects_of(request.objects, rows, deciding, network.input_shape[1:], named=bool(request.layers)),
         about=_about(request),
         notes=[*network.notes, *notes, *_clipped(rows), *_uncertain(rows)],
         engine=__version__,
