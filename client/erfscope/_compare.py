@@ -47,11 +47,6 @@ class Row:
     step: float = 0.0  # of the grid that the values lie on; differences of less say nothing
     bounds: Sequence[bool] = ()  # which values the input limits: they may be larger
 
-    @property
-    def is_shown(self) -> bool:
-        """Whether a table for people has this row."""
-        return any(is_shown(self.metric, value) for value in self.values)
-
     def difference(self, n: int) -> Number:
         """Of measurement `n` to the first; None where one is undefined."""
         first, other = self.values[0], self.values[n]
@@ -104,6 +99,10 @@ class Comparison:
             )
             for name in metrics
         ]
+
+    def is_shown(self, metric: str) -> bool:
+        """Whether a table for people has the row of this metric."""
+        return any(is_shown(metric, one.metrics) for one in self.results if metric in one.metrics)
 
     @property
     def notes(self) -> list[str]:
@@ -295,7 +294,7 @@ class Comparison:
     def _repr_html_(self) -> str:
         """The table, in a notebook; differences that are more than their errors are bold."""
         heads = "".join(f"<th>{for_html(name)}</th>" for name in ("metric", *self.names))
-        body = "".join(self._html_row(row) for row in self.rows if row.is_shown)
+        body = "".join(self._html_row(row) for row in self.rows if self.is_shown(row.metric))
         notes = "".join(f"<li>{for_html(note)}</li>" for note in self.notes)
         return f"<table><tr>{heads}</tr>{body}</table>" + (f"<ul>{notes}</ul>" if notes else "")
 

@@ -122,7 +122,7 @@ class Measured:
         data = self.data
         head = f"<b>{for_html(data.layer.name)}</b> · unit {data.unit} · input {data.input_shape}"
         rows = [("<b>metric</b>", "<b>value ± standard error</b>", "<b>name</b>")]
-        shown = [name for name, value in self.metrics.items() if is_shown(name, value)]
+        shown = [name for name in self.metrics if is_shown(name, self.metrics)]
         rows += [(meaning_of(n).label, self._written(n), f"<code>{n}</code>") for n in shown]
         body = "".join("<tr><td>" + "</td><td>".join(row) + "</td></tr>" for row in rows)
         return f"<p>{head}</p><table>{body}</table>"

@@ -18,14 +18,17 @@ def objects_of(
     deciding: Collection[str],
     extents: Sequence[int],
     lengths: Lengths | None = None,
+    *,
     samples: int | None = None,
+    named: bool = False,
 ) -> list[FitObject]:
     """Each object size (pixels), with the levels that hold it; `deciding` are the heads whose rows count, if they do.
 
     Sentences are in `lengths`, by default in the input's own unit. `samples` were taken at each level, where known.
+    `named`: the request named these layers, so that nothing is known of the others.
     """
     unit = lengths or pixels_of(len(extents))
-    return [_Asked(size, levels, deciding, extents, unit, samples).answer() for size in sizes]
+    return [_Asked(size, levels, deciding, extents, unit, samples, named).answer() for size in sizes]
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class _Asked:
     extents: Sequence[int]
     lengths: Lengths
     samples: int | None
+    named: bool
 
     def _long(self, size: float) -> str:
         """A length in pixels, in the unit of the sentence."""
@@ -82,11 +86,23 @@ class _Asked:
         if not self._has_room() and not self._with("coarse grid") and any(map(self._could, self._counted(self.levels))):
             need, side = (self._long(length) for length in (erf_for(self.size), min(self.extents)))
             return f"{HOLD:g} × its size is {need}, more than the input's {side}: measure on {LARGER}."
-        would = self._with("holds")
+        return self._insufficient()
+
+    def _insufficient(self) -> str:
+        """Where field or grid of all that count are known to be too small or too coarse."""
+        would, coarse = self._with("holds"), self._with("coarse grid")
+        if self.named and len(self.levels) == 1:
+            return f"{self._failed(self.levels)}{'.' if coarse else self._in_vain()}"
         if self.deciding:
-            return f"{self._failed()}{self._would(would[0]) if would else self._advice()}"
-        coarse = self._with("coarse grid")
-        return self._too_coarse(coarse) if coarse else f"no level has {self._need()}; {self._largest()}"
+            return f"{self._failed(self._deciding())}{self._would(would[0]) if would else self._advice()}"
+        return self._too_coarse(coarse) if coarse else f"{self._none()} has {self._need()}; {self._largest()}"
+
+    def _none(self) -> str:
+        """Of the levels, or of the layers that were named, for there may be others."""
+        return "no named layer" if self.named else "no level"
+
+    def _deciding(self) -> list[FitLevel]:
+        return [one for one in self.levels if one.name in self.deciding]
 
     def _has_room(self) -> bool:
         """Whether an ERF that is large enough fits into the input."""
@@ -108,16 +124,16 @@ class _Asked:
         more = samples_in_words(level.erf_size or 0.0, level.stderr, erf_for(self.size), self.samples)
         return f"{told}: its ERF is {field}, and {need} are needed. {more}"
 
-    def _failed(self) -> str:
-        """What is wrong with the head that comes nearest: the finest that sees enough, else the largest field."""
-        heads = [one for one in self.levels if one.name in self.deciding]
+    def _failed(self, rows: Sequence[FitLevel]) -> str:
+        """What is wrong with the one that comes nearest: the finest that sees enough, else the largest field."""
         coarse = self._counted(self._with("coarse grid"))
-        head = min(coarse, key=_step) if coarse else max(heads, key=lambda one: one.erf_size or 0.0)
-        who = f"the head {head.name} does not hold it" if len(heads) == 1 else "no head holds it"
-        nearest = "" if len(heads) == 1 else f"{head.name}: "
+        row = min(coarse, key=_step) if coarse else max(rows, key=lambda one: one.erf_size or 0.0)
+        what = "head" if row.role == "head" else "layer"
+        who = f"the {what} {row.name} does not hold it" if len(rows) == 1 else f"no {what} holds it"
+        nearest = "" if len(rows) == 1 else f"{row.name}: "
         if coarse:
-            return f"{who} ({nearest}{self._stride(head)}, the object is narrower than {UNITS_ACROSS:g} units)"
-        return f"{who} ({nearest}{self._field(head)} of {digits(erf_for(self.size) * self.lengths.mean)})"
+            return f"{who} ({nearest}{self._stride(row)}, the object is narrower than {UNITS_ACROSS:g} units)"
+        return f"{who} ({nearest}{self._field(row)} of {digits(erf_for(self.size) * self.lengths.mean)})"
 
     def _would(self, level: FitLevel) -> str:
         return f"; {level.role} {level.name} would ({self._field(level)}, {self._stride(level)})."
@@ -128,27 +144,30 @@ class _Asked:
             level = unsure[-1]
             return f"; {level.role} {level.name} may (ERF {self._sized(level)})."
         if self._with("coarse grid"):
-            return ", and no level does."
-        return f", and no level has {self._need()}; {self._largest()}"
+            return f", and {self._none()} does."
+        return f", and {self._none()} has {self._need()}; {self._largest()}"
 
     def _too_coarse(self, coarse: Sequence[FitLevel]) -> str:
         finest = min(coarse, key=_step)
         has = "has" if (finest.erf_size or 0.0) >= erf_for(self.size) else "may have"
         return (
-            f"no level is fine enough with {self._need()}; {finest.name} {has} the ERF ({self._field(finest)}), but at "
-            f"{self._stride(finest)} the object is narrower than {UNITS_ACROSS:g} units."
+            f"{self._none()} is fine enough with {self._need()}; {finest.name} {has} the ERF ({self._field(finest)}), "
+            f"but at {self._stride(finest)} the object is narrower than {UNITS_ACROSS:g} units."
         )
 
     def _need(self) -> str:
         return f"an ERF of {HOLD:g} × its size ({self._long(erf_for(self.size))})"
 
     def _largest(self) -> str:
-        """The largest field; where the input has no room for what is needed, why a larger one does not help."""
+        """The largest field, to the end of the sentence."""
         largest = max(self.levels, key=lambda one: one.erf_size or 0.0)
-        told = f"the largest is that of {largest.name} ({self._field(largest)})."
+        return f"the largest is that of {largest.name} ({self._field(largest)}){self._in_vain()}"
+
+    def _in_vain(self) -> str:
+        """Where the input has no room for what is needed, that a larger one does not help; else the full stop alone."""
         if self._has_room():
-            return told
-        return f"{told} A larger input does not help: the TRF is {self._long(self._side())}."
+            return "."
+        return f". A larger input does not help: the TRF is {self._long(self._side())}."
 
     def _field(self, level: FitLevel) -> str:
         """`ERF 27.3 px`, with so many digits that it is on the same side of what is needed as the number itself."""

@@ -5,7 +5,7 @@ lengths and pixels for counts of them, in any number of dimensions.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import NamedTuple
 
@@ -120,6 +120,34 @@ TABLE: dict[str, Meaning] = {
         "Of one sample's gradient, relative (L2); undefined unless verify is true.",
     ),
 }
+TERMS: dict[str, str] = {
+    "unit": "One position of one tensor inside the network, such as the centre of a layer's output. A field is always "
+    "that of one unit.",
+    "TRF": "Theoretical receptive field: the box of the input that can reach the unit at all. It follows from kernels, "
+    "strides and dilations alone, whatever the weights are. Its size is its side.",
+    "ERF": "Effective receptive field (Luo et al., 2016): the part of the TRF that really moves the unit. Its size is "
+    "the side of a square as large as the part of the map above 4.55 % of the map's value at the centre.",
+    "map": "For each place in the input, how strongly the unit follows it: the absolute gradient of the unit by that "
+    "place (or the statistic that was chosen), averaged over samples and colours.",
+    "mass": "The sum of the map, which is all of the unit's influence. A box with 50 % of the mass is where half of "
+    "the influence comes from.",
+    "sigma": "Standard deviation of the mass: how wide the field is, as for a Gaussian. The first principal axis is "
+    "the one along which the map is widest.",
+    "r": "r50, r90 and r99 are the radii around the projected centre within which 50, 90 and 99 % of the mass lie. The "
+    "r of RepLKNet is another number: the area of a square with a share of the mass, over the area of the input.",
+    "projected centre": "The place in the input where the unit sits; for a chain of symmetric layers the middle of "
+    "its TRF.",
+    "stride": "How far two neighbouring units of a layer are apart in the input.",
+    "sample": "One input (or one draw of the weights) at which the gradient is taken. ± is the standard error over "
+    "samples; more samples make it smaller.",
+    "level": "The last layer of a stage of the network. A head is a layer that outputs are computed from alone.",
+    "gridding": "How much of the map repeats like a lattice, from 0 (even) to 1: the holes that dilations and strides "
+    "leave.",
+    "halo": "The margin of a tile whose outputs are wrong, because the tile does not have all that they read.",
+    "alignment": "Tiles start at multiples of this, so that strides fall as on the whole input.",
+    "reach": "How far from its own place a unit reads, before and after it.",
+}
+"""What the words of labels and tables mean, for a glossary: one sentence or two each."""
 _WHERE_MEASURED = frozenset({"mass_before", "verify_difference", "trf_size_local"})
 _PATTERNS = [(re.compile(name.replace("{}", r"([a-z]|\d+)")), row) for name, row in TABLE.items() if "{}" in name]
 
@@ -135,8 +163,14 @@ def meaning_of(name: str) -> Meaning:
     raise KeyError(name)
 
 
-def is_shown(name: str, value: Number) -> bool:
-    """Whether a table for people has a row of this metric: not where it is undefined because few results have it."""
+def is_shown(name: str, metrics: Mapping[str, Number]) -> bool:
+    """Whether a table of these metrics has a row of this one: not where few results have it, nor where it is the TRF.
+
+    Few results have `mass_before` and `verify_difference`; `trf_size_local` repeats the TRF where that is not global.
+    """
+    value = metrics[name]
+    if name == "trf_size_local" and value == metrics["trf_size"]:
+        return False
     return value is not None or name not in _WHERE_MEASURED
 
 

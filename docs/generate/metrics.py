@@ -1,7 +1,7 @@
 """reference/metrics.md: every scalar of a result, from the contract's table of meanings."""
 
 from docs.generate.table import joined, table
-from erfscope_contract.meanings import TABLE
+from erfscope_contract.meanings import TABLE, TERMS
 
 HEAD = """# Metrics
 
@@ -12,9 +12,10 @@ undefined for a map has no value (`null`, `None`), never NaN. How to read them s
 
 
 def metrics() -> str:
-    """The page, one section for each group."""
+    """The page, one section for each group, and the glossary."""
     groups = list(dict.fromkeys(row.group for row in TABLE.values()))
-    return joined([HEAD, *(f"## {group}\n\n{_rows(group)}" for group in groups)])
+    words = f"## Words\n\n{table(('word', 'meaning'), list(TERMS.items()))}"
+    return joined([HEAD, *(f"## {group}\n\n{_rows(group)}" for group in groups), words])
 
 
 def _rows(group: str) -> str:

@@ -51,10 +51,13 @@ def test_flat_names_have_the_new_scalars() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [("verify_difference", None, False), ("verify_difference", 0.0, True), ("mass_before", None, False),
-     ("r2", None, True), ("r2", 0.5, True)],
+     ("r2", None, True), ("r2", 0.5, True), ("trf_size_local", 5, False), ("trf_size_local", 3, True),
+     ("trf_size_local", None, False)],
 )  # fmt: skip
-def test_a_table_has_no_row_for_what_was_not_asked(name: str, value: float | None, expected: bool) -> None:
-    assert is_shown(name, value) is expected
+def test_a_table_has_no_row_for_what_was_not_asked_or_is_the_trf(
+    name: str, value: float | None, expected: bool
+) -> None:
+    assert is_shown(name, {"trf_size": 5, name: value}) is expected
 
 
 def test_other_units_and_layers_were_neither_verified_nor_chosen_by_auto() -> None:

@@ -96,7 +96,7 @@ def test_a_result_says_where_its_unit_sits_and_how_it_was_found(visit: Visit, ho
         "through norm_1, norm_2; it sees 5 × 5 px without the statistics of norm_1"
     )
     expect(view.locator(".notes")).to_contain_text("a table below says why it passed over 1 tensor.")
-    expect(view.get_by_role("row", name="Difference to plain autograd")).to_contain_text("3.1e-07")
+    expect(view.get_by_role("row", name="Difference to plain autograd")).to_contain_text("3.1 × 10⁻⁷")
     expect(view.get_by_role("row", name="<b>head</b>")).to_contain_text("none of its axes follows the input")
     expect(view.get_by_role("row", name="aten.stft")).to_contain_text("complex windows")
     expect(view.locator(".facts", has_text="projected centre")).to_contain_text("local field")

@@ -20,6 +20,7 @@ from tests.page.test_page import Visit, finished, submit
 
 from erfscope_contract.architecture import Architecture
 from erfscope_contract.metrics import metrics_of
+from erfscope_contract.numbers import with_error
 from erfscope_contract.presets import PRESETS
 from erfscope_contract.request import Dtype, Source, Statistic, Weights
 from erfscope_contract.result import ErfResult
@@ -78,6 +79,21 @@ def test_presets_come_as_people_would_write_them() -> None:
         assert row["about"]
 
 
+def test_every_preset_is_found_again_in_what_a_job_brings(blank: Page) -> None:
+    """A job has every default written out; without them it is what the preset has."""
+    rows = json.loads(presets.as_json())
+    whole = [Architecture.model_validate(row["spec"]).model_dump(mode="json") for row in rows]
+    script = """async ([rows, whole]) => {
+        const { brief, isSame } = await import("/page/brief.js");
+        const schema = await (await fetch("/schemas/architecture")).json();
+        const like = (spec) => rows.filter((row) => isSame(row.spec, spec, schema)).map(({ name }) => name);
+        return [whole.map(like), whole.map((spec) => brief(spec, schema))];
+    }"""
+    matches, briefs = blank.evaluate(script, [rows, whole])
+    assert matches == [[row["name"]] for row in rows]
+    assert briefs == [row["spec"] for row in rows]
+
+
 def test_presets_are_served(house: House) -> None:
     served = httpx2.get(f"{house.url}/page/presets.json")
     assert served.headers["content-type"] == "application/json"
@@ -119,8 +135,8 @@ def test_the_table_of_metrics_is_what_the_job_brings(visit: Visit, house: House,
     grouped = sorted(rows, key=lambda row: list(dict.fromkeys(one["group"] for one in rows)).index(row["group"]))
     defined = [row for row in grouped if row["value"] is not None and row["name"] != "trf_size_local"]
     plain = "async (all) => { const { plain } = await import('/page/plain.js'); return all.map(plain); }"
-    meanings = page.evaluate(plain, [row["meaning"] for row in defined])
-    assert shown == [[row["label"], row["text"], meaning] for row, meaning in zip(defined, meanings, strict=True)]
+    meanings, texts = (page.evaluate(plain, [row[name] for row in defined]) for name in ("meaning", "text"))
+    assert shown == [list(row) for row in zip([row["label"] for row in defined], texts, meanings, strict=True)]
     assert page.locator(".tile", has_text="ERF size").locator("small").inner_text() == "± 0.30"
 
 
@@ -260,10 +276,12 @@ def test_the_chart_library_is_kept_with_its_licences(house: House) -> None:
 
 NUMBERS = [
     ((219.312, 1.23, "px"), "219.3 ± 1.2 px"),
-    ((21450.4, None, "pixels"), "21,450 pixels"),
+    ((21450.4, None, "pixels"), "21450 pixels"),
+    ((12.30, None, "px"), "12.3 px"),
     ((0.98765, 0.00096, ""), "0.98765 ± 0.00096"),
     ((41, None, "px"), "41 px"),
-    ((3e-9, None, ""), "< 0.0001"),
+    ((3e-9, None, ""), "3 × 10⁻⁹"),
+    ((2.5, 3e-8, ""), "2.5 ± 3.0 × 10⁻⁸"),
     ((-0.17123, 0.019, ""), "−0.171 ± 0.019"),
     ((None, None, "px"), "–"),
 ]
@@ -273,6 +291,30 @@ def test_numbers_as_people_read_them(blank: Page) -> None:
     script = "async (asked) => { const { withError } = await import('/page/format.js'); return asked.map(MAP); }"
     said = blank.evaluate(script.replace("MAP", "(one) => withError(...one)"), [asked for asked, _ in NUMBERS])
     assert [words.replace("\u202f", " ") for words in said] == [words for _, words in NUMBERS]
+
+
+@pytest.mark.parametrize("error", [None, 0.33, 0.0012, 2e-9])
+def test_numbers_have_one_form_in_the_service_and_on_the_page(blank: Page, error: float | None) -> None:
+    values = [0.0, 1.0, 12.999999999999, 0.1234567, 43.32, -0.17123, 21450.4, 123456.0, 3.21e-7, -4e-5]
+    texts = [with_error(value, error) for value in values]
+    script = """async ([values, texts, error]) => {
+        const { typeset, withError } = await import("/page/format.js");
+        return [values.map((value) => withError(value, error)), texts.map(typeset)];
+    }"""
+    on_the_page, of_the_service = blank.evaluate(script, [values, texts, error])
+    assert on_the_page == of_the_service
+
+
+TEXTS = [
+    ("kurtosis -0.17 ± 3.1e-07", "kurtosis −0.17 ± 3.1 × 10⁻⁷"),
+    ("stride 2×2, box -3 … 4", "stride 2 × 2, box −3 … 4"),
+    ("conv-1 of 2026-11-30, sha256 3e5a1e-9f", "conv-1 of 2026-11-30, sha256 3e5a1e-9f"),
+]
+
+
+def test_signs_in_texts_of_the_service(blank: Page) -> None:
+    script = "async (texts) => { const { typeset } = await import('/page/format.js'); return texts.map(typeset); }"
+    assert blank.evaluate(script, [text for text, _ in TEXTS]) == [text for _, text in TEXTS]
 
 
 def test_the_lists_of_the_history_are_one_list_newest_first(blank: Page) -> None:

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -64,7 +65,7 @@ def test_from_a_dropped_file_to_the_map_and_back_by_its_address(visit: Visit, ho
     page.get_by_role("searchbox").fill("relu")
     expect(page.locator(".layer")).to_have_count(4)
     row = page.locator(".layer", has_text="relu1")
-    expect(row).to_contain_text("Relu · 8×32×32 · TRF 5 × 5")
+    expect(row).to_contain_text("Relu · 8 × 32 × 32 · TRF 5 × 5")
     row.click()
     page.locator("#unit-map").click(position={"x": 3, "y": 3})
     expect(page.locator("#unit-index")).to_have_value("0, 0")
@@ -194,6 +195,10 @@ def test_downloads(visit: Visit, house: House) -> None:
         assert download.value.suggested_filename == f"erf-small-relu_3.{ending}"
         saved[kind] = download.value.path().read_bytes()
     assert saved["PNG"].startswith(b"\x89PNG")
+    assert b"small \xc2\xb7 relu_3 \xc2\xb7 unit (12, 12) \xc2\xb7 input 1 \xc3\x97 24 \xc3\x97 24" in saved["SVG"]
+    with Image.open(BytesIO(saved["PNG"])) as picture:
+        right = picture.convert("L").crop((picture.width - 60, 0, picture.width, picture.height))
+    assert right.getextrema()[0] < 250, "an empty strip on the right"
     assert b"data:image/png;base64," in saved["SVG"]
     assert b"TRF 5" in saved["SVG"]
     assert saved["CSV"].startswith(b"metric,value,stderr\ntrf_size,5.0,\n")
@@ -213,6 +218,65 @@ def test_an_image_of_ones_own_under_the_map_stays_here(visit: Visit, house: Hous
     assert "POST" not in asked
     page.get_by_role("button", name="Remove image").click()
     assert pixels(page) == before
+
+
+def test_the_image_under_a_map_does_not_stay_for_another_network(visit: Visit, house: House) -> None:
+    first, same = submit(house), submit(house, average={"inputs": 2})
+    other = submit(house, spec={"name": "other"})
+    page = visit(f"/#/job/{first}")
+    finished(page)
+    icon = Path(__file__).parents[2] / "docs" / "images" / "resnet50.png"
+    page.get_by_label("Show over an image").set_input_files(icon)
+    for id, count in ((same, 1), (other, 0)):
+        page.evaluate("(id) => { location.hash = `#/job/${id}`; }", id)
+        expect(page.locator(f".entry[aria-current][href$='{id}']")).to_be_visible()
+        finished(page)
+        expect(page.get_by_role("button", name="Remove image")).to_have_count(1)
+        assert page.get_by_role("button", name="Remove image").is_visible() == bool(count)
+
+
+@pytest.mark.parametrize("colormap", ["viridis", "inferno", "gray"])
+def test_the_crosshair_is_seen_on_dark_and_light_colours(visit: Visit, house: House, colormap: str) -> None:
+    page = visit(f"/#/job/{submit(house)}")
+    finished(page)
+    page.get_by_label("Colours", exact=True).select_option(colormap)
+    page.locator(".stage").hover(position={"x": 200, "y": 200})
+    strokes = page.locator(".stage .cross path").evaluate_all("(all) => all.map((line) => line.getAttribute('stroke'))")
+    assert strokes == ["#000", "#fff"]
+    assert all(page.locator(".stage .cross path").evaluate_all("(all) => all.map((line) => line.getAttribute('d'))"))
+
+
+def test_a_preset_that_is_repeated_is_still_the_preset(visit: Visit, house: House) -> None:
+    page = visit()
+    page.get_by_text("Layer spec", exact=True).click()
+    for name in ("plain-5-ones", "wave-1d"):
+        page.get_by_label("Start from").select_option(name)
+        spec = page.get_by_label("Spec as JSON").input_value()
+        page.get_by_label("Samples", exact=True).fill("2")
+        page.get_by_role("button", name="Measure", exact=True).click()
+        finished(page)
+        page.reload()
+        finished(page)
+        page.get_by_role("button", name="Edit and repeat").click()
+        expect(page.get_by_label("Start from")).to_have_value(name)
+        expect(page.get_by_label("Spec as JSON")).to_have_value(spec)
+    page.goto(f"{house.url}/#/job/{submit(house)}")
+    finished(page)
+    page.get_by_role("button", name="Edit and repeat").click()
+    expect(page.get_by_label("Start from")).to_have_value("")
+    layers = [{"type": "conv", "out_channels": 4, "kernel_size": 3, "padding": 1}, {"type": "relu"}]
+    written = {"name": "small", "input": {"channels": 1, "size": [24, 24]}, "layers": layers * 2}
+    assert json.loads(page.get_by_label("Spec as JSON").input_value()) == written
+
+
+def test_the_history_tells_anew_how_long_ago_it_was(visit: Visit, house: House) -> None:
+    submit(house)
+    page = visit()
+    page.clock.install()
+    page.reload()
+    expect(page.locator(".history time").first).to_have_text("just now")
+    page.clock.fast_forward("03:00")
+    expect(page.locator(".history time").first).to_have_text("3 minutes ago")
 
 
 def test_a_preset_is_measured_and_its_question_changed(visit: Visit) -> None:

@@ -38,9 +38,10 @@ def test_tiles_of_a_dropped_file(visit: Visit, house: House, onnx_file: Path) ->
     ask(page, "Tile size", "64, 40", "Tiles")
     expect(page.get_by_text("Checked: 5 tiles")).to_be_visible()
     assert rows(page, "Axis") == {
-        "y": ["64", "1", "4 + 4", "4 … 60", "56", "4 + 4"],
-        "x": ["40", "1", "4 + 4", "4 … 36", "32", "4 + 4"],
+        "y": ["64", "1", "4 + 4", "4 … 60", "56", "8", "4 + 4"],
+        "x": ["40", "1", "4 + 4", "4 … 36", "32", "8", "4 + 4"],
     }
+    expect(page.get_by_text("Neighbouring tiles overlap by 8 px.")).to_be_visible()
     assert rows(page, "Layer")["relu3"][-1] == "4 … 60, 4 … 36"
     (kept,) = page.locator(".history li").filter(has=page.locator("a[aria-current]")).all()
     expect(kept).to_contain_text("Tiles")
@@ -84,6 +85,49 @@ def test_advice_on_a_spec_with_the_maps_of_the_best(visit: Visit) -> None:
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of its words
         assert serious(page) == []
+
+
+def test_a_named_layer_is_told_by_its_name_and_on_what_it_was_measured(visit: Visit) -> None:
+    page = visit()
+    page.get_by_text("Layer spec", exact=True).click()
+    page.get_by_label("Start from").select_option("plain-5-ones")
+    page.get_by_role("searchbox").fill("stack")
+    ask(page, "Object sizes", "20", "Fit")
+    expect(page.locator(".verdicts")).to_contain_text("the layer stack does not hold it (ERF")
+    expect(page.locator("#view")).to_contain_text(
+        "samples: 16 draws of the weights × 1 input of normal noise; weights:"
+    )
+    expect(page.locator("#view")).to_contain_text("Measure, Fit and Advise take samples of their own")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_answer_is_cut(visit: Visit, width: int) -> None:
+    """Of a change with long words, as a screen and a phone show it."""
+    page = visit(viewport={"width": width, "height": 900})
+    change = {"text": "Dilate the convolutions of /backbone/layer4 by 2, its stride 2 becomes 1", "pareto": True,
+              "reaches": True, "unsure": True, "weights_kept": 0.5, "picture": None}  # fmt: skip
+    costs = {"added_macs": 22_000, "added_parameters": 15_000, "added_memory": 25_000}
+    row = {**FACTS, **change, **costs, "layer_shape": [1, 2048, 128, 128], "lattice": 0.25}
+    found = ADVICE | {
+        "changes": [{**row, "erf_measured": 1234.5, "stderr": 12.3}],
+        "erf_measured": 999.9,
+        "stderr": 1.2,
+    }
+    page.evaluate(
+        """async (found) => {
+            const { advice } = await import("/page/advice.js");
+            const card = document.createElement("article");
+            card.className = "card";
+            card.append(advice(found));
+            document.getElementById("view").replaceChildren(card);
+        }""",
+        found,
+    )
+    scroll = page.locator("#view .scroll").first
+    assert scroll.evaluate("(place) => place.scrollWidth <= place.clientWidth")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    if width == 390:
+        assert scroll.locator("td").first.evaluate("(cell) => getComputedStyle(cell, '::before').content") == '"ERF"'
 
 
 def test_a_refusal_is_shown_with_its_reason(visit: Visit) -> None:

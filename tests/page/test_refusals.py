@@ -84,6 +84,7 @@ def test_an_unknown_layer_is_named_at_the_field_and_not_sent(visit: Visit, onnx_
         "The network has no layer conv9. The nearest: conv3, conv2, conv1."
     )
     assert marked(page) == ["layer-name"]
+    assert page.locator("#layer-list .layer-name").all_inner_texts() == ["conv3", "conv2", "conv1"]
     sent = posts(page)
     page.get_by_role("button", name="Measure", exact=True).click()
     expect(problem).to_contain_text("The network has no layer conv9. The nearest: conv3, conv2, conv1.")
@@ -101,6 +102,31 @@ def test_an_unknown_layer_is_named_at_the_field_and_not_sent(visit: Visit, onnx_
     expect(page.locator(".card h2").first).to_contain_text("vier")
 
 
+def test_the_nearest_layers_are_there_to_choose(visit: Visit, onnx_file: Path) -> None:
+    page = visit()
+    drop(page, onnx_file)
+    expect(page.locator("#layer-hint")).to_contain_text("8 layers")
+    field = page.get_by_role("searchbox")
+    field.fill("conv9")
+    expect(page.locator("#layer-count")).to_have_text("None matches; the nearest are listed.")
+    page.locator(".layer", has_text="conv2").click()
+    expect(field).to_have_value("conv2")
+    expect(page.locator("#unit-hint")).to_contain_text("32 × 32 units")
+    assert marked(page) == []
+
+
+def test_the_nearest_layers_of_a_spec_are_offered_by_its_refusal(visit: Visit) -> None:
+    page = with_a_spec(visit)
+    page.get_by_role("searchbox").fill("relu_99")
+    page.get_by_role("button", name="Measure", exact=True).click()
+    offered = page.locator("#view .problem").get_by_role("button").first
+    expect(offered).to_contain_text("relu_")
+    name = offered.inner_text()
+    offered.click()
+    expect(page.get_by_role("searchbox")).to_have_value(name)
+    expect(page.get_by_role("searchbox")).to_be_focused()
+
+
 def test_units_are_not_offered_for_an_input_shape_at_which_they_are_not_known(visit: Visit, onnx_file: Path) -> None:
     page = visit()
     drop(page, onnx_file)
@@ -111,7 +137,7 @@ def test_units_are_not_offered_for_an_input_shape_at_which_they_are_not_known(vi
     page.get_by_label("Input shape").fill("3, 48, 64")
     expect(page.locator("#unit-hint")).to_contain_text("at this input shape is known once it is measured")
     expect(page.locator("#unit-map")).to_be_hidden()
-    assert "32×32" not in page.locator("#layer-list").inner_text()
+    assert "32 × 32" not in page.locator("#layer-list").inner_text()
     page.get_by_label("Input shape").fill("3, 32, 32")
     expect(page.locator("#unit-map")).to_be_visible()
 

@@ -277,22 +277,24 @@ class Traced:
         known = behind or next((layer for layer in self.layers if layer.value == value), None)
         found = known or (layer_of(self.geometry, value, name) if value is not None else None)
         if found is None:
-            raise ProblemError("invalid-target", self._unknown(name, value), layer=name)
+            detail, nearest = self._unknown(name, value)
+            raise ProblemError("invalid-target", detail, layer=name, nearest=nearest)
         return found
 
-    def _unknown(self, name: str, value: int | None) -> str:
+    def _unknown(self, name: str, value: int | None) -> tuple[str, list[str]]:
+        """Why there is no such layer, and the names nearest to it."""
         names = [layer.name for layer in self.layers]
         if value is not None:
             return (
                 f"Layer {name!r} has shape {list(self.tape.values[value].shape)}: none of its axes counts samples "
                 "alone, so no unit of one sample can be named."
-            )
+            ), []
         known = dict.fromkeys([*names, *(alias for alias in self.network.aliases if f"/{alias}" not in names)])
         holding = [one for one in known if name.lower() in one.lower()]
         close = holding[-3:] or get_close_matches(name, list(known), n=3, cutoff=0.4) or names[-3:]
         if not close:
-            return f"There is no layer {name!r}."
-        return f"There is no layer {name!r}. Did you mean {', '.join(map(repr, close))}?"
+            return f"There is no layer {name!r}.", []
+        return f"There is no layer {name!r}. Did you mean {', '.join(map(repr, close))}?", close
 
 
 def survey(network: Network, tape: Tape) -> Traced:

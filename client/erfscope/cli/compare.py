@@ -207,7 +207,8 @@ def _json(comparison: Comparison) -> str:
 def _is_asked(comparison: Comparison, metric: str, metrics: list[str] | None, *, everything: bool) -> bool:
     if metrics is not None:
         return metric in metrics
-    return everything or any(show.is_headline(result, metric) for result in comparison.results)
+    is_chosen = everything or any(show.is_headline(result, metric) for result in comparison.results)
+    return is_chosen and comparison.is_shown(metric)
 
 
 def _table(comparison: Comparison, metrics: list[str] | None, lengths: Sequence[Lengths], *, everything: bool) -> Table:
@@ -217,7 +218,7 @@ def _table(comparison: Comparison, metrics: list[str] | None, lengths: Sequence[
     for name in comparison.names:
         table.add_column(show.cell(name), justify="right")
     for row in comparison.rows:
-        if not row.is_shown or not _is_asked(comparison, row.metric, metrics, everything=everything):
+        if not _is_asked(comparison, row.metric, metrics, everything=everything):
             continue
         row_of = meaning_of(row.metric)
         label = row.metric if everything else row_of.label

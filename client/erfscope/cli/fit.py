@@ -102,7 +102,8 @@ def fit(
         "--shape": shape, "--input-name": input_name, "--images": images, "--mean": mean, "--std": std, "--rate": rate,
         "--spacing": spacing, "--url": url,
     })  # fmt: skip
-    parts = answer.with_notes(_parts(result, _Asked(model, prepared.name, flags), modules, lengths), result.notes)
+    parts = _parts(result, _Asked(model, prepared.name, flags, bool(layer)), modules, lengths)
+    parts = answer.with_notes(parts, result.notes)
     json = result.model_dump_json(indent=2)
     texts = answer.Texts(f"Objects in {prepared.name}", parts, json, fit_csv(result))
     answer.give(texts, output, as_json=as_json)
@@ -115,6 +116,7 @@ class _Asked:
     model: str
     name: str
     flags: str
+    named: bool  # whether layers were named, so that nothing is known of the others
 
 
 def _parts(result: Fit, asked: _Asked, modules: Mapping[str, str], lengths: Lengths) -> list[answer.Part]:
@@ -128,7 +130,9 @@ def _parts(result: Fit, asked: _Asked, modules: Mapping[str, str], lengths: Leng
     if lengths != pixels_of(len(lengths.steps)):
         sizes, extents = [one.size for one in objects], result.input_shape[1:]
         samples = None if result.about is None else result.about.samples
-        objects = objects_of(sizes, result.levels, result.deciding, extents, lengths, samples)
+        objects = objects_of(
+            sizes, result.levels, result.deciding, extents, lengths, samples=samples, named=asked.named
+        )
     best = [one.words for one in objects]
     said = in_words(result.about, asked.name, f"[{shape}]")
     return [
@@ -145,7 +149,9 @@ def _parts(result: Fit, asked: _Asked, modules: Mapping[str, str], lengths: Leng
 
 
 def _hint(result: Fit, asked: _Asked, lengths: Lengths) -> list[str]:
-    """Which row counts, and what to ask next, in the words of this network."""
+    """Which row counts, and what to ask next, in the words of this network; of named layers no other row is known."""
+    if asked.named:
+        return _next(result, asked, lengths)
     count, masks = len(result.deciding), MASKS if len(result.input_shape) > 2 else ALONG
     which = BACKBONE if not count else BOXES if count > 1 else f"{masks.format(name=result.deciding[0])} {MASKS_MORE}"
     return [f"Which row counts? {which}", *_next(result, asked, lengths)]

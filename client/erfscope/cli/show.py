@@ -69,7 +69,7 @@ def result_table(result: Measured, *, everything: bool = False, lengths: Lengths
     ):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # a literal out of the line above
     for name, value in result.metrics.items():
-        if (everything or is_headline(result, name)) and is_shown(name, value):
+        if (everything or is_headline(result, name)) and is_shown(name, result.metrics):
             label = name if everything else meaning_of(name).label
             number, unit = measured_in(name, value, lengths)
             text = bounded(result.data, name, plain(number))

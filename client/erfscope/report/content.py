@@ -82,7 +82,7 @@ def _metrics(result: ErfResult) -> list[Table]:
     tables = []
     for group, names in grouped(flat).items():
         rows = []
-        for name in (one for one in names if is_shown(one, flat[one])):
+        for name in (one for one in names if is_shown(one, flat)):
             row = meaning_of(name)
             rows.append((row.label, text_of(result, name, flat[name]), name, meaning_in(result, name)))
         tables.append(Table(group, METRIC_HEADS, rows, left=2))

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from erfscope_contract.limits import BOUNDS
-from erfscope_contract.meanings import TABLE
+from erfscope_contract.meanings import TABLE, TERMS
 from erfscope_contract.problem import ProblemError
 from erfscope_service.caching import etag, not_modified
 from erfscope_service.page import presets
@@ -30,7 +30,8 @@ _FILES = {
 }
 _TAGS = {name: etag("page", name, content.hex()) for name, content in _FILES.items()}
 PRESETS, LIMITS, WORDS = "presets.json", "limits.json", "words.json"
-_WORDS = json.dumps({"metrics": {name: row.label for name, row in TABLE.items()}, "marks": BOUNDS}).encode()
+_LABELS = {name: row.label for name, row in TABLE.items()}
+_WORDS = json.dumps({"metrics": _LABELS, "terms": TERMS, "marks": BOUNDS}).encode()
 
 
 @router.get("/")
@@ -62,7 +63,7 @@ async def limits(request: Request, services: ServicesDep) -> Response:
 
 @router.get(f"/page/{WORDS}")
 async def words(request: Request) -> Response:
-    """The labels of metrics by their flat names, and what the marks of numbers mean."""
+    """The labels of metrics by their flat names, a glossary, and what the marks of numbers mean."""
     return _answer(request, WORDS, _WORDS, etag("page", WORDS, _WORDS.hex()))
 
 

@@ -236,9 +236,25 @@ def row(name: str, role: str, stride: float, erf: Size, trf: int, *, objects: li
     )  # fmt: skip
 
 
-def words(size: float, rows: list[FitLevel], deciding: list[str]) -> tuple[str | None, str]:
-    (told,) = objects_of([size], rows, deciding, [96, 96])
+def words(size: float, rows: list[FitLevel], deciding: list[str], *, named: bool = False) -> tuple[str | None, str]:
+    (told,) = objects_of([size], rows, deciding, [96, 96], named=named)
     return told.best, told.words
+
+
+def test_of_named_layers_nothing_is_told_of_the_others() -> None:
+    def rows(size: float) -> list[FitLevel]:
+        return [row("a", "level", 2, Size(12), 44, objects=[size]), row("b", "level", 8, Size(31), 44, objects=[size])]
+
+    assert words(24, rows(24)[:1], [], named=True)[1] == "24 px: the layer a does not hold it (ERF 12 px of 36)."
+    assert words(10, rows(10)[1:], [], named=True)[1] == (
+        "10 px: the layer b does not hold it (stride 8, the object is narrower than 2 units)."
+    )
+    assert words(24, rows(24), [], named=True)[1] == (
+        "24 px: no named layer has an ERF of 1.5 × its size (36 px); the largest is that of b (ERF 31 px)."
+    )
+    assert words(80, rows(80)[:1], [], named=True)[1] == (
+        "80 px: the layer a does not hold it (ERF 12 px of 120). A larger input does not help: the TRF is 44 px."
+    )
 
 
 def test_where_the_head_decides_its_row_counts() -> None:

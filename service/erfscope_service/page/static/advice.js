@@ -1,5 +1,6 @@
 // The answer to a question for advice: the changes as a table, and the maps of the network and the best three.
 
+import { aboutWords } from "/page/about.js";
 import { table as colours } from "/page/colormaps.js";
 import { h } from "/page/dom.js";
 import { by, inUnit, lengthUnit, number, withError } from "/page/format.js";
@@ -25,6 +26,7 @@ export function advice(found) {
     { className: "result" },
     h("ul", { className: "verdicts" }, h("li", { textContent: verdict(found) })),
     h("p", { className: "hint", textContent: asked(found) }),
+    h("p", { className: "hint", textContent: aboutWords(found) }),
     table(HEADS, rows),
     maps(found),
     notes(found.notes),
@@ -45,11 +47,11 @@ function verdict({ reaches, changes, coarsest, erf_measured: size, want }) {
 const unitOf = ({ input_shape: shape }) => lengthUnit(shape.length - 1);
 
 function asked(found) {
-  const { want, object_size: size, input_shape: shape, layer } = found;
+  const { want, object_size: size, layer } = found;
   const unit = unitOf(found);
   const objects = size ? `objects of ${inUnit(number(size), unit)}, so ` : "";
   return (
-    `${layer} at input ${shape.join(" × ")}. Asked for: ${objects}an ERF of ${inUnit(number(want), unit)}. ` +
+    `Layer ${layer}. Asked for: ${objects}an ERF of ${inUnit(number(want), unit)}. ` +
     (found.changes.length ? MARKED : "")
   );
 }
@@ -60,7 +62,7 @@ const whole = (found) => [
   count(found.macs),
   count(found.parameters),
   `${count(found.memory)}B`,
-  found.layer_shape.slice(1).join(" × "),
+  by(found.layer_shape.slice(1)),
   "",
   gridding(found.lattice),
 ];
@@ -71,7 +73,7 @@ const row = (change, place, found) => [
   added(change.added_macs, found.macs),
   added(change.added_parameters, found.parameters),
   added(change.added_memory, found.memory),
-  change.layer_shape.slice(1).join(" × "),
+  by(change.layer_shape.slice(1)),
   change.weights_kept === null ? "" : `${Math.round(100 * change.weights_kept)} %`,
   gridding(change.lattice),
 ];

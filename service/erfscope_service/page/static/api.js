@@ -55,6 +55,7 @@ export const text = async (path) => (await send(path)).text();
 export const bytes = async (path) => (await send(path)).arrayBuffer();
 export const remove = (path, options = {}) => send(`${path}?purge=1`, { method: "DELETE", ...options });
 export const ready = () => json("/health/ready");
+export const schema = (name) => json(`/schemas/${name}`);
 export const presets = () => json("/page/presets.json");
 export const words = () => json("/page/words.json");
 export const limits = () => json("/page/limits.json");

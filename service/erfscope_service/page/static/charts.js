@@ -2,11 +2,12 @@
 
 import * as Plot from "/page/observable-plot.js";
 import { h, svg } from "/page/dom.js";
+import { number } from "/page/format.js";
 import { FONT, palette } from "/page/palette.js";
 import { whileShown } from "/page/state.js";
 
+const tickFormat = (value) => number(value);
 const DASHES = ["", "7 4", "2 3", "10 3 2 3"];
-const LINE = 15; // pixels between lines of words
 
 // A plot in these colours. Its own style sheet is left out: the service's policy allows none, and it adds nothing.
 export function drawn({ colours, label, ...options }) {
@@ -31,15 +32,16 @@ export function inset(root, inner, x, y) {
   root.append(inner);
 }
 
-// Words below a plot, broken into lines that fit; how tall they are is told before they are drawn.
-export function caption(words, width) {
-  const most = Math.max(20, Math.floor(width / 5.7));
+// Words beside a plot, broken into lines that fit; how tall they are is told before they are drawn.
+export function caption(words, width, size = 11) {
+  const most = Math.max(20, Math.floor(width / (0.52 * size)));
+  const step = Math.round(1.36 * size);
   const lines = words.match(new RegExp(`.{1,${most}}(?:\\s|$)`, "gu")) ?? [];
   const draw = (root, x, y, { muted: fill }) => {
-    const look = { fill, "font-size": 11, "font-family": FONT, "text-anchor": "start" };
-    lines.forEach((line, i) => root.append(svg("text", { x, y: y + LINE * i, ...look }, line)));
+    const look = { fill, "font-size": size, "font-family": FONT, "text-anchor": "start" };
+    lines.forEach((line, i) => root.append(svg("text", { x, y: y + step * i, ...look }, line)));
   };
-  return { height: LINE * lines.length, draw };
+  return { height: step * lines.length, draw };
 }
 
 // Lines over an axis. series: [{ name, points: [[x, y] …], marks }]; rules: [{ at, name }]. Drawn again when the theme
@@ -55,11 +57,11 @@ export function chart({ series, rules = [], x, y, label, height = 300 }) {
       Plot.gridY({ stroke: colours.muted, strokeOpacity: 0.2 }),
       ...rules.map(({ at }, i) => Plot.ruleX([at], { stroke: colours.series[2], strokeDasharray: DASHES[i] })),
       ...series.flatMap((one, i) => lines(one, i, colours)),
-      Plot.axisX({ label: null, ...x.axis }),
+      Plot.axisX({ label: null, tickFormat, ...x.axis }),
     ];
     const scales = {
       x: { domain: x.domain, label: null },
-      y: { domain: y.domain, label: y.title, labelArrow: "none" },
+      y: { domain: y.domain, label: y.title, labelArrow: "none", tickFormat },
     };
     place.replaceChildren(drawn({ colours, label, width, height, marginLeft: 48, marginTop: 26, ...scales, marks }));
     colour(root, colours);

@@ -6,8 +6,10 @@ import { distinct } from "/page/differences.js";
 import { button, choice, fileName, h, save } from "/page/dom.js";
 import { maximum, sum } from "/page/field.js";
 import { figure } from "/page/figure.js";
+import { typeset } from "/page/format.js";
 import * as npy from "/page/npy.js";
-import { row, savePng, saveSvg } from "/page/portable.js";
+import { belongsTo, networkOf } from "/page/overlay.js";
+import { savePng, saveSvg, sheet } from "/page/portable.js";
 import { radials } from "/page/profile.js";
 import { table } from "/page/tables.js";
 import { look, set } from "/page/state.js";
@@ -32,6 +34,7 @@ export async function showComparison(host, ids) {
     });
   const fields = await Promise.all(jobs.map(async (job) => npy.parse(await api.bytes(job.links.map))));
   const { model, names } = distinct(jobs);
+  belongsTo([...new Set(jobs.map(networkOf))].join());
   const panels = h("div", { className: "panels" });
   let figures = [];
   const draw = () => {
@@ -43,8 +46,8 @@ export async function showComparison(host, ids) {
     "div",
     { className: "toolbar downloads", aria: { role: "group", label: "Downloads" } },
     h("span", { className: "muted", textContent: "Download" }),
-    button("PNG", () => savePng(row(figures, names), file)),
-    button("SVG", () => saveSvg(row(figures, names), file)),
+    button("PNG", () => savePng(sheet(figures, names), file)),
+    button("SVG", () => saveSvg(sheet(figures, names), file)),
     button("CSV", () => save(csv(jobs, names), `${file}.csv`, "text/csv")),
   );
   const ranks = [...new Set(fields.map(({ shape }) => shape.length))];
@@ -110,7 +113,8 @@ function byMetric(jobs) {
 }
 
 function metrics(jobs, names) {
-  const rows = byMetric(jobs).map(([, cells]) => [cells.find(Boolean).label, ...cells.map((row) => row?.text ?? "–")]);
+  const texts = (cells) => cells.map((row) => typeset(row?.text ?? "–"));
+  const rows = byMetric(jobs).map(([, cells]) => [cells.find(Boolean).label, ...texts(cells)]);
   const compared = table(["Metric", ...names], rows, "value", "compared");
   compared.style.setProperty("--jobs", names.length);
   return [compared, legend(rows.flat())];

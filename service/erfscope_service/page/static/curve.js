@@ -20,7 +20,10 @@ export function curve({ field, trf, look, colours, width, top, window: [low, hig
   const base = SCALES[look.scale].scale.domain[0];
   const root = drawn({
     ...{ colours, label, width, height: PLOT + 52 + words.height, ...SIDES, marginBottom: 52 + words.height },
-    x: { domain: [low, high], label: `${name} (samples)`, labelAnchor: "center", labelArrow: "none", labelOffset: 32 },
+    x: {
+      ...{ domain: [low, high], label: `${name} (samples)`, labelAnchor: "center", labelArrow: "none" },
+      ...{ labelOffset: 32, tickFormat: (value) => number(value) },
+    },
     y: { ...SCALES[look.scale].scale, clamp: true, label: barTitle, labelArrow: "none", grid: true },
     marks: [
       ...(look.contours ? [shading(field.values, colours)] : []),

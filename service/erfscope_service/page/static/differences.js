@@ -1,8 +1,6 @@
 // What tells measurements apart, in words: the model, and everything that was asked differently. Pure.
 
-import { clock, counted, unitName } from "/page/format.js";
-
-const by = (values) => values.join("×");
+import { by, clock, counted, unitName } from "/page/format.js";
 
 // [what was asked, the words for it]; two jobs differ by a row where both are different.
 const ASKED = [

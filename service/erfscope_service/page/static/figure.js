@@ -7,7 +7,6 @@ import { announce, h, svg } from "/page/dom.js";
 import { massLevels, maximum, plane } from "/page/field.js";
 import { inUnit, lengthUnit, number } from "/page/format.js";
 import { heatmap } from "/page/heatmap.js";
-import { shareWords } from "/page/scales.js";
 import { slicer } from "/page/slices.js";
 import { look, whileShown } from "/page/state.js";
 import { overlay } from "/page/overlay.js";
@@ -49,12 +48,7 @@ export function figure(subject) {
   function redraw() {
     if (width < 50) return;
     current = drawn({ width, colours: palette(), tallest: Math.max(LOWEST, innerHeight - AROUND) });
-    current.cross = svg("path", {
-      "fill": "none",
-      "stroke": palette().ink,
-      "stroke-opacity": 0.65,
-      "pointer-events": "none",
-    });
+    current.cross = crosshair();
     current.svg.append(current.cross);
     stage.replaceChildren(current.svg);
     if (!readout.isConnected) root.append(readout);
@@ -62,7 +56,7 @@ export function figure(subject) {
 
   function read(point, aloud) {
     current.reading = point;
-    current.cross.setAttribute("d", crosshair(current, point));
+    for (const line of current.cross.children) line.setAttribute("d", through(current, point));
     readout.textContent = words(subject, names, cut, levels, point);
     if (aloud) announce(readout.textContent);
   }
@@ -151,7 +145,14 @@ function pointAt(current, px, py, [height, width]) {
   return x >= 0 && y >= 0 && x < width && y < height ? [x, y] : null;
 }
 
-function crosshair({ plot, across, down }, [x, y]) {
+// White in black, to be seen on every colour.
+function crosshair() {
+  const line = (stroke, width, opacity) =>
+    svg("path", { "fill": "none", stroke, "stroke-width": width, "stroke-opacity": opacity });
+  return svg("g", { "class": "cross", "pointer-events": "none" }, line("#000", 3.4, 0.6), line("#fff", 1.4, 1));
+}
+
+function through({ plot, across, down }, [x, y]) {
   const upright = `M${across(x)} ${plot.y}V${plot.y + plot.h}`;
   return down ? `${upright}M${plot.x} ${down(y)}H${plot.x + plot.w}` : upright;
 }
@@ -165,7 +166,7 @@ function words({ field, trf }, names, cut, levels, [x, y]) {
   const value = values[index.reduce((at, i, axis) => at * shape[axis] + i, 0)];
   const said = [
     names.map((name, i) => `${name} ${index[i]}`).join(", "),
-    `${shareWords(value / (maximum(values) || 1))} of the maximum`,
+    `${number(value / (maximum(values) || 1), 3)} of the maximum`,
   ];
   if (trf?.center)
     said.push(`${inUnit(distance(index, trf.center), lengthUnit(shape.length))} from the centre`);

@@ -1,5 +1,6 @@
 // The answer to a question for a fit: heads and levels, and which object sizes each holds.
 
+import { aboutWords } from "/page/about.js";
 import { h } from "/page/dom.js";
 import { by, inUnit, lengthUnit, number, withError } from "/page/format.js";
 import { plain } from "/page/plain.js";
@@ -16,18 +17,16 @@ export function fit(found) {
     ...level.objects.map(({ verdict }) => (verdict === "holds" ? "✓ holds" : verdict)),
     `${level.limited ? "≥ " : ""}${withError(level.erf_size, level.stderr, unit)}`,
     level.is_global ? "global" : inUnit(by(level.trf_size), unit),
-    level.stride.map((step) => number(step)).join(" × "),
-    level.shape.join(" × "),
+    by(level.stride),
+    by(level.shape),
     level.role,
   ]);
   return h(
     "div",
     { className: "result" },
     h("ul", { className: "verdicts" }, ...found.objects.map(({ words }) => h("li", { textContent: plain(words) }))),
-    h("p", {
-      className: "hint",
-      textContent: `At input ${found.input_shape.join(" × ")}. ${found.rule}`,
-    }),
+    h("p", { className: "hint", textContent: found.rule }),
+    h("p", { className: "hint", textContent: aboutWords(found) }),
     notes(found.notes),
     table(heads, rows),
     legend(rows.flat()),

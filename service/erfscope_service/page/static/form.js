@@ -51,7 +51,7 @@ export async function setUp(submitted) {
 export async function reuse(job) {
   const { sha256, architecture } = job.request.model ?? {};
   $("form").elements.kind.value = architecture ? "spec" : "file";
-  if (architecture) spec.write(plain(architecture));
+  if (architecture) await spec.reuse(architecture);
   changeKind();
   fields.write(job.request);
   images = job.request.input.images ? { sha256: job.request.input.images } : null;
@@ -65,17 +65,6 @@ export async function reuse(job) {
   }
   preview();
   $("ask").scrollIntoView({ block: "start" });
-}
-
-// A spec comes back with every default written out; what is null says nothing.
-function plain(value) {
-  if (Array.isArray(value)) return value.map(plain);
-  if (value === null || typeof value !== "object") return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([, one]) => one !== null)
-      .map(([name, one]) => [name, plain(one)]),
-  );
 }
 
 function modelChanged(changed) {
@@ -123,7 +112,7 @@ function listed() {
   if (!inspection)
     return model && status !== "failed" ? "Looking for the layers …" : "Layers are listed once a file is here.";
   const last = inspection.default_layer ? ` auto is ${inspection.default_layer}.` : "";
-  return `${counted(inspection.layers.length, "layer")}, type to search.${last}`;
+  return `${counted(inspection.layers.length, "layer")}, each with its TRF; type to search.${last}`;
 }
 
 // The layers of a file; without their shapes where the typed input shape is not the one that they were found at.

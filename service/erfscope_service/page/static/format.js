@@ -2,36 +2,41 @@
 
 const SPACE = "\u202f"; // narrow, keeps a number and its unit together
 
-// Four significant digits, never an exponent: 0.0123, 41.2, 21,450; a whole number as one, even where a root left
-// 12.999….
+const RAISED = Object.fromEntries([..."-0123456789"].map((sign, i) => [sign, [..."⁻⁰¹²³⁴⁵⁶⁷⁸⁹"][i]]));
+const raised = (power) => [...String(Number(power))].map((sign) => RAISED[sign]).join("");
+
+// Numbers in a text of the service as this page writes them: a minus for a hyphen, 3.1e-07 as 3.1 × 10⁻⁷, 2×2 as 2 × 2.
+export const typeset = (text) =>
+  text
+    .replace(/(?<![\w.])(\d(?:\.\d+)?)e([+-]\d+)\b/g, (_, digits, power) => `${digits} × 10${raised(power)}`)
+    .replace(/(?<![^\s([±…])-(?=[\d.])/g, "−")
+    .replace(/(?<=\d)×(?=\d)/g, " × ");
+
+// Four significant digits without zeros that say nothing, as the service writes them: 0.0123, 41.2, 21450, 3 × 10⁻⁹; a
+// whole number as one, even where a root left 12.999….
 export function number(value, digits = 4) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
-  if (Math.abs(value - Math.round(value)) <= 1e-9 * Math.abs(value)) return fixed(Math.round(value), 0);
-  if (Math.abs(value) < 1e-4) return value > 0 ? "< 0.0001" : "> −0.0001";
+  if (Math.abs(value - Math.round(value)) <= 1e-9 * Math.abs(value)) return typeset(String(Math.round(value)));
+  if (Math.abs(value) < 1e-4) return typeset(Number(value.toPrecision(3)).toExponential());
   const decimals = Math.max(0, digits - 1 - Math.floor(Math.log10(Math.abs(value))));
-  return fixed(value, Math.min(decimals, digits));
+  return typeset(String(Number(value.toFixed(decimals))));
 }
 
-export function fixed(value, decimals) {
-  const text = value.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
-  return text.replace("-", "−");
-}
-
-const RAISED = Object.fromEntries([..."-0123456789"].map((sign, i) => [sign, [..."⁻⁰¹²³⁴⁵⁶⁷⁸⁹"][i]]));
+// Always so many decimals.
+export const fixed = (value, decimals) => typeset(value.toFixed(decimals));
 
 // "3.1 × 10⁻⁷", for numbers whose order of magnitude is what matters.
 export function scientific(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
-  if (value === 0) return "0";
-  const [digits, power] = value.toExponential(1).split("e");
-  return `${digits.replace("-", "−")} × 10${[...power.replace("+", "")].map((sign) => RAISED[sign]).join("")}`;
+  return value === 0 ? "0" : typeset(value.toExponential(1));
 }
 
 // The value with as many decimals as its standard error has two digits of, and that error.
 export function withError(value, error, unit = "") {
   if (value === null || value === undefined) return "–";
-  if (!error || !Number.isFinite(error) || error < 1e-6) return inUnit(number(value), unit, SPACE);
+  if (!error || !Number.isFinite(error)) return inUnit(number(value), unit, SPACE);
   const decimals = Math.min(6, Math.max(0, 1 - Math.floor(Math.log10(error))));
+  if (Number(error.toFixed(decimals)) === 0) return inUnit(`${number(value)} ± ${scientific(error)}`, unit, SPACE);
   return inUnit(`${fixed(value, decimals)} ± ${fixed(error, decimals)}`, unit, SPACE);
 }
 
@@ -41,10 +46,10 @@ export function inUnit(words, unit, space = " ") {
   return words + space + (words === "1" ? unit.replace(/(?<=sample|voxel|pixel)s$/, "") : unit);
 }
 
-export const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
+// As the beginning of a sentence.
+export const capital = (words) => words.replace(/^./u, (first) => first.toUpperCase());
 
-// A place or a distance on the pixel grid: no zeros behind the last digit that says something.
-export const place = (value) => number(value).replace(/\.0+$|(\.\d*?)0+$/, "$1");
+export const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
 export const by = (values) => values.map((value) => number(value)).join(" × ");
 
@@ -63,7 +68,6 @@ export function mebibytes(bytes) {
 }
 
 const STEPS = [
-  ["second", 60],
   ["minute", 60],
   ["hour", 24],
   ["day", 30],
@@ -73,7 +77,8 @@ const STEPS = [
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 
 export function ago(time) {
-  let amount = (new Date(time) - Date.now()) / 1000;
+  let amount = (new Date(time) - Date.now()) / 60_000;
+  if (Math.abs(amount) < 1) return "just now";
   for (const [unit, size] of STEPS) {
     if (Math.abs(amount) < size) return relative.format(Math.round(amount), unit);
     amount /= size;

@@ -5,7 +5,7 @@ import { caption, drawn, inset, plain } from "/page/charts.js";
 import { accent, interpolator, table } from "/page/colormaps.js";
 import { h, svg } from "/page/dom.js";
 import { marginals, maximum } from "/page/field.js";
-import { by, lengthUnit } from "/page/format.js";
+import { by, lengthUnit, number } from "/page/format.js";
 import { FONT } from "/page/palette.js";
 import { SCALES, place } from "/page/scales.js";
 import { boxWords } from "/page/window.js";
@@ -24,7 +24,7 @@ export function heatmap(subject) {
   const unit = lengthUnit(rank);
   const below = AXIS + BAR + words.height + 4;
   const few = (extent) => Math.max(2, Math.min(8, extent / 70));
-  const axis = { labelAnchor: "center", labelArrow: "none" };
+  const axis = { labelAnchor: "center", labelArrow: "none", tickFormat: (value) => number(value) };
   const root = drawn({
     ...{ colours, label, width, height: plot.y + plot.h + below },
     ...{ marginLeft: plot.x, marginTop: plot.y, marginRight: width - plot.x - plot.w, marginBottom: below },
@@ -42,7 +42,8 @@ export function heatmap(subject) {
   words.draw(root, plot.x, plot.y + plot.h + AXIS + BAR + 14, colours);
   const [x, y] = [root.scale("x"), root.scale("y")];
   const at = (px, py) => [Math.round(x.invert(px)), Math.round(y.invert(py))];
-  return { svg: root, plot, at, across: x.apply, down: y.apply };
+  const wide = plot.x + plot.w + plot.side + 6; // without an empty strip beside the plot
+  return { svg: root, plot, wide, at, across: x.apply, down: y.apply };
 }
 
 function placed([x0, x1, y0, y1], width, side, tallest) {

@@ -4,7 +4,7 @@ import * as api from "/page/api.js";
 import { $, announce, button, h } from "/page/dom.js";
 import { ENDED } from "/page/events.js";
 import { feed } from "/page/feed.js";
-import { ago, clock, counted, targetWords } from "/page/format.js";
+import { ago, by, clock, counted, targetWords } from "/page/format.js";
 import { complain } from "/page/problem.js";
 import { askedWords, isKind, lookAt, titleOf } from "/page/question.js";
 
@@ -54,8 +54,9 @@ async function withRequest({ kind, work }) {
   return { kind, work: { ...work, request: job?.request, result: job?.result } };
 }
 
-// Looks again while something in the list is still on its way.
+// Tells anew how long ago each was, and looks again while something in the list is still on its way.
 export async function refresh() {
+  for (const time of $("history").querySelectorAll("time")) time.textContent = ago(time.dateTime);
   if (entries.some(({ work }) => work.status && !ENDED.has(work.status))) await load();
 }
 
@@ -137,7 +138,7 @@ function facts({ target, average, dtype, method, protocol, weights, input, layer
     protocol !== "erfscope" && protocol,
     average.weights > 1 && `${average.weights} draws`,
     input.source !== "normal" && input.source,
-    input.shape && input.shape.join("×"),
+    input.shape && by(input.shape),
     average.seed && `seed ${average.seed}`,
     layers === "all" && "all layers",
   ];

@@ -3,6 +3,7 @@
 import { Problem } from "/page/api.js";
 import { $, h } from "/page/dom.js";
 import { by } from "/page/format.js";
+import { explained } from "/page/glossary.js";
 import { nearest } from "/page/nearest.js";
 
 const MOST = 400; // rows drawn at once; typing narrows further
@@ -21,7 +22,7 @@ export function setUp(changed) {
 // Shows these layers; `words` say where they come from, or why there are none.
 export function show(layers, words) {
   ({ rows, others = null } = layers);
-  $("layer-hint").textContent = words;
+  $("layer-hint").replaceChildren(...explained(words));
   draw(typed());
   chosen(selected());
 }
@@ -51,8 +52,7 @@ export function requireKnown() {
 const isUnknown = () => isNamed() && typed() !== "auto" && others !== null && !selected() && !others.includes(typed());
 
 function words() {
-  const names = nearest(typed(), [...others.map((name) => ({ name })), ...rows]);
-  return `The network has no layer ${typed()}. The nearest: ${names.join(", ")}.`;
+  return `The network has no layer ${typed()}. The nearest: ${nearestNames(typed()).join(", ")}.`;
 }
 
 function showUnknown() {
@@ -62,15 +62,30 @@ function showUnknown() {
 }
 
 function draw(typed) {
-  const wanted = typed.toLowerCase();
-  const isExact = rows.some(({ name }) => name.toLowerCase() === wanted);
+  const sought = typed.toLowerCase();
+  const isExact = rows.some(({ name }) => name.toLowerCase() === sought);
   const matches = rows.filter(
-    ({ name, operator }) => isExact || !wanted || `${name} ${operator}`.toLowerCase().includes(wanted),
+    ({ name, operator }) => isExact || !sought || `${name} ${operator}`.toLowerCase().includes(sought),
   );
-  $("layer-list").hidden = !matches.length;
-  $("layer-list").replaceChildren(...[...matches].reverse().slice(0, MOST).map(item));
-  $("layer-count").textContent = wanted && !isExact && rows.length ? `${matches.length} of ${rows.length} match` : "";
+  const listed = matches.length ? [...matches].reverse().slice(0, MOST) : instead(typed);
+  $("layer-list").hidden = !listed.length;
+  $("layer-list").replaceChildren(...listed.map(item));
+  $("layer-count").textContent = sought && !isExact ? countWords(matches.length, listed.length) : "";
   reveal();
+}
+
+// Where no row matches: the typed name, where a layer can have it, else the nearest names.
+function instead(typed) {
+  if (others === null || !typed) return [];
+  const names = others.includes(typed) ? [typed] : nearestNames(typed);
+  return names.map((name) => rows.find((row) => row.name === name) ?? { name });
+}
+
+const nearestNames = (typed) => nearest(typed, [...others.map((name) => ({ name })), ...rows]);
+
+function countWords(matches, listed) {
+  if (!matches && listed) return isUnknown() ? "None matches; the nearest are listed." : "";
+  return rows.length ? `${matches} of ${rows.length} match` : "";
 }
 
 // The chosen row is in sight, without moving the page.
@@ -90,7 +105,7 @@ function item(row) {
     on: { change: () => choose(row) },
   });
   const trf = row.is_global ? "global" : row.trf_size ? `TRF ${by(row.trf_size)}` : "";
-  const shape = row.shape ? row.shape.join("×") : "";
+  const shape = row.shape ? by(row.shape) : "";
   return h(
     "label",
     { className: "layer" },
@@ -104,5 +119,6 @@ function item(row) {
 function choose(row) {
   $("layer-name").value = row.name;
   $("layer-count").textContent = "";
+  $("layer-name").removeAttribute("aria-invalid");
   chosen(row);
 }

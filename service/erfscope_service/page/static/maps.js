@@ -3,9 +3,10 @@
 import * as api from "/page/api.js";
 import { button, fileName, h, save } from "/page/dom.js";
 import { figure } from "/page/figure.js";
-import { inUnit, length, lengthUnit, unitName } from "/page/format.js";
+import { by, length, typeset, unitName } from "/page/format.js";
 import * as npy from "/page/npy.js";
-import { saveSvg, savePng } from "/page/portable.js";
+import { belongsTo, networkOf } from "/page/overlay.js";
+import { saveSvg, savePng, sheet } from "/page/portable.js";
 import { complain } from "/page/problem.js";
 import { toolbar } from "/page/toolbar.js";
 
@@ -14,6 +15,7 @@ const NOT_KEPT = "The map of this one was not kept with the result; measure it o
 // { root, show(part) }: `part` is {} for the main map, { unit } or { layer } for another.
 export function maps(job) {
   const { result } = job;
+  belongsTo(networkOf(job));
   const rank = result.trf.size.length;
   const problem = h("div", { className: "problem", hidden: true, aria: { role: "alert" } });
   const caption = h("h3", { className: "hidden" });
@@ -77,14 +79,30 @@ function described({ result }, { unit, layer }) {
 }
 
 function labelOf({ model, result }, { unit, layer }) {
-  const size = inUnit(result.erf.size?.toFixed(1) ?? "", lengthUnit(result.trf.size.length));
+  const size = length(result.erf.size, result.trf.size.length);
   const erf =
     result.erf.size === null ? "" : ` Effective size ${size}, theoretical ${result.trf.size.join(" by ")}.`;
   const what = unit ? `unit ${unitName(unit)}` : `layer ${layer ?? result.layer.name}`;
   return `Map of the effective receptive field of ${model.name}, ${what}.${unit || layer ? "" : erf}`;
 }
 
-function downloads(job, part, bytes, { drawn }, fail) {
+// Above a figure that is saved: what it shows.
+function captionOf({ model, result, metrics }, part) {
+  const size = isMain(part) ? metrics.find(({ name }) => name === "erf_size")?.text : null;
+  const unit = part.unit ?? (part.layer ? null : result.unit);
+  return [
+    model.name,
+    part.layer ?? result.layer.name,
+    unit && `unit ${unitName(unit)}`,
+    `input ${by(result.input_shape)}`,
+    size && `ERF ${typeset(size)}`,
+  ]
+    .filter(Boolean)
+    .join(" · ");
+}
+
+function downloads(job, part, bytes, shown, fail) {
+  const drawn = sheet([shown], [captionOf(job, part)]);
   const name = fileName("erf", job.model.name, part.layer ?? job.result.layer.name, part.unit?.join("_"));
   const made = [
     h("span", { className: "muted", textContent: "Download" }),

@@ -4,6 +4,15 @@ import { h } from "/page/dom.js";
 import { look, set } from "/page/state.js";
 
 export const overlay = { image: null, opacity: 0.75 };
+let owner = ""; // the network that the picture was chosen for
+
+// The picture of one network is not shown with another: `network` is what tells them apart.
+export function belongsTo(network) {
+  if (network !== owner) overlay.image = null;
+  owner = network;
+}
+
+export const networkOf = ({ model }) => model.sha256 ?? model.name;
 
 // As a file would hold it, so that a saved figure holds it as well.
 function dataUrl(bitmap) {
@@ -34,7 +43,7 @@ export function overlayControls(complain) {
     try {
       if (file.files[0]) change({ image: { url: await dataUrl(await createImageBitmap(file.files[0])) } });
     } catch {
-      complain("This file is no image that the browser can read.");
+      complain("This file is not an image that the browser can read.");
     }
     file.value = "";
   }

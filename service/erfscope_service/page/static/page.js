@@ -5,13 +5,14 @@ import * as api from "/page/api.js";
 import { showComparison } from "/page/compare.js";
 import { $, button, h } from "/page/dom.js";
 import * as form from "/page/form.js";
+import { explained, setUp as setUpGlossary } from "/page/glossary.js";
 import * as history_ from "/page/history.js";
 import { showJob } from "/page/job.js";
 import * as key from "/page/key.js";
 import { complain } from "/page/problem.js";
 import * as question from "/page/question.js";
 import * as series from "/page/series.js";
-import { labels } from "/page/words.js";
+import { load as loadWords } from "/page/words.js";
 
 const EXAMPLES = [
   ["resnet18", "ResNet-18: an image network"],
@@ -19,6 +20,9 @@ const EXAMPLES = [
   ["wave-1d", "WaveNet's dilations: sound"],
   ["volume-3d", "3-D convolutions: a volume"],
 ];
+const INTRODUCTION =
+  "The map shows where in the input one unit of a layer really looks (its effective receptive field, ERF), next to " +
+  "where it could look (its theoretical receptive field, TRF).";
 const PAUSE = 15_000; // milliseconds between looks at workers and open jobs
 
 let stop = () => {};
@@ -30,6 +34,8 @@ async function route() {
   const address = location.hash;
   const [, kind, rest = ""] = address.split("/");
   history_.draw();
+  await loadWords();
+  if (address !== location.hash) return;
   try {
     if (kind === "job") await open(decodeURIComponent(rest), address);
     else if (kind === "compare") await openComparison(rest.split("+").map(decodeURIComponent), address);
@@ -70,9 +76,9 @@ async function openQuestion(kind, id, address) {
 }
 
 async function openSeries(id, address) {
-  const [looked, label] = await Promise.all([held?.id === id ? held : series.lookAt(id), labels()]);
+  const looked = held?.id === id ? held : await series.lookAt(id);
   if (address !== location.hash) return;
-  stop = series.showSeries($("view"), looked, history_.load, label);
+  stop = series.showSeries($("view"), looked, history_.load);
   toView();
 }
 
@@ -88,9 +94,7 @@ function empty() {
       "div",
       { className: "empty" },
       h("p", {}, h("strong", { textContent: "Choose a network and measure it." })),
-      h("p", {
-        textContent: "The map shows where in the input one unit of a layer really looks, next to where it could look.",
-      }),
+      h("p", {}, ...explained(INTRODUCTION)),
       h("p", { textContent: "Or try an example:" }),
       h("div", { className: "examples" }, ...EXAMPLES.map(example)),
     ),
@@ -126,10 +130,13 @@ form.setUp((job) => submitted("job", job)).catch((error) => complain($("problem"
 question.setUp(form.network, submitted);
 series.setUp(form.request, submitted);
 key.show();
+setUpGlossary();
 $("forget-key").addEventListener("click", key.forget);
 history_.setUp();
 window.addEventListener("hashchange", route);
 countWorkers();
-setInterval(() => document.hidden || (countWorkers(), history_.refresh()), PAUSE);
+const lookAgain = () => document.hidden || (countWorkers(), history_.refresh());
+setInterval(lookAgain, PAUSE);
+document.addEventListener("visibilitychange", lookAgain);
 route();
 history_.load();

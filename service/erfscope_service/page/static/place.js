@@ -1,6 +1,6 @@
 // Where the unit sits and what it reads, which layer was taken, and what autograd ran: facts beside the metrics. Pure.
 
-import { by, inUnit, lengthUnit, place, unitName } from "/page/format.js";
+import { by, inUnit, lengthUnit, number, unitName } from "/page/format.js";
 
 const MOST = 3; // names in a sentence
 
@@ -10,7 +10,7 @@ export function named(names) {
 }
 
 const boxWords = (box) =>
-  `${box.map(([start, stop]) => `${place(start)} … ${place(stop)}`).join(", ")} ${lengthUnit(box.length)}`;
+  `${box.map(([start, stop]) => `${number(start)} … ${number(stop)}`).join(", ")} ${lengthUnit(box.length)}`;
 const sides = (box) => by(box.map(([start, stop]) => stop - start));
 
 // "20 × 20 px without the statistics of norm_1", for a field that is global through statistics only; else nothing.
@@ -27,18 +27,18 @@ export function globalWords(trf) {
 
 // [[name, words] …] of the field; what says nothing is left out.
 export function fieldFacts({ unit, trf }) {
-  const stride = trf.stride.map((one) => (one === null ? "varies" : place(one))).join(" × ");
+  const stride = trf.stride.map((one) => (one === null ? "varies" : number(one))).join(" × ");
   const length = lengthUnit(trf.size.length);
   const isSeenElsewhere = trf.seen && String(trf.seen) !== String(trf.box);
   return [
     ["unit", unitName(unit)],
-    ["projected centre", inUnit(trf.center.map(place).join(", "), length)],
+    ["projected centre", inUnit(trf.center.map((one) => number(one)).join(", "), length)],
     ["theoretical box", boxWords(trf.box)],
     ["read on this image", isSeenElsewhere ? boxWords(trf.seen) : ""],
     ["stride", trf.stride.some(Boolean) ? inUnit(stride, length) : ""],
     ["tiles start at multiples of", trf.alignment ? inUnit(by(trf.alignment), length) : ""],
-    ["units read before their centre", trf.reach ? inUnit(trf.reach.before.map(place).join(" × "), length) : ""],
-    ["units read after their centre", trf.reach ? inUnit(trf.reach.after.map(place).join(" × "), length) : ""],
+    ["units read before their centre", trf.reach ? inUnit(by(trf.reach.before), length) : ""],
+    ["units read after their centre", trf.reach ? inUnit(by(trf.reach.after), length) : ""],
     ["causal", trf.causal ? "the unit reads nothing behind its own place" : ""],
     ["local field", localWords(trf)],
   ].filter(([, words]) => words);

@@ -1,5 +1,8 @@
-// The service's sentences as this page has them: they also speak to users of the command line, whose options and files
-// have other names here. Pure.
+// The service's sentences as this page has them: they also speak to users of the command line, whose options, files and
+// metrics have other names here.
+
+import { typeset } from "/page/format.js";
+import { named } from "/page/words.js";
 
 const BUTTONS = { tiles: "Tiles", fit: "Fit", advise: "Advise", series: "Series", layers: "the list of layers" };
 const buttonOf = (command) => BUTTONS[command] ?? command;
@@ -17,4 +20,4 @@ const REPLACED = [
   [/ \(docs\/[\w/-]+\.md\)/g, ""],
 ];
 
-export const plain = (words) => REPLACED.reduce((text, [from, to]) => text.replace(from, to), words);
+export const plain = (words) => typeset(named(REPLACED.reduce((text, [from, to]) => text.replace(from, to), words)));

@@ -1,6 +1,6 @@
 // A refusal or a failure, as an alert that can be acted on.
 
-import { $, h } from "/page/dom.js";
+import { $, button, h } from "/page/dom.js";
 import { plain } from "/page/plain.js";
 
 // Where the fields of a request are on this page, by the start of their JSON pointer.
@@ -80,7 +80,18 @@ export function complain(host, problem) {
   if (!listed) host.append(h("p", { textContent: plain(detail) }));
   const fields = errors.filter((error) => listed || errors.length > 1 || !detail.includes(error.detail));
   if (fields.length) host.append(h("ul", {}, ...fields.map(sentence)));
+  if (problem.context?.nearest?.length) host.append(choices(problem.context.nearest));
   if (problem.context?.hint) host.append(h("p", { textContent: problem.context.hint }));
+}
+
+// The layers nearest to a name that there is not, to choose one.
+function choices(names) {
+  const take = (name) => {
+    $("layer-name").value = name;
+    $("layer-name").dispatchEvent(new Event("input", { bubbles: true }));
+    $("layer-name").focus();
+  };
+  return h("div", { className: "toolbar" }, ...names.map((name) => button(name, () => take(name))));
 }
 
 // Takes back what was said about the form: the network is another one, or it is sent again.

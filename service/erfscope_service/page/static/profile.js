@@ -4,6 +4,7 @@ import { button, h } from "/page/dom.js";
 import { by, counted, inUnit, length, lengthUnit, number, percent, withError } from "/page/format.js";
 import { localWords } from "/page/place.js";
 import { chart } from "/page/charts.js";
+import { heading } from "/page/tables.js";
 
 const geometric = (sides) => sides.reduce((product, side) => product * side, 1) ** (1 / sides.length);
 const top = (values) => 1.05 * Math.max(1e-9, ...values.filter((value) => value !== null && Number.isFinite(value)));
@@ -40,13 +41,12 @@ function marks(count) {
 
 function table(layers, show) {
   const heads = ["Layer", "Operator", "Shape", "Stride", "TRF", "ERF size", "ERF / TRF", "50 % box"];
-  const head = h("thead", {}, h("tr", {}, ...heads.map((words) => h("th", { scope: "col", textContent: words }))));
   const rows = layers.map((layer) => {
     const error = layer.stderr ?? {};
     const cells = [
       layer.operator,
       by(layer.shape),
-      layer.trf_stride.map((step) => number(step)).join(" × "),
+      by(layer.trf_stride),
       layer.is_global ? globalWords(layer) : inUnit(by(layer.trf_size), unitOf(layer)),
       withError(layer.erf_size, error.erf_size, unitOf(layer)),
       percent(layer.erf_ratio),
@@ -65,7 +65,7 @@ function table(layers, show) {
   return h(
     "div",
     { className: "scroll tall", tabIndex: 0, aria: { role: "region", label: "Layers along depth" } },
-    h("table", {}, head, h("tbody", {}, ...rows)),
+    h("table", {}, heading(heads), h("tbody", {}, ...rows)),
   );
 }
 

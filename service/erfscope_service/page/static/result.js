@@ -1,7 +1,8 @@
 // A finished measurement: what matters at a glance, the map, and everything else below it.
 
 import { h } from "/page/dom.js";
-import { by, inUnit, length, number, percent } from "/page/format.js";
+import { by, capital, inUnit, length, number, percent, typeset } from "/page/format.js";
+import { explainer } from "/page/glossary.js";
 import { maps } from "/page/maps.js";
 import { byAutograd, fieldFacts, globalWords, passedOver } from "/page/place.js";
 import { plain } from "/page/plain.js";
@@ -51,7 +52,7 @@ function headline({ result: found, metrics: rows }) {
   const sees = found.trf.global ? "all of the input" : inUnit(by(found.trf.size), unitOf(rows));
   const ratio = row("erf_ratio");
   const share = /\d/.test(ratio?.text ?? "") ? percent(ratio.value) : ratio?.text;
-  const hears = `listens to ${size.text} of it${share ? ` (${share})` : ""}`;
+  const hears = `listens to ${typeset(size.text)} of it${share ? ` (${share})` : ""}`;
   const half = middle(found, row("mass_50_side")?.text.startsWith("≥") ? "≥ " : "");
   return h("p", { className: "headline", textContent: `The unit can see ${sees} and ${hears}${half}.` });
 }
@@ -77,9 +78,9 @@ function tiles({ result: found, metrics: rows }) {
   const made = shown.map(({ name, label, meaning, text }) =>
     h(
       "div",
-      { className: "tile", title: plain(meaning) },
-      h("dt", { textContent: label.replace(/ \(.*\)$/, "") }),
-      h("dd", {}, ...largeAndSmall(name === "trf_size" ? inUnit(by(found.trf.size), unitOf(rows)) : text)),
+      { className: "tile" },
+      h("dt", {}, explainer(capital(label.replace(/ \(.*\)$/, "")), [capital(label), plain(meaning)])),
+      h("dd", {}, ...largeAndSmall(name === "trf_size" ? inUnit(by(found.trf.size), unitOf(rows)) : typeset(text))),
     ),
   );
   return h("dl", { className: "tiles" }, ...made);
@@ -124,7 +125,7 @@ function metrics(all) {
           "tr",
           {},
           h("th", { scope: "row", textContent: label }),
-          h("td", { className: "value", textContent: text }),
+          h("td", { className: "value", textContent: typeset(text) }),
           h("td", { className: "meaning", textContent: plain(meaning) }),
         ),
       ),
@@ -178,7 +179,7 @@ function replknet(all) {
     .filter(({ name }) => name.startsWith("replknet_"))
     .map(({ name, value, text }) => [
       `${name.replace("replknet_", "")} %`,
-      value === null ? "none found: limited by the input" : text,
+      value === null ? "none found: limited by the input" : typeset(text),
     ]);
   return h(
     "div",
@@ -195,7 +196,7 @@ function replknet(all) {
 function provenance({ id, result: found, timing }) {
   const { notes: _, autograd: __, ...rest } = found.provenance; // shown above
   const rows = { job: id, ...rest, worker: timing.worker ?? "" };
-  const words = (value) => (Array.isArray(value) ? value.join(" × ") : String(value ?? "–"));
+  const words = (value) => (Array.isArray(value) ? value.join(" × ") : typeset(String(value ?? "–")));
   return facts(Object.entries(rows).map(([name, value]) => [name.replaceAll("_", " "), words(value)]));
 }
 

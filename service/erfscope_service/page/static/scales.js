@@ -26,11 +26,3 @@ export const SCALES = {
 };
 
 export const place = (share, scale) => Math.min(1, SCALES[scale].place(share));
-
-// A value of a map for reading: a share of the maximum with three digits, small ones as a power of ten.
-export function shareWords(share) {
-  if (share === 0) return "0";
-  if (share >= 1e-3) return String(Number(share.toPrecision(3)));
-  const power = Math.floor(Math.log10(share));
-  return `${(share / 10 ** power).toFixed(1)}·${powerWords(power)}`;
-}

@@ -38,7 +38,7 @@ const BOUNDS = [
 
 const bounds = (schema) =>
   BOUNDS.filter(([name]) => schema[name] !== undefined)
-    .map(([name, sign]) => `${sign} ${schema[name].toLocaleString("en")}`)
+    .map(([name, sign]) => `${sign} ${schema[name]}`)
     .join(" ");
 
 // [[path, type, default, description] …] of an object's fields and of the objects in them.

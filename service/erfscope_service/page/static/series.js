@@ -6,6 +6,8 @@ import { $, choice, h } from "/page/dom.js";
 import { withError } from "/page/format.js";
 import { complain, forgive, point } from "/page/problem.js";
 import { shown } from "/page/question.js";
+import { heading } from "/page/tables.js";
+import { label } from "/page/words.js";
 
 // `request` gives what the form asks of a spec; `submitted` gets ("series", series).
 export function setUp(request, submitted) {
@@ -67,12 +69,11 @@ function values(text) {
 export const lookAt = (id) => api.json(`/series/${encodeURIComponent(id)}`);
 
 // Shows a series in `host` and looks at it until it has ended; returns what stops that.
-// Calls the metrics by `label`.
-export function showSeries(host, series, changed, label) {
+export function showSeries(host, series, changed) {
   const [picture, points] = [h("div"), h("div")];
   let metric = series.metrics[0];
   let latest = series;
-  const draw = () => picture.replaceChildren(trend(latest, metric, label));
+  const draw = () => picture.replaceChildren(trend(latest, metric));
   const change = (name) => ((metric = name), draw());
   const named = series.metrics.map((name) => [name, label(name)]);
   const pick = choice("Metric", named, metric, change);
@@ -80,14 +81,14 @@ export function showSeries(host, series, changed, label) {
   const title = `Series over ${series.x_label || "its models"}`;
   const content = (now) => {
     latest = now;
-    points.replaceChildren(table(now, label));
+    points.replaceChildren(table(now));
     draw();
     return body;
   };
   return shown(host, series, changed, { title, label: title, content });
 }
 
-function trend({ points, x_label: title }, metric, label) {
+function trend({ points, x_label: title }, metric) {
   const places = points.map(({ x }) => x);
   const line = points.map(({ x, metrics }) => [x, metrics[metric] ?? null]);
   const known = line.map(([, value]) => value).filter((value) => value !== null);
@@ -101,8 +102,8 @@ function trend({ points, x_label: title }, metric, label) {
   });
 }
 
-function table({ points, metrics, x_label: title }, label) {
-  const heads = [title || "Model", ...metrics.map(label), "State"];
+function table({ points, metrics, x_label: title }) {
+  const heads = [title || "Model", ...metrics.map((name) => label(name)), "State"];
   const rows = points.map((point) => {
     const link = h("a", { href: `#/job/${encodeURIComponent(point.job)}`, textContent: point.label });
     const cells = metrics.map((name) => withError(point.metrics[name] ?? null, point.stderr[name]));
@@ -115,7 +116,6 @@ function table({ points, metrics, x_label: title }, label) {
       h("td", { className: "reason", textContent: words }),
     );
   });
-  const head = h("tr", {}, ...heads.map((textContent) => h("th", { scope: "col", textContent })));
   const about = { className: "scroll", tabIndex: 0, aria: { role: "region", label: "Points of the series" } };
-  return h("div", about, h("table", {}, h("thead", {}, head), h("tbody", {}, ...rows)));
+  return h("div", about, h("table", {}, heading(heads), h("tbody", {}, ...rows)));
 }

@@ -1,6 +1,7 @@
 // A network as a spec: presets to start from, and the text to change.
 
 import * as api from "/page/api.js";
+import { brief, isSame } from "/page/brief.js";
 import { $, h } from "/page/dom.js";
 
 const WIDE = 46; // characters on a line of the editor
@@ -25,10 +26,18 @@ export function choose(name) {
   if (preset) $("spec").value = written(preset.spec);
 }
 
-export function write(spec) {
-  $("spec").value = typeof spec === "string" ? spec : written(spec);
+export function write(text) {
+  $("spec").value = text;
   $("preset").value = "";
   $("preset-about").textContent = "";
+}
+
+// Puts the spec of a job into the editor, which comes with every default: as its preset, where it is one.
+export async function reuse(spec) {
+  const schema = await api.schema("architecture");
+  const preset = presets.find((one) => isSame(one.spec, spec, schema));
+  if (preset) choose(preset.name);
+  else write(written(brief(spec, schema)));
 }
 
 // The spec as an object; throws a Problem where the text is no JSON.

@@ -1,19 +1,23 @@
 // A plain table of words.
 
 import { h } from "/page/dom.js";
+import { explained } from "/page/glossary.js";
+
+// The heads of columns, the words of the glossary explained.
+export const heading = (heads) =>
+  h("thead", {}, h("tr", {}, ...heads.map((words) => h("th", { scope: "col" }, ...explained(words)))));
 
 // `kind` is the class of the cells behind the first of a row, `className` that of the table.
-export function table(heads, rows, kind = "value", className = "") {
-  const head = h("thead", {}, h("tr", {}, ...heads.map((words) => h("th", { scope: "col", textContent: words }))));
+export function table(heads, rows, kind = "value", className = "answer") {
   const body = rows.map(([first, ...rest]) =>
     h(
       "tr",
       {},
       h("th", { scope: "row", textContent: first }),
-      ...rest.map((cell) => h("td", { className: kind, textContent: cell })),
+      ...rest.map((cell, i) => h("td", { className: kind, textContent: cell, data: { head: heads[i + 1] } })),
     ),
   );
   const label = `${heads[0]}, ${heads.at(-1)}`;
   const about = { className: "scroll", tabIndex: 0, aria: { role: "region", label } };
-  return h("div", about, h("table", { className }, head, h("tbody", {}, ...body)));
+  return h("div", about, h("table", { className }, heading(heads), h("tbody", {}, ...body)));
 }

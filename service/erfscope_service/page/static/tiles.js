@@ -1,7 +1,8 @@
 // The answer to a question for tiles: numbers per axis, what each tensor gives, and how it was checked.
 
+import { aboutWords } from "/page/about.js";
 import { h } from "/page/dom.js";
-import { by, counted, inUnit, lengthUnit, number, percent, place, scientific } from "/page/format.js";
+import { by, counted, inUnit, lengthUnit, number, percent, scientific } from "/page/format.js";
 import { plain } from "/page/plain.js";
 import { table } from "/page/tables.js";
 
@@ -17,24 +18,26 @@ export function cut(found) {
     found.halo[k].join(" + "),
     range(found.crop[k]),
     String(found.step[k]),
-    `${place(found.reach.before[k])} + ${place(found.reach.after[k])}`,
+    String(found.tile[k] - found.step[k]),
+    `${number(found.reach.before[k])} + ${number(found.reach.after[k])}`,
   ]);
   const layers = found.layers.map((layer) => [
     layer.name,
     layer.operator,
     by(layer.stride),
     by(layer.trf_size),
-    layer.shape.join(" × "),
+    by(layer.shape),
     layer.crop.map(range).join(", "),
   ]);
   return h(
     "div",
     { className: "result" },
-    h("p", { textContent: kept(found) }),
+    h("p", { className: "headline", textContent: kept(found) }),
     h("p", { textContent: checked(found.checked) }),
+    h("p", { className: "hint", textContent: aboutWords(found, { compares: false }) }),
     notes(found.notes),
     h("h3", { textContent: `Per axis, in ${names.length === 2 ? "input pixels" : lengthUnit(names.length)}` }),
-    table(["Axis", "Tile", "Alignment", "Halo before + after", "Keep", "Step", "Reach"], axes),
+    table(["Axis", "Tile", "Alignment", "Halo before + after", "Keep", "Step", "Overlap", "Reach"], axes),
     h("h3", { textContent: "What an inner tile gives, in units of each tensor" }),
     table(["Layer", "Operator", "Stride", "TRF", "Shape on a tile", "Keep"], layers),
     ...halos(found.checked.by_halo ?? [], names),
@@ -59,17 +62,24 @@ function halos(rows, names) {
   ];
 }
 
+// One number where it is the same along all axes: "12 px", or "12 × 8 px".
+function along(values) {
+  const different = new Set(values).size === 1 ? values.slice(0, 1) : values;
+  return inUnit(by(different), lengthUnit(values.length));
+}
+
 function kept({ step, tile, efficiency }) {
-  const share = percent(efficiency, 2);
+  const overlap = tile.map((side, k) => side - step[k]);
   return (
-    `An inner tile keeps ${step.join(" × ")} of ${inUnit(tile.join(" × "), lengthUnit(tile.length))} (${share}). ` +
+    `Neighbouring tiles overlap by ${along(overlap)}. An inner tile keeps ${by(step)} of ` +
+    `${inUnit(by(tile), lengthUnit(tile.length))} (${percent(efficiency, 2)}). ` +
     "At the input's border nothing is cropped."
   );
 }
 
 function checked({ image, tiles, max_error: inside, outside, dtype }) {
   const rest = outside === null ? "" : `; where it is cropped, tiles are wrong by up to ${number(outside, 2)}`;
-  const size = inUnit(image.join(" × "), lengthUnit(image.length));
+  const size = inUnit(by(image), lengthUnit(image.length));
   return (
     `Checked: ${counted(tiles, "tile")} of an input of ${size} against the whole. ` +
     `The largest difference is ${scientific(inside)} of the largest value (${dtype})${rest}.`
