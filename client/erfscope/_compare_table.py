@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from erfscope._errors import refuse
-from erfscope_contract.limits import BOUNDS, CUT, GLOBAL, LIMITED, marked
+from erfscope_contract.limits import BOUNDS, GLOBAL, LIMITED, marked
 from erfscope_contract.meanings import meaning_of
 from erfscope_contract.numbers import MISSING, NO_ERROR, bound_with_error, with_error
 from erfscope_contract.result import Number, Provenance
-from erfscope_contract.text import for_cell, for_csv, for_markdown, one_line
+from erfscope_contract.text import for_cell, for_csv, for_latex, for_markdown, one_line
 
 SHARES = (20, 30, 50, 99)
 SIZES = ("trf_size", "erf_size", "erf_ratio")
@@ -30,13 +30,6 @@ _BRIEF: Mapping[str, str] = {
     **{f"mass_{share}_ratio": f"area {share} %" for share in SHARES},
     **{f"replknet_{share}": f"r {share} %" for share in SHARES},
 }
-_LATEX = {
-    "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "σ": r"$\sigma$", "₁": r"$_1$",
-    "₂": r"$_2$", "²": r"$^2$", "×": r"$\times$", "≥": r"$\geq$", CUT: r"$\dagger$", MISSING: "--",
-}  # fmt: skip
-
-
 MARKS: Mapping[str, str] = {
     "±": "± is one standard error over the inputs and, if there are several, over draws of the weights.",
     **{mark: f"{mark}: {words}." for mark, words in BOUNDS.items()},
@@ -101,26 +94,33 @@ def asks_for_script(metrics: Sequence[str]) -> bool:
 
 
 def latex(lines: Sequence[Line], metrics: Sequence[str]) -> str:
-    r"""A tabular with booktabs' rules, a note below it; a model with several rows is named in the first of them."""
+    r"""A tabular with booktabs' rules, a note below it; a model with several rows is named in the first of them.
+
+    Both stand in an outer tabular, so that they can be put into a box as well (\resizebox and the like).
+    """
     names = _name_heads(lines)
     plain = [line if line.origin is None else replace(line, origin=None) for line in lines]  # said once, below
-    heads = [_escaped(text) for text in (*names, *_headings(plain, metrics))]
+    heads = [for_latex(text) for text in (*names, *_headings(plain, metrics))]
     rows, last = [], ""
     for line in lines:
         model, *weights = line.name
         cells = ["" if weights and model == last else model, *weights, *_values(line, metrics)]
-        rows.append(" & ".join(map(_escaped, cells)) + r" \\")
+        row = " & ".join(map(for_latex, cells)) + r" \\"
+        rows.append(f"{{}}{row}" if row.startswith(("[", "*")) else row)  # [ and * would be options of the \\ before
         last = model
     return "\n".join([
-        "% needs \\usepackage{booktabs}; value ± one standard error",
+        "% with \\usepackage{booktabs} the rules are finer; value ± one standard error",
+        "".join(rf"\providecommand{{\{rule}}}{{\hline}}" for rule in ("toprule", "midrule", "bottomrule")) + "%",
+        r"\begin{tabular}{@{}c@{}}",
         f"\\begin{{tabular}}{{{'l' * len(names)}{'r' * len(metrics)}}}",
         r"\toprule",
         " & ".join(heads) + r" \\",
         r"\midrule",
         *rows,
         r"\bottomrule",
+        r"\end{tabular} \\ \noalign{\smallskip}",
+        rf"\parbox{{\linewidth}}{{\footnotesize {' '.join(map(for_latex, _notes(lines, metrics)))}}}",
         r"\end{tabular}",
-        f"\\par\\smallskip{{\\footnotesize {' '.join(map(_escaped, _notes(lines, metrics)))}\\par}}",
         "",
     ])  # fmt: skip
 
@@ -295,7 +295,3 @@ def _value(line: Line, metric: str) -> str:
     written = bound_with_error if metric in line.limited else with_error
     text = written(line.metrics.get(metric), line.stderr.get(metric))
     return marked(text, metric, is_bound=metric in line.limited)
-
-
-def _escaped(text: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in one_line(text))

@@ -6,12 +6,12 @@ from erfscope_contract.result import Number
 
 
 def ratio_name(share: str) -> str:
-    """The flat name of RepLKNet's r at a share: replknet_50 of "0.5"."""
+    """The flat name of RepLKNet's r at a share: replknet_50 of "0.50"."""
     return f"replknet_{round(100 * float(share))}"
 
 
 def ratios(replknet: Mapping[str, Number]) -> dict[str, Number]:
-    """r by its flat name: replknet_50 for t = 0.5."""
+    """r by its flat name: replknet_50 of "0.50"."""
     return {ratio_name(share): r for share, r in replknet.items()}
 
 

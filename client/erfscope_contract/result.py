@@ -288,7 +288,9 @@ class ErfResult(Frozen):
     layers: list[LayerProfile] = Field(default_factory=list)
     units: list[UnitEntry] = Field(default_factory=list)
     maps: KeptMaps = KeptMaps()
-    replknet: dict[str, Number] | None = Field(None, description="Area ratio r by t, protocol=replknet or both.")
+    replknet: dict[str, Number] | None = Field(
+        None, description="Area ratio r by share (0.20, 0.30, 0.50, 0.99); protocol replknet or both."
+    )
     verify: Verify | None = Field(None, description="Where the request asked for it (verify=true).")
     scale_log2: float = Field(description="Stored map (maximum 1) times 2**scale_log2 is the raw one.")
     provenance: Provenance

@@ -21,6 +21,7 @@ _LINKED = re.compile(r"@|(?<=#)(?=\d)|(?<=:)(?=//)|(?i:\bwww)(?=\.)|(?i:\bmailto
 _CODE = re.compile(r"(`[A-Za-z0-9_.,=/ -]+`)")  # nothing in it means anything to a forge
 _JOINER = "\u2060"  # is not seen and breaks no line, and what was one word for a parser is two
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
 _IN_LOGS = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
@@ -52,6 +53,37 @@ def for_sentence(text: str) -> str:
 def for_cell(text: str) -> str:
     """For a cell of a Markdown table, of sentences that are our own: their markup and links stay."""
     return one_line(text).replace("|", "\\|")
+
+
+def _greek(name: str) -> str:
+    """The letter that LaTeX calls alpha or Gamma."""
+    size = "SMALL" if name.islower() else "CAPITAL"
+    return unicodedata.lookup(f"GREEK {size} LETTER {name.upper().replace('LAMBDA', 'LAMDA')}")
+
+
+_GREEK = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi "
+    "omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
+)
+_LATEX = {
+    "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", "±": r"$\pm$", "×": r"$\times$", "·": r"$\cdot$", "≥": r"$\geq$", "≤": r"$\leq$",
+    "≈": r"$\approx$", "∞": r"$\infty$", "µ": r"$\mu$", "→": r"$\rightarrow$", "†": r"$\dagger$", "\u2212": "$-$",
+    "\u2013": "--", "…": r"\dots{}", REPLACED: "?",
+    **{digit: f"$_{n}$" for n, digit in enumerate("₀₁₂₃₄₅₆₇₈₉")},
+    **{digit: f"$^{n}$" for n, digit in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
+    **{_greek(name): f"$\\{name}$" for name in _GREEK.split()},
+}  # fmt: skip
+
+
+def for_latex(text: str) -> str:
+    """For a paragraph or a cell of LaTeX: every sign stands for itself, and two hyphens are no dash.
+
+    Letters that pdfLaTeX has no font for stay as they are, for XeLaTeX and LuaLaTeX.
+    """
+    parts = re.split("-(?=-)", one_line(text))
+    return "-{}".join("".join(_LATEX.get(letter, letter) for letter in part) for part in parts)
 
 
 def _escaped(text: str) -> str:

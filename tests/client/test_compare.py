@@ -159,7 +159,7 @@ def test_r_without_its_protocol_says_why_it_is_missing() -> None:
 
 
 def test_rows_with_and_without_r_side_by_side() -> None:
-    body = result_json() | {"replknet": {"0.5": 0.25}}
+    body = result_json() | {"replknet": {"0.50": 0.25}}
     with_r = Result(ErfResult.model_validate(body), made(1, 0.1)._origin, name="with r")
     note = compare(made(10.0, 0.1), with_r).to_latex(["erf_size", "replknet_50"]).split(r"\end{tabular}")[1]
     assert "lies on a grid" in note
@@ -294,7 +294,7 @@ def noted(name: str, *notes: str) -> Result:
 
 def scripted(*notes: str) -> Result:
     """A result by RepLKNet's script."""
-    data = noted("b", *notes).data.model_copy(update={"replknet": {"0.5": 0.25}})
+    data = noted("b", *notes).data.model_copy(update={"replknet": {"0.50": 0.25}})
     return Result(data, Origin(lambda unit, layer: MAP, lambda scale, colors, overlay: PNG), name="b")
 
 
@@ -306,7 +306,7 @@ def test_notes_of_results_stand_beside_every_comparison() -> None:
     lines = both.to_latex().splitlines()
     assert lines[1:3] == ["% note: a: 18 scales are 0 <b>", "% note: of both"]
     assert "notes" not in repr(compare(noted("a"), noted("b")))
-    body = result_json() | {"replknet": {"0.5": 0.25}}
+    body = result_json() | {"replknet": {"0.50": 0.25}}
     grid = grid_words(body["replknet"], body["provenance"]["input_shape"][-2:])
     assert grid
     assert compare(noted("a", "kept"), limited(scripted(grid, "kept"))).notes == ["kept"], "the table says it once"

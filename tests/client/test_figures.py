@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -164,7 +166,35 @@ def test_a_table_for_latex_has_values_with_errors_and_safe_names() -> None:
         r"net\_2 & random & 30.00 $\pm$ 0.50 & 0.1 \\",
         r" & trained & 40.00 $\pm$ 0.60 & 0.1 \\",
     ]
-    assert text.startswith("% needs \\usepackage{booktabs}")
+    assert text.startswith("% with \\usepackage{booktabs}")
+
+
+PAPER = r"""\documentclass[twocolumn]{article}
+\usepackage{graphicx}
+%s
+\begin{document}
+\begin{table}\centering\caption{As it is.}\input{erf}\end{table}
+\begin{table*}\caption{In a box.}\resizebox{\linewidth}{!}{\input{erf}}\end{table*}
+\end{document}
+"""
+
+
+@pytest.mark.parametrize(
+    "packages", ["", r"\IfFileExists{booktabs.sty}{\usepackage{booktabs}}{}"], ids=["", "booktabs"]
+)
+def test_a_table_compiles_with_booktabs_and_without(tmp_path: Path, packages: str) -> None:
+    if shutil.which("pdflatex") is None:
+        pytest.skip("pdflatex is not installed")
+    names = [("[a] b_c & 50 % ± {x}", "β--1"), ("* $~^#\\", "<\ufffd|>"), ("net_2", "given"), ("net_2", "→ ö")]
+    script = [measured(10 + n, 0.3, replknet={"0.20": 0.01, "0.50": 0.25}) for n in range(4)]
+    compare(*script, names=names).save(tmp_path / "erf.tex", metrics=["trf_size", "erf_size", "r", "sigma_1", "r2"])
+    (tmp_path / "paper.tex").write_text(PAPER % packages)
+    done = subprocess.run(
+        ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "paper.tex"], cwd=tmp_path,
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert (tmp_path / "paper.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_a_table_for_markdown_and_one_for_spreadsheets() -> None:
@@ -185,7 +215,7 @@ def test_a_table_for_markdown_and_one_for_spreadsheets() -> None:
 
 
 def test_the_script_s_ratios_are_in_every_output() -> None:
-    result = measured(replknet={"0.2": 0.01, "0.5": 0.25})
+    result = measured(replknet={"0.20": 0.01, "0.50": 0.25})
     assert result.metrics["replknet_50"] == 0.25
     assert "replknet_50,0.25," in result.to_csv()
     assert "RepLKNet's r, 50 % of the mass" in result._repr_html_()

@@ -110,7 +110,7 @@ def test_r_of_the_script_at_its_largest_square_is_a_bound_in_every_text() -> Non
     size = body["input_shape"][-2:]
     ceiling = replknet.largest_ratio(size)
     result = measured({}, **WIDE)
-    data = result.data.model_copy(update={"replknet": {"0.5": 0.2, "0.99": ceiling}})
+    data = result.data.model_copy(update={"replknet": {"0.50": 0.2, "0.99": ceiling}})
     limited = Result(data, result._origin)
     assert "replknet_99" in bounds_of(data)
     assert "replknet_50" not in bounds_of(data)
@@ -133,12 +133,12 @@ def test_a_difference_of_one_step_of_the_scripts_grid_is_not_marked() -> None:
     assert sides[0] + replknet.step_of(sides[0], size) == pytest.approx(sides[1])
     made = [
         Result(
-            base.data.model_copy(update={"replknet": {"0.5": r}, "stderr": {"replknet_50": 1e-6}}),
+            base.data.model_copy(update={"replknet": {"0.50": r}, "stderr": {"replknet_50": 1e-6}}),
             base._origin,
         )
         for r in sides
     ]
     row = next(row for row in compare(*made).rows if row.metric == "replknet_50")
     assert not row.differs(1)
-    assert "one step is" in replknet.grid_words({"0.5": sides[0], "0.99": None}, size)
+    assert "one step is" in replknet.grid_words({"0.50": sides[0], "0.99": None}, size)
     assert replknet.grid_words({"0.99": None}, size) == ""

@@ -77,6 +77,27 @@ def test_markdown_has_no_markup_link_or_mention(name: str) -> None:
     assert not re.search(r"@\w|\bwww\.|://|#\d|mailto:", shown)
 
 
+@given(ANY)
+def test_latex_has_no_sign_that_means_something(words: str) -> None:
+    shown = text.for_latex(words)
+    assert "\n" not in shown
+    rest = re.sub(r"\\[_%&#${}]|\\(text[a-z]+|dots)\{\}|-\{\}|\$[\\A-Za-z0-9_^-]+\$", "", shown)
+    assert not re.search(r"[\\_%&#${}~^<>|]", rest)
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("a_b & 50 % ± 0.1", r"a\_b \& 50 \% $\pm$ 0.1"),
+        ("β₁ = 0², λ → Ω", r"$\beta$$_1$ = 0$^2$, $\lambda$ $\rightarrow$ $\Omega$"),
+        ("a--b---c – d", "a-{}-b-{}-{}-c -- d"),
+        (r"C:\net{1}<x>", r"C:\textbackslash{}net\{1\}\textless{}x\textgreater{}"),
+    ],
+)
+def test_every_sign_stands_for_itself_in_latex(words: str, shown: str) -> None:
+    assert text.for_latex(words) == shown
+
+
 def test_a_joiner_is_not_seen() -> None:
     assert text.for_markdown("see @ann").replace("\u2060", "") == "see @ann"
     assert text.for_markdown("layer1/conv_2").replace("\\", "") == "layer1/conv_2"

@@ -17,12 +17,17 @@ NOTEBOOK = ROOT / "examples/erfscope.ipynb"
 def test_the_notebook(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ERFSCOPE_URL", house.url)
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path))
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     assert all(not cell.outputs for cell in notebook.cells if cell.cell_type == "code"), "commit it without outputs"
     done = NotebookClient(notebook, timeout=int(PATIENCE), resources={"metadata": {"path": str(tmp_path)}}).execute()
     shown = [set(output.get("data", ())) for cell in done.cells for output in cell.get("outputs", ())]
-    assert sum("image/png" in kinds for kinds in shown) == 3
+    assert sum("image/png" in kinds for kinds in shown) == 4
     assert sum("text/html" in kinds for kinds in shown) == 2
+    printed = [
+        output.text for cell in done.cells for output in cell.get("outputs", ()) if output.get("name") == "stdout"
+    ]
+    assert any(r"r 20 \% & r 30 \%" in text and text.count(r"$\pm$") >= 10 for text in printed), "r with its errors"
     assert any(
         output.get("data", {}).get("text/plain") == "[9, 9]"
         for cell in done.cells

@@ -112,7 +112,7 @@ def test_r_of_the_script_is_marked_where_the_input_limits_it(visit: Visit, house
         visit(),
         house,
         {"protocol": "replknet"},
-        {"replknet": {"0.2": 0.1, "0.99": 23**2 / 24**2}, "trf": {"clipped": True}},
+        {"replknet": {"0.20": 0.1, "0.99": 23**2 / 24**2}, "trf": {"clipped": True}},
     )
     section = page.locator(".section", has_text="RepLKNet script")
     section.locator("summary").click()

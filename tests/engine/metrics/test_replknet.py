@@ -33,15 +33,15 @@ def test_against_a_naive_recomputation(gaussian, n, peak):
 def test_digits_are_those_of_the_scripts_order_of_operations():
     raw = np.zeros((49, 49))
     raw[20:29, 20:29] = 1.0
-    found = area_ratio(raw)["0.5"]  # 49 of 81 pixels: side 7
+    found = area_ratio(raw)["0.50"]  # 49 of 81 pixels: side 7
     assert found == 7 / 49 * 7 / 49
-    assert area_ratio(np.pad(raw, 3), thresholds=[0.5])["0.5"] == 7 / 55 * 7 / 55
+    assert area_ratio(np.pad(raw, 3), shares=["0.50"])["0.50"] == 7 / 55 * 7 / 55
 
 
 def test_depends_on_the_gradients_scale(gaussian):
     # the fault that the mass areas do not have (one Gaussian, peak 1e-3 → 1e9)
     m = gaussian((257, 257), 20.0)
-    small, large = area_ratio(1e-3 * m)["0.5"], area_ratio(1e9 * m)["0.5"]
+    small, large = area_ratio(1e-3 * m)["0.50"], area_ratio(1e9 * m)["0.50"]
     assert large > 5 * small
 
 
@@ -49,8 +49,8 @@ def test_the_share_must_be_above_the_threshold():
     raw = np.zeros((16, 16))
     raw[7:10, 7:10] = 9.0  # 9 pixels inside side 3, 9 far outside: exactly half
     raw[0, :9] = 9.0
-    assert area_ratio(raw)["0.5"] is None
-    assert area_ratio(raw)["0.3"] == 3 / 16 * 3 / 16
+    assert area_ratio(raw)["0.50"] is None
+    assert area_ratio(raw)["0.30"] == 3 / 16 * 3 / 16
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 2), (3, 3), (64, 64)])
@@ -63,9 +63,9 @@ def test_nothing_found_is_no_value(shape):
 
 @pytest.mark.parametrize("shape", [(64, 20), (20, 64), (64, 21)])
 def test_squares_stay_within_a_map_that_is_not_square(shape):
-    found = area_ratio(np.ones(shape), thresholds=[0.05, 0.9])
+    found = area_ratio(np.ones(shape), shares=["0.05", "0.90"])
     assert found["0.05"] is not None
-    assert found["0.9"] is None
+    assert found["0.90"] is None
 
 
 def test_score_map_is_the_logarithm_over_its_maximum():
@@ -105,7 +105,7 @@ def test_bit_for_bit_the_description_on_the_same_gradients(n: int, dtype: type) 
             gradients = (peak * envelope * rng.standard_normal((5, 3, n, n))).astype(dtype)
             averaged = np.maximum(gradients, 0).sum(axis=1).mean(axis=0)
             found = area_ratio(averaged)
-            assert found == {str(t): described(gradients, t) for t in (0.2, 0.3, 0.5, 0.99)}
+            assert found == {t: described(gradients, float(t)) for t in ("0.20", "0.30", "0.50", "0.99")}
     assert found["0.99"] is None
 
 
@@ -115,8 +115,8 @@ def test_the_error_of_r_is_its_scatter_over_seeds():
     ratios, errors = [], []
     for seed in range(24):
         groups = envelope * np.abs(np.random.default_rng(seed).standard_normal((8, 41, 41)))
-        ratios.append(smooth_ratio(groups.mean(0))["0.5"])
-        errors.append(errors_by(smooth_ratio, groups, np.ones(8))["0.5"])
+        ratios.append(smooth_ratio(groups.mean(0))["0.50"])
+        errors.append(errors_by(smooth_ratio, groups, np.ones(8))["0.50"])
     assert 0.6 < np.sqrt(np.mean(np.square(errors))) / np.std(ratios, ddof=1) < 1.6
     assert errors_by(smooth_ratio, groups[:1], np.ones(1)) == {}
 
@@ -126,6 +126,6 @@ def test_a_smooth_r_lies_between_the_script_s_squares():
     for width in (3.0, 5.0, 8.0):
         raw = 10 * np.exp(-(y**2 + x**2) / 2 / width**2)
         smooth, script = smooth_ratio(raw), area_ratio(raw)
-        for share in ("0.3", "0.5"):
+        for share in ("0.30", "0.50"):
             side, wide = (41 * np.sqrt(one[share]) for one in (smooth, script))
             assert wide - 2 <= side <= wide + 1e-9

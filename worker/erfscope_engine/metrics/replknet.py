@@ -10,9 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from erfscope_contract.flat import SHARES
 from erfscope_contract.problem import ProblemError
-
-THRESHOLDS = (0.2, 0.3, 0.5, 0.99)
 
 
 def score_map(raw: npt.ArrayLike) -> npt.NDArray[np.floating]:
@@ -28,8 +27,8 @@ def score_map(raw: npt.ArrayLike) -> npt.NDArray[np.floating]:
     return np.asarray(score / top if top > 0 else score)
 
 
-def area_ratio(raw: npt.ArrayLike, thresholds: Sequence[float] = THRESHOLDS) -> dict[str, float | None]:
-    """The script's r by threshold ("0.2" …): first square with a share strictly above it, over the input.
+def area_ratio(raw: npt.ArrayLike, shares: Sequence[str] = SHARES) -> dict[str, float | None]:
+    """The script's r by share ("0.20" …): first square with strictly more of the score, over the input.
 
     Squares of side 2i + 1 around pixel (h // 2, w // 2), i = 1 … h // 2 - 1; None where none suffices. The
     script's slices leave a map that is higher than wide; here the search ends at its border. Raises
@@ -41,23 +40,23 @@ def area_ratio(raw: npt.ArrayLike, thresholds: Sequence[float] = THRESHOLDS) -> 
             "unsupported-feature",
             f"protocol=replknet needs 2 spatial axes, this map has {score.ndim}; use protocol=erfscope.",
         )
-    found: dict[str, float | None] = {str(t): None for t in thresholds}
+    found: dict[str, float | None] = dict.fromkeys(shares)
     (h, w), total = score.shape, np.sum(score)
     if total == 0:
         return found
     for i in range(1, min(h // 2, (w + 1) // 2)):
         # the order of the products and quotients below is the script's: another one gives other last digits
         square = score[h // 2 - i : h // 2 + 1 + i, w // 2 - i : w // 2 + 1 + i]
-        share = np.sum(square) / total
-        for t in thresholds:
-            if found[str(t)] is None and share > t:
-                found[str(t)] = (i * 2 + 1) / h * (i * 2 + 1) / w
+        inside = np.sum(square) / total
+        for share in shares:
+            if found[share] is None and inside > float(share):
+                found[share] = (i * 2 + 1) / h * (i * 2 + 1) / w
         if None not in found.values():
             break
     return found
 
 
-def smooth_ratio(raw: npt.ArrayLike, thresholds: Sequence[float] = THRESHOLDS) -> dict[str, float | None]:
+def smooth_ratio(raw: npt.ArrayLike, shares: Sequence[str] = SHARES) -> dict[str, float | None]:
     """The same r with sides between the script's, where the share lies between theirs: what its error is taken of.
 
     The script's squares grow by two pixels, so that r often stays the same without some of the samples.
@@ -66,8 +65,11 @@ def smooth_ratio(raw: npt.ArrayLike, thresholds: Sequence[float] = THRESHOLDS) -
     (h, w), total = score.shape, float(np.sum(score))
     reach = min(h // 2, (w + 1) // 2)
     if total == 0 or reach < 2:
-        return {str(t): None for t in thresholds}
+        return dict.fromkeys(shares)
     squares = [score[h // 2 - i : h // 2 + 1 + i, w // 2 - i : w // 2 + 1 + i] for i in range(reach)]
-    shares = [float(np.sum(square)) / total for square in squares]
+    inside = [float(np.sum(square)) / total for square in squares]
     sides = np.arange(reach) * 2.0 + 1
-    return {str(t): float(np.interp(t, shares, sides)) ** 2 / (h * w) if shares[-1] > t else None for t in thresholds}
+    return {
+        share: float(np.interp(float(share), inside, sides)) ** 2 / (h * w) if inside[-1] > float(share) else None
+        for share in shares
+    }
