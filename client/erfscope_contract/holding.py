@@ -37,7 +37,7 @@ def samples_to_decide(size: float, error: float, bound: float, samples: int) -> 
     count = round(samples * (CONFIDENT * error / apart) ** 2, ROUNDING) if apart else inf
     if count > MOST_SAMPLES:
         return None
-    digit = 10 ** max(floor(log10(max(count, 1.0))) - 1, 0)
+    digit = int(10 ** max(floor(log10(max(count, 1.0))) - 1, 0))
     return max(ceil(count / digit) * digit, samples + 1)
 
 

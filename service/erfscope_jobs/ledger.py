@@ -23,6 +23,7 @@ from erfscope_jobs.records import (
     Event,
     Failure,
     Kind,
+    Lost,
     Overdue,
     Page,
     Part,
@@ -257,7 +258,9 @@ class Ledger:
 
     def reap(self, most: int, missing: Mapping[str, int]) -> Overdue:
         """REAP, in each partition; the jobs that a message must be sent for. Raises where all are away."""
-        ring, lost, is_full, left, away = [], [], False, dict(missing), 0
+        ring: list[tuple[str, Kind]] = []
+        lost: list[Lost] = []
+        is_full, left, away = False, dict(missing), 0
         for at in self._parts.all:
             try:
                 overdue = self.run(at.reap(most, left))

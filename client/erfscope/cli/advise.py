@@ -214,7 +214,7 @@ def _parts(advice: Advice, asked: Asked, *, depth: bool, first: bool, unfinished
     changes = [change_table(advice, asked.modules, lengths)] if advice.changes else []
     shape = "×".join(map(str, advice.input_shape))
     said = in_words(advice.about, asked.name, shape) if first else []
-    parts = [
+    parts: list[answer.Part] = [
         *title,
         *layers,
         [*said, *summary(advice, lengths)],
