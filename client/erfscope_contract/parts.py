@@ -9,6 +9,8 @@ from erfscope_contract.result import ErfResult, LayerProfile, UnitEntry
 MAP, UNITS, LAYERS, IMAGE = "map", "units", "layers", "image"
 """Names of stored arrays. `units` and `layers` are stacks of maps, in the order of the result's lists of that name;
 `image` is uint8 [H, W, 3]."""
+SHARD = {"sums": "<f8", "counts": "<i8", "plan": "<i8"}
+"""Names of a shard's arrays, all flat, and their number types."""
 NO_IMAGE = "There is no image to draw the map over: the samples were not two-dimensional images (input.source)."
 MOST_NAMED = 64  # of what there is, in a 404
 _OF_THE_MAIN_UNIT: dict[str, None] = {"verify": None, "replknet": None}  # what is measured of no other

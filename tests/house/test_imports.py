@@ -79,6 +79,13 @@ def test_what_is_not_loaded(package: str) -> None:
     assert NEVER_LOADED[package] & loaded == set()
 
 
+def test_a_worker_itself_does_without_torch() -> None:
+    """Its children compute, from the fork server; a hundred megabytes and seconds of a start are theirs alone."""
+    words = f"import sys, erfscope_worker.app; print(*{HEAVY!r}.intersection(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
 def test_every_package_is_in_the_wheel_and_says_it_is_typed() -> None:
     wheel = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     assert sorted(wheel) == sorted(f"{folder}/{package}" for package, folder in packages().items())

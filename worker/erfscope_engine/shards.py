@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from erfscope_contract.parts import SHARD
 from erfscope_contract.request import ErfRequest
 from erfscope_engine.average import FEWEST_GROUPS
 from erfscope_engine.sampling import Done, Sampled, sample, sample_part
 
 LARGEST = 1 << 26  # float64 numbers that a part may consist of: 512 MiB
 LOOK_SECONDS = 2.0  # of sampling, before it is judged how long the rest will take
-FIELDS = {"sums": np.float64, "counts": np.int64, "plan": np.int64}
 
 Range = tuple[int, int]  # samples first … stop − 1
 Arrays = Mapping[str, NDArray[Any]]  # `sums`, `counts` and `plan`, each flat: team after team, unit after unit
@@ -105,7 +105,7 @@ class Part:
 
     def __init__(self, part: Range) -> None:
         self._part = part
-        self._found: dict[str, list[NDArray[Any]]] = {name: [] for name in FIELDS}
+        self._found: dict[str, list[NDArray[Any]]] = {name: [] for name in SHARD}
         self._size = 0
 
     def sampler(self, units: Sequence[Sampled], request: ErfRequest, done: Done) -> None:
@@ -139,8 +139,8 @@ class Merge:
     """A sampler that takes no samples: it puts together what parts have found."""
 
     def __init__(self, parts: Sequence[Arrays]) -> None:
-        self._parts = [{name: _flat(part, name) for name in FIELDS} for part in parts]
-        self._at = dict.fromkeys(FIELDS, 0)
+        self._parts = [{name: _flat(part, name) for name in SHARD} for part in parts]
+        self._at = dict.fromkeys(SHARD, 0)
 
     def sampler(self, units: Sequence[Sampled], request: ErfRequest, done: Done) -> None:
         """Fill the averages; raises Unlike where a part is not of this plan."""
@@ -169,6 +169,6 @@ class Merge:
 
 def _flat(part: Arrays, name: str) -> NDArray[Any]:
     found = part.get(name)
-    if found is None or found.ndim != 1 or found.dtype != FIELDS[name]:
+    if found is None or found.ndim != 1 or found.dtype != SHARD[name]:
         raise Unlike(f"a part has no {name}")
     return found

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from erfscope_contract.parts import IMAGE, LAYERS, MAP, UNITS
+from erfscope_contract.parts import IMAGE, LAYERS, MAP, SHARD, UNITS
 from erfscope_contract.result import ErfResult
-from erfscope_engine.shards import FIELDS
 
 MAGIC = b"\x93NUMPY\x01\x00"  # version 1.0, which children write
 PREFIX = len(MAGIC) + 2  # and two bytes with the length of the description
@@ -107,7 +106,7 @@ def compare(checks: Mapping[str, ArrayCheck], result: ErfResult) -> None:
 
 def compare_part(checks: Mapping[str, ArrayCheck]) -> None:
     """Raise ValueError where the arrays are not those of a shard."""
-    if {name: check.dtype for name, check in checks.items()} != {name: np.dtype(of) for name, of in FIELDS.items()}:
+    if {name: check.dtype for name, check in checks.items()} != {name: np.dtype(of) for name, of in SHARD.items()}:
         raise ValueError("arrays that are not those of a shard")
     if any(len(check.shape) != 1 for check in checks.values()):
         raise ValueError("an array of a shard that is not flat")

@@ -10,10 +10,11 @@ from pydantic import BaseModel
 from erfscope_contract.advice import AdviceRequest
 from erfscope_contract.architecture import Architecture
 from erfscope_contract.fit import FitRequest
+from erfscope_contract.parts import SHARD
 from erfscope_contract.request import ErfRequest, InputOptions
 from erfscope_contract.tiles import TilesRequest
 from erfscope_engine.sampling import Sampler, sample
-from erfscope_engine.shards import FIELDS, Merge, Split, Unlike, Watch
+from erfscope_engine.shards import Merge, Split, Unlike, Watch
 from erfscope_intake.advice import advise
 from erfscope_intake.answer import Sources, answer, answer_part, inspect_model
 from erfscope_intake.fit import fit
@@ -71,7 +72,7 @@ def sampling(task: Task) -> tuple[Sampler, Report]:
     if sharding.merge:
         # Mapped: together they may be larger than the memory of a job, and each number is read once.
         parts = [
-            {name: np.load(task.files[f"{n}.{name}"], mmap_mode="r") for name in FIELDS} for n in range(sharding.merge)
+            {name: np.load(task.files[f"{n}.{name}"], mmap_mode="r") for name in SHARD} for n in range(sharding.merge)
         ]
         return Merge(parts).sampler, task.report
     if sharding.most > 1:
