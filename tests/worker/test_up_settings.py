@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.orphans import ends_with_us
+from tests.orphans import tied
 from tests.worker.test_up import IDLE, PATIENCE, environment
 
 from erfscope.cli import up_folder
@@ -45,7 +45,7 @@ def test_port_folder_and_keys_by_variables(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=ends_with_us,  # noqa: PLW1509
+        preexec_fn=tied(),  # noqa: PLW1509
     ) as up:
         try:
             assert up.stdout is not None
