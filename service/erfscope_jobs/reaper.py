@@ -89,6 +89,8 @@ class Reaper:
 
     def start(self) -> None:
         """Begin."""
+        settings = self._settings
+        log.info("jobs are in %s, files in %s", settings.redis_shown, settings.blob_url or settings.blobs.absolute())
         for thread in self._threads:
             thread.start()
 
@@ -134,6 +136,6 @@ class Reaper:
         try:
             duty()
         except ProblemError as error:
-            log.warning("the reaper waits: %s", error)
+            log.warning("the reaper waits: %s (%s)", error.problem.detail, error.problem.context.get("reason"))
         except Exception:
             log.exception("the reaper stumbled and goes on")

@@ -1,6 +1,7 @@
 """One object with every setting of services and workers; each is an environment variable ERFSCOPE_<NAME>."""
 
 import os
+import re
 from pathlib import Path
 from typing import Literal, Self
 
@@ -151,6 +152,11 @@ class Settings(BaseSettings):
     def is_cluster(self) -> bool:
         """Whether the ledger is on a Redis Cluster."""
         return CLUSTER in self.redis_url.partition("://")[0]
+
+    @property
+    def redis_shown(self) -> str:
+        """`redis_url` as it may be shown: without its password."""
+        return re.sub(r"//[^/@]*@", "//***@", self.redis_url)
 
     @property
     def blobs(self) -> Path:

@@ -101,7 +101,10 @@ def test_idle_worker_stops_at_once_and_leaves_the_registry(shop: Any, start_work
     assert worker.process.pid not in {info.pid for info in shop.ledger.workers()}
     assert not any(map(shop.is_alive, below))
     lines = [json.loads(line) for line in worker.log.read_text().splitlines()]  # Celery's words are lines like others
-    assert "Warm shutdown" in "".join(line["message"] for line in lines)
+    assert [line["message"] for line in lines[-2:]] == [
+        "takes jobs",
+        "stops: takes no new job, and gives those that run (0) 20 s",
+    ]
 
 
 def test_busy_worker_hands_its_job_back(shop: Any, start_worker: Any) -> None:

@@ -90,6 +90,10 @@ class Presence:
 
     def begin(self, **_: Any) -> None:
         """On Celery's worker_ready."""
+        about = self._supervisor.about()
+        kind = about.fingerprint
+        told = {"worker": about.name, "device": kind.device, "threads": kind.threads, "at_a_time": about.concurrency}
+        log.info("takes jobs", extra={"facts": told})
         self._thread.start()
 
     def end(self) -> None:
@@ -195,11 +199,13 @@ def same_files(settings: Settings) -> None:
             if why := difference(settings, ledger.run):
                 raise SystemExit(why)
     except ProblemError as error:
-        log.warning("the file store could not be compared with the service's: %s", error)
+        why = (error.problem.detail, error.problem.context.get("reason"))
+        log.warning("the file store could not be compared with the service's: %s (%s)", *why)
 
 
 def serve(settings: Settings) -> int:
     """Run a worker until SIGTERM or Ctrl-C; its exit code."""
+    log.info("jobs are in %s, files in %s", settings.redis_shown, settings.blob_url or settings.blobs.absolute())
     same_files(settings)
     groups = Groups.delegated()  # before the fork server starts, which belongs to the worker's part
     launcher, sandbox = start_children(settings)
@@ -224,8 +230,8 @@ def leave_logging_alone(**_: Any) -> None:
 
 
 def say(message: str, *_: object) -> None:
-    """In place of Celery's own `safe_say`, which writes plain text to stdout between the lines of the log."""
-    log.info("%s", message)
+    """In place of Celery's `safe_say`, which writes plain text between the lines of the log; the supervisor has its own."""
+    log.debug("%s", message)
 
 
 def listen(app: celery.Celery, settings: Settings, name: str) -> int:

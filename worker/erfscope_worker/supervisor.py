@@ -110,8 +110,12 @@ class Supervisor:
         self._again(record, Failure.OUTAGE, ring=False)
 
     def stop(self) -> None:
-        """Take nothing new; what runs may end within the grace, then it is handed back."""
-        self._stop_at = time.monotonic() + self.settings.shutdown_grace
+        """Take nothing new; what runs may end within the grace, then it is handed back. To be told again changes nothing."""
+        if self._stop_at == float("inf"):
+            self._stop_at = time.monotonic() + self.settings.shutdown_grace
+            log.info(
+                "stops: takes no new job, and gives those that run (%d) %g s", self._busy, self.settings.shutdown_grace
+            )
 
     def about(self) -> WorkerInfo:
         """What the registry shows."""

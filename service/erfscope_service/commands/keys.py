@@ -1,7 +1,6 @@
 """`erfscope keys`: who may call a service, straight from its ledger."""
 
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,7 +124,8 @@ def _ledger(redis_url: str | None, data_dir: Path | None) -> "Iterator[Ledger]":
         try:
             ledger.ping()
         except ProblemError as error:
-            raise no_ledger(UNANSWERED.format(url=without_password(url), why=error.problem.context["reason"])) from None
+            words = UNANSWERED.format(url=settings.redis_shown, why=error.problem.context["reason"])
+            raise no_ledger(words) from None
         yield ledger
 
 
@@ -133,8 +133,3 @@ UNANSWERED = (
     "The Redis at {url} does not answer ({why}). That address is from --redis-url or ERFSCOPE_REDIS_URL, or that of "
     "the running `erfscope up`. Start the Redis, or correct the address; `redis-cli -u URL ping` tries it."
 )
-
-
-def without_password(url: str) -> str:
-    """The address of a Redis as it may be shown."""
-    return re.sub(r"//[^/@]*@", "//…@", url)
