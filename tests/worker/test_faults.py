@@ -103,7 +103,7 @@ def test_idle_worker_stops_at_once_and_leaves_the_registry(shop: Any, start_work
     lines = [json.loads(line) for line in worker.log.read_text().splitlines()]  # Celery's words are lines like others
     assert [line["message"] for line in lines[-2:]] == [
         "takes jobs",
-        "stops: takes no new job, and gives those that run (0) 20 s",
+        "stops: takes no new job, and gives those that run (0) 1 s",
     ]
 
 

@@ -230,7 +230,7 @@ def leave_logging_alone(**_: Any) -> None:
 
 
 def say(message: str, *_: object) -> None:
-    """In place of Celery's `safe_say`, which writes plain text between the lines of the log; the supervisor has its own."""
+    """In place of Celery's `safe_say`, which writes plain text between lines of the log; the supervisor has its own."""
     log.debug("%s", message)
 
 

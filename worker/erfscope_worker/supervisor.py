@@ -110,12 +110,11 @@ class Supervisor:
         self._again(record, Failure.OUTAGE, ring=False)
 
     def stop(self) -> None:
-        """Take nothing new; what runs may end within the grace, then it is handed back. To be told again changes nothing."""
+        """Take nothing new; what runs may end within the grace, then it is handed back. Again, it changes nothing."""
+        grace = self.settings.shutdown_grace
         if self._stop_at == float("inf"):
-            self._stop_at = time.monotonic() + self.settings.shutdown_grace
-            log.info(
-                "stops: takes no new job, and gives those that run (%d) %g s", self._busy, self.settings.shutdown_grace
-            )
+            self._stop_at = time.monotonic() + grace
+            log.info("stops: takes no new job, and gives those that run (%d) %g s", self._busy, grace)
 
     def about(self) -> WorkerInfo:
         """What the registry shows."""

@@ -79,6 +79,8 @@ def occupy(data_dir: Path | None, host: str, port: int) -> Iterator[Installation
             yield installation
         finally:
             shutil.rmtree(run_dir, ignore_errors=True)
+            with contextlib.suppress(OSError):  # a full disk
+                _remember(lock, {"run_dir": str(run_dir)})  # no process has it: its number may be another's soon
     finally:
         os.close(lock)
 
