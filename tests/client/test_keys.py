@@ -107,7 +107,7 @@ def test_without_a_store_it_says_what_to_do(run: Run) -> None:
 def test_a_redis_that_does_not_answer_is_named_without_its_password(run: Run, tmp_path: Path) -> None:
     code, _, said = run("keys", "list", "--redis-url", "redis://:secret@127.0.0.1:1/0", ERFSCOPE_REDIS_TIMEOUT="1")
     assert (code, NO_LEDGER in said) == (3, True)
-    assert "redis://***@127.0.0.1:1/0 does not answer" in said
+    assert "redis://***@127.0.0.1:1/0 cannot be asked" in said
     assert "secret" not in said
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,22 @@ def test_busy_worker_hands_its_job_back(shop: Any, start_worker: Any) -> None:
     assert other.record(id).status is Status.QUEUED
     start_worker(namespace="rolling")
     assert other.succeeded(id).attempt == 2
+    other.close()
+
+
+def test_further_signals_do_not_prolong_the_grace(shop: Any, start_worker: Any) -> None:
+    other = type(shop)(shop.settings.model_copy(update={"namespace": "impatient"}))
+    leaving = start_worker(namespace="impatient", shutdown_grace=2)
+    id = other.submit("sleep", seconds=60)
+    other.child(id)
+
+    def ended_after_another() -> bool:
+        leaving.process.terminate()
+        time.sleep(0.2)
+        return leaving.process.poll() is not None
+
+    shop.eventually(ended_after_another, seconds=20)
+    assert other.record(id).status is Status.QUEUED
     other.close()
 
 

@@ -199,8 +199,8 @@ def same_files(settings: Settings) -> None:
             if why := difference(settings, ledger.run):
                 raise SystemExit(why)
     except ProblemError as error:
-        why = (error.problem.detail, error.problem.context.get("reason"))
-        log.warning("the file store could not be compared with the service's: %s (%s)", *why)
+        reason = error.problem.context.get("reason")
+        log.warning("the file store could not be compared with the service's: %s (%s)", error.problem.detail, reason)
 
 
 def serve(settings: Settings) -> int:

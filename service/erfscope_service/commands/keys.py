@@ -130,6 +130,7 @@ def _ledger(redis_url: str | None, data_dir: Path | None) -> "Iterator[Ledger]":
 
 
 UNANSWERED = (
-    "The Redis at {url} does not answer ({why}). That address is from --redis-url or ERFSCOPE_REDIS_URL, or that of "
-    "the running `erfscope up`. Start the Redis, or correct the address; `redis-cli -u URL ping` tries it."
+    "The Redis at {url} cannot be asked ({why}). That address is from --redis-url or ERFSCOPE_REDIS_URL, or that of "
+    "the running `erfscope up`. Start the Redis, or correct the address or its password; `redis-cli -u URL ping` tries "
+    "them."
 )
