@@ -22,8 +22,10 @@ copy_store() {
 }
 
 copy_blobs() {
-    for part in "$blobs"/??; do # by the first two digits of their sha256; beside these are files that are being written
-        [ ! -d "$part" ] || cp -Rpu "$part" "$target/blobs" || return 1
+    # Folders by the first two digits of the sha256, and the id by which a worker knows that it has the service's files.
+    # Beside these are files that are just being written.
+    for part in "$blobs"/?? "$blobs/store-id"; do
+        [ ! -e "$part" ] || cp -Rpu "$part" "$target/blobs" || return 1
     done
 }
 

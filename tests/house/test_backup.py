@@ -38,6 +38,9 @@ def test_a_copy_of_a_running_installation_starts_with_its_jobs_results_and_keys(
         assert done.returncode == 0, done.stderr
         store.bgrewriteaof()
     assert (tmp_path / "copy").stat().st_mode & 0o077 == 0
+    id_of_files = tmp_path / "copy" / "blobs" / "store-id"
+    assert id_of_files.read_text() == (house.data_dir / "blobs" / "store-id").read_text()
+    id_of_files.unlink()  # `up` would start even without it: its parts have the same folder by themselves
     restored = House(tmp_path / "copy")
     try:
         with Client(restored.url) as client:

@@ -15,6 +15,7 @@ from erfscope._errors import APIError, ConnectionFailed
 from erfscope.cli.failure import cannot_start, has_stopped
 from erfscope_contract.job import Health
 from erfscope_contract.problem import ProblemError
+from erfscope_jobs import folder
 from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.settings import Settings
 from erfscope_jobs.workers import name_of
@@ -74,11 +75,18 @@ class Stack:
         """Start all parts and wait until the service can take and do work."""
         self._start_store()
         self._wait("the store", STORE_READY, self._store_answers)
+        self._announce_files()
         for name in PROCESSES:
             self._parts.append(self._process(name))
             self._restarts[name].started()
         with Client(self.installation.url, retries=0, timeout=5) as client:
             self._wait("the service and its worker", ALL_READY, lambda: _has_worker(client))
+
+    def _announce_files(self) -> None:
+        """Worker and service have one folder here, also where it was replaced: the worker need not wait to hear so."""
+        settings = Settings(redis_url=self._address, data_dir=self.installation.data_dir)
+        with contextlib.suppress(ProblemError), Ledger(settings) as ledger:  # a part that cannot use it tells why
+            ledger.run(folder.announce(settings.namespace, folder.file_store(settings)))
 
     def watch(self, tell: Callable[[str], object]) -> None:
         """Return when asked to stop; start worker and service again when they die, and raise when the store does.
