@@ -74,6 +74,11 @@ def pixels_of(rank: int) -> Lengths:
     return Lengths((1.0,) * rank, NAMES.get(rank, "px"))
 
 
+def axis_name(number: int, rank: int) -> str:
+    """`y` for the first of two spatial axes: as tables and metrics name them."""
+    return AXES[-rank:][number]
+
+
 def rank_of(result: ErfResult) -> int:
     """How many spatial axes the input has."""
     return len(result.trf.size)
