@@ -253,7 +253,8 @@ def test_of_named_layers_nothing_is_told_of_the_others() -> None:
         "24 px: no named layer has an ERF of 1.5 × its size (36 px); the largest is that of b (ERF 31 px)."
     )
     assert words(80, rows(80)[:1], [], named=True)[1] == (
-        "80 px: the layer a does not hold it (ERF 12 px of 120). A larger input does not help: the TRF is 44 px."
+        "80 px: the layer a does not hold it (ERF 12 px of 120). A larger input does not help: the TRF is 44 px, and "
+        "an ERF of 120 px is needed."
     )
 
 
