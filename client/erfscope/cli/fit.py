@@ -167,10 +167,10 @@ def _next(result: Fit, asked: _Asked, lengths: Lengths) -> list[str]:
 
 
 def _command(name: str, sizes: Sequence[float], asked: _Asked, lengths: Lengths) -> str:
-    told = f"{', '.join(digits(size * lengths.mean) for size in sizes)} {lengths.unit}"
+    listed = f"{', '.join(digits(size * lengths.mean) for size in sizes)} {lengths.unit}"
     typed = ",".join(values.typed(size, lengths) for size in sizes)
     layer, model = shlex.quote(name), shlex.quote(asked.model)
-    return NEXT.format(name=name, sizes=told, model=model, layer=layer, typed=typed) + asked.flags
+    return NEXT.format(name=name, sizes=listed, model=model, layer=layer, typed=typed) + asked.flags
 
 
 def _to_widen(result: Fit, size: float) -> str | None:
