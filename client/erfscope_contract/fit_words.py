@@ -79,7 +79,7 @@ class _Asked:
         if len(self._with("outside input")) == len(self.levels):
             if any(map(self._could, self._counted(self.levels))):
                 return f"larger than the input; give {LARGER}."
-            return f"larger than the input, and a larger one does not help: the TRF is {self._long(self._side())}."
+            return f"larger than the input, and a larger one alone does not help: {self._too_small()}."
         unsure = self._counted(self._with("unsure"))
         if unsure:
             return self._unsure(next((one for one in unsure if one.role == "head"), unsure[0]))
@@ -111,6 +111,11 @@ class _Asked:
     def _side(self) -> int:
         """Of the largest TRF of those that count."""
         return max(map(_side_of, self._counted(self.levels)))
+
+    def _too_small(self) -> str:
+        """The TRF, beyond which no ERF can grow, and what is needed."""
+        trf = digits(self._side() * self.lengths.mean, 4)
+        return f"the TRF is {trf} {self.lengths.unit}, and an ERF of {self._long(erf_for(self.size))} is needed"
 
     def _could(self, level: FitLevel) -> bool:
         """Whether its ERF could be large enough on a larger input, by its TRF."""
@@ -167,7 +172,7 @@ class _Asked:
         """Where the input has no room for what is needed, that a larger one does not help; else the full stop alone."""
         if self._has_room():
             return "."
-        return f". A larger input does not help: the TRF is {self._long(self._side())}."
+        return f". A larger input does not help: {self._too_small()}."
 
     def _field(self, level: FitLevel) -> str:
         """`ERF 27.3 px`, with so many digits that it is on the same side of what is needed as the number itself."""

@@ -1,6 +1,6 @@
 """When a level holds an object: one rule, for advice, for fit, and for what both say. Pure."""
 
-from math import ceil, floor, inf, log10
+from math import ceil, inf
 
 HOLD = 1.5
 """ERF over the size of the object that a unit decides about: measured, docs/science/object-size.md."""
@@ -37,7 +37,7 @@ def samples_to_decide(size: float, error: float, bound: float, samples: int) -> 
     count = round(samples * (CONFIDENT * error / apart) ** 2, ROUNDING) if apart else inf
     if count > MOST_SAMPLES:
         return None
-    digit = int(10 ** max(floor(log10(max(count, 1.0))) - 1, 0))
+    digit = 10 if count > 100 else 1
     return max(ceil(count / digit) * digit, samples + 1)
 
 

@@ -57,8 +57,13 @@ def lengths_of(
     if rate is not None and spacing is not None:
         raise ValueError(f"{dashes}rate and {dashes}spacing both name the step of the input; give one of them")
     if rate is not None:
-        if rank != 1 or not 0 < rate < inf:
-            raise ValueError(f"{dashes}rate {rate:g} must be above 0, and the input must have one axis; it has {rank}")
+        if not 0 < rate < inf:
+            raise ValueError(f"{dashes}rate {rate:g} must be above 0")
+        if rank != 1:
+            raise ValueError(
+                f"{dashes}rate is the samples per second of a signal, so the input must have one axis; it has {rank}. "
+                f"Leave it out, or give {dashes}spacing, the mm of a step along each axis"
+            )
         return Lengths((1 / rate,), "s")
     if spacing is None:
         return None
@@ -72,6 +77,11 @@ def lengths_of(
 def pixels_of(rank: int) -> Lengths:
     """The input's own unit: pixels, samples or voxels."""
     return Lengths((1.0,) * rank, NAMES.get(rank, "px"))
+
+
+def axis_name(number: int, rank: int) -> str:
+    """`y` for the first of two spatial axes: as tables and metrics name them."""
+    return AXES[-rank:][number]
 
 
 def rank_of(result: ErfResult) -> int:

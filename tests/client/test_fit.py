@@ -95,9 +95,33 @@ def test_untrained_weights_are_told_first_and_the_next_command_asks_about_all_si
     first, *_, last = done.stdout.splitlines()
     assert (first, last) == (f"note: {LOOK_UNTRAINED}: all.", "note: said")
     assert (
-        "What to change so that a b holds 9 and 10.5 px: erfscope advise spec.json --layer 'a b' --object 9,10.5 "
+        "What to change so that a b holds 9, 10.5 px: erfscope advise spec.json --layer 'a b' --object 9,10.5 "
         f"--weights random --url {service.url}" in " ".join(done.stdout.split())
     )
+
+
+def test_of_several_heads_the_one_that_is_fine_enough_is_to_be_widened(
+    run: Run, service: Service, tmp_path: Path
+) -> None:
+    """8 px are too small for both grids, 20 px for the coarse one, 60 px for none: each head has its own command."""
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+
+    def head(name: str, stride: int, erf: float, verdicts: dict[int, str]) -> dict[str, Any]:
+        objects = [{"size": size, "verdict": verdict} for size, verdict in verdicts.items()]
+        return LEVEL | {"name": name, "stride": [stride] * 2, "erf_size": erf, "objects": objects}
+
+    fine = head("fine", 8, 25, {8: "coarse grid", 20: "small field", 60: "small field"})
+    coarse = head("coarse", 16, 70, {8: "coarse grid", 20: "coarse grid", 60: "small field"})
+    objects = [{"size": size, "held_by": [], "best": None, "words": "no."} for size in (8, 20, 60)]
+    answer = FIT | {"levels": [fine, coarse], "objects": objects, "deciding": ["fine", "coarse"]}
+    service.on("POST /fit", Reply(202, fit_json(result=answer | {"input_shape": [1, 160, 160]})))
+    done = run("fit", "spec.json", "--object", "8,20,60", "--url", service.url)
+    assert done.returncode == 0, done.stderr
+    told = [line.partition(" --url")[0] for line in done.stdout.splitlines() if line.startswith("What to change")]
+    assert told == [
+        "What to change so that fine holds 20 px: erfscope advise spec.json --layer fine --object 20",
+        "What to change so that coarse holds 60 px: erfscope advise spec.json --layer coarse --object 60",
+    ]
 
 
 def test_the_head_that_decides_is_named_with_what_to_ask_next(run: Run, service: Service, tmp_path: Path) -> None:

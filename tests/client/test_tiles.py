@@ -104,6 +104,18 @@ def test_the_command_cuts_here(run: Run, tmp_path: Path) -> None:
     assert "--tile 'wide' is not a whole number of pixels" in " ".join(wrong.stderr.replace("│", " ").split())
 
 
+def test_where_little_is_kept_a_larger_tile_is_named(run: Run, spec: Path) -> None:
+    """Of 6 px with a halo of 2 + 2 a ninth is kept; 8 px keep 4."""
+    assert "Of tiles of 8×8 px half is kept along each axis." in run("tiles", str(spec), "--tile", "6").stdout
+    assert "half is kept" not in run("tiles", str(spec), "--tile", "16").stdout
+
+
+def test_sizes_may_be_lengths(run: Run, spec: Path) -> None:
+    sizes = ("--tile", "8mm", "--image", "20mm,16.2mm", "--halo", "0.6mm")
+    answer = json.loads(run("tiles", str(spec), *sizes, "--spacing", "0.5", "--json").stdout)
+    assert (answer["tile"], answer["grid"]["image"], answer["halo"]) == ([16, 16], [40, 32], [[2, 2]] * 2)
+
+
 @pytest.mark.parametrize("tile", [0, 10**6, "x", [0, 64]])
 def test_a_wrong_size_is_named_by_its_field(tile: Any) -> None:
     """Not by the form that it was held against: a size is one number, or one for each axis."""

@@ -121,7 +121,7 @@ def test_a_gridded_map_comes_with_what_it_means_and_what_to_do() -> None:
     net = nn.Conv2d(1, 1, 5, dilation=2, padding=4, bias=False)
     nn.init.constant_(net.weight, 1.0)
     (note,) = measure(net, (1, 24, 24), inputs=1).result.provenance.notes
-    assert note.startswith("The map is gridded (lattice 1.00; 0 is even, 1 a strict grid)")
+    assert note.startswith("The map is gridded (lattice 1; 0 is even, 1 a strict grid)")
     assert "Take dilations by turns" in note
     even = measure(nn.Conv2d(1, 1, 5, padding=2), (1, 24, 24), inputs=1)
     assert "gridded" not in " ".join(even.result.provenance.notes)

@@ -3,12 +3,13 @@
 from erfscope_contract.gridding import GRIDDED
 from erfscope_contract.lengths import pixels_of
 from erfscope_contract.numbers import plain
-from erfscope_contract.result import Number
+from erfscope_contract.result import GaussianFit, Number, Shape
 from erfscope_engine.metrics import MapMetrics
 from erfscope_engine.taking import Errors
 
 APART = 1.25  # how much larger one of the two sizes is from which a note says what that means
 UNCERTAIN = 0.1  # relative standard error of the ERF's size from which a note says what to do
+REPEATS = 1.0  # of a lattice within one standard deviation of the map; an even map of that width has 3.5 of them
 WHY_UNCERTAIN = (
     "there are few samples, or the map is nearly flat at the size's level (4.55 % of the centre), so that a little "
     "noise moves its edge far. Take more samples (inputs, or draws of the weights), or a number that needs no level: "
@@ -24,8 +25,9 @@ WHY_GRIDDED = (
 
 def notes_on_map(metrics: MapMetrics, errors: Errors, rank: int) -> list[str]:
     """All of them, of a map of `rank` axes."""
-    size, peak, score = metrics.erf.size, metrics.erf.size_peak, metrics.shape.lattice
-    return [*_uncertainty(size, errors.get("erf_size")), *_peaks(size, peak, rank), *_gridding(score, rank)]
+    size, peak = metrics.erf.size, metrics.erf.size_peak
+    gridding = _gridding(metrics.shape.lattice, rank) if is_gridded(metrics.shape, metrics.gaussian) else []
+    return [*_uncertainty(size, errors.get("erf_size")), *_peaks(size, peak, rank), *gridding]
 
 
 def is_uncertain(size: Number, error: Number) -> bool:
@@ -53,9 +55,15 @@ def _peaks(size: Number, peak: Number, rank: int) -> list[str]:
     ]
 
 
+def is_gridded(shape: Shape, gaussian: GaussianFit) -> bool:
+    """Whether a map has plain holes, and repeats often enough: a small one has a high score by chance."""
+    if shape.lattice is None or shape.lattice <= GRIDDED:
+        return False
+    frequencies, sigmas = shape.lattice_frequency or [], gaussian.sigma_axis
+    return any((sigma or 0.0) * frequency >= REPEATS for sigma, frequency in zip(sigmas, frequencies, strict=False))
+
+
 def _gridding(score: Number, rank: int) -> list[str]:
     """What holes in a map mean, and what to do."""
-    if score is None or score <= GRIDDED:
-        return []
     why = WHY_GRIDDED.format(steps=pixels_of(rank).long)
-    return [f"The map is gridded (lattice {score:.2f}; 0 is even, 1 a strict grid): {why}"]
+    return [f"The map is gridded (lattice {plain(score)}; 0 is even, 1 a strict grid): {why}"]

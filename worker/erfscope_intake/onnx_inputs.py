@@ -208,7 +208,8 @@ def _own_shape(chosen: Declared, layout: Layout, hint: Hint | None) -> tuple[tup
     free = [axis for axis in layout.space if chosen.extents[axis] is None]
     if free:
         taken = SPACE_DEFAULTS[rank]
-        notes.append(f"{FREE} along {len(free)} of {rank} axes; {taken} {NAMES[rank]} are taken there. {USED}")
+        where = "" if rank == 1 else " along each axis" if len(free) == rank else f" along {len(free)} of {rank} axes"
+        notes.append(f"{FREE}{where}; {taken:,} {NAMES[rank]} are taken. {USED}")
     space = [chosen.extents[axis] or SPACE_DEFAULTS[rank] for axis in layout.space]
     return (channels, *space), tuple(notes)
 

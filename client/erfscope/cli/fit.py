@@ -158,23 +158,36 @@ def _hint(result: Fit, asked: _Asked, lengths: Lengths) -> list[str]:
 
 
 def _next(result: Fit, asked: _Asked, lengths: Lengths) -> list[str]:
-    """The command for all sizes that are not held: at the largest ERF of the heads or levels that count."""
-    failed = [one for one in result.objects if one.best is None and _can_help(result, one.size)]
-    counted = [one for one in result.levels if not result.deciding or one.name in result.deciding]
-    if not failed or not counted:
-        return []
-    at = max(counted, key=lambda one: one.erf_size or 0.0)
-    sizes = f"{' and '.join(digits(one.size * lengths.mean) for one in failed)} {lengths.unit}"
-    typed = ",".join(values.typed(one.size, lengths) for one in failed)
-    layer, model = shlex.quote(at.name), shlex.quote(asked.model)
-    return [NEXT.format(name=at.name, sizes=sizes, model=model, layer=layer, typed=typed) + asked.flags]
+    """For each layer whose field is too small for sizes that nothing holds, the command that asks about all of them."""
+    sizes = dict[str, list[float]]()
+    for one in result.objects:
+        if one.best is None and (name := _to_widen(result, one.size)) is not None:
+            sizes.setdefault(name, []).append(one.size)
+    return [_command(name, failed, asked, lengths) for name, failed in sizes.items()]
 
 
-def _can_help(result: Fit, size: float) -> bool:
-    """Whether a level's field is too small for it: a change of the network is the answer then."""
+def _command(name: str, sizes: Sequence[float], asked: _Asked, lengths: Lengths) -> str:
+    listed = f"{', '.join(digits(size * lengths.mean) for size in sizes)} {lengths.unit}"
+    typed = ",".join(values.typed(size, lengths) for size in sizes)
+    layer, model = shlex.quote(name), shlex.quote(asked.model)
+    return NEXT.format(name=name, sizes=listed, model=model, layer=layer, typed=typed) + asked.flags
+
+
+def _to_widen(result: Fit, size: float) -> str | None:
+    """The layer of the largest ERF, of those whose row counts, that is fine enough for a size and whose field is not.
+
+    None where there is none, or where the sentence about the size asks for a larger input.
+    """
     if erf_for(size) > min(result.input_shape[1:]):
-        return False  # the sentence about it asks for a larger input
-    return any(one.size == size and one.verdict == "small field" for level in result.levels for one in level.objects)
+        return None
+    small = [
+        level
+        for level in result.levels
+        if (not result.deciding or level.name in result.deciding)
+        and any(one.size == size and one.verdict == "small field" for one in level.objects)
+        and all(step is not None and size >= UNITS_ACROSS * step for step in level.stride)
+    ]
+    return max(small, key=lambda level: level.erf_size or 0.0).name if small else None
 
 
 def level_table(

@@ -22,6 +22,7 @@ from erfscope_contract.hashing import sha256_of
 from erfscope_contract.lengths import Lengths, rank_of
 from erfscope_contract.limits import legends
 from erfscope_contract.text import for_terminal
+from erfscope_contract.untrained import is_on_training
 
 # How the text of an option becomes a field's value; the others are taken as they are.
 READERS: Mapping[str, Callable[[Any], Any]] = {
@@ -179,12 +180,14 @@ def _base(path: Path | None) -> Mapping[str, Any] | None:
 
 
 def _print(result: Result, name: str, written: list[Path], everything: bool, lengths: Lengths | None) -> None:
-    out = show.console()
+    out, notes = show.console(), result.data.provenance.notes
+    first = [f"note: {note}" for note in notes if is_on_training(note)]
+    show.print_lines(out, [*first, ""] if first else [])
     out.print(show.result_table(result, everything=everything, lengths=lengths))
     for table in show.parts_of(result):
         show.print_lines(out, [""])
         out.print(table)
     lines = ["", *legends(result.data), show.summary(result, name, lengths), *remarks_of(result.data, lengths)]
-    lines += [f"note: {note}" for note in result.data.provenance.notes]
+    lines += [f"note: {note}" for note in notes if not is_on_training(note)]
     lines += [f"wrote {path}" for path in written]
     show.print_lines(out, lines)

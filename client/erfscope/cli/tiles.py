@@ -62,6 +62,7 @@ LAYERS: Sequence[Column] = (
     ("keep", "right"),
 )  # fmt: skip
 MOST_STARTS = 12
+LITTLE = 0.25  # of the work: from here on larger tiles pay
 ERRORS = (
     "Error by halo: the largest difference over the largest value, and the rms difference over the rms value, with "
     "these weights, of {tiles} tiles of {inputs} (--checks N takes more). A smaller halo keeps more of a tile."
@@ -215,11 +216,21 @@ def _words(result: Tiles) -> list[str]:
         f"Of an inner tile of {tile} {unit} {right} are {right_or_kept}. The next one is {step} {unit} further on, so "
         f"that neighbours overlap by {overlap} {unit}; {result.efficiency:.0%} of the work is kept{whole}. At the "
         f"{kind}'s border nothing is cropped.",
+        *_larger(result),
         *_asked(result),
         f"Checked: {check.tiles} tiles of {_inputs(result)} of {image} {unit} against the whole, with {halo}: "
         f"largest difference {plain(check.max_error)} of the largest value ({check.dtype}){outside}.",
         *([ERRORS.format(tiles=check.tiles, inputs=_inputs(result))] if len(check.by_halo) > 1 else []),
     ]
+
+
+def _larger(result: Tiles) -> list[str]:
+    """How large tiles must be to keep half along each axis, where little of the work is kept."""
+    if result.efficiency >= LITTLE:
+        return []
+    axes = zip(result.tile, result.halo, result.alignment, strict=True)
+    sides = "×".join(str(max(tile, 2 * ceil(sum(halo) / step) * step)) for tile, halo, step in axes)
+    return [f"That is little. Of tiles of {sides} {_unit(len(result.tile))} half is kept along each axis."]
 
 
 def _inputs(result: Tiles) -> str:

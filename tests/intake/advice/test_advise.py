@@ -145,13 +145,12 @@ def test_what_cannot_be_reached_says_so() -> None:
     assert any("No change reaches" in note for note in found.notes)
 
 
-def test_a_network_that_may_be_large_enough_has_its_changes_as_well(advice: Advice) -> None:
-    """Asked for a size within two standard errors of its own."""
-    want = (advice.erf_measured or 0.0) + (advice.stderr or 0.0)
-    asked = {"model": {"architecture": SPEC}, "want": want, "verify": 1, "samples": 24}
+def test_a_network_that_may_be_large_enough_has_its_changes_as_well() -> None:
+    """Of 6.93 ± 0.08 px."""
+    asked = {"model": {"architecture": SPEC}, "want": 7, "verify": 1, "samples": 4}
     found = advise(AdviceRequest.model_validate(asked))
     assert (found.reaches, found.is_unsure, len(found.changes)) == (True, True, 1)
-    sure = advise(AdviceRequest.model_validate({**asked, "want": (advice.erf_measured or 0.0) - 0.01}))
+    sure = advise(AdviceRequest.model_validate({**asked, "want": 6.9}))
     assert (sure.reaches, sure.is_unsure, sure.changes) == (True, False, [])
 
 

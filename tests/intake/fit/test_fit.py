@@ -157,7 +157,7 @@ def test_a_size_that_the_file_leaves_free_names_the_option(tmp_path: Path) -> No
     path = exported(Pyramid(), (3, 64, 64), tmp_path / "net.onnx", ["boxes"])
     result = ask(path, objects=[8])
     assert result.input_shape == [3, 224, 224]
-    told = "does not fix the size of the input along 2 of 2 axes; 224 px are taken there. Fields end at the border"
+    told = "does not fix the size of the input along each axis; 224 px are taken. Fields end at the border"
     assert any(told in note for note in result.notes)
 
 
@@ -166,7 +166,7 @@ def test_levels_with_holes_in_their_maps_are_named() -> None:
     spec = {"input": {"channels": 3, "size": [48, 48]}, "layers": [dilated, dilated, dilated]}
     asked = {"model": {"architecture": spec}, "objects": [4], "samples": 2}
     notes = fit(FitRequest.model_validate(asked)).notes
-    assert any("Gridded (lattice above 0.1): conv_3. A unit there sees some pixels much better" in one for one in notes)
+    assert any("Gridded (lattice above 0.1): conv_2. A unit there sees some pixels much better" in one for one in notes)
     even = fit(FitRequest.model_validate({**asked, "model": {"architecture": {**spec, "layers": [CONV] * 3}}}))
     assert not any("Gridded" in note for note in even.notes)
 
@@ -253,7 +253,8 @@ def test_of_named_layers_nothing_is_told_of_the_others() -> None:
         "24 px: no named layer has an ERF of 1.5 × its size (36 px); the largest is that of b (ERF 31 px)."
     )
     assert words(80, rows(80)[:1], [], named=True)[1] == (
-        "80 px: the layer a does not hold it (ERF 12 px of 120). A larger input does not help: the TRF is 44 px."
+        "80 px: the layer a does not hold it (ERF 12 px of 120). A larger input does not help: the TRF is 44 px, and "
+        "an ERF of 120 px is needed."
     )
 
 
@@ -336,10 +337,14 @@ def test_an_input_without_room_is_said() -> None:
         "--shape).",
     )
     small = [row("map", "head", 4, Size(40), 43, objects=[80])]
-    assert words(80, small, [])[1].endswith("(ERF 40 px). A larger input does not help: the TRF is 43 px.")
+    assert words(80, small, [])[1].endswith(
+        "(ERF 40 px). A larger input does not help: the TRF is 43 px, and an ERF of 120 px is needed."
+    )
     outside = [row("map", "head", 4, Size(40), 43, objects=[97])]
     assert words(97, outside, []) == (
-        None, "97 px: larger than the input, and a larger one does not help: the TRF is 43 px.",
+        None,
+        "97 px: larger than the input, and a larger one alone does not help: the TRF is 43 px, and an ERF of 145.5 px "
+        "is needed.",
     )  # fmt: skip
     full = [row("map", "head", 4, Size(93, 0.1, is_bound=True), 300, objects=[63])]
     assert "its ERF of 93.00 ± 0.10 px fills the input" in words(63, full, [])[1]

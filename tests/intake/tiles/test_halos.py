@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.intake.tiles.networks import UNet, exported
+from tests.intake.tiles.networks import TCN, UNet, exported
 from tests.intake.tiles.stitching import Stitcher, ask
 from torch import nn
 
@@ -45,6 +45,11 @@ def test_a_smaller_halo_is_as_wrong_as_told(tmp_path: Path) -> None:
     assert (
         0.2 * told.relative_error < np.sqrt(np.square(apart).mean() / np.square(whole).mean()) < 2 * told.relative_error
     )
+
+
+def test_a_causal_network_is_cut_with_no_halo_behind(tmp_path: Path) -> None:
+    answer = ask(exported(TCN(), (2, 100), tmp_path / "net.onnx", ["series"]), tile=100, halo=10)
+    assert (answer.halo, answer.step, answer.exact_halo) == ([(10, 0)], [90], [(30, 0)])
 
 
 def test_without_a_halo_there_is_no_table(tmp_path: Path) -> None:

@@ -107,6 +107,8 @@ def test_a_tile_that_is_too_small_names_one_that_is_not(tmp_path: Path) -> None:
     least = refused.value.problem.context["smallest"]
     assert refused.value.problem.errors[0].pointer == "/tile"
     assert ask(path, tile=least).step == [4, 4]
+    half = int(refused.value.problem.detail.partition(" keep half")[0].rpartition("(")[2])
+    assert ask(path, tile=half).step == [half // 2] * 2
     with pytest.raises(ProblemError, match="keeps nothing"):
         ask(path, tile=least - 4)
 

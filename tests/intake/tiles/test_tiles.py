@@ -171,7 +171,7 @@ def test_along_an_axis_where_the_image_is_no_larger_than_a_tile_it_is_not_cut(tm
     assert answer.layers[0].crop[0] == (0, 7)
     assert answer.grid is not None
     assert (answer.grid.tiles[0], answer.grid.count) == ([(0, 20)], len(answer.grid.tiles[1]))
-    assert any("not larger than a tile along spatial axis 0" in note for note in answer.notes)
+    assert any("not larger than a tile along y:" in note for note in answer.notes)
     assert (answer.checked.image[0], answer.checked.tiles) == (20, 3)
     assert Stitcher(path, answer).error(noise(1, 20, 140), answer.layers[0]) < EQUAL
 

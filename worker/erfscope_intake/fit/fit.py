@@ -14,11 +14,11 @@ from erfscope_contract.lengths import pixels_of
 from erfscope_contract.limits import is_limited_by_input
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.request import AverageOptions, ErfRequest, TargetOptions, Weights
-from erfscope_contract.result import ErfResult, Number
+from erfscope_contract.result import ErfResult
 from erfscope_contract.untrained import training_first
 from erfscope_contract.version import __version__
 from erfscope_engine.layers import Traced
-from erfscope_engine.map_notes import WHY_UNCERTAIN, is_uncertain
+from erfscope_engine.map_notes import WHY_UNCERTAIN, is_gridded, is_uncertain
 from erfscope_engine.measure import measure_network
 from erfscope_engine.network import Network
 from erfscope_engine.reaches import Reaches
@@ -80,8 +80,8 @@ def fit(
         gridded = list[str]()
         for number, level in enumerate(levels):
             part = within(progress, "measure", number, len(levels))
-            row, why, lattice = _measured(survey.traced, level, request, network, samples, part)
-            gridded += [row.name] if (lattice or 0.0) > GRIDDED else []
+            row, why, has_holes = _measured(survey.traced, level, request, network, samples, part)
+            gridded += [row.name] if has_holes else []
             largest = [] if row.is_global else largest_of(survey.traced, level.layer, row.trf_size, reaches)
             rows.append(row.model_copy(update={"trf_largest": largest}))
             notes += [NO_GRADIENT.format(name=row.name, why=why)] if why else []
@@ -153,8 +153,8 @@ def samples_of(request: FitRequest) -> tuple[int, int]:
 
 def _measured(
     traced: Traced, level: Level, request: FitRequest, network: Network, images: Images, progress: Progress
-) -> tuple[FitLevel, str | None, Number]:
-    """A level's row, without an ERF, and why, where no gradient arrives; and how gridded its map is."""
+) -> tuple[FitLevel, str | None, bool]:
+    """A level's row, without an ERF, and why, where no gradient arrives; and whether its map is gridded."""
     inputs, draws = samples_of(request)
     asked = ErfRequest(
         target=TargetOptions(layer=level.layer.name),
@@ -167,8 +167,9 @@ def _measured(
     except ProblemError as problem:
         if problem.kind != "no-gradient":
             raise
-        return _unmeasured(traced, level, request), problem.problem.detail, None
-    return _row(level, result, request), UNDEFINED if result.erf.size is None else None, result.shape.lattice
+        return _unmeasured(traced, level, request), problem.problem.detail, False
+    why = UNDEFINED if result.erf.size is None else None
+    return _row(level, result, request), why, is_gridded(result.shape, result.gaussian)
 
 
 def _row(level: Level, result: ErfResult, request: FitRequest) -> FitLevel:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import lcm
 
-from erfscope_contract.lengths import KINDS, NAMES
+from erfscope_contract.lengths import KINDS, NAMES, axis_name
 from erfscope_contract.problem import FieldError, ProblemError
 from erfscope_contract.tiles import TilesRequest
 from erfscope_intake.tiles.geometry import Along, Tiled
@@ -62,6 +62,11 @@ class AxisDemand:
     def least(self) -> int:
         """The smallest side that keeps anything."""
         return smallest(self.alignment, self.lead, self.tail)
+
+    @property
+    def half(self) -> int:
+        """The smallest side that keeps half of itself."""
+        return 2 * round_up(self.lead + self.tail, self.alignment)
 
     @property
     def is_cut(self) -> bool:
@@ -162,18 +167,20 @@ def _too_small(number: int, demand: AxisDemand, needs: Needs) -> ProblemError:
     names = ", ".join(repr(one.layer.name) for one in needs.layers[:MOST_NAMED])
     unit = NAMES[len(needs.columns)]
     detail = (
-        f"A tile of {demand.side} {unit} keeps nothing along spatial axis {number}: for {names} it needs {demand.lead} "
-        f"{unit} before and {demand.tail} after what it keeps, and starts at multiples of {demand.alignment}. Take a "
-        f"tile of at least {demand.least} {unit}, or name an earlier layer (`layers`, --layer)."
+        f"A tile of {demand.side} {unit} keeps nothing along {axis_name(number, len(needs.columns))}: for {names} it "
+        f"needs {demand.lead} {unit} before and {demand.tail} after what it keeps, and starts at multiples of "
+        f"{demand.alignment}. Take a tile of at least {demand.least} {unit} ({demand.half} keep half of it), or name "
+        "an earlier layer (`layers`, --layer)."
     )
     pointer = FieldError(pointer="/tile", detail=detail)
     return ProblemError("invalid-request", detail, errors=[pointer], smallest=demand.least)
 
 
 def _unaligned(demands: Sequence[AxisDemand], odd: Sequence[int]) -> ProblemError:
-    sizes, unit = "×".join(str(one.side) for one in demands), NAMES[len(demands)]
+    rank = len(demands)
+    sizes, unit = "×".join(str(one.side) for one in demands), NAMES[rank]
     axes = ", ".join(
-        f"{demands[k].side} {unit} along spatial axis {k} is not a multiple of {demands[k].alignment} {unit}"
+        f"{demands[k].side} {unit} along {axis_name(k, rank)} is not a multiple of {demands[k].alignment} {unit}"
         for k in odd
     )
     choices = [_aligned(demands, larger) for larger in (False, True)]

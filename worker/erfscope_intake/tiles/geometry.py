@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor, lcm
 
-from erfscope_contract.lengths import KINDS, NAMES
+from erfscope_contract.lengths import KINDS, NAMES, axis_name
 from erfscope_contract.problem import ProblemError
 from erfscope_engine.layers import Coordinate, Layer, Place, Traced
 from erfscope_engine.receptive import ReceptiveField, receptive_field_of
@@ -90,7 +90,7 @@ def tiled(traced: Traced, layer: Layer) -> Tiled:
     strides = [layer.stride(axis) for axis in traced.space]
     for number, stride in enumerate(strides):
         if stride is None or stride <= 0:
-            raise _refusal(layer, _uneven(number, stride))
+            raise _refusal(layer, _uneven(axis_name(number, len(strides)), stride))
     even = [stride for stride in strides if stride]
     alignment = [lcm(a, s.numerator) for a, s in zip(middle.alignment, even, strict=True)]
     periods = [1] * len(layer.coordinates)
@@ -110,7 +110,8 @@ def _coordinate(traced: Traced, layer: Layer, axis: int) -> Coordinate:
     """The coordinate that runs along an input axis, on a tensor axis of its own."""
     along = [coordinate for coordinate in layer.coordinates if coordinate.follows == {axis}]
     if len(along) != 1 or along[0].extent < 2:
-        raise _refusal(layer, f"its units do not lie along {_axis(traced.space.index(axis))} of the input")
+        name = axis_name(traced.space.index(axis), len(traced.space))
+        raise _refusal(layer, f"its units do not lie along axis {name} of the input")
     if along[0].pitch != 1 or along[0].lead:
         raise _refusal(layer, "its units are counted on one axis (tokens), so a crop is no range of indices")
     return along[0]
@@ -129,8 +130,8 @@ def _along(
     ranges, reaches = dict[int, tuple[float, float]](), list[tuple[float, float]]()
     for unit, field in fields:
         if field.reach is None:
-            why = "some of its units see the whole input" if field.is_global else _uneven(number, None)
-            raise _refusal(layer, why)
+            name = axis_name(number, len(field.box))
+            raise _refusal(layer, "some of its units see the whole input" if field.is_global else _uneven(name, None))
         reaches.append(field.reach[number])
         (low, high), place = field.box[number], float(stride * unit[position])
         phase, pair = unit[position] % int(alignment / stride), (place - low, high - 1 - place)
@@ -158,15 +159,11 @@ def _every_phase(ranges: Mapping[int, tuple[float, float]], period: int, stride:
     return tuple(rows)
 
 
-def _axis(number: int) -> str:
-    return f"spatial axis {number}"
-
-
-def _uneven(number: int, stride: Fraction | None) -> str:
+def _uneven(axis: str, stride: Fraction | None) -> str:
     if stride is not None and stride < 0:
-        return f"its units run backward along {_axis(number)} of the input (flip)"
+        return f"its units run backward along axis {axis} of the input (flip)"
     return (
-        f"its units do not lie evenly along {_axis(number)} of the input, as behind align_corners resampling or "
+        f"its units do not lie evenly along axis {axis} of the input, as behind align_corners resampling or "
         "adaptive pooling; export it with align_corners=False, or pooling of a fixed size"
     )
 

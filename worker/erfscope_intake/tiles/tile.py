@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from erfscope_contract.about import About, name_of
-from erfscope_contract.lengths import KINDS
+from erfscope_contract.lengths import KINDS, axis_name
 from erfscope_contract.problem import FieldError, ProblemError
 from erfscope_contract.request import Source
 from erfscope_contract.result import Reach
@@ -131,11 +131,13 @@ def _asked(request: TilesRequest, needs: Needs, axes: Sequence[AxisTiles]) -> tu
         zip(sides_of(request.halo, len(axes), "halo"), axes, needs.columns, strict=True)
     ):
         whole = round_up(side, lcm(*(along.stride.numerator for along in column)))
-        halos.append((whole, whole) if axis.is_cut else (axis.before, axis.after))
+        sides = (whole if axis.before else 0, whole if axis.after else 0)  # a causal network needs none behind
+        halos.append(sides if axis.is_cut else (axis.before, axis.after))
         if axis.with_halo(halos[-1]).step == 0:
             detail = (
-                f"A halo of {whole} on both sides leaves nothing of a tile of {axis.tile} along spatial axis {number}, "
-                f"whose tiles start at multiples of {axis.alignment}. Take larger tiles or a smaller halo."
+                f"A halo of {' + '.join(map(str, sides))} leaves nothing of a tile of {axis.tile} along "
+                f"{axis_name(number, len(axes))}, whose tiles start at multiples of {axis.alignment}. Take larger "
+                "tiles or a smaller halo."
             )
             raise ProblemError("invalid-request", detail, errors=[FieldError(pointer="/halo", detail=detail)])
     return tuple(halos)
@@ -296,5 +298,5 @@ def _padding(axes: Sequence[AxisTiles], check: Checked) -> list[str]:
 
 def _uncut(axes: Sequence[AxisTiles]) -> list[str]:
     """A note where the image is no larger than a tile."""
-    names = [str(number) for number, axis in enumerate(axes) if not axis.is_cut]
-    return [ONE_TILE.format(kind=KINDS[len(axes)], axes=f"spatial axis {', '.join(names)}")] if names else []
+    names = [axis_name(number, len(axes)) for number, axis in enumerate(axes) if not axis.is_cut]
+    return [ONE_TILE.format(kind=KINDS[len(axes)], axes=" and ".join(names))] if names else []
