@@ -198,7 +198,7 @@ def test_downloads(visit: Visit, house: House) -> None:
     assert b"small \xc2\xb7 relu_3 \xc2\xb7 unit (12, 12) \xc2\xb7 input 1 \xc3\x97 24 \xc3\x97 24" in saved["SVG"]
     with Image.open(BytesIO(saved["PNG"])) as picture:
         right = picture.convert("L").crop((picture.width - 60, 0, picture.width, picture.height))
-    assert right.getextrema()[0] < 250, "an empty strip on the right"
+    assert min(right.tobytes()) < 250, "an empty strip on the right"
     assert b"data:image/png;base64," in saved["SVG"]
     assert b"TRF 5" in saved["SVG"]
     assert saved["CSV"].startswith(b"metric,value,stderr\ntrf_size,5.0,\n")
