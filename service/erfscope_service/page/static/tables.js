@@ -10,8 +10,8 @@ export const rowHead = (name, facts) =>
 export const heading = (heads) =>
   h("thead", {}, h("tr", {}, ...heads.map((words) => h("th", { scope: "col" }, ...explained(words)))));
 
-// `kind` is the class of the cells behind the first of a row, `className` that of the table. A row begins with a name, or
-// with [name, facts about it].
+// `kind` is the class of the cells behind the first of a row, `className` that of the table. A row begins with a name,
+// or with [name, facts about it].
 export function table(heads, rows, kind = "value", className = "answer") {
   const body = rows.map(([first, ...rest]) =>
     h(
