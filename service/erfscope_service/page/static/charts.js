@@ -36,7 +36,7 @@ export function inset(root, inner, x, y) {
 export function caption(words, width, size = 11) {
   const most = Math.max(20, Math.floor(width / (0.52 * size)));
   const step = Math.round(1.36 * size);
-  const lines = words.match(new RegExp(`.{1,${most}}(?:\\s|$)`, "gu")) ?? [];
+  const lines = words.match(new RegExp(`.{1,${most}}(?: |$)`, "gu")) ?? [];
   const draw = (root, x, y, { muted: fill }) => {
     const look = { fill, "font-size": size, "font-family": FONT, "text-anchor": "start" };
     lines.forEach((line, i) => root.append(svg("text", { x, y: y + step * i, ...look }, line)));
