@@ -57,6 +57,16 @@ def test_causal_and_global_fields_are_called_so() -> None:
     assert "a global TRF (5x5 px without statistics)" in show.summary(local, "net")
 
 
+def test_the_trf_without_statistics_has_a_row_only_where_it_is_another_size() -> None:
+    local = measured({}, **{"global": True, "local_box": [[2, 5], [2, 5]], "local_without": ["se"]})
+    for result, has_row in ((measured({}), False), (local, True)):
+        (names, *_) = show.result_table(result, everything=True).columns
+        assert ("trf_size_local" in names.cells) is has_row
+        assert ("trf_size_local" in result._repr_html_()) is has_row
+        assert ("TRF size without statistics" in result.to_markdown()) is has_row
+        assert ("TRF size without statistics" in compare(result, result)._repr_html_()) is has_row
+
+
 def test_lengths_in_other_units() -> None:
     volume = Lengths((2.0, 0.5, 1.0), "mm")
     assert measured_in("trf_size_z", 10.0, volume) == (20.0, "mm")

@@ -134,7 +134,7 @@ def test_grid_and_profile_lead_to_their_maps(visit: Visit, house: House) -> None
     expect(page.get_by_role("heading", name="Map of unit (18, 18): ERF")).to_be_visible()
     finished(page)
     assert pixels(page) != before
-    page.locator(".tall button").first.click()
+    page.locator(".tall tbody button").first.click()
     expect(page.get_by_role("heading", name="Map of layer conv_0: ERF")).to_be_visible()
     finished(page)
     page.get_by_role("button", name="Back to the main map").click()
@@ -198,7 +198,7 @@ def test_downloads(visit: Visit, house: House) -> None:
     assert b"small \xc2\xb7 relu_3 \xc2\xb7 unit (12, 12) \xc2\xb7 input 1 \xc3\x97 24 \xc3\x97 24" in saved["SVG"]
     with Image.open(BytesIO(saved["PNG"])) as picture:
         right = picture.convert("L").crop((picture.width - 60, 0, picture.width, picture.height))
-    assert right.getextrema()[0] < 250, "an empty strip on the right"
+    assert min(right.tobytes()) < 250, "an empty strip on the right"
     assert b"data:image/png;base64," in saved["SVG"]
     assert b"TRF 5" in saved["SVG"]
     assert saved["CSV"].startswith(b"metric,value,stderr\ntrf_size,5.0,\n")
@@ -231,8 +231,7 @@ def test_the_image_under_a_map_does_not_stay_for_another_network(visit: Visit, h
         page.evaluate("(id) => { location.hash = `#/job/${id}`; }", id)
         expect(page.locator(f".entry[aria-current][href$='{id}']")).to_be_visible()
         finished(page)
-        expect(page.get_by_role("button", name="Remove image")).to_have_count(1)
-        assert page.get_by_role("button", name="Remove image").is_visible() == bool(count)
+        expect(page.get_by_role("button", name="Remove image")).to_have_count(count)
 
 
 @pytest.mark.parametrize("colormap", ["viridis", "inferno", "gray"])
@@ -253,7 +252,9 @@ def test_a_preset_that_is_repeated_is_still_the_preset(visit: Visit, house: Hous
         page.get_by_label("Start from").select_option(name)
         spec = page.get_by_label("Spec as JSON").input_value()
         page.get_by_label("Samples", exact=True).fill("2")
+        before = page.url
         page.get_by_role("button", name="Measure", exact=True).click()
+        page.wait_for_url(lambda url: url != before)  # noqa: B023  # it is called in this turn of the loop
         finished(page)
         page.reload()
         finished(page)

@@ -3,11 +3,12 @@
 import { aboutWords } from "/page/about.js";
 import { table as colours } from "/page/colormaps.js";
 import { h } from "/page/dom.js";
-import { by, inUnit, lengthUnit, number, withError } from "/page/format.js";
+import { by, inUnit, lengthUnit, number, percent, typeset, withError } from "/page/format.js";
 import { table } from "/page/tables.js";
 import { notes } from "/page/tiles.js";
 
 const HEADS = ["Change", "ERF", "MACs", "Parameters", "Memory", "Output", "Weights kept", "Gridding"];
+const OUTPUT = HEADS.indexOf("Output"); // told where a change changes it
 const SHOWN = 3; // changes with a map
 const MARKED =
   "Every row is measured. * marks each change that no other row beats; the first choice is the " +
@@ -20,14 +21,16 @@ const SCALES = [
 ];
 
 export function advice(found) {
-  const rows = [whole(found), ...found.changes.map((change, n) => row(change, n + 1, found))];
+  const all = [whole(found), ...found.changes.map((change, n) => row(change, n + 1, found))];
+  const isTold = (column) => column !== OUTPUT || all.some((one) => one[column] !== all[0][column]);
+  const [heads, ...rows] = [HEADS, ...all].map((one) => one.filter((_, column) => isTold(column)));
   return h(
     "div",
     { className: "result" },
     h("ul", { className: "verdicts" }, h("li", { textContent: verdict(found) })),
     h("p", { className: "hint", textContent: asked(found) }),
     h("p", { className: "hint", textContent: aboutWords(found) }),
-    table(HEADS, rows),
+    table(heads, rows),
     maps(found),
     notes(found.notes),
   );
@@ -39,7 +42,7 @@ function verdict({ reaches, changes, coarsest, erf_measured: size, want }) {
   const doubt = isOpen ? "Unsure whether a change is needed: more samples decide. " : "";
   const best = changes.find((change) => change.reaches);
   const unsure = best?.unsure ? ", unsure until more samples are measured" : "";
-  if (best) return `${doubt}First choice${unsure}: ${best.text}.`;
+  if (best) return `${doubt}First choice${unsure}: ${typeset(best.text)}.`;
   const next = coarsest ? ` Ask at the coarsest level next: layer ${coarsest}.` : "";
   return `${doubt}No change that was tried reaches it.${next}`;
 }
@@ -68,13 +71,13 @@ const whole = (found) => [
 ];
 
 const row = (change, place, found) => [
-  `${place}${change.pareto ? "*" : ""} ${change.text}${doubts(change)}`,
+  `${place}${change.pareto ? "*" : ""} ${typeset(change.text)}${doubts(change)}`,
   withError(change.erf_measured ?? change.erf_analytic, change.stderr, unitOf(found)),
   added(change.added_macs, found.macs),
   added(change.added_parameters, found.parameters),
   added(change.added_memory, found.memory),
   by(change.layer_shape.slice(1)),
-  change.weights_kept === null ? "" : `${Math.round(100 * change.weights_kept)} %`,
+  change.weights_kept === null ? "" : percent(change.weights_kept, 2),
   gridding(change.lattice),
 ];
 
@@ -84,11 +87,12 @@ const gridding = (score) => (score === null ? "" : `${score.toFixed(2)}${score >
 
 // "0 %" is none at all; what is too little for a decimal is below or above it.
 function added(more, before) {
-  if (!more) return "0 %";
+  if (!more) return percent(0);
   const share = more / Math.max(before, 1);
   if (share >= 1) return `× ${(1 + share).toPrecision(2)}`;
   const [sign, size] = [share > 0 ? "+" : "−", Math.abs(100 * share)];
-  return size < 0.05 ? `< ${sign}0.1 %`.replace("< −", "> −") : `${sign}${size.toFixed(1)} %`;
+  const told = size < 0.05 ? `< ${sign}0.1 %`.replace("< −", "> −") : `${sign}${size.toFixed(1)} %`;
+  return typeset(told);
 }
 
 function count(value) {
@@ -99,7 +103,7 @@ function count(value) {
 // Of the network alone there is nothing to compare.
 function maps(found) {
   if (!found.changes.length) return null;
-  const best = found.changes.slice(0, SHOWN).map((change, n) => [`${n + 1}. ${change.text}`, change]);
+  const best = found.changes.slice(0, SHOWN).map((change, n) => [`${n + 1}. ${typeset(change.text)}`, change]);
   const named = [["as it is", found], ...best];
   const unit = unitOf(found);
   const drawn = named.filter(([, { picture }]) => picture).map(([words, { picture }]) => figure(words, picture, unit));

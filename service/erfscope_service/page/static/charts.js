@@ -36,7 +36,7 @@ export function inset(root, inner, x, y) {
 export function caption(words, width, size = 11) {
   const most = Math.max(20, Math.floor(width / (0.52 * size)));
   const step = Math.round(1.36 * size);
-  const lines = words.match(new RegExp(`.{1,${most}}(?:\\s|$)`, "gu")) ?? [];
+  const lines = words.match(new RegExp(`.{1,${most}}(?: |$)`, "gu")) ?? [];
   const draw = (root, x, y, { muted: fill }) => {
     const look = { fill, "font-size": size, "font-family": FONT, "text-anchor": "start" };
     lines.forEach((line, i) => root.append(svg("text", { x, y: y + step * i, ...look }, line)));
@@ -48,7 +48,8 @@ export function caption(words, width, size = 11) {
 // or the width of its place changes.
 export function chart({ series, rules = [], x, y, label, height = 300 }) {
   const place = h("div");
-  const root = h("div", { className: "plot" }, place, legend([...series, ...rules], series.length));
+  const title = h("p", { className: "axis-title", textContent: x.title });
+  const root = h("div", { className: "plot" }, place, title, legend([...series, ...rules], series.length));
   let width = 0;
   function redraw() {
     if (width < 50) return;
@@ -72,7 +73,7 @@ export function chart({ series, rules = [], x, y, label, height = 300 }) {
     redraw();
   }).observe(root);
   whileShown(root, redraw);
-  return h("div", {}, root, h("p", { className: "axis-title", textContent: x.title }));
+  return root;
 }
 
 const strokeOf = (i, colours) => colours.series[i % colours.series.length];

@@ -22,6 +22,13 @@ export const accent = (name) => ACCENTS[name];
 export const interpolator = (name) => INTERPOLATORS[name];
 export const css = (name, place) => INTERPOLATORS[name](Math.min(1, Math.max(0, place)));
 
+// Black or white, whichever is better read on a colour of the map: both are equally far from a luminance of 0.179.
+export function readable(name, place) {
+  const at = 4 * Math.round(255 * place);
+  const [red, green, blue] = [...table(name).subarray(at, at + 3)].map((byte) => (byte / 255) ** 2.2);
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 ? "#000" : "#fff";
+}
+
 const tables = new Map();
 
 // 256 colours, four bytes each (red, green, blue, opaque).

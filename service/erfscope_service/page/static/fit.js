@@ -11,15 +11,13 @@ import { legend } from "/page/words.js";
 export function fit(found) {
   const unit = lengthUnit(found.input_shape.length - 1);
   const sizes = found.objects.map(({ size }) => inUnit(number(size), unit));
-  const heads = ["Layer", ...sizes, "ERF", "TRF", "Stride", "Shape", "Role"];
+  const heads = ["Layer", ...sizes, "ERF", "TRF", "Stride"];
   const rows = found.levels.map((level) => [
-    level.name,
+    [level.name, `${level.role} · ${by(level.shape)}`],
     ...level.objects.map(({ verdict }) => (verdict === "holds" ? "✓ holds" : verdict)),
     `${level.limited ? "≥ " : ""}${withError(level.erf_size, level.stderr, unit)}`,
     level.is_global ? "global" : inUnit(by(level.trf_size), unit),
     by(level.stride),
-    by(level.shape),
-    level.role,
   ]);
   return h(
     "div",

@@ -5,12 +5,14 @@ const SPACE = "\u202f"; // narrow, keeps a number and its unit together
 const RAISED = Object.fromEntries([..."-0123456789"].map((sign, i) => [sign, [..."⁻⁰¹²³⁴⁵⁶⁷⁸⁹"][i]]));
 const raised = (power) => [...String(Number(power))].map((sign) => RAISED[sign]).join("");
 
-// Numbers in a text of the service as this page writes them: a minus for a hyphen, 3.1e-07 as 3.1 × 10⁻⁷, 2×2 as 2 × 2.
+// Numbers in a text of the service as this page writes them: a minus for a hyphen, 3.1e-07 as 3.1 × 10⁻⁷, 2×2 as 2 × 2,
+// and a unit on the line of its number.
 export const typeset = (text) =>
   text
     .replace(/(?<![\w.])(\d(?:\.\d+)?)e([+-]\d+)\b/g, (_, digits, power) => `${digits} × 10${raised(power)}`)
     .replace(/(?<![^\s([±…])-(?=[\d.])/g, "−")
-    .replace(/(?<=\d)×(?=\d)/g, " × ");
+    .replace(/(?<=\d)×(?=\d)/g, " × ")
+    .replace(/(?<=\d|⁻[⁰¹²³⁴-⁹]) (?=(?:%|px|samples?|voxels?|pixels|rad|nat)(?!\w))/g, SPACE);
 
 // Four significant digits without zeros that say nothing, as the service writes them: 0.0123, 41.2, 21450, 3 × 10⁻⁹; a
 // whole number as one, even where a root left 12.999….
@@ -34,16 +36,16 @@ export function scientific(value) {
 // The value with as many decimals as its standard error has two digits of, and that error.
 export function withError(value, error, unit = "") {
   if (value === null || value === undefined) return "–";
-  if (!error || !Number.isFinite(error)) return inUnit(number(value), unit, SPACE);
+  if (!error || !Number.isFinite(error)) return inUnit(number(value), unit);
   const decimals = Math.min(6, Math.max(0, 1 - Math.floor(Math.log10(error))));
-  if (Number(error.toFixed(decimals)) === 0) return inUnit(`${number(value)} ± ${scientific(error)}`, unit, SPACE);
-  return inUnit(`${fixed(value, decimals)} ± ${fixed(error, decimals)}`, unit, SPACE);
+  if (Number(error.toFixed(decimals)) === 0) return inUnit(`${number(value)} ± ${scientific(error)}`, unit);
+  return inUnit(`${fixed(value, decimals)} ± ${fixed(error, decimals)}`, unit);
 }
 
 // Words for a number and its unit, which is singular for 1: "12 samples", "1 sample".
-export function inUnit(words, unit, space = " ") {
+export function inUnit(words, unit) {
   if (!unit) return words;
-  return words + space + (words === "1" ? unit.replace(/(?<=sample|voxel|pixel)s$/, "") : unit);
+  return words + SPACE + (words === "1" ? unit.replace(/(?<=sample|voxel|pixel)s$/, "") : unit);
 }
 
 // As the beginning of a sentence.
@@ -58,7 +60,7 @@ export const lengthUnit = (axes) => ({ 1: "samples", 3: "voxels" })[axes] ?? "px
 
 // A length along an input with so many axes.
 export const length = (value, axes, digits) =>
-  value === null || value === undefined ? "–" : inUnit(number(value, digits), lengthUnit(axes), SPACE);
+  value === null || value === undefined ? "–" : inUnit(number(value, digits), lengthUnit(axes));
 export const percent = (value, digits = 3) =>
   value === null || value === undefined ? "–" : number(100 * value, digits) + SPACE + "%";
 export const unitName = (unit) => `(${unit.join(", ")})`;
@@ -89,7 +91,8 @@ export const clock = (time) => new Date(time).toLocaleString("en", { dateStyle: 
 
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "";
-  return seconds < 60 ? `${number(seconds, 3)} s` : `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+  if (seconds < 60) return inUnit(number(seconds, 3), "s");
+  return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
 }
 
 // What a request asks of the target, in a few words.

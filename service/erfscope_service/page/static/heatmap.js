@@ -5,7 +5,7 @@ import { caption, drawn, inset, plain } from "/page/charts.js";
 import { accent, interpolator, table } from "/page/colormaps.js";
 import { h, svg } from "/page/dom.js";
 import { marginals, maximum } from "/page/field.js";
-import { by, lengthUnit, number } from "/page/format.js";
+import { by, inUnit, lengthUnit, number } from "/page/format.js";
 import { FONT } from "/page/palette.js";
 import { SCALES, place } from "/page/scales.js";
 import { boxWords } from "/page/window.js";
@@ -58,7 +58,7 @@ function wordsOf({ look, rank, trf, contours, window: [x0, x1, y0, y1] }) {
   const smoothing = contours?.blur ? ` (lines smoothed by ${contours.blur} ${unit})` : "";
   const lines = `White lines hold 50 % (solid), 90 % (dashed) and 99 % (dotted) of the mass${smoothing}. `;
   const range = [[y0, y1], [x0, x1]];
-  const box = look.trf && trf?.box ? boxWords(trf, range, "Dashed box", `${by(trf.size)} ${unit}`) : "";
+  const box = look.trf && trf?.box ? boxWords(trf, range, "Dashed box", inUnit(by(trf.size), unit)) : "";
   return (look.contours && contours ? lines : "") + box + (look.trf && trf?.center ? "Cross: projected centre." : "");
 }
 

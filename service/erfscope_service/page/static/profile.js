@@ -4,7 +4,7 @@ import { button, h } from "/page/dom.js";
 import { by, counted, inUnit, length, lengthUnit, number, percent, withError } from "/page/format.js";
 import { localWords } from "/page/place.js";
 import { chart } from "/page/charts.js";
-import { heading } from "/page/tables.js";
+import { heading, rowHead } from "/page/tables.js";
 
 const geometric = (sides) => sides.reduce((product, side) => product * side, 1) ** (1 / sides.length);
 const top = (values) => 1.05 * Math.max(1e-9, ...values.filter((value) => value !== null && Number.isFinite(value)));
@@ -40,12 +40,10 @@ function marks(count) {
 }
 
 function table(layers, show) {
-  const heads = ["Layer", "Operator", "Shape", "Stride", "TRF", "ERF size", "ERF / TRF", "50 % box"];
+  const heads = ["Layer", "Stride", "TRF", "ERF size", "ERF / TRF", "50 % box"];
   const rows = layers.map((layer) => {
     const error = layer.stderr ?? {};
     const cells = [
-      layer.operator,
-      by(layer.shape),
       by(layer.trf_stride),
       layer.is_global ? globalWords(layer) : inUnit(by(layer.trf_size), unitOf(layer)),
       withError(layer.erf_size, error.erf_size, unitOf(layer)),
@@ -58,14 +56,14 @@ function table(layers, show) {
     return h(
       "tr",
       {},
-      h("th", { scope: "row" }, name),
-      ...cells.map((words, i) => h("td", { className: i > 1 ? "value" : "", textContent: words })),
+      rowHead(name, `${layer.operator} · ${by(layer.shape)}`),
+      ...cells.map((words, i) => h("td", { className: "value", textContent: words, data: { head: heads[i + 1] } })),
     );
   });
   return h(
     "div",
     { className: "scroll tall", tabIndex: 0, aria: { role: "region", label: "Layers along depth" } },
-    h("table", {}, heading(heads), h("tbody", {}, ...rows)),
+    h("table", { className: "answer" }, heading(heads), h("tbody", {}, ...rows)),
   );
 }
 

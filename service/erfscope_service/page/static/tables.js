@@ -3,17 +3,21 @@
 import { h } from "/page/dom.js";
 import { explained } from "/page/glossary.js";
 
+export const rowHead = (name, facts) =>
+  h("th", { scope: "row" }, name, facts ? h("small", { textContent: facts }) : null);
+
 // The heads of columns, the words of the glossary explained.
 export const heading = (heads) =>
   h("thead", {}, h("tr", {}, ...heads.map((words) => h("th", { scope: "col" }, ...explained(words)))));
 
-// `kind` is the class of the cells behind the first of a row, `className` that of the table.
+// `kind` is the class of the cells behind the first of a row, `className` that of the table. A row begins with a name,
+// or with [name, facts about it].
 export function table(heads, rows, kind = "value", className = "answer") {
   const body = rows.map(([first, ...rest]) =>
     h(
       "tr",
       {},
-      h("th", { scope: "row", textContent: first }),
+      rowHead(...[first].flat()),
       ...rest.map((cell, i) => h("td", { className: kind, textContent: cell, data: { head: heads[i + 1] } })),
     ),
   );

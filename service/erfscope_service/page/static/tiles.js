@@ -2,7 +2,7 @@
 
 import { aboutWords } from "/page/about.js";
 import { h } from "/page/dom.js";
-import { by, counted, inUnit, lengthUnit, number, percent, scientific } from "/page/format.js";
+import { by, counted, inUnit, lengthUnit, number, percent } from "/page/format.js";
 import { plain } from "/page/plain.js";
 import { table } from "/page/tables.js";
 
@@ -48,8 +48,8 @@ function halos(rows, names) {
   if (rows.length < 2) return [];
   const cells = rows.map((row) => [
     ...row.halo.map((sides) => sides.join(" + ")),
-    scientific(row.max_error),
-    scientific(row.relative_error),
+    number(row.max_error, 2),
+    number(row.relative_error, 2),
   ]);
   const heads = [...names.map((name) => `Halo ${name}`), "Largest error", "RMS error"];
   return [
@@ -82,7 +82,7 @@ function checked({ image, tiles, max_error: inside, outside, dtype }) {
   const size = inUnit(by(image), lengthUnit(image.length));
   return (
     `Checked: ${counted(tiles, "tile")} of an input of ${size} against the whole. ` +
-    `The largest difference is ${scientific(inside)} of the largest value (${dtype})${rest}.`
+    `The largest difference is ${number(inside, 2)} of the largest value (${dtype})${rest}.`
   );
 }
 

@@ -1,6 +1,6 @@
 // A grid of units: how a metric changes with the position in the layer.
 
-import { css } from "/page/colormaps.js";
+import { css, readable } from "/page/colormaps.js";
 import { choice, h } from "/page/dom.js";
 import { length, number, percent, unitName } from "/page/format.js";
 import { look, whileShown } from "/page/state.js";
@@ -17,7 +17,7 @@ export function units({ units: entries, unit: main, maps, layer, trf }, show) {
   const holder = h("div");
   const said = (name) => {
     const [words, value, written, isBound = () => false] = METRICS[name];
-    return [words, value, written === length ? (one) => length(one, trf.size.length) : written, isBound];
+    return [words, value, written === length ? (one) => length(one, trf.size.length, 3) : written, isBound];
   };
   let metric = "erf_size";
   const redraw = () =>
@@ -93,7 +93,7 @@ function table(entries, [words, value, written, isBound], main, show) {
       on: { click: () => show({ unit: entry.unit }) },
     });
     made.style.background = css(look.colormap, place);
-    made.style.color = place > 0.55 ? "#111" : "#fff";
+    made.style.color = readable(look.colormap, place);
     return h("td", {}, made);
   }
 }
