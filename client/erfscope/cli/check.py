@@ -20,12 +20,12 @@ if TYPE_CHECKING:  # the command line starts without the gate
 Paths = Annotated[
     list[Path] | None,
     Argument(
-        metavar="PATHS", help="Only these models, or those in these folders; (default: all of the configuration)."
+        metavar="PATHS…", help="Only these models, or those in these folders (default: all of the configuration)."
     ),
 ]
 Config = Annotated[
     Path | None,
-    Option("--config", help="erfscope.toml or pyproject.toml; (default: the nearest one, from this folder upward)."),
+    Option("--config", help="erfscope.toml or pyproject.toml (default: the nearest one, from this folder upward)."),
 ]
 Update = Annotated[
     bool,
@@ -53,7 +53,7 @@ Base = Annotated[
     Option(
         "--base",
         metavar="REF",
-        help="Branch or commit whose baseline is compared with this one, to tell what this branch changes in it "
+        help="Branch or commit to compare with, to warn of rules that are looser here, and of a changed baseline "
         "(default: what the continuous integration of a pull request names; none elsewhere).",
     ),
 ]
