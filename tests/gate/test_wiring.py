@@ -130,8 +130,7 @@ def test_branches_in_another_order_are_wired_as_before() -> None:
          "layers": [{"type": "parallel", "name": "both", "merge": "add", "branches": order}]}
         for order in (branches, branches[::-1])
     ]  # fmt: skip
-    told = changed(*map(layers, bodies))
-    assert "reads" not in told
+    assert "reads" not in changed(*map(layers, bodies))
 
 
 @pytest.mark.parametrize(

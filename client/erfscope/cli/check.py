@@ -84,7 +84,7 @@ def check(
 ) -> None:
     """Check receptive fields against erfscope.toml or pyproject.toml.
 
-    Of this command: 0 all rules hold; 1 one does not, or no check finds a model of the baseline any more; 2 the
+    Exit codes of this command: 0 all rules hold; 1 one does not, or no check finds a model of the baseline any more; 2 the
     configuration is wrong, or names a file that is not there, or a model cannot be measured; 3 the service is away,
     or a job failed.
     """

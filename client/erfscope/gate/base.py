@@ -131,8 +131,8 @@ def _unknown(file: Path, name: str, *, is_asked: bool) -> Finding:
     )
     if refused is not None:
         why, mend = refused.why, refused.mend
-    told = f"Whether this change re-baselines a model of {name} or loosens a rule cannot be known: {why}."
-    return _warning(file, file.name, told, mend, Rule.CONFIGURATION)
+    detail = f"Whether this change re-baselines a model of {name} or loosens a rule cannot be known: {why}."
+    return _warning(file, file.name, detail, mend, Rule.CONFIGURATION)
 
 
 def _unreadable(file: Path, base: Base, error: ConfigurationError) -> Finding:

@@ -46,8 +46,8 @@ def loosened(before: Gate, now: Gate) -> Iterator[Loosened]:
                 lines.setdefault(words, check.line() if check else 1)
         for words, labels in weaker.items():
             them = "it" if len(labels) == 1 else "them"
-            told = tuple(word.format(them) if word == GONE else word for word in words)
-            yield Loosened(old.name, _named(labels), told, lines[words])
+            sentences = tuple(word.format(them) if word == GONE else word for word in words)
+            yield Loosened(old.name, _named(labels), sentences, lines[words])
 
 
 def _of_same_name(guards: Sequence[tuple[Check, list[str]]], old: Check) -> list[str]:

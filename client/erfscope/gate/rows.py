@@ -43,8 +43,8 @@ class Row:
     @cached_property
     def geometry(self) -> str:
         """Its line without its module, and without what depends on other layers."""
-        own = {fact: "" if fact in FIELD else value for fact, value in self.facts.items() if fact not in NOT_ITS_OWN}
-        return line_of(self.kind, own)
+        facts = {fact: "" if fact in FIELD else value for fact, value in self.facts.items() if fact not in NOT_ITS_OWN}
+        return line_of(self.kind, facts)
 
     @property
     def reads(self) -> list[str]:

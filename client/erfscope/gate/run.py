@@ -96,10 +96,10 @@ def run(options: Options, progress: Progress = silent) -> Report:
     explainer = Explainer(
         {(case.check.name, case.subject.label): case.question for case in cases}, committed, options.means
     )
-    told = explained(report.findings, explainer)
+    explanations = explained(report.findings, explainer)
     watched = {(case.check.name, case.subject.label) for case in cases if case.check.is_watched}
-    about_models = (*notes.of_changes(told, explainer, watched), *report.about_models)
-    return replace(report, findings=tuple(told), about_models=about_models)
+    about_models = (*notes.of_changes(explanations, explainer, watched), *report.about_models)
+    return replace(report, findings=tuple(explanations), about_models=about_models)
 
 
 def _replaceable(file: Path) -> Baseline:

@@ -37,8 +37,8 @@ def differences(before: Baseline, now: Baseline) -> Iterator[Difference]:
             yield Difference(entry.model, "; ".join(told))
     for key, entry in before.entries.items():
         if (new := renamed.get(key)) is not None:
-            told = [f"renamed to {new.model}", *_moved(entry, new), *_geometry(entry, new)]
-            yield Difference(entry.model, "; ".join(told), now=new.model)
+            phrases = [f"renamed to {new.model}", *_moved(entry, new), *_geometry(entry, new)]
+            yield Difference(entry.model, "; ".join(phrases), now=new.model)
         elif key not in now.entries:
             yield Difference(entry.model, "gone; no check measures it any more")
 
