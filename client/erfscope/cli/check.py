@@ -84,9 +84,9 @@ def check(
 ) -> None:
     """Check receptive fields against erfscope.toml or pyproject.toml.
 
-    Exit codes of this command: 0 all rules hold; 1 one does not, or no check finds a model of the baseline any more; 2 the
-    configuration is wrong, or names a file that is not there, or a model cannot be measured; 3 the service is away,
-    or a job failed.
+    Exit codes of this command: 0 all rules hold; 1 one does not, or no check finds a model of the baseline any more;
+    2 the configuration is wrong, or names a file that is not there, or a model cannot be measured; 3 the service is
+    away, or a job failed.
     """
     from erfscope.gate.answers import Means
     from erfscope.gate.cache import Cache, default_folder
