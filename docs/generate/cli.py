@@ -43,7 +43,7 @@ def _section(name: str, command: Command) -> str:
     parameters = list(inspect.signature(command).parameters.values())
     parameters = [one for one in parameters if not getattr(_info(hints[one.name]), "hidden", False)]
     rows = [_row(one.name, one.default, hints[one.name]) for one in parameters]
-    arguments = [_metavar(one.name, _info(hints[one.name])) for one in parameters if _is_argument(hints[one.name])]
+    arguments = [_in_usage(one, _info(hints[one.name])) for one in parameters if _is_argument(hints[one.name])]
     text = joined(" ".join(part.split()) for part in prose(inspect.getdoc(command) or "").split("\n\n"))
     usage = " ".join([name, "[OPTIONS]", *arguments])
     return joined([
@@ -72,8 +72,14 @@ def _is_argument(hint: Any) -> bool:
     return isinstance(_info(hint), ArgumentInfo)
 
 
+def _in_usage(parameter: inspect.Parameter, info: ArgumentInfo | OptionInfo) -> str:
+    """`MODEL`, or `[PATHS…]` of an argument that may be left out."""
+    name = _metavar(parameter.name, info)
+    return name if parameter.default is inspect.Parameter.empty else f"[{name}]"
+
+
 def _metavar(name: str, info: ArgumentInfo | OptionInfo) -> str:
-    return (info.metavar or name.upper()).strip("[]")
+    return (info.metavar or name.upper()).translate({ord("["): None, ord("]"): None})
 
 
 def _names(name: str, info: ArgumentInfo | OptionInfo) -> str:

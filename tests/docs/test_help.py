@@ -33,6 +33,7 @@ ALL = list(parameters(app))
 def test_a_help_text_is_a_sentence_with_its_default(default: Any, info: OptionInfo | ArgumentInfo) -> None:
     text = info.help or ""
     assert text.endswith("."), text
+    assert "; (" not in text, text
     assert not re.match(r"Of |For |By |Which |How (?!many)|Where (?!the samples)", text), (
         f"not a noun or a verb: {text}"
     )
@@ -40,6 +41,13 @@ def test_a_help_text_is_a_sentence_with_its_default(default: Any, info: OptionIn
     is_shown = default not in (None, False, "")  # typer appends it
     if not is_required and not is_shown:
         assert re.search(r"\(default:? ", text), text
+
+
+@pytest.mark.parametrize("info", [pytest.param(i, id=name) for name, _, i in ALL if isinstance(i, ArgumentInfo)])
+def test_an_argument_that_may_be_several_says_so(info: ArgumentInfo) -> None:
+    assert info.metavar is None or not info.metavar.isupper() or not info.metavar.endswith("S"), (
+        f"{info.metavar}: write {info.metavar}…"
+    )
 
 
 def test_there_are_many() -> None:

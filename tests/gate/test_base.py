@@ -1,6 +1,7 @@
 """What a pull request changes in the baseline is told, in every report; where git does not have the base, that too."""
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -99,7 +100,10 @@ def test_the_merge_that_github_checks_out_has_its_base_as_first_parent(
     monkeypatch.chdir(tmp_path / "1")
     done = check()
     assert TOLD not in done.words
-    assert "re-baselines a model of main cannot be known: this clone is shallow and lacks that commit." in done.words
+    assert (
+        "re-baselines a model of main or loosens a rule cannot be known: this clone is shallow and lacks that commit."
+        in done.words
+    )
     assert "fetch-depth: 2" in done.words
 
 
@@ -108,6 +112,46 @@ def test_a_base_that_is_not_there_is_refused(check: Check) -> None:
     done = check("--base", "mian")
     assert done.code == 2
     assert "--base mian: git knows no commit of that name here" in done.words
+
+
+@pytest.mark.usefixtures("branch")
+def test_a_repository_of_another_user_is_told_as_one(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    monkeypatch.setenv("GITHUB_BASE_REF", "main")
+    done = check()
+    assert done.code == 0
+    assert "cannot be known: git does not read this repository, because its folder belongs to another" in done.words
+    assert f"git config --global --add safe.directory {Path.cwd()}" in done.words
+    asked = check("--base", "main")
+    assert asked.code == 0
+    assert "dubious ownership" in asked.words
+    assert "git knows no commit" not in asked.words
+
+
+def test_a_folder_without_a_repository_is_told_as_one(check: Check, write: Write) -> None:
+    write("models/net.json", spec())
+    write("erfscope.toml", CONFIG.replace("trf_size = {}", "trf_size = { min = 1 }").replace("drift", "# drift"))
+    done = check("--base", "main")
+    assert done.code == 0
+    assert "cannot be known: git answers: not a git repository" in done.words
+
+
+def test_a_model_that_was_renamed_is_told_by_both_names(check: Check, write: Write) -> None:
+    write("models/net.json", spec(dilation=4))
+    write("erfscope.toml", CONFIG)
+    git("init", "--quiet", "--initial-branch", "main")
+    assert check("--update-baseline").code == 0
+    commit("a baseline")
+    Path("models/net.json").rename("models/detector.json")
+    assert "models/net.json: renamed to models/detector.json." in check("--update-baseline").words
+    done = check("--base", "main")
+    assert "Against main (" in done.words
+    assert ": renamed to models/detector.json." in done.words
+    git("checkout", "--quiet", "--", "erfscope-baseline.json")
+    write("models/detector.json", spec(dilation=4, init="ones"))
+    assert "models/net.json: renamed to models/detector.json" in check("--update-baseline").words
 
 
 def test_what_leaves_the_baseline_is_told(check: Check, write: Write) -> None:

@@ -54,9 +54,9 @@ def test_a_removed_dilation_is_drift(check: Check, write: Write) -> None:
     done = check()
     assert done.code == 1
     assert "Tell the tracking team. erf_size differs by -" in done.words
-    assert "px, allowed are 2%; two combined standard errors are" in done.words
+    assert "px, the limit is 2%; two combined standard errors are" in done.words
     assert (
-        "trf_size differs by -6 px (-40.0%) from the baseline: 15 → 9 px, allowed are 2%; both values are exact."
+        "trf_size differs by -6 px (-40.0%) from the baseline: 15 → 9 px, the limit is 2%; both values are exact."
         in done.words
     )
     assert "How to mend: Undo that change to the model." in done.words

@@ -296,6 +296,8 @@ def test_a_renamed_model_is_recognised_by_its_content(check: Check, write: Write
     done = check()
     assert done.code == 1
     assert "any more. It looks renamed: models/segment.json has the same content." in done.words
+    assert "has no baseline" not in done.words
+    assert [one["model"] for one in findings(check("--json")) if one["verdict"] == "fail"] == ["models/seg.json"]
     write("erfscope.toml", CONFIG.replace('"models/*"', '["models/a.json", "models/seg.json"]') + rules)
     done = check()
     assert done.code == 2

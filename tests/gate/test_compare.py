@@ -30,11 +30,11 @@ def test_drift_is_beyond_tolerance_and_beyond_noise(
 @pytest.mark.parametrize(
     ("now", "base", "allowed", "se", "is_drift", "said"),
     [
-        (106.0, 100.0, "5%", (1.0, 1.0), True, "100 → 106 px, allowed are 5%; two combined standard errors are 2.8 px"),
+        (106.0, 100.0, "5%", (1.0, 1.0), True, "106 px, the limit is 5%; two combined standard errors are 2.8 px"),
         (106.0, 100.0, "5%", (3.0, 3.0), False, "noise; it takes about 3 times as many `inputs` to see one of 5%."),
         (101.0, 100.0, "5%", (3.0, 3.0), False, "so a smaller change is not told from noise"),
         (104.0, 100.0, "5%", (0.1, 0.1), False, "two combined standard errors are 0.28 px."),
-        (106.0, 100.0, 7, (0.1, 0.1), False, "allowed are 7"),
+        (106.0, 100.0, 7, (0.1, 0.1), False, "the limit is 7"),
         (106.0, 100.0, "5%", (None, None), True, "their standard errors are not known"),
         (None, 100.0, "5%", (None, 1.0), True, "erf_size is undefined and of b 100."),
         (100.0, None, "5%", (1.0, None), True, "erf_size is 100 and of b undefined."),

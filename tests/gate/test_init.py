@@ -333,7 +333,7 @@ def test_a_fresh_gate_sees_its_own_limit_and_passes_with_other_seeds(
     text = Path("erfscope.toml").read_text("utf-8")
     if inputs > 16:
         assert f"# {inputs} inputs: with 16, chance moved " in text
-        assert f"models/net.onnx: {inputs} inputs, so that chance hides no drift of 5%" in done.words
+        assert f"models/net.onnx: {inputs} inputs, so that chance does not hide a drift of 5%" in done.words
     assert one["drift"]["max"] == "5%"
     for seed in range(1, 4):
         write("erfscope.toml", text.replace("[defaults]", f"[defaults]\nseed = {seed}"))

@@ -44,7 +44,7 @@ def test_the_fixture_measures_and_asserts(write: Write, folder: Path, erf: Calla
     assert done.returncode == 1, done.stdout + done.stderr
     assert "2 failed, 1 passed" in done.stdout
     assert "The tracker reads 7 px. trf_size: expected ≤ 7 px, found 15 px." in done.stdout
-    assert "trf_size differs by -8 px (-53.3%) from the other: 15 → 7 px, allowed are 5%; both" in done.stdout
+    assert "trf_size differs by -8 px (-53.3%) from the other: 15 → 7 px, the limit is 5%; both" in done.stdout
     assert "erf_size differs by" in done.stdout
     assert "expect.py" not in done.stdout  # the traceback ends in the test
 

@@ -81,7 +81,8 @@ def test_other_weights_are_no_change_of_layers(check: Check, write: Write) -> No
     write("models/net.json", spec(dilation=4, init="ones"))
     done = check()
     assert done.code == 1
-    assert "groups, channels and mode are as in the baseline: look at the weights." in done.words
+    assert "Changed in models/net.json: the weights alone; the input's shape, every layer's kernel," in done.words
+    assert "How to mend: Restore the former weights, or train otherwise. Where it is meant:" in done.words
 
 
 def test_a_baseline_without_layers_says_so(check: Check, write: Write) -> None:

@@ -20,12 +20,12 @@ if TYPE_CHECKING:  # the command line starts without the gate
 Paths = Annotated[
     list[Path] | None,
     Argument(
-        metavar="PATHS", help="Only these models, or those in these folders; (default: all of the configuration)."
+        metavar="PATHS…", help="Only these models, or those in these folders (default: all of the configuration)."
     ),
 ]
 Config = Annotated[
     Path | None,
-    Option("--config", help="erfscope.toml or pyproject.toml; (default: the nearest one, from this folder upward)."),
+    Option("--config", help="erfscope.toml or pyproject.toml (default: the nearest one, from this folder upward)."),
 ]
 Update = Annotated[
     bool,
@@ -53,7 +53,7 @@ Base = Annotated[
     Option(
         "--base",
         metavar="REF",
-        help="Branch or commit whose baseline is compared with this one, to tell what this branch changes in it "
+        help="Branch or commit to compare with, to warn of rules that are looser here, and of a changed baseline "
         "(default: what the continuous integration of a pull request names; none elsewhere).",
     ),
 ]
@@ -84,9 +84,9 @@ def check(
 ) -> None:
     """Check receptive fields against erfscope.toml or pyproject.toml.
 
-    Of this command: 0 all rules hold; 1 one does not, or no check finds a model of the baseline any more; 2 the
-    configuration is wrong, or names a file that is not there, or a model cannot be measured; 3 the service is away,
-    or a job failed.
+    Exit codes of this command: 0 all rules hold; 1 one does not, or no check finds a model of the baseline any more;
+    2 the configuration is wrong, or names a file that is not there, or a model cannot be measured; 3 the service is
+    away, or a job failed.
     """
     from erfscope.gate.answers import Means
     from erfscope.gate.cache import Cache, default_folder

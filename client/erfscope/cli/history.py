@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Models = Annotated[
     list[str] | None,
-    Argument(metavar="MODELS", help="Only these models, named as in the configuration; (default: all)."),
+    Argument(metavar="MODELS…", help="Only these models, named as in the configuration (default: all)."),
 ]
 Last = Annotated[int, Option("--last", min=1, help="How many commits of the baseline are looked at (default 20).")]
 HEADINGS = ("commit", "date", "model", "metric", "before", "after", "layers", "subject")
@@ -29,7 +29,8 @@ HEADINGS = ("commit", "date", "model", "metric", "before", "after", "layers", "s
 def history(models: Models = None, config: Config = None, last: Last = 20, as_json: options.AsJson = False) -> None:
     """Show which commits of this branch changed the baseline: model, metric, value before and after, layers."""
     from erfscope.gate.config import load
-    from erfscope.gate.history import DEEPEN, SHALLOW, is_shallow
+    from erfscope.gate.git import is_shallow
+    from erfscope.gate.history import DEEPEN, SHALLOW
     from erfscope.gate.history import history as read
 
     gate = load(config, Path.cwd())

@@ -91,7 +91,7 @@ def init(
     _show(report)
     lines = [f"{name}: erf_size is not watched, because {reason}: see the comment in {config.name}."
              for name, plan in sorted(plans.items()) if (reason := plan.limit)]  # fmt: skip
-    lines += [f"{name}: {plan.inputs} inputs, so that chance hides no drift of {plan.drift}: see the comment in "
+    lines += [f"{name}: {plan.inputs} inputs, so that chance does not hide a drift of {plan.drift}: see the comment in "
               f"{config.name}." for name, plan in sorted(plans.items()) if plan.before]  # fmt: skip
     lines += [f"{name}: the drift limit is {plan.drift}: see the comment in {config.name}."
               for name, plan in sorted(plans.items()) if plan.drift != Plan().drift]  # fmt: skip

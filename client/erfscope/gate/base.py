@@ -1,14 +1,15 @@
-"""What a branch changes in the baseline: without this, a pull request that re-baselines a model passes silently."""
+"""What a branch changes in the gate itself: without this, a pull request that moves the goal posts passes silently."""
 
-import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from erfscope.gate.baseline import Baseline, parse
-from erfscope.gate.discovery import ConfigurationError
+from erfscope.gate.config import Gate, gate_of
+from erfscope.gate.discovery import OWN, SHARED, ConfigurationError, Source, source_of
 from erfscope.gate.findings import Finding, Rule, Verdict
+from erfscope.gate.git import answer, commit_of, content_at, is_shallow, refusal
+from erfscope.gate.loosened import Loosened, loosened
 from erfscope.gate.update import differences
 from erfscope.gate.vanished import SUITE, line_of_model
 
@@ -21,6 +22,7 @@ BRANCHES = (
     "CHANGE_TARGET",
 )
 COMMIT = "CI_MERGE_REQUEST_DIFF_BASE_SHA"  # GitLab: where the branch began
+RULES = "rules"  # the check that reports name for what became weaker
 MERGE = "refs/pull/"  # GITHUB_REF of a pull request, which is a merge: its first parent is the base
 
 
@@ -35,66 +37,115 @@ class Base:
         return f"{self.name} ({self.commit[:8]})"
 
 
-def rebaselined(file: Path, now: Baseline, asked: str | None, environment: Mapping[str, str]) -> list[Finding]:
-    """A warning for each model whose entry differs from the base's, or one that it cannot be known.
+def against_base(gate: Gate, now: Baseline, asked: str | None, environment: Mapping[str, str]) -> list[Finding]:
+    """A warning for each rule that is weaker than at the base and each model whose entry of the baseline differs.
 
-    `asked` is the base that the command line names; without one the variables of a forge do. Nothing without either.
-    Raises ConfigurationError for an asked one that is not there.
+    `asked` is the base that the command line names; without one the variables of a forge do. Nothing without either,
+    and one warning where the base cannot be read. Raises ConfigurationError for an asked one that is not there.
     """
     name = asked or next((environment[one] for one in BRANCHES if environment.get(one)), "")
     if not name:
         return []
-    base = _base(file, name, {} if asked else environment)
+    base = _base(gate.file, name, {} if asked else environment)
     if base is None:
-        is_shallow = _git(file, "rev-parse", "--is-shallow-repository") == "true"
-        if asked and not is_shallow:
-            raise ConfigurationError(file, f"--base {asked}: git knows no commit of that name here")
-        return [_unknown(file, name, is_shallow=is_shallow)]
-    return list(_changed(file, now, base))
+        return [_unknown(gate.file, name, is_asked=asked is not None)]
+    try:
+        before = _gate_at(base, gate)
+    except ConfigurationError as error:
+        rules = [_unreadable(gate.file, base, error)]
+        before = None
+    else:
+        rules = [_weaker(gate.file, base, one) for one in loosened(before, gate)] if before else []
+    return [*rules, *_rebaselined(gate.baseline, now, base, (before or gate).baseline)]
 
 
 def _base(file: Path, name: str, environment: Mapping[str, str]) -> Base | None:
     """The first that git knows: the commit of a forge, the place where the branch began, or the tip of the base."""
-    if commit := _commit(file, environment.get(COMMIT, "")):
+    if commit := commit_of(file, environment.get(COMMIT, "")):
         return Base(name, commit)
-    if environment.get("GITHUB_REF", "").startswith(MERGE) and _commit(file, "HEAD^2"):
-        return Base(name, _commit(file, "HEAD^1"))
+    if environment.get("GITHUB_REF", "").startswith(MERGE) and commit_of(file, "HEAD^2"):
+        return Base(name, commit_of(file, "HEAD^1"))
     for ref in (f"origin/{name}", name):
-        if tip := _commit(file, ref):
-            return Base(name, _git(file, "merge-base", "HEAD", tip) or tip)
+        if tip := commit_of(file, ref):
+            return Base(name, answer(file, "merge-base", "HEAD", tip) or tip)
     return None
 
 
-def _changed(file: Path, now: Baseline, base: Base) -> Iterator[Finding]:
-    content = _git(file, "show", f"{base.commit}:./{file.name}")
+def _gate_at(base: Base, gate: Gate) -> Gate | None:
+    """The configuration as the base has it, by this name or a usual one; None where it has none.
+
+    Raises ConfigurationError for one that cannot be read.
+    """
+    sources = (_source_at(base, gate.root / name) for name in dict.fromkeys((gate.file.name, OWN, SHARED)))
+    source = next((one for one in sources if one and one.table), None)
+    return gate_of(source) if source else None
+
+
+def _source_at(base: Base, file: Path) -> Source | None:
+    content = content_at(file, base.commit)
+    return source_of(file, content.decode("utf-8", "replace")) if content else None
+
+
+def _weaker(file: Path, base: Base, one: Loosened) -> Finding:
+    return Finding(
+        check=RULES,
+        model=one.models,
+        rule=Rule.RULES,
+        verdict=Verdict.WARN,
+        expected="the rules of the base",
+        file=str(file),
+        line=one.line,
+        detail=f"This change loosens the rules of {one.check}. Against {base}: {'; '.join(one.words)}.",
+        mend="The rules above are those of this change. If this is meant, approve it with the review; otherwise "
+        f"restore them: `git diff {base.commit[:8]} -- {file.name}` shows what changed.",
+    )
+
+
+def _rebaselined(file: Path, now: Baseline, base: Base, before: Path) -> Iterator[Finding]:
+    """`before` is the file that the base's configuration names."""
+    content = content_at(before, base.commit)
     if not content:  # the base has no baseline: nothing is replaced
         return
-    for one in differences(parse(file, content.encode()), now):
+    for one in differences(parse(before, content), now):
         if not one.is_new:
             yield _warning(
                 file,
                 one.model,
                 f"This change re-baselines the model. Against {base}: {one.words}.",
                 "The rules above were judged against the new values. If this is meant, approve it with the review; "
-                f"otherwise restore the model, and the old values by `git checkout {base.commit[:8]} -- {file.name}`.",
+                "otherwise restore the model, and the old values by "
+                f"`git checkout {base.commit[:8]} -- {before.name}`.",
+                line=line_of_model(file, one.now or one.model),
             )
 
 
-def _unknown(file: Path, name: str, *, is_shallow: bool) -> Finding:
-    why = "this clone is shallow and lacks that commit" if is_shallow else "git does not know that branch here"
-    if shutil.which("git") is None:
-        why = "git is not installed here"
+def _unknown(file: Path, name: str, *, is_asked: bool) -> Finding:
+    """Why there is nothing to compare with; raises ConfigurationError for a base that was asked for by a wrong name."""
+    refused, shallow = refusal(file), is_shallow(file)
+    if is_asked and refused is None and not shallow:
+        raise ConfigurationError(file, f"--base {name}: git knows no commit of that name here")
+    why = "this clone is shallow and lacks that commit" if shallow else "git does not know that branch here"
+    mend = (
+        "Fetch the base as well: in a workflow `fetch-depth: 2` of actions/checkout, elsewhere `git fetch origin "
+        f"{name}`; or name a commit that is there by --base."
+    )
+    if refused is not None:
+        why, mend = refused.why, refused.mend
+    detail = f"Whether this change re-baselines a model of {name} or loosens a rule cannot be known: {why}."
+    return _warning(file, file.name, detail, mend, Rule.CONFIGURATION)
+
+
+def _unreadable(file: Path, base: Base, error: ConfigurationError) -> Finding:
     return _warning(
         file,
         file.name,
-        f"Whether this change re-baselines a model of {name} cannot be known: {why}.",
-        "Fetch the base as well: in a workflow `fetch-depth: 2` of actions/checkout, elsewhere `git fetch origin "
-        f"{name}`; or name a commit that is there by --base.",
+        f"Whether this change loosens a rule cannot be known: the configuration of {base} is wrong: {error.detail}",
+        f"Compare the two by eye: `git diff {base.commit[:8]} -- {file.name}`.",
         Rule.CONFIGURATION,
     )
 
 
-def _warning(file: Path, model: str, detail: str, mend: str, rule: Rule = Rule.BASELINE) -> Finding:
+def _warning(file: Path, model: str, detail: str, mend: str, rule: Rule = Rule.BASELINE, *, line: int = 1) -> Finding:
     return Finding(
         check=SUITE,
         model=model,
@@ -102,23 +153,7 @@ def _warning(file: Path, model: str, detail: str, mend: str, rule: Rule = Rule.B
         verdict=Verdict.WARN,
         expected="the baseline of the base",
         file=str(file),
-        line=line_of_model(file, model),
+        line=line,
         detail=detail,
         mend=mend,
     )
-
-
-def _commit(file: Path, ref: str) -> str:
-    """Its full name; empty where git does not have it."""
-    return _git(file, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}") if ref else ""
-
-
-def _git(file: Path, *words: str) -> str:
-    """What git answers in the folder of a file; empty where it cannot."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(file.parent), *words], capture_output=True, text=True, encoding="utf-8", check=False
-        )
-    except FileNotFoundError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""

@@ -69,7 +69,11 @@ class Gate:
 
 def load(given: Path | None, start: Path) -> Gate:
     """The configuration in use; raises ConfigurationError with all that is wrong in it."""
-    source = find(given, start)
+    return gate_of(find(given, start))
+
+
+def gate_of(source: Source) -> Gate:
+    """A configuration as checks; raises ConfigurationError with all that is wrong in it."""
     errors = _Errors()
     table = source.table
     errors.extend(_unknown(source, table, TOP_KEYS, "the configuration", line_of_top))

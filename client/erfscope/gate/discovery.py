@@ -82,7 +82,11 @@ def _upward(folder: Path) -> Iterator[Path]:
 
 
 def _read(file: Path) -> Source:
-    text = _text(file)
+    return source_of(file, _text(file))
+
+
+def source_of(file: Path, text: str) -> Source:
+    """The configuration in a text of `file`, as it is now or was once. Raises ConfigurationError."""
     body = _parse(file, text)
     return Source(file, text, _section(file, body) if file.name == SHARED else body)
 

@@ -9,15 +9,21 @@ from erfscope.gate import layers
 from erfscope.gate.answers import Means, inspected, tried
 from erfscope.gate.baseline import Baseline, Entry
 from erfscope.gate.findings import Finding, Rule, Verdict
-from erfscope.gate.judge import FIND, UNDO, UPDATE
+from erfscope.gate.judge import FIND, RESTORE, UNDO, UPDATE
 from erfscope.gate.question import Question
-from erfscope.gate.windows import Facts, windows
+from erfscope.gate.rows import Layers
+from erfscope.gate.windows import reads, windows
 from erfscope_contract.problem import Problem
 
 SAME = (
-    "the input's shape and every layer's kernel, stride, dilation, padding, groups, channels and mode are as in the "
-    "baseline: look at the weights."
+    "the weights alone; the input's shape, every layer's kernel, stride, dilation, padding, groups, channels and mode, "
+    "and which layer reads which are as in the baseline."
 )
+UNWIRED = (
+    "the weights, or which layer reads which: that could not be compared{why}. The input's shape and every layer's "
+    "kernel, stride, dilation, padding, groups, channels and mode are as in the baseline."
+)
+OLDER = f" (the baseline does not have it yet; `{UPDATE}` writes it)"
 Key = tuple[str, str]  # check and model
 
 
@@ -25,16 +31,16 @@ def layers_of(question: Question, means: Means) -> dict[str, str] | Problem:
     """The layers of a question's model, each a line of facts; the problem where they cannot be read."""
     architecture = question.subject.ref.architecture
     if architecture is not None:
-        return layers.of_spec(architecture)
+        return tried(partial(layers.of_spec, architecture))
     inspection = tried(partial(inspected, question, means))
-    return inspection if isinstance(inspection, Problem) else layers.of_inspection(inspection, _windows(question))
-
-
-def _windows(question: Question) -> Mapping[str, Facts]:
-    """None of a model that only the service has."""
+    if isinstance(inspection, Problem):
+        return inspection
     content = question.subject.prepared.content
     source = None if content is None else content.source
-    return windows(source) if isinstance(source, bytes | Path) else {}
+    if not isinstance(source, bytes | Path):  # a model that only the service has
+        return layers.of_inspection(inspection, {}, {})
+    names = [row.name for row in inspection.layers]
+    return layers.of_inspection(inspection, windows(source), reads(source, names, inspection.input))
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,7 @@ class Comparison:
 
     change: str = ""
     otherwise: str = ""
+    is_same: bool = False  # no layer differs
 
 
 @dataclass(frozen=True)
@@ -78,10 +85,17 @@ def _explained(finding: Finding, explainer: Explainer) -> Finding:
     if finding.verdict not in (Verdict.FAIL, Verdict.WARN) or finding.rule not in (Rule.BOUND, Rule.DRIFT):
         return finding
     comparison = explainer((finding.check, finding.model))
-    if finding.rule is Rule.BOUND and comparison.otherwise == SAME:  # the bound may never have held
+    if finding.rule is Rule.BOUND and comparison.is_same:  # the bound may never have held
         return finding
-    mend = finding.mend.replace(FIND, UNDO) if comparison.change else finding.mend
+    mend = finding.mend.replace(FIND, _undo(comparison))
     return replace(finding, change=comparison.change or comparison.otherwise, mend=mend)
+
+
+def _undo(comparison: Comparison) -> str:
+    """What to do where the change is meant to be undone."""
+    if comparison.change:
+        return UNDO
+    return RESTORE if comparison.otherwise == SAME else FIND
 
 
 def _comparison(question: Question, entry: Entry, means: Means) -> Comparison:
@@ -91,4 +105,10 @@ def _comparison(question: Question, entry: Entry, means: Means) -> Comparison:
     if isinstance(now, Problem):
         return Comparison(otherwise=f"the layers could not be compared: {now.detail}")
     change = layers.changed(entry.layers, now)
-    return Comparison(change, "" if change else SAME)
+    return Comparison(change) if change else Comparison(otherwise=_same(entry.layers, now), is_same=True)
+
+
+def _same(before: Layers, now: Layers) -> str:
+    if layers.is_wired(before) and layers.is_wired(now):
+        return SAME
+    return UNWIRED.format(why=OLDER if layers.is_wired(now) else "")

@@ -25,6 +25,7 @@ class Rule(StrEnum):
     MEASUREMENT = "measurement"
     CONFIGURATION = "configuration"
     BASELINE = "baseline"
+    RULES = "rules"
 
 
 PASSED, ASSERTION, CONFIGURATION, SERVICE = range(4)

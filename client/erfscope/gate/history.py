@@ -8,6 +8,7 @@ from pathlib import Path
 from erfscope._errors import refuse
 from erfscope.gate import layers
 from erfscope.gate.baseline import Baseline, Entry, parse
+from erfscope.gate.git import is_shallow
 from erfscope.gate.judge import Value
 
 FORMAT = "%h%x09%cs%x09%s"  # commit, its date, its subject
@@ -64,11 +65,6 @@ def history(file: Path, most: int) -> History:
         models |= {entry.model for entry in now.entries.values()}
         before = now
     return History(tuple(steps), frozenset(models))
-
-
-def is_shallow(file: Path) -> bool:
-    """Whether the repository of the file was cloned without its older commits."""
-    return _git(file, "rev-parse", "--is-shallow-repository").strip() == "true"
 
 
 def _steps(before: Baseline, now: Baseline, commit: tuple[str, str, str]) -> Iterator[Step]:

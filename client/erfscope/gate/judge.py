@@ -103,7 +103,7 @@ class Change:
         share = f" ({self.size / abs(self.base.value):+.1%})" if self.base.value else ""
         values = f"{self.base.value:.4g} → {self.now.value:.4g}{unit}"
         told = f"{self.metric} differs by {self.size:+.4g}{unit}{share} from {other}: {values}"
-        return f"{told}, allowed are {self.allowed}; {self._seen(unit)}."
+        return f"{told}, the limit is {self.allowed}; {self._seen(unit)}."
 
     @property
     def is_blind(self) -> bool:
@@ -165,6 +165,7 @@ UNDEFINED = "The metric is undefined for this map; look at its picture (--pictur
 UPDATE = "erfscope check --update-baseline"
 FIND = "Find the change to the model that did it."
 UNDO = "Undo that change to the model."  # where it is told
+RESTORE = "Restore the former weights, or train otherwise."  # where nothing else changed
 
 
 def mend_bound(metric: str, end: str) -> str:
@@ -189,6 +190,7 @@ def mend_missing() -> str:
 
 VERDICTS = {None: Verdict.PASS, Level.WARN: Verdict.WARN, Level.ERROR: Verdict.FAIL}
 NOTHING = Value(None, None)
+NO_BASELINE = "a baseline"  # what is expected of a model that has none
 FILLS = "the field fills the input"
 FULL = 0.98  # of the input's side or area, from which a field fills it
 SIZE = re.compile(r"erf_size\w*|mass_\d+_side")
@@ -219,6 +221,11 @@ def judge(check: Check, model: str, result: ErfResult, baseline: Mapping[str, Va
 def tells_of_filling(finding: Finding) -> bool:
     """Whether a remark says that the field fills the input."""
     return FILLS in finding.detail
+
+
+def is_without_baseline(finding: Finding) -> bool:
+    """Whether a finding tells that nothing was committed for a model."""
+    return finding.expected == NO_BASELINE and not finding.metric
 
 
 def _noted(finding: Finding, result: ErfResult) -> Finding:
@@ -276,7 +283,7 @@ class _Rule:
 
     def without_baseline(self, drift: Drift) -> Finding:
         """Nothing was committed for this measurement, or for this metric of it."""
-        finding = self._finding(Rule.DRIFT, drift.level, "a baseline", NOTHING)
+        finding = self._finding(Rule.DRIFT, drift.level, NO_BASELINE, NOTHING)
         return replace(finding, detail=f"{self.metric or 'This model'} has no baseline.", mend=mend_missing())
 
     def no_such_metric(self, rank: int) -> Finding:

@@ -9,7 +9,7 @@ from erfscope._files import trouble
 from erfscope.gate import baseline as baselines
 from erfscope.gate import notes
 from erfscope.gate.answers import Means, Outcome, Progress, ask, problem_from, silent
-from erfscope.gate.base import rebaselined
+from erfscope.gate.base import against_base
 from erfscope.gate.baseline import Baseline, Committed, Entry
 from erfscope.gate.cache import Answer
 from erfscope.gate.config import Check, Gate, load
@@ -17,7 +17,7 @@ from erfscope.gate.discovery import ConfigurationError
 from erfscope.gate.explain import Explainer, explained, layers_of
 from erfscope.gate.findings import ASSERTION, CONFIGURATION, Finding, Picture, Report, Rule, Verdict
 from erfscope.gate.former import former
-from erfscope.gate.judge import UPDATE, Value, judge, values
+from erfscope.gate.judge import UPDATE, Value, is_without_baseline, judge, values
 from erfscope.gate.question import Question, Subject, chosen, found_and_missing, like
 from erfscope.gate.renamed import beside_it
 from erfscope.gate.rules import Level
@@ -35,7 +35,7 @@ class Options:
     config: Path | None = None
     paths: tuple[Path, ...] = ()
     update_baseline: bool = False
-    base: str | None = None  # the commit or branch whose baseline is compared with this one
+    base: str | None = None  # the commit or branch whose rules and baseline are compared with these
     environment: Mapping[str, str] = field(default_factory=dict)  # of a forge, which may name the base
     means: Means = field(default_factory=Means)
 
@@ -62,7 +62,7 @@ def run(options: Options, progress: Progress = silent) -> Report:
             raise ConfigurationError(gate.file, f"baseline {gate.baseline} is a folder; name a .json file")
         committed = Baseline() if options.update_baseline else baselines.read(gate.baseline)
         is_read = not options.update_baseline
-        changed = rebaselined(gate.baseline, committed, options.base, options.environment) if is_read else []
+        changed = against_base(gate, committed, options.base, options.environment) if is_read else []
         known, refused = _questions(cases)
         outcomes = {**refused, **ask(list(known.values()), options.means, progress)}
         before = Baseline()
@@ -81,7 +81,9 @@ def run(options: Options, progress: Progress = silent) -> Report:
     if not options.update_baseline:
         missing = [_with_new_name(gate, one, committed, options.means) for one in missing]
     gone = [] if options.update_baseline else vanished(gate, committed, options.paths, known, options.means)
-    report = replace(report, findings=(*missing, *report.findings, *gone, *changed))
+    new_names = {one.now.model for one in gone if one.now}
+    findings = [one for one in report.findings if not (is_without_baseline(one) and one.model in new_names)]
+    report = replace(report, findings=(*missing, *findings, *(one.finding for one in gone), *changed))
     asked = [(case.question, _outcome(case, outcomes)) for case in cases]
     dead = notes.of_dead_layers([(question.subject.label, outcome) for question, outcome in asked], report.findings)
     report = replace(report, about_models=tuple(dead))
@@ -94,10 +96,10 @@ def run(options: Options, progress: Progress = silent) -> Report:
     explainer = Explainer(
         {(case.check.name, case.subject.label): case.question for case in cases}, committed, options.means
     )
-    findings = explained(report.findings, explainer)
+    explanations = explained(report.findings, explainer)
     watched = {(case.check.name, case.subject.label) for case in cases if case.check.is_watched}
-    about_models = (*notes.of_changes(findings, explainer, watched), *report.about_models)
-    return replace(report, findings=tuple(findings), about_models=about_models)
+    about_models = (*notes.of_changes(explanations, explainer, watched), *report.about_models)
+    return replace(report, findings=tuple(explanations), about_models=about_models)
 
 
 def _replaceable(file: Path) -> Baseline:

@@ -20,19 +20,49 @@ class Difference:
     model: str
     words: str
     is_new: bool = False
+    now: str = ""  # what the model is called now, if it has another name
 
 
 def differences(before: Baseline, now: Baseline) -> Iterator[Difference]:
-    """Every entry that is not as before."""
+    """Every entry that is not as before; one that was renamed is not new."""
+    renamed = _renamed(before, now)
+    successors = {id(entry) for entry in renamed.values()}
     for key, entry in now.entries.items():
         old = before.entries.get(key)
+        if id(entry) in successors:
+            continue
         if old is None:
             yield Difference(entry.model, f"new, with {_values(entry)}", is_new=True)
         elif told := [*_moved(old, entry), *_geometry(old, entry)]:
             yield Difference(entry.model, "; ".join(told))
     for key, entry in before.entries.items():
-        if key not in now.entries:
+        if (new := renamed.get(key)) is not None:
+            phrases = [f"renamed to {new.model}", *_moved(entry, new), *_geometry(entry, new)]
+            yield Difference(entry.model, "; ".join(phrases), now=new.model)
+        elif key not in now.entries:
             yield Difference(entry.model, "gone; no check measures it any more")
+
+
+def _renamed(before: Baseline, now: Baseline) -> dict[str, Entry]:
+    """Entries whose model has another name now, by their key: the same content, or the same input shape and layers."""
+    gone = {key: entry for key, entry in before.entries.items() if key not in now.entries}
+    new = [entry for key, entry in now.entries.items() if key not in before.entries]
+    renamed: dict[str, Entry] = {}
+    for is_same in (_is_same_content, _has_same_layers):
+        for key, old in gone.items():
+            taken = {id(entry) for entry in renamed.values()}
+            free = (one for one in new if id(one) not in taken and one.request == old.request and is_same(old, one))
+            if key not in renamed and (successor := next(free, None)):
+                renamed[key] = successor
+    return renamed
+
+
+def _is_same_content(old: Entry, new: Entry) -> bool:
+    return bool(old.question) and old.question == new.question
+
+
+def _has_same_layers(old: Entry, new: Entry) -> bool:
+    return bool(old.layers) and bool(new.layers) and not layers.changed(old.layers, new.layers)
 
 
 def _values(entry: Entry) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from erfscope.gate.answers import Means
@@ -15,9 +16,17 @@ from erfscope.gate.renamed import Successor, among
 SUITE = "baseline"  # the check that reports name
 
 
+@dataclass(frozen=True)
+class Vanished:
+    """A model that is gone, as a failure, and the model that it is now."""
+
+    finding: Finding
+    now: Successor | None
+
+
 def vanished(
     gate: Gate, committed: Baseline, paths: Sequence[Path], questions: Mapping[str, Question], means: Means
-) -> list[Finding]:
+) -> list[Vanished]:
     """A failure for each of them, of those at one of the paths where there are paths.
 
     `questions` are those of the run by their digest: one of them may be about the same model under another name.
@@ -25,9 +34,8 @@ def vanished(
     models = dict.fromkeys(entry.model for entry in committed.entries.values())
     named = set(_named(gate))
     gone = [Subject(one, gate.root / one if is_file_name(one) else one) for one in models if one not in named]
-    return [
-        _finding(gate, one.label, among(one.label, committed, questions.values(), means)) for one in chosen(gone, paths)
-    ]
+    known = [(one.label, among(one.label, committed, questions.values(), means)) for one in chosen(gone, paths)]
+    return [Vanished(_finding(gate, model, now), now) for model, now in known]
 
 
 def _named(gate: Gate) -> Iterator[str]:

@@ -1,10 +1,11 @@
 """What the field of an ONNX file's operators follows from (kernel, stride, padding …), and their torch modules."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from erfscope.gate.onnx_nodes import Graph, Node, Numbers, graph_of
+from erfscope.gate.wiring import Sources, sources_of
 from erfscope_contract.named_files import bytes_of
 from erfscope_contract.numbers import plain
 from erfscope_contract.protobuf import BrokenError
@@ -37,6 +38,11 @@ def windows(model: bytes | Path) -> dict[str, Facts]:
 def modules(model: bytes | Path) -> dict[str, str]:
     """The torch module of every operator, by its outputs' names; empty where the file does not tell."""
     return {output: module for node in _graph(model).nodes if (module := _module(node)) for output in node.outputs}
+
+
+def reads(model: bytes | Path, layers: Collection[str], start: str) -> dict[str, Sources]:
+    """Which of these layers, or the input `start`, each of them reads; empty for what is not an ONNX file."""
+    return sources_of(layers, start, ((node.inputs, node.outputs) for node in _graph(model).nodes))
 
 
 def _graph(model: bytes | Path) -> Graph:

@@ -6,6 +6,7 @@ from erfscope.gate.findings import Finding, Report, Rule, Verdict
 from erfscope.gate.reports import SIGNS, within
 from erfscope_contract.text import for_markdown, for_sentence
 
+CHANGES = {Rule.RULES: "loosens rules", Rule.BASELINE: "re-baselines models"}
 ROWS = 300  # a step summary may have 1 MiB; the terminal has the rest
 
 
@@ -48,6 +49,7 @@ def _headline(report: Report) -> str:
         "configuration": "The receptive field gate cannot judge: its configuration or a model is wrong",
         "service": "Receptive fields could not be measured",
     }
-    is_moved = any(one.rule is Rule.BASELINE for one in report.trouble)
-    more = "; this change re-baselines models" if is_moved else ""
+    rules = {one.rule for one in report.trouble}
+    changes = [words for rule, words in CHANGES.items() if rule in rules]
+    more = f"; this change {' and '.join(changes)}" if changes else ""
     return f"{SIGNS[Verdict.FAIL if report.exit_code else Verdict.PASS]} {words[report.result]}{more}"
