@@ -67,7 +67,7 @@ _GREEK = (
 )
 _LATEX = {
     "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "~": r"\~{}", "^": r"\^{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", "±": r"$\pm$", "×": r"$\times$", "·": r"$\cdot$", "≥": r"$\geq$", "≤": r"$\leq$",
     "≈": r"$\approx$", "∞": r"$\infty$", "µ": r"$\mu$", "→": r"$\rightarrow$", "†": r"$\dagger$", "\u2212": "$-$",
     "\u2013": "--", "…": r"\dots{}", REPLACED: "?",

@@ -33,6 +33,11 @@ def test_border_cuts_the_part_that_is_not_seen(gaussian, centered, center, outsi
     assert shape.border_mass == pytest.approx(outside, abs=2e-3)
 
 
+def test_a_border_far_away_cuts_nothing_not_even_rounding(gaussian, centered):
+    for sigma in np.linspace(3.0, 6.0, 13):
+        assert measure_map(gaussian((101, 101), sigma), centered((101, 101))).shape.border_mass == 0
+
+
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_box_probability_is_the_normal_distributions(rank):
     root = np.array([[2.0, 0, 0], [0.7, 1.5, 0], [-0.4, 0.9, 1.1]])[:rank, :rank]

@@ -12,6 +12,7 @@ from erfscope_engine.metrics.rivals import Ellipse
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(32)
 LEAST = 1e-15  # keeps quantiles finite
+ROUNDING = 1e-14  # of the quadrature: one minus less is nothing
 
 
 def border_mass(gaussian: Ellipse | None, shape: tuple[int, ...]) -> float | None:
@@ -24,7 +25,8 @@ def border_mass(gaussian: Ellipse | None, shape: tuple[int, ...]) -> float | Non
     if not live.any():
         return None
     inside = box_probability(low[live], high[live], gaussian.covariance[np.ix_(live, live)])
-    return float(min(max(1 - inside, 0.0), 1.0))
+    outside = 1 - inside
+    return 0.0 if outside < ROUNDING else float(min(outside, 1.0))
 
 
 def box_probability(low: Array, high: Array, covariance: Array) -> float:
