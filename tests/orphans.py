@@ -26,4 +26,3 @@ def _ask() -> None:
     LIBC.prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))  # type: ignore[union-attr]
     if os.getppid() != PARENT:  # it has gone before we asked
         os._exit(1)
-
