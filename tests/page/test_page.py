@@ -200,7 +200,7 @@ def test_downloads(visit: Visit, house: House) -> None:
         right = picture.convert("L").crop((picture.width - 60, 0, picture.width, picture.height))
     assert min(right.tobytes()) < 250, "an empty strip on the right"
     assert b"data:image/png;base64," in saved["SVG"]
-    assert b"TRF 5" in saved["SVG"]
+    assert "5\u00a0×\u00a05\u202fpx" in saved["SVG"].decode()
     assert saved["CSV"].startswith(b"metric,value,stderr\ntrf_size,5.0,\n")
     assert b"<html" in saved["Report"]
     assert json.loads(saved["JSON"])["id"] == job_of(page)
