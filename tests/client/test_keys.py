@@ -28,7 +28,7 @@ TOKEN = re.compile(r"erf_[0-9a-f]{12}_[A-Za-z0-9_-]{43}\n")
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """`run("keys", "list", ERFSCOPE_REDIS_URL=…)`: exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "500")  # folders of tests have long names
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     for name in [name for name in os.environ if name.startswith("ERFSCOPE_")]:
         monkeypatch.delenv(name)
