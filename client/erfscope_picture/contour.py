@@ -45,13 +45,20 @@ def mass_level(values: NDArray[np.floating], share: float) -> float:
     return mass_levels(values, (share,))[share]
 
 
-def mass_levels(values: NDArray[np.floating], shares: Iterable[float]) -> dict[float, float]:
-    """The levels of several shares, from one sorting of the values."""
+def mass_levels(
+    values: NDArray[np.floating], shares: Iterable[float], mass: NDArray[np.floating] | None = None
+) -> dict[float, float]:
+    """The levels of several shares, from one sorting of the values.
+
+    `mass` is what the sets hold, where that is not the values themselves: they may be those of a smoothed map.
+    """
     flat = np.asarray(values, dtype=np.float64).ravel()
-    rising = np.sort(flat[flat > 0])
+    order = np.argsort(flat)
+    order = order[np.searchsorted(flat[order], 0.0, side="right") :]
+    rising = flat[order]
     if not rising.size:
         return dict.fromkeys(shares, 0.0)
-    held = np.cumsum(rising[::-1])
+    held = np.cumsum((flat if mass is None else np.asarray(mass, dtype=np.float64).ravel())[order[::-1]])
     levels = {}
     for share in shares:
         last = rising[-1 - min(int(np.searchsorted(held, share * held[-1])), rising.size - 1)]
@@ -153,8 +160,8 @@ def traced(values: Array, cuts: list[tuple[int | slice, ...]], extent: float) ->
     """Mass levels of a map, smoothed as little as makes their lines readable in the given planes.
 
     Averages of a few random networks are speckled, dilated ones are lattices: the exact level set of either
-    is thousands of islets. Smoothing keeps the mass and stays below a sixteenth of `extent`, the side that
-    holds it. None where the map is zero.
+    is thousands of islets. Smoothing stays below a sixteenth of `extent`, the side that holds the mass. The lines
+    are those of the smoothed map that hold the shares of the map itself. None where the map is zero.
     """
     if not values.any():
         return None
@@ -167,7 +174,7 @@ def traced(values: Array, cuts: list[tuple[int | slice, ...]], extent: float) ->
         if sigma and sigma * block > extent / 16:
             break
         field = smoothed(base, sigma)
-        levels = mass_levels(field, SHARES)
+        levels = mass_levels(field, SHARES, base)
         answer = Tracing(field, levels, float(sigma * block), block)
         if not any(_ragged(field[plane], level) for plane in planes for level in levels.values()):
             break

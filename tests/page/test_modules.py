@@ -25,7 +25,7 @@ from erfscope_contract.presets import PRESETS
 from erfscope_contract.request import Dtype, Source, Statistic, Weights
 from erfscope_contract.result import ErfResult
 from erfscope_picture.colormap import COLORMAPS, table
-from erfscope_picture.contour import mass_level
+from erfscope_picture.contour import mass_levels
 from erfscope_picture.scale import SCALES, placed
 from erfscope_service.page import presets
 
@@ -182,18 +182,22 @@ def test_orders_of_magnitude(blank: Page, value: float | None, words: str) -> No
 def test_npy_and_the_levels_of_its_mass(blank: Page, a_map: NDArray[Any], dtype: str) -> None:
     file = io.BytesIO()
     np.save(file, a_map.astype(dtype))
-    shape, total, levels = blank.evaluate(
+    shape, total, levels, of_other = blank.evaluate(
         """async (bytes) => {
             const { parse } = await import("/page/npy.js");
             const { massLevels, sum } = await import("/page/field.js");
             const { shape, values } = parse(new Uint8Array(bytes).buffer);
-            return [shape, sum(values), massLevels(values, [0.5, 0.9, 0.99])];
+            const other = values.map((_, place) => values[values.length - 1 - place]);
+            const levels = [massLevels(values, [0.5, 0.9, 0.99]), massLevels(values, [0.5, 0.9, 0.99], other)];
+            return [shape, sum(values), ...levels];
         }""",
         list(file.getvalue()),
     )
     assert shape == [40, 50]
     assert total == pytest.approx(float(a_map.sum(dtype=np.float64)))
-    assert levels == pytest.approx([mass_level(a_map, share) for share in (0.5, 0.9, 0.99)])
+    shares = (0.5, 0.9, 0.99)
+    assert levels == pytest.approx(list(mass_levels(a_map, shares).values()))
+    assert of_other == pytest.approx(list(mass_levels(a_map, shares, a_map[::-1, ::-1]).values()))
 
 
 def test_contours_enclose_what_is_above_their_level(blank: Page, a_map: NDArray[Any]) -> None:

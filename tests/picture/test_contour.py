@@ -75,6 +75,20 @@ def test_a_smooth_map_is_traced_as_it_is():
         np.testing.assert_allclose(np.hypot(*(line - 50).T), expected, atol=0.6)
 
 
+@pytest.mark.parametrize("kind", ["speckled", "plateau"])
+def test_smoothed_lines_hold_the_shares_of_the_map_itself(kind):
+    rng = np.random.default_rng(5)
+    values = rng.exponential(size=(60, 60)) ** 3
+    if kind == "plateau":
+        values = np.pad(values[:24, :24], 18)
+    tracing = traced(values, [(slice(None), slice(None))], 60.0)
+    assert tracing.sigma > 0
+    for share in SHARES:
+        inside = tracing.values > tracing.levels[share]
+        nearest = values[inside & (tracing.values == tracing.values[inside].min())].sum()
+        assert share <= values[inside].sum() / values.sum() <= share + nearest / values.sum() + 1e-12
+
+
 def test_a_ring_is_not_smoothed_away():
     y, x = np.mgrid[:101, :101] - 50
     distance = np.hypot(y, x)

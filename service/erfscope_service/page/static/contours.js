@@ -14,7 +14,7 @@ export function traced(plane) {
   let answer = null;
   for (const blur of BLURS.filter((radius) => radius <= limit)) {
     const soft = smoothed(plane, blur);
-    const levels = massLevels(soft.values, SHARES);
+    const levels = massLevels(soft.values, SHARES, plane.values);
     if (!levels) return null;
     const lines = levels.map((level) => rings(soft, level));
     answer = { blur, lines: SHARES.map((share, i) => [share, lines[i]]) };

@@ -63,7 +63,7 @@ function shading(values, colours) {
 function shaded(values) {
   for (const blur of BLURS) {
     const soft = smoothed({ height: 1, width: values.length, values }, blur).values;
-    const levels = massLevels(soft, SHARES);
+    const levels = massLevels(soft, SHARES, values);
     if (!levels) return [];
     const spans = levels.map((level) => runs(soft, level));
     if (spans.every((some) => some.length <= FEW) || blur === BLURS.at(-1)) return spans.flat();

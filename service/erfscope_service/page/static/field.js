@@ -41,15 +41,17 @@ export function marginals({ height, width, values }) {
 }
 
 // For each share the level whose superlevel set is the smallest that holds that share of the mass; null without mass.
-export function massLevels(values, shares) {
-  const falling = Float64Array.from(values).sort().reverse();
-  const total = sum(falling);
+// `mass` is what the areas hold, where that is not the values themselves: they may be those of a smoothed plane.
+export function massLevels(values, shares, mass = values) {
+  const order = Uint32Array.from(values.keys()).sort((a, b) => values[b] - values[a]);
+  const falling = Float64Array.from(order, (place) => values[place]);
+  const total = sum(mass);
   if (!(total > 0)) return null;
   const levels = [];
   let held = 0;
   let at = -1;
   for (const share of shares) {
-    while (at + 1 < falling.length && held < share * total) held += falling[++at];
+    while (at + 1 < falling.length && held < share * total) held += mass[order[++at]];
     let below = at;
     while (below < falling.length && falling[below] === falling[at]) below++;
     levels.push((falling[at] + (falling[below] ?? 0)) / 2);
