@@ -100,7 +100,7 @@ def test_the_example_lays_over_the_base_what_the_base_cannot_know(tmp_path: Path
         assert container["image"].startswith(f"registry.example.org/erfscope-{name}:")
     assert made["PersistentVolumeClaim", "data"]["spec"]["storageClassName"] == "shared"
     settings = made["ConfigMap", "settings"]["data"]
-    assert {"ERFSCOPE_DATA_DIR", "ERFSCOPE_LOG", "ERFSCOPE_TRUSTED_PROXIES"} == set(settings)
+    assert {*base_settings(), "ERFSCOPE_TRUSTED_PROXIES"} == set(settings)
     assert ("ScaledObject", "worker") in made
 
 
@@ -198,6 +198,23 @@ def test_pods_are_told_what_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         settings = ServiceSettings()
         assert settings.redis_url == "redis://:redis@redis:6379/0"  # with the password of the secret
         assert str(settings.data_dir) in {mount["mountPath"] for mount in container["volumeMounts"]}
+
+
+def test_deployments_set_only_what_the_document_tells_to_leave() -> None:
+    """`env` has precedence over `envFrom`: what a Deployment sets, a line in the ConfigMap would not change."""
+    own = {
+        one["name"] for name in ("api", "worker") for container in PODS[name]["containers"] for one in container["env"]
+    }
+    told = {name for row in re.findall(r"^\| (`ERFSCOPE_.*?) \|", DOCUMENT, re.M) for name in re.findall(r"\w+", row)}
+    assert own == {"REDIS_PASSWORD", *told} - {"ERFSCOPE_DATA_DIR"}
+    shared = base_settings()
+    assert not own & set(shared)
+    assert {name for name in shared if f"`{name}`" not in DOCUMENT} == set()
+
+
+def base_settings() -> dict[str, str]:
+    """The ConfigMap of the base, without the example's lines."""
+    return dict(yaml.safe_load((BASE / "settings.yaml").read_text("utf-8"))["data"])
 
 
 def test_pods_stop_later_than_what_runs_in_them() -> None:
