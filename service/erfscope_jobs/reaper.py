@@ -7,7 +7,7 @@ from functools import partial
 from itertools import islice
 
 from erfscope_contract.problem import ProblemError
-from erfscope_jobs import folder
+from erfscope_jobs import folder, key_log
 from erfscope_jobs.blobs import BlobStore
 from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.log import about
@@ -22,6 +22,7 @@ STOP_SECONDS = 10.0  # both are threads of a process that ends; neither leaves a
 YOUNG_SECONDS = 3600.0  # a file of this age may belong to a submission that is still on its way
 MOST = 500  # jobs per script, files per question: keeps Redis' one thread free for others
 log = logging.getLogger(__name__)
+audit = logging.getLogger("erfscope_jobs.audit")
 
 
 def reap_once(ledger: Ledger, doorbell: Doorbell, stop: Callable[[], bool] = lambda: False) -> int:
@@ -46,6 +47,12 @@ def tell(lost: Lost) -> None:
     """A line about a job whose worker died or was cut off."""
     with about(job=lost.job, attempt=lost.attempt):
         log.warning("the worker %s was lost; the job is now %s", lost.worker, lost.status)
+
+
+def audit_once(ledger: Ledger) -> None:
+    """A line for each key that was created or revoked; of several services one writes it."""
+    for note in ledger.run(key_log.take(ledger.settings.namespace)):
+        audit.info("key %s", note.event, extra={"facts": note.facts})
 
 
 def _missing(ledger: Ledger, doorbell: Doorbell) -> Mapping[str, int]:
@@ -103,7 +110,12 @@ class Reaper:
     def _reap(self) -> None:
         doorbell = Doorbell(self._settings)
         with Ledger(self._settings) as ledger:
-            self._again(REAP_SECONDS, lambda: reap_once(ledger, doorbell, self._stop.is_set))
+
+            def look() -> None:
+                reap_once(ledger, doorbell, self._stop.is_set)
+                audit_once(ledger)
+
+            self._again(REAP_SECONDS, look)
         doorbell.close()
 
     def _sweep(self) -> None:

@@ -1,15 +1,16 @@
 """Who calls: the key in the Authorization header, its tenant, and whether it has called too often."""
 
 import logging
+import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from erfscope_contract.problem import ProblemError
-from erfscope_jobs import keys, log
+from erfscope_jobs import key_log, keys, log
 from erfscope_jobs.aio import AsyncLedger
 from erfscope_jobs.keys import PUBLIC, ApiKey, Scope
 from erfscope_jobs.rates import Allowance, Rates
@@ -42,6 +43,7 @@ class Door:
     settings: ServiceSettings
     ledger: AsyncLedger
     rates: Rates
+    _noted: dict[str, float] = field(default_factory=dict)  # key id → when its last use was written
 
     async def tenant(
         self, credentials: HTTPAuthorizationCredentials | None, address: str
@@ -93,10 +95,21 @@ class Door:
         if credentials is None:
             raise ProblemError("unauthorized", f"{SEND[scope]}. {MADE.format(MAKE[scope])}")
         parts = keys.split(credentials.credentials)
+        if parts:
+            log.note(key=parts[0])  # of a refused call, the id that it names: a revoked key that is still in use shows
         key = await self.ledger.run(keys.find(self.settings.namespace, parts[0])) if parts else None
         if parts is None or key is None or not key.opens_with(parts[1]):
             raise ProblemError("unauthorized", f"The API key is unknown or revoked. {MADE.format(MAKE[scope])}")
         if key.scope is not scope:
             needed = f"This API key is for {key.scope}; here one for {scope} is needed."
             raise ProblemError("forbidden", f"{needed} {MADE.format(MAKE[scope])}")
+        await self._note_use(key.id)
         return key
+
+    async def _note_use(self, id: str) -> None:
+        """Write the time of a key's use, now and then; a store that is full refuses no call for that."""
+        now = time.monotonic()
+        if now - self._noted.get(id, -key_log.USE_SECONDS) >= key_log.USE_SECONDS:
+            self._noted[id] = now
+            with suppress(ProblemError):
+                await self.ledger.run(key_log.used(self.settings.namespace, id))

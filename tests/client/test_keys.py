@@ -68,10 +68,12 @@ def test_a_key_is_made_listed_and_revoked(run: Run, redis_url: str) -> None:
     id = token.split("_")[1]
     assert id in said
     assert token.strip() not in said
-    code, _, said = run("keys", "create", "laptop", ERFSCOPE_REDIS_URL=redis_url)
+    code, first, said = run("keys", "create", "laptop", ERFSCOPE_REDIS_URL=redis_url)
     assert (code, "other keys" in said) == (0, False)
+    first = first.split("_")[1]
     _, second, said = run("keys", "create", "laptop")
     assert "That tenant has other keys, which go on working" in said
+    assert f"If this one replaces them, revoke them once it is in use: erfscope keys revoke {first}." in said
     run("keys", "revoke", second.split("_")[1])
     run("keys", "create", "prometheus", "--metrics")
     rows = json.loads(run("keys", "list", "--json")[1])
@@ -80,8 +82,10 @@ def test_a_key_is_made_listed_and_revoked(run: Run, redis_url: str) -> None:
         ("laptop", "laptop", "jobs"),
         ("prometheus", "prometheus", "metrics"),
     ]
+    assert {row["used"] for row in rows} == {None}
     table = run("keys", "list")[1]
     assert id in table
+    assert "never" in table
     assert token.rsplit("_", 1)[1].strip() not in table
     assert run("keys", "revoke", id)[0] == 0
     assert id not in run("keys", "list")[1]

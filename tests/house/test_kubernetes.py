@@ -202,13 +202,13 @@ def test_pods_are_told_what_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_deployments_set_only_what_the_document_tells_to_leave() -> None:
     """`env` has precedence over `envFrom`: what a Deployment sets, a line in the ConfigMap would not change."""
-    own = {
+    variables = {
         one["name"] for name in ("api", "worker") for container in PODS[name]["containers"] for one in container["env"]
     }
-    told = {name for row in re.findall(r"^\| (`ERFSCOPE_.*?) \|", DOCUMENT, re.M) for name in re.findall(r"\w+", row)}
-    assert own == {"REDIS_PASSWORD", *told} - {"ERFSCOPE_DATA_DIR"}
+    named = {name for row in re.findall(r"^\| (`ERFSCOPE_.*?) \|", DOCUMENT, re.M) for name in re.findall(r"\w+", row)}
+    assert variables == {"REDIS_PASSWORD", *named} - {"ERFSCOPE_DATA_DIR"}
     shared = base_settings()
-    assert not own & set(shared)
+    assert not variables & set(shared)
     assert {name for name in shared if f"`{name}`" not in DOCUMENT} == set()
 
 

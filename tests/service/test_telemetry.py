@@ -6,15 +6,19 @@ import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 from tests.service.conftest import Worker, a_result, a_spec, assert_problem, eventually, running_service, submit
 
 from erfscope_contract.job import Timing
-from erfscope_jobs import log
+from erfscope_jobs import key_log, keys, log
+from erfscope_jobs.ledger import Ledger
 from erfscope_jobs.records import Answer
 from erfscope_service.settings import ServiceSettings
+
+OURS = ("erfscope_service", "erfscope_jobs.audit")
 
 
 @pytest.fixture
@@ -23,7 +27,7 @@ def lines() -> Iterator[io.StringIO]:
     written = io.StringIO()
     handler = logging.StreamHandler(written)
     handler.setFormatter(log.JsonLine())
-    handler.addFilter(logging.Filter("erfscope_service"))  # the test's own client logs as well
+    handler.addFilter(lambda record: record.name.startswith(OURS))  # the test's own client logs as well
     root = logging.getLogger()
     level = root.level
     root.addHandler(handler)
@@ -47,6 +51,55 @@ def test_a_request_is_one_line_with_its_ids(client: httpx2.Client, lines: io.Str
     posted = next(found for found in map(json.loads, lines.getvalue().splitlines()) if found["message"] == "POST /erf")
     assert posted["job"] == id
     assert "7777777" not in lines.getvalue(), "queries stay out of the log"
+
+
+def test_lines_tell_who_calls_and_with_which_key(settings: ServiceSettings, lines: io.StringIO) -> None:
+    space = "callers"
+    asked = settings.model_copy(update={"namespace": space, "keys": "on", "trusted_proxies": "127.0.0.0/8"})
+    (first, text), (second, other) = keys.issue("first", "lab"), keys.issue("second", "lab")
+
+    def written(path: str) -> dict[str, Any]:
+        def line() -> dict[str, Any] | None:
+            every = map(json.loads, lines.getvalue().splitlines())
+            return next((one for one in every if one["message"] == path), None)
+
+        seen: dict[str, Any] = eventually(line)
+        return seen
+
+    with running_service(asked) as url, Ledger(asked) as ledger, httpx2.Client(base_url=url) as client:
+        for key in (first, second):
+            ledger.run(keys.add(space, key))
+        for path, token in (("/usage", text), ("/jobs", other), ("/erf", "")):
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            client.get(path, headers={"X-Forwarded-For": "192.0.2.7", **headers})
+        answers = {path: written(f"GET {path}") for path in ("/usage", "/jobs", "/erf")}
+        client.get("/usage", headers={"Authorization": f"Bearer {text.replace(first.id, 'f' * 12)}"})
+        assert {line["client"] for line in answers.values()} == {"192.0.2.7"}
+        assert [(line["status"], line.get("key"), line.get("tenant")) for line in answers.values()] == [
+            (200, first.id, "lab"),
+            (200, second.id, "lab"),
+            (401, None, None),
+        ]
+        eventually(lambda: '"key": "ffffffffffff"' in lines.getvalue())  # a refused call names the key that it claims
+        assert ledger.run(key_log.last_use(space, first.id))
+        assert text.rsplit("_", 1)[1] not in lines.getvalue()
+
+
+def test_a_service_logs_keys_that_a_command_makes_and_revokes(settings: ServiceSettings, lines: io.StringIO) -> None:
+    noted = settings.model_copy(update={"namespace": "audited"})
+    key, _ = keys.issue("ci", "lab")
+    with running_service(noted), Ledger(noted) as ledger:
+        for event in ("created", "revoked"):
+            for call in key_log.leave("audited", key_log.KeyNote.of(event, key)):
+                ledger.run(call)
+        eventually(lambda: "key revoked" in lines.getvalue())
+    every = map(json.loads, lines.getvalue().splitlines())
+    audits = [line for line in every if line["logger"] == "erfscope_jobs.audit"]
+    assert [line["message"] for line in audits] == ["key created", "key revoked"]
+    assert {(line["key"], line["name"], line["tenant"], line["scope"]) for line in audits} == {
+        (key.id, "ci", "lab", "jobs")
+    }
+    assert all(line["by"].startswith("uid ") and line["at"] for line in audits)
 
 
 def test_lines_name_series_and_advice_too(client: httpx2.Client, lines: io.StringIO) -> None:

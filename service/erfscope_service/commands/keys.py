@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.table import Table
@@ -16,6 +16,7 @@ from erfscope.cli.starting import require
 from erfscope_contract.problem import ProblemError
 
 if TYPE_CHECKING:
+    from erfscope_jobs.keys import ApiKey
     from erfscope_jobs.ledger import Ledger
 
 keys = typer.Typer(
@@ -57,15 +58,24 @@ def create(
         from erfscope_jobs.keys import Scope, add, every, issue
 
         key, text = issue(name, tenant, Scope.METRICS if metrics else Scope.JOBS)
-        others = [other.id for other in ledger.run(every(ledger.settings.namespace)) if other.tenant == key.tenant]
+        earlier = ledger.run(every(ledger.settings.namespace))
+        others = [other.id for other in earlier if other.tenant == key.tenant]
+        namesakes = [other.id for other in earlier if other.name == key.name]
         ledger.run(add(ledger.settings.namespace, key))
+        _leave_note(ledger, "created", key)
         kept = ledger.usage(key.tenant).jobs
     typer.echo(text)
     use = "Prometheus sends it as its bearer token" if metrics else "put it into ERFSCOPE_API_KEY"
     typer.echo(f"Key {key.id} of tenant {key.tenant}; {use}. It is not shown again.", err=True)
     if others:
         typer.echo(f"That tenant has other keys, which go on working: {', '.join(others)}.", err=True)
-    elif kept and not metrics:
+    if namesakes:
+        typer.echo(
+            f"There are other keys of the name {key.name}. If this one replaces them, revoke them once it is in use: "
+            f"{'; '.join(f'erfscope keys revoke {id}' for id in namesakes)}.",
+            err=True,
+        )
+    if kept and not metrics and not others:
         typer.echo(
             f"That tenant has {kept} job{'s' * (kept != 1)} of earlier keys, which this key sees; "
             "--tenant gives it another one.",
@@ -75,21 +85,30 @@ def create(
 
 @keys.command("list")
 def listing(as_json: options.AsJson = False, redis_url: RedisUrl = None, data_dir: DataDir = None) -> None:
-    """List the keys: id, name, tenant, what for, since when."""
+    """List the keys: id, name, tenant, what for, since when, last use (within a minute; of the last year)."""
     with _ledger(redis_url, data_dir) as ledger:
+        from erfscope_jobs.key_log import last_use
         from erfscope_jobs.keys import every
 
-        found = ledger.run(every(ledger.settings.namespace))
-    rows = [
-        (key.id, key.name, key.tenant, str(key.scope), key.created_at.isoformat(timespec="seconds")) for key in found
-    ]
-    heads = ("id", "name", "tenant", "for", "created")
+        space = ledger.settings.namespace
+        rows = [
+            (
+                key.id,
+                key.name,
+                key.tenant,
+                str(key.scope),
+                key.created_at.isoformat(timespec="seconds"),
+                ledger.run(last_use(space, key.id)),
+            )
+            for key in ledger.run(every(space))
+        ]
+    heads = ("id", "name", "tenant", "for", "created", "used")
     if as_json:
         print(json.dumps([dict(zip(heads, row, strict=True)) for row in rows], indent=2))
         return
     table = Table(*heads, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(cell or "never" for cell in row))
     show.console().print(table if rows else "no keys")
 
 
@@ -101,11 +120,28 @@ def revoke(
 ) -> None:
     """Revoke a key: from its next request on it is unknown."""
     with _ledger(redis_url, data_dir) as ledger:
+        from erfscope_jobs.keys import find
         from erfscope_jobs.keys import revoke as revoking
 
-        if not ledger.run(revoking(ledger.settings.namespace, id)):
+        space = ledger.settings.namespace
+        key = ledger.run(find(space, id))
+        if key is not None and ledger.run(revoking(space, id)):
+            _leave_note(ledger, "revoked", key)
+        else:
             raise refuse("not-found", f"there is no key {id!r}; `erfscope keys list` shows them")
     typer.echo(f"Key {id} is revoked.")
+
+
+def _leave_note(ledger: "Ledger", event: Literal["created", "revoked"], key: "ApiKey") -> None:
+    """For the log of a service; what was done to the key stays done if the store has no room for that."""
+    from erfscope_jobs.key_log import KeyNote, leave
+
+    try:
+        for call in leave(ledger.settings.namespace, KeyNote.of(event, key)):
+            ledger.run(call)
+    except ProblemError as error:
+        why = error.problem.context["reason"]
+        typer.echo(f"warning: the log of the service will have no line about this ({why})", err=True)
 
 
 @contextmanager

@@ -28,6 +28,8 @@ class TelemetryMiddleware:
             await self.app(scope, receive, send)
             return
         began, method, status = time.perf_counter(), scope["method"], 0
+        if client := scope.get("client"):  # uvicorn has put in the address that a trusted proxy names
+            facts.note(client=client[0][:64])
 
         async def watched(message: Message) -> None:
             nonlocal status
