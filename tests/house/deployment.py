@@ -28,10 +28,12 @@ API_VERSIONS = {
     "PersistentVolumeClaim": "v1",
     "PodDisruptionBudget": "policy/v1",
     "PodMonitor": "monitoring.coreos.com/v1",
+    "PrometheusRule": "monitoring.coreos.com/v1",
     "ScaledObject": "keda.sh/v1alpha1",
     "Service": "v1",
     "StatefulSet": "apps/v1",
     "TriggerAuthentication": "keda.sh/v1alpha1",
+    "VolumeSnapshot": "snapshot.storage.k8s.io/v1",
 }
 LAYERS = [{"type": "conv", "out_channels": 2, "kernel_size": 3, "padding": 1}]
 SMALL = {

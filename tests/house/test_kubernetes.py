@@ -11,6 +11,7 @@ import pytest
 import yaml
 from tests.house.conftest import ROOT
 from tests.house.deployment import (
+    ALERTS,
     API_VERSIONS,
     BASE,
     CLUSTER,
@@ -44,7 +45,15 @@ def test_the_cluster_scrapes_with_its_key() -> None:
     assert "prometheus.io" not in (BASE / "api.yaml").read_text("utf-8")  # annotations cannot carry a key
 
 
-OF_OTHERS = ("keda.sh/v1alpha1", "monitoring.coreos.com/v1")  # their schemas are not Kubernetes' own
+def test_the_cluster_has_the_alarms_of_prometheus() -> None:
+    assert objects("PrometheusRule")["erfscope"]["spec"] == ALERTS
+
+
+OF_OTHERS = (
+    "keda.sh/v1alpha1",
+    "monitoring.coreos.com/v1",
+    "snapshot.storage.k8s.io/v1",
+)  # their schemas are not Kubernetes' own
 
 
 @pytest.mark.parametrize("version", ["1.29", "1.32"])
@@ -85,6 +94,35 @@ def test_kubectl_takes_the_files(folder: str) -> None:
     made = kustomized(CLUSTER / folder)
     assert all(one["apiVersion"] == API_VERSIONS[one["kind"]] for one in made)
     assert {one["metadata"].get("namespace", "erfscope") for one in made} == {"erfscope"}
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+def test_the_patch_of_the_document_enlarges_the_store(tmp_path: Path) -> None:
+    shutil.copytree(CLUSTER, tmp_path / "kubernetes")
+    (patch,) = re.findall(r'^```yaml title="deploy/kubernetes/ours/.*?\n(.*?)^```', DOCUMENT, re.M | re.S)
+    with (tmp_path / "kubernetes" / "example" / "kustomization.yaml").open("a", encoding="utf-8") as file:
+        file.write(patch)
+    (store,) = (one for one in kustomized(tmp_path / "kubernetes" / "example") if one["kind"] == "StatefulSet")
+    (redis,) = store["spec"]["template"]["spec"]["containers"]
+    changed = {"--appendfsync": "always", "--maxmemory": "4gb"}
+    assert flags(redis["args"]) == flags(PODS["redis"]["containers"][0]["args"]) | changed
+    assert redis["resources"]["limits"] == {"memory": "8Gi"}
+
+
+def test_a_restore_makes_the_claims_that_the_pods_mount_from_the_snapshots_of_a_backup() -> None:
+    (text,) = re.findall(r"create -f - <<'END'\n(.*?)^END", DOCUMENT, re.M | re.S)
+    claims = {one["metadata"]["name"]: one["spec"] for one in yaml.safe_load_all(text)}
+    (template,) = objects("StatefulSet")["redis"]["spec"]["volumeClaimTemplates"]
+    stores = f"{template['metadata']['name']}-redis-0"
+    assert set(claims) == {stores, *objects("PersistentVolumeClaim")}
+    bases = yaml.safe_load((BASE / "storage.yaml").read_text("utf-8"))["spec"]
+    for claim, before in ((claims[stores], template["spec"]), (claims["data"], bases)):
+        assert {name: claim[name] for name in ("accessModes", "resources")} == before
+    (snapshot,) = objects("VolumeSnapshot").values()
+    for name, claim in claims.items():
+        assert claim["dataSource"]["name"] == snapshot["metadata"]["name"].replace("CLAIM", name)
+        assert claim["dataSource"]["apiGroup"] == snapshot["apiVersion"].partition("/")[0]
+    assert f"for claim in {stores} data; do" in DOCUMENT, "the store first: what a record needs was written before it"
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
@@ -131,7 +169,7 @@ def test_the_document_makes_every_secret_and_names_what_is_there() -> None:
     deployments, stores = set(re.findall(r"deploy/(\w+) --|deployment/(\w+)", DOCUMENT)), objects("StatefulSet")
     assert {name for pair in deployments for name in pair if name} == set(objects("Deployment"))
     assert set(re.findall(r"statefulset/(\w+)", DOCUMENT)) <= set(stores)
-    for folder in set(re.findall(r"deploy/kubernetes/([a-z]+)", DOCUMENT)) - {"ours"}:
+    for folder in set(re.findall(r"deploy/kubernetes/([a-z]+)", DOCUMENT)) - {"ours", "backup"}:
         assert (CLUSTER / folder / "kustomization.yaml").is_file(), folder
     assert objects("Ingress")["api"]["spec"]["rules"][0]["host"] in DOCUMENT
 
