@@ -61,7 +61,17 @@ class Settings(BaseSettings):
     log: Literal["auto", "json", "text"] = Field(
         "auto",
         description="Log lines: JSON, or text for people; auto is text at a terminal, JSON elsewhere (`erfscope up`: "
-        "text in its log files).",
+        "text, unless it is json).",
+    )
+    log_to: Literal["files", "stderr"] = Field(
+        "files",
+        description="Of `erfscope up` alone: logs of store, worker and service go to files in DATA_DIR/logs, or to its "
+        "stderr (the journal, where systemd runs it).",
+    )
+    log_bytes: int = Field(
+        10 * MIB,
+        ge=4096,
+        description="Of `erfscope up` alone: a larger log file is moved to ….log.1, which replaces the one before.",
     )
 
     # how long

@@ -3,12 +3,13 @@
 import re
 
 import pytest
+import yaml
 from tests.house.conftest import ROOT
 from tests.house.settings_page import page
 
 from erfscope_service.settings import ServiceSettings
 from erfscope_worker.commands.up import up
-from erfscope_worker.embedded import part, restarts, stack
+from erfscope_worker.embedded import restarts, stack
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
 
@@ -40,7 +41,7 @@ def test_every_module_that_is_run_is_there() -> None:
 
 def test_the_numbers_of_up_are_those_of_the_code() -> None:
     words = {
-        f"a log over {part.LOG_LIMIT >> 20} mib",
+        f"a log over {ServiceSettings.model_fields['log_bytes'].default >> 20} mib (`erfscope_log_bytes`)",
         f"at least {stack.STORE_BYTES[0] >> 20} mib and at most {stack.STORE_BYTES[1] >> 30} gib",
         f"started again {restarts.FIRST:g} s later, and after further deaths up to {restarts.LONGEST:g} s later",
         f"`erfscope_shutdown_grace` ({stack.WORKER_GRACE:g} s here)",
@@ -55,6 +56,15 @@ def test_the_grace_of_up_is_told_wherever_the_setting_is() -> None:
     platform = (ROOT / "docs" / "tutorials" / "platform.md").read_text("utf-8")
     for text in (described, help_text, platform):
         assert f"{stack.WORKER_GRACE:g} s" in text
+
+
+def test_the_scrape_for_plain_processes_is_that_of_compose() -> None:
+    (text,) = re.findall(r'^```yaml title="in /etc/prometheus/.*?\n(.*?)^```', OPERATIONS, re.M | re.S)
+    (job,) = yaml.safe_load(text)["scrape_configs"]
+    (compose,) = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text("utf-8"))["scrape_configs"]
+    assert job["job_name"] == compose["job_name"]
+    assert set(job["authorization"]) == set(compose["authorization"])
+    assert job["static_configs"] == [{"targets": [f"127.0.0.1:{ServiceSettings.model_fields['port'].default}"]}]
 
 
 def test_every_metric_that_is_named_is_one() -> None:

@@ -383,17 +383,16 @@ def test_a_stubborn_part_and_its_child_are_killed(tmp_path: Path) -> None:
     until("its children to die", lambda: not (family & parents().keys()))
 
 
-def test_a_long_log_is_put_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("erfscope_worker.embedded.part.LOG_LIMIT", 10)
+def test_a_long_log_is_put_aside(tmp_path: Path) -> None:
     """While the part writes on: what comes next begins a short file."""
     log, next_line = tmp_path / "part.log", tmp_path / "next"
     script = f"echo one two three; while ! [ -e {next_line} ]; do sleep 0.05; done; echo four; echo five"
     part = Part.start("echo", ["sh", "-c", script], log=log, grace=5, orphaned=signal.SIGKILL)
     until("the first line", log.read_text)
-    part.keep_log_short()
+    part.keep_log_short(10)
     assert log.read_bytes() == b""
     next_line.touch()
     part.process.wait()
-    part.keep_log_short()
+    part.keep_log_short(10)
     part.stop()
     assert (log.read_bytes(), (tmp_path / "part.log.1").read_text()) == (b"four\nfive\n", "one two three\n")

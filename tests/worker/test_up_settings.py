@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 from tests.orphans import tied
-from tests.worker.test_up import IDLE, PATIENCE, environment
+from tests.worker.test_up import IDLE, PATIENCE, descendants, environment, until, up
 
+from erfscope import Client, errors
 from erfscope.cli import up_folder
 from erfscope_worker.commands import up as command
 from erfscope_worker.embedded import installation
@@ -62,11 +63,54 @@ def test_port_folder_and_keys_by_variables(tmp_path: Path) -> None:
     assert "erfscope keys create NAME" in lines[2]
     assert up.returncode == 0
     assert "ERFSCOPE_REDIS_URL is not used" in warnings
+    assert [json.loads(line)["level"] for line in warnings.splitlines()][-2:] == ["INFO", "INFO"], "ready, stopping"
     assert (listed.returncode, listed.stdout.strip()) == (0, "no keys"), listed.stderr
     assert folder.stat().st_mode & 0o777 == 0o700
     for part in ("worker", "service"):
         assert all(json.loads(line) for line in (folder / "logs" / f"{part}.log").read_text().splitlines())
     assert "level=notice" in (folder / "logs" / "store.log").read_text()
+
+
+def test_logs_go_to_the_journal_as_json(tmp_path: Path) -> None:
+    """Of all parts and of `up` itself, in place of files; Valkey's lines are logfmt."""
+    with up(tmp_path, **IDLE, ERFSCOPE_LOG="json", ERFSCOPE_LOG_TO="stderr") as running:
+        os.kill(running.part("-m\0erfscope_service\0"), signal.SIGKILL)
+        with Client(running.url, retries=0) as client:
+            until("the death", lambda: not answers(client))
+            until("the service again", lambda: answers(client))
+        running.family = descendants(running.process.pid)
+        running.process.send_signal(signal.SIGTERM)
+        code, text = running.end()
+    assert code == 0
+    assert list((tmp_path / "logs").iterdir()) == []
+    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    others = [line for line in text.splitlines() if not line.startswith("{")]
+    # Valkey writes the line of its signal handler in a form of its own.
+    assert [line for line in others if "level=" not in line and ":signal-handler" not in line] == []
+    mine = [line for line in lines if line["logger"] == "erfscope_worker.up"]
+    assert all(line["time"] for line in mine)
+    assert [(line["level"], line["message"].split(" ended")[0].split(";")[0]) for line in mine] == [
+        ("INFO", f"erfscope is ready at {running.url}"),
+        ("WARNING", "the service"),
+        ("INFO", "stopping"),
+    ]
+    assert any("takes jobs" in line["message"] for line in lines), "of the worker"
+    assert any(line["logger"].startswith("uvicorn") for line in lines), "of the service"
+
+
+def answers(client: Client) -> bool:
+    try:
+        return client.health().status == "ready"
+    except errors.ConnectionFailed:
+        return False
+
+
+def test_a_failed_start_is_a_json_line_too(tmp_path: Path) -> None:
+    with installation.occupy(tmp_path, "127.0.0.1", 0):
+        words = [sys.executable, "-m", "erfscope", "up", "--data-dir", str(tmp_path)]
+        done = subprocess.run(words, env=environment(ERFSCOPE_LOG="json"), capture_output=True, text=True, check=False)
+    line = json.loads(done.stderr)
+    assert (done.returncode, line["level"], "already up" in line["message"]) == (3, "ERROR", True)
 
 
 def test_a_variable_that_is_no_port_is_named(tmp_path: Path) -> None:

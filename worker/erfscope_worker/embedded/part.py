@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-LOG_LIMIT = 10 << 20
 PR_SET_PDEATHSIG = 1
 
 
@@ -21,7 +20,7 @@ class Part:
     """A running part."""
 
     name: str
-    log: Path
+    log: Path | None  # None: it writes to the stderr of `up`
     grace: float  # seconds between SIGTERM and SIGKILL
     process: subprocess.Popen[bytes]
 
@@ -31,7 +30,7 @@ class Part:
         name: str,
         command: Sequence[str],
         *,
-        log: Path,
+        log: Path | None,
         grace: float,
         orphaned: signal.Signals,
         environment: Mapping[str, str] | None = None,
@@ -42,7 +41,7 @@ class Part:
         `orphaned` is the signal it gets when `up` dies without a word (Linux); `keep` are descriptors that it
         inherits.
         """
-        with log.open("ab") as file:
+        with open(2, "ab", closefd=False) if log is None else log.open("ab") as file:
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -76,16 +75,23 @@ class Part:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def keep_log_short(self) -> None:
-        """Move a long log to `.log.1`: by copying, since the part goes on writing at the end of this file."""
-        if self.log.stat().st_size > LOG_LIMIT:
+    def keep_log_short(self, limit: int) -> None:
+        """Move a log of more bytes to `.log.1`: by copying, since the part goes on writing at the end of this file."""
+        if self.log and self.log.stat().st_size > limit:
             shutil.copyfile(self.log, self.log.with_suffix(".log.1"))
             os.truncate(self.log, 0)
 
+    @property
+    def evidence(self) -> str:
+        """Where its log is, for a sentence about its death."""
+        return f"its log is {self.log}" if self.log else "its log is above"
+
     def last_words(self, lines: int = 15) -> str:
-        """The end of its log."""
+        """The end of its log, headed by its name."""
+        if self.log is None:
+            return f"The log of the {self.name} is above."
         text = self.log.read_bytes()[-20_000:].decode("utf-8", "replace")
-        return "\n".join(text.splitlines()[-lines:])
+        return "\n".join([f"The end of {self.log}:", "", *text.splitlines()[-lines:]])
 
 
 def _die_with_parent(orphaned: signal.Signals) -> Callable[[], None] | None:

@@ -31,7 +31,7 @@ STOPPED = (*PROCESSES, STORE)  # the order in which parts are stopped
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 # Seconds that a job in progress gets when `up` stops, where ERFSCOPE_SHUTDOWN_GRACE asks for no other; then it is
-# handed back and goes on at the next `up`.
+# handed back and starts over at the next `up`.
 WORKER_GRACE = 5.0
 SERVICE_GRACE = 8.0  # seconds that open requests get, likewise (ERFSCOPE_SHUTDOWN_SECONDS)
 LEAVING = 5.0  # seconds that a part gets beyond its own time to end
@@ -49,6 +49,7 @@ class Stack:
 
     def __init__(self, installation: Installation, lacking: Sequence[str] = ()) -> None:
         self.installation = installation
+        self._settings = Settings(redis_url=self._address, data_dir=installation.data_dir)
         self.unjailed = bool(lacking) and installation.is_private
         self._parts: list[Part] = []
         self._restarts = {name: Restarts() for name in PROCESSES}
@@ -71,6 +72,11 @@ class Stack:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # as signal() gave it
 
+    @property
+    def has_log_files(self) -> bool:
+        """Whether the parts write to files; else to the stderr of `up`."""
+        return self._settings.log_to == "files"
+
     def start(self) -> None:
         """Start all parts and wait until the service can take and do work."""
         self._start_store()
@@ -84,7 +90,7 @@ class Stack:
 
     def _announce_files(self) -> None:
         """Worker and service have one folder here, also where it was replaced: the worker need not wait to hear so."""
-        settings = Settings(redis_url=self._address, data_dir=self.installation.data_dir)
+        settings = self._settings
         with contextlib.suppress(ProblemError), Ledger(settings) as ledger:  # a part that cannot use it tells why
             ledger.run(folder.announce(settings.namespace, folder.file_store(settings)))
 
@@ -97,12 +103,12 @@ class Stack:
             for part in self._ended():
                 if part.name == STORE:
                     raise has_stopped(
-                        f"the {part.name} ended{self._why(part)}. Everything is stopped; jobs are kept and go on at "
-                        f"the next `erfscope up`. The end of {part.log}:\n\n{part.last_words()}"
+                        f"the {part.name} ended{self._why(part)}. Everything is stopped; jobs are kept: those "
+                        f"that ran start over at the next `erfscope up`. {part.last_words()}"
                     )
                 self._revive(part, tell)
             for part in self._parts:
-                part.keep_log_short()
+                part.keep_log_short(self._settings.log_bytes)
             time.sleep(TICK)
 
     def _revive(self, part: Part, tell: Callable[[str], object]) -> None:
@@ -116,10 +122,7 @@ class Stack:
             jobs = release(self._address, part.process.pid) if part.name == WORKER else ()
             lost = f"it had {' and '.join(f'the job {id}' for id in jobs)}, which runs again; " if jobs else ""
             pause = restarts.died()
-            tell(
-                f"the {part.name} ended{self._why(part)} and is started again in {pause:g} s; {lost}"
-                f"its log is {part.log}"
-            )
+            tell(f"the {part.name} ended{self._why(part)} and is started again in {pause:g} s; {lost}{part.evidence}")
 
     @property
     def _address(self) -> str:
@@ -183,7 +186,7 @@ class Stack:
         orphaned: signal.Signals,
         keep: tuple[int, ...] = (),
     ) -> Part:
-        log = self.installation.log(name)
+        log = self.installation.log(name) if self.has_log_files else None
         environment = self.environment()
         return Part.start(name, command, log=log, grace=grace, orphaned=orphaned, environment=environment, keep=keep)
 
@@ -194,16 +197,13 @@ class Stack:
             if self._asked_to_stop:
                 raise KeyboardInterrupt
             if time.monotonic() > end:
-                words = "\n\n".join(f"{part.log}:\n{part.last_words()}" for part in self._parts)
+                words = "\n\n".join(part.last_words() for part in self._parts)
                 raise cannot_start(f"{what} did not get ready within {seconds:g} s.\n\n{words}")
             time.sleep(TICK)
 
     def _check(self) -> None:
         for part in self._ended():
-            raise cannot_start(
-                f"the {part.name} ended{self._why(part)}; everything is stopped. The end of "
-                f"{part.log}:\n\n{part.last_words()}",
-            )
+            raise cannot_start(f"the {part.name} ended{self._why(part)}; everything is stopped. {part.last_words()}")
 
     def _ended(self) -> list[Part]:
         return [part for part in self._parts if part.ended is not None]
