@@ -70,13 +70,35 @@ def test_the_profile_is_drawn_on_axes_of_ones_own(measured: Measurement) -> None
         measure(nn.Conv2d(1, 1, 3), (1, 8, 8), inputs=2).plot_profile(ax)
 
 
-def test_weights_that_would_not_be_drawn_are_refused() -> None:
-    with pytest.raises(ProblemError, match="measured with the weights that it has"):
-        measure(nn.Conv2d(1, 1, 3), (1, 8, 8), weights="kaiming_normal")
-    with pytest.raises(ProblemError, match=r"run\(module, weights='random'\)"):
-        measure(nn.Conv2d(1, 1, 3), (1, 8, 8), weights="random")
-    with pytest.raises(ProblemError, match="measured with the weights that it has"):
-        measure(nn.Conv2d(1, 1, 3), (1, 8, 8), draws=3)
+def test_a_profile_draws_boxes_of_the_mass_with_their_errors(measured: Measurement) -> None:
+    ax = Figure().add_subplot()
+    half, most = measured.plot_profile(ax, curves=["mass_50_side", "mass_99_side"])
+    rows = measured.result.layers
+    assert list(half[0].get_ydata()) == [row.mass["0.50"].side for row in rows]
+    assert list(most[0].get_ydata()) == [row.mass["0.99"].side for row in rows]
+    low, high = most[1][0].get_ydata(), most[1][1].get_ydata()
+    assert list((high - low) / 2) == pytest.approx([row.stderr["mass_99_side"] or 0.0 for row in rows])
+    legend = ax.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["50 % of the mass", "99 % of the mass"]
+    with pytest.raises(errors.BadRequest, match="mass_99_side"):
+        measured.plot_profile(Figure().add_subplot(), curves=["mass_90_side"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "head", "remedy"),
+    [
+        ({"draws": 3}, "draws=3: a torch", "measure 3 modules, each with its own weights"),
+        ({"draws": 3}, "draws=3: a torch", r"run\(module, weights='random', draws=3\)"),
+        ({"weights": "random"}, "weights='random': a torch", r"run\(module, weights='random'\)"),
+        ({"weights": "random"}, "weights='random': a torch", "kaiming_normal_"),
+        ({"weights": "kaiming_normal"}, "weights='kaiming_normal': a torch", "--weights kaiming_normal`"),
+        ({"weights": "ones", "draws": 2}, "weights='ones' and draws=2: a torch", "--weights ones --draws 2`"),
+    ],
+)
+def test_weights_that_would_not_be_drawn_are_refused(arguments: dict[str, Any], head: str, remedy: str) -> None:
+    with pytest.raises(ProblemError, match=f": {head}.*{remedy}"):
+        measure(nn.Conv2d(1, 1, 3), (1, 8, 8), **arguments)
 
 
 class Plateau(nn.Module):
