@@ -80,7 +80,7 @@ def test_a_profile_draws_boxes_of_the_mass_with_their_errors(measured: Measureme
     assert list((high - low) / 2) == pytest.approx([row.stderr["mass_99_side"] or 0.0 for row in rows])
     legend = ax.get_legend()
     assert legend is not None
-    assert [text.get_text() for text in legend.get_texts()] == ["50 % of the mass", "99 % of the mass"]
+    assert [text.get_text() for text in legend.get_texts()] == ["side 50 %", "side 99 %"]
     with pytest.raises(errors.BadRequest, match="mass_99_side"):
         measured.plot_profile(Figure().add_subplot(), curves=["mass_90_side"])
 

@@ -33,7 +33,7 @@ CURVES: Mapping[str, str] = {
     "trf": "TRF",
     "stride": "stride",
     "erf": "ERF",
-    **{name: f"{name.split('_')[1]} % of the mass" for name in _SHARES},
+    **{name: f"side {name.split('_')[1]} %" for name in _SHARES},
 }
 _LOOKS: Mapping[str, dict[str, Any]] = {
     "trf": {"linestyle": "--", "linewidth": 1},
