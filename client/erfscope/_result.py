@@ -191,8 +191,8 @@ class Result(Measured):
     def save(self, path: str | PathLike[str], **options: Unpack[FigureOptions]) -> Path:
         """Write .png, .pdf, .svg (picture), .npy (map), .json (whole result), .csv (metrics), .html or .md (report).
 
-        Options of pictures: scale, colormap, width (inches), dpi, font, font_size (points), contours, trf, and
-        rate (samples per second) or spacing (millimetres of a step), with which figures have seconds or millimetres.
+        Options of pictures: scale, colormap, width (inches, or "8.5cm"), dpi, font, font_size (points), contours, trf,
+        and rate (samples per second) or spacing (millimetres of a step), for figures in seconds or millimetres.
         """
         path = Path(path)
         if needs_matplotlib(path, options):
@@ -267,8 +267,8 @@ class AsyncResult(Measured):
     async def save(self, path: str | PathLike[str], **options: Unpack[FigureOptions]) -> Path:
         """Write .png, .pdf, .svg (picture), .npy (map), .json (whole result), .csv (metrics), .html or .md (report).
 
-        Options of pictures: scale, colormap, width (inches), dpi, font, font_size (points), contours, trf, and
-        rate (samples per second) or spacing (millimetres of a step), with which figures have seconds or millimetres.
+        Options of pictures: scale, colormap, width (inches, or "8.5cm"), dpi, font, font_size (points), contours, trf,
+        and rate (samples per second) or spacing (millimetres of a step), for figures in seconds or millimetres.
         """
         path = Path(path)
         if needs_matplotlib(path, options):
