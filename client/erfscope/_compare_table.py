@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from erfscope._errors import refuse
 from erfscope_contract.limits import BOUNDS, GLOBAL, LIMITED, marked
-from erfscope_contract.meanings import meaning_of
+from erfscope_contract.meanings import meaning_of, near_names
 from erfscope_contract.numbers import MISSING, SAME, bound_with_error, with_error
 from erfscope_contract.result import Number, Provenance
 from erfscope_contract.text import for_cell, for_csv, for_latex, for_markdown, one_line
@@ -88,9 +88,13 @@ def check_metrics(metrics: Sequence[str]) -> list[str]:
         try:
             meaning_of(name)
         except KeyError:
-            raise refuse(
-                "bad-request", f"there is no metric {name!r}; `erfscope measure MODEL --all` lists the names"
-            ) from None
+            near = near_names(name)
+            more = (
+                f"did you mean {' or '.join(near)}?"
+                if near
+                else "`result.metrics` has the names, and `erfscope measure MODEL --all` lists them"
+            )
+            raise refuse("bad-request", f"there is no metric {name!r}; {more}") from None
     return names
 
 

@@ -352,6 +352,19 @@ def test_a_number_without_an_error_says_why() -> None:
         assert words not in compare(made(10.0, 0.2, "other"), made(11.0, 0.1)).to_latex(["trf_size", "erf_size"])
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("erfsize", "did you mean erf_size"),
+        ("sigma1", "did you mean .*sigma_1"),
+        ("zzz", r"`result\.metrics` has the names"),
+    ],
+)
+def test_a_metric_that_is_not_there_has_near_names(name: str, words: str) -> None:
+    with pytest.raises(errors.BadRequest, match=f"there is no metric '{name}'; {words}"):
+        compare(made(10.0, 0.2), made(11.0, 0.1)).to_latex([name])
+
+
 def test_the_erf_and_the_scripts_r_in_one_row(run: Run, tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
     pair = ("compare", "A=spec.json", "B=spec.json", "--inputs", "4", "--seed", "3")
