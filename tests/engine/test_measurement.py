@@ -1,5 +1,6 @@
 """What measuring in this process gives is as rich as what a service gives."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from torch import nn
 
 from erfscope import Comparison, Result, compare, errors
 from erfscope_contract.problem import ProblemError
-from erfscope_engine import Measurement, measure, shown
+from erfscope_engine import Measurement, layers_of, measure, shown
 
 
 @pytest.fixture(scope="module")
@@ -230,6 +231,14 @@ def test_the_profile_of_some_layers(layers: str | list[str], names: list[str]) -
 def test_layers_of_a_profile_that_are_not_there(layers: str | list[str], words: str) -> None:
     with pytest.raises(ProblemError, match=words):
         measure(NET, (1, 12, 12), inputs=2, layers=layers)
+
+
+def test_layers_are_printed_in_a_line_with_their_other_names() -> None:
+    stages = OrderedDict(stage1=nn.Conv2d(1, 4, 3), stage2=nn.Sequential(nn.Conv2d(4, 4, 3), nn.ReLU()))
+    layers = layers_of(nn.Sequential(stages), (1, 16, 16))
+    assert repr(layers[0]) == "stage1  Conv2d  4x14x14"
+    assert repr(layers[-1]) == "output  Sequential  4x12x12  (also stage2.1, stage2)"
+    assert measure(nn.Sequential(stages), (1, 16, 16), layer=layers[-1].aliases[-1], inputs=1).result.trf.size == [5, 5]
 
 
 def test_the_scripts_r_where_its_outputs_are_never_above_0() -> None:

@@ -128,7 +128,11 @@ def receptive_field(
 
 
 def layers_of(module: nn.Module | Network, input_shape: Shapes | None = None) -> tuple[Layer, ...]:
-    """The layers of a module (for inputs of `input_shape`) or a network whose units have coordinates, in order."""
+    """The layers of a module (for inputs of `input_shape`) or a network whose units have coordinates, in order.
+
+    Each is printed as its name, operator, shape without the batch and other names (`aliases`), all of which `layer`
+    takes. Raises ProblemError without a shape.
+    """
     if not isinstance(module, Network):
         if input_shape is None:
             raise ProblemError(
