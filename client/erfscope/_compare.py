@@ -7,7 +7,17 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Unpack
 
-from erfscope._compare_table import ENDINGS, WRITERS, Line, check_metrics, measuring, remarked, usual_metrics
+from erfscope._compare_table import (
+    ENDINGS,
+    SCRIPTS_AREAS,
+    WRITERS,
+    Line,
+    check_metrics,
+    measuring,
+    remarked,
+    steps_words,
+    usual_metrics,
+)
 from erfscope._errors import refuse
 from erfscope._figure import (
     VECTOR,
@@ -167,6 +177,11 @@ class Comparison:
         return measuring(self._lines)
 
     @property
+    def steps(self) -> str:
+        """One step of the grid that RepLKNet's r lies on, at each share, in words; empty where no r was measured."""
+        return steps_words(self._lines, SCRIPTS_AREAS)
+
+    @property
     def _lines(self) -> list[Line]:
         lines = [
             Line(
@@ -177,6 +192,7 @@ class Comparison:
                 one.data.provenance,
                 one.data.trf.is_global,
                 weights_of(one.data),
+                {name: _step(one.data, name) for name in SCRIPTS_AREAS},
             )
             for part, one in zip(self.parts, self.results, strict=True)
         ]

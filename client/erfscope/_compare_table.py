@@ -3,12 +3,12 @@
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from erfscope._errors import refuse
 from erfscope_contract.limits import BOUNDS, GLOBAL, LIMITED, marked
-from erfscope_contract.meanings import meaning_of
-from erfscope_contract.numbers import MISSING, NO_ERROR, bound_with_error, with_error
+from erfscope_contract.meanings import meaning_of, near_names
+from erfscope_contract.numbers import MISSING, SAME, bound_with_error, with_error
 from erfscope_contract.result import Number, Provenance
 from erfscope_contract.text import for_cell, for_csv, for_latex, for_markdown, one_line
 
@@ -37,7 +37,12 @@ MARKS: Mapping[str, str] = {
     LIMITED: f"{LIMITED.capitalize()}: the field ends where the input ends.",
     MISSING: f"{MISSING}: no value, because the metric is undefined for this map.",
 }
-SCRIPTS_GRID = "r is the area of RepLKNet's script. It lies on a grid: the script's squares grow by 2 px a side."
+SAME_WORDS = f"{SAME}: the number is the same in all parts of the samples."
+NO_ERROR = "No ±: the number is exact, or one sample has no standard error."
+SCRIPTS_GRID = (
+    "r is the area of RepLKNet's script. It lies on a grid: the script's squares grow by 2 px a side, so one step is "
+    "{steps}. ± of r is the error with sides between the script's."
+)
 NEEDS_SCRIPT = "r has a value only where it was measured with protocol replknet or both."
 PROTOCOLS: Mapping[str, str] = {
     "erfscope": "Luo et al. 2016",
@@ -58,6 +63,7 @@ class Line:
     origin: Provenance | None = None  # layer, inputs, seed, weights and statistic; None is not known
     is_global: bool = False  # its TRF is all of the input, whatever that measures
     weights: str = ""  # whose they are, in words
+    steps: Mapping[str, float] = field(default_factory=dict)  # of the metrics that lie on a grid, by flat name
 
     @property
     def statistic(self) -> str:
@@ -82,9 +88,13 @@ def check_metrics(metrics: Sequence[str]) -> list[str]:
         try:
             meaning_of(name)
         except KeyError:
-            raise refuse(
-                "bad-request", f"there is no metric {name!r}; `erfscope measure MODEL --all` lists the names"
-            ) from None
+            near = near_names(name)
+            more = (
+                f"did you mean {' or '.join(near)}?"
+                if near
+                else "`result.metrics` has the names, and `erfscope measure MODEL --all` lists them"
+            )
+            raise refuse("bad-request", f"there is no metric {name!r}; {more}") from None
     return names
 
 
@@ -140,7 +150,8 @@ def markdown(lines: Sequence[Line], metrics: Sequence[str]) -> str:
         *([*map(for_markdown, line.name), *_values(line, metrics)] for line in lines),
     ]
     table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
-    return table + "".join(f"\n{for_markdown(words)}\n" for words in measuring(lines)[:1])
+    below = [*measuring(lines)[:1], *_on_grid(lines, metrics)]
+    return table + "".join(f"\n{for_markdown(words)}\n" for words in below)
 
 
 def table_csv(lines: Sequence[Line], metrics: Sequence[str]) -> str:
@@ -180,13 +191,14 @@ def _notes(lines: Sequence[Line], metrics: Sequence[str]) -> list[str]:
     return [
         *measuring(lines),
         *(words for mark, words in MARKS.items() if mark in marks),
+        *([SAME_WORDS] if any(cell.endswith(SAME) for cell in cells) else []),
         *([NO_ERROR] if _lacks_error(lines, metrics) else []),
         *_on_script(lines, metrics),
     ]
 
 
 def _lacks_error(lines: Sequence[Line], metrics: Sequence[str]) -> bool:
-    """Whether a measured number is printed without ± beside numbers that have it; a TRF is exact."""
+    """Whether a measured number is printed without ± beside numbers that have it; of a TRF nobody expects one."""
     cells = [
         cell
         for line in lines
@@ -210,7 +222,28 @@ def _was_not_asked(line: Line, metric: str) -> bool:
 
 def _on_script(lines: Sequence[Line], metrics: Sequence[str]) -> list[str]:
     asked = [_was_not_asked(line, metric) for line in lines for metric in metrics if metric in SCRIPTS_AREAS]
-    return [*([] if all(asked) else [SCRIPTS_GRID]), *([NEEDS_SCRIPT] if any(asked) else [])]
+    return [*_on_grid(lines, metrics), *([NEEDS_SCRIPT] if any(asked) else [])]
+
+
+def _on_grid(lines: Sequence[Line], metrics: Sequence[str]) -> list[str]:
+    """That r of RepLKNet's script lies on a grid, with its steps; nothing where no r has a value."""
+    steps = steps_words(lines, [metric for metric in metrics if metric in SCRIPTS_AREAS])
+    return [SCRIPTS_GRID.format(steps=steps)] if steps else []
+
+
+def steps_words(lines: Sequence[Line], metrics: Sequence[str]) -> str:
+    """One step of each metric that lies on a grid: `0.0025 at 20 %, 0.0061 to 0.0099 at 50 %`."""
+    sizes = {metric: [line.steps[metric] for line in lines if line.steps.get(metric)] for metric in metrics}
+    return ", ".join(
+        f"{' to '.join(dict.fromkeys(f'{size:.2g}' for size in (min(steps), max(steps))))} at {_share(metric)} %"
+        for metric, steps in sizes.items()
+        if steps
+    )
+
+
+def _share(metric: str) -> str:
+    """The per cent in the flat name of an area: 50 of replknet_50."""
+    return metric.split("_")[1]
 
 
 def measuring(lines: Sequence[Line]) -> list[str]:
@@ -293,5 +326,8 @@ def _value(line: Line, metric: str) -> str:
     if metric == "erf_ratio" and line.is_global:
         return GLOBAL
     written = bound_with_error if metric in line.limited else with_error
-    text = written(line.metrics.get(metric), line.stderr.get(metric))
+    error = line.stderr.get(metric)
+    text = written(line.metrics.get(metric), error)
+    if error == 0 and text != MISSING and metric not in line.limited:
+        text = f"{text} {SAME}"
     return marked(text, metric, is_bound=metric in line.limited)

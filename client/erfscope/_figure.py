@@ -4,8 +4,10 @@ erfscope_picture draws them, and matplotlib is loaded when the first one is aske
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from math import floor, isfinite, log10
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -25,23 +27,25 @@ if TYPE_CHECKING:
 VECTOR = (".pdf", ".svg")
 _NAMED = 3  # of the forms of a size above a map, those that say ERF
 _STEPS = ("rate", "spacing")  # the unit of lengths
+_PER_INCH = {"in": 1.0, "cm": 2.54, "mm": 25.4}
+_NUMBERS = ("dpi", "font_size", "rate")
 _PICTURES = ("scale", "colormap")  # what a picture without matplotlib knows as well
 
 
 class FigureOptions(TypedDict, total=False):
     """How a figure looks; what is left out is as usual.
 
-    `scale` (linear, sqrt, log; default sqrt) and `colormap` (default viridis) are the colours; `width` is in inches
-    (default: 3.5 for one map, 7 for four beside each other), `dpi` the resolution of a PNG (default 300), `font` a
-    font's name (default DejaVu Sans), `font_size` in points (default 8); `contours` and `trf` draw the lines around
-    50, 90 and 99 % of the mass and the box of the TRF (default True). Lengths are in the input's own steps; with
-    `rate`, the samples per second of a sound, they are in seconds, and with `spacing`, the millimetres of a step along
-    each axis (or one number for all), in millimetres.
+    `scale` (linear, sqrt, log; default sqrt) and `colormap` (default viridis) are the colours; `width` is in inches, or
+    a text with a unit such as "8.5cm" (default: 3.5 for one map, 7 for four beside each other), `dpi` the resolution of
+    a PNG (default 300), `font` a font's name (default DejaVu Sans), `font_size` in points (default 8); `contours` and
+    `trf` draw the lines around 50, 90 and 99 % of the mass and the box of the TRF (default True). Lengths are in the
+    input's own steps; with `rate`, the samples per second of a sound, they are in seconds, and with `spacing`, the
+    millimetres of a step along each axis (or one number for all), in millimetres.
     """
 
     scale: str | None
     colormap: str | None
-    width: float | None
+    width: float | str | None
     dpi: float | None
     font: str | None
     font_size: float | None
@@ -57,13 +61,34 @@ def needs_matplotlib(path: Path, options: Mapping[str, Any]) -> bool:
     return form in VECTOR or (form == ".png" and bool(beyond))
 
 
+def inches_of(width: float | str, name: str = "width=") -> float:
+    """A length in inches: 3.25, `3.25`, `3.25in`, `8.5cm`, `85mm`; `name` stands before it in the error."""
+    if _is_number(width):
+        return float(width)
+    matched = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(in|cm|mm)?\s*", str(width))
+    if matched is None:
+        raise refuse("bad-request", f"{name}{width!r} is not a length such as 3.25in or 8.5cm")
+    return float(matched[1]) / _PER_INCH[matched[2] or "in"]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 def chosen(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that were given; an unknown one is a TypeError, as of any function."""
+    """The options that were given, width in inches; an unknown one is a TypeError, as of any function.
+
+    Raises BadRequest for a width that is not a length, and for what has to be a number and is not.
+    """
     if strangers := sorted(options.keys() - FigureOptions.__annotations__.keys()):
         raise TypeError(
             f"figures have no option {strangers[0]!r}; there are {', '.join(FigureOptions.__annotations__)}"
         )
-    return {name: value for name, value in options.items() if value is not None}
+    named = {name: value for name, value in options.items() if value is not None}
+    for name in _NUMBERS:
+        if name in named and not _is_number(named[name]):
+            raise refuse("bad-request", f"{name}={named[name]!r} of a figure is not a number")
+    return named | ({"width": inches_of(named["width"])} if "width" in named else {})
 
 
 def picture_options(options: Mapping[str, Any]) -> tuple[str | None, str | None]:

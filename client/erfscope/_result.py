@@ -89,8 +89,9 @@ class Measured:
     def plot_profile(self, ax: Any = None, **options: Any) -> list[Any]:
         """Draw the profile along depth (`layers`) on matplotlib axes, by default the current ones; returns the artists.
 
-        Options: `curves` (of trf, stride, erf), `label` before their names, `normalise` (x: depth from 0 to 1, y: sizes
-        by the input's side, or both), `log` (default True), `names` of layers along x, and those of matplotlib's lines.
+        Options: `curves` (of trf, stride, erf; also mass_20_side, mass_30_side, mass_50_side, mass_99_side), `label`
+        before their names, `normalise` (x: depth from 0 to 1, y: sizes by the input's side, or both), `log` (default
+        True), `names` of layers along x, and those of matplotlib's lines.
         A further profile on the same axes has the next colour. Raises BadRequest without a profile.
         """
         return plot_profile_on(ax, self.data, options)
@@ -190,8 +191,8 @@ class Result(Measured):
     def save(self, path: str | PathLike[str], **options: Unpack[FigureOptions]) -> Path:
         """Write .png, .pdf, .svg (picture), .npy (map), .json (whole result), .csv (metrics), .html or .md (report).
 
-        Options of pictures: scale, colormap, width (inches), dpi, font, font_size (points), contours, trf, and
-        rate (samples per second) or spacing (millimetres of a step), with which figures have seconds or millimetres.
+        Options of pictures: scale, colormap, width (inches, or "8.5cm"), dpi, font, font_size (points), contours, trf,
+        and rate (samples per second) or spacing (millimetres of a step), for figures in seconds or millimetres.
         """
         path = Path(path)
         if needs_matplotlib(path, options):
@@ -266,8 +267,8 @@ class AsyncResult(Measured):
     async def save(self, path: str | PathLike[str], **options: Unpack[FigureOptions]) -> Path:
         """Write .png, .pdf, .svg (picture), .npy (map), .json (whole result), .csv (metrics), .html or .md (report).
 
-        Options of pictures: scale, colormap, width (inches), dpi, font, font_size (points), contours, trf, and
-        rate (samples per second) or spacing (millimetres of a step), with which figures have seconds or millimetres.
+        Options of pictures: scale, colormap, width (inches, or "8.5cm"), dpi, font, font_size (points), contours, trf,
+        and rate (samples per second) or spacing (millimetres of a step), for figures in seconds or millimetres.
         """
         path = Path(path)
         if needs_matplotlib(path, options):

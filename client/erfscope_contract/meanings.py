@@ -6,6 +6,7 @@ lengths and pixels for counts of them, in any number of dimensions.
 
 import re
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from functools import cache
 from typing import NamedTuple
 
@@ -161,6 +162,17 @@ def meaning_of(name: str) -> Meaning:
         if found := pattern.fullmatch(name):
             return row._replace(label=row.label.format(found[1]))
     raise KeyError(name)
+
+
+def near_names(name: str) -> list[str]:
+    """The flat names that somebody may have meant, the nearest first."""
+    fillings = {"mass_{}": ("20", "30", "50", "99"), "replknet_{}": ("20", "30", "50", "99"), "r{}": ("50", "90", "99")}
+    known = [
+        row.format(filling)
+        for row in TABLE
+        for filling in next((fill for start, fill in fillings.items() if row.startswith(start)), ("x", "y", "z"))
+    ]
+    return get_close_matches(name, list(dict.fromkeys(known)), n=3)
 
 
 def is_shown(name: str, metrics: Mapping[str, Number]) -> bool:

@@ -8,6 +8,7 @@ from erfscope_contract.result import Number
 MOST_DIGITS = 6  # behind the point
 MISSING = "–"
 NO_ERROR = "No ±: the number is the same in all parts of the samples, or one sample has no standard error."
+SAME = "± 0"  # behind a number whose error is exactly 0
 TINY = 1e-4  # relative error of a bound that is not worth its digits
 
 

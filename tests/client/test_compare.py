@@ -15,7 +15,7 @@ from .command_line import SPEC, Run
 from .conftest import MAP, PNG, result_json
 
 
-def made(size: float, error: float, name: str = "net.onnx") -> Result:
+def made(size: float, error: float | None, name: str = "net.onnx") -> Result:
     body = result_json()
     body["erf"] = body["erf"] | {"size": size}
     body["stderr"] = {"erf_size": error}
@@ -162,7 +162,8 @@ def test_rows_with_and_without_r_side_by_side() -> None:
     body = result_json() | {"replknet": {"0.50": 0.25}}
     with_r = Result(ErfResult.model_validate(body), made(1, 0.1)._origin, name="with r")
     note = compare(made(10.0, 0.1), with_r).to_latex(["erf_size", "replknet_50"]).split(r"\end{tabular}")[1]
-    assert "lies on a grid" in note
+    assert r"so one step is 0.31 at 50 \%." in note, "from 4 x 4 pixels of 8 x 8 to 6 x 6"
+    assert "lies on a grid" in compare(with_r, with_r).to_markdown(["replknet_50"])
     assert "only where it was measured with protocol replknet" in note
     assert "undefined" not in note
 
@@ -339,10 +340,29 @@ def test_draws_are_for_models_whose_weights_are_drawn(run: Run, tmp_path: Path) 
 
 
 def test_a_number_without_an_error_says_why() -> None:
-    words = "No ±: the number is the same in all parts of the samples"
-    note = compare(made(10.0, 0.0, "exact"), made(11.0, 0.1)).to_latex(["trf_size", "erf_size"])
-    assert words.replace("±", r"$\pm$") in note
-    assert "No $" not in compare(made(10.0, 0.2, "other"), made(11.0, 0.1)).to_latex(["trf_size", "erf_size"])
+    same = compare(made(10.0, 0.0, "same"), made(11.0, 0.1))
+    assert r"same & 10 $\pm$ 0 \\" in (table := same.to_latex(["erf_size"]))
+    assert r"$\pm$ 0: the number is the same in all parts of the samples." in table
+    assert "| same | 10 ± 0 |" in same.to_markdown(["erf_size"])
+    single = compare(made(10.0, None, "single"), made(11.0, 0.1)).to_latex(["trf_size", "erf_size"])
+    assert r"No $\pm$: the number is exact, or one sample has no standard error." in single
+    assert r"$\pm$ 0 " not in single
+    assert r"$\pm$ 0:" not in single
+    for words in ("No $", "same in all parts"):
+        assert words not in compare(made(10.0, 0.2, "other"), made(11.0, 0.1)).to_latex(["trf_size", "erf_size"])
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("erfsize", "did you mean erf_size"),
+        ("sigma1", "did you mean .*sigma_1"),
+        ("zzz", r"`result\.metrics` has the names"),
+    ],
+)
+def test_a_metric_that_is_not_there_has_near_names(name: str, words: str) -> None:
+    with pytest.raises(errors.BadRequest, match=f"there is no metric '{name}'; {words}"):
+        compare(made(10.0, 0.2), made(11.0, 0.1)).to_latex([name])
 
 
 def test_the_erf_and_the_scripts_r_in_one_row(run: Run, tmp_path: Path) -> None:

@@ -41,11 +41,16 @@ def inches_wide(pdf: bytes) -> float:
 
 def test_a_result_is_saved_as_a_figure(tmp_path: Path) -> None:
     assert inches_wide(measured().save(tmp_path / "a.pdf", width=3.25).read_bytes()) == pytest.approx(3.25)
+    assert inches_wide(measured().save(tmp_path / "a.pdf", width="8.5cm").read_bytes()) == pytest.approx(8.5 / 2.54)
     assert measured().save(tmp_path / "a.svg", colormap="magma").read_text().startswith("<?xml")
     assert measured().save(tmp_path / "a.png").read_bytes() == PNG  # without a width, the usual picture
     assert measured().save(tmp_path / "b.png", dpi=100).read_bytes().startswith(b"\x89PNG\r\n\x1a\n\x00")
     with pytest.raises(errors.BadRequest, match="font 'Nope' is not installed"):
         measured().save(tmp_path / "c.pdf", font="Nope")
+    with pytest.raises(errors.BadRequest, match="width='wide' is not a length"):
+        measured().save(tmp_path / "c.pdf", width="wide")
+    with pytest.raises(errors.BadRequest, match="font_size='8pt' of a figure is not a number"):
+        measured().plot(Figure().add_subplot(), font_size="8pt")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="figures have no option 'widht'"):
         measured().save(tmp_path / "c.pdf", widht=3)  # type: ignore[call-arg]
 

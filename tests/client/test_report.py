@@ -106,16 +106,17 @@ def test_a_profile_has_the_local_size_beside_global() -> None:
 
 def test_a_profile_as_csv_has_a_line_for_each_layer() -> None:
     row = {"name": "a,b", "operator": "Conv", "shape": [2, 8, 6], "trf_size": [9, 7], "trf_stride": [4, None]}
-    sizes = {"erf_size": 5.5, "erf_ratio": 0.7, "mass_50_side": 3.25, "stderr": {"erf_size": 0.5}}
+    sizes = {"erf_size": 5.5, "erf_ratio": 0.7, "mass_50_side": 3.25, "stderr": {"erf_size": 0.5, "mass_99_side": 0.25}}
+    sizes["mass"] = {"0.99": {"side": 7.5, "ratio": 0.9, "pixels": 40}}
     result = ErfResult.model_validate(result_json() | {"layers": [row | sizes, row | {"is_global": True}]})
     head, *lines = csv.reader(io.StringIO(profile_csv(result.layers)))
     first, second = (dict(zip(head, line, strict=True)) for line in lines)
     assert first == {
         "layer": "a,b", "operator": "Conv", "shape": "2x8x6", "stride_y": "4.0", "stride_x": "", "trf_size_y": "9",
         "trf_size_x": "7", "global": "False", "erf_size": "5.5", "erf_ratio": "0.7", "mass_50_side": "3.25",
-        "erf_size_stderr": "0.5", "mass_50_side_stderr": "",
+        "mass_99_side": "7.5", "erf_size_stderr": "0.5", "mass_50_side_stderr": "", "mass_99_side_stderr": "0.25",
     }  # fmt: skip
-    assert (second["global"], second["erf_size"]) == ("True", "")
+    assert (second["global"], second["erf_size"], second["mass_99_side"]) == ("True", "", "")
 
 
 def test_names_and_reasons_are_text_in_both_forms() -> None:

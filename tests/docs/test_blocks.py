@@ -1,5 +1,6 @@
 """Every code block of README and tutorials runs and prints what the document says (guides: test_guides.py)."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,9 @@ def test_outputs_are_compared() -> None:
     assert differences("a 1.00\n", "a 1.10\n") != []
     assert differences("a\n", "a\nb\n") != []
     assert differences("a\n…\nc\n", "a\nb\n") != []
+
+
+def test_pdfs_of_the_documents_have_truetype_letters() -> None:
+    drawing = [block for document in RUN for block in blocks(document, ROOT) if re.search(r"savefig.*pdf", block.text)]
+    assert drawing
+    assert not [str(block) for block in drawing if 'rcParams["pdf.fonttype"] = 42' not in block.text]

@@ -28,8 +28,28 @@ def notes(*blocks: nn.Module) -> str:
 
 def test_a_layer_scale_of_convnext_before_training() -> None:
     told = notes(Residual(1e-6, 1.0), Residual(1e-6, 1.0))
-    assert "2 scales are at most 1e-06" in told
+    assert "2 scales are at most 1e-06 (0, 1)" in told, "a parameter has the name of its block"
     assert "set these scales to 1" in told
+
+
+def test_a_scale_in_stages_has_the_name_of_its_block() -> None:
+    stages = [nn.Sequential(Residual(1e-6, 1.0), Residual(1e-6, 1.0)), nn.Sequential(Residual(1e-6, 1.0))]
+    assert "3 scales are at most 1e-06 (0.0, 0.1, 1.0)" in notes(*stages)
+
+
+def test_a_scale_without_a_block_has_no_name() -> None:
+    class Flat(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3)
+            self.gamma = nn.Parameter(torch.full((4, 1, 1), 1e-6))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen: torch.Tensor = self.last(self.gamma * self.first(x))
+            return seen
+
+    told = " ".join(measure(Flat(), (4, 16, 16), inputs=2).notes)
+    assert "1 scale is at most 1e-06, as" in told
 
 
 def test_a_scale_is_not_told_as_of_the_module_behind_it() -> None:

@@ -1,5 +1,6 @@
 """What measuring in this process gives is as rich as what a service gives."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from torch import nn
 
 from erfscope import Comparison, Result, compare, errors
 from erfscope_contract.problem import ProblemError
-from erfscope_engine import Measurement, measure, shown
+from erfscope_engine import Measurement, layers_of, measure, shown
 
 
 @pytest.fixture(scope="module")
@@ -70,13 +71,35 @@ def test_the_profile_is_drawn_on_axes_of_ones_own(measured: Measurement) -> None
         measure(nn.Conv2d(1, 1, 3), (1, 8, 8), inputs=2).plot_profile(ax)
 
 
-def test_weights_that_would_not_be_drawn_are_refused() -> None:
-    with pytest.raises(ProblemError, match="measured with the weights that it has"):
-        measure(nn.Conv2d(1, 1, 3), (1, 8, 8), weights="kaiming_normal")
-    with pytest.raises(ProblemError, match=r"run\(module, weights='random'\)"):
-        measure(nn.Conv2d(1, 1, 3), (1, 8, 8), weights="random")
-    with pytest.raises(ProblemError, match="measured with the weights that it has"):
-        measure(nn.Conv2d(1, 1, 3), (1, 8, 8), draws=3)
+def test_a_profile_draws_boxes_of_the_mass_with_their_errors(measured: Measurement) -> None:
+    ax = Figure().add_subplot()
+    half, most = measured.plot_profile(ax, curves=["mass_50_side", "mass_99_side"])
+    rows = measured.result.layers
+    assert list(half[0].get_ydata()) == [row.mass["0.50"].side for row in rows]
+    assert list(most[0].get_ydata()) == [row.mass["0.99"].side for row in rows]
+    low, high = most[1][0].get_ydata(), most[1][1].get_ydata()
+    assert list((high - low) / 2) == pytest.approx([row.stderr["mass_99_side"] or 0.0 for row in rows])
+    legend = ax.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["side 50 %", "side 99 %"]
+    with pytest.raises(errors.BadRequest, match="mass_99_side"):
+        measured.plot_profile(Figure().add_subplot(), curves=["mass_90_side"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "head", "remedy"),
+    [
+        ({"draws": 3}, "draws=3: a torch", "measure 3 modules, each with its own weights"),
+        ({"draws": 3}, "draws=3: a torch", r"run\(module, weights='random', draws=3\)"),
+        ({"weights": "random"}, "weights='random': a torch", r"run\(module, weights='random'\)"),
+        ({"weights": "random"}, "weights='random': a torch", "kaiming_normal_"),
+        ({"weights": "kaiming_normal"}, "weights='kaiming_normal': a torch", "--weights kaiming_normal`"),
+        ({"weights": "ones", "draws": 2}, "weights='ones' and draws=2: a torch", "--weights ones --draws 2`"),
+    ],
+)
+def test_weights_that_would_not_be_drawn_are_refused(arguments: dict[str, Any], head: str, remedy: str) -> None:
+    with pytest.raises(ProblemError, match=f": {head}.*{remedy}"):
+        measure(nn.Conv2d(1, 1, 3), (1, 8, 8), **arguments)
 
 
 class Plateau(nn.Module):
@@ -208,6 +231,14 @@ def test_the_profile_of_some_layers(layers: str | list[str], names: list[str]) -
 def test_layers_of_a_profile_that_are_not_there(layers: str | list[str], words: str) -> None:
     with pytest.raises(ProblemError, match=words):
         measure(NET, (1, 12, 12), inputs=2, layers=layers)
+
+
+def test_layers_are_printed_in_a_line_with_their_other_names() -> None:
+    stages = OrderedDict(stage1=nn.Conv2d(1, 4, 3), stage2=nn.Sequential(nn.Conv2d(4, 4, 3), nn.ReLU()))
+    layers = layers_of(nn.Sequential(stages), (1, 16, 16))
+    assert repr(layers[0]) == "stage1  Conv2d  4x14x14"
+    assert repr(layers[-1]) == "output  Sequential  4x12x12  (also stage2.1, stage2)"
+    assert measure(nn.Sequential(stages), (1, 16, 16), layer=layers[-1].aliases[-1], inputs=1).result.trf.size == [5, 5]
 
 
 def test_the_scripts_r_where_its_outputs_are_never_above_0() -> None:

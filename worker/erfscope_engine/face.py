@@ -50,17 +50,34 @@ def measure(
     the one to measure. Raises ProblemError.
     """
     request = _request(fields)
-    if request.weights is not Weights.GIVEN or request.average.weights > 1:
-        raise ProblemError(
-            "unsupported-feature",
-            "A torch.nn.Module in this process is measured with the weights that it has: a new one has torch's own "
-            "initialisation. On the command line and in the SDK `random` draws every weight anew, Kaiming normal: let "
-            "`erfscope.Client.run(module, weights='random')` do that, or export the module to ONNX and run "
-            "`erfscope measure net.onnx --weights random`, or draw the weights before (torch.nn.init.kaiming_normal_).",
-        )
+    _check_weights(request, fields.get("weights"))
     network = network_of(module, input_shape, dtype=torch_dtype(request.dtype), device=device, input_name=input_name)
     network = replace(network, notes=(*network.notes, *note_on_module(module)))
     return replace(measure_network(network, request, progress=progress), name=type(module).__name__)
+
+
+def _check_weights(request: ErfRequest, word: Any) -> None:
+    """Refuses to draw weights, naming the arguments that ask for it; `word` is the caller's name of the scheme."""
+    weights, draws = request.weights, request.average.weights
+    if weights is Weights.GIVEN and draws == 1:
+        return
+    scheme = "random" if weights is Weights.GIVEN else str(getattr(word, "value", word))
+    drawn = [] if weights is Weights.GIVEN else [f"weights={scheme!r}"]
+    arguments = [*drawn, *([] if draws == 1 else [f"draws={draws}"])]
+    each = (
+        f"measure {draws} modules, each with its own weights, and average their numbers"
+        if draws > 1
+        else "draw the weights before (torch.nn.init.kaiming_normal_)"
+    )
+    service = f"weights={scheme!r}" + (f", draws={draws}" if draws > 1 else "")
+    line = f"--weights {scheme}" + (f" --draws {draws}" if draws > 1 else "")
+    raise ProblemError(
+        "unsupported-feature",
+        f"{' and '.join(arguments)}: a torch.nn.Module in this process is measured with the weights that it has, and "
+        f"none are drawn. In Python, {each}: docs/howto/weights.md has the lines. Or let the service draw every "
+        f"weight: `erfscope.Client.run(module, {service})`; or export the module to ONNX and run "
+        f"`erfscope measure net.onnx {line}`.",
+    )
 
 
 def _request(fields: dict[str, Any]) -> ErfRequest:
@@ -111,7 +128,11 @@ def receptive_field(
 
 
 def layers_of(module: nn.Module | Network, input_shape: Shapes | None = None) -> tuple[Layer, ...]:
-    """The layers of a module (for inputs of `input_shape`) or a network whose units have coordinates, in order."""
+    """The layers of a module (for inputs of `input_shape`) or a network whose units have coordinates, in order.
+
+    Each is printed as its name, operator, shape without the batch and other names (`aliases`), all of which `layer`
+    takes. Raises ProblemError without a shape.
+    """
     if not isinstance(module, Network):
         if input_shape is None:
             raise ProblemError(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from erfscope_contract.numbers import plain
 from erfscope_engine.layers import Layer, Traced
+from erfscope_engine.operators.table import is_pointwise
 from erfscope_engine.recording.tape import Call
 
 FAINT = 1e-3  # trained layer scales are from 0.01 to 1
@@ -60,11 +61,36 @@ def _scales(call: Call) -> Iterator[float]:
 
 
 def _name(traced: Traced, call: Call) -> str | None:
-    """Of the module that scales. One that hands its input on, as DropPath behind a scale, stands for its block."""
+    """Of the module that scales. One that hands its input on, as DropPath behind a scale, stands for its block.
+
+    A scale that is a parameter of a block, and no module of its own, has the name of the block.
+    """
     index = next((index for index in call.outputs if index is not None), None)
-    name = None if index is None else traced.tape.values[index].name
-    if name is None or call.name not in ("mul", "mul_"):
+    if index is None:
+        return None
+    name = traced.tape.values[index].name
+    if name is None:
+        return _block_behind(traced, index)
+    if call.name not in ("mul", "mul_"):
         return name
     operator = next((layer.operator for layer in traced.layers if layer.value == index), "").lower()
     block = name.rpartition(".")[0]
     return block if block and any(part in operator for part in _PASSING) else name
+
+
+def _block_behind(traced: Traced, index: int) -> str | None:
+    """The innermost name of the first value with one that element-wise work makes of a value; None without any."""
+    tape, reached = traced.tape, {index}
+    for call in tape.calls[(tape.values[index].made or 0) + 1 :]:
+        if reached.isdisjoint(ref.index for ref in call.refs):
+            continue
+        if not is_pointwise(call.op):
+            return None
+        for out in call.outputs:
+            if out is None:
+                continue
+            names = [name for name, value in tape.names.items() if value == out and name != "output"]
+            if names:
+                return max(names, key=lambda name: name.count("."))  # a stage has the value of its last block
+            reached.add(out)
+    return None

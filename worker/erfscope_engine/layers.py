@@ -1,7 +1,8 @@
 """The layers a person can point at: named tensors whose units have coordinates along the input's space."""
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fractions import Fraction
 from functools import cached_property
@@ -55,11 +56,12 @@ def _moves_along(digit: Digit) -> bool:
     return digit.extent > 1 and bool(digit.follows)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Layer:
     """A named tensor; `shape` includes the batch, on axis `batch`. Without coordinates it is measured by full index.
 
-    `value` is its number on the tape; `frame` None says that it is behind what could be recorded.
+    `value` is its number on the tape; `frame` None says that it is behind what could be recorded. `aliases` are its
+    other names: a stage has the tensor of its last block, and the last stage that of the output.
     """
 
     name: str
@@ -69,6 +71,11 @@ class Layer:
     coordinates: tuple[Coordinate, ...]
     frame: Frame | None
     batch: int = 0
+    aliases: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        also = f"  (also {', '.join(self.aliases)})" if self.aliases else ""
+        return f"{self.name}  {self.operator}  {'x'.join(map(str, self.own_shape))}{also}"
 
     @property
     def own_shape(self) -> list[int]:
@@ -300,12 +307,14 @@ class Traced:
 def survey(network: Network, tape: Tape) -> Traced:
     """Find the input's spatial axes and every layer of a recorded network."""
     geometry, slid = _followed(tape)
-    layers = []
+    layers, names = [], defaultdict[int, list[str]](list)
+    for name, index in tape.names.items():
+        names[index].append(name)
     for index, value in enumerate(tape.values):
         if value.name is not None and index > 0 and (value.dtype.is_floating_point or value.dtype.is_complex):
             layer = layer_of(geometry, index)
             if layer is not None and any(n > 1 for n in layer.grid):
-                layers.append(layer)
+                layers.append(replace(layer, aliases=tuple(name for name in names[index] if name != layer.name)))
     extended = sum(tape.values[0].shape[k] > 1 for k in geometry.space)
     if not extended:
         layers = []  # an image of one pixel

@@ -81,7 +81,10 @@ InputNames = Annotated[
         rich_help_panel=options.INPUT,
     ),
 ]
-SCRIPTS_GRID = "r lies on a grid (the script's squares grow by 2 px a side); * needs more than one step of it as well."
+SCRIPTS_GRID = (
+    "r lies on a grid (the script's squares grow by 2 px a side): one step is {steps}; * needs more than one step of "
+    "it as well."
+)
 ONE_DRAW = "Random weights are drawn once here, and ± covers the inputs alone; --draws 16 covers the draws."
 
 
@@ -186,8 +189,8 @@ def _print(
     show.print_lines(out, ["", "* differs from the first by more than 2 standard errors"])
     show.print_lines(out, comparison.measuring[:1])
     show.print_lines(out, legends(*(result.data for result in comparison.results)))
-    if any(result.data.replknet for result in comparison.results):
-        show.print_lines(out, [SCRIPTS_GRID])
+    if comparison.steps:
+        show.print_lines(out, [SCRIPTS_GRID.format(steps=comparison.steps)])
     statistics = list(dict.fromkeys(result.data.provenance.statistic for result in comparison.results))
     if statistics != ["abs"]:
         show.print_lines(out, [f"Maps are of the statistic {', '.join(statistics)}, not of abs, the usual one."])

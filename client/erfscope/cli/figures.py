@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from erfscope._figure import FigureOptions, needs_matplotlib, page_of
-from erfscope.cli import values
+from erfscope._figure import FigureOptions, inches_of, needs_matplotlib, page_of
 
 
 def look(
@@ -12,7 +11,7 @@ def look(
     size: float | None, *, no_contours: bool, no_trf: bool,
 ) -> FigureOptions:  # fmt: skip
     """The options of figures, as `save` takes them."""
-    inches = None if width is None else values.width(width)
+    inches = None if width is None else inches_of(width, "--width ")
     chosen = FigureOptions(scale=scale, colormap=colormap, width=inches, dpi=dpi, font=font, font_size=size)
     if no_contours:
         chosen["contours"] = False

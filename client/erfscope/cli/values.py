@@ -17,7 +17,6 @@ SIDES = (
     "a whole number of pixels, samples or voxels such as 512, or one for each axis such as 512,384; with a unit it is "
     "a time such as 1s (with --rate) or a length such as 20mm (with --spacing)"
 )
-PER_INCH = {"in": 1.0, "cm": 2.54, "mm": 25.4}
 
 
 def integers(text: str, option: str, wanted: str = "a list of whole numbers such as 3,224,224") -> list[int]:
@@ -106,14 +105,6 @@ def steps(spacing: str) -> list[float]:
             "bad-request", f"--spacing {spacing!r} must have sizes above 0, one for all axes or one for each axis"
         )
     return sides
-
-
-def width(text: str) -> float:
-    """A length in inches: `3.25`, `3.25in`, `8.5cm`, `85mm`."""
-    matched = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(in|cm|mm)?\s*", text)
-    if matched is None:
-        raise refuse("bad-request", f"--width {text!r} is not a length such as 3.25in or 8.5cm")
-    return float(matched[1]) / PER_INCH[matched[2] or "in"]
 
 
 def lengths(rate: float | None, spacing: str | None, rank: int) -> Lengths | None:

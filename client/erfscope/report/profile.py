@@ -9,8 +9,8 @@ from erfscope_contract.result import LayerProfile
 from erfscope_contract.text import for_csv
 
 AXES = {1: ("x",), 2: ("y", "x"), 3: ("z", "y", "x")}
-MEASURED = ("erf_size", "erf_ratio", "mass_50_side")
-ERRORS = ("erf_size", "mass_50_side")
+MEASURED = ("erf_size", "erf_ratio", "mass_50_side", "mass_99_side")
+ERRORS = ("erf_size", "mass_50_side", "mass_99_side")
 
 
 def profile_csv(layers: Sequence[LayerProfile]) -> str:
@@ -29,7 +29,8 @@ def profile_csv(layers: Sequence[LayerProfile]) -> str:
 def _cells(layer: LayerProfile) -> Iterator[object]:
     yield from (layer.name, layer.operator, "x".join(map(str, layer.shape)))
     yield from (*layer.trf_stride, *layer.trf_size, layer.is_global)
-    yield from (layer.erf_size, layer.erf_ratio, layer.mass_50_side)
+    largest = layer.mass.get("0.99")
+    yield from (layer.erf_size, layer.erf_ratio, layer.mass_50_side, largest.side if largest else None)
     yield from (layer.stderr.get(name) for name in ERRORS)
 
 

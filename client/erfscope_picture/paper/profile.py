@@ -1,4 +1,4 @@
-"""The layers of a model along depth as a figure: TRF and stride, and the ERF where it was measured."""
+"""The layers of a model along depth as a figure: TRF and stride, and the measured sizes where there are some."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,13 +24,28 @@ _LEGEND = 0.8  # of the legend's letters, of the ticks'
 _NAMES_SIZE = 0.7  # of names, of the ticks' letters
 _NAMES_SHARE = 0.4  # of the figure's height, for names
 _NO_LAYER = "a profile needs at least one layer"
-CURVES: Mapping[str, str] = {"trf": "TRF", "stride": "stride", "erf": "ERF"}
+USUAL_CURVES = ("trf", "stride", "erf")
+_SHARES: Mapping[str, tuple[str, str]] = {  # of the mass: the key of a profile's row, the marker
+    "mass_20_side": ("0.20", "v"), "mass_30_side": ("0.30", "D"), "mass_50_side": ("0.50", "s"),
+    "mass_99_side": ("0.99", "^"),
+}  # fmt: skip
+CURVES: Mapping[str, str] = {
+    "trf": "TRF",
+    "stride": "stride",
+    "erf": "ERF",
+    **{name: f"side {name.split('_')[1]} %" for name in _SHARES},
+}
 _LOOKS: Mapping[str, dict[str, Any]] = {
     "trf": {"linestyle": "--", "linewidth": 1},
     "stride": {"linestyle": ":", "linewidth": 1},
     "erf": {"linestyle": "-", "linewidth": 1, "marker": "o", "markersize": 2},
+    **{
+        name: {"linestyle": "-.", "linewidth": 1, "marker": marker, "markersize": 2}
+        for name, (_, marker) in _SHARES.items()
+    },
 }
 _SHADES = {"trf": COLORS[0], "stride": COLORS[2], "erf": COLORS[1]}
+_EXACT = {"trf": "trf_size", "stride": "trf_stride"}
 NORMALISED = ("", "x", "y", "both")
 
 
@@ -38,7 +53,7 @@ def plot_layers(
     ax: Axes,
     layers: Sequence[Mapping[str, Any]],
     *,
-    curves: Sequence[str] = tuple(CURVES),
+    curves: Sequence[str] = USUAL_CURVES,
     label: str = "",
     normalise: str = "",
     log: bool = True,
@@ -46,8 +61,9 @@ def plot_layers(
     input_side: float = 1.0,
     **line: Any,
 ) -> list[Any]:
-    """Draw TRF, stride and ERF of the layers on the caller's axes; returns the lines (of the ERF the error bars).
+    """Draw curves of the layers on the caller's axes; returns the lines (of measured sizes the error bars).
 
+    `curves` are keys of CURVES: trf, stride, erf, and sides of boxes with a share of the mass, such as mass_99_side.
     Sizes are geometric means over the axes, in pixels (samples, voxels). All curves of a call have one colour, the next
     of the axes' cycle; `line` are options of matplotlib's lines for all of them (color, alpha, linewidth …). `label`
     stands before the names of the curves in the legend. `normalise`: x makes the depth run from 0 to 1, y divides sizes
@@ -67,7 +83,7 @@ def plot_layers(
         look = {**_LOOKS[curve], "label": f"{label} {CURVES[curve]}".strip(), **line}
         artists = _draw(ax, curve, layers, places, input_side if down else 1.0, look)
         if artists and "color" not in line and "c" not in line:
-            line = {**line, "color": (artists[0][0] if curve == "erf" else artists[0]).get_color()}
+            line = {**line, "color": (artists[0] if curve in _EXACT else artists[0][0]).get_color()}
         drawn += artists
     if log:
         ax.set_yscale("log")
@@ -87,19 +103,25 @@ def _draw(
     look: dict[str, Any],
 ) -> list[Any]:
     """One curve: a line, or the container of a line with its error bars; nothing where no layer has the number."""
-    if curve != "erf":
-        sides = [mean_side(row[f"trf_{'size' if curve == 'trf' else 'stride'}"]) for row in layers]
+    if curve in _EXACT:
+        sides = [mean_side(row[_EXACT[curve]]) for row in layers]
         points = [(x, side / unit) for x, side in zip(places, sides, strict=True) if side]
         return ax.plot(*zip(*points, strict=True), **look) if points else []
-    measured = [(x, row) for x, row in zip(places, layers, strict=True) if row.get("erf_size")]
+    sizes = [_measured(row, curve) for row in layers]
+    measured = [(x, size / unit, error / unit) for x, (size, error) in zip(places, sizes, strict=True) if size]
     if not measured:
         return []
-    return [
-        ax.errorbar(
-            [x for x, _ in measured], [row["erf_size"] / unit for _, row in measured],
-            [(row["stderr"].get("erf_size") or 0) / unit for _, row in measured], capsize=1.5, **look,
-        )
-    ]  # fmt: skip
+    across, values, errors = zip(*measured, strict=True)
+    return [ax.errorbar(across, values, errors, capsize=1.5, **look)]
+
+
+def _measured(row: Mapping[str, Any], curve: str) -> tuple[float, float]:
+    """A measured size of a layer and its standard error; 0 where there is none."""
+    if curve == "erf":
+        size, name = row.get("erf_size"), "erf_size"
+    else:
+        size, name = row.get("mass", {}).get(_SHARES[curve][0], {}).get("side"), curve
+    return size or 0.0, row.get("stderr", {}).get(name) or 0.0
 
 
 def _dress(
