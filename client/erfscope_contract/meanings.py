@@ -27,7 +27,11 @@ SHAPE, SAMPLES = "Shape", "Samples"
 
 TABLE: dict[str, Meaning] = {
     "erf_size": Meaning(
-        EFFECTIVE, "ERF size (4.55 % of the centre)", "px", "Side of the area above 4.55 % of the centre's value (2σ)."
+        EFFECTIVE,
+        "ERF size (4.55 % of the centre)",
+        "px",
+        "Side of the area above 4.55 % of the centre's value: 1 − 95.45 %, what lies outside 2σ of a Gaussian (Luo et "
+        "al.).",
     ),
     "erf_ratio": Meaning(EFFECTIVE, "ERF / TRF", "", "ERF size over the side of the theoretical field."),
     "erf_ratio_clipped": Meaning(
@@ -37,7 +41,7 @@ TABLE: dict[str, Meaning] = {
         EFFECTIVE,
         "ERF size, 1 sigma (31.7 % of the centre)",
         "px",
-        "Side of the area above 31.73 % of the centre's value (1σ).",
+        "Side of the area above 31.73 % of the centre's value: 1 − 68.27 %, what lies outside 1σ of a Gaussian.",
     ),
     "erf_size_peak": Meaning(
         EFFECTIVE,
@@ -127,7 +131,9 @@ TERMS: dict[str, str] = {
     "TRF": "Theoretical receptive field: the box of the input that can reach the unit at all. It follows from kernels, "
     "strides and dilations alone, whatever the weights are. Its size is its side.",
     "ERF": "Effective receptive field (Luo et al., 2016): the part of the TRF that really moves the unit. Its size is "
-    "the side of a square as large as the part of the map above 4.55 % of the map's value at the centre.",
+    "the side of a square as large as the part of the map above 4.55 % of the map's value at the centre. The "
+    "article chose 4.55 % = 1 − 95.45 %: 95.45 % of a Gaussian lie within two standard deviations (2σ), "
+    "and 68.27 % within one (1σ).",
     "map": "For each place in the input, how strongly the unit follows it: the absolute gradient of the unit by that "
     "place (or the statistic that was chosen), averaged over samples and colours.",
     "mass": "The sum of the map, which is all of the unit's influence. A box with 50 % of the mass is where half of "
@@ -146,7 +152,9 @@ TERMS: dict[str, str] = {
     "leave.",
     "halo": "The margin of a tile whose outputs are wrong, because the tile does not have all that they read.",
     "alignment": "Tiles start at multiples of this, so that strides fall as on the whole input.",
-    "reach": "How far from its own place a unit reads, before and after it.",
+    "reach": "How far from its own place a unit reads, before and after it; the largest over the units of a layer. Units of "
+    "one layer may differ (behind upsampling, or at another phase of a stride), so both together may be more than the "
+    "TRF of one unit.",
 }
 """What the words of labels and tables mean, for a glossary: one sentence or two each."""
 _WHERE_MEASURED = frozenset({"mass_before", "verify_difference", "trf_size_local"})

@@ -149,12 +149,12 @@ def test_place_and_reach_as_facts(blank: Page) -> None:
     assert {name: " ".join(said.replace("−", "-").split()) for name, said in facts} == {
         "unit": "(4, 4)",
         "projected centre": "4.5, 7 px",
-        "theoretical box": "-1 … 9, 0 … 8 px",
-        "read on this image": "0 … 8, 0 … 8 px",
+        "theoretical box": "-1 … 9, 0 … 8 px, ends excluded",
+        "read on this image": "0 … 8, 0 … 8 px, ends excluded",
         "stride": "2 × varies px",
         "tiles start at multiples of": "2 × 2 px",
-        "units read before their centre": "5.5 × 7 px",
-        "units read after their centre": "4.5 × 0 px",
+        "units of this layer read before their centre, at most": "5.5 × 7 px",
+        "units of this layer read after their centre, at most": "4.5 × 0 px",
         "causal": "the unit reads nothing behind its own place",
         "local field": "5 × 5 px without the statistics of norm_1, norm_2",
     }
@@ -221,6 +221,24 @@ def test_a_speckled_map_is_smoothed_until_its_contours_are_few(blank: Page, a_ma
     assert traced["blur"] > 0
     assert [share for share, _ in traced["lines"]] == [0.5, 0.9, 0.99]
     assert all(1 <= len(lines) < 100 for _, lines in traced["lines"])
+
+
+def test_lines_stay_inside_of_the_theoretical_box(blank: Page) -> None:
+    a_map = np.zeros((160, 160))
+    a_map[60:100, 50:90] = np.random.default_rng(2).random((40, 40)) ** 4
+    plane = {"height": 160, "width": 160, "values": a_map.ravel().tolist()}
+    script = """async ([plane, box]) => {
+        const { traced, within } = await import("/page/contours.js");
+        const { blur, lines } = traced(plane);
+        return [blur, lines, within(lines, box), within(lines, null)];
+    }"""
+    blur, lines, clipped, same = blank.evaluate(script, [plane, [[60, 100], [50, 90]]])
+    ends = [np.concatenate([np.array(ring) for _, rings in every for ring in rings]) for every in (lines, clipped)]
+    assert blur > 0
+    assert ends[0][:, 0].min() < 49.5
+    assert (ends[1].min(axis=0) == (49.5, 59.5)).all()
+    assert (ends[1].max(axis=0) <= (89.5, 99.5)).all()
+    assert same == lines
 
 
 def crossings(line: list[list[float]], x: float, y: float) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
+from xml.etree import ElementTree
 
 import httpx2
 import pytest
@@ -201,6 +202,8 @@ def test_downloads(visit: Visit, house: House) -> None:
     assert min(right.tobytes()) < 250, "an empty strip on the right"
     assert b"data:image/png;base64," in saved["SVG"]
     assert "5\u00a0×\u00a05\u202fpx" in saved["SVG"].decode()
+    plot, *_ = ElementTree.fromstring(saved["SVG"]).findall("{*}svg")
+    assert plot.get("text-anchor") == "middle"  # labels of the x axis lie below their ticks
     assert saved["CSV"].startswith(b"metric,value,stderr\ntrf_size,5.0,\n")
     assert b"<html" in saved["Report"]
     assert json.loads(saved["JSON"])["id"] == job_of(page)

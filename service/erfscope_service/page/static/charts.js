@@ -27,7 +27,7 @@ export function plain(root) {
 export function inset(root, inner, x, y) {
   inner.setAttribute("x", x);
   inner.setAttribute("y", y);
-  inner.setAttribute("text-anchor", "start"); // not the outer plot's
+  if (!inner.hasAttribute("text-anchor")) inner.setAttribute("text-anchor", "start"); // not the outer plot's
   inner.setAttribute("aria-hidden", "true");
   root.append(inner);
 }

@@ -23,6 +23,15 @@ export function traced(plane) {
   return answer;
 }
 
+// The lines inside of a TRF box of the plane: no mass is beyond it, but smoothing would step over it.
+export function within(lines, box) {
+  if (!box) return lines;
+  const [rows, columns] = box;
+  const clamp = (value, [start, stop]) => Math.min(stop - 0.5, Math.max(start - 0.5, value));
+  const clipped = (ring) => ring.map(([x, y]) => [clamp(x, columns), clamp(y, rows)]);
+  return lines.map(([share, rings]) => [share, rings.map(clipped)]);
+}
+
 // Side of the square with as many pixels as hold 99 % of the mass: a small field is not smoothed away.
 function sideOfMass({ values }) {
   const level = massLevels(values, [0.99])?.[0] ?? 0;

@@ -3,6 +3,7 @@
 import * as Plot from "/page/observable-plot.js";
 import { caption, drawn, inset, plain } from "/page/charts.js";
 import { accent, interpolator, table } from "/page/colormaps.js";
+import { within } from "/page/contours.js";
 import { h, svg } from "/page/dom.js";
 import { marginals, maximum } from "/page/field.js";
 import { by, inUnit, lengthUnit, number } from "/page/format.js";
@@ -32,7 +33,7 @@ export function heatmap(subject) {
     y: { ...axis, domain: range.slice(2).reverse(), label: `${names[0]} (${unit})`, ticks: few(plot.h) },
     marks: [
       () => picture(subject, plot),
-      ...(look.contours && contours ? contours.lines.flatMap(contourLines) : []),
+      ...(look.contours && contours ? within(contours.lines, trf?.box).flatMap(contourLines) : []),
       ...(look.trf && trf ? trfMarks(trf, accent(look.colormap)) : []),
       Plot.frame({ stroke: colours.line }),
     ],

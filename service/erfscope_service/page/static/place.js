@@ -10,7 +10,7 @@ export function named(names) {
 }
 
 const boxWords = (box) =>
-  `${box.map(([start, stop]) => `${number(start)} … ${number(stop)}`).join(", ")} ${lengthUnit(box.length)}`;
+  `${box.map(([start, stop]) => `${number(start)} … ${number(stop)}`).join(", ")} ${lengthUnit(box.length)}, ends excluded`;
 const sides = (box) => by(box.map(([start, stop]) => stop - start));
 
 // "20 × 20 px without the statistics of norm_1", for a field that is global through statistics only; else nothing.
@@ -37,8 +37,8 @@ export function fieldFacts({ unit, trf }) {
     ["read on this image", isSeenElsewhere ? boxWords(trf.seen) : ""],
     ["stride", trf.stride.some(Boolean) ? inUnit(stride, length) : ""],
     ["tiles start at multiples of", trf.alignment ? inUnit(by(trf.alignment), length) : ""],
-    ["units read before their centre", trf.reach ? inUnit(by(trf.reach.before), length) : ""],
-    ["units read after their centre", trf.reach ? inUnit(by(trf.reach.after), length) : ""],
+    ["units of this layer read before their centre, at most", trf.reach ? inUnit(by(trf.reach.before), length) : ""],
+    ["units of this layer read after their centre, at most", trf.reach ? inUnit(by(trf.reach.after), length) : ""],
     ["causal", trf.causal ? "the unit reads nothing behind its own place" : ""],
     ["local field", localWords(trf)],
   ].filter(([, words]) => words);
