@@ -83,7 +83,8 @@ TABLE: dict[str, Meaning] = {
         MASS,
         "radius of {} % of the mass",
         "px",
-        "Distance from the projected centre within which this share lies; not an overlap of tiles (`erfscope tiles`).",
+        "Distance from the projected centre within which this share lies; not an overlap of tiles (`erfscope tiles`; "
+        "on the page Tiles).",
     ),
     "border_mass": Meaning(
         MASS, "mass a Gaussian would lose at the border", "", "Share of the fitted Gaussian outside the input."
@@ -140,8 +141,17 @@ TERMS: dict[str, str] = {
     "the influence comes from.",
     "sigma": "Standard deviation of the mass: how wide the field is, as for a Gaussian. The first principal axis is "
     "the one along which the map is widest.",
-    "r": "r50, r90 and r99 are the radii around the projected centre within which 50, 90 and 99 % of the mass lie. The "
-    "r of RepLKNet is another number: the area of a square with a share of the mass, over the area of the input.",
+    "R²": "How well a Gaussian fits the map: the share of the map's variance that the fit explains. 1 is a perfect "
+    "Gaussian.",
+    "ΔAIC": "Akaike's criterion of a fit, minus that of the best one: it weighs how well a shape fits against how many "
+    "parameters it has. Lower is better; above about 10 a shape is ruled out.",
+    "anisotropy": "The largest sigma of the principal axes over the smallest: 1 is a round field, 2 one that is twice "
+    "as long as wide.",
+    "kurtosis": "Excess kurtosis of the mass along an axis: 0 as for a Gaussian, below 0 for a flat field with sharp "
+    "ends, above 0 for a peak with long tails.",
+    "MACs": "Multiply-accumulates: how many products of a weight and a value a network adds up for one input.",
+    "r": "A radius: r50, r90 and r99 are the distances from the projected centre within which 50, 90 and 99 % of the "
+    "mass lie. The r of RepLKNet is another number: the area of a square with a share of the mass, over the area of the input.",
     "projected centre": "The place in the input where the unit sits; for a chain of symmetric layers the middle of "
     "its TRF.",
     "stride": "How far two neighbouring units of a layer are apart in the input.",
@@ -152,8 +162,8 @@ TERMS: dict[str, str] = {
     "leave.",
     "halo": "The margin of a tile whose outputs are wrong, because the tile does not have all that they read.",
     "alignment": "Tiles start at multiples of this, so that strides fall as on the whole input.",
-    "reach": "How far from its own place a unit reads, before and after it; the largest over the units of a layer. Units of "
-    "one layer may differ (behind upsampling, or at another phase of a stride), so both together may be more than the "
+    "reach": "How far from its own place a unit reads, before and after it; the largest over the units of a layer. "
+    "Units of one layer may differ (behind upsampling, or at another phase of a stride), so both together may be more than the "
     "TRF of one unit.",
 }
 """What the words of labels and tables mean, for a glossary: one sentence or two each."""

@@ -95,6 +95,19 @@ def test_the_headline_tells_attention_from_statistics() -> None:
     assert statistics.endswith("but only through statistics (norm_1, norm_2); without them 5×5 px.")
 
 
+@pytest.mark.parametrize(
+    ("side", "words"), [(5.0, "; half of the influence lies within a box of side 5"), (40.0, None)]
+)
+def test_the_headline_tells_where_half_of_the_mass_lies(side: float, words: str | None) -> None:
+    body = result_json()
+    half = {**body["mass"]["0.50"], "side": side}
+    trf = {**body["trf"], "size": [20, 20], "global": False}
+    headline = content_of(
+        ErfResult.model_validate(body | {"mass": {**body["mass"], "0.50": half}, "trf": trf}), "net"
+    ).headline
+    assert (words in headline) if words else ("half" not in headline)
+
+
 def test_a_profile_has_the_local_size_beside_global() -> None:
     trf = modern_result_json()["trf"]
     row = {"name": "a", "operator": "Conv", "shape": [2, 8, 8], "trf_size": [8, 8], "trf_stride": [1, 1]}

@@ -41,6 +41,8 @@ def test_the_whole_glossary_is_in_the_header(visit: Visit) -> None:
     expect(panel(page)).to_be_visible()
     assert panel(page).locator("dt").all_inner_texts() == list(TERMS)
     assert panel(page).locator("dd").all_inner_texts() == list(TERMS.values())
+    panel(page).get_by_role("searchbox", name="Search the glossary").fill("kurtosis")
+    assert panel(page).locator("dt:visible").all_inner_texts() == ["kurtosis"]
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     box = panel(page).bounding_box()
     assert box

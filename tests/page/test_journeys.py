@@ -210,6 +210,35 @@ def test_on_a_phone_a_job_that_ends_stays_in_sight(visit: Visit) -> None:
     expect(page.locator("#view h1, #view h2").first).to_be_in_viewport()
 
 
+def test_a_link_leads_to_the_history_on_a_phone(visit: Visit, house: House) -> None:
+    page = visit(f"/#/job/{submit(house)}", viewport={"width": 390, "height": 844})
+    finished(page)
+    address = page.url
+    page.get_by_role("link", name="History", exact=True).click()
+    expect(page.get_by_role("heading", name="History")).to_be_in_viewport()
+    assert page.url == address
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_the_header_stays_in_sight_after_a_question_from_below(visit: Visit) -> None:
+    page = visit()
+    page.get_by_text("Layer spec", exact=True).click()
+    page.get_by_label("Start from").select_option("plain-5-ones")
+    page.get_by_role("button", name="Tiles", exact=True).click()
+    expect(page.locator(".title .state")).to_have_text("succeeded")
+    expect(page.locator("header")).to_be_in_viewport()
+
+
+def test_a_centre_unit_beside_the_middle_is_explained(visit: Visit, house: House) -> None:
+    conv = {"type": "conv", "out_channels": 2, "kernel_size": 3, "padding": 1, "stride": 4}
+    input = {"channels": 1, "size": [28, 28]}
+    page = visit(f"/#/job/{submit(house, spec={'name': 'coarse', 'input': input, 'layers': [conv, {'type': 'relu'}]})}")
+    finished(page)
+    expect(page.locator(".notes")).to_contain_text(
+        "The centre unit (3, 3) of the layer (2 × 7 × 7) sits at 12, 12 px, not in the middle of the input at 13.5, 13.5 px"
+    )
+
+
 def test_a_phone_begins_with_examples_and_shows_every_meaning(visit: Visit, house: House) -> None:
     phone: Any = {"viewport": {"width": 390, "height": 844}}
     page = visit(**phone)

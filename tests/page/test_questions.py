@@ -70,6 +70,20 @@ def test_object_sizes_of_a_spec_with_its_chosen_layer(visit: Visit) -> None:
         assert serious(page) == []
 
 
+def test_object_sizes_of_one_layer_lead_to_those_of_all(visit: Visit) -> None:
+    page = visit()
+    page.get_by_text("Layer spec", exact=True).click()
+    page.get_by_label("Start from").select_option("plain-5-ones")
+    page.get_by_role("searchbox").fill("stack")
+    ask(page, "Object sizes", "4, 20", "Fit")
+    expect(page.locator(".result")).to_contain_text("Only stack, because it is chosen.")
+    expect(page.locator(".result")).to_contain_text("“small field”: the ERF is smaller than that.")
+    page.get_by_role("button", name="Ask all layers").click()
+    expect(page.locator(".title")).not_to_contain_text("layer stack")
+    expect(page.locator(".result")).to_contain_text("4 px")
+    expect(page.get_by_role("button", name="Ask all layers")).to_have_count(0)
+
+
 def test_advice_on_a_spec_with_the_maps_of_the_best(visit: Visit) -> None:
     page = visit()
     page.get_by_text("Layer spec", exact=True).click()
@@ -248,6 +262,16 @@ def test_advice_without_a_change_has_one_row_and_no_legend(visit: Visit) -> None
     assert "*" not in words
 
 
+def test_advice_tells_at_which_input_units_are_counted(visit: Visit) -> None:
+    change = {"text": "add a layer behind relu (4×4 units)", "pareto": False, "reaches": True, "unsure": False}
+    costs = {"added_macs": 0, "added_parameters": 0, "added_memory": 0, "weights_kept": None, "picture": None}
+    other = {"layer_shape": [1, 1, 2, 2], "erf_measured": 6, "stderr": None}
+    words = " ".join(shown(visit, changes=[{**FACTS, **change, **costs, **other}]).split())
+    assert "Layer relu at input 1 × 8 × 8." in words
+    assert "Output at input 8 × 8" in words
+    assert words.count("behind relu (4 × 4 units at the network's own input)") == 2
+
+
 @pytest.mark.parametrize(
     ("more", "cell"),
     [(0, "0 %"), (1, "< +0.1 %"), (-1, "> −0.1 %"), (120, "+1.2 %"), (-2500, "−25.0 %"), (15_000, "× 2.5")],
@@ -260,7 +284,7 @@ def test_differences_of_costs_have_one_form(visit: Visit, more: int, cell: str) 
 
 
 WORDS = [
-    ("not an overlap of tiles (`erfscope tiles`).", "not an overlap of tiles (the button Tiles)."),
+    ("not an overlap of tiles (`erfscope tiles`; on the page Tiles).", "not an overlap of tiles (the button Tiles)."),
     ("may suit: erfscope fit MODEL --object 96.", "may suit: ask Fit for objects of 96."),
     ("Take a larger input (input.shape, --shape).", "Take a larger input (Input shape under More options)."),
     ("times the object (docs/science/object-size.md). In", "times the object. In"),

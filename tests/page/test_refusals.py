@@ -142,6 +142,22 @@ def test_units_are_not_offered_for_an_input_shape_at_which_they_are_not_known(vi
     expect(page.locator("#unit-map")).to_be_visible()
 
 
+def test_an_index_that_the_layer_does_not_have_is_not_sent(visit: Visit, onnx_file: Path) -> None:
+    page = visit()
+    drop(page, onnx_file)
+    page.locator(".layer", has_text="relu1").click()
+    page.get_by_text("Index", exact=True).click()
+    expect(page.locator("#unit-words")).to_have_text("Row and column, counted from 0: 0 … 31, 0 … 31.")
+    page.locator("#unit-index").fill("60, 3")
+    sent = list[str]()
+    page.on("request", lambda request: sent.append(request.method))
+    page.get_by_role("button", name="Measure", exact=True).click()
+    expect(page.locator("#problem")).to_contain_text("no unit 60, 3: it has 32 × 32 units, 0 … 31, 0 … 31.")
+    assert "POST" not in sent
+    page.get_by_text("Grid", exact=True).click()
+    expect(page.locator("#unit-words")).to_have_text("How many units along each axis, evenly spread: 3 × 3, 9 in all.")
+
+
 def test_another_network_begins_with_auto_and_the_centre(visit: Visit) -> None:
     page = with_a_spec(visit)
     page.locator("#layer-name").fill("conv_2")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 from erfscope.report.facts import box_sides, facts_of, index_text, named
 from erfscope_contract.flat import flatten
@@ -61,9 +62,19 @@ def _headline(result: ErfResult) -> str:
     unit = pixels_of(rank_of(result)).unit
     one_sided = " It is causal: nothing behind the unit's own place is seen." if result.trf.causal else ""
     return (
-        f"The unit can see {trf} {unit} and listens to {size} {unit} of it{share_of(result)}."
+        f"The unit can see {trf} {unit} and listens to {size} {unit} of it{share_of(result)}{_half(result)}."
         f"{one_sided}{_whole_input(result)}"
     )
+
+
+def _half(result: ErfResult) -> str:
+    """Within which box half of the mass lies, where that is less than if the mass lay evenly; empty for others."""
+    area, trf = result.mass.get("0.50"), result.trf
+    sides = result.input_shape[1:] if trf.is_global else trf.size
+    if area is None or area.side is None or area.side >= (prod(sides) / 2) ** (1 / len(sides)):
+        return ""
+    words = text_of(result, "mass_50_side", area.side)
+    return f"; half of the influence lies within {('', 'a box of side ', 'a cube of side ')[len(sides) - 1]}{words}"
 
 
 def _whole_input(result: ErfResult) -> str:

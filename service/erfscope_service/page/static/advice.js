@@ -23,7 +23,7 @@ const SCALES = [
 export function advice(found) {
   const all = [whole(found), ...found.changes.map((change, n) => row(change, n + 1, found))];
   const isTold = (column) => column !== OUTPUT || all.some((one) => one[column] !== all[0][column]);
-  const [heads, ...rows] = [HEADS, ...all].map((one) => one.filter((_, column) => isTold(column)));
+  const [heads, ...rows] = [headsAt(found), ...all].map((one) => one.filter((_, column) => isTold(column)));
   return h(
     "div",
     { className: "result" },
@@ -36,13 +36,19 @@ export function advice(found) {
   );
 }
 
+// What the last layer gives depends on the input that was taken, which may be larger than the network's own.
+const headsAt = ({ input_shape: shape }) => HEADS.with(OUTPUT, `${HEADS[OUTPUT]} at input ${by(shape.slice(1))}`);
+
+// A change counts the units of the layer that it comes behind at the network's own input.
+const changeWords = ({ text }) => typeset(text.replace(/ \(([\d×]+ units)\)/, " ($1 at the network's own input)"));
+
 function verdict({ reaches, changes, coarsest, erf_measured: size, want }) {
   const isOpen = reaches && size !== null && size < want; // within two standard errors
   if (reaches && !isOpen) return "Nothing needs to change.";
   const doubt = isOpen ? "Unsure whether a change is needed: more samples decide. " : "";
   const best = changes.find((change) => change.reaches);
   const unsure = best?.unsure ? ", unsure until more samples are measured" : "";
-  if (best) return `${doubt}First choice${unsure}: ${typeset(best.text)}.`;
+  if (best) return `${doubt}First choice${unsure}: ${changeWords(best)}.`;
   const next = coarsest ? ` Ask at the coarsest level next: layer ${coarsest}.` : "";
   return `${doubt}No change that was tried reaches it.${next}`;
 }
@@ -54,7 +60,7 @@ function asked(found) {
   const unit = unitOf(found);
   const objects = size ? `objects of ${inUnit(number(size), unit)}, so ` : "";
   return (
-    `Layer ${layer}. Asked for: ${objects}an ERF of ${inUnit(number(want), unit)}. ` +
+    `Layer ${layer} at input ${by(found.input_shape)}. Asked for: ${objects}an ERF of ${inUnit(number(want), unit)}. ` +
     (found.changes.length ? MARKED : "")
   );
 }
@@ -71,7 +77,7 @@ const whole = (found) => [
 ];
 
 const row = (change, place, found) => [
-  `${place}${change.pareto ? "*" : ""} ${typeset(change.text)}${doubts(change)}`,
+  `${place}${change.pareto ? "*" : ""} ${changeWords(change)}${doubts(change)}`,
   withError(change.erf_measured ?? change.erf_analytic, change.stderr, unitOf(found)),
   added(change.added_macs, found.macs),
   added(change.added_parameters, found.parameters),
@@ -103,7 +109,7 @@ function count(value) {
 // Of the network alone there is nothing to compare.
 function maps(found) {
   if (!found.changes.length) return null;
-  const best = found.changes.slice(0, SHOWN).map((change, n) => [`${n + 1}. ${typeset(change.text)}`, change]);
+  const best = found.changes.slice(0, SHOWN).map((change, n) => [`${n + 1}. ${changeWords(change)}`, change]);
   const named = [["as it is", found], ...best];
   const unit = unitOf(found);
   const drawn = named.filter(([, { picture }]) => picture).map(([words, { picture }]) => figure(words, picture, unit));

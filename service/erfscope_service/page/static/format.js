@@ -1,6 +1,8 @@
 // Numbers, shapes and times as people read them. Pure.
 
 const SPACE = "\u202f"; // narrow, keeps a number and its unit together
+const KEPT = "\u00a0"; // keeps the numbers beside × and ± on one line
+const PLUS = `${KEPT}±${KEPT}`;
 
 const RAISED = Object.fromEntries([..."-0123456789"].map((sign, i) => [sign, [..."⁻⁰¹²³⁴⁵⁶⁷⁸⁹"][i]]));
 const raised = (power) => [...String(Number(power))].map((sign) => RAISED[sign]).join("");
@@ -11,7 +13,7 @@ export const typeset = (text) =>
   text
     .replace(/(?<![\w.])(\d(?:\.\d+)?)e([+-]\d+)\b/g, (_, digits, power) => `${digits} × 10${raised(power)}`)
     .replace(/(?<![^\s([±…])-(?=[\d.])/g, "−")
-    .replace(/(?<=\d)×(?=\d)/g, " × ")
+    .replace(/(?<=[\d⁰¹²³⁴-⁹]) ?([×±]) ?(?=\d)/g, `${KEPT}$1${KEPT}`)
     .replace(/(?<=\d|⁻[⁰¹²³⁴-⁹]) (?=(?:%|px|samples?|voxels?|pixels|rad|nat)(?!\w))/g, SPACE);
 
 // Four significant digits without zeros that say nothing, as the service writes them: 0.0123, 41.2, 21450, 3 × 10⁻⁹; a
@@ -38,8 +40,8 @@ export function withError(value, error, unit = "") {
   if (value === null || value === undefined) return "–";
   if (!error || !Number.isFinite(error)) return inUnit(number(value), unit);
   const decimals = Math.min(6, Math.max(0, 1 - Math.floor(Math.log10(error))));
-  if (Number(error.toFixed(decimals)) === 0) return inUnit(`${number(value)} ± ${scientific(error)}`, unit);
-  return inUnit(`${fixed(value, decimals)} ± ${fixed(error, decimals)}`, unit);
+  if (Number(error.toFixed(decimals)) === 0) return inUnit([number(value), scientific(error)].join(PLUS), unit);
+  return inUnit([fixed(value, decimals), fixed(error, decimals)].join(PLUS), unit);
 }
 
 // Words for a number and its unit, which is singular for 1: "12 samples", "1 sample".
@@ -53,7 +55,7 @@ export const capital = (words) => words.replace(/^./u, (first) => first.toUpperC
 
 export const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
-export const by = (values) => values.map((value) => number(value)).join(" × ");
+export const by = (values) => values.map((value) => number(value)).join(`${KEPT}×${KEPT}`);
 
 // Of lengths along an input with so many axes.
 export const lengthUnit = (axes) => ({ 1: "samples", 3: "voxels" })[axes] ?? "px";

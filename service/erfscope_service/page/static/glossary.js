@@ -6,6 +6,7 @@ import { load, terms } from "/page/words.js";
 const WIDTH = 352; // pixels of the panel, at most
 const AWAY = 8; // pixels between it and the edges of the window
 const MISSING = [["Glossary", "The service did not send it. Reload the page."]];
+const SEARCHED = 8; // terms above which they can be searched
 let panel = null; // one for all buttons
 let opener = null;
 
@@ -64,9 +65,23 @@ function opens(button, content) {
 
 function fill(rows) {
   const parts = rows.flatMap(([head, text]) => [h("dt", { textContent: head }), h("dd", { textContent: text })]);
-  panel.replaceChildren(h("dl", {}, ...parts));
+  const list = h("dl", {}, ...parts);
+  panel.replaceChildren(...(rows.length > SEARCHED ? [search(list)] : []), list);
   panel.scrollTop = 0;
   announce(rows.map((row) => row.join(": ")).join(" "));
+}
+
+// Leaves of the list the terms whose name or words have what is typed.
+function search(list) {
+  const narrow = ({ target }) => {
+    const typed = target.value.trim().toLowerCase();
+    for (const head of list.querySelectorAll("dt")) {
+      const words = `${head.textContent} ${head.nextSibling.textContent}`.toLowerCase();
+      head.hidden = head.nextSibling.hidden = !words.includes(typed);
+    }
+  };
+  const aria = { label: "Search the glossary" };
+  return h("input", { type: "search", placeholder: "Search", on: { input: narrow }, aria });
 }
 
 // Below the button, inside of the window.

@@ -3,10 +3,10 @@
 import * as Plot from "/page/observable-plot.js";
 import { caption, drawn, inset, plain } from "/page/charts.js";
 import { accent, interpolator, table } from "/page/colormaps.js";
-import { within } from "/page/contours.js";
+import { SHARES, within } from "/page/contours.js";
 import { h, svg } from "/page/dom.js";
 import { marginals, maximum } from "/page/field.js";
-import { by, inUnit, lengthUnit, number } from "/page/format.js";
+import { by, inUnit, lengthUnit, number, percent } from "/page/format.js";
 import { FONT } from "/page/palette.js";
 import { SCALES, place } from "/page/scales.js";
 import { boxWords } from "/page/window.js";
@@ -57,7 +57,8 @@ function placed([x0, x1, y0, y1], width, side, tallest) {
 function wordsOf({ look, rank, trf, contours, window: [x0, x1, y0, y1] }) {
   const unit = lengthUnit(rank);
   const smoothing = contours?.blur ? ` (lines smoothed by ${contours.blur} ${unit})` : "";
-  const lines = `White lines hold 50 % (solid), 90 % (dashed) and 99 % (dotted) of the mass${smoothing}. `;
+  const [half, most, all] = SHARES.map((share) => percent(share));
+  const lines = `White lines hold ${half} (solid), ${most} (dashed) and ${all} (dotted) of the mass${smoothing}. `;
   const range = [[y0, y1], [x0, x1]];
   const box = look.trf && trf?.box ? boxWords(trf, range, "Dashed box", inUnit(by(trf.size), unit)) : "";
   return (look.contours && contours ? lines : "") + box + (look.trf && trf?.center ? "Cross: projected centre." : "");

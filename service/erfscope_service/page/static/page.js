@@ -82,10 +82,20 @@ async function openSeries(id, address) {
   toView();
 }
 
-// The form may be longer than the screen, and on a phone it comes first: whoever opens an answer is taken to it.
+// The form may be longer than the screen, and on a phone it comes first: whoever opens an answer is taken to it. Where
+// it begins near the top of the page, the header is left in sight.
 function toView() {
   const { top } = $("view").getBoundingClientRect();
-  if (top < 0 || top > innerHeight / 2) $("view").scrollIntoView({ block: "start" });
+  if (top >= 0 && top <= innerHeight / 2) return;
+  if (top + scrollY <= innerHeight / 2) scrollTo({ top: 0 });
+  else $("view").scrollIntoView({ block: "start" });
+}
+
+// The address stays that of what is shown.
+function toHistory(event) {
+  event.preventDefault();
+  $("history-title").scrollIntoView({ block: "start" });
+  $("history-title").focus({ preventScroll: true });
 }
 
 function empty() {
@@ -133,6 +143,7 @@ key.show();
 setUpGlossary();
 $("forget-key").addEventListener("click", key.forget);
 history_.setUp();
+$("to-history").addEventListener("click", toHistory);
 window.addEventListener("hashchange", route);
 countWorkers();
 const lookAgain = () => document.hidden || (countWorkers(), history_.refresh());

@@ -9,8 +9,10 @@ export function named(names) {
   return names.slice(0, MOST).join(", ") + (names.length > MOST ? ` and ${names.length - MOST} more` : "");
 }
 
-const boxWords = (box) =>
-  `${box.map(([start, stop]) => `${number(start)} … ${number(stop)}`).join(", ")} ${lengthUnit(box.length)}, ends excluded`;
+const boxWords = (box) => {
+  const along = box.map(([start, stop]) => `${number(start)} … ${number(stop)}`).join(", ");
+  return `${along} ${lengthUnit(box.length)}, ends excluded`;
+};
 const sides = (box) => by(box.map(([start, stop]) => stop - start));
 
 // "20 × 20 px without the statistics of norm_1", for a field that is global through statistics only; else nothing.

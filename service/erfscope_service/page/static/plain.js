@@ -9,7 +9,7 @@ const buttonOf = (command) => BUTTONS[command] ?? command;
 
 // [what a sentence has, what the page has instead]
 const REPLACED = [
-  [/\(`erfscope (\w+)`\)/g, (_, command) => `(the button ${buttonOf(command)})`],
+  [/\(`erfscope (\w+)`(?:; on the page \w+)?\)/g, (_, command) => `(the button ${buttonOf(command)})`],
   [/`?erfscope fit MODEL --object ([\d.]+)`?/g, "ask Fit for objects of $1"],
   [/`?erfscope (tiles|fit|advise|series)\b`?/g, (_, command) => `the button ${buttonOf(command)}`],
   [/\binput\.shape, --shape\b/g, "Input shape under More options"],

@@ -38,8 +38,11 @@ function stageWords(stage) {
   return [STAGES[name] ?? name, ...counts].join(" ");
 }
 
+let pass = () => {}; // gets (kind, job) of what was asked
+
 // `network` gives model, input, layers and weights of the form above; `submitted` gets (kind, job).
 export function setUp(network, submitted) {
+  pass = submitted;
   const send =
     (kind, fields, about = network) =>
     async (event) => {
@@ -102,8 +105,22 @@ export function showQuestion(host, kind, job, changed) {
     label: `${title} of ${job.model.name}`,
     words: (now) => askedWords(kind, now),
     stage: ({ stage, progress }) => `${stageWords(stage)}, ${Math.round(100 * progress)} %`,
-    content: (now, isNew) => (isNew && now.result ? answer(now.result) : null),
+    content: (now, isNew) => (isNew && now.result ? answer(now.result, limitsOf(kind, now.request)) : null),
   });
+}
+
+// The layers that a question was limited to, and what asks it again without them.
+function limitsOf(kind, { layers, ...rest }) {
+  const askAll = async () => {
+    forgive();
+    try {
+      pass(kind, await api.ask(`/${kind}`, rest));
+    } catch (error) {
+      complain($("question-problem"), error);
+      $("question-problem").scrollIntoView({ block: "nearest" });
+    }
+  };
+  return { layers, askAll };
 }
 
 // The card of a job or a series, which is looked at until it has ended; returns what stops that.

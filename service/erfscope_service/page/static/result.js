@@ -1,7 +1,7 @@
 // A finished measurement: what matters at a glance, the map, and everything else below it.
 
 import { h } from "/page/dom.js";
-import { by, capital, inUnit, length, number, percent, typeset } from "/page/format.js";
+import { by, capital, inUnit, length, lengthUnit, number, percent, typeset, unitName } from "/page/format.js";
 import { explainer } from "/page/glossary.js";
 import { maps } from "/page/maps.js";
 import { byAutograd, fieldFacts, globalWords, passedOver } from "/page/place.js";
@@ -12,6 +12,8 @@ import { notes as listed } from "/page/tiles.js";
 import { units } from "/page/units.js";
 import { telling } from "/page/words.js";
 
+const OFF = 0.05; // of the input
+
 export function result(job) {
   const found = job.result;
   const front = maps(job);
@@ -21,7 +23,7 @@ export function result(job) {
     { className: "result" },
     headline(job),
     h("div", { className: "front" }, front.root, tiles(job)),
-    notes(found),
+    notes(job),
     found.units.length ? section("Units", units(found, show), true) : null,
     found.layers.length ? section("Along depth", depth(found, show), true) : null,
     section("Metrics", metrics(job.metrics), true),
@@ -88,12 +90,12 @@ function tiles({ result: found, metrics: rows }) {
 
 // "22.6 ± 0.2 px" as the value in its unit, and its error small below.
 function largeAndSmall(value) {
-  const [, main, error, unit] = value.match(/^(.*?) ± ([\d.,]+)(.*)$/) ?? [];
+  const [, main, error, unit] = value.match(/^(.*?)\s±\s([\d.,]+)(.*)$/) ?? [];
   return main ? [`${main}${unit}`, h("small", { textContent: `± ${error}` })] : [value];
 }
 
 // What a reader must know before the numbers.
-function notes(found) {
+function notes({ result: found, request }) {
   const { trf, samples, layer, provenance } = found;
   const words = [...provenance.notes];
   const passed = passedOver(found).length;
@@ -107,9 +109,30 @@ function notes(found) {
     const what = fits ? "a unit nearer the centre" : "a larger input shape";
     words.unshift(`The theoretical field sticks out of the input; ${what} shows all of it.`);
   }
+  if (request.target.unit === "center" && isAside(found)) words.unshift(asideWords(found));
   if (samples.dead)
     words.unshift(`${samples.dead} of ${samples.used} samples sent no gradient back (dead units); they count as zero.`);
   return listed(words);
+}
+
+const middleOf = ({ input_shape: [, ...extents] }) => extents.map((extent) => (extent - 1) / 2);
+
+// Whether the centre unit sits so far off the middle of the input that it is seen, because units lie far apart.
+function isAside(found) {
+  const { trf, input_shape: shape } = found;
+  const isFar = (at, axis) => Math.abs(trf.center[axis] - at) > OFF * shape[axis + 1];
+  return trf.stride.every(Boolean) && middleOf(found).some(isFar);
+}
+
+function asideWords(found) {
+  const { unit, trf } = found;
+  const length = lengthUnit(trf.size.length);
+  const places = (values) => inUnit(values.map((one) => number(one)).join(", "), length);
+  return (
+    `The centre unit ${unitName(unit)} of the layer (${by(found.layer.shape)}) sits at ${places(trf.center)}, not in ` +
+    `the middle of the input at ${places(middleOf(found))}: units of this layer lie ${inUnit(by(trf.stride), length)} apart, and ` +
+    "no unit need lie in the middle."
+  );
 }
 
 // The rows that the job brings, under the headings of their groups; what is undefined here is left out.

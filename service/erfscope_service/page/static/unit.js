@@ -13,6 +13,8 @@ const INPUTS = {
   element: ["unit-element", "Type one number per axis of the layer's tensor, without the batch, for example 3, 7, 7."],
 };
 
+const AXES = ["Place", "Row and column", "Depth, row and column"]; // by the number of spatial axes
+
 const numbers = (text) =>
   text
     .split(/[^\d]+/)
@@ -51,7 +53,7 @@ export function set(unit) {
   draw();
 }
 
-// As the request has it; throws a Problem where nothing was typed.
+// As the request has it; throws a Problem where nothing was typed, or an index that the layer does not have.
 export function asked() {
   if (kind() === "center") return "center";
   const [id, example] = INPUTS[kind()];
@@ -62,7 +64,28 @@ export function asked() {
       detail: example,
       errors: [{ pointer: "/target/unit", detail: "" }],
     });
+  if (kind() === "index" && extents && !isInside(typed)) throw outside(typed);
   return { index: typed, grid: { grid: typed }, element: { index: typed } }[kind()];
+}
+
+const isInside = (unit) => unit.length === extents.length && unit.every((at, axis) => at < extents[axis]);
+const ranges = () => extents.map((extent) => `0 … ${extent - 1}`).join(", ");
+
+function outside(unit) {
+  const detail = `The layer has no unit ${unit.join(", ")}: it has ${extents.join(" × ")} units, ${ranges()}.`;
+  return new Problem({ title: "No such unit", detail, errors: [{ pointer: "/target/unit", detail }] });
+}
+
+// What is to be typed for the chosen kind.
+function words() {
+  const names = extents ? AXES[extents.length - 1] : "One number per spatial axis";
+  if (kind() === "index") return `${names}, counted from 0${extents ? `: ${ranges()}` : ""}.`;
+  if (kind() === "element") return "Channel and place of one element, counted from 0.";
+  if (kind() === "center") return "";
+  const counts = numbers($("unit-grid").value);
+  const total = counts.reduce((product, one) => product * one, 1);
+  const sum = counts.length ? `: ${counts.join(" × ")}, ${total} in all` : "";
+  return `How many units along each axis, evenly spread${sum}.`;
 }
 
 function unitAt(event) {
@@ -98,6 +121,7 @@ function marked() {
 
 function draw() {
   for (const [name, [id]] of Object.entries(INPUTS)) $(id).hidden = kind() !== name;
+  $("unit-words").textContent = words();
   const canvas = $("unit-map");
   canvas.hidden = !drawable();
   if (!drawable()) return;
