@@ -151,7 +151,8 @@ TERMS: dict[str, str] = {
     "ends, above 0 for a peak with long tails.",
     "MACs": "Multiply-accumulates: how many products of a weight and a value a network adds up for one input.",
     "r": "A radius: r50, r90 and r99 are the distances from the projected centre within which 50, 90 and 99 % of the "
-    "mass lie. The r of RepLKNet is another number: the area of a square with a share of the mass, over the area of the input.",
+    "mass lie. The r of RepLKNet is another number: the area of a square with a share of the mass, over the area of "
+    "the input.",
     "projected centre": "The place in the input where the unit sits; for a chain of symmetric layers the middle of "
     "its TRF.",
     "stride": "How far two neighbouring units of a layer are apart in the input.",
@@ -163,8 +164,8 @@ TERMS: dict[str, str] = {
     "halo": "The margin of a tile whose outputs are wrong, because the tile does not have all that they read.",
     "alignment": "Tiles start at multiples of this, so that strides fall as on the whole input.",
     "reach": "How far from its own place a unit reads, before and after it; the largest over the units of a layer. "
-    "Units of one layer may differ (behind upsampling, or at another phase of a stride), so both together may be more than the "
-    "TRF of one unit.",
+    "Units of one layer may differ (behind upsampling, or at another phase of a stride), so both together may be "
+    "more than the TRF of one unit.",
 }
 """What the words of labels and tables mean, for a glossary: one sentence or two each."""
 _WHERE_MEASURED = frozenset({"mass_before", "verify_difference", "trf_size_local"})

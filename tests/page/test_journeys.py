@@ -235,7 +235,8 @@ def test_a_centre_unit_beside_the_middle_is_explained(visit: Visit, house: House
     page = visit(f"/#/job/{submit(house, spec={'name': 'coarse', 'input': input, 'layers': [conv, {'type': 'relu'}]})}")
     finished(page)
     expect(page.locator(".notes")).to_contain_text(
-        "The centre unit (3, 3) of the layer (2 × 7 × 7) sits at 12, 12 px, not in the middle of the input at 13.5, 13.5 px"
+        "The centre unit (3, 3) of the layer (2 × 7 × 7) sits at 12, 12 px, not in the middle of the input at "
+        "13.5, 13.5 px"
     )
 
 

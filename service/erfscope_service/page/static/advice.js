@@ -67,7 +67,7 @@ function asked(found) {
 
 const whole = (found) => [
   "as it is",
-  withError(found.erf_measured ?? found.erf_analytic, found.stderr, unitOf(found)),
+  inTwo(withError(found.erf_measured ?? found.erf_analytic, found.stderr, unitOf(found))),
   count(found.macs),
   count(found.parameters),
   `${count(found.memory)}B`,
@@ -78,7 +78,7 @@ const whole = (found) => [
 
 const row = (change, place, found) => [
   `${place}${change.pareto ? "*" : ""} ${changeWords(change)}${doubts(change)}`,
-  withError(change.erf_measured ?? change.erf_analytic, change.stderr, unitOf(found)),
+  inTwo(withError(change.erf_measured ?? change.erf_analytic, change.stderr, unitOf(found))),
   added(change.added_macs, found.macs),
   added(change.added_parameters, found.parameters),
   added(change.added_memory, found.memory),
@@ -86,6 +86,9 @@ const row = (change, place, found) => [
   change.weights_kept === null ? "" : percent(change.weights_kept, 2),
   gridding(change.lattice),
 ];
+
+// A narrow cell may break before the error, not within it.
+const inTwo = (words) => words.replace(/\s±/, " ±");
 
 const doubts = ({ reaches, unsure }) => (!reaches ? " (falls short)" : unsure ? " (unsure)" : "");
 
