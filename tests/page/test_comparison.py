@@ -66,7 +66,7 @@ def test_names_tell_what_was_asked_differently(visit: Visit, house: House) -> No
     plain, larger = (submit(house, spec=wide, input=given) for given in ({}, {"shape": [1, 20, 32]}))
     page = compared(visit, plain, larger)
     names = page.locator(".panel h3")
-    assert names.all_inner_texts() == ["input 1 × 24 × 24", "input 1 × 20 × 32"]
+    expect(names).to_have_text(["input 1 × 24 × 24", "input 1 × 20 × 32"])
     expect(page.locator(".card h2")).to_have_text("Comparison of 2: wide")
     other = submit(house, spec=wide, target={"unit": [3, 4]}, average={"inputs": 2, "seed": 7})
     page = compared(visit, plain, other)

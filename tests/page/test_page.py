@@ -196,7 +196,7 @@ def test_downloads(visit: Visit, house: House) -> None:
         assert download.value.suggested_filename == f"erf-small-relu_3.{ending}"
         saved[kind] = download.value.path().read_bytes()
     assert saved["PNG"].startswith(b"\x89PNG")
-    assert b"small \xc2\xb7 relu_3 \xc2\xb7 unit (12, 12) \xc2\xb7 input 1 \xc3\x97 24 \xc3\x97 24" in saved["SVG"]
+    assert "small · relu_3 · unit (12, 12) · input 1\u00a0×\u00a024\u00a0×\u00a024" in saved["SVG"].decode()
     with Image.open(BytesIO(saved["PNG"])) as picture:
         right = picture.convert("L").crop((picture.width - 60, 0, picture.width, picture.height))
     assert min(right.tobytes()) < 250, "an empty strip on the right"

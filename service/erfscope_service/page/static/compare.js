@@ -122,7 +122,8 @@ function metrics(jobs, names) {
 
 // A line for each metric; value and standard error of each job.
 function csv(jobs, names) {
-  const heads = ["metric", ...names.flatMap((name) => [name, `stderr of ${name}`])];
+  const plain = names.map((name) => name.replaceAll("\u00a0", " "));
+  const heads = ["metric", ...plain.flatMap((name) => [name, `stderr of ${name}`])];
   const lines = byMetric(jobs).map(([name, cells]) => [name, ...cells.flatMap((row) => [row?.value, row?.stderr])]);
   return [heads, ...lines].map((cells) => cells.map(quoted).join(",") + "\n").join("");
 }
