@@ -129,9 +129,9 @@ function asideWords(found) {
   const length = lengthUnit(trf.size.length);
   const places = (values) => inUnit(values.map((one) => number(one)).join(", "), length);
   return (
-    `The centre unit ${unitName(unit)} of the layer (${by(found.layer.shape)}) sits at ${places(trf.center)}, not in ` +
-    `the middle of the input at ${places(middleOf(found))}: units of this layer lie ${inUnit(by(trf.stride), length)} apart, and ` +
-    "no unit need lie in the middle."
+    `The centre unit ${unitName(unit)} of the layer (${by(found.layer.shape)}) sits at ${places(trf.center)}, ` +
+    `not in the middle of the input at ${places(middleOf(found))}: units of this layer lie ` +
+    `${inUnit(by(trf.stride), length)} apart, and none need lie in the middle.`
   );
 }
 
