@@ -16,12 +16,12 @@ from erfscope.cli.fit import level_table
 from erfscope_contract.fit import Fit
 from erfscope_contract.untrained import LOOK_UNTRAINED
 
-LEVEL: dict[str, Any] = {
+LEVEL = {
     "name": "second", "operator": "conv", "role": "head", "shape": [2, 16, 16], "stride": [1, 1], "trf_size": [5, 5],
     "erf_size": 4.4, "mass_50_side": 6.25, "erf_ratio": 0.88, "stderr": 0.12, "clipped": False, "holds": [4],
     "objects": [{"size": 4, "verdict": "holds"}, {"size": 9, "verdict": "small field"}],
 }  # fmt: skip
-FIT: dict[str, Any] = {
+FIT = {
     "input_shape": [1, 16, 16], "levels": [LEVEL], "notes": ["said"], "engine": "0", "torch": "2",
     "objects": [{"size": 4, "held_by": ["second"], "best": "second", "words": "4 px: head second holds it."},
                 {"size": 9, "held_by": [], "best": None, "words": "9 px: no level sees all of it."}],

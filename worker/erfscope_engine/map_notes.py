@@ -35,10 +35,11 @@ def notes_on_map(metrics: MapMetrics, errors: Errors, rank: int) -> list[str]:
     """All of them, of a map of `rank` axes."""
     size, peak = metrics.erf.size, metrics.erf.size_peak
     gridding = _gridding(metrics.shape.lattice, rank) if is_gridded(metrics.shape, metrics.gaussian) else []
-    half = metrics.mass["0.50"].side
+    # holes make an ERF small as well, and the note on them says so
+    skirt = [] if gridding else _skirt(size, metrics.mass["0.50"].side, rank)
     return [
         *_uncertainty(size, errors.get("erf_size")),
-        *_skirt(size, half, rank),
+        *skirt,
         *_peaks(size, peak, rank),
         *gridding,
     ]

@@ -187,8 +187,8 @@ class Layer(Strict):
     name: LayerName | None = Field(
         None,
         description="By which other layers' `inputs` and a request's target.layer find this layer's output. "
-        f"At most {MAX_NAME} letters (A to Z, a to z), digits, _ and -, the first a letter or _; not previous, input or "
-        "auto.",
+        f"At most {MAX_NAME} letters (A to Z, a to z), digits, _ and -, the first a letter or _; not previous, input "
+        "or auto.",
     )
     inputs: list[Reference] | None = Field(
         None,

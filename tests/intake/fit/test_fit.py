@@ -408,7 +408,6 @@ def test_a_peaked_level_is_noted_by_name_with_the_number_to_read() -> None:
         FitRequest.model_validate({"model": {"architecture": spec}, "objects": [4], "samples": 4, "layers": ["sum"]})
     )
     (level,) = answer.levels
-    print(level, answer.notes)
     assert level.erf_size == 1 < (level.mass_50_side or 0)
     assert any(note.startswith("Peaked (") and ": sum: " in note for note in answer.notes)
 

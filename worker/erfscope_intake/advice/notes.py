@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from erfscope_contract.advice import AdviceRequest, Change
+from erfscope_contract.gridding import GRIDDED
 from erfscope_contract.holding import HOLD
 from erfscope_contract.request import Weights
 from erfscope_contract.result import ErfResult, Number
@@ -53,6 +54,7 @@ def notes_of(request: AdviceRequest, base: ErfResult, now: Widths, changes: Sequ
 
 
 def _peaked(now: Widths, changes: Sequence[Change]) -> list[str]:
-    """The rows of the table whose map is peaked."""
-    rows = [("as it is", now), *((f"change {n}", (one.size, one.mass_50_side)) for n, one in enumerate(changes, 1))]
+    """The rows of the table whose map is peaked; holes make an ERF small as well."""
+    even = [(n, one) for n, one in enumerate(changes, 1) if (one.lattice or 0.0) <= GRIDDED]
+    rows = [("as it is", now), *((f"change {n}", (one.size, one.mass_50_side)) for n, one in even)]
     return [name for name, widths in rows if is_peaked(*widths)]

@@ -100,7 +100,14 @@ def fit(
         ),
         about=_about(request),
         notes=training_first(
-            [*network.notes, *notes, *_clipped(rows), *_uncertain(rows), *_peaked(rows), *_gridded(gridded, network)]
+            [
+                *network.notes,
+                *notes,
+                *_clipped(rows),
+                *_uncertain(rows),
+                *_peaked(rows, gridded),
+                *_gridded(gridded, network),
+            ]
         ),
         engine=__version__,
         torch=torch.__version__,
@@ -218,9 +225,9 @@ def _clipped(rows: Sequence[FitLevel]) -> list[str]:
     return [CLIPPED.format(count=count, all=len(rows))] if count else []
 
 
-def _peaked(rows: Sequence[FitLevel]) -> list[str]:
+def _peaked(rows: Sequence[FitLevel], gridded: Sequence[str]) -> list[str]:
     """What a measurement says of a peak on a wide skirt, once for all rows."""
-    names = [row.name for row in rows if is_peaked(row.erf_size, row.mass_50_side)]
+    names = [row.name for row in rows if row.name not in gridded and is_peaked(row.erf_size, row.mass_50_side)]
     return peaked_rows(names[:MOST_NAMED])
 
 
