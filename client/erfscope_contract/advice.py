@@ -16,6 +16,11 @@ ChangeKind = Literal[
     "attention", "input_scale", "combined",
 ]  # fmt: skip
 
+MASS = (
+    "Side of the box around the unit with half of the map's mass, pixels; measured where the ERF is. Null where "
+    "neither is known, and from an older service."
+)
+
 
 class AdviceRequest(Strict):
     """A network, one of its layers, and the ERF size that its units should have."""
@@ -103,6 +108,7 @@ class Change(Frozen):
     )
     erf_measured: Number = Field(None, description="By gradient; null where this change was not measured.")
     stderr: Number = None
+    mass_50_side: Number = Field(None, description=MASS)
     trf_size: list[int]
     lattice: Number = Field(None, description="Gridding of the map, 0 to 1: holes that a dilation leaves.")
     reaches: bool = Field(description="By the measured size where there is one (within two standard errors).")
@@ -145,6 +151,7 @@ class Advice(Frozen):
     erf_analytic: Number = None
     erf_measured: Number = None
     stderr: Number = None
+    mass_50_side: Number = Field(None, description=MASS)
     lattice: Number = None
     reaches: bool = Field(
         description="Nothing needs to change; or it is unsure whether something must, where erf_measured is below the "
@@ -162,6 +169,11 @@ class Advice(Frozen):
     coarsest: str | None = Field(
         None,
         description="The last layer of the coarsest grid that the layer is computed from; null where that is its own.",
+    )
+    head: str | None = Field(
+        None,
+        description="The layer that auto takes, where it lies behind the layer that was asked about: what widens this "
+        "one need not widen that. Null where the layer is that one, and from an older service.",
     )
     notes: list[str] = Field(default_factory=list)
     engine: str

@@ -67,6 +67,12 @@ class FitLevel(Frozen):
     )
     clipped: bool = Field(False, description="The TRF sticks out of the input: with a larger input the ERF may grow.")
     erf_size: Number = Field(None, description="Luo's ERF size (2 sigma), pixels; null where no gradient arrives.")
+    mass_50_side: Number = Field(
+        None,
+        description="Side of the box around the unit with half of the map's mass, pixels. Where erf_size is smaller "
+        "the map is peaked: read this one for how far the unit sees. Null where no gradient arrives, and from an "
+        "older service.",
+    )
     limited: bool = Field(
         False, description="The ERF fills the input, so that erf_size is a bound: with a larger input it may be larger."
     )

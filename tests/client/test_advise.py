@@ -18,6 +18,7 @@ from erfscope_contract.untrained import LOOK_UNTRAINED
 
 CHANGE = {
     "kind": "dilation", "text": "dilate first: 1 → 4", "erf_analytic": 9.5, "erf_measured": 9.42, "stderr": 0.21,
+    "mass_50_side": 8.5,
     "edits": [{"layer": "first", "field": "dilation", "before": "1", "after": "4"}], "trf_size": [11, 11],
     "reaches": True, "layer_shape": [2, 16, 16], "added_macs": 0, "added_parameters": 8, "added_memory": -100,
     "weights_kept": 1.0, "lattice": 0.2, "pareto": True,
@@ -80,7 +81,7 @@ def test_the_command_shows_a_table(run: Run, service: Service, tmp_path: Path) -
     done = run("advise", "spec.json", "--want", "9", "--layers", "--url", service.url)
     assert done.returncode == 0, done.stderr
     told = " ".join(done.stdout.split())
-    assert "1* dilate first: 1 → 4 9.42 ± 0.21 0 +14.8% -10.0% 16×16 100% 0.20 holes" in told
+    assert "1* dilate first: 1 → 4 9.42 ± 0.21 8.5 0 +14.8% -10.0% 16×16 100% 0.20 holes" in told
     assert "as it is 4.90 ± 0.10 12k 54 1kB 32×32" in told
     assert "second: ERF 4.90 ± 0.10 px, TRF 5×5 px, at input 1×32×32." in told
     assert "First choice: dilate first: 1 → 4." in told
@@ -107,6 +108,33 @@ def test_where_nothing_reaches_the_next_question_is_named(run: Run, service: Ser
     assert (
         "tiny: weights by the spec's scheme; 8 draws of the weights × 1 input (normal); seed 3; input 1×32×32." in told
     )
+
+
+def test_a_smaller_input_is_proposed_with_the_cheapest_change_that_does(
+    run: Run, service: Service, tmp_path: Path
+) -> None:
+    """Change 1 has the largest ERF, change 2 is free, change 3 is free and coarser: 2 is enough for 1/3 of the size."""
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    dear = CHANGE | {"reaches": False, "erf_measured": 30.5, "added_macs": 5000}
+    free = CHANGE | {"reaches": False, "erf_measured": 28.2}
+    coarse = free | {"layer_shape": [2, 16, 16], "added_macs": -9000}
+    free |= {"layer_shape": [2, 32, 32]}
+    short = ADVICE | {"want": 72, "changes": [dear | {"layer_shape": [2, 32, 32]}, free, coarse]}
+    service.on("POST /advice", Reply(202, advice_json(result=short)))
+    done = run("advise", "spec.json", "--want", "72", "--url", service.url)
+    assert done.returncode == 0, done.stderr
+    assert "to 1/3 of its size" in done.stdout
+    assert "which the network has with change 2 (28.2 px)" in done.stdout
+
+
+def test_of_a_layer_within_the_network_it_is_said_first(run: Run, service: Service, tmp_path: Path) -> None:
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    service.on("POST /advice", Reply(202, advice_json(result=ADVICE | {"head": "classes"})))
+    done = run("advise", "spec.json", "--want", "9", "--layer", "second", "--url", service.url)
+    assert done.returncode == 0, done.stderr
+    told = " ".join(done.stdout.split())
+    assert told.index("A change that widens it may do nothing at classes") < told.index("1* dilate first")
+    assert "First choice for second alone: dilate first: 1 → 4." in told
 
 
 def test_a_change_that_may_reach_is_no_sure_choice(run: Run, service: Service, tmp_path: Path) -> None:

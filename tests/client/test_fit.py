@@ -18,7 +18,7 @@ from erfscope_contract.untrained import LOOK_UNTRAINED
 
 LEVEL = {
     "name": "second", "operator": "conv", "role": "head", "shape": [2, 16, 16], "stride": [1, 1], "trf_size": [5, 5],
-    "erf_size": 4.4, "erf_ratio": 0.88, "stderr": 0.12, "clipped": False, "holds": [4],
+    "erf_size": 4.4, "mass_50_side": 6.25, "erf_ratio": 0.88, "stderr": 0.12, "clipped": False, "holds": [4],
     "objects": [{"size": 4, "verdict": "holds"}, {"size": 9, "verdict": "small field"}],
 }  # fmt: skip
 FIT = {
@@ -65,8 +65,8 @@ def test_the_command_shows_a_table(run: Run, service: Service, tmp_path: Path) -
     done = run("fit", "spec.json", "--object", "4,9", "--url", service.url)
     assert done.returncode == 0, done.stderr
     told = " ".join(done.stdout.split())
-    assert "ERF 4 px 9 px" in told
-    assert "second head 1x1 2x16x16 5x5 4.40 ± 0.12 holds small field" in told
+    assert "ERF 50 % box 4 px 9 px" in told
+    assert "second head 1x1 2x16x16 5x5 4.40 ± 0.12 6.25 holds small field" in told
     assert "4 px: head second holds it. 9 px: no level sees all of it. Which row counts? The network has no dec" in told
     assert "erfscope advise spec.json --layer second --object 9 --url " in told
     assert "the ERF is at least 1.5 times the object" in told
@@ -132,7 +132,7 @@ def test_the_head_that_decides_is_named_with_what_to_ask_next(run: Run, service:
     done = run("fit", "spec.json", "--object", "4,9", "--url", service.url)
     assert done.returncode == 0, done.stderr
     told = " ".join(done.stdout.split())
-    assert "≥ 15.50 ± 0.12 unsure small field" in told
+    assert "≥ 15.50 ± 0.12 6.25 unsure small field" in told
     assert "For masks (segmentation): that of the head, second, for it decides about each pixel" in told
     assert "erfscope advise spec.json --layer second --object 9 --url " in told
 
@@ -168,9 +168,10 @@ def test_the_answer_is_written_by_the_endings_of_files(run: Run, service: Servic
     assert [len(row) for row in rows] == [len(rows[0])] * 2
     told = dict(zip(*rows, strict=True))
     assert told["layer"] == "'=a|b", "a spreadsheet would compute it"
-    assert (told["stride_y"], told["erf_size"], told["object_4"], told["object_9"]) == (
+    assert (told["stride_y"], told["erf_size"], told["mass_50_side"], told["object_4"], told["object_9"]) == (
         "1.0",
         "4.4",
+        "6.25",
         "holds",
         "small field",
     )

@@ -140,6 +140,19 @@ def test_two_sizes_that_differ_much_come_with_what_they_mean() -> None:
     assert "Cite erf_size" not in " ".join(plain.result.provenance.notes)
 
 
+def test_a_peak_on_a_wide_skirt_comes_with_what_the_erf_does_not_tell() -> None:
+    """Of a kernel of 15×15 only the middle is above the level, and nine tenths of the mass lie outside of it."""
+    net = nn.Conv2d(1, 1, 15, padding=7, bias=False)
+    nn.init.constant_(net.weight, 0.04)
+    with torch.no_grad():
+        net.weight[0, 0, 7, 7] = 1.0
+    result = measure(net, (1, 32, 32), inputs=1).result
+    (note,) = result.provenance.notes
+    assert result.erf.size == 1
+    assert note.startswith("Peaked (erf_size 1 px; mass_50_side, the side of the box with half of the mass, 10.")
+    assert "read mass_50_side and r90" in note
+
+
 def test_a_gridded_map_comes_with_what_it_means_and_what_to_do() -> None:
     net = nn.Conv2d(1, 1, 5, dilation=2, padding=4, bias=False)
     nn.init.constant_(net.weight, 1.0)

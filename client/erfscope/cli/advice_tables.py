@@ -17,7 +17,7 @@ from erfscope_contract.lengths import NAMES, Lengths, pixels_of, scaled, sides_i
 from erfscope_contract.numbers import digits, plain, with_error
 
 LAYERS = ("layer", "operator", "TRF", "ERF", "adds")
-CHANGES = ("", "change", "ERF", "MACs", "parameters", "memory", "output", "kept", "gridding")
+CHANGES = ("", "change", "ERF", "50 % box", "MACs", "parameters", "memory", "output", "kept", "gridding")
 SCALES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 FROM_TO = re.compile(r"\((\S+) … (\S+)\)")  # the first and the last of several layers
 NAMED = 3  # idle layers by name
@@ -37,7 +37,18 @@ def summary(advice: Advice, lengths: Lengths) -> list[str]:
     return [
         f"{advice.layer}: ERF {erf} {unit}, TRF {trf} {unit}, at input {'×'.join(map(str, advice.input_shape))}.",
         f"Asked for: {asked}.",
+        *_middle(advice),
         *([_idle(advice.layers)] if advice.layers else []),
+    ]
+
+
+def _middle(advice: Advice) -> list[str]:
+    """That a change may do nothing for the answers of the network, where a layer within it was asked about."""
+    if advice.head is None:
+        return []
+    return [
+        f"This is about {advice.layer} alone, which lies before {advice.head}. A change that widens it may do nothing "
+        f"at {advice.head}, above all behind skips: make the change, and measure {advice.head} before you train."
     ]
 
 
@@ -66,7 +77,8 @@ def verdict(advice: Advice, asked: Asked) -> list[str]:
     if best is None:
         return [*doubt, _none(advice), *_smaller(advice), *_next(advice, asked, lengths)]
     text = with_modules(best, asked.modules)
-    first = f"First choice{', if one is needed' if doubt else ''}"
+    where = "" if advice.head is None else f" for {advice.layer} alone"
+    first = f"First choice{where}{', if one is needed' if doubt else ''}"
     if best.unsure:
         field = _open(best.size, best.stderr, advice, lengths)
         return [*doubt, f"{first}, unsure: {text}. Its ERF is {field}"]
@@ -123,12 +135,17 @@ def _none(advice: Advice) -> str:
 def _smaller(advice: Advice) -> list[str]:
     """How far the input must be scaled down until the largest ERF that was found is large enough."""
     size = advice.erf_measured if advice.erf_measured is not None else advice.erf_analytic
-    found = [(number, change.size) for number, change in enumerate(advice.changes, start=1) if change.size]
-    number, largest = max([(0, size or 0.0), *found], key=lambda one: one[1])
+    largest = max([size or 0.0, *(change.size for change in advice.changes)])
     parts = ceil(advice.want / largest) if largest > 0 else 1
     if parts == 1:
         return []
-    with_change = f"with change {number}" if number else "as it is"
+    bound = advice.want / parts
+    if size and size >= bound:
+        with_change, reached = "as it is", size
+    else:
+        enough = [(n, change) for n, change in enumerate(advice.changes, start=1) if change.size >= bound]
+        number, cheapest = min(enough, key=lambda one: _cost(one[1], advice))
+        with_change, reached = f"with change {number}", cheapest.size
 
     unit = NAMES[len(advice.trf_size)]  # a second or a millimetre has fewer samples or pixels then, and is as long
 
@@ -144,8 +161,17 @@ def _smaller(advice: Advice) -> list[str]:
     )
     return [
         f"Or {scale}{lost}: {objects}an ERF of {long(advice.want / parts)} is "
-        f"enough, which the network has {with_change} ({long(largest)}). Or give it {block}, and train it."
+        f"enough, which the network has {with_change} ({long(reached)}). Or give it {block}, and train it."
     ]
+
+
+def _cost(change: Change, advice: Advice) -> tuple[float, ...]:
+    """Orders changes, cheapest first: by detail and weights that are lost, then by what is added."""
+    grids = zip(change.layer_shape[1:], advice.layer_shape[1:], strict=False)
+    coarser = any(after < before for after, before in grids)
+    lost = 0.0 if change.weights_kept is None else 1 - change.weights_kept
+    added = (change.added_macs, change.added_parameters, change.added_memory)
+    return (coarser, lost, *(max(one, 0) for one in added), -change.size)
 
 
 def _next(advice: Advice, asked: Asked, lengths: Lengths) -> list[str]:
@@ -182,7 +208,9 @@ def _idle(layers: Sequence[AdviceLayer]) -> str:
 
 def layer_table(layers: Sequence[AdviceLayer]) -> Table:
     """The profile along depth: what each layer adds."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    unit = pixels_of(len(layers[0].trf_size)).long
+    title = f"Expected sizes (analytic), {unit}"
+    table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left", title_style="bold")
     for heading in LAYERS:
         table.add_column(heading, justify="left" if heading in ("layer", "operator") else "right", no_wrap=True)
     for row in layers:
@@ -195,19 +223,25 @@ def layer_table(layers: Sequence[AdviceLayer]) -> Table:
 def change_table(advice: Advice, modules: Mapping[str, str], lengths: Lengths) -> Table:
     """The network as it is, then the changes, best first, each with what it adds."""
     timed = advice.ms is not None
-    names = [f"{name} ({lengths.unit})" if name == "ERF" else name for name in CHANGES]
+    names = [f"{name} ({lengths.unit})" if name in ("ERF", "50 % box") else name for name in CHANGES]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in (*names, *(["ms"] if timed else [])):
         table.add_column(heading, justify="left" if heading in ("", "change") else "right", no_wrap=heading != "change")
     size = advice.erf_measured if advice.erf_measured is not None else advice.erf_analytic
     table.add_row(
-        "", "as it is", _sized(size, advice.stderr, lengths), count(advice.macs), count(advice.parameters),
+        "", "as it is", _sized(size, advice.stderr, lengths), _half(advice.mass_50_side, lengths),
+        count(advice.macs), count(advice.parameters),
         f"{count(advice.memory)}B", _grid(advice.layer_shape), "", _gridding(advice.lattice),
         *([plain(advice.ms)] if timed else []), style="dim",
     )  # fmt: skip
     for number, change in enumerate(advice.changes, start=1):
         table.add_row(f"{number}{'*' if change.pareto else ''}", *_cells(change, advice, modules, lengths, timed=timed))
     return table
+
+
+def _half(side: float | None, lengths: Lengths) -> str:
+    """The side of the box with half of the mass."""
+    return "" if side is None else digits(side * lengths.mean, 3)
 
 
 def _sized(size: float | None, error: float | None, lengths: Lengths) -> str:
@@ -223,6 +257,7 @@ def _cells(
     return [
         show.cell(text),
         _sized(change.size, change.stderr, lengths),
+        _half(change.mass_50_side, lengths),
         _added(change.added_macs, advice.macs),
         _added(change.added_parameters, advice.parameters),
         _added(change.added_memory, advice.memory),

@@ -62,7 +62,9 @@ Samples = Annotated[
 Latency = Annotated[
     bool, Option("--latency", help="Time one input through each network on this machine, in ms (default: off).")
 ]
-Depth = Annotated[bool, Option("--layers", help="Also list what each layer adds to the ERF (default: off).")]
+Depth = Annotated[
+    bool, Option("--layers", help="Also list what each layer adds to the ERF, by expected sizes (default: off).")
+]
 Drawing = Annotated[
     Path | None,
     Option(

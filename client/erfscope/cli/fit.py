@@ -45,7 +45,9 @@ Samples = Annotated[
 ]
 COLUMNS: Sequence[Column] = (
     ("layer", "left"), ("role", "left"), ("stride", "right"), ("shape", "right"), ("TRF", "right"), ("ERF", "right"),
+    ("50 % box", "right"),
 )  # fmt: skip
+SIZED = ("stride", "TRF", "ERF", "50 % box")  # columns of lengths
 BOXES = "For boxes (a detector): that of the head which gives the boxes of your size, named above."
 MASKS = (
     "For masks (segmentation): that of the head, {name}, for it decides about each pixel; a level within the network"
@@ -124,7 +126,8 @@ def _parts(result: Fit, asked: _Asked, modules: Mapping[str, str], lengths: Leng
     rule = (
         f"At input [{shape}], sizes in {lengths.long}. holds: the ERF is at least {HOLD:g} times the object, and the "
         f"object at least {UNITS_ACROSS:g} units wide. small field: the ERF is smaller. coarse grid: the stride is too "
-        f"coarse. unsure: within {CONFIDENT:g} standard errors of the bound, or the ERF fills the input (≥)."
+        f"coarse. unsure: within {CONFIDENT:g} standard errors of the bound, or the ERF fills the input (≥). "
+        f"50 % box: the side of the box with half of the mass (mass_50_side)."
     )
     objects = result.objects
     if lengths != pixels_of(len(lengths.steps)):
@@ -200,7 +203,7 @@ def level_table(
     lengths = lengths or pixels_of(len(result.input_shape) - 1)
     named = any(level.name in modules for level in result.levels)
     module_column: list[Column] = [("module", "left")] if named else []
-    columns: list[Column] = [*COLUMNS[:1], *module_column, *COLUMNS[1:]]
+    columns: list[Column] = [*COLUMNS[:1], *module_column, *(_with_unit(one, lengths) for one in COLUMNS[1:])]
     columns += [(f"{plain(one.size * lengths.mean)} {lengths.unit}", "center") for one in result.objects]
     rows = list[list[str | Text]]()
     for level in result.levels:
@@ -208,6 +211,13 @@ def level_table(
         module = [modules.get(level.name, "")] if named else []
         rows.append([name, *module, *facts, *(_mark(one.verdict) for one in level.objects)])
     return table_of(columns, rows)
+
+
+def _with_unit(column: Column, lengths: Lengths) -> Column:
+    """The heading of a length with its unit, where that is not the input's own."""
+    heading, justify = column
+    is_scaled = heading in SIZED and lengths != pixels_of(len(lengths.steps))
+    return (f"{heading} ({lengths.unit})" if is_scaled else heading, justify)
 
 
 def _mark(verdict: Verdict) -> Text:
@@ -223,7 +233,8 @@ def _facts(level: FitLevel, lengths: Lengths) -> list[str]:
     written = bound_with_error if level.limited else with_error
     size = written(scaled(level.erf_size, lengths), scaled(level.stderr, lengths))
     erf = "none" if level.erf_size is None else marked(size, "erf_size", is_bound=level.limited)
-    return [level.name, level.role, stride, show.by(level.shape), trf, erf]
+    half = "" if level.mass_50_side is None else digits(level.mass_50_side * lengths.mean, 3)
+    return [level.name, level.role, stride, show.by(level.shape), trf, erf, half]
 
 
 def _box(level: FitLevel, lengths: Lengths) -> list[tuple[float, float]] | None:

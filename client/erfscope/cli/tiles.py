@@ -1,7 +1,7 @@
 """`erfscope tiles`: how an image is cut so that a network gives on the tiles what it gives on the whole."""
 
 from collections.abc import Sequence
-from math import ceil
+from math import ceil, lcm, prod
 from typing import Annotated, Any
 
 from rich.table import Table
@@ -62,6 +62,7 @@ LAYERS: Sequence[Column] = (
     ("keep", "right"),
 )  # fmt: skip
 MOST_STARTS = 12
+NEARBY = 0.125  # of a tile: how far another size may be that is proposed
 LITTLE = 0.25  # of the work: from here on larger tiles pay
 ERRORS = (
     "Error by halo: the largest difference over the largest value, and the rms difference over the rms value, with "
@@ -121,23 +122,25 @@ def _extents(sides: int | list[int]) -> list[int]:
 
 def _parts(result: Tiles, name: str, lengths: Lengths | None, *, whole: bool) -> list[answer.Part]:
     said = in_words(result.about, name, f"[{', '.join(map(str, result.input_shape))}]")
-    starts = [] if result.grid is None else [_starts(result.grid, whole=whole)]
+    starts = [] if result.grid is None else [[*_starts(result.grid, whole=whole), *_nearby(result)]]
     halos = [halo_table(result)] if len(result.checked.by_halo) > 1 else []
-    sizes = [] if lengths is None else [_in_unit(result, lengths)]
     largest = [show.LARGEST] if any(one.trf_largest for one in result.layers) else []
-    words = [*said, *_words(result), *sizes, *largest]
-    return answer.with_notes([axis_table(result), layer_table(result.layers), *halos, words, *starts], result.notes)
+    words = [*said, *_words(result), *largest]
+    return answer.with_notes(
+        [axis_table(result, lengths), layer_table(result.layers), *halos, words, *starts], result.notes
+    )
 
 
-def axis_table(result: Tiles) -> Table:
-    """Per axis, in input pixels."""
+def axis_table(result: Tiles, lengths: Lengths | None = None) -> Table:
+    """Per axis, in input pixels, with a second row in the unit of `lengths`."""
     names = NAMES[len(result.tile)]
-    rows = []
+    rows = list[tuple[str, ...]]()
     for k, name in enumerate(names):
         before, after = result.halo[k]
         reach = f"{digits(result.reach.before[k])} + {digits(result.reach.after[k])}"
         numbers = (result.tile[k], result.alignment[k], before, after)
         rows.append((name, *map(str, numbers), _range(result.crop[k]), str(result.step[k]), reach))
+        rows += [] if lengths is None else [_in_unit(result, k, lengths)]
     return table_of(AXES, rows, title=f"Tiles, in {_long(result)}")
 
 
@@ -150,14 +153,17 @@ def _unit(rank: int) -> str:
     return pixels_of(rank).unit
 
 
-def _in_unit(result: Tiles, lengths: Lengths) -> str:
-    """The numbers of the first table that have a length, along each axis, in seconds or millimetres."""
-    rows = []
-    for k, name in enumerate(NAMES[len(result.tile)]):
-        numbers = (result.tile[k], *result.halo[k], result.step[k])
-        tile, before, after, step = (f"{digits(number * lengths.steps[k], 4)} {lengths.unit}" for number in numbers)
-        rows.append(f"{name}: tile {tile}, halo {before} before and {after} after, step {step}")
-    return f"{'; '.join(rows)}."
+def _in_unit(result: Tiles, k: int, lengths: Lengths) -> tuple[str, ...]:
+    """The row of an axis in seconds or millimetres."""
+
+    def long(number: float) -> str:
+        return digits(number * lengths.steps[k], 4)
+
+    numbers = (result.tile[k], result.alignment[k], *result.halo[k])
+    start, stop = result.crop[k]
+    reach = f"{long(result.reach.before[k])} + {long(result.reach.after[k])}"
+    name = f"{NAMES[len(result.tile)][k]}, {lengths.unit}"
+    return (name, *map(long, numbers), f"{long(start)}:{long(stop)}", long(result.step[k]), reach)
 
 
 def layer_table(layers: Sequence[TiledLayer]) -> Table:
@@ -250,7 +256,58 @@ def _asked(result: Tiles) -> list[str]:
     whole = ", ".join(f"{name} {before} + {after}" for name, (before, after) in zip(names, exact, strict=True))
     return [
         f"With the halo that you ask for tiles are wrong by up to {plain(asked.max_error)} of the largest value, and "
-        f"by {plain(asked.relative_error)} (rms). The exact halo is {whole}."
+        f"by {plain(asked.relative_error)} (rms). The exact halo is {whole}.",
+        *_saved(result, exact),
+    ]
+
+
+def _saved(result: Tiles, exact: Sequence[tuple[int, int]]) -> list[str]:
+    """That a smaller halo saves nothing: the step is that of the exact one, or the image takes as many tiles."""
+    steps = [_step(*axis) for axis in zip(result.tile, exact, result.alignment, strict=True)]
+    if steps == result.step:
+        return ["It saves nothing: the step is that of the exact halo, for steps are multiples of the alignment."]
+    if result.grid is None or result.grid.count < _count(result.grid.image, result.tile, steps):
+        return []
+    return [f"It saves no tile of this image: with the exact halo there are {result.grid.count} as well."]
+
+
+def _step(tile: int, halo: tuple[int, int], alignment: int) -> int:
+    """From one tile to the next: the most multiples of the alignment beside the halo; 0 where there is no room."""
+    return max((tile - sum(halo)) // alignment * alignment, 0)
+
+
+def _count(image: Sequence[int], tile: Sequence[int], step: Sequence[int]) -> int:
+    """How many tiles an image takes; 0 where a tile has no room for its halo."""
+    if any(size > side and not by for size, side, by in zip(image, tile, step, strict=True)):
+        return 0
+    along = (
+        1 if size <= side else 1 + ceil((size - side) / by) for size, side, by in zip(image, tile, step, strict=True)
+    )
+    return prod(along)
+
+
+def _nearby(result: Tiles) -> list[str]:
+    """The size within NEARBY of this one of which the image takes the fewest tiles, if those compute less in all."""
+    if result.grid is None:
+        return []
+    image, alignment = result.grid.image, lcm(*result.alignment)
+    most = int(NEARBY * min(result.tile)) // alignment
+
+    def tiled(more: int) -> tuple[int, int, list[int]]:
+        sides = [side + more * alignment for side in result.tile]
+        steps = [_step(*axis) for axis in zip(sides, result.halo, result.alignment, strict=True)]
+        count = _count(image, sides, steps)
+        return count, count * prod(sides), sides
+
+    now, work, _ = tiled(0)
+    sizes = [one for one in map(tiled, range(-most, most + 1)) if one[0] and one[1] < work]
+    fewest, computed, sides = min(sizes, default=(now, work, result.tile))
+    if fewest >= now:
+        return []
+    unit = _unit(len(image))
+    return [
+        f"Of tiles of {'×'.join(map(str, sides))} {unit} it takes {fewest}, which compute "
+        f"{1 - computed / work:.0%} less in all; of the sizes nearby, that is the fewest."
     ]
 
 

@@ -17,13 +17,13 @@ def fit_csv(fit: Fit) -> str:
     """A line for each level: stride and TRF per axis (pixels), ERF with its standard error, a verdict for each size."""
     axes = AXES[len(fit.input_shape) - 1]
     per_axis = [f"{what}_{name}" for what in ("stride", "trf_size", "trf_largest") for name in axes]
-    heads = ["layer", "role", "shape", *per_axis, "global", "erf_size", "erf_size_stderr", "limited"]
+    heads = ["layer", "role", "shape", *per_axis, "global", "erf_size", "erf_size_stderr", "mass_50_side", "limited"]
     sizes = [f"object_{one.size:g}" for one in fit.objects]
     return _text([*heads, *sizes], (
         [
             level.name, level.role, "x".join(map(str, level.shape)), *_each(level.stride, axes),
             *_each(level.trf_size, axes), *_each(level.trf_largest or level.trf_size, axes),
-            level.is_global, level.erf_size, level.stderr, level.limited,
+            level.is_global, level.erf_size, level.stderr, level.mass_50_side, level.limited,
             *(one.verdict for one in level.objects),
         ]
         for level in fit.levels
@@ -50,20 +50,21 @@ def tiles_csv(tiles: Tiles) -> str:
 
 def advice_csv(answers: Sequence[Advice]) -> str:
     """A line for each network, the present one first: its ERF in pixels, and what the change adds and keeps."""
-    heads = ["object_size", "want", "change", "erf_size", "erf_size_stderr", "reaches", "added_macs"]
+    heads = ["object_size", "want", "change", "erf_size", "erf_size_stderr", "mass_50_side", "reaches", "added_macs"]
     heads += ["added_parameters", "added_memory_bytes", "added_ms", "weights_kept", "lattice", "pareto"]
     rows: list[list[Cell]] = []
     for one in answers:
         size = one.erf_measured if one.erf_measured is not None else one.erf_analytic
         timed = None if one.ms is None else 0.0
         rows.append([
-            one.object_size, one.want, "", size, one.stderr, one.reaches, 0, 0, 0, timed, 1.0, one.lattice, None,
+            one.object_size, one.want, "", size, one.stderr, one.mass_50_side, one.reaches, 0, 0, 0, timed, 1.0,
+            one.lattice, None,
         ])  # fmt: skip
         rows += [
             [
-                one.object_size, one.want, change.text, change.size, change.stderr, change.reaches, change.added_macs,
-                change.added_parameters, change.added_memory, change.added_ms, change.weights_kept, change.lattice,
-                change.pareto,
+                one.object_size, one.want, change.text, change.size, change.stderr, change.mass_50_side, change.reaches,
+                change.added_macs, change.added_parameters, change.added_memory, change.added_ms,
+                change.weights_kept, change.lattice, change.pareto,
             ]
             for change in one.changes
         ]  # fmt: skip

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from erfscope_contract.about import weights_of
-from erfscope_contract.lengths import pixels_of
+from erfscope_contract.lengths import Lengths, pixels_of, sides_in
 from erfscope_contract.numbers import plain
 from erfscope_contract.result import Box, ErfResult, Trf
 
@@ -61,8 +61,8 @@ def _measuring(result: ErfResult) -> list[Fact]:
     return [(name, words) for name, words in facts if words]
 
 
-def tiles_text(trf: Trf, unit: str = "px") -> str:
-    """Where tiles may start and how far units read; empty where neither is known.
+def tiles_text(trf: Trf, unit: str = "px", lengths: Lengths | None = None) -> str:
+    """Where tiles may start (input's own unit), how far units read (`lengths`, or that); empty where neither is known.
 
     The halo of `erfscope tiles` is another number: it is counted from the edge of a tile, not from a unit's centre.
     """
@@ -72,7 +72,10 @@ def tiles_text(trf: Trf, unit: str = "px") -> str:
     elif trf.alignment is not None:
         parts.append(f"start at multiples of {sides(trf.alignment)} {unit}")
     if trf.reach is not None:
-        before, after = sides(trf.reach.before), sides(trf.reach.after)
+        before, after = (
+            sides(each if lengths is None else sides_in(each, lengths)) for each in (trf.reach.before, trf.reach.after)
+        )
+        unit = unit if lengths is None else lengths.unit
         parts.append(
             f"units read up to {before} {unit} before and {after} {unit} after their centre (the halo, counted from a "
             "tile's edge, may differ: erfscope tiles)"

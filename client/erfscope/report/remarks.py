@@ -17,7 +17,7 @@ def remarks_of(result: ErfResult, lengths: Lengths | None = None) -> list[str]:
 def _field(trf: Trf, lengths: Lengths, own: str) -> Iterator[str]:
     at = ", ".join(map(plain, sides_in(trf.center, lengths)))
     place = f"The unit sits at {f'({at})' if len(trf.center) > 1 else at} {lengths.unit}."
-    tiles = tiles_text(trf, own)
+    tiles = tiles_text(trf, own, lengths)
     yield f"{place} Tiles {tiles}." if tiles else place
     if trf.seen is not None and trf.seen != trf.box:
         yield f"Read on this image: {box_text(trf.seen)}."

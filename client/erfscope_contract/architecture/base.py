@@ -186,7 +186,9 @@ class Layer(Strict):
     type: str
     name: LayerName | None = Field(
         None,
-        description="By which other layers' `inputs` and a request's target.layer find this layer's output.",
+        description="By which other layers' `inputs` and a request's target.layer find this layer's output. "
+        f"At most {MAX_NAME} letters (A to Z, a to z), digits, _ and -, the first a letter or _; not previous, input "
+        "or auto.",
     )
     inputs: list[Reference] | None = Field(
         None,

@@ -102,6 +102,12 @@ def test_what_surely_reaches_comes_before_what_may() -> None:
     assert [one.size for one in ranked([may, nearer], 20, NOW, [32])] == [19, 18], "the nearer one, whatever it costs"
 
 
+def test_of_what_may_reach_a_coarser_grid_comes_last() -> None:
+    coarser = _change("stride", 19, -750, reaches=True, unsure=True, layer_shape=[4, 16])
+    free = _change("dilation", 18, reaches=True, unsure=True)
+    assert [one.size for one in ranked([coarser, free], 20, NOW, [32])] == [18, 19]
+
+
 def test_pareto_marks_what_no_other_change_beats() -> None:
     changes = [_change("dilation", 21), _change("context", 24, 100), _change("kernel_size", 23, 200)]
     assert [one.pareto for one in with_pareto(changes)] == [True, True, False]

@@ -209,6 +209,25 @@ def test_only_what_a_named_layer_is_computed_from_is_changed(onnx_file: Path) ->
         assert all(change.size > (found.erf_measured or 0) for change in found.changes)
 
 
+def test_a_layer_within_the_network_has_the_head_behind_it_named(onnx_file: Path) -> None:
+    heads = {}
+    for name in ("y1", "auto"):
+        asked = {"model": {"sha256": "0" * 64}, "want": 10, "verify": 0, "layer": name}
+        heads[name] = advise(AdviceRequest.model_validate(asked), onnx_file)
+    assert heads["y1"].head == heads["auto"].layer
+    assert heads["auto"].head is None
+
+
+def test_changes_that_vanish_are_counted_and_random_weights_are_told(onnx_file: Path) -> None:
+    asked = {"model": {"sha256": "0" * 64}, "want": 14, "samples": 4, "verify": 20, "weights": "kaiming_normal"}
+    found = advise(AdviceRequest.model_validate(asked), onnx_file)
+    (note,) = [note for note in found.notes if "were tried by their expected size" in note]
+    assert note.startswith(f"{found.tried} changes were tried")
+    assert len(found.changes) < 20
+    assert any("before training" in note for note in found.notes)
+    assert all((one.mass_50_side or 0) > 0 for one in (found, *found.changes))
+
+
 def test_the_method_s_assumptions_are_said_once_where_sizes_are_expected(onnx_file: Path) -> None:
     notes = {}
     for verify in (0, 1):

@@ -393,6 +393,25 @@ def test_a_size_that_is_hardly_known_is_noted(tmp_path: Path, monkeypatch: pytes
     assert "Take more samples" in note
 
 
+def test_a_peaked_level_is_noted_by_name_with_the_number_to_read() -> None:
+    """A 1×1 path beside a wide one of small weights: the head's ERF is its peak alone."""
+    wide = {**CONV, "name": "wide", "kernel_size": 31, "padding": 15}
+    skip = {**CONV, "name": "skip", "kernel_size": 1, "padding": 0, "init": {"scheme": "normal", "std": 40}}
+    layers = [wide, {**skip, "inputs": ["input"]}, {"type": "add", "name": "sum", "inputs": ["wide", "skip"]}]
+    spec = {
+        "name": "peaked",
+        "input": {"channels": 1, "size": [64, 64]},
+        "init": {"scheme": "normal", "std": 1},
+        "layers": layers,
+    }
+    answer = fit(
+        FitRequest.model_validate({"model": {"architecture": spec}, "objects": [4], "samples": 4, "layers": ["sum"]})
+    )
+    (level,) = answer.levels
+    assert level.erf_size == 1 < (level.mass_50_side or 0)
+    assert any(note.startswith("Peaked (") and ": sum: " in note for note in answer.notes)
+
+
 def test_a_field_that_fills_the_input_is_a_bound() -> None:
     wide = {**CONV, "kernel_size": 7, "padding": 3}
     spec = {"name": "wide", "input": {"channels": 1, "size": [8, 8]}, "layers": [wide] * 6}

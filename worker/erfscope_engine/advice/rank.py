@@ -19,12 +19,19 @@ def price(change: Change, now: Cost, grid: Sequence[int]) -> float:
     parameters = max(change.added_parameters, 0) / max(now.parameters, 1)
     memory = max(change.added_memory, 0) / max(now.memory, 1)
     lost = 1 - (1.0 if change.weights_kept is None else change.weights_kept)
-    coarser = any(after < before for after, before in zip(change.layer_shape[1:], grid, strict=False))
+    coarser = is_coarser(change, grid)
     return macs + PARAMETERS * parameters + MEMORY * memory + NEW * lost + COARSER * coarser
+
+
+def is_coarser(change: Change, grid: Sequence[int]) -> bool:
+    """Whether its grid is smaller than before along any axis."""
+    return any(after < before for after, before in zip(change.layer_shape[1:], grid, strict=False))
 
 
 def ranked(changes: Sequence[Change], want: float, now: Cost, grid: Sequence[int]) -> list[Change]:
     """Best first: what reaches, by price, what surely does before the rest; then what comes nearest.
+
+    Of what only may reach, changes with a coarser grid come last.
 
     Each kind's best comes before any kind's second.
     """
@@ -32,7 +39,8 @@ def ranked(changes: Sequence[Change], want: float, now: Cost, grid: Sequence[int
     def order(change: Change) -> tuple[float, ...]:
         gridded = (change.lattice or 0.0) > GRIDDED
         cost = price(change, now, grid) if change.reaches and not change.unsure else -change.size
-        return (not change.reaches, change.unsure, gridded, cost, change.size)
+        coarser = change.unsure and is_coarser(change, grid)
+        return (not change.reaches, change.unsure, gridded, coarser, cost, change.size)
 
     offered = sorted((one for one in changes if (one.lattice or 0.0) <= HOLES), key=order)
     reaching = [one for one in offered if one.reaches]

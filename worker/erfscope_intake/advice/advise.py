@@ -16,7 +16,8 @@ from erfscope_engine.advice.profile import profile_of
 from erfscope_engine.advice.rank import HOLES, ranked, with_pareto
 from erfscope_engine.advice.search import Trial, search
 from erfscope_engine.measure import measure_network
-from erfscope_engine.plan import plan_for
+from erfscope_engine.network import Network
+from erfscope_engine.plan import Plan, plan_for
 from erfscope_intake.advice.bench import Bench, Expected, Sized, State
 from erfscope_intake.advice.notes import notes_of
 from erfscope_intake.advice.onnx_subject import OnnxSubject
@@ -28,6 +29,10 @@ from erfscope_intake.onnx_external import Sent
 from erfscope_intake.progress import Progress, within
 
 DRAWN = 3  # changes whose maps are part of the answer
+CANDIDATES = (
+    "{tried} changes were tried by their expected size. Of each family the first that reaches the wanted size, or the "
+    "one that comes nearest, is a candidate: {candidates}, of which the best {measured} were measured"
+)
 Pair = tuple[Changed, Change]
 
 
@@ -68,6 +73,7 @@ class _Known:
     base: ErfResult  # by the analytic method
     now: State
     coarsest: str | None
+    head: str | None
     measured: Sized | None = None
     ms: float | None = None
     tried: int = 0
@@ -92,14 +98,21 @@ def _advice(bench: Bench, progress: Progress) -> Advice:
     progress("trace", 0.0)
     quick = bench.subject.network(None, quick=True, place=bench.device)
     base = measure_network(quick, bench.analytic).result
-    coarsest = coarsest_before(plan_for(quick, bench.request.layer, samples=1))
+    plan = plan_for(quick, bench.request.layer, samples=1)
+    coarsest, head = coarsest_before(plan), _head_behind(quick, plan)
     bench = _by_tensor(bench, base.layer.name)
-    known = _Known(base, bench.state(None), coarsest)
+    known = _Known(base, bench.state(None), coarsest, head)
     try:
         _learn(bench, known, progress)
     except KeyboardInterrupt:
         raise Interrupted(_answer(bench, known, interrupted=True)) from None
     return _answer(bench, known)
+
+
+def _head_behind(network: Network, plan: Plan) -> str | None:
+    """The layer that `auto` takes, where it lies behind the plan's; None where the plan's is that, or a later one."""
+    head = plan_for(network, "auto", samples=1).layer
+    return head.name if head.value > plan.layer.value else None
 
 
 def _learn(bench: Bench, known: _Known, progress: Progress) -> None:
@@ -122,6 +135,7 @@ def _learn(bench: Bench, known: _Known, progress: Progress) -> None:
 def _answer(bench: Bench, known: _Known, *, interrupted: bool = False) -> Advice:
     request, base, now, measured = bench.request, known.base, known.now, known.measured
     changes = _changes(known, request, interrupted=interrupted)
+    half = measured.half if measured else base.mass["0.50"].side
     return Advice(
         layer=base.layer.name,
         want=request.wanted_size,
@@ -132,6 +146,7 @@ def _answer(bench: Bench, known: _Known, *, interrupted: bool = False) -> Advice
         erf_analytic=known.size,
         erf_measured=measured.size if measured else None,
         stderr=measured.stderr if measured else None,
+        mass_50_side=half,
         lattice=measured.lattice if measured else base.shape.lattice,
         reaches=_reaches(known.size, measured, request.wanted_size),
         macs=now.cost.macs,
@@ -144,10 +159,12 @@ def _answer(bench: Bench, known: _Known, *, interrupted: bool = False) -> Advice
         tried=known.tried,
         about=_about(bench),
         coarsest=known.coarsest,
+        head=known.head,
         notes=[
             *([_interruption(known, request, changes)] if interrupted else []),
+            *([] if interrupted else _left_out(known, request.verify)),
             *bench.subject.notes,
-            *notes_of(request, base, changes, 0 if interrupted else known.tried),
+            *notes_of(request, base, (known.erf, half), changes, 0 if interrupted else known.tried),
         ],
         engine=__version__,
         torch=torch.__version__,
@@ -164,6 +181,24 @@ def _interruption(known: _Known, request: AdviceRequest, changes: Sequence[Chang
         return "interrupted before the network was measured: its ERF is the expected one."
     done = f"interrupted: {len(known.verified)} of {known.count or request.verify} changes measured"
     return f"{done}; sizes of the others are expected ones." if any(map(_is_expected, changes)) else f"{done}."
+
+
+def _left_out(known: _Known, verify: int) -> list[str]:
+    """Why the table has fewer changes than were tried, or than were to be measured."""
+    holes = sum((one.lattice or 0.0) > HOLES for one in known.verified)
+    worse = sum(not _is_nearer(one, known) and (one.lattice or 0.0) <= HOLES for one in known.verified)
+    reasons = [(worse, "no larger ERF than the network as it is"), (holes, f"holes (gridding above {HOLES:g})")]
+    left = ", ".join(f"{count} with {why}" for count, why in reasons if count)
+    measured = len(known.verified)
+    if not left and not 0 < measured < verify:
+        return []
+    told = CANDIDATES.format(tried=known.tried, candidates=len(known.priced), measured=measured)
+    return [f"{told}{'; left out: ' if left else ''}{left}."]
+
+
+def _is_nearer(change: Change, known: _Known) -> bool:
+    """Whether a measured change reaches, or comes nearer than the network as it is."""
+    return change.reaches or change.size > ((known.measured.size if known.measured else None) or 0.0)
 
 
 def _is_expected(change: Change) -> bool:
@@ -243,8 +278,7 @@ def _changes(known: _Known, request: AdviceRequest, *, interrupted: bool) -> lis
     expected = [change for change in _ranked(known, request, priced) if change.erf_analytic is not None]
     if not request.verify:
         return with_pareto(expected)
-    size = known.measured.size if known.measured else None
-    nearer = [one for one in known.verified if one.reaches or one.size > (size or 0.0)]
+    nearer = [one for one in known.verified if _is_nearer(one, known)]
     best = with_pareto(_ranked(known, request, nearer))
     drawn = [one if n < DRAWN else one.model_copy(update={"picture": None}) for n, one in enumerate(best)]
     if not interrupted or known.has_changes:
@@ -266,6 +300,7 @@ def _priced(bench: Bench, changed: Changed, expected: Expected, goal: float, now
         text=changed.title,
         edits=list(changed.edits),
         erf_analytic=expected.size,
+        mass_50_side=expected.half,
         trf_size=expected.trf_size,
         lattice=expected.lattice,
         reaches=expected.size is None or expected.size >= goal,
@@ -287,6 +322,7 @@ def _measured(bench: Bench, changed: Changed, change: Change, progress: Progress
         update={
             "erf_measured": sized.size,
             "stderr": sized.stderr,
+            "mass_50_side": sized.half,
             "lattice": max((one for one in (sized.lattice, change.lattice) if one is not None), default=None),
             "trf_size": sized.trf_size,
             "picture": sized.picture,

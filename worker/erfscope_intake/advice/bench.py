@@ -31,9 +31,10 @@ RUNS = 5  # of a latency, after one that is not counted
 
 @dataclass(frozen=True)
 class Expected:
-    """What the analytic method tells of a network: ERF size, gridding, TRF."""
+    """What the analytic method tells of a network: ERF size, side of the box with half of the mass, gridding, TRF."""
 
     size: float | None
+    half: float | None
     lattice: float | None
     trf_size: list[int]
 
@@ -44,6 +45,7 @@ class Sized:
 
     size: float | None
     stderr: float | None
+    half: float | None
     lattice: float | None
     trf_size: list[int]
     picture: Picture
@@ -93,11 +95,11 @@ class Bench:
         except ProblemError as problem:
             if problem.kind == "resource-limit":
                 raise
-            return Expected(None, None, []) if problem.kind == "unsupported-feature" else None
+            return Expected(None, None, None, []) if problem.kind == "unsupported-feature" else None
         patch = cut(row.map, row.taken.geometry)
         gridding = lattice(patch, moments(patch))
         trf = [high - low for low, high in row.field.box]
-        return Expected(size, None if gridding is None else gridding.score, trf)
+        return Expected(size, row.metrics.mass["0.50"].side, None if gridding is None else gridding.score, trf)
 
     def sized(self, change: Changed | None, progress: Progress) -> Sized:
         """By gradient."""
@@ -106,8 +108,9 @@ class Bench:
         measured = measure_network(network, self.gradient, images=images, progress=progress)
         result = measured.result
         return Sized(
-            result.erf.size, result.stderr.get("erf_size"), result.shape.lattice, result.trf.size, picture_of(measured)
-        )
+            result.erf.size, result.stderr.get("erf_size"), result.mass["0.50"].side, result.shape.lattice,
+            result.trf.size, picture_of(measured),
+        )  # fmt: skip
 
     def state(self, change: Changed | None) -> State:
         """Cost and layer at full width."""

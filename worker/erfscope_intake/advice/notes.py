@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 
 from erfscope_contract.advice import AdviceRequest, Change
+from erfscope_contract.gridding import GRIDDED
 from erfscope_contract.holding import HOLD
-from erfscope_contract.result import ErfResult
+from erfscope_contract.request import Weights
+from erfscope_contract.result import ErfResult, Number
 from erfscope_contract.untrained import training_first
+from erfscope_engine.map_notes import PEAKED, is_peaked, peaked_rows
 
 RULE = (
     "The ERF that is asked for is {hold:g} times the object (docs/science/object-size.md){more} In a network with "
@@ -20,10 +23,16 @@ EXPECTED = (
     "Sizes are expected ones, by the analytic method: over weights of random signs, and a Gaussian gradient "
     "(docs/howto/analytic.md)."
 )
+BEFORE_TRAINING = (
+    "The weights are random ones, so every size is one before training. Training changes the ERF: measure the trained "
+    "network as well."
+)
 NEW = "Layers that are new have random weights here; everything else keeps its own. Train, and measure again."
 
+Widths = tuple[Number, Number]  # ERF size, and side of the box with half of the mass
 
-def notes_of(request: AdviceRequest, base: ErfResult, changes: Sequence[Change], tried: int) -> list[str]:
+
+def notes_of(request: AdviceRequest, base: ErfResult, now: Widths, changes: Sequence[Change], tried: int) -> list[str]:
     """The rule, how the numbers were found, and what they do not tell; `tried` is 0 where the search was cut short."""
     want = request.wanted_size
     listed = []
@@ -37,5 +46,15 @@ def notes_of(request: AdviceRequest, base: ErfResult, changes: Sequence[Change],
         listed.append(NEW)
     if min(base.input_shape[1:]) < 2 * want:
         listed.append(CLIPPED)
-    own = [note for note in base.provenance.notes if not note.startswith(ANALYTIC)]
+    if request.model.architecture is not None or request.weights is not Weights.GIVEN:
+        listed.append(BEFORE_TRAINING)
+    listed += peaked_rows(_peaked(now, changes))
+    own = [note for note in base.provenance.notes if not note.startswith((ANALYTIC, PEAKED))]
     return training_first([*listed, *([EXPECTED] if request.verify == 0 else []), *own])
+
+
+def _peaked(now: Widths, changes: Sequence[Change]) -> list[str]:
+    """The rows of the table whose map is peaked; holes make an ERF small as well."""
+    even = [(n, one) for n, one in enumerate(changes, 1) if (one.lattice or 0.0) <= GRIDDED]
+    rows = [("as it is", now), *((f"change {n}", (one.size, one.mass_50_side)) for n, one in even)]
+    return [name for name, widths in rows if is_peaked(*widths)]

@@ -18,7 +18,7 @@ from erfscope_contract.result import ErfResult
 from erfscope_contract.untrained import training_first
 from erfscope_contract.version import __version__
 from erfscope_engine.layers import Traced
-from erfscope_engine.map_notes import WHY_UNCERTAIN, is_gridded, is_uncertain
+from erfscope_engine.map_notes import WHY_UNCERTAIN, is_gridded, is_peaked, is_uncertain, peaked_rows
 from erfscope_engine.measure import measure_network
 from erfscope_engine.network import Network
 from erfscope_engine.reaches import Reaches
@@ -99,7 +99,16 @@ def fit(
             named=bool(request.layers),
         ),
         about=_about(request),
-        notes=training_first([*network.notes, *notes, *_clipped(rows), *_uncertain(rows), *_gridded(gridded, network)]),
+        notes=training_first(
+            [
+                *network.notes,
+                *notes,
+                *_clipped(rows),
+                *_uncertain(rows),
+                *_peaked(rows, gridded),
+                *_gridded(gridded, network),
+            ]
+        ),
         engine=__version__,
         torch=torch.__version__,
     )
@@ -187,6 +196,7 @@ def _row(level: Level, result: ErfResult, request: FitRequest) -> FitLevel:
         local_box=result.trf.local_box,
         clipped=result.trf.clipped,
         erf_size=erf.value,
+        mass_50_side=result.mass["0.50"].side,
         limited=limited,
         erf_ratio=result.erf.ratio,
         stderr=result.stderr.get("erf_size"),
@@ -213,6 +223,12 @@ def _unmeasured(traced: Traced, level: Level, request: FitRequest) -> FitLevel:
 def _clipped(rows: Sequence[FitLevel]) -> list[str]:
     count = sum(row.clipped and not row.is_global for row in rows)
     return [CLIPPED.format(count=count, all=len(rows))] if count else []
+
+
+def _peaked(rows: Sequence[FitLevel], gridded: Sequence[str]) -> list[str]:
+    """What a measurement says of a peak on a wide skirt, once for all rows."""
+    names = [row.name for row in rows if row.name not in gridded and is_peaked(row.erf_size, row.mass_50_side)]
+    return peaked_rows(names[:MOST_NAMED])
 
 
 def _gridded(names: Sequence[str], network: Network) -> list[str]:
