@@ -18,7 +18,8 @@ _UNSEEN = re.compile(
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>|#~])")
 # What forges turn into links and mentions although it is plain text.
 _LINKED = re.compile(r"@|(?<=#)(?=\d)|(?<=:)(?=//)|(?i:\bwww)(?=\.)|(?i:\bmailto)(?=:)")
-_CODE = re.compile(r"(`[A-Za-z0-9_.,=/ -]+`)")  # nothing in it means anything to a forge
+_SPAN = re.compile(r"(`[^`]+`)")  # as a forge pairs backticks: all spans count, or text between two would be code
+_CODE = re.compile(r"`[A-Za-z0-9_.,:=\"/ -]+`")  # nothing in it means anything to a forge
 _JOINER = "\u2060"  # is not seen and breaks no line, and what was one word for a parser is two
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -47,7 +48,7 @@ def for_markdown(text: str) -> str:
 
 def for_sentence(text: str) -> str:
     """`for_markdown` of sentences of our own with names of strangers in them: plain words in backticks stay code."""
-    return "".join(part if n % 2 else _escaped(part) for n, part in enumerate(_CODE.split(one_line(text))))
+    return "".join(part if _CODE.fullmatch(part) else _escaped(part) for part in _SPAN.split(one_line(text)))
 
 
 def for_cell(text: str) -> str:

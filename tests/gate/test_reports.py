@@ -136,6 +136,19 @@ def test_markdown_keeps_code_in_our_own_sentences() -> None:
     assert "How to mend: Give more `inputs` to a\\|b; run `erfscope check --update-baseline`." in text
 
 
+def test_backticks_are_paired_as_a_forge_pairs_them() -> None:
+    """Of a span that is escaped both backticks are, or the text up to the next span would be code."""
+    mend = "Take `fetch-depth: 2` of actions/checkout, or `a|b`; then `git fetch origin main`."
+    text = markdown.render(report(finding(mend=mend)))
+    assert "Take `fetch-depth: 2` of actions/checkout, or \\`a\\|b\\`; then `git fetch origin main`." in text
+
+
+def test_a_comment_links_the_run_of_github() -> None:
+    run = {"GITHUB_SERVER_URL": "https://git.example", "GITHUB_REPOSITORY": "o/r", "GITHUB_RUN_ID": "7"}
+    assert "[The run](https://git.example/o/r/actions/runs/7) has the log" in markdown.render(report(finding()), run)
+    assert "The run" not in markdown.render(report(finding()), {**run, "GITHUB_RUN_ID": ""})
+
+
 def test_what_changed_stands_once_above_what_broke() -> None:
     text = markdown.render(report(*(finding(metric=one, change="dilation of c 4 → 1.") for one in ("r50", "r90"))))
     assert text.count("dilation of c 4 → 1.") == 1

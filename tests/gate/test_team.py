@@ -82,7 +82,19 @@ def test_other_weights_are_no_change_of_layers(check: Check, write: Write) -> No
     done = check()
     assert done.code == 1
     assert "Changed in models/net.json: the weights alone; the input's shape, every layer's kernel," in done.words
-    assert "How to mend: Restore the former weights, or train otherwise. Where it is meant:" in done.words
+    assert "How to mend: Restore the former weights. Where it is meant:" in done.words
+
+
+def test_a_model_that_is_trained_again_is_told_both_ways_on(check: Check, write: Write) -> None:
+    write("models/net.onnx", onnx_model((1, 2), seed=0))
+    write("erfscope.toml", config('inputs = 64\ndrift = { max = "1%" }\nmass_50_side = {}\nparticipation = {}\n'))
+    assert check("--update-baseline").code == 0
+    write("models/net.onnx", onnx_model((1, 2), seed=3))
+    done = check("--markdown", "a.md")
+    assert done.code == 1
+    assert "How to mend: If the model was trained again, other values are usual: update the baseline, or" in done.words
+    assert "erfscope init --weights random" in done.words
+    assert '(`weights = "kaiming_normal"`, `draws = 128`, `inputs = 1` in the check' in Path("a.md").read_text("utf-8")
 
 
 def test_a_baseline_without_layers_says_so(check: Check, write: Write) -> None:

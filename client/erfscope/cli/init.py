@@ -14,7 +14,7 @@ from erfscope._errors import refuse
 from erfscope._models import PRESET
 from erfscope.cli import options, show
 from erfscope.cli.progress import progress_bar
-from erfscope_contract.request import ErfRequest
+from erfscope_contract.request import ErfRequest, Weights
 
 if TYPE_CHECKING:  # the command line starts without the gate
     from erfscope.gate.discovery import Source
@@ -37,8 +37,8 @@ Inputs = Annotated[
     Option(
         "--inputs",
         min=1,
-        help="Input samples of each measurement (default: 16, or as the configuration has it, or as many more as a "
-        "model's drift limit needs).",
+        help="Input samples of each measurement, with --weights draws of the weights (default: 16, or as the "
+        "configuration has it, or as many more as a model's drift limit needs).",
     ),
 ]
 Force = Annotated[
@@ -55,11 +55,28 @@ Install = Annotated[
 ]
 
 
+Drawn = Annotated[
+    Weights | None,
+    Option(
+        "--weights",
+        metavar="SCHEME",
+        parser=options.weights_of,
+        help="Weights of each check: given (the file's own, so that a model that is trained again needs a new "
+        "baseline) or random, or another scheme to draw them by, which guards the architecture alone (default: given).",
+    ),
+]
+
+
 def init(
-    models: Models, inputs: Inputs = None, url: options.Url = None, install: Install = None, force: Force = False
+    models: Models,
+    inputs: Inputs = None,
+    weights: Drawn = None,
+    url: options.Url = None,
+    install: Install = None,
+    force: Force = False,
 ) -> None:
     """Write erfscope.toml, the baseline of MODEL… and a workflow for GitHub, or add MODEL… to those that are there."""
-    from erfscope.gate.starter import Plan
+    from erfscope.gate import starter
 
     source = None if force else _source(Path.cwd())
     config = source.file if source else CONFIG
@@ -72,7 +89,7 @@ def init(
         show.print_lines(out, [*already, *lines])
         return
     before = _contents(config, baseline)
-    plans: Mapping[str, Plan] = {name: Plan(inputs) for name in added} if source and inputs else {}
+    plans = _first(list(added), inputs, weights, is_new=source is None)
     text = _configuration(list(added), inputs, source, plans)
     for _ in range(ROUNDS):
         _restore(before)  # or the report would compare with the first baseline
@@ -89,14 +106,24 @@ def init(
         show.print_lines(out, [*_troubles(report), "No file was changed."])
         sys.exit(report.exit_code)
     _show(report)
+    usual = starter.USUAL.drift
     lines = [f"{name}: erf_size is not watched, because {reason}: see the comment in {config.name}."
              for name, plan in sorted(plans.items()) if (reason := plan.limit)]  # fmt: skip
-    lines += [f"{name}: {plan.inputs} inputs, so that chance does not hide a drift of {plan.drift}: see the comment in "
-              f"{config.name}." for name, plan in sorted(plans.items()) if plan.before]  # fmt: skip
+    lines += [f"{name}: {plan.samples} {plan.unit}, so that chance does not hide a drift of {plan.drift}: see the "
+              f"comment in {config.name}." for name, plan in sorted(plans.items()) if plan.before]  # fmt: skip
     lines += [f"{name}: the drift limit is {plan.drift}: see the comment in {config.name}."
-              for name, plan in sorted(plans.items()) if plan.drift != Plan().drift]  # fmt: skip
+              for name, plan in sorted(plans.items()) if plan.drift != usual]  # fmt: skip
     lines = [_added(config, list(added), is_new=source is None), *lines, *_later(list(added))]
     show.print_lines(out, [*lines, *_workflow(url, install, force=force)])
+
+
+def _first(models: Sequence[str], inputs: int | None, weights: Weights | None, *, is_new: bool) -> "Mapping[str, Plan]":
+    """How each model is measured at first; inputs of a new configuration are its default."""
+    from erfscope.gate.starter import Plan
+
+    if weights is not None and weights is not Weights.GIVEN:
+        return {name: Plan(inputs or INPUTS, weights) for name in models}
+    return {name: Plan(inputs) for name in models} if inputs and not is_new else {}
 
 
 def _for_later(models: Sequence[str], config: Path) -> list[str]:
@@ -170,13 +197,13 @@ def _plans(
     report: "Report", config: Path, models: Mapping[str, Sequence[str]], plans: "Mapping[str, Plan]", *, is_fixed: bool
 ) -> "Mapping[str, Plan]":
     """What a run of the models tells of how each should be measured and watched; the same where that is settled."""
-    from erfscope.gate.config import load
-    from erfscope.gate.limited import limits
+    from erfscope.gate.limited import by_chance, limits
     from erfscope.gate.sampling import noises
     from erfscope.gate.starter import Plan
 
-    used = {model: check.request.average.inputs for check in load(config, Path.cwd()).checks for model in check.models}
-    limited, noise = limits(report), noises(report)
+    used = _samples(config, plans)
+    samples = {file: used[name] for name, files in models.items() for file in files}
+    limited, noise = {**({} if is_fixed else by_chance(report, samples)), **limits(report)}, noises(report)
     result = {}
     for name, files in models.items():
         plan = plans.get(name, Plan())
@@ -185,9 +212,22 @@ def _plans(
         enough = used[name] if is_fixed or limit != plan.limit or worst is None else worst.enough(used[name])
         plan = replace(plan, limit=limit, noise=worst)
         if enough > used[name]:
-            plan = replace(plan, inputs=enough, first=plan.first or used[name], before=plan.before or worst)
+            plan = replace(plan, samples=enough, first=plan.first or used[name], before=plan.before or worst)
         result[name] = plan
     return result
+
+
+def _samples(config: Path, plans: "Mapping[str, Plan]") -> dict[str, int]:
+    """Of each model or pattern of a configuration, its inputs, or its draws where a plan has the weights drawn."""
+    from erfscope.gate.config import load
+    from erfscope.gate.starter import USUAL
+
+    return {
+        model: average.weights if plans.get(model, USUAL).is_drawn else average.inputs
+        for check in load(config, Path.cwd()).checks
+        for model in check.models
+        for average in (check.request.average,)
+    }
 
 
 def _measured(config: Path, models: Mapping[str, Sequence[str]], url: str | None) -> "Report":

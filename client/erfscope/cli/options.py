@@ -146,7 +146,7 @@ Statistics = Annotated[
 WEIGHTS: Mapping[str, Weights] = {**{scheme.value: scheme for scheme in Weights}, **WEIGHT_WORDS}
 
 
-def _weights(text: str) -> Weights:
+def weights_of(text: str) -> Weights:
     """A scheme by its name, or by the word of papers."""
     if text not in WEIGHTS:
         raise BadParameter(f"there are no weights {text!r}; there are {', '.join(WEIGHTS)}")
@@ -156,7 +156,7 @@ def _weights(text: str) -> Weights:
 WeightScheme = Annotated[
     Weights | None,
     Option(
-        parser=_weights,
+        parser=weights_of,
         metavar=f"[{'|'.join(WEIGHTS)}]",
         help="Weights to measure with: given (the model's own, also trained) or the scheme to draw them by; random is "
         "kaiming_normal (default: given).",

@@ -48,7 +48,7 @@ def against_base(gate: Gate, now: Baseline, asked: str | None, environment: Mapp
         return []
     base = _base(gate.file, name, {} if asked else environment)
     if base is None:
-        return [_unknown(gate.file, name, is_asked=asked is not None)]
+        return [_unknown(gate.file, name, environment, is_asked=asked is not None)]
     try:
         before = _gate_at(base, gate)
     except ConfigurationError as error:
@@ -119,13 +119,14 @@ def _rebaselined(file: Path, now: Baseline, base: Base, before: Path) -> Iterato
             )
 
 
-def _unknown(file: Path, name: str, *, is_asked: bool) -> Finding:
+def _unknown(file: Path, name: str, environment: Mapping[str, str], *, is_asked: bool) -> Finding:
     """Why there is nothing to compare with; raises ConfigurationError for a base that was asked for by a wrong name."""
     refused, shallow = refusal(file), is_shallow(file)
     if is_asked and refused is None and not shallow:
         raise ConfigurationError(file, f"--base {name}: git knows no commit of that name here")
     why = "this clone is shallow and lacks that commit" if shallow else "git does not know that branch here"
-    mend = (
+    unset = _unset(file, environment) if not is_asked else ""
+    mend = unset + (
         "Fetch the base as well: in a workflow `fetch-depth: 2` of actions/checkout, elsewhere `git fetch origin "
         f"{name}`; or name a commit that is there by --base."
     )
@@ -133,6 +134,17 @@ def _unknown(file: Path, name: str, *, is_asked: bool) -> Finding:
         why, mend = refused.why, refused.mend
     detail = f"Whether this change re-baselines a model of {name} or loosens a rule cannot be known: {why}."
     return _warning(file, file.name, detail, mend, Rule.CONFIGURATION)
+
+
+def _unset(file: Path, environment: Mapping[str, str]) -> str:
+    """What to do where GitHub's variable is missing that tells of a merge, whose first parent is the base."""
+    if environment.get("GITHUB_REF") or not environment.get("GITHUB_BASE_REF"):
+        return ""
+    then = "Or: " if commit_of(file, "HEAD^2") else ""
+    return (
+        "GITHUB_REF is not set, so that the commit that is checked out is not known as the merge of a pull request, "
+        f"whose first parent is the base: pass GITHUB_REF on to where the check runs. {then}"
+    )
 
 
 def _unreadable(file: Path, base: Base, error: ConfigurationError) -> Finding:

@@ -9,11 +9,12 @@ from erfscope.gate import layers
 from erfscope.gate.answers import Means, inspected, tried
 from erfscope.gate.baseline import Baseline, Entry
 from erfscope.gate.findings import Finding, Rule, Verdict
-from erfscope.gate.judge import FIND, RESTORE, UNDO, UPDATE
+from erfscope.gate.judge import FIND, RESTORE, RETRAINED, UNDO, UPDATE
 from erfscope.gate.question import Question
 from erfscope.gate.rows import Layers
 from erfscope.gate.windows import reads, windows
 from erfscope_contract.problem import Problem
+from erfscope_contract.request import Weights
 
 SAME = (
     "the weights alone; the input's shape, every layer's kernel, stride, dilation, padding, groups, channels and mode, "
@@ -66,6 +67,11 @@ class Explainer:
         question = self.questions.get(key)
         return self.committed.entry(question.identity) if question else None
 
+    def measures_trained(self, key: Key) -> bool:
+        """Whether a check measures the weights of a file, and draws none."""
+        question = self.questions[key]
+        return question.subject.ref.architecture is None and question.request.weights is Weights.GIVEN
+
     def __call__(self, key: Key) -> Comparison:
         """What changed in a model; nothing where nothing was committed for it."""
         entry = self.entry(key)
@@ -87,15 +93,19 @@ def _explained(finding: Finding, explainer: Explainer) -> Finding:
     comparison = explainer((finding.check, finding.model))
     if finding.rule is Rule.BOUND and comparison.is_same:  # the bound may never have held
         return finding
-    mend = finding.mend.replace(FIND, _undo(comparison))
+    undo = _undo(comparison, explainer.measures_trained((finding.check, finding.model)))
+    is_undone = finding.rule is Rule.BOUND and undo == UNDO
+    mend = f"{undo} {finding.mend}" if is_undone else finding.mend.replace(FIND, undo)
     return replace(finding, change=comparison.change or comparison.otherwise, mend=mend)
 
 
-def _undo(comparison: Comparison) -> str:
+def _undo(comparison: Comparison, is_trained: bool) -> str:
     """What to do where the change is meant to be undone."""
     if comparison.change:
         return UNDO
-    return RESTORE if comparison.otherwise == SAME else FIND
+    if comparison.otherwise != SAME:
+        return FIND
+    return RETRAINED if is_trained else RESTORE
 
 
 def _comparison(question: Question, entry: Entry, means: Means) -> Comparison:

@@ -165,7 +165,13 @@ UNDEFINED = "The metric is undefined for this map; look at its picture (--pictur
 UPDATE = "erfscope check --update-baseline"
 FIND = "Find the change to the model that did it."
 UNDO = "Undo that change to the model."  # where it is told
-RESTORE = "Restore the former weights, or train otherwise."  # where nothing else changed
+RESTORE = "Restore the former weights."  # where nothing else changed
+RETRAINED = (  # where weights of a file changed and nothing else
+    "If the model was trained again, other values are usual: update the baseline, or let the check guard the "
+    'architecture alone by drawn weights (`weights = "kaiming_normal"`, `draws = 128`, `inputs = 1` in the check, then '
+    "a new baseline; `erfscope init --weights random` writes this, with as many draws as it needs). If it was not, "
+    "restore the former weights."
+)
 
 
 def mend_bound(metric: str, end: str) -> str:

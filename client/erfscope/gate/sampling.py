@@ -1,6 +1,6 @@
 """How many inputs a check needs so that chance does not hide a change of its drift limit: for `erfscope init`. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import ceil
 
@@ -13,6 +13,7 @@ ROOM = 0.6
 SLACK = 0.7  # of the limit, from which it takes more inputs: of 16 inputs a standard error is itself 20 % off
 MOST = 512  # inputs; beyond them the limit is widened instead
 STEP = 16
+TOO_MANY = 256  # samples; a metric that is watched by habit, not by need, is left out where it alone needs more
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,15 @@ class Noise:
     metric: str
     share: float
 
-    def enough(self, inputs: int) -> int:
-        """How many inputs bring it down to ROOM of the limit, from what it is with `inputs`; at most MOST."""
+    def enough(self, samples: int) -> int:
+        """How many samples bring it down to ROOM of the limit, from what it is with `samples`; at most MOST."""
+        return min(self.needed(samples), max(MOST, samples))
+
+    def needed(self, samples: int) -> int:
+        """`enough`, however many that are."""
         if self.share <= SLACK * LIMIT:
-            return inputs
-        return min(max(STEP * ceil(inputs * (self.share / (ROOM * LIMIT)) ** 2 / STEP), inputs), max(MOST, inputs))
+            return samples
+        return max(STEP * ceil(samples * (self.share / (ROOM * LIMIT)) ** 2 / STEP), samples)
 
     @property
     def limit(self) -> float:
@@ -37,11 +42,19 @@ class Noise:
 def noises(report: Report) -> Mapping[str, Noise]:
     """The largest noise of each model, of the metrics that a run watches for drift."""
     largest: dict[str, Noise] = {}
-    for one in report.findings:
-        share = _share(one)
-        if share and (one.model not in largest or share > largest[one.model].share):
-            largest[one.model] = Noise(one.metric, share)
+    for model, noise in _each(report):
+        if model not in largest or noise.share > largest[model].share:
+            largest[model] = noise
     return largest
+
+
+def noises_of(report: Report, metric: str) -> Mapping[str, Noise]:
+    """The noise of one metric of each model."""
+    return {model: noise for model, noise in _each(report) if noise.metric == metric}
+
+
+def _each(report: Report) -> Iterator[tuple[str, Noise]]:
+    yield from ((one.model, Noise(one.metric, share)) for one in report.findings if (share := _share(one)))
 
 
 def _share(finding: Finding) -> float:

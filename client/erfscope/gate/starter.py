@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from erfscope.gate.sampling import LIMIT, Noise
+from erfscope.gate.sampling import LIMIT, TOO_MANY, Noise
+from erfscope_contract.request import Weights
 from erfscope_contract.version import __version__
 
 HEAD = """\
@@ -19,37 +20,42 @@ HEAD = """\
 # Drift counts both ways; a bound counts one way: erf_size = { min = 20 } lets the field grow, not shrink.
 # A check guards the models that it names. A pattern, such as model = "models/*.onnx", also guards models that are added
 # later.
+# A check measures the weights of its file, so a model that is trained again needs a new baseline. With drawn weights,
+# as `erfscope init --weights random` writes them, a check guards the architecture alone.
 """
 CHECK = """
 [[{header}]]
 name = {name}
 model = {model}
-{inputs}trf_size = {{}}
+{measuring}trf_size = {{}}
 {erf}mass_50_side = {{}}
 drift = {{ max = "{drift}" }}
 """
 ERF = "erf_size = {}\n"
-NOT_ERF = """\
-# erf_size is not watched: {why}
-mass_20_side = {{}}
+NOT_ERF = "# erf_size is not watched: {why}\n"
+INSTEAD = "mass_20_side = {}\n"
+DRAWN = """\
+# The weights are drawn anew, one input for each draw: the check guards the architecture, and training it again moves
+# nothing. Without these lines it guards the weights of the file too.
+weights = "{scheme}"
+inputs = 1
 """
-
-
 MORE = """\
-# {inputs} inputs: with {first}, chance moved {metric} by {before:.1%} (two standard errors of the difference of two
-# measurements), too much to tell a drift of {limit:.0%} for sure. With {inputs} it is {share:.1%}.
+# {samples} {unit}: with {first}, chance moved {metric} by {before:.1%} (two standard errors of the difference of two
+# measurements), too much to tell a drift of {limit:.0%} for sure. With {samples} it is {share:.1%}.
 """
 WIDER = """\
-# The limit is wider than {limit:.0%}: with {inputs} inputs chance moves {metric} by {share:.1%} (two standard errors of
-# the difference of two measurements), so less cannot be told from it. More inputs allow a smaller limit.
+# The limit is wider than {limit:.0%}: with {samples} {unit} chance moves {metric} by {share:.1%} (two standard errors
+# of the difference of two measurements), so less cannot be told from it. More {unit} allow a smaller limit.
 """
 
 
 class Limit(StrEnum):
-    """What keeps the effective field from growing, so that its size would stay when the network changes."""
+    """Why the size of the effective field tells little of a change: what keeps it from growing, or chance."""
 
     INPUT = "the field fills the input"
     TRF = "it is as large as the TRF"
+    CHANCE = "chance moves it too much"
 
 
 COMMENTS: Mapping[Limit, str] = {
@@ -57,6 +63,9 @@ COMMENTS: Mapping[Limit, str] = {
     "# changes. Give a larger input_shape to watch it.",
     Limit.TRF: f"{Limit.TRF}, which limits it. trf_size is watched already, and the\n"
     "# mass sees a change of the weights sooner.",
+    Limit.CHANCE: f"{Limit.CHANCE}: it alone would need more than {TOO_MANY} {{unit}} to tell\n"
+    f"# a drift of {LIMIT:.0%}. It ends where the map is weak (4.55 % of the centre), and a change of the network may\n"
+    "# move this edge either way; half of the mass (mass_50_side) tells the change sooner.",
 }
 WORKFLOW = """\
 name: receptive fields
@@ -153,28 +162,48 @@ class Origin:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a model is measured and watched: its number of inputs (None: the defaults'), and why; its limits."""
+    """How a model is measured and watched: its number of samples (None: the defaults'), and why; its limits."""
 
-    inputs: int | None = None
-    first: int = 0  # inputs of the first measurement, where a second one took more
+    samples: int | None = None  # inputs, or draws of the weights with one input each
+    weights: Weights = Weights.GIVEN
+    first: int = 0  # samples of the first measurement, where a second one took more
     before: Noise | None = None  # of the first measurement
     noise: Noise | None = None  # of the last one
-    limit: Limit | None = None  # what limits its ERF, so that another metric is watched
+    limit: Limit | None = None  # why the size of its ERF is not watched
 
     @property
     def drift(self) -> str:
         """`5%`."""
         return f"{self.noise.limit if self.noise else LIMIT:.0%}"
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether the weights are drawn anew."""
+        return self.weights is not Weights.GIVEN
+
+    @property
+    def unit(self) -> str:
+        """What its samples are."""
+        return "draws" if self.is_drawn else "inputs"
+
     def lines(self, used: int) -> str:
-        """The number of inputs and the reason for it and for a wider limit, of `used` inputs."""
-        text = "" if self.inputs is None else f"inputs = {self.inputs}\n"
+        """The weights, the number of samples and the reason for it and for a wider limit, of `used` samples."""
+        drawn = DRAWN.format(scheme=self.weights) if self.is_drawn else ""
+        text = "" if self.samples is None else f"{self.unit} = {self.samples}\n"
         if self.noise is None:
-            return text
-        facts = {"metric": self.noise.metric, "share": self.noise.share, "limit": LIMIT, "inputs": used}
+            return drawn + text
+        facts = {"metric": self.noise.metric, "share": self.noise.share, "limit": LIMIT, "samples": used}
         if self.before is not None:
-            text = MORE.format(first=self.first, before=self.before.share, **facts) + text
-        return text + (WIDER.format(**facts) if self.noise.limit > LIMIT else "")
+            text = MORE.format(first=self.first, before=self.before.share, unit=self.unit, **facts) + text
+        return drawn + text + (WIDER.format(unit=self.unit, **facts) if self.noise.limit > LIMIT else "")
+
+    @property
+    def watched(self) -> str:
+        """The line that watches `erf_size`, or why it is not watched and what is instead."""
+        if self.limit is None:
+            return ERF
+        reason = NOT_ERF.format(why=COMMENTS[self.limit].format(unit=self.unit))
+        return reason if self.limit is Limit.CHANCE else reason + INSTEAD
 
 
 Plans = Mapping[str, Plan]
@@ -192,9 +221,9 @@ def checks(models: Mapping[str, str], header: str, plans: Plans, inputs: int) ->
             header=header,
             name=json.dumps(name),
             model=json.dumps(model),
-            inputs=chosen[model].lines(chosen[model].inputs or inputs),
+            measuring=chosen[model].lines(chosen[model].samples or inputs),
             drift=chosen[model].drift,
-            erf=ERF if (limit := chosen[model].limit) is None else NOT_ERF.format(why=COMMENTS[limit]),
+            erf=chosen[model].watched,
         )
         for name, model in models.items()
     )

@@ -61,7 +61,7 @@ SUMMARY = "GITHUB_STEP_SUMMARY"
 # Field of `Wanted` → the file's content.
 FORMS: Mapping[str, Callable[[Report, Mapping[str, str]], bytes]] = {
     "junit": lambda report, environment: junit(report),
-    "markdown": lambda report, environment: markdown.render(report).encode(),
+    "markdown": lambda report, environment: markdown.render(report, environment).encode(),
     "gitlab": lambda report, environment: gitlab(report, environment).encode(),
     "report": lambda report, environment: as_json(report).encode() + b"\n",
 }

@@ -1,6 +1,6 @@
 """Markdown for a pull request or GITHUB_STEP_SUMMARY: a plain table, because forges strip embedded images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from erfscope.gate.findings import Finding, Report, Rule, Verdict
 from erfscope.gate.reports import SIGNS, within
@@ -10,9 +10,12 @@ CHANGES = {Rule.RULES: "loosens rules", Rule.BASELINE: "re-baselines models"}
 ROWS = 300  # a step summary may have 1 MiB; the terminal has the rest
 
 
-def render(report: Report) -> str:
-    """Headline, what changed in the models, table, then what to do about what did not hold."""
-    parts = [f"## {_headline(report)}", "", f"{for_markdown(report.summary)}.", ""]
+def render(report: Report, environment: Mapping[str, str] | None = None) -> str:
+    """Headline, what changed in the models, table, then what to do about what did not hold.
+
+    `environment` is that of a forge, whose run is linked: a comment is read elsewhere.
+    """
+    parts = [f"## {_headline(report)}", "", f"{for_markdown(report.summary)}.", *_run(environment or {}), ""]
     for model, change in report.changes[:ROWS]:
         parts += [f"**Changed in {for_markdown(model)}**: {for_sentence(change)}", ""]
     parts += table(report.findings)
@@ -40,6 +43,17 @@ def table(findings: Sequence[Finding]) -> list[str]:
     if len(rows) > len(shown):
         lines += ["", f"… and {len(rows) - len(shown)} more rules."]
     return [*lines, ""]
+
+
+RUN = ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")
+
+
+def _run(environment: Mapping[str, str]) -> list[str]:
+    """A link to the run of GitHub, which has the log and the artifacts; nothing elsewhere."""
+    if not all(environment.get(name) for name in RUN):
+        return []
+    server, repository, number = (environment[name] for name in RUN)
+    return [f"[The run]({server}/{repository}/actions/runs/{number}) has the log, and the pictures as an artifact."]
 
 
 def _headline(report: Report) -> str:
