@@ -7,17 +7,21 @@ from itertools import zip_longest
 import numpy as np
 from numpy.typing import NDArray
 
+from erfscope_picture import legend
 from erfscope_picture import scale as scales
 from erfscope_picture.axes import Window, draw_axes, draw_colorbar, draw_column_ticks
-from erfscope_picture.canvas import SUBTLE, TEXT, Canvas, text_width
+from erfscope_picture.canvas import SUBTLE, TEXT, Canvas, Stroke, text_width
+from erfscope_picture.contour import traced
 from erfscope_picture.layout2d import AXIS_BELOW, AXIS_LEFT, BAR_SPACE, LOW
 from erfscope_picture.picture import encoded, palette
-from erfscope_picture.scene import Look, draw_heat
+from erfscope_picture.scene import Look, centre_strokes, contour_lines, draw_heat, trf_strokes
 from erfscope_picture.slices3d import through
 from erfscope_picture.text import inert, shortened
-from erfscope_picture.zoom import Span
+from erfscope_picture.zoom import Span, mass_spans
 
 Axes = tuple[str, str]
+Box = Sequence[Span]
+_PLANE = (slice(None), slice(None))
 
 _GAP, _TOP = 22, 62
 _TITLE, _CAPTION, _LINE = 20, 13, 19
@@ -38,6 +42,7 @@ class Panel:
     note: str = ""
     center: Sequence[float] | None = None
     part: tuple[Span, Span] | None = None  # what is shown of [H, W], half-open rows and columns; None is all of it
+    box: Box | None = None  # the TRF's, half-open: drawn on [H, W] with the lines around the mass and the centre
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,8 @@ class _Drawn:
     rank: int
     words: tuple[str, str]
     part: tuple[Span, Span]
+    box: Box | None = None
+    center: Sequence[float] | None = None
 
     @property
     def sides(self) -> tuple[int, int]:
@@ -77,7 +84,10 @@ def render_sheet(
     windows, lefts = _windows(rows, factors)
     base = windows[-1][0].top + windows[-1][0].height  # of the last row's maps
     bar = (lefts[-1] - AXIS_LEFT + 14, _TOP, max(base - _TOP, LOW))
-    canvas = Canvas(bar[0] + BAR_SPACE + _GAP, max(base + AXIS_BELOW + 2 * _LINE, _TOP + bar[2]) + _GAP)
+    width, bottom = bar[0] + BAR_SPACE + _GAP, max(base + AXIS_BELOW + 2 * _LINE, _TOP + bar[2]) + _GAP
+    entries = _entries(colormap) if any(one.box for row in rows for one in row) else []
+    under = len(legend.rows(entries, width - 2 * _GAP)) * legend.LINE + _GAP if entries else 0
+    canvas = Canvas(width, bottom + under)
     _write(canvas, (_GAP, 30), title, _TITLE, canvas.image.width - 2 * _GAP)
     look = Look(scales.checked(scale), colormap, None, None)
     for row, places in zip(rows, windows, strict=True):
@@ -85,7 +95,16 @@ def render_sheet(
             _draw_panel(canvas, window, one, look, axes)
             _draw_words(canvas, window, one, after - window.left - _GAP)
     draw_colorbar(canvas, bar, scale, colormap)
+    legend.draw_legend(canvas, (_GAP, bottom, width - 2 * _GAP), entries, colormap)
     return encoded(canvas.image, palette(colormap))
+
+
+def _entries(colormap: str) -> list[legend.Entry]:
+    """What the lines of all panels are; those around the mass are smoothed where its own would be ragged."""
+    masses = [legend.Entry(f"smallest set with {share * 100:.0f} % of the mass", pen)
+              for share, pen in legend.CONTOURS.items()]  # fmt: skip
+    pen = legend.trf_pen(colormap)
+    return [*masses, legend.Entry("TRF", pen), legend.Entry("projected centre", pen, cross=True)]
 
 
 def _drawn(panel: Panel) -> _Drawn:
@@ -94,7 +113,8 @@ def _drawn(panel: Panel) -> _Drawn:
         raise ValueError(f"a panel is a finite map of one to three axes; this one's shape is {values.shape}")
     if values.ndim < 3:
         plane = np.atleast_2d(values)
-        return _Drawn(plane, values.ndim, (panel.caption, panel.note), panel.part or _whole(plane))
+        box = panel.box if values.ndim == 2 else None
+        return _Drawn(plane, values.ndim, (panel.caption, panel.note), panel.part or _whole(plane), box, panel.center)
     peak = np.unravel_index(int(values.argmax()), values.shape)
     depth = through(tuple(map(float, peak if panel.center is None else panel.center)), values.shape)[0]
     note = ", ".join(filter(None, (panel.note, f"plane z = {depth}")))
@@ -143,6 +163,17 @@ def _draw_panel(canvas: Canvas, window: Window, one: _Drawn, look: Look, axes: A
         draw_column_ticks(canvas, window, axes[1])
     else:
         draw_axes(canvas, window, axes)
+    if one.box is not None:
+        canvas.lines(window.area, _strokes(window, one, one.box, look.colormap))
+
+
+def _strokes(window: Window, one: _Drawn, box: Box, colormap: str) -> list[Stroke]:
+    """The lines around the mass, the TRF box and the projected centre."""
+    shape = (one.plane.shape[0], one.plane.shape[1])
+    tracing = traced(one.plane, [_PLANE], max(stop - start for start, stop in mass_spans(one.plane)))
+    strokes = [(window.points(line), pen) for line, pen in contour_lines(tracing, _PLANE, tuple(box))]
+    strokes += trf_strokes(window, shape, tuple(box), colormap)
+    return strokes if one.center is None else strokes + centre_strokes(window, shape, tuple(one.center), colormap)
 
 
 def _draw_words(canvas: Canvas, window: Window, one: _Drawn, room: int) -> None:

@@ -50,7 +50,10 @@ def test_failing_says_what_to_do(check: Check, miniature: Callable[[str], Path])
     done = check()
     assert done.code == 1, done.out
     assert "The head needs 24 px of context around a box. erf_size: expected ≥ 24 px, found 1" in done.words
-    assert "How to mend: Let the layer see more: larger kernels or dilation" in done.words
+    assert "· erf_size and its drift" in done.words  # one entry, and what undoes the change comes first
+    assert "How to mend: Undo that change to the model. Where it is meant: `erfscope check --update" in done.words
+    assert done.words.count("Undo that change") == 1
+    assert "For the bound: Let the layer see more: larger kernels or dilation" in done.words
     assert "erf_size differs by -" in done.words
     assert "pyproject.toml:11" in done.words
 

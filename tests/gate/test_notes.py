@@ -1,7 +1,9 @@
 """What a report tells although every rule holds: other layers, a dead layer, a picture that is not there."""
 
 import json
+import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -93,6 +95,30 @@ def test_a_former_picture_that_is_not_there_says_why(
     assert why in done.words
     assert "There is no picture" in Path("r.md").read_text("utf-8")
     assert "There is no picture" not in check().words  # nobody asked for one
+
+
+def test_an_accepted_change_is_drawn_beside_the_model_of_the_base(check: Check, write: Write) -> None:
+    git = partial(subprocess.run, check=True, capture_output=True)
+    names = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"]
+    write("models/net.json", spec(dilation=2))
+    write("erfscope.toml", CONFIG + "drift = { max = '5%' }\ntrf_size = { max = 7 }\n")
+    assert check("--update-baseline").code == 0
+    git(["git", "init", "--quiet", "--initial-branch", "main"])
+    git(["git", "add", "--all"])
+    git([*names, "commit", "--quiet", "--message", "first"])
+    git(["git", "checkout", "--quiet", "-b", "topic"])
+    write("models/net.json", spec(dilation=4))
+    for _ in range(2):  # the second run tells the same: the text belongs into the commit's message
+        done = check("--update-baseline", "--base", "main")
+        assert "wrote erfscope-baseline.json; changed since the last commit are:" in done.words
+        assert "trf_size 7 px → 11 px; dilation of second 2 → 4." in done.words
+        assert "This change re-baselines the model. Against main (" in done.words
+        assert "these bounds do not hold. Where the new values are meant, change: erfscope.toml:" in done.words
+    git([*names, "commit", "--quiet", "--all", "--message", "second"])
+    assert "There is no picture" not in check("--base", "main", "--pictures", "drawn").words
+    assert len(list(Path("drawn").glob("*-change.png"))) == 1
+    done = check("--base", "main", "--pictures", "elsewhere", "--no-cache")
+    assert "There is no picture of the model that the baseline of main was measured from" in done.words
 
 
 def test_a_dead_head_is_told_without_a_baseline(check: Check, write: Write) -> None:

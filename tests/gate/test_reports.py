@@ -236,7 +236,9 @@ def test_where_github_runs_it(check: Check, miniature: Callable[[str], Path], mo
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     done = check("--markdown", "own.md")
     assert done.code == 1
-    assert "::error file=pyproject.toml,line=11,title=erfscope%3A models/context.json erf_size::" in done.out
+    assert (
+        "::error file=pyproject.toml,line=11,title=erfscope%3A models/context.json erf_size and its drift::" in done.out
+    )
     told = summary.read_text("utf-8")
     assert told == "before\n" + Path("own.md").read_text("utf-8") + "\n"
     assert "data:" not in told

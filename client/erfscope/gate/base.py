@@ -37,18 +37,32 @@ class Base:
         return f"{self.name} ({self.commit[:8]})"
 
 
-def against_base(gate: Gate, now: Baseline, asked: str | None, environment: Mapping[str, str]) -> list[Finding]:
-    """A warning for each rule that is weaker than at the base and each model whose entry of the baseline differs.
+def base_of(gate: Gate, asked: str | None, environment: Mapping[str, str]) -> Base | Finding | None:
+    """The base that the command line names (`asked`) or the variables of a forge; None without either.
 
-    `asked` is the base that the command line names; without one the variables of a forge do. Nothing without either,
-    and one warning where the base cannot be read. Raises ConfigurationError for an asked one that is not there.
+    A warning where it cannot be read. Raises ConfigurationError for an asked one that is not there.
     """
     name = asked or next((environment[one] for one in BRANCHES if environment.get(one)), "")
     if not name:
-        return []
+        return None
     base = _base(gate.file, name, {} if asked else environment)
-    if base is None:
-        return [_unknown(gate.file, name, environment, is_asked=asked is not None)]
+    return base or _unknown(gate.file, name, environment, is_asked=asked is not None)
+
+
+def baseline_at(gate: Gate, base: Base) -> Baseline:
+    """The baseline of the base; an empty one where it has none, or none that can be read."""
+    try:
+        file = (_gate_at(base, gate) or gate).baseline
+        content = content_at(file, base.commit)
+        return parse(file, content) if content else Baseline()
+    except ConfigurationError:  # `against_base` tells it
+        return Baseline()
+
+
+def against_base(gate: Gate, now: Baseline, base: Base | Finding | None) -> list[Finding]:
+    """A warning for each rule that is weaker than at the base and each model whose entry of the baseline differs."""
+    if not isinstance(base, Base):
+        return [base] if base else []
     try:
         before = _gate_at(base, gate)
     except ConfigurationError as error:

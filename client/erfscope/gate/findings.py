@@ -1,7 +1,7 @@
 """What a run found: one finding per rule, the report of all, and the exit code that follows."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 
@@ -28,6 +28,7 @@ class Rule(StrEnum):
     RULES = "rules"
 
 
+WORST = (Verdict.BROKEN, Verdict.FAIL, Verdict.WARN)  # what did not pass
 PASSED, ASSERTION, CONFIGURATION, SERVICE = range(4)
 MEANING = ("pass", "assertion", "configuration", "service")  # by exit code, as the Action's output `result`
 
@@ -81,6 +82,32 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Joined(Finding):
+    """A metric that is beyond its bound and drifted, for a report that has one entry for each metric."""
+
+    @property
+    def subject(self) -> str:
+        """`erf_size and its drift`."""
+        return f"{self.metric} and its drift"
+
+
+def joined(bound: Finding, drift: Finding) -> Joined:
+    """Both findings of a metric as one: what undoes the change comes first."""
+    fields_ = {one.name: getattr(bound, one.name) for one in fields(bound)}
+    worst = min((bound.verdict, drift.verdict), key=WORST.index)
+    undo = next((start for start in drift.mend.split(". ", 1)[:1] if bound.mend.startswith(f"{start}. ")), None)
+    rest = bound.mend.removeprefix(f"{undo}. ") if undo else bound.mend
+    return Joined(
+        **fields_
+        | {
+            "verdict": worst,
+            "detail": f"{bound.detail} {drift.told}",
+            "mend": f"{drift.mend} For the bound: {rest}",
+        }
+    )
+
+
+@dataclass(frozen=True)
 class Note:
     """What a reader should know of a model beside its rules."""
 
@@ -99,6 +126,10 @@ class Picture:
     is_change: bool = False
 
 
+def _about(finding: Finding) -> tuple[str, str, str, str]:
+    return finding.check, finding.model, finding.layer, finding.metric
+
+
 @dataclass(frozen=True)
 class Report:
     """A whole run."""
@@ -111,6 +142,7 @@ class Report:
     about_models: tuple[Note, ...] = ()
     baseline: Path | None = None  # where one was written
     updates: tuple[str, ...] = ()  # what the one that was written changed
+    is_since_commit: bool = False  # against git's last commit rather than the file that was replaced
     counts: Counter[Verdict] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -130,8 +162,24 @@ class Report:
     @property
     def trouble(self) -> list[Finding]:
         """What did not pass, the worst first."""
-        worst = (Verdict.BROKEN, Verdict.FAIL, Verdict.WARN)
-        return sorted((one for one in self.findings if one.verdict in worst), key=lambda one: worst.index(one.verdict))
+        return sorted((one for one in self.findings if one.verdict in WORST), key=lambda one: WORST.index(one.verdict))
+
+    @property
+    def entries(self) -> list[Finding]:
+        """`trouble`, with one entry for a metric that is both beyond its bound and drifted."""
+        drifts = {_about(one): one for one in self.trouble if one.rule is Rule.DRIFT}
+        bounds = {_about(one) for one in self.trouble if one.rule is Rule.BOUND}
+        entries = [
+            joined(one, drifts[_about(one)]) if one.rule is Rule.BOUND and _about(one) in drifts else one
+            for one in self.trouble
+            if one.rule is not Rule.DRIFT or _about(one) not in bounds
+        ]
+        return sorted(entries, key=lambda one: WORST.index(one.verdict))
+
+    @property
+    def broken_bounds(self) -> list[Finding]:
+        """The bounds that do not hold, each with its line of the configuration."""
+        return [one for one in self.trouble if one.rule is Rule.BOUND]
 
     @property
     def changes(self) -> list[tuple[str, str]]:

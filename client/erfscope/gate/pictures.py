@@ -1,17 +1,21 @@
 """Two heatmaps of a model, before and after a change, side by side: the same part, one scale, the same colours."""
 
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from erfscope.gate.cache import Answer
+from erfscope.gate.judge import shown, values
 from erfscope_contract.numbers import with_error
 from erfscope_contract.result import ErfResult
 
 Map = NDArray[np.floating]
 MARGIN = 1.5  # of the part that is shown, around the mass of both
 LEAST = 16  # pixels that are shown at least
+SIZES = ("erf_size", "trf_size")  # every picture has them
+MOST = 2  # further metrics of a picture
 
 
 def compressed(values: Map) -> bytes:
@@ -21,19 +25,31 @@ def compressed(values: Map) -> bytes:
     return content.getvalue()
 
 
-def side_by_side(model: str, before: Answer, now: Answer) -> bytes | None:
-    """Both maps as PNG; None where the cache lacks one of them."""
+def side_by_side(model: str, sides: Mapping[str, Answer | None], metrics: Sequence[str]) -> bytes | None:
+    """The maps of two sides by their captions as PNG, with these metrics; None where the cache lacks one of them."""
     from erfscope_picture.sheet import Panel, render_sheet
 
-    if before.map is None or now.map is None:
+    drawn = {
+        caption: (_map(one.map), one.result)
+        for caption, one in sides.items()
+        if one is not None and one.map is not None
+    }
+    if len(drawn) < len(sides):
         return None
-    maps = [_map(one.map) for one in (before, now) if one.map is not None]
-    part = _part(maps)
+    part = _part([values for values, _ in drawn.values()])
     panels = [
-        Panel(values, caption, _sizes(one.result), one.result.trf.center, part)
-        for values, caption, one in zip(maps, ("baseline", "now"), (before, now), strict=True)
+        Panel(values, _caption(caption, result, metrics), _sizes(result), result.trf.center, part, result.trf.box)
+        for caption, (values, result) in drawn.items()
     ]
-    return render_sheet(f"{model}: ERF at {now.result.layer.name}", panels)
+    layer = [result.layer.name for _, result in drawn.values()][-1]
+    return render_sheet(f"{model}: ERF at {layer}", panels)
+
+
+def _caption(side: str, result: ErfResult, metrics: Sequence[str]) -> str:
+    """`now: mass_50_side 4.76 ± 0.03 px`: of the metrics those that the line below lacks."""
+    known = values(result)
+    told = [f"{name} {shown(name, known[name])}" for name in metrics if name in known and name not in SIZES][:MOST]
+    return f"{side}: {', '.join(told)}" if told else side
 
 
 def _map(content: bytes) -> NDArray[np.float64]:

@@ -9,14 +9,15 @@ from erfscope._files import trouble
 from erfscope.gate import baseline as baselines
 from erfscope.gate import notes
 from erfscope.gate.answers import Means, Outcome, Progress, ask, problem_from, silent
-from erfscope.gate.base import against_base
-from erfscope.gate.baseline import Baseline, Committed, Entry
+from erfscope.gate.base import Base, against_base, base_of, baseline_at
+from erfscope.gate.baseline import Baseline, Committed, Entry, parse
 from erfscope.gate.cache import Answer
 from erfscope.gate.config import Check, Gate, load
 from erfscope.gate.discovery import ConfigurationError
 from erfscope.gate.explain import Explainer, explained, layers_of
 from erfscope.gate.findings import ASSERTION, CONFIGURATION, Finding, Picture, Report, Rule, Verdict
-from erfscope.gate.former import former
+from erfscope.gate.former import Former, pictured
+from erfscope.gate.git import content_at
 from erfscope.gate.judge import UPDATE, Value, is_without_baseline, judge, values
 from erfscope.gate.question import Question, Subject, chosen, found_and_missing, like
 from erfscope.gate.renamed import beside_it
@@ -61,8 +62,7 @@ def run(options: Options, progress: Progress = silent) -> Report:
         if options.update_baseline and gate.baseline.is_dir():
             raise ConfigurationError(gate.file, f"baseline {gate.baseline} is a folder; name a .json file")
         committed = Baseline() if options.update_baseline else baselines.read(gate.baseline)
-        is_read = not options.update_baseline
-        changed = against_base(gate, committed, options.base, options.environment) if is_read else []
+        base = base_of(gate, options.base, options.environment)
         known, refused = _questions(cases)
         outcomes = {**refused, **ask(list(known.values()), options.means, progress)}
         before = Baseline()
@@ -75,6 +75,7 @@ def run(options: Options, progress: Progress = silent) -> Report:
                 committed.entries or gate.baseline.exists()
             ):  # where nothing could be measured, there is nothing to write
                 _commit(gate, committed)
+        changed = against_base(gate, committed, base)
     except ConfigurationError as error:
         return Report(tuple(map(_misconfigured, error.all)), error.file)
     report = _report(gate, cases, outcomes, committed)
@@ -89,9 +90,13 @@ def run(options: Options, progress: Progress = silent) -> Report:
     report = replace(report, about_models=tuple(dead))
     if options.update_baseline:
         written = gate.baseline if gate.baseline.exists() else None
-        return replace(report, baseline=written, updates=tuple(changes(before, committed)))
+        at_head = _last_committed(gate.baseline)
+        updates = tuple(changes(before if at_head is None else at_head, committed))
+        return replace(report, baseline=written, updates=updates, is_since_commit=at_head is not None)
     if options.means.with_pictures:
-        pictures, absent = former(asked, committed, options.means)
+        at_base = Former(base.name, baseline_at(gate, base)) if isinstance(base, Base) else None
+        formers = [Former("baseline", committed), *([at_base] if at_base else [])]
+        pictures, absent = pictured(asked, formers, report.trouble, options.means)
         report = replace(report, pictures=(*report.pictures, *pictures), about_models=(*report.about_models, *absent))
     explainer = Explainer(
         {(case.check.name, case.subject.label): case.question for case in cases}, committed, options.means
@@ -108,6 +113,15 @@ def _replaceable(file: Path) -> Baseline:
         return baselines.read(file)
     except ConfigurationError:
         return Baseline()
+
+
+def _last_committed(file: Path) -> Baseline | None:
+    """The baseline of git's last commit, so that a second update tells all that the next one changes."""
+    content = content_at(file, "HEAD")
+    try:
+        return parse(file, content) if content else None
+    except ConfigurationError:
+        return None
 
 
 def _commit(gate: Gate, baseline: Baseline) -> None:

@@ -18,7 +18,7 @@ LIMIT = 10  # GitHub shows so many errors, and so many warnings, per step
 def github(report: Report, environment: Mapping[str, str]) -> list[str]:
     """One line per finding that did not pass, the worst first."""
     lines: dict[str, list[str]] = {"error": [], "warning": []}
-    for finding in report.trouble:
+    for finding in report.entries:
         level = "warning" if finding.verdict is Verdict.WARN else "error"
         lines[level].append(_command(level, finding, environment))
     return [line for level in lines.values() for line in level[:LIMIT]]
@@ -44,7 +44,7 @@ SEVERITIES = {Verdict.WARN: "minor", Verdict.FAIL: "major", Verdict.BROKEN: "cri
 
 def gitlab(report: Report, environment: Mapping[str, str]) -> str:
     """The JSON array."""
-    return json.dumps([_issue(one, environment) for one in report.trouble], indent=2, ensure_ascii=False) + "\n"
+    return json.dumps([_issue(one, environment) for one in report.entries], indent=2, ensure_ascii=False) + "\n"
 
 
 def _issue(finding: Finding, environment: Mapping[str, str]) -> dict[str, object]:

@@ -19,7 +19,7 @@ def render(report: Report, environment: Mapping[str, str] | None = None) -> str:
     for model, change in report.changes[:ROWS]:
         parts += [f"**Changed in {for_markdown(model)}**: {for_sentence(change)}", ""]
     parts += table(report.findings)
-    for finding in report.trouble[:ROWS]:
+    for finding in report.entries[:ROWS]:
         about = " · ".join(for_markdown(part) for part in (finding.model, finding.layer, finding.subject) if part)
         place = for_markdown(f"{within(finding.file, report)}:{finding.line}")
         parts += [f"- **{about}**: {for_sentence(finding.told)} ({place})"]

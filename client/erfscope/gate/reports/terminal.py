@@ -1,6 +1,6 @@
 """The report for eyes: a table of all rules, then what to do about those that did not hold."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -26,18 +26,31 @@ def render(report: Report) -> RenderableType:
             Text.assemble(("Changed in ", "bold"), (for_terminal(model), "bold"), ": ", for_terminal(change)),
             Text(""),
         ]
-    for finding in report.trouble:
+    for finding in report.entries:
         parts += [*_block(finding), Text("")]
     parts += [Text(f"note: {for_terminal(one.model)}: {for_terminal(one.text)}") for one in report.notes]
     parts.append(Text(f"{report.result}: {report.summary}.", style="bold"))
     if report.baseline:
         parts.append(Text(f"wrote {for_terminal(relative(str(report.baseline), {}))}; {_updates(report)}"))
         parts += [Text(f"  {for_terminal(line)}") for line in report.updates]
+        parts += _bounds(report.broken_bounds)
     return Group(*parts)
 
 
+def _bounds(broken: Sequence[Finding]) -> Iterator[Text]:
+    """The second step where new values are meant: a baseline does not change a bound."""
+    if broken:
+        yield Text("The baseline is written, and these bounds do not hold. Where the new values are meant, change:")
+    for one in broken:
+        place = f"{for_terminal(relative(one.file, {}))}:{one.line}"
+        words = f"{one.metric} of {one.model}, expected {one.expected}, now {one.measured}"
+        yield Text(f"  {place}: {for_terminal(words)}")
+
+
 def _updates(report: Report) -> str:
-    return "changed are:" if report.updates else "every value and layer is as before."
+    if not report.updates:
+        return "every value and layer is as before."
+    return "changed since the last commit are:" if report.is_since_commit else "changed are:"
 
 
 def _table(findings: list[Finding]) -> Table:
