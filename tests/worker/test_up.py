@@ -26,6 +26,7 @@ from erfscope_worker.embedded.stack import Stack
 
 # A runner that imports no torch, for a stack whose worker has nothing to measure: it starts at half the cost.
 RUNNERS = os.pathsep.join(filter(None, (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))))
+STOPPING = "stopping; a job that runs has 5 s to end, a second signal ends it at once\n"
 IDLE = {"ERFSCOPE_RUNNER": "job_runners:run", "PYTHONPATH": RUNNERS}
 PATIENCE = 300.0  # seconds after which a test gives up on a machine under load
 LONG: dict[str, Any] = {
@@ -135,7 +136,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     with up(tmp_path_factory.mktemp("up") / ("deep" * 20) / ("folder" * 10)) as running:
         yield running
         os.killpg(running.process.pid, signal.SIGINT)  # Ctrl-C at its terminal
-        assert running.end() == (0, "")
+        assert running.end() == (0, STOPPING)
         assert running.nothing_left()
 
 
@@ -262,7 +263,7 @@ def test_a_stopped_and_a_killed_up_leave_nothing_but_the_jobs(tmp_path: Path) ->
         job = client.submit(SPEC, inputs=7)
         job.result()
         first.process.send_signal(signal.SIGTERM)
-        assert first.end() == (0, "")
+        assert first.end() == (0, STOPPING)
         assert first.nothing_left()
         assert not run_dir().exists()
     ended = [(tmp_path / "logs" / f"{name}.log").stat().st_mtime_ns for name in ("worker", "service")]
