@@ -14,6 +14,7 @@ from erfscope_contract.problem import Problem
 from erfscope_contract.request import ErfRequest, ModelRef, Strict
 from erfscope_contract.result import Frozen, Number
 
+MOST_DIGITS = 9  # of an index in a list: Python makes no number of thousands of digits
 MOST_POINTS = 64
 FARTHEST = 1e15  # of a place on the axis; beyond it neighbours cannot be told apart
 DEFAULT_METRICS = ("erf_size", "erf_ratio", "trf_size", "mass_50_side")
@@ -199,6 +200,6 @@ def _key(here: Any, part: str, parameter: str) -> Any:
         names = [item.get("name") if isinstance(item, dict) else None for item in here]
         if part in names:
             return names.index(part)
-        if part.isascii() and part.isdigit() and int(part) < len(here):
+        if part.isascii() and part.isdigit() and len(part) <= MOST_DIGITS and int(part) < len(here):
             return int(part)
     raise ValueError(f"parameter {parameter!r} leads nowhere in the architecture: there is no {part!r}")

@@ -5,7 +5,7 @@ from contextlib import suppress
 from math import ceil
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from erfscope import errors
@@ -70,6 +70,18 @@ def test_sizes_of_objects(text: str, rate: float | None, spacing: str | None, ex
 def test_sizes_that_are_none(text: str, rate: float | None, words: str) -> None:
     with pytest.raises(errors.BadRequest, match=re.escape(words)):
         values.sizes(text, rate, None)
+
+
+@given(st.text("0123456789", min_size=1, max_size=6000), st.sampled_from(["", "x", ",3", "s"]))
+@example("9" * 5000, "")
+@example("9" * 5000, ",3")
+def test_whole_numbers_of_any_length_are_read_or_refused(digits: str, rest: str) -> None:
+    shape = None
+    with suppress(errors.BadRequest):
+        shape = values.integers(digits + rest, "--shape")
+    assert (shape is not None) == (len(digits) <= 18 and rest in ("", ",3"))
+    with suppress(errors.BadRequest):
+        values.sides(digits + rest, "--tile", 16_000.0, None)
 
 
 def test_small_steps_have_a_mean() -> None:

@@ -48,7 +48,7 @@ def test_a_disk_that_fills_up_ends_it_in_words(disk: Path) -> None:
     assert code == 3
     assert "erfscope has stopped" in said
     assert "the store ended with status 1, and the disk of" in words
-    assert "jobs are kept: those that ran start over at the next `erfscope up`" in words
+    assert "No job is lost: a job that ran starts over at the next `erfscope up`" in words
     assert "Traceback" not in said
 
 

@@ -12,6 +12,8 @@ from erfscope_contract.numbers import digits
 
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "min": 60.0}
 MILLIMETRES = {"mm": 1.0, "um": 1e-3, "µm": 1e-3, "cm": 10.0, "m": 1000.0}
+MOST_DIGITS = 18  # of a whole number: more than any size, and an int of 64 bits holds it
+LONGEST = 60  # characters of a refused text that its error shows
 LENGTH = re.compile(rf"(\d+(?:\.\d*)?|\.\d+)\s*({'|'.join((*SECONDS, *MILLIMETRES))})?")
 SIDES = (
     "a whole number of pixels, samples or voxels such as 512, or one for each axis such as 512,384; with a unit it is "
@@ -22,9 +24,14 @@ SIDES = (
 def integers(text: str, option: str, wanted: str = "a list of whole numbers such as 3,224,224") -> list[int]:
     """Integers separated by commas or x: `3,224,224`, `3x224x224`."""
     parts = re.split(r"[,x]", text.strip())
-    if not all(part.strip().isdecimal() for part in parts):
-        raise refuse("bad-request", f"{option} {text!r} is not {wanted}")
+    if not all(_is_whole(part.strip()) for part in parts):
+        raise refuse("bad-request", f"{option} {text[:LONGEST]!r} is not {wanted}")
     return [int(part) for part in parts]
+
+
+def _is_whole(text: str) -> bool:
+    """Whether a text is a whole number of at most MOST_DIGITS digits: of thousands Python makes no number."""
+    return text.isdecimal() and len(text) <= MOST_DIGITS
 
 
 def numbers(text: str, option: str, example: str = "a list of numbers such as 0.485,0.456") -> list[float]:
@@ -48,8 +55,8 @@ def sides(
     `whole` makes whole steps of a length that has a unit.
     """
     parts = [part.strip() for part in re.split("[,x]", text)]
-    if not all(part.isdecimal() or (LENGTH.fullmatch(part) and not part[-1].isdecimal()) for part in parts):
-        raise refuse("bad-request", f"{option} {text!r} is not {SIDES}")
+    if not all(_is_whole(part) or (LENGTH.fullmatch(part) and not part[-1].isdecimal()) for part in parts):
+        raise refuse("bad-request", f"{option} {text[:LONGEST]!r} is not {SIDES}")
     if len(parts) == 1 and parts[0].isdecimal():
         return int(parts[0])
     each = [None] if spacing is None else [str(step) for step in steps(spacing)]

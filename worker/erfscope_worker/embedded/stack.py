@@ -103,8 +103,8 @@ class Stack:
             for part in self._ended():
                 if part.name == STORE:
                     raise has_stopped(
-                        f"the {part.name} ended{self._why(part)}. Everything is stopped; jobs are kept: those "
-                        f"that ran start over at the next `erfscope up`. {part.last_words()}"
+                        f"the {part.name} ended{self._why(part)}. Everything is stopped. No job is lost: a job "
+                        f"that ran starts over at the next `erfscope up`. {part.last_words()}"
                     )
                 self._revive(part, tell)
             for part in self._parts:
