@@ -67,6 +67,8 @@ def lengths_of(
         return Lengths((1 / rate,), "s")
     if spacing is None:
         return None
+    if isinstance(spacing, str):
+        raise ValueError(f"{dashes}spacing {spacing!r} must be a number of millimetres, or a list of one for each axis")
     steps = [float(step) for step in (spacing if isinstance(spacing, Sequence) else [spacing])]
     if len(steps) not in (1, rank) or not all(0 < step < inf for step in steps):
         listed = ",".join(f"{step:g}" for step in steps)

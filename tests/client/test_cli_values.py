@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from erfscope import errors
 from erfscope.cli import values
 from erfscope.cli.measure import read
+from erfscope_contract.lengths import lengths_of
 from erfscope_contract.meanings import unit_of
 from erfscope_contract.numbers import digits
 
@@ -82,6 +83,11 @@ def test_whole_numbers_of_any_length_are_read_or_refused(digits: str, rest: str)
     assert (shape is not None) == (len(digits) <= 18 and rest in ("", ",3"))
     with suppress(errors.BadRequest):
         values.sides(digits + rest, "--tile", 16_000.0, None)
+
+
+def test_a_spacing_as_text_is_refused_in_a_sentence() -> None:
+    with pytest.raises(ValueError, match="spacing '2mm' must be a number of millimetres"):
+        lengths_of(None, "2mm", 2)
 
 
 def test_small_steps_have_a_mean() -> None:
