@@ -75,7 +75,7 @@ class ByGradient:
         channels = wanted if isinstance(wanted, str) else tuple(wanted)
         executor, tails = executor_for(traced, places), list[Tail | None]([None] * len(places))
         if isinstance(executor, Program) and (doubted or channels == "auto"):
-            tails = tails_of(traced, executor)
+            tails = tails_of(traced, executor, [place.layer.batch for place in places])
             executor = replace(executor, handed=frozenset(k for tail in tails if tail for k in tail.edge))
         forward = Forward(traced, executor, request.average.seed, request.input.source, order.images)
         rectified = request.protocol == "replknet"

@@ -15,15 +15,14 @@ from erfscope_contract.problem import ProblemError
 from erfscope_contract.request import Source
 from erfscope_engine.eager import Executor, WholeNetwork
 from erfscope_engine.execution.box import Box, lengths
-from erfscope_engine.execution.program import Program
+from erfscope_engine.execution.program import Program, Run
 from erfscope_engine.layers import Layer, Place, Traced
 from erfscope_engine.plan import program_for
 from erfscope_engine.room import refuse_without_room
 from erfscope_engine.samples import draw, signs
-from erfscope_engine.tail import VANISHING, Seed, Tail
+from erfscope_engine.tail import VANISHING, Behind, Channels, Tail
 
 Numbers = Sequence[int]  # of samples, row by row
-Channels = str | tuple[int, ...]  # "sum", "random", or a list
 
 
 def executor_for(traced: Traced, places: Sequence[Place]) -> Executor:
@@ -211,19 +210,24 @@ def started(probe: Probe, tail: Tail | None = None) -> Started:
 
 
 def _judged(probe: Probe, tail: Tail) -> Started:
-    numbers = range(probe.batch)
-    run = probe.forward.run(numbers)
+    """Judged by the first sample; by the whole micro-batch where that one is silent or looks like noise."""
+    run = probe.forward.run(range(probe.batch))
     _check_output(probe, run)
-    behind = tail.behind(run)
-
-    def put(channels: Channels) -> Seed:
-        return lambda output: seed_of(replace(probe, channels=channels), output, numbers)
-
+    one, all_of_them = (_behind(probe, tail, run, samples) for samples in (1, probe.batch))
     channels = probe.channels
     if channels == "auto":
-        signs_differ = not probe.place.by_index and behind.vanishes(put("sum"), put("random"))
+        judge = all_of_them if one.is_silent("random") else one
+        signs_differ = not probe.place.by_index and judge.vanishes("sum", "random")
         channels = "random" if signs_differ else "sum"
-    return replace(_scaled(replace(probe, channels=channels)), is_noise=behind.is_noise(put(channels)))
+    is_noise = one.is_noise(channels) and all_of_them.is_noise(channels)
+    return replace(_scaled(replace(probe, channels=channels)), is_noise=is_noise)
+
+
+def _behind(probe: Probe, tail: Tail, run: Run, samples: int) -> Behind:
+    def put(channels: Channels, output: Tensor) -> Tensor:
+        return seed_of(replace(probe, channels=channels), output, range(samples))
+
+    return tail.behind(run, samples, put)
 
 
 def _scaled(probe: Probe) -> Started:

@@ -7,7 +7,7 @@ same for every seed. In float64 as well, so that rounding in a shorter number ty
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from erfscope_engine.execution.box import cut, lengths
 from erfscope_engine.execution.fusion import Fused
 from erfscope_engine.execution.numbers import items_of, steps_of
 from erfscope_engine.execution.program import Program, Run, Target
@@ -32,74 +33,106 @@ NOISE = 0.5  # of the largest gradient in float64: a difference beyond it leaves
 WIDE = {torch.complex64: torch.complex128, torch.complex32: torch.complex128}
 
 Item = Call | Fused
-Seed = Callable[[Tensor], Tensor]  # the unit's output → what is put on it
+Channels = str | tuple[int, ...]  # "sum", "random", or a list
 
 
 @dataclass(frozen=True)
 class Tail:
-    """The last operators before a unit as a program, and the same in float64 where that can be had.
+    """The last operators before a unit, which begin with the values of `edge`; `wide`: in float64 as well.
 
-    `edge` are the values that they begin with.
+    `batch` is the axis of the samples in the target's box.
     """
 
+    geometry: Map
+    items: Sequence[Item]
+    target: Target
+    batch: int
     edge: tuple[int, ...]
-    plain: Program
-    exact: Program | None
+    wide: bool
 
-    def behind(self, run: Run) -> "Behind":
-        """The tail on what a run of the unit's whole program has handed out."""
-        return Behind(self, run)
+    def behind(self, run: Run, samples: int, put: Callable[[Channels, Tensor], Tensor]) -> "Behind":
+        """Run again for the first samples of a run of the unit's whole program; `put` seeds the gradients."""
+        value, box = self.target
+        first = box[self.batch][0]
+        part = (*box[: self.batch], (first, first + samples), *box[self.batch + 1 :])
+        return Behind(self, run, (value, part), put)
 
 
 @dataclass(frozen=True)
 class Behind:
-    """A tail run again behind a run of the whole program."""
+    """A tail behind a run of the whole program, planned and run when first asked."""
 
     tail: Tail
     run: Run
+    target: Target
+    put: Callable[[Channels, Tensor], Tensor]
+    _gradients: dict[tuple[int, Channels], Tensor] = field(default_factory=dict)  # by run and channels
 
-    def vanishes(self, seed: Seed, other: Seed) -> bool:
-        """Whether the gradient of one seed is nothing beside that of another, in float64 where it can be had."""
+    def is_silent(self, channels: Channels) -> bool:
+        """Whether these samples have no gradient at all, so that nothing can be judged by them."""
+        return not self._gradient(self._exact or self._plain, channels).any()
+
+    def vanishes(self, channels: Channels, other: Channels) -> bool:
+        """Whether the gradient of these channels is nothing beside that of others, in float64 where it can be had."""
         passed = self._exact or self._plain
-        return _rms(self._gradient(passed, seed)) < VANISHING * _rms(self._gradient(passed, other))
+        return _rms(self._gradient(passed, channels)) < VANISHING * _rms(self._gradient(passed, other))
 
-    def is_noise(self, seed: Seed) -> bool:
+    def is_noise(self, channels: Channels) -> bool:
         """Whether a gradient has nothing in common with the same in float64."""
         if self._exact is None:
             return False
-        truth, plain = self._gradient(self._exact, seed), self._gradient(self._plain, seed)
+        truth, plain = self._gradient(self._exact, channels), self._gradient(self._plain, channels)
         return bool((truth - plain).abs().max() > NOISE * truth.abs().max()) if truth.numel() else False
 
     @cached_property
     def _plain(self) -> Run:
-        return self._passed(self.tail.plain)
+        return self._passed(_program(self.tail.geometry, self.tail.items, self.target))
 
     @cached_property
     def _exact(self) -> Run | None:
+        """None where that cannot be had."""
+        exact = _in_float64(self.tail.geometry, self.tail.items, self.target) if self.tail.wide else None
         with suppress(Exception):  # an operator that takes no doubles, of the user's own perhaps
-            return None if self.tail.exact is None else self._passed(self.tail.exact)
+            return None if exact is None else self._passed(exact)
         return None
 
     def _passed(self, program: Program) -> Run:
         boxes, own, edge = self.run.program.boxes, program.geometry.tape.values, self.tail.edge
-        given = {k: (self.run.handed[k].to(own[k].dtype), boxes[k]) for k in edge}
+        given = {k: (self.run.handed[k].to(own[k].dtype), boxes[k]) for k in edge if k in program.boxes}
         return program.run_on(given, [k for k in edge if k in self.run.live])
 
-    def _gradient(self, run: Run, seed: Seed) -> Tensor:
+    def _gradient(self, run: Run, channels: Channels) -> Tensor:
         """The gradient at all values of the edge, one after the other, in double."""
-        output = run.outputs[0]
-        found = run.gradients(0, seed(output).to(output.dtype), self.tail.edge)
-        parts = [torch.view_as_real(g).flatten() if g.is_complex() else g.flatten() for g in found if g is not None]
-        return torch.cat([part.double() for part in parts]) if parts else torch.zeros(0, dtype=torch.double)
+        key = (id(run), channels)
+        if key not in self._gradients:
+            output = run.outputs[0]
+            found = run.gradients(0, self.put(channels, output).to(output.dtype), self.tail.edge)
+            parts = [self._spread(run, k, g) for k, g in zip(self.tail.edge, found, strict=True)]
+            self._gradients[key] = torch.cat(parts) if parts else torch.zeros(0, dtype=torch.double)
+        return self._gradients[key]
+
+    def _spread(self, run: Run, value: int, gradient: Tensor | None) -> Tensor:
+        """The gradient of a part of a value as one of all that was handed out of it: programs may need other parts."""
+        known, out = self.run.program.boxes[value], self.run.handed[value]
+        whole = torch.zeros(lengths(known), dtype=_wide(out.dtype), device=out.device)
+        if gradient is not None:
+            cut(whole, known, run.program.boxes[value]).copy_(gradient)
+        return (torch.view_as_real(whole) if whole.is_complex() else whole).flatten().double()
 
 
-def tails_of(traced: Traced, program: Program) -> list[Tail | None]:
-    """The tail of each target of a program; None where even the shortest is a large part of it."""
+def tails_of(traced: Traced, program: Program, batches: Sequence[int]) -> list[Tail | None]:
+    """The tail of each target of a program; None where even the shortest is a large part of it.
+
+    `batches` are the axes of the samples in the targets' boxes.
+    """
     items, limit = items_of(traced.geometry, program.targets), max(MOST_OF_PROGRAM * bytes_of(traced, program), SMALL)
-    return [_tail(traced, _leading_to(items, target[0]), target, limit) for target in program.targets]
+    return [
+        _tail(traced, _leading_to(items, target[0]), target, batch, limit)
+        for target, batch in zip(program.targets, batches, strict=True)
+    ]
 
 
-def _tail(traced: Traced, items: Sequence[Item], target: Target, limit: float) -> Tail | None:
+def _tail(traced: Traced, items: Sequence[Item], target: Target, batch: int, limit: float) -> Tail | None:
     computing = [k for k, item in enumerate(items) if not _moves(_head(item))]
     for length in LENGTHS:
         chosen = items[computing[-length] :] if length < len(computing) else items
@@ -107,8 +140,7 @@ def _tail(traced: Traced, items: Sequence[Item], target: Target, limit: float) -
         if len(chosen) == len(items) or bytes_of(traced, program) <= limit:
             edge = program.boxes.keys() - {index for item in chosen for index in _made(item)}
             wide = any(relates_channels(traced, _head(item)) for item in chosen)
-            exact = _in_float64(traced.geometry, chosen, target) if wide else None
-            return Tail(tuple(sorted(edge)), program, exact)
+            return Tail(traced.geometry, chosen, target, batch, tuple(sorted(edge)), wide)
     return None
 
 
@@ -175,6 +207,9 @@ def _widened(item: Item) -> Item:
 def _widened_leaf(leaf: Any) -> Any:
     if isinstance(leaf, Drawn):
         return Drawn(leaf.values.to(_wide(leaf.values.dtype)))
+    if isinstance(leaf, Tensor) and leaf.layout == torch.strided:  # one that is seen many times stays one
+        one = leaf[tuple(slice(0, None if step else 1) for step in leaf.stride())]
+        return one.to(_wide(leaf.dtype)).expand(leaf.shape)
     if isinstance(leaf, Tensor):
         return leaf.to(_wide(leaf.dtype))
     return _wide(leaf) if isinstance(leaf, torch.dtype) else leaf

@@ -238,7 +238,7 @@ def regrouped(part: Part) -> Step | None:
 
 
 def _in_order(part: Part, ref: Ref, read: Box) -> bool:
-    """Whether elements come in the same order: every block of axes that is regrouped is whole, or cut outermost."""
+    """Whether elements come in the same order: of every block of axes that is regrouped, one row without gaps."""
     shape, size, before = part.out_shape, lengths(part.box), lengths(read)
     return all(
         _is_plain(shape[new], size[new], part.shape(ref)[old], before[old])
@@ -249,13 +249,13 @@ def _in_order(part: Part, ref: Ref, read: Box) -> bool:
 def _is_plain(new: tuple[int, ...], size: tuple[int, ...], old: tuple[int, ...], before: tuple[int, ...]) -> bool:
     if len(new) == len(old) == 1:
         return size == before
-    return _outermost_only(new, size) and _outermost_only(old, before) and prod(size) == prod(before)
+    return _is_row(new, size) and _is_row(old, before) and prod(size) == prod(before)
 
 
-def _outermost_only(shape: tuple[int, ...], size: tuple[int, ...]) -> bool:
-    """Whether only the outermost axis that counts is cut."""
-    counting = [(n, m) for n, m in zip(shape, size, strict=True) if n > 1]
-    return all(n == m for n, m in counting[1:])
+def _is_row(shape: tuple[int, ...], size: tuple[int, ...]) -> bool:
+    """Whether a box's elements are neighbours in memory: one position, then a range, then whole axes."""
+    cut = next((k for k, m in enumerate(size) if m != 1), len(size))
+    return size[cut + 1 :] == shape[cut + 1 :]
 
 
 def axis_blocks(new: Sequence[int], old: Sequence[int]) -> Iterator[tuple[slice, slice]]:
