@@ -197,6 +197,55 @@ def test_operators_that_autograd_ran_are_named() -> None:
     assert [run.operator for run in runs] == ["_cdist_forward"]
 
 
+class Smeared(torch.autograd.Function):
+    """Twice its input, with a backward that spreads over nine positions: more than the forward reads."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return 2 * x
+
+    @staticmethod
+    def backward(ctx: Any, *g: Tensor) -> Tensor:
+        return F.avg_pool2d(g[0], 9, 1, 4)
+
+
+class ByNumpy(torch.autograd.Function):
+    """Twice its input, computed outside of torch."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return torch.from_numpy(2 * x.detach().numpy())
+
+    @staticmethod
+    def backward(ctx: Any, *g: Tensor) -> Tensor:
+        return 2 * g[0]
+
+
+def test_a_backward_wider_than_its_forward_is_noted() -> None:
+    torch.manual_seed(0)
+    wide = measure(Net(lambda a, b, x: b(Smeared.apply(a(x))), conv(3, 4), conv(4, 2)), SHAPE, inputs=1, unit=(9, 4))
+    assert list(wide.result.trf.size) == [5, 5]
+    assert any("hand-written backward (Smeared)" in note for note in wide.notes)
+    alike = measure(Net(lambda a, b, x: b(Blurred.apply(a(x))), conv(3, 4), conv(4, 2)), SHAPE, inputs=1, unit=(9, 4))
+    assert not any("hand-written" in note for note in alike.notes)
+
+
+def test_a_forward_in_numpy_runs_whole_by_autograd() -> None:
+    torch.manual_seed(0)
+    first, last = conv(3, 4), conv(4, 2)
+    through = measure(Net(lambda a, b, x: b(ByNumpy.apply(a(x))), first, last), SHAPE, inputs=2, unit=(9, 4))
+    plain = measure(Net(lambda a, b, x: b(2 * a(x)), first, last), SHAPE, inputs=2, unit=(9, 4))
+    assert np.allclose(through.map, plain.map, atol=1e-6)
+    assert through.result.trf.is_global
+    assert any("needs real numbers" in note for note in through.notes)
+
+
+def test_a_shape_that_does_not_fit_is_still_refused() -> None:
+    with pytest.raises(ProblemError, match="does not take an input of") as caught:
+        measure(Net(lambda a, b, x: b(ByNumpy.apply(a(x))), conv(3, 4), conv(5, 2)), SHAPE, inputs=1)
+    assert caught.value.kind == "shape-mismatch"
+
+
 def test_auto_says_what_it_passed_over() -> None:
     layer = measure(heads.DeadHead(), SHAPE, inputs=1, unit=(9, 4)).result.layer
     assert layer.name == "logits"

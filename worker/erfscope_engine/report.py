@@ -29,6 +29,7 @@ from erfscope_engine.layers import Traced
 from erfscope_engine.map_notes import notes_on_map
 from erfscope_engine.metrics import MapMetrics, area_ratio, brief_metrics, measure_map
 from erfscope_engine.receptive import ReceptiveField
+from erfscope_engine.recording.tape import Custom
 from erfscope_engine.taking import Errors, Order, Taken
 
 NO_MAPS = KeptMaps()
@@ -259,6 +260,13 @@ def _provenance(order: Order, rows: Rows, said: Said) -> Provenance:
     )
 
 
+def _reaches_beyond(main: Measured) -> bool:
+    """Whether pixels outside of the TRF's box have a gradient."""
+    outside = main.map.copy()
+    outside[tuple(slice(max(lo, 0), max(hi, 0)) for lo, hi in main.field.box)] = 0
+    return bool(outside.any())
+
+
 def _notes(order: Order, rows: Rows, said: Said) -> list[str]:
     traced, main, request = order.plan.traced, rows.main, order.request
     notes = [*traced.network.notes, *order.notes, *said.notes]
@@ -269,6 +277,12 @@ def _notes(order: Order, rows: Rows, said: Said) -> list[str]:
         notes.append(
             f"The TRF box may be wider than what the unit reads: {', '.join(main.field.holed)}, transposed with a "
             "kernel that is narrower than its stride, leaves holes between its outputs, and boxes have none."
+        )
+    functions = dict.fromkeys(call.name for call in traced.tape.calls if isinstance(call.op, Custom))
+    if functions and _reaches_beyond(main):
+        notes.append(
+            "The map reaches beyond the TRF: the TRF follows the forward pass, and a hand-written backward "
+            f"({', '.join(functions)}) reads more than its forward. The map is the gradient that autograd gives."
         )
     if main.field.masked is not None:
         box, names = main.field.masked

@@ -24,6 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 from torch.utils.checkpoint import CheckpointFunction
 
+from erfscope_contract.problem import ProblemError
 from erfscope_engine.network import Network, tensors_in
 from erfscope_engine.recording.arguments import leaves, mapped
 from erfscope_engine.recording.functions import Run, functions_seen
@@ -237,14 +238,18 @@ class Recorder(TorchDispatchMode):
         marked = tree_map_only(Tensor, self._mark, now)
         if self.inside or not any(isinstance(leaf, Ref) for leaf in tree_flatten(marked)[0]):
             return forward(args)
-        outer, inner = self.calls, list[Call]()
+        outer, inner, before = self.calls, list[Call](), len(self.tape.values)
         self.calls, self.inside = inner, 1
         try:
             out = forward(now)
+            outs = out if isinstance(out, tuple | list) else (out,)
+            outputs = tuple(self._own_output(item, inner, stops) for item in outs)
+        except Exception:  # the recording ends before this call: nothing is known of what is inside
+            del self.tape.values[before:]
+            self.tape.names = {name: index for name, index in self.tape.names.items() if index < before}
+            raise
         finally:
             self.calls, self.inside = outer, 0
-        outs = out if isinstance(out, tuple | list) else (out,)
-        outputs = tuple(self._own_output(item, inner, stops) for item in outs)
         self.calls.append(Call(Custom(function, tuple(inner)), tuple(marked), {}, outputs, stops))
         return out
 
@@ -361,13 +366,14 @@ def record(network: Network, batch: int, until: str | None = None, constant: Con
     Only shapes are computed of what depends on the input (fake tensors), so that recording costs neither the arithmetic
     nor the memory of a run; everything else is real. The run ends at the tensor named `until`: what comes behind it may
     not take this batch size. `constant` runs the operators on constants.
+    A run that real numbers go through and shapes do not (a part in numpy) ends there: `stopped` says why.
     Raises ProblemError("shape-mismatch") where the network does not run at this shape, with torch's own reason.
     """
     shape = (batch, *network.input_shape)
     order = tuple(range(len(shape)))
     tape = Tape([Value(shape, network.dtype, order, None, True, network.input_name, "Input")])
     tape.names[network.input_name] = 0
-    recorder = Recorder(tape, until, constant)
+    recorder, failure = Recorder(tape, until, constant), None
     with ExitStack() as stack:
         stack.enter_context(uncompiled(Recorder, FakeTensorMode))
         strides = torch.empty(shape, device="meta").stride()
@@ -380,7 +386,21 @@ def record(network: Network, batch: int, until: str | None = None, constant: Con
             tape.stopped = str(stop)
         except _ReachedError:
             pass
+        except ProblemError as error:
+            failure = error
+    if failure is not None:
+        _run_for_real(network, shape, failure)
+        words = str(failure.__cause__ or failure).strip().split("\n", 1)[0]
+        tape.stopped = f"a step that needs real numbers, not shapes alone ({words.rstrip('.')})"
     return tape
+
+
+def _run_for_real(network: Network, shape: tuple[int, ...], failure: ProblemError) -> None:
+    """Raise `failure` unless the network runs on numbers of this shape."""
+    with suppress(ProblemError), torch.no_grad():
+        network.run(torch.zeros(shape, dtype=network.dtype, device=network.device), lambda *_: None)
+        return
+    raise failure
 
 
 @contextmanager
