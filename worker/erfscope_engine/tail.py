@@ -25,7 +25,7 @@ from erfscope_engine.operators.table import OPERATORS
 from erfscope_engine.plan import MISFITS, bytes_of
 from erfscope_engine.recording.tape import Call, Drawn
 
-LENGTHS = (12, 6, 3)  # operators that compute: the most of these that are a small part of the whole program
+LENGTHS = (12, 6, 3)  # operators that compute: the most of these that relate channels and are a small part of the whole
 MOST_OF_PROGRAM = 0.25  # bytes of a tail in the network's number type, of those of the unit's whole program
 SMALL = 32 << 20  # bytes that are no matter, whatever the program has
 VANISHING = 1e-5  # rms gradient of the channel sum over that of random signs (behind a LayerNorm: 1e-8)
@@ -136,10 +136,12 @@ def _tail(traced: Traced, items: Sequence[Item], target: Target, batch: int, lim
     computing = [k for k, item in enumerate(items) if not _moves(_head(item))]
     for length in LENGTHS:
         chosen = items[computing[-length] :] if length < len(computing) else items
+        wide = any(relates_channels(traced, _head(item)) for item in chosen)
+        if not wide and length > LENGTHS[-1]:
+            continue  # nothing there that a sum of channels could vanish in but what weights happen to do last
         program = _program(traced.geometry, chosen, target)
         if len(chosen) == len(items) or bytes_of(traced, program) <= limit:
             edge = program.boxes.keys() - {index for item in chosen for index in _made(item)}
-            wide = any(relates_channels(traced, _head(item)) for item in chosen)
             return Tail(traced.geometry, chosen, target, batch, tuple(sorted(edge)), wide)
     return None
 
