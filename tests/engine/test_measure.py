@@ -7,7 +7,7 @@ import pytest
 import torch
 from nets import ChannelsLast, TinyViT, convs
 from tests.engine.oracle import gradient_map, unit_of
-from torch import nn
+from torch import Tensor, nn
 
 from erfscope_contract.problem import ProblemError
 from erfscope_engine import measure
@@ -280,3 +280,25 @@ def test_gradients_beyond_float32_are_scaled_not_lost() -> None:
     found = measure(nn.Sequential(*convs), (1, 361, 361), dtype="float64", average={"inputs": 1})
     assert found.result.scale_log2 > 300  # 49**60 paths
     assert found.result.erf.size is not None
+
+
+class Gated(nn.Module):
+    """Two gates of one number per channel, from all of space: the first one's gradient is a sum over every pixel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList([nn.Conv2d(3, 72, 3, padding=1), nn.Conv2d(72, 72, 1)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        for convolution in self.convolutions:
+            x = convolution(x)
+            x = x * (99 * x.mean((2, 3), keepdim=True)).sigmoid()
+        return x
+
+
+@pytest.mark.parametrize("side", [40, 250])  # summed at once, and block by block
+def test_a_gate_is_summed_over_small_and_large_maps(side: int) -> None:
+    torch.manual_seed(0)
+    gated = measure(Gated(), (3, side, side), inputs=1, channels=[3], verify=True)
+    assert gated.result.verify is not None
+    assert gated.result.verify.relative_difference < 1e-5
