@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from erfscope._errors import refuse
 from erfscope_contract.architecture import Architecture
+from erfscope_contract.importing import uncollected
 from erfscope_contract.job import Inspection
 from erfscope_contract.request import ErfRequest, InputOptions
 from erfscope_contract.result import ErfResult
@@ -49,7 +50,8 @@ class Backend(Protocol):
 def backend(name: str = "local") -> Backend:
     """The backend of that name, loaded; raises an ErfscopeError where none is installed."""
     for offered in entry_points(group=GROUP, name=name):
-        loaded: Backend = offered.load()
+        with uncollected():
+            loaded: Backend = offered.load()
         return loaded
     raise refuse(
         "unsupported-feature",

@@ -8,7 +8,6 @@ comes in, or its end, kills.
 
 import contextlib
 import fcntl
-import gc
 import os
 import select
 import selectors
@@ -18,6 +17,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from erfscope_contract.importing import claim_process, uncollected
 from erfscope_worker import child, environment, frames, jail, readable
 from erfscope_worker.task import FORK
 
@@ -162,13 +162,13 @@ def dies_with_the_worker(control: socket.socket) -> Iterator[None]:
 def main(descriptor: int, mode: str, runner: str) -> None:
     """Import what children need, say so, and serve."""
     control = socket.socket(fileno=descriptor)
+    claim_process()
     for number in STOPS:  # children ignore them as well: the worker alone decides when a job ends
         signal.signal(number, signal.SIG_IGN)
     if mode == FORK:
-        with dies_with_the_worker(control):
+        with dies_with_the_worker(control), uncollected():  # children share these pages until they write to them
             child.warm(runner)
     jail.hide()
-    gc.freeze()  # children share these pages until they write to them
     about = environment.describe() if mode == FORK else {}
     libraries = [str(folder) for folder in readable.libraries()]  # the worker looks whether they are libraries only
     frames.send(control.fileno(), {"type": "ready", "threads": jail.thread_count(), "libraries": libraries, **about})

@@ -16,6 +16,7 @@ import typer
 
 from erfscope.cli.command import PlainCommand
 from erfscope.cli.output import forgiving
+from erfscope_contract.importing import claim_process, uncollected
 from erfscope_contract.version import __version__
 
 EXIT_CODES = (
@@ -126,10 +127,13 @@ def _is_alone(asked: Sequence[str]) -> bool:
 
 def main() -> None:
     """Run a command; what goes wrong is one readable block on stderr and an exit code."""
+    claim_process()
     sys.stdout = forgiving(sys.stdout)
     asked = sys.argv[1:2]
     try:
-        (assembled(asked) if _is_alone(asked) else _all())()
+        with uncollected():
+            command = assembled(asked) if _is_alone(asked) else _all()
+        command()
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:  # the last line of defence: the user gets words, not a traceback
