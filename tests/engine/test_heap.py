@@ -72,3 +72,24 @@ def test_a_measurement_keeps_it() -> None:
     measure(nn.Conv2d(1, 1, 3), input_shape=(1, 9, 9), progress=lambda stage, share: seen.append(len(heap._inside)))
     assert set(seen) == {1}
     assert not heap._inside
+
+
+ROOM = """
+import resource
+import numpy as np, torch
+from erfscope_engine.heap import kept_heap
+from erfscope_engine.room import memory_limit
+
+GIB, CPU = 1 << 30, torch.device("cpu")
+used = next(int(line.split()[1]) << 10 for line in open("/proc/self/status") if line.startswith("VmData:"))
+resource.setrlimit(resource.RLIMIT_DATA, (used + 2 * GIB, resource.RLIM_INFINITY))
+with kept_heap():
+    first = memory_limit(CPU)
+    np.empty(GIB, np.uint8).fill(1)
+    print(abs(first - 2 * GIB) < GIB // 8, memory_limit(CPU) == first)
+"""
+
+
+def test_what_a_measurement_has_freed_is_room_for_its_next_run() -> None:
+    done = subprocess.run([sys.executable, "-c", ROOM], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True True"

@@ -8,7 +8,8 @@ import ctypes
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 # mallopt(3) by parameter: trim threshold, mmap threshold, most blocks that are mapped. glibc tells no value; the usual
 # ones are where a process ends up that frees large blocks.
@@ -17,7 +18,7 @@ USUAL = {-1: 64 << 20, -3: 32 << 20, -4: 1 << 16}
 OWN_WISHES = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_", "GLIBC_TUNABLES")
 
 _lock = threading.Lock()
-_inside: list[ctypes.CDLL] = []  # one entry per measurement
+_inside: list[int | None] = []  # what the process had when each measurement began
 
 
 @contextmanager
@@ -31,7 +32,7 @@ def kept_heap() -> Iterator[None]:
         yield
         return
     with _lock:
-        _inside.append(libc)
+        _inside.append(_data_bytes())
         _set(libc, KEPT)
     try:
         yield
@@ -41,6 +42,22 @@ def kept_heap() -> Iterator[None]:
             if not _inside:
                 _set(libc, USUAL)
                 libc.malloc_trim(0)
+
+
+def data_bytes() -> int | None:
+    """Bytes of data that the process has (as RLIMIT_DATA counts them), without what measurements keep; None: unknown.
+
+    While measurements run, those are the bytes from before the first of them: what it frees is there for its next run.
+    """
+    with _lock:
+        return _inside[0] if _inside else _data_bytes()
+
+
+def _data_bytes() -> int | None:
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData:"))
+    return None
 
 
 def _glibc() -> ctypes.CDLL | None:

@@ -9,6 +9,7 @@ import torch
 from erfscope_contract.problem import ProblemError
 from erfscope_engine.execution.memory import peak_bytes
 from erfscope_engine.execution.program import Program
+from erfscope_engine.heap import data_bytes
 from erfscope_engine.layers import Layer, Traced
 
 CGROUP = Path("/sys/fs/cgroup/memory.max")
@@ -56,13 +57,12 @@ def _of_container() -> int | None:
 
 def _of_process() -> int | None:
     """What RLIMIT_DATA leaves beyond what the process has."""
-    with suppress(ImportError, OSError, ValueError, StopIteration):
+    with suppress(ImportError, OSError):
         import resource  # not on Windows
 
         soft, _ = resource.getrlimit(resource.RLIMIT_DATA)
-        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
-        used = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData:"))
-        return None if soft == resource.RLIM_INFINITY else max(soft - used, 0)
+        used = data_bytes()
+        return None if soft == resource.RLIM_INFINITY or used is None else max(soft - used, 0)
     return None
 
 

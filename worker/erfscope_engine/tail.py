@@ -5,6 +5,7 @@ gradient is rounding and nothing else, is decided by these operators alone; the 
 same for every seed. In float64 as well, so that rounding in a shorter number type does not pass for a gradient.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from torch.utils._pytree import tree_map
 
 from erfscope_engine.execution.box import cut, lengths
 from erfscope_engine.execution.fusion import Fused
+from erfscope_engine.execution.memory import peak_bytes
 from erfscope_engine.execution.numbers import items_of, steps_of
 from erfscope_engine.execution.program import Program, Run, Target
 from erfscope_engine.fields import Map
@@ -24,11 +26,13 @@ from erfscope_engine.layers import Traced
 from erfscope_engine.operators.table import OPERATORS
 from erfscope_engine.plan import MISFITS, bytes_of
 from erfscope_engine.recording.tape import Call, Drawn
+from erfscope_engine.room import memory_limit
 
 LENGTHS = (12, 6, 3)  # operators that compute: the most of these that relate channels and are a small part of the whole
 MOST_OF_PROGRAM = 0.25  # bytes of a tail in the network's number type, of those of the unit's whole program
 SMALL = 32 << 20  # bytes that are no matter, whatever the program has
 VANISHING = 1e-5  # rms gradient of the channel sum over that of random signs (behind a LayerNorm: 1e-8)
+AS_WIDE = 3  # times the bytes of a tail, which it takes with its twin in float64
 NOISE = 0.5  # of the largest gradient in float64: a difference beyond it leaves nothing in common
 WIDE = {torch.complex64: torch.complex128, torch.complex32: torch.complex128}
 
@@ -121,18 +125,20 @@ class Behind:
 
 
 def tails_of(traced: Traced, program: Program, batches: Sequence[int]) -> list[Tail | None]:
-    """The tail of each target of a program; None where even the shortest is a large part of it.
+    """The tail of each target of a program; None where even the shortest is a large part of it, or has no room.
 
     `batches` are the axes of the samples in the targets' boxes.
     """
     items, limit = items_of(traced.geometry, program.targets), max(MOST_OF_PROGRAM * bytes_of(traced, program), SMALL)
+    most = memory_limit(traced.network.device)
+    room = math.inf if most is None else most - peak_bytes(program)
     return [
-        _tail(traced, _leading_to(items, target[0]), target, batch, limit)
+        _tail(traced, _leading_to(items, target[0]), target, batch, limit, room)
         for target, batch in zip(program.targets, batches, strict=True)
     ]
 
 
-def _tail(traced: Traced, items: Sequence[Item], target: Target, batch: int, limit: float) -> Tail | None:
+def _tail(traced: Traced, items: Sequence[Item], target: Target, batch: int, limit: float, room: float) -> Tail | None:
     computing = [k for k, item in enumerate(items) if not _moves(_head(item))]
     for length in LENGTHS:
         chosen = items[computing[-length] :] if length < len(computing) else items
@@ -140,7 +146,8 @@ def _tail(traced: Traced, items: Sequence[Item], target: Target, batch: int, lim
         if not wide and length > LENGTHS[-1]:
             continue  # nothing there that a sum of channels could vanish in but what weights happen to do last
         program = _program(traced.geometry, chosen, target)
-        if len(chosen) == len(items) or bytes_of(traced, program) <= limit:
+        size = bytes_of(traced, program)
+        if (len(chosen) == len(items) or size <= limit) and size * (AS_WIDE if wide else 1) <= room:
             edge = program.boxes.keys() - {index for item in chosen for index in _made(item)}
             return Tail(traced.geometry, chosen, target, batch, tuple(sorted(edge)), wide)
     return None
