@@ -3,6 +3,7 @@
 import { aboutWords } from "/page/about.js";
 import { table as colours } from "/page/colormaps.js";
 import { h } from "/page/dom.js";
+import { GRIDDED } from "/page/gaps.js";
 import { by, inUnit, lengthUnit, number, percent, typeset, withError } from "/page/format.js";
 import { table } from "/page/tables.js";
 import { notes } from "/page/tiles.js";
@@ -13,7 +14,6 @@ const SHOWN = 3; // changes with a map
 const MARKED =
   "Every row is measured. * marks each change that no other row beats; the first choice is the " +
   "best of those that reach the size.";
-const HOLES = 0.1; // gridding from which holes are plain
 const SCALES = [
   [1e9, "G"],
   [1e6, "M"],
@@ -92,7 +92,7 @@ const inTwo = (words) => words.replace(/\s±/, " ±");
 
 const doubts = ({ reaches, unsure }) => (!reaches ? " (falls short)" : unsure ? " (unsure)" : "");
 
-const gridding = (score) => (score === null ? "" : `${score.toFixed(2)}${score > HOLES ? " holes" : ""}`);
+const gridding = (score) => (score === null ? "" : `${score.toFixed(2)}${score > GRIDDED ? " holes" : ""}`);
 
 // "0 %" is none at all; what is too little for a decimal is below or above it.
 function added(more, before) {

@@ -114,7 +114,7 @@ function byMetric(jobs) {
 
 function metrics(jobs, names) {
   const texts = (cells) => cells.map((row) => typeset(row?.text ?? "–"));
-  const rows = byMetric(jobs).map(([, cells]) => [cells.find(Boolean).label, ...texts(cells)]);
+  const rows = byMetric(jobs).map(([, cells]) => [typeset(cells.find(Boolean).label), ...texts(cells)]);
   const compared = table(["Metric", ...names], rows, "value", "compared");
   compared.style.setProperty("--jobs", names.length);
   return [compared, legend(rows.flat())];

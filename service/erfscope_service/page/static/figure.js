@@ -97,7 +97,7 @@ function draw(subject, { names, cut, memory, width, colours, tallest }) {
     top,
     label,
     rank,
-    window: windowOf(subject, cut, look.view),
+    window: windowOf(subject, cut, viewOf(subject)),
     barTitle: barTitle(subject),
   };
   if (rank === 1) return curve({ ...shared, field, trf, name: names[0] });
@@ -114,6 +114,9 @@ function draw(subject, { names, cut, memory, width, colours, tallest }) {
     names: axes,
   });
 }
+
+// The user's image is shown whole.
+const viewOf = ({ field }) => (look.view === "auto" && overlay.image && field.shape.length === 2 ? "input" : look.view);
 
 const barTitle = ({ barTitle: given }) => {
   const name = given ?? "share of maximum";
