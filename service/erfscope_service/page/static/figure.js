@@ -14,7 +14,7 @@ import { windowOf } from "/page/window.js";
 
 const AXES = ["z", "y", "x"];
 const LOWEST = 300; // pixels of a map's height
-const AROUND = 470; // pixels above and below a map on a screen, so that its bar and caption are seen with it
+const AROUND = 510; // pixels above and below a map on a screen, so that its bar and caption are seen with it
 const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
 // subject: { field, trf, label, size?, top?, barTitle? }; `size` gives for a view how wide the window is at

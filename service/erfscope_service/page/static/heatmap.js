@@ -24,7 +24,7 @@ export function heatmap(subject) {
   const plot = placed(range, width, look.marginals ? PROFILE : 8, tallest);
   const words = caption(wordsOf(subject), width - plot.x);
   const unit = lengthUnit(rank);
-  const below = AXIS + BAR + words.height + 4;
+  const below = AXIS + BAR + words.height + 10;
   const few = (extent) => Math.max(2, Math.min(8, extent / 70));
   const axis = { labelAnchor: "center", labelArrow: "none", tickFormat: (value) => number(value) };
   const root = drawn({

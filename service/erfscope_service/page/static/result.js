@@ -24,7 +24,7 @@ export function result(job) {
     "div",
     { className: "result" },
     headline(job),
-    h("div", { className: "front" }, front.root, tiles(job)),
+    h("div", { className: "front" }, tiles(job), front.root),
     notes(job),
     found.units.length ? section("Units", units(found, show), true) : null,
     found.layers.length ? section("Along depth", depth(found, show), true) : null,
@@ -67,11 +67,12 @@ const OF_GAPS = ["mass_50_side", "mass_99_side", "trf_size", "lattice", "erf_siz
 
 function tiles({ result: found, metrics: rows }) {
   const shown = (hasGaps(found) ? OF_GAPS : HEADLINE).flatMap((name) => rows.filter((row) => row.name === name && row.value !== null));
+  const head = (label) => capital(typeset(label));
   const made = shown.map(({ name, label, meaning, text }) =>
     h(
       "div",
       { className: "tile" },
-      h("dt", {}, explainer(capital(typeset(label.replace(/ \(.*\)$/, ""))), [capital(typeset(label)), plain(meaning)])),
+      h("dt", {}, explainer(head(label.replace(/ \(.*\)$/, "")), [head(label), plain(meaning)])),
       h("dd", {}, ...largeAndSmall(name === "trf_size" ? inUnit(by(found.trf.size), unitOf(rows)) : typeset(text))),
     ),
   );
