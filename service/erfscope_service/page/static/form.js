@@ -43,7 +43,7 @@ export async function setUp(submitted) {
   $("source").addEventListener("change", showImages);
   $("images").addEventListener("change", storeImages);
   showKind();
-  await spec.load(changeKind);
+  await spec.load(changeKind, showKind); // what was said of a spec stays until it is sent again: no click is missed
   showKind();
 }
 

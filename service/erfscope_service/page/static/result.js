@@ -66,7 +66,8 @@ const HEADLINE = ["erf_size", "trf_size", "erf_ratio", "mass_50_side", "sigma_1"
 const OF_GAPS = ["mass_50_side", "mass_99_side", "trf_size", "lattice", "erf_size", "sigma_1"]; // a map with gaps
 
 function tiles({ result: found, metrics: rows }) {
-  const shown = (hasGaps(found) ? OF_GAPS : HEADLINE).flatMap((name) => rows.filter((row) => row.name === name && row.value !== null));
+  const names = hasGaps(found) ? OF_GAPS : HEADLINE;
+  const shown = names.flatMap((name) => rows.filter((row) => row.name === name && row.value !== null));
   const head = (label) => capital(typeset(label));
   const made = shown.map(({ name, label, meaning, text }) =>
     h(

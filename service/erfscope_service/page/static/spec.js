@@ -17,8 +17,9 @@ const SKELETON = {
 };
 let presets = [];
 
-// Fills the list of presets; `changed` is called when another network stands in the editor.
-export async function load(changed) {
+// Fills the list of presets; `changed` is called when another network stands in the editor, `edited` when the text of
+// one was changed.
+export async function load(changed, edited) {
   presets = await api.presets();
   for (const [label, rows] of Map.groupBy(presets, ({ group }) => group)) {
     const options = rows.map(({ name }) => h("option", { value: name, textContent: name }));
@@ -26,7 +27,7 @@ export async function load(changed) {
   }
   $("preset").addEventListener("change", () => (begin($("preset").value), changed()));
   $("spec").addEventListener("input", () => ($("preset").value = $("preset-about").textContent = ""));
-  $("spec").addEventListener("change", changed);
+  $("spec").addEventListener("change", edited);
   if (!$("spec").value) choose(FIRST);
 }
 
