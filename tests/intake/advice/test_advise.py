@@ -235,7 +235,8 @@ def test_changes_that_vanish_are_counted_and_random_weights_are_told(onnx_file: 
     assert note.startswith(f"{found.tried} changes were tried")
     assert len(found.changes) < 20
     assert any("before training" in note for note in found.notes)
-    assert all((one.mass_50_side or 0) > 0 for one in (found, *found.changes))
+    sides = [found.mass_50_side, *(one.mass_50_side for one in found.changes)]
+    assert all((side or 0) > 0 for side in sides)
 
 
 def test_the_method_s_assumptions_are_said_once_where_sizes_are_expected(onnx_file: Path) -> None:
