@@ -5,6 +5,8 @@ wrote; and where a value fits no branch it complains once per branch. Here the b
 about one value those of the branch that fits best stay.
 """
 
+import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -41,9 +43,7 @@ _PLAIN: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "string_too_long": lambda context: f"must have at most {context['max_length']} characters",
     "string_too_short": lambda context: f"must have at least {context['min_length']} characters",
     "union_tag_not_found": lambda context: f"{_discriminator(context)} is required",
-    "union_tag_invalid": lambda context: (
-        f"there is no {_discriminator(context)} {str(context['tag'])[:100]!r}; there are: {context['expected_tags']}"
-    ),
+    "union_tag_invalid": lambda context: _unknown_tag(str(context["tag"])[:100], context),
     "too_long": lambda context: f"must have at most {context['max_length']} entries",
     "too_short": lambda context: f"must have at least {context['min_length']} entries",
     "string_pattern_mismatch": lambda context: FORMS.get(context["pattern"], "does not have the form of such a value"),
@@ -118,6 +118,15 @@ def _is_in(container: object, part: str | int) -> bool:
     if isinstance(container, Mapping):
         return part in container
     return isinstance(container, list | tuple) and isinstance(part, int) and part < len(container)
+
+
+def _unknown_tag(tag: str, context: Mapping[str, Any]) -> str:
+    """That there is no such kind, and the one that it may have meant: the nearest, or one that it begins with."""
+    known = re.findall(r"'([^']+)'", context["expected_tags"])
+    begins = sorted((one for one in known if tag.startswith(one)), key=len)[-1:]
+    near = begins or difflib.get_close_matches(tag, known, n=1, cutoff=0.5)
+    advice = f"did you mean {near[0]!r}?" if near else f"there are: {context['expected_tags']}"
+    return f"there is no {_discriminator(context)} {tag!r}; {advice}"
 
 
 def _discriminator(context: Mapping[str, Any]) -> str:

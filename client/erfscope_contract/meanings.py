@@ -83,8 +83,8 @@ TABLE: dict[str, Meaning] = {
         MASS,
         "radius of {} % of the mass",
         "px",
-        "Distance from the projected centre within which this share lies; not an overlap of tiles (`erfscope tiles`; "
-        "on the page Tiles).",
+        "Distance from the projected centre within which this share lies; not how far tiles overlap, which is a "
+        "question of its own.",
     ),
     "border_mass": Meaning(
         MASS, "mass a Gaussian would lose at the border", "", "Share of the fitted Gaussian outside the input."

@@ -1,7 +1,7 @@
 """Lines around the smallest areas that hold 50, 90 and 99 % of a map's mass (marching squares)."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ SHARES = (0.50, 0.90, 0.99)
 # not shape: a circle has 0.79 of its box's outline, any convex shape at most 1; a ring is two lines.
 _RAGGED = 1.15
 _FEW = 4
+_SCATTERED = 8  # ragged lines of one share beyond which they surround the single pixels of a map with gaps
 _SIGMAS = (0, 1, 2, 3, 5, 8, 12, 18)
 _BUDGET = 300_000  # elements; larger maps are traced on block means, which is finer than a picture's pixels
 
@@ -133,15 +134,22 @@ class Tracing:
     levels: dict[float, float]
     sigma: float  # of the smoothing, pixels of the input; 0 = none
     block: int  # side of the blocks averaged before, pixels
+    is_scattered: bool = False  # no smoothing of this size closes the map's gaps: there are no lines to draw
 
     def lines(self, share: float, cut: tuple[int | slice, ...]) -> list[Array]:
-        """Closed lines around a share of the mass in a plane of the map, as (y, x) in the input's pixels."""
+        """Closed lines around a share of the mass in a plane of the map, as (y, x) in the input's pixels.
+
+        None where they are scattered: a line around each pixel would bury the map.
+        """
+        if self.is_scattered:
+            return []
         where = tuple(i // self.block if isinstance(i, int) else i for i in cut)
         points, keys = segments(self.values[where], self.levels[share])
         return [line * self.block + (self.block - 1) / 2 for line in chained(points, keys)]
 
 
-def _ragged(plane: Array, level: float) -> bool:
+def _ragged(plane: Array, level: float, most: int = 0) -> bool:
+    """Whether the lines show noise instead of shape, and are more than `most`."""
     points, keys = segments(plane, level)
     if not len(points):
         return False
@@ -149,7 +157,7 @@ def _ragged(plane: Array, level: float) -> bool:
     if length > _RAGGED * _FEW * _outline(points.reshape(-1, 2)):
         return True  # whatever the lines are; chaining thousands of islets would take seconds
     outlines = sorted(map(_outline, chained(points, keys)))
-    return bool(length > _RAGGED * sum(outlines[-_FEW:]))
+    return bool(length > _RAGGED * sum(outlines[-_FEW:])) and len(outlines) > most
 
 
 def _outline(points: Array) -> float:
@@ -161,7 +169,8 @@ def traced(values: Array, cuts: list[tuple[int | slice, ...]], extent: float) ->
 
     Averages of a few random networks are speckled, dilated ones are lattices: the exact level set of either
     is thousands of islets. Smoothing stays below a sixteenth of `extent`, the side that holds the mass. The lines
-    are those of the smoothed map that hold the shares of the map itself. None where the map is zero.
+    are those of the smoothed map that hold the shares of the map itself; a small lattice keeps its gaps, and has none.
+    None where the map is zero.
     """
     if not values.any():
         return None
@@ -177,5 +186,6 @@ def traced(values: Array, cuts: list[tuple[int | slice, ...]], extent: float) ->
         levels = mass_levels(field, SHARES, base)
         answer = Tracing(field, levels, float(sigma * block), block)
         if not any(_ragged(field[plane], level) for plane in planes for level in levels.values()):
-            break
-    return answer
+            return answer
+    lines = [(answer.values[plane], level) for plane in planes for level in answer.levels.values()]
+    return replace(answer, is_scattered=any(_ragged(plane, level, _SCATTERED) for plane, level in lines))

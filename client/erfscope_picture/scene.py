@@ -102,6 +102,8 @@ def mass_entries(tracing: Tracing | None, whole: str = "") -> list[Entry]:
     """Legend rows of the lines around the mass, and of their smoothing."""
     if tracing is None:
         return [Entry("the map is zero everywhere")]
+    if tracing.is_scattered:
+        return [Entry("no lines around the mass: the map has gaps")]
     rows = [
         Entry(f"smallest set with {share * 100:.0f} % of the mass{whole}", pen)
         for share, pen in legend.CONTOURS.items()

@@ -96,7 +96,12 @@ def test_the_headline_tells_attention_from_statistics() -> None:
 
 
 @pytest.mark.parametrize(
-    ("side", "words"), [(5.0, "; half of the influence lies within a box of side 5"), (40.0, None)]
+    ("side", "words"),
+    [
+        (3.0, "; half of the influence lies within a box of side 3"),
+        (5.0, "; half of the influence needs more, a box of side 5"),
+        (40.0, None),
+    ],
 )
 def test_the_headline_tells_where_half_of_the_mass_lies(side: float, words: str | None) -> None:
     body = result_json()
@@ -106,6 +111,26 @@ def test_the_headline_tells_where_half_of_the_mass_lies(side: float, words: str 
         ErfResult.model_validate(body | {"mass": {**body["mass"], "0.50": half}, "trf": trf}), "net"
     ).headline
     assert (words in headline) if words else ("half" not in headline)
+
+
+def test_the_headline_of_a_map_with_gaps_tells_how_far_it_reaches() -> None:
+    body = result_json()
+    gaps = {
+        "mass": {**body["mass"], "0.99": {**body["mass"]["0.50"], "side": 4.5}},
+        "shape": {**body["shape"], "lattice": 0.9, "lattice_frequency": [0.5, 0.0]},
+        "gaussian": {**body["gaussian"], "sigma_axis": [3.0, 3.0]},
+    }
+    headline = content_of(ErfResult.model_validate(body | gaps), "net").headline
+    assert ", with gaps: half of the influence lies within a box of side" in headline
+    assert "counts the pixels without the gaps." in headline
+
+
+def test_the_headline_tells_that_weights_are_not_trained() -> None:
+    body = result_json()
+    drawn = {"provenance": {**body["provenance"], "weights": "kaiming_normal"}}
+    assert "not trained" not in content_of(ErfResult.model_validate(body), "net").headline
+    headline = content_of(ErfResult.model_validate(body | drawn), "net").headline
+    assert headline.endswith("The weights are not trained: by kaiming_normal.")
 
 
 def test_a_profile_has_the_local_size_beside_global() -> None:

@@ -86,7 +86,11 @@ def test_a_request_is_complained_about_in_plain_words(case: str) -> None:
 
 
 SPECS: dict[str, tuple[list[Any], str, str]] = {
-    "unknown type": ([CONV, {"type": "convolution"}], "/layers/1", "there is no type 'convolution'; there are: 'conv'"),
+    "unknown type": (
+        [CONV, {"type": "convolution"}],
+        "/layers/1",
+        "there is no type 'convolution'; did you mean 'conv'?",
+    ),
     "no type": ([{}], "/layers/0", "type is required"),
     "in a union by form": ([CONV | {"kernel_size": [3, "x"]}], "/layers/0/kernel_size/1", "must be an integer"),
     "a word": ([CONV | {"padding": "full"}], "/layers/0/padding", "must be 'same' or 'valid'"),

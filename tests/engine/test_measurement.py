@@ -159,6 +159,7 @@ def test_a_gridded_map_comes_with_what_it_means_and_what_to_do() -> None:
     (note,) = measure(net, (1, 24, 24), inputs=1).result.provenance.notes
     assert note.startswith("The map is gridded (lattice 1; 0 is even, 1 a strict grid)")
     assert "Take dilations by turns" in note
+    assert "counts the pixels above its level as if they lay in one square, without the holes" in note
     even = measure(nn.Conv2d(1, 1, 5, padding=2), (1, 24, 24), inputs=1)
     assert "gridded" not in " ".join(even.result.provenance.notes)
 

@@ -247,6 +247,11 @@ def test_a_phone_begins_with_examples_and_shows_every_meaning(visit: Visit, hous
         expect(example).to_be_in_viewport(ratio=1)
     page = visit(f"/#/job/{submit(house, spec={'input': {'channels': 1, 'size': [128, 128]}})}", **phone)
     finished(page)
+    tiles, plot = page.locator(".tiles").bounding_box(), page.locator(".stage").bounding_box()
+    assert tiles
+    assert plot
+    assert tiles["y"] < plot["y"]
+    page.get_by_label("Show", exact=True).select_option("input")
     expect(page.get_by_text("Side of the box that can reach the unit")).to_be_visible()
     ticks, name = (
         page.locator(".stage text", has_text=re.compile("^100$")),

@@ -338,7 +338,7 @@ def test_what_is_wrong_is_said_where_it_is(visit: Visit) -> None:
     page.get_by_text("Layer spec", exact=True).click()
     page.get_by_label("Spec as JSON").fill('{"layers": [{"type": "conv", "out_channels": 4, "kernel": 3}]}')
     page.get_by_role("button", name="Measure").click()
-    alert = page.locator("#problem")
+    alert = page.locator("#spec-problem")
     expect(alert).to_contain_text("The architecture spec is not valid")
     expect(alert).to_contain_text("Spec as JSON at /layers/0/kernel: there is no such field")
     expect(alert).to_contain_text("Spec as JSON at /layers/0/kernel_size: is required")

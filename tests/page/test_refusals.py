@@ -64,12 +64,14 @@ def test_a_question_names_its_field_too(visit: Visit) -> None:
 def test_another_network_takes_the_complaint_back(visit: Visit) -> None:
     page = with_a_spec(visit)
     wrong = {"layers": [{"type": "conv", "out_channels": 4, "kernel": 3}]}
-    for button, problem in (("Measure", "#problem"), ("Tiles", "#question-problem")):
+    for button in ("Measure", "Tiles"):
         page.get_by_label("Spec as JSON").fill(json.dumps(wrong))
         page.get_by_role("button", name=button, exact=True).click()
-        expect(page.locator(problem)).to_contain_text("The architecture spec is not valid")
+        expect(page.locator("#spec-problem")).to_contain_text("The architecture spec is not valid")
+        expect(page.locator("#spec-problem")).to_be_in_viewport()
+        expect(page.locator("#spec")).to_be_focused()
         page.get_by_label("Start from").select_option("plain-5-relu")
-        expect(page.locator(problem)).to_be_hidden()
+        expect(page.locator("#spec-problem")).to_be_hidden()
         assert marked(page) == []
 
 

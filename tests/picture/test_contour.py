@@ -105,6 +105,15 @@ def test_a_lattice_gets_one_line_per_share():
     assert len(tracing.lines(0.5, PLANE)) == 1
 
 
+def test_a_small_lattice_has_no_lines_around_its_single_pixels():
+    y, x = np.mgrid[:64, :64] - 32
+    bell = np.exp(-(y**2 + x**2) / (2 * 3**2)) * (np.abs(y) <= 6) * (np.abs(x) <= 6)
+    tracing = traced(bell * (y % 2 == 0) * (x % 2 == 0), [PLANE], 13)
+    assert tracing.is_scattered
+    assert tracing.lines(0.5, PLANE) == []
+    assert not traced(bell, [PLANE], 13).is_scattered
+
+
 def test_large_maps_are_traced_on_blocks_in_their_own_pixels():
     y, x = np.mgrid[:1500, :1500] - 700
     tracing = traced(np.exp(-(y**2 + x**2) / (2 * 100**2)), [PLANE], 600)
@@ -138,7 +147,9 @@ def test_block_means_with_a_shorter_last_block():
 def test_no_line_leaves_the_trf_box():
     """Smoothing carries mass over the edge of the box, and interpolation half a pixel; nothing is there."""
     values = np.zeros((61, 61))
-    values[10:51:4, 10:51:4] = 1.0
+    y, x = np.mgrid[:61, :61] - 30
+    lattice = (slice(10, 51, 4), slice(10, 51, 4))
+    values[lattice] = np.exp(-(y**2 + x**2) / (2 * 20**2))[lattice]
     tracing = traced(values, [PLANE], 41)
     assert tracing.sigma > 0
     assert min(line.min() for share in SHARES for line in tracing.lines(share, PLANE)) < 9.5

@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 
-from erfscope_contract.gridding import GRIDDED
+from erfscope_contract.gridding import is_gridded
 from erfscope_contract.lengths import pixels_of
 from erfscope_contract.numbers import plain
-from erfscope_contract.result import GaussianFit, Number, Shape
+from erfscope_contract.result import Number
 from erfscope_engine.metrics import MapMetrics
 from erfscope_engine.taking import Errors
 
 APART = 1.25  # how much larger one of the two sizes is from which a note says what that means
 UNCERTAIN = 0.1  # relative standard error of the ERF's size from which a note says what to do
-REPEATS = 1.0  # of a lattice within one standard deviation of the map; an even map of that width has 3.5 of them
 WHY_UNCERTAIN = (
     "there are few samples, or the map is nearly flat at the size's level (4.55 % of the centre), so that a little "
     "noise moves its edge far. Take more samples (inputs, or draws of the weights), or a number that needs no level: "
@@ -25,9 +24,10 @@ WHY_PEAKED = (
 )
 WHY_GRIDDED = (
     "it repeats with the period of a stride or a dilation, because the unit sees some {steps} much better than those "
-    "between them. Sizes are those of the whole map, holes included; details that are finer than the period may be "
-    "missed. The usual causes are dilations with a common factor, and kernels that are smaller than their stride. Take "
-    "dilations by turns (1, 2, 3), or a kernel at least as large as the stride."
+    "between them. erf_size counts the {steps} above its level as if they lay in one square, without the holes. For "
+    "how far the unit sees, read mass_50_side and mass_99_side: their boxes have the holes in them. Details that are "
+    "finer than the period may be missed. The usual causes are dilations with a common factor, and kernels that are "
+    "smaller than their stride. Take dilations by turns (1, 2, 3), or a kernel at least as large as the stride."
 )
 
 
@@ -90,14 +90,6 @@ def _peaks(size: Number, peak: Number, rank: int) -> list[str]:
         "Cite erf_size for a comparison with Luo et al., with mass_50_side, which depends on no level; erf_size_peak "
         "is for a comparison with maps that are scaled to their maximum. `lattice` tells how gridded the map is."
     ]
-
-
-def is_gridded(shape: Shape, gaussian: GaussianFit) -> bool:
-    """Whether a map has plain holes, and repeats often enough: a small one has a high score by chance."""
-    if shape.lattice is None or shape.lattice <= GRIDDED:
-        return False
-    frequencies, sigmas = shape.lattice_frequency or [], gaussian.sigma_axis
-    return any((sigma or 0.0) * frequency >= REPEATS for sigma, frequency in zip(sigmas, frequencies, strict=False))
 
 
 def _gridding(score: Number, rank: int) -> list[str]:

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from erfscope._result import Measured
 from erfscope.report import content
+from erfscope_contract.gridding import is_gridded
 from erfscope_contract.job import ListedJob
 from erfscope_contract.lengths import Lengths, measured_in, pixels_of, rank_of, sides_in
 from erfscope_contract.limits import GLOBAL, LIMITED, bounded, share_of
@@ -86,10 +87,18 @@ def summary(result: Measured, name: str, lengths: Lengths | None = None) -> str:
     half, _ = measured_in("mass_50_side", metrics.get("mass_50_side"), lengths)
     parts = [f"ERF {plain(size)} {unit} of {_field(data.trf, lengths)}{share_of(data)}"]
     if half is not None:
-        parts.append(f"half of the mass within {plain(half)} {unit}")
+        parts.append(f"half of the mass within {plain(half)} {unit}{_gaps(result, lengths)}")
     parts.append(f"{data.samples.used} samples" + (f", {data.samples.dead} dead" if data.samples.dead else ""))
     where = f"{name}, layer {data.layer.name}, unit [{', '.join(map(str, data.unit))}]"
     return f"{where}: {'; '.join(parts)}."
+
+
+def _gaps(result: Measured, lengths: Lengths) -> str:
+    """How far a map with gaps reaches, which its ERF leaves out; empty for others."""
+    if not is_gridded(result.data.shape, result.data.gaussian):
+        return ""
+    most, unit = measured_in("mass_99_side", result.metrics.get("mass_99_side"), lengths)
+    return f", 99 % within {plain(most)} {unit}, with gaps that the ERF leaves out"
 
 
 def _field(trf: Trf, lengths: Lengths) -> str:

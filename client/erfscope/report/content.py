@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from math import prod
 
 from erfscope.report.facts import box_sides, facts_of, index_text, named
+from erfscope_contract.about import weights_of
 from erfscope_contract.flat import flatten
+from erfscope_contract.gridding import is_gridded
 from erfscope_contract.lengths import NAMES, pixels_of, rank_of
 from erfscope_contract.limits import GLOBAL, LIMITED, is_limited, share_of
 from erfscope_contract.meanings import grouped, is_shown, meaning_of
 from erfscope_contract.metrics import meaning_in, text_of
 from erfscope_contract.numbers import digits, plain, with_error
+from erfscope_contract.request import Weights
 from erfscope_contract.result import ErfResult, LayerProfile, Number, UnitEntry
 
 METRIC_HEADS = ("metric", "value ± standard error", "flat name", "meaning")
@@ -57,24 +60,53 @@ def content_of(result: ErfResult, name: str) -> Content:
 
 
 def _headline(result: ErfResult) -> str:
+    one_sided = " It is causal: nothing behind the unit's own place is seen." if result.trf.causal else ""
+    return f"{_field(result)}{one_sided}{_whole_input(result)}{_untrained(result)}"
+
+
+def _field(result: ErfResult) -> str:
+    """How much of the TRF counts; where the map has gaps, how far it reaches, since the ERF leaves the gaps out."""
     size = with_error(result.erf.size, result.stderr.get("erf_size"))
     trf = "×".join(str(side) for side in result.trf.size)
-    unit = pixels_of(rank_of(result)).unit
-    one_sided = " It is causal: nothing behind the unit's own place is seen." if result.trf.causal else ""
-    return (
-        f"The unit can see {trf} {unit} and listens to {size} {unit} of it{share_of(result)}{_half(result)}."
-        f"{one_sided}{_whole_input(result)}"
-    )
+    lengths = pixels_of(rank_of(result))
+    sees, erf = f"The unit can see {trf} {lengths.unit}", f"{size} {lengths.unit}"
+    half, most = _box(result, "0.50"), _box(result, "0.99")
+    if half and most and is_gridded(result.shape, result.gaussian):
+        return (
+            f"{sees}, with gaps: half of the influence lies within {half}, 99 % of it within {most}. "
+            f"The ERF of {erf} counts the {lengths.long} without the gaps."
+        )
+    return f"{sees} and listens to {erf} of it{share_of(result)}{_half(result, half)}."
 
 
-def _half(result: ErfResult) -> str:
-    """Within which box half of the mass lies, where that is less than if the mass lay evenly; empty for others."""
-    area, trf = result.mass.get("0.50"), result.trf
-    sides = result.input_shape[1:] if trf.is_global else trf.size
-    if area is None or area.side is None or area.side >= (prod(sides) / 2) ** (1 / len(sides)):
+def _box(result: ErfResult, share: str) -> str:
+    """The box around the unit that holds a share of the mass, in words; empty where it is unknown."""
+    area, rank = result.mass.get(share), rank_of(result)
+    if area is None or area.side is None:
         return ""
-    words = text_of(result, "mass_50_side", area.side)
-    return f"; half of the influence lies within {('', 'a box of side ', 'a cube of side ')[len(sides) - 1]}{words}"
+    words = text_of(result, f"mass_{share[2:]}_side", area.side)
+    return f"{('', 'a box of side ', 'a cube of side ')[rank - 1]}{words}"
+
+
+def _half(result: ErfResult, box: str) -> str:
+    """Where half of the mass lies: beyond the ERF, or in less than if it lay evenly; empty for others."""
+    trf = result.trf
+    sides = result.input_shape[1:] if trf.is_global else trf.size
+    side, size = result.mass["0.50"].side if box else None, result.erf.size
+    if side is None or side >= (prod(sides) / 2) ** (1 / len(sides)):
+        return ""
+    if size is not None and size < side:
+        return f"; half of the influence needs more, {box}"
+    return f"; half of the influence lies within {box}"
+
+
+def _untrained(result: ErfResult) -> str:
+    """The sentence about weights that no training has changed: drawn for the measurement, or by a spec's scheme."""
+    origin = result.provenance
+    is_drawn = origin.weights != Weights.GIVEN
+    if is_drawn or (not origin.model_sha256 and result.layer.why):
+        return f" The weights are not trained: {weights_of(result)}."
+    return ""
 
 
 def _whole_input(result: ErfResult) -> str:

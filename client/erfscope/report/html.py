@@ -1,5 +1,6 @@
 """A report as one HTML file: picture and style inside, no script, nothing to fetch."""
 
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 
@@ -30,7 +31,7 @@ dd { margin: 0; overflow-wrap: anywhere; }
 def to_html(content: Content, png: bytes | None = None) -> str:
     """The whole page; `png` is the picture of the map."""
     facts = "".join(f"<dt>{for_html(name)}</dt><dd>{for_html(words)}</dd>" for name, words in content.facts)
-    notes = "".join(f"<li>{for_html(note)}</li>" for note in content.notes)
+    notes = "".join(f"<li>{_prose(note)}</li>" for note in content.notes)
     picture = _picture(png, content.headline) if png else ""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -40,6 +41,11 @@ def to_html(content: Content, png: bytes | None = None) -> str:
         f"<dl>{facts}</dl>\n{f'<h2>Notes</h2><ul>{notes}</ul>' if notes else ''}\n"
         f"{''.join(map(_table, content.tables))}</body>\n</html>\n"
     )
+
+
+def _prose(text: str) -> str:
+    """A sentence; what it has between backticks is code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", for_html(text))
 
 
 def _picture(png: bytes, words: str) -> str:

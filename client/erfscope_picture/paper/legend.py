@@ -9,7 +9,7 @@ from matplotlib.patheffects import Normal, Stroke
 
 from erfscope_picture.paper.page import LEAST, SMALLER, Page
 from erfscope_picture.paper.panel import USUAL_STATISTIC, Panel, statistics_of
-from erfscope_picture.paper.plot import ARROW, DASHES, LINE, shows_center, trf_marks
+from erfscope_picture.paper.plot import ARROW, DASHES, LINE, shows_center, shows_contours, trf_marks
 
 _HANDLE, _HANDLE_PAD, _COLUMN_GAP, _ROW_GAP = 2.2, 0.6, 1.2, 0.3  # in its font's sizes
 _RIM = 2.0  # points
@@ -20,7 +20,7 @@ def entries(panels: Sequence[Panel], page: Page) -> list[Line2D]:
     """What some plane has; nothing for lines."""
     planes = [panel for panel in panels if panel.map.ndim > 1]
     handles = []
-    if page.contours and any(panel.map.any() for panel in planes):
+    if page.contours and any(shows_contours(panel.map, panel.result, panel.across) for panel in planes):
         rim = [Stroke(linewidth=_RIM, foreground="0.25"), Normal()]
         last = list(DASHES)[-1]
         handles += [

@@ -84,15 +84,31 @@ def shows_center(map: NDArray[np.floating], result: Mapping[str, Any], across: i
     return is_inside(tuple(center[a] for a in axes), tuple(map.shape[a] for a in axes))
 
 
+def shows_contours(map: NDArray[np.floating], result: Mapping[str, Any], across: int) -> bool:
+    """Whether lines around the mass are drawn on the plane: a map with gaps has none."""
+    values = np.asarray(map, dtype=np.float64)
+    tracing = _traced(values, _cut(values.shape, read(result, map.ndim), across))
+    return tracing is not None and not tracing.is_scattered
+
+
 def _units(rank: int, lengths: Sequence[Lengths] | None) -> tuple[Lengths, ...]:
     return tuple(lengths or [Lengths(OWN_UNITS[rank])] * rank)
 
 
+def _cut(shape: tuple[int, ...], marks: Marks, across: int) -> tuple[int | slice, ...]:
+    """The plane that is drawn: all of a map with two axes, the one through the centre of a volume."""
+    at = through(marks.center, shape)
+    return tuple(slice(None) if len(shape) == 2 or a != across else at[a] for a in range(len(shape)))
+
+
+def _traced(values: Array, cut: tuple[int | slice, ...]) -> contour.Tracing | None:
+    extent = max(stop - start for start, stop in zoom.mass_spans(values)) if values.any() else 1
+    return contour.traced(values, [cut], extent)
+
+
 def _plot_plane(ax: Axes, values: Array, marks: Marks, page: Page, units: Sequence[Lengths], across: int) -> AxesImage:
     axes = [a for a in range(values.ndim) if values.ndim == 2 or a != across]
-    cut: tuple[int | slice, ...] = tuple(
-        slice(None) if a in axes else through(marks.center, values.shape)[a] for a in range(values.ndim)
-    )
+    cut = _cut(values.shape, marks, across)
     plane, steps = values[cut], [units[a].step for a in axes]
     (high, wide), (down, right) = plane.shape, steps
     extent = (-0.5 * right, (wide - 0.5) * right, (high - 0.5) * down, -0.5 * down)
@@ -121,8 +137,7 @@ def _draw_contours(
     ax: Axes, values: Array, cut: tuple[int | slice, ...], box: Sequence[tuple[int, int]], steps: Sequence[float]
 ) -> None:
     """The lines of the picture, clipped to the TRF's box: no mass is beyond it."""
-    extent = max(stop - start for start, stop in zoom.mass_spans(values)) if values.any() else 1
-    tracing = contour.traced(values, [cut], extent)
+    tracing = _traced(values, cut)
     if tracing is None:
         return
     low, high = np.array(box).T - 0.5

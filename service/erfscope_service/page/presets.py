@@ -1,14 +1,14 @@
 """The networks that the page offers to start from: every preset, and examples in one and three dimensions."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
 from erfscope_contract.architecture import Architecture, Init, InputSpec
 from erfscope_contract.architecture.layers import Conv
 from erfscope_contract.architecture.pointwise import Activation
-from erfscope_contract.presets import PRESETS, about
+from erfscope_contract.presets import about, article, classics, plain, resnets, transformers
 
 Builder = Callable[[], Architecture]
 
@@ -32,16 +32,24 @@ def volume_3d() -> Architecture:
 
 
 EXAMPLES: dict[str, Builder] = {"wave-1d": wave_1d, "volume-3d": volume_3d}
+GROUPS: dict[str, Mapping[str, Builder]] = {
+    "Well-known networks": {**classics.PRESETS, **resnets.PRESETS, **transformers.PRESETS},
+    "Sound and volumes": EXAMPLES,
+    "Networks of the article": article.PRESETS,
+    "Stacks of 3×3 convolutions": plain.PRESETS,
+}
+"""What the page offers to start from, in this order; all presets are in one of them."""
 
 
 @cache
 def as_json() -> bytes:
-    """A list of `{"name", "about", "spec"}`; the spec as a person would write it, defaults left out."""
-    return json.dumps([_row(name, make) for name, make in {**EXAMPLES, **PRESETS}.items()]).encode()
+    """A list of `{"name", "group", "about", "spec"}`; the spec as a person would write it, defaults left out."""
+    rows = [_row(name, group, make) for group, networks in GROUPS.items() for name, make in networks.items()]
+    return json.dumps(rows).encode()
 
 
-def _row(name: str, make: Builder) -> dict[str, Any]:
-    return {"name": name, "about": about(make), "spec": _written(make())}
+def _row(name: str, group: str, make: Builder) -> dict[str, Any]:
+    return {"name": name, "group": group, "about": about(make), "spec": _written(make())}
 
 
 def _written(architecture: Architecture) -> dict[str, Any]:

@@ -47,6 +47,16 @@ def test_the_profile_says_what_each_layer_adds(advice: Advice) -> None:
     assert advice.macs == weights * 48 * 48
 
 
+def test_a_network_with_gaps_is_not_called_peaked() -> None:
+    """Gaps make its ERF smaller than the box with half of the mass as well; the note on the gridding says so."""
+    layers = [{**CONV, "dilation": 2, "padding": "same"}, {"type": "relu"}] * 3
+    asked = {"model": {"architecture": {**SPEC, "layers": layers}}, "want": 15, "verify": 1, "samples": 8}
+    result = advise(AdviceRequest.model_validate(asked))
+    assert (result.erf_measured or 0) < (result.mass_50_side or 0)
+    assert not [note for note in result.notes if note.startswith("Peaked") and "as it is" in note]
+    assert any(note.startswith("The map is gridded") for note in result.notes)
+
+
 def test_every_change_is_measured_and_says_what_it_costs(advice: Advice) -> None:
     assert 2 <= len(advice.changes) <= 4
     for change in advice.changes:
@@ -225,7 +235,8 @@ def test_changes_that_vanish_are_counted_and_random_weights_are_told(onnx_file: 
     assert note.startswith(f"{found.tried} changes were tried")
     assert len(found.changes) < 20
     assert any("before training" in note for note in found.notes)
-    assert all((one.mass_50_side or 0) > 0 for one in (found, *found.changes))
+    sides = [found.mass_50_side, *(one.mass_50_side for one in found.changes)]
+    assert all((side or 0) > 0 for side in sides)
 
 
 def test_the_method_s_assumptions_are_said_once_where_sizes_are_expected(onnx_file: Path) -> None:

@@ -19,7 +19,7 @@ from erfscope_engine.measure import measure_network
 from erfscope_engine.network import Network
 from erfscope_engine.plan import Plan, plan_for
 from erfscope_intake.advice.bench import Bench, Expected, Sized, State
-from erfscope_intake.advice.notes import notes_of
+from erfscope_intake.advice.notes import Widths, notes_of
 from erfscope_intake.advice.onnx_subject import OnnxSubject
 from erfscope_intake.advice.spec_subject import SpecSubject
 from erfscope_intake.advice.subject import Changed, Subject
@@ -136,6 +136,7 @@ def _answer(bench: Bench, known: _Known, *, interrupted: bool = False) -> Advice
     request, base, now, measured = bench.request, known.base, known.now, known.measured
     changes = _changes(known, request, interrupted=interrupted)
     half = measured.half if measured else base.mass["0.50"].side
+    lattice = measured.lattice if measured else base.shape.lattice
     return Advice(
         layer=base.layer.name,
         want=request.wanted_size,
@@ -147,7 +148,7 @@ def _answer(bench: Bench, known: _Known, *, interrupted: bool = False) -> Advice
         erf_measured=measured.size if measured else None,
         stderr=measured.stderr if measured else None,
         mass_50_side=half,
-        lattice=measured.lattice if measured else base.shape.lattice,
+        lattice=lattice,
         reaches=_reaches(known.size, measured, request.wanted_size),
         macs=now.cost.macs,
         parameters=now.cost.parameters,
@@ -164,7 +165,7 @@ def _answer(bench: Bench, known: _Known, *, interrupted: bool = False) -> Advice
             *([_interruption(known, request, changes)] if interrupted else []),
             *([] if interrupted else _left_out(known, request.verify)),
             *bench.subject.notes,
-            *notes_of(request, base, (known.erf, half), changes, 0 if interrupted else known.tried),
+            *notes_of(request, base, Widths(known.erf, half, lattice), changes, 0 if interrupted else known.tried),
         ],
         engine=__version__,
         torch=torch.__version__,

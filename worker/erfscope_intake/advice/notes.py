@@ -1,6 +1,7 @@
 """What a reader of advice must know, in words."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from erfscope_contract.advice import AdviceRequest, Change
 from erfscope_contract.gridding import GRIDDED
@@ -29,7 +30,13 @@ BEFORE_TRAINING = (
 )
 NEW = "Layers that are new have random weights here; everything else keeps its own. Train, and measure again."
 
-Widths = tuple[Number, Number]  # ERF size, and side of the box with half of the mass
+
+class Widths(NamedTuple):
+    """Sizes of a map, and how gridded it is."""
+
+    size: Number  # of the ERF
+    half: Number  # side of the box with half of the mass
+    lattice: Number
 
 
 def notes_of(request: AdviceRequest, base: ErfResult, now: Widths, changes: Sequence[Change], tried: int) -> list[str]:
@@ -55,6 +62,8 @@ def notes_of(request: AdviceRequest, base: ErfResult, now: Widths, changes: Sequ
 
 def _peaked(now: Widths, changes: Sequence[Change]) -> list[str]:
     """The rows of the table whose map is peaked; holes make an ERF small as well."""
-    even = [(n, one) for n, one in enumerate(changes, 1) if (one.lattice or 0.0) <= GRIDDED]
-    rows = [("as it is", now), *((f"change {n}", (one.size, one.mass_50_side)) for n, one in even)]
-    return [name for name, widths in rows if is_peaked(*widths)]
+    rows = [
+        ("as it is", now),
+        *((f"change {n}", Widths(one.size, one.mass_50_side, one.lattice)) for n, one in enumerate(changes, 1)),
+    ]
+    return [name for name, one in rows if (one.lattice or 0.0) <= GRIDDED and is_peaked(one.size, one.half)]

@@ -9,7 +9,7 @@ import torch
 from erfscope_contract.about import About, name_of
 from erfscope_contract.fit import Fit, FitLevel, FitRequest
 from erfscope_contract.fit_words import objects_of
-from erfscope_contract.gridding import GRIDDED
+from erfscope_contract.gridding import GRIDDED, is_gridded
 from erfscope_contract.lengths import pixels_of
 from erfscope_contract.limits import is_limited_by_input
 from erfscope_contract.problem import ProblemError
@@ -18,7 +18,7 @@ from erfscope_contract.result import ErfResult
 from erfscope_contract.untrained import training_first
 from erfscope_contract.version import __version__
 from erfscope_engine.layers import Traced
-from erfscope_engine.map_notes import WHY_UNCERTAIN, is_gridded, is_peaked, is_uncertain, peaked_rows
+from erfscope_engine.map_notes import WHY_UNCERTAIN, is_peaked, is_uncertain, peaked_rows
 from erfscope_engine.measure import measure_network
 from erfscope_engine.network import Network
 from erfscope_engine.reaches import Reaches

@@ -14,6 +14,7 @@ const NETWORK = `A model is a network as an ONNX file; from PyTorch: ${EXPORT}`;
 const IMAGE =
   "an image, not a network. Images to measure on go to More options: Input samples, images. " + NETWORK;
 const ARCHIVE = `a zip archive. Unpack it and drop what is in it. ${NETWORK}`;
+const TEXT = `a text file, not a network. ${NETWORK}`;
 const PDF = `a PDF document, not a network. ${NETWORK}`;
 
 const BY_ENDING = {
@@ -33,6 +34,7 @@ const BY_ENDING = {
   npz: `an archive of arrays, not a network. ${NETWORK}`,
   pdf: PDF,
   py: `a Python program. Run it, and export its network there: ${EXPORT}`,
+  ...Object.fromEntries(["txt", "md", "csv", "log", "yaml", "yml"].map((one) => [one, TEXT])),
   ipynb: `a notebook. Run it, and export its network there: ${EXPORT}`,
 };
 // First bytes of files whose names end otherwise.

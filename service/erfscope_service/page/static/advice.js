@@ -2,25 +2,27 @@
 
 import { aboutWords } from "/page/about.js";
 import { table as colours } from "/page/colormaps.js";
-import { h } from "/page/dom.js";
-import { by, inUnit, lengthUnit, number, percent, typeset, withError } from "/page/format.js";
+import { button, h } from "/page/dom.js";
+import { GRIDDED } from "/page/gaps.js";
+import { by, inTwo, inUnit, length, lengthUnit, number, percent, typeset, withError } from "/page/format.js";
 import { table } from "/page/tables.js";
 import { notes } from "/page/tiles.js";
 
-const HEADS = ["Change", "ERF", "MACs", "Parameters", "Memory", "Output", "Weights kept", "Gridding"];
+const HEADS = ["Change", "ERF", "50 % box", "MACs", "Parameters", "Memory", "Output", "Weights kept", "Gridding"];
 const OUTPUT = HEADS.indexOf("Output"); // told where a change changes it
+const LOAD = "Put the changed spec into the form:";
 const SHOWN = 3; // changes with a map
 const MARKED =
   "Every row is measured. * marks each change that no other row beats; the first choice is the " +
   "best of those that reach the size.";
-const HOLES = 0.1; // gridding from which holes are plain
 const SCALES = [
   [1e9, "G"],
   [1e6, "M"],
   [1e3, "k"],
 ];
 
-export function advice(found) {
+// `load` puts a spec into the form.
+export function advice(found, { load } = {}) {
   const all = [whole(found), ...found.changes.map((change, n) => row(change, n + 1, found))];
   const isTold = (column) => column !== OUTPUT || all.some((one) => one[column] !== all[0][column]);
   const [heads, ...rows] = [headsAt(found), ...all].map((one) => one.filter((_, column) => isTold(column)));
@@ -31,9 +33,18 @@ export function advice(found) {
     h("p", { className: "hint", textContent: asked(found) }),
     h("p", { className: "hint", textContent: aboutWords(found) }),
     table(heads, rows),
+    loaders(found, load),
     maps(found),
     notes(found.notes),
   );
+}
+
+// A change of a spec is a spec: it can be measured, or changed again. A change of a file has to be made in its program.
+function loaders({ changes }, load) {
+  const specs = changes.flatMap(({ architecture }, n) => (architecture ? [[n + 1, architecture]] : []));
+  if (!specs.length || !load) return null;
+  const buttons = specs.map(([place, spec]) => button(`Change ${place}`, () => load(spec)));
+  return h("div", { className: "toolbar" }, h("span", { className: "hint", textContent: LOAD }), ...buttons);
 }
 
 // What the last layer gives depends on the input that was taken, which may be larger than the network's own.
@@ -68,6 +79,7 @@ function asked(found) {
 const whole = (found) => [
   "as it is",
   inTwo(withError(found.erf_measured ?? found.erf_analytic, found.stderr, unitOf(found))),
+  halfOf(found, found),
   count(found.macs),
   count(found.parameters),
   `${count(found.memory)}B`,
@@ -79,6 +91,7 @@ const whole = (found) => [
 const row = (change, place, found) => [
   `${place}${change.pareto ? "*" : ""} ${changeWords(change)}${doubts(change)}`,
   inTwo(withError(change.erf_measured ?? change.erf_analytic, change.stderr, unitOf(found))),
+  halfOf(change, found),
   added(change.added_macs, found.macs),
   added(change.added_parameters, found.parameters),
   added(change.added_memory, found.memory),
@@ -87,20 +100,18 @@ const row = (change, place, found) => [
   gridding(change.lattice),
 ];
 
-// A narrow cell may break before the error, not within it.
-const inTwo = (words) => words.replace(/\s±/, " ±");
+const halfOf = ({ mass_50_side: side }, found) => length(side ?? null, found.input_shape.length - 1, 3);
 
 const doubts = ({ reaches, unsure }) => (!reaches ? " (falls short)" : unsure ? " (unsure)" : "");
 
-const gridding = (score) => (score === null ? "" : `${score.toFixed(2)}${score > HOLES ? " holes" : ""}`);
+const gridding = (score) => (score === null ? "" : `${score.toFixed(2)}${score > GRIDDED ? " holes" : ""}`);
 
 // "0 %" is none at all; what is too little for a decimal is below or above it.
 function added(more, before) {
   if (!more) return percent(0);
   const share = more / Math.max(before, 1);
-  if (share >= 1) return `× ${(1 + share).toPrecision(2)}`;
   const [sign, size] = [share > 0 ? "+" : "−", Math.abs(100 * share)];
-  const told = size < 0.05 ? `< ${sign}0.1 %`.replace("< −", "> −") : `${sign}${size.toFixed(1)} %`;
+  const told = size < 0.05 ? `< ${sign}0.1 %`.replace("< −", "> −") : `${sign}${size.toFixed(size < 100 ? 1 : 0)} %`;
   return typeset(told);
 }
 

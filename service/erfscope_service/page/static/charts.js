@@ -44,7 +44,8 @@ export function caption(words, width, size = 11) {
   return { height: step * lines.length, draw };
 }
 
-// Lines over an axis. series: [{ name, points: [[x, y] …], marks }]; rules: [{ at, name }]. Drawn again when the theme
+// Lines over an axis. series: [{ name, points: [[x, y] …], marks, isWide }], of which wide ones stay in sight below the
+// others; rules: [{ at, name }]. Drawn again when the theme
 // or the width of its place changes.
 export function chart({ series, rules = [], x, y, label, height = 300 }) {
   const place = h("div");
@@ -78,16 +79,20 @@ export function chart({ series, rules = [], x, y, label, height = 300 }) {
 
 const strokeOf = (i, colours) => colours.series[i % colours.series.length];
 
-function lines({ points, marks }, i, colours) {
+const WIDE = 7; // pixels
+const PALE = 0.35;
+
+function lines({ points, marks, isWide }, i, colours) {
   const data = points.filter(([, value]) => value !== null && value !== undefined);
   const stroke = strokeOf(i, colours);
+  if (isWide) return [Plot.line(data, { stroke, strokeWidth: WIDE, strokeOpacity: PALE, strokeLinecap: "round" })];
   const line = Plot.line(data, { stroke, strokeWidth: 1.8, strokeDasharray: DASHES[i % DASHES.length] });
   return marks ? [line, Plot.dot(data, { fill: stroke, r: 2.6 })] : [line];
 }
 
 // A sample of each line beside its name; rules look like the third colour.
 function legend(items, first) {
-  const entries = items.map(({ name }, i) => {
+  const entries = items.map(({ name, isWide }, i) => {
     const index = i < first ? i : i - first;
     const sample = svg("svg", { "width": 28, "height": 8, "aria-hidden": "true" });
     const line = {
@@ -95,7 +100,8 @@ function legend(items, first) {
       "x2": 28,
       "y1": 4,
       "y2": 4,
-      "stroke-width": 2,
+      "stroke-width": isWide ? WIDE : 2,
+      "stroke-opacity": isWide ? PALE : 1,
       "stroke-dasharray": DASHES[index % DASHES.length],
     };
     sample.append(svg("line", { ...line, "data-colour": i < first ? i : 2 }));

@@ -2,20 +2,18 @@
 
 import * as api from "/page/api.js";
 import { copyLink } from "/page/card.js";
+import { byMetric, conclusion, metrics } from "/page/compared.js";
 import { distinct } from "/page/differences.js";
 import { button, choice, fileName, h, save } from "/page/dom.js";
 import { maximum, sum } from "/page/field.js";
 import { figure } from "/page/figure.js";
-import { typeset } from "/page/format.js";
 import * as npy from "/page/npy.js";
 import { belongsTo, networkOf } from "/page/overlay.js";
 import { savePng, saveSvg, sheet } from "/page/portable.js";
 import { radials } from "/page/profile.js";
-import { table } from "/page/tables.js";
 import { look, set } from "/page/state.js";
 import { toolbar } from "/page/toolbar.js";
 import { commonSize } from "/page/window.js";
-import { legend, telling } from "/page/words.js";
 
 const VALUES = [
   ["peak", "each to its own maximum"],
@@ -65,13 +63,14 @@ export async function showComparison(host, ids) {
       "article",
       { className: "card", aria: { label: "Comparison" } },
       h("div", { className: "title" }, h("h2", { textContent: title, tabIndex: -1 }), copy),
+      ...conclusion(jobs, names).map((textContent) => h("p", { className: "headline", textContent })),
       controls,
       panels,
       downloads,
-      h("h3", { textContent: "Mass by distance from the centre" }),
-      ...ranks.filter((rank) => curves(rank).length).map((rank) => radials(curves(rank), rank)),
       h("h3", { textContent: "Metrics" }),
       ...metrics(jobs, names),
+      h("h3", { textContent: "Mass by distance from the centre" }),
+      ...ranks.filter((rank) => curves(rank).length).map((rank) => radials(curves(rank), rank)),
     ),
   );
 }
@@ -81,7 +80,7 @@ function asShares(field) {
   return { ...field, values: field.values.map((value) => value / total) };
 }
 
-// Every figure shows as much as the largest input of its rank needs, so that lengths compare and none is cut. Pixels
+// Every figure shows as much as the largest view of its rank needs, so that lengths compare. Pixels
 // and samples have no scale in common.
 function figuresOf(jobs, fields, names) {
   const isMass = look.values === "mass";
@@ -104,20 +103,6 @@ function figuresOf(jobs, fields, names) {
 function panel({ id, model }, name, root) {
   const link = h("a", { href: `#/job/${encodeURIComponent(id)}`, textContent: name });
   return h("section", { className: "panel", aria: { label: model.name } }, h("h3", {}, link), root);
-}
-
-// [[flat name, [the metric of each job, or undefined]] …], without those that no job has.
-function byMetric(jobs) {
-  const names = [...new Set(jobs.flatMap(({ metrics: rows }) => telling(rows).map(({ name }) => name)))];
-  return names.map((name) => [name, jobs.map(({ metrics: rows }) => rows.find((row) => row.name === name))]);
-}
-
-function metrics(jobs, names) {
-  const texts = (cells) => cells.map((row) => typeset(row?.text ?? "–"));
-  const rows = byMetric(jobs).map(([, cells]) => [cells.find(Boolean).label, ...texts(cells)]);
-  const compared = table(["Metric", ...names], rows, "value", "compared");
-  compared.style.setProperty("--jobs", names.length);
-  return [compared, legend(rows.flat())];
 }
 
 // A line for each metric; value and standard error of each job.

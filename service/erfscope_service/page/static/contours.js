@@ -7,8 +7,10 @@ export const SHARES = [0.5, 0.9, 0.99];
 const BLURS = [0, 1, 2, 3, 5, 8]; // pixels, tried in turn until the lines show shape instead of speckle
 const RAGGED = 1.15; // all lines this many times longer than the boxes around the largest few show noise
 const FEW = 4;
+const SCATTERED = 8; // lines of one share
 
-// { blur, lines: [[share, [[[x, y], …] …]] …] } in pixel-centre coordinates of the plane; null without mass.
+// { blur, lines: [[share, [[[x, y], …] …]] …], isScattered } in pixel-centre coordinates of the plane; null without
+// mass. Lines are scattered where the map has gaps that no smoothing of this size closes: one around each pixel.
 export function traced(plane) {
   const limit = sideOfMass(plane) / 16;
   let answer = null;
@@ -17,7 +19,8 @@ export function traced(plane) {
     const levels = massLevels(soft.values, SHARES, plane.values);
     if (!levels) return null;
     const lines = levels.map((level) => rings(soft, level));
-    answer = { blur, lines: SHARES.map((share, i) => [share, lines[i]]) };
+    const isScattered = lines.some((some) => some.length > SCATTERED && isRagged(some));
+    answer = { blur, lines: SHARES.map((share, i) => [share, lines[i]]), isScattered };
     if (!lines.some(isRagged)) break;
   }
   return answer;

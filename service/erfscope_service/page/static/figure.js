@@ -14,7 +14,7 @@ import { windowOf } from "/page/window.js";
 
 const AXES = ["z", "y", "x"];
 const LOWEST = 300; // pixels of a map's height
-const AROUND = 470; // pixels above and below a map on a screen, so that its bar and caption are seen with it
+const AROUND = 510; // pixels above and below a map on a screen, so that its bar and caption are seen with it
 const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
 // subject: { field, trf, label, size?, top?, barTitle? }; `size` gives for a view how wide the window is at
@@ -97,7 +97,7 @@ function draw(subject, { names, cut, memory, width, colours, tallest }) {
     top,
     label,
     rank,
-    window: windowOf(subject, cut, look.view),
+    window: windowOf(subject, cut, viewOf(subject)),
     barTitle: barTitle(subject),
   };
   if (rank === 1) return curve({ ...shared, field, trf, name: names[0] });
@@ -114,6 +114,9 @@ function draw(subject, { names, cut, memory, width, colours, tallest }) {
     names: axes,
   });
 }
+
+// The user's image is shown whole.
+const viewOf = ({ field }) => (look.view === "auto" && overlay.image && field.shape.length === 2 ? "input" : look.view);
 
 const barTitle = ({ barTitle: given }) => {
   const name = given ?? "share of maximum";

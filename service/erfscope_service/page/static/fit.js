@@ -2,7 +2,7 @@
 
 import { aboutWords } from "/page/about.js";
 import { button, h } from "/page/dom.js";
-import { by, inUnit, lengthUnit, number, withError } from "/page/format.js";
+import { by, inUnit, length, lengthUnit, number, withError } from "/page/format.js";
 import { plain } from "/page/plain.js";
 import { table } from "/page/tables.js";
 import { notes } from "/page/tiles.js";
@@ -21,11 +21,12 @@ const VERDICTS = {
 export function fit(found, { layers, askAll }) {
   const unit = lengthUnit(found.input_shape.length - 1);
   const sizes = found.objects.map(({ size }) => inUnit(number(size), unit));
-  const heads = ["Layer", ...sizes, "ERF", "TRF", "Stride"];
+  const heads = ["Layer", ...sizes, "ERF", "50 % box", "TRF", "Stride"];
   const rows = found.levels.map((level) => [
     [level.name, `${level.role} · ${by(level.shape)}`],
     ...level.objects.map(({ verdict }) => (verdict === "holds" ? "✓ holds" : verdict)),
     `${level.limited ? "≥ " : ""}${withError(level.erf_size, level.stderr, unit)}`,
+    length(level.mass_50_side ?? null, found.input_shape.length - 1, 3),
     level.is_global ? "global" : inUnit(by(level.trf_size), unit),
     by(level.stride),
   ]);

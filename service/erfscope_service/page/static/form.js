@@ -5,7 +5,7 @@ import * as api from "/page/api.js";
 import { $ } from "/page/dom.js";
 import { counted, lengthUnit, mebibytes } from "/page/format.js";
 import * as layers from "/page/layers.js";
-import { complain, forgive, point } from "/page/problem.js";
+import { complain, forgive, refuse } from "/page/problem.js";
 import * as fields from "/page/request.js";
 import * as series from "/page/series.js";
 import * as spec from "/page/spec.js";
@@ -43,7 +43,7 @@ export async function setUp(submitted) {
   $("source").addEventListener("change", showImages);
   $("images").addEventListener("change", storeImages);
   showKind();
-  await spec.load(changeKind);
+  await spec.load(changeKind, showKind); // what was said of a spec stays until it is sent again: no click is missed
   showKind();
 }
 
@@ -109,8 +109,8 @@ const rank = () => (isSpec() ? spec.rank() : model?.inspection?.input_shape.slic
 function listed() {
   const { inspection, status } = model ?? {};
   if (isFlat()) return ELEMENT_ONLY;
-  if (!inspection)
-    return model && status !== "failed" ? "Looking for the layers …" : "Layers are listed once a file is here.";
+  if (!inspection && status === "failed") return "There are no layers to list: the file cannot be measured.";
+  if (!inspection) return model ? "Looking for the layers …" : "Layers are listed once a file is here.";
   const last = inspection.default_layer ? ` auto is ${inspection.default_layer}.` : "";
   return `${counted(inspection.layers.length, "layer")}, each with its TRF; type to search.${last}`;
 }
@@ -183,7 +183,16 @@ export function network() {
   };
 }
 
+// A profile takes as long as its layers together.
+function showProfileHint() {
+  const count = isSpec() ? spec.count() : (model?.inspection?.layers.length ?? 0);
+  const times = count > 1 ? `about ${count} times as long as one: ` : "many times as long as one: ";
+  $("all-layers-hint").textContent = `This takes ${times}each layer is measured by itself. It can be canceled.`;
+  $("all-layers-hint").hidden = !$("all-layers").checked;
+}
+
 function preview() {
+  showProfileHint();
   $("submit").disabled = isSending || !isReady();
   if (!$("as-json").open) return;
   try {
@@ -200,12 +209,21 @@ async function submit(submitted) {
   try {
     submitted(await api.submit(complete()));
   } catch (error) {
-    complain($("problem"), error);
-    point(error);
+    refuse($("problem"), error);
   } finally {
     isSending = false;
     preview();
   }
+}
+
+// Puts a spec into the form, to be measured or changed.
+export async function load(architecture) {
+  $("form").elements.kind.value = "spec";
+  await spec.reuse(architecture);
+  startAnew();
+  changeKind();
+  $("ask").scrollIntoView({ block: "start" });
+  $("spec").focus({ preventScroll: true });
 }
 
 // Measures one of the presets, with the form as it then is.

@@ -50,6 +50,9 @@ export function inUnit(words, unit) {
   return words + SPACE + (words === "1" ? unit.replace(/(?<=sample|voxel|pixel)s$/, "") : unit);
 }
 
+// A narrow cell may break before the error, not within it.
+export const inTwo = (words) => words.replace(/\s±/, " ±");
+
 // As the beginning of a sentence.
 export const capital = (words) => words.replace(/^./u, (first) => first.toUpperCase());
 
@@ -93,7 +96,7 @@ export const clock = (time) => new Date(time).toLocaleString("en", { dateStyle: 
 
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "";
-  if (seconds < 60) return inUnit(number(seconds, 3), "s");
+  if (seconds < 60) return inUnit(number(seconds, 2), "s");
   return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
 }
 

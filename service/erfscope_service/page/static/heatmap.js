@@ -13,6 +13,7 @@ import { boxWords } from "/page/window.js";
 
 const TALLEST = 520; // pixels
 const [AXIS, BAR, PROFILE] = [40, 50, 46]; // pixels for the axis and the bar below the plot, and for a profile
+const NO_LINES = "No contours: the map has gaps, and lines would surround its single pixels. ";
 const DASHES = [undefined, "7 4", "1.5 3.5"]; // 50, 90, 99 %
 
 // `window` is [x0, x1, y0, y1] in pixel-centre coordinates, `width` and `tallest` are what there is. Returns the SVG,
@@ -23,7 +24,7 @@ export function heatmap(subject) {
   const plot = placed(range, width, look.marginals ? PROFILE : 8, tallest);
   const words = caption(wordsOf(subject), width - plot.x);
   const unit = lengthUnit(rank);
-  const below = AXIS + BAR + words.height + 4;
+  const below = AXIS + BAR + words.height + 10;
   const few = (extent) => Math.max(2, Math.min(8, extent / 70));
   const axis = { labelAnchor: "center", labelArrow: "none", tickFormat: (value) => number(value) };
   const root = drawn({
@@ -33,7 +34,7 @@ export function heatmap(subject) {
     y: { ...axis, domain: range.slice(2).reverse(), label: `${names[0]} (${unit})`, ticks: few(plot.h) },
     marks: [
       () => picture(subject, plot),
-      ...(look.contours && contours ? within(contours.lines, trf?.box).flatMap(contourLines) : []),
+      ...(isTraced(subject) ? within(contours.lines, trf?.box).flatMap(contourLines) : []),
       ...(look.trf && trf ? trfMarks(trf, accent(look.colormap)) : []),
       Plot.frame({ stroke: colours.line }),
     ],
@@ -54,14 +55,21 @@ function placed([x0, x1, y0, y1], width, side, tallest) {
   return { x, y: side + 6, w: wide, h: (wide * (y1 - y0)) / (x1 - x0), side };
 }
 
-function wordsOf({ look, rank, trf, contours, window: [x0, x1, y0, y1] }) {
+const isTraced = ({ look, contours }) => look.contours && contours && !contours.isScattered;
+
+function wordsOf(subject) {
+  const { look, rank, trf, contours, plane, window: [x0, x1, y0, y1] } = subject;
   const unit = lengthUnit(rank);
   const smoothing = contours?.blur ? ` (lines smoothed by ${contours.blur} ${unit})` : "";
   const [half, most, all] = SHARES.map((share) => percent(share));
   const lines = `White lines hold ${half} (solid), ${most} (dashed) and ${all} (dotted) of the mass${smoothing}. `;
   const range = [[y0, y1], [x0, x1]];
   const box = look.trf && trf?.box ? boxWords(trf, range, "Dashed box", inUnit(by(trf.size), unit)) : "";
-  return (look.contours && contours ? lines : "") + box + (look.trf && trf?.center ? "Cross: projected centre." : "");
+  const gaps = look.contours && contours?.isScattered ? NO_LINES : "";
+  const isPart = x1 - x0 < plane.width || y1 - y0 < plane.height;
+  const part = isPart ? `A part of the input of ${inUnit(by([plane.height, plane.width]), unit)}. ` : "";
+  const cross = look.trf && trf?.center ? "Cross: projected centre." : "";
+  return `${part}${isTraced(subject) ? lines : gaps}${box}${cross}`;
 }
 
 // The user's image and the map over it, in a view of their own, so that the browser scales and cuts them.
@@ -125,27 +133,35 @@ function trfMarks({ box, center }, stroke) {
 // Mass by column above the plot and by row beside it, each to its own maximum, inside the window.
 function addProfiles(root, { plane, window: [x0, x1, y0, y1], colours }, plot) {
   const { rows, columns } = marginals(plane);
-  const seen = (values, low, high) => [...values].map((value, i) => [i, value]).filter(([i]) => i >= low && i <= high);
-  const top = (bins) => maximum(bins.map(([, value]) => value)) || 1;
+  const across = steps(columns, x0, x1);
+  const down = steps(rows, y0, y1);
+  const size = plot.side - 4;
   const common = { ...{ colours, label: "Mass by column and by row", margin: 0 }, axis: null };
-  const look = {
-    fill: colours.series[0],
-    fillOpacity: 0.22,
-    stroke: colours.series[0],
-    strokeWidth: 1.2,
-    curve: "step",
+  const look = { fill: colours.series[0], fillOpacity: 0.22, stroke: colours.series[0], strokeWidth: 1.2 };
+  const above = { ...common, width: plot.w, height: size, x: { domain: [x0, x1] }, y: { domain: [0, across.top] } };
+  const beside = { ...common, width: size, height: plot.h, x: { domain: [0, down.top] }, y: { domain: [y1, y0] } };
+  const [columnMarks, rowMarks] = [
+    Plot.areaY(across.points, { x: "0", y1: 0, y2: "1", ...look }),
+    Plot.areaX(down.points, { y: "0", x1: 0, x2: "1", ...look }),
+  ];
+  add(drawn({ ...above, marks: [columnMarks] }), "by-column", plot.x, 4);
+  add(drawn({ ...beside, marks: [rowMarks] }), "by-row", plot.x + plot.w + 5, plot.y);
+
+  function add(profile, name, x, y) {
+    profile.classList.add("marginal", name);
+    inset(root, profile, x, y);
+  }
+}
+
+// The outline of bars of one pixel each, [[place, mass] …] with a corner at either edge of a pixel, and the largest
+// mass inside of the window. The library's own steps run along x alone: of a profile along y they would fill the gaps.
+function steps(masses, low, high) {
+  const inside = [...masses].map((mass, i) => [i, mass]).filter(([i]) => i + 0.5 > low && i - 0.5 < high);
+  const clamp = (place) => Math.min(high, Math.max(low, place));
+  return {
+    points: inside.flatMap(([i, mass]) => [-0.5, 0.5].map((half) => [clamp(i + half), mass])),
+    top: maximum(inside.map(([, mass]) => mass)) || 1,
   };
-  const [up, right] = [seen(columns, x0, x1), seen(rows, y0, y1)];
-  const height = plot.side - 4;
-  const above = { ...common, width: plot.w, height, x: { domain: [x0, x1] }, y: { domain: [0, top(up)] } };
-  inset(root, drawn({ ...above, marks: [Plot.areaY(up, { x: "0", y: "1", ...look })] }), plot.x, 4);
-  const beside = { ...common, width: height, height: plot.h, x: { domain: [0, top(right)] }, y: { domain: [y1, y0] } };
-  inset(
-    root,
-    drawn({ ...beside, marks: [Plot.areaX(right, { y: "0", x: "1", ...look })] }),
-    plot.x + plot.w + 5,
-    plot.y,
-  );
 }
 
 function bar({ scale, colormap }, label, width, colours) {

@@ -16,6 +16,7 @@ import { load as loadWords } from "/page/words.js";
 
 const EXAMPLES = [
   ["resnet18", "ResNet-18: an image network"],
+  ["vgg16", "VGG-16: an image network without skips"],
   ["plain-20-relu", "20 convolutions, as in the article"],
   ["wave-1d", "WaveNet's dilations: sound"],
   ["volume-3d", "3-D convolutions: a volume"],
@@ -137,7 +138,7 @@ async function countWorkers() {
 
 // First: a file may be dropped at once.
 form.setUp((job) => submitted("job", job)).catch((error) => complain($("problem"), error));
-question.setUp(form.network, submitted);
+question.setUp(form.network, form.load, submitted);
 series.setUp(form.request, submitted);
 key.show();
 setUpGlossary();

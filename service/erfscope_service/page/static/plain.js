@@ -15,9 +15,19 @@ const REPLACED = [
   [/\binput\.shape, --shape\b/g, "Input shape under More options"],
   [/`layers`, --layer( [^)]+)?(?=\))/g, "Layer in the form"],
   [/`--(?:tile|image) ([\d,]+)`/g, (_, sides) => sides.replaceAll(",", ", ")],
+  [/\(`weights`, --weights\)/g, "(Weights under More options)"],
+  [/\(--weights random\)/g, "(Weights under More options)"],
+  [/--weights draws\b/g, "Weights, under More options, draws"],
+  [/\(samples, --inputs( \d+)?\)/g, "(Samples in the form)"],
+  [/`image` \(--image\)/g, "the size of the image"],
+  [/`erfscope measure --layer NAME`/g, "a measurement of that layer"],
   [/,? with --protocol replknet alone/g, ", if Protocol names it"],
   [/`?target\.unit \{"index": \[\.\.\.\]\}`? with `?target\.layer`?/g, "choose Element as the unit and name the layer"],
   [/ \(docs\/[\w/-]+\.md\)/g, ""],
 ];
 
-export const plain = (words) => typeset(named(REPLACED.reduce((text, [from, to]) => text.replace(from, to), words)));
+// What is left of a line of code is read as words.
+const withoutTicks = (text) => text.replace(/`([^`]*)`/g, "$1");
+
+export const plain = (words) =>
+  typeset(withoutTicks(named(REPLACED.reduce((text, [from, to]) => text.replace(from, to), words))));

@@ -96,12 +96,21 @@ function choices(names) {
 
 // Takes back what was said about the form: the network is another one, or it is sent again.
 export function forgive() {
-  for (const id of ["problem", "question-problem"]) complain($(id), null);
+  for (const id of ["problem", "question-problem", "spec-problem"]) complain($(id), null);
   for (const field of document.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
 }
 
-// Marks the fields that a refusal names and moves to the first of them.
-export function point(problem) {
+// Shows why something was not done, in sight: below the spec where that is wrong, else in `host`. The fields that it
+// names are marked, and the first of them has the focus.
+export function refuse(host, problem) {
+  const isOfSpec = problem.errors?.some(({ pointer }) => fieldOf(pointer)?.field.id === "spec");
+  const place = isOfSpec ? $("spec-problem") : host;
+  complain(place, problem);
+  point(problem);
+  place.scrollIntoView({ block: "nearest" });
+}
+
+function point(problem) {
   let first = null;
   for (const { pointer } of problem?.errors ?? []) {
     const { field } = fieldOf(pointer) ?? {};
@@ -111,5 +120,5 @@ export function point(problem) {
     first ??= field;
   }
   if (first?.closest("details")) first.closest("details").open = true;
-  first?.focus();
+  first?.focus({ preventScroll: first.id === "spec" }); // the spec is taller than what is said of it
 }

@@ -14,7 +14,7 @@ export function depth({ layers, maps }, show) {
   const ticks = marks(layers.length);
   const x = {
     domain: [0, Math.max(1, layers.length - 1)],
-    title: "layer, from input to output",
+    title: "layer, by its number in the table below",
     axis: { ticks, tickFormat: (i) => String(i + 1) },
   };
   const line = (name, value) => ({
@@ -22,8 +22,9 @@ export function depth({ layers, maps }, show) {
     marks: layers.length < 60,
     points: layers.map((layer, i) => [i, value(layer)]),
   });
+  const theoretical = line("theoretical side", ({ trf_size, is_global }) => (is_global ? null : geometric(trf_size)));
   const series = [
-    line("theoretical side", ({ trf_size, is_global }) => (is_global ? null : geometric(trf_size))),
+    { ...theoretical, isWide: true },
     line("effective size", ({ erf_size }) => erf_size),
     line("side of the 50 % box", ({ mass_50_side }) => mass_50_side),
   ];
@@ -41,7 +42,7 @@ function marks(count) {
 
 function table(layers, show) {
   const heads = ["Layer", "Stride", "TRF", "ERF size", "ERF / TRF", "50 % box"];
-  const rows = layers.map((layer) => {
+  const rows = layers.map((layer, place) => {
     const error = layer.stderr ?? {};
     const cells = [
       by(layer.trf_stride),
@@ -56,7 +57,7 @@ function table(layers, show) {
     return h(
       "tr",
       {},
-      rowHead(name, `${layer.operator} · ${by(layer.shape)}`),
+      rowHead(h("span", {}, `${place + 1}. `, name), `${layer.operator} · ${by(layer.shape)}`),
       ...cells.map((words, i) => h("td", { className: "value", textContent: words, data: { head: heads[i + 1] } })),
     );
   });

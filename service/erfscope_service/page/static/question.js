@@ -8,7 +8,7 @@ import { ENDED } from "/page/events.js";
 import { lengthUnit } from "/page/format.js";
 import { fit } from "/page/fit.js";
 import { patiently } from "/page/patience.js";
-import { complain, forgive, point } from "/page/problem.js";
+import { forgive, refuse } from "/page/problem.js";
 import { someNumbers } from "/page/request.js";
 import { cut } from "/page/tiles.js";
 
@@ -39,10 +39,13 @@ function stageWords(stage) {
 }
 
 let pass = () => {}; // gets (kind, job) of what was asked
+let load = () => {}; // puts a spec into the form
 
-// `network` gives model, input, layers and weights of the form above; `submitted` gets (kind, job).
-export function setUp(network, submitted) {
+// `network` gives model, input, layers and weights of the form above, `loadSpec` puts a spec into it; `submitted` gets
+// (kind, job).
+export function setUp(network, loadSpec, submitted) {
   pass = submitted;
+  load = loadSpec;
   const send =
     (kind, fields, about = network) =>
     async (event) => {
@@ -51,9 +54,7 @@ export function setUp(network, submitted) {
       try {
         submitted(kind, await api.ask(`/${kind}`, { ...about(), ...fields() }));
       } catch (error) {
-        complain($("question-problem"), error);
-        point(error);
-        $("question-problem").scrollIntoView({ block: "nearest" });
+        refuse($("question-problem"), error);
       }
     };
   $("tiles-form").addEventListener(
@@ -105,7 +106,8 @@ export function showQuestion(host, kind, job, changed) {
     label: `${title} of ${job.model.name}`,
     words: (now) => askedWords(kind, now),
     stage: ({ stage, progress }) => `${stageWords(stage)}, ${Math.round(100 * progress)} %`,
-    content: (now, isNew) => (isNew && now.result ? answer(now.result, limitsOf(kind, now.request)) : null),
+    content: (now, isNew) =>
+      isNew && now.result ? answer(now.result, { ...limitsOf(kind, now.request), load }) : null,
   });
 }
 
@@ -116,8 +118,7 @@ function limitsOf(kind, { layers, ...rest }) {
     try {
       pass(kind, await api.ask(`/${kind}`, rest));
     } catch (error) {
-      complain($("question-problem"), error);
-      $("question-problem").scrollIntoView({ block: "nearest" });
+      refuse($("question-problem"), error);
     }
   };
   return { layers, askAll };

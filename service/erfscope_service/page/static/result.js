@@ -1,8 +1,10 @@
 // A finished measurement: what matters at a glance, the map, and everything else below it.
 
 import { h } from "/page/dom.js";
-import { by, capital, inUnit, length, lengthUnit, number, percent, typeset, unitName } from "/page/format.js";
+import { by, capital, inUnit, lengthUnit, number, typeset, unitName } from "/page/format.js";
+import { hasGaps } from "/page/gaps.js";
 import { explainer } from "/page/glossary.js";
+import { headlineOf, weightsWords } from "/page/headline.js";
 import { maps } from "/page/maps.js";
 import { byAutograd, fieldFacts, globalWords, passedOver } from "/page/place.js";
 import { plain } from "/page/plain.js";
@@ -22,7 +24,7 @@ export function result(job) {
     "div",
     { className: "result" },
     headline(job),
-    h("div", { className: "front" }, front.root, tiles(job)),
+    h("div", { className: "front" }, tiles(job), front.root),
     notes(job),
     found.units.length ? section("Units", units(found, show), true) : null,
     found.layers.length ? section("Along depth", depth(found, show), true) : null,
@@ -46,42 +48,32 @@ function reasons(title, head, rows) {
   return rows.length ? section(title, table([head, "Why"], rows, "reason")) : null;
 }
 
-// What was found, in one sentence; nothing of a field without a size.
-function headline({ result: found, metrics: rows }) {
-  const row = (name) => rows.find((one) => one.name === name && one.value !== null);
-  const size = row("erf_size");
-  if (!size) return null;
-  const sees = found.trf.global ? "all of the input" : inUnit(by(found.trf.size), unitOf(rows));
-  const ratio = row("erf_ratio");
-  const share = /\d/.test(ratio?.text ?? "") ? percent(ratio.value) : ratio?.text;
-  const hears = `listens to ${typeset(size.text)} of it${share ? ` (${share})` : ""}`;
-  const half = middle(found, row("mass_50_side")?.text.startsWith("≥") ? "≥ " : "");
-  return h("p", { className: "headline", textContent: `The unit can see ${sees} and ${hears}${half}.` });
-}
-
-// How little of the field half of the mass needs, where that is less than if the mass lay evenly; `mark` is ≥ or "".
-function middle({ mass, trf, input_shape: [, ...extents] }, mark) {
-  const side = mass["0.50"]?.side ?? null;
-  const field = (trf.global ? extents : trf.size).reduce((product, one) => product * one, 1);
-  if (side === null || side >= (field / 2) ** (1 / trf.size.length)) return "";
-  const words = `${mark}${length(side, trf.size.length, 3)}`;
-  return trf.size.length === 1
-    ? `; half of the influence lies within ${words}`
-    : `; half of the influence lies within a ${trf.size.length === 2 ? "box" : "cube"} of side ${words}`;
+// The sentence, and beneath it that no training made the weights.
+function headline(job) {
+  const [sentence, weights] = [headlineOf(job), weightsWords(job)];
+  return h(
+    "div",
+    {},
+    sentence ? h("p", { className: "headline", textContent: sentence }) : null,
+    weights ? h("p", { className: "drawn", textContent: `${capital(weights)}.` }) : null,
+  );
 }
 
 // Of lengths along the input: px, samples, voxels.
 const unitOf = (rows) => rows.find(({ name }) => name === "trf_size")?.unit ?? "px";
 
 const HEADLINE = ["erf_size", "trf_size", "erf_ratio", "mass_50_side", "sigma_1", "r2"];
+const OF_GAPS = ["mass_50_side", "mass_99_side", "trf_size", "lattice", "erf_size", "sigma_1"]; // a map with gaps
 
 function tiles({ result: found, metrics: rows }) {
-  const shown = HEADLINE.flatMap((name) => rows.filter((row) => row.name === name && row.value !== null));
+  const names = hasGaps(found) ? OF_GAPS : HEADLINE;
+  const shown = names.flatMap((name) => rows.filter((row) => row.name === name && row.value !== null));
+  const head = (label) => capital(typeset(label));
   const made = shown.map(({ name, label, meaning, text }) =>
     h(
       "div",
       { className: "tile" },
-      h("dt", {}, explainer(capital(label.replace(/ \(.*\)$/, "")), [capital(label), plain(meaning)])),
+      h("dt", {}, explainer(head(label.replace(/ \(.*\)$/, "")), [head(label), plain(meaning)])),
       h("dd", {}, ...largeAndSmall(name === "trf_size" ? inUnit(by(found.trf.size), unitOf(rows)) : typeset(text))),
     ),
   );
@@ -90,7 +82,7 @@ function tiles({ result: found, metrics: rows }) {
 
 // "22.6 ± 0.2 px" as the value in its unit, and its error small below.
 function largeAndSmall(value) {
-  const [, main, error, unit] = value.match(/^(.*?)\s±\s([\d.,]+)(.*)$/) ?? [];
+  const [, main, error, unit] = value.match(/^(.*?)\s±\s([\d.,]+(?:\s×\s10[⁻⁰¹²³⁴-⁹]+)?)(.*)$/) ?? [];
   return main ? [`${main}${unit}`, h("small", { textContent: `± ${error}` })] : [value];
 }
 
@@ -147,7 +139,7 @@ function metrics(all) {
         h(
           "tr",
           {},
-          h("th", { scope: "row", textContent: label }),
+          h("th", { scope: "row", textContent: typeset(label) }),
           h("td", { className: "value", textContent: typeset(text) }),
           h("td", { className: "meaning", textContent: plain(meaning) }),
         ),
@@ -216,9 +208,11 @@ function replknet(all) {
   );
 }
 
-function provenance({ id, result: found, timing }) {
+function provenance(job) {
+  const { id, result: found, timing } = job;
   const { notes: _, autograd: __, ...rest } = found.provenance; // shown above
-  const rows = { job: id, ...rest, worker: timing.worker ?? "" };
+  const drawn = weightsWords(job);
+  const rows = { job: id, ...rest, ...(drawn && { weights: `drawn: ${drawn}` }), worker: timing.worker ?? "" };
   const words = (value) => (Array.isArray(value) ? value.join(" × ") : typeset(String(value ?? "–")));
   return facts(Object.entries(rows).map(([name, value]) => [name.replaceAll("_", " "), words(value)]));
 }

@@ -6,16 +6,36 @@ import { $, h } from "/page/dom.js";
 
 const WIDE = 46; // characters on a line of the editor
 const FIRST = "plain-20-relu";
+const SKELETON = {
+  name: "mine",
+  input: { channels: 3, size: [64, 64] },
+  init: "kaiming_normal",
+  layers: [
+    { type: "conv", out_channels: 8, kernel_size: 3, padding: "same" },
+    { type: "relu" },
+  ],
+};
 let presets = [];
 
-// Fills the list of presets; `changed` is called when another network stands in the editor.
-export async function load(changed) {
+// Fills the list of presets; `changed` is called when another network stands in the editor, `edited` when the text of
+// one was changed.
+export async function load(changed, edited) {
   presets = await api.presets();
-  $("preset").append(...presets.map(({ name }) => h("option", { value: name, textContent: name })));
-  $("preset").addEventListener("change", () => (choose($("preset").value), changed()));
-  $("spec").addEventListener("input", () => ($("preset").value = ""));
-  $("spec").addEventListener("change", changed);
+  for (const [label, rows] of Map.groupBy(presets, ({ group }) => group)) {
+    const options = rows.map(({ name }) => h("option", { value: name, textContent: name }));
+    $("preset").append(h("optgroup", { label }, ...options));
+  }
+  $("preset").addEventListener("change", () => (begin($("preset").value), changed()));
+  $("spec").addEventListener("input", () => ($("preset").value = $("preset-about").textContent = ""));
+  $("spec").addEventListener("change", edited);
   if (!$("spec").value) choose(FIRST);
+}
+
+// A preset, or the least that a spec of one's own needs.
+function begin(name) {
+  if (name) return choose(name);
+  write(written(SKELETON));
+  $("preset-about").textContent = "The least that a spec needs: change its input, and add layers.";
 }
 
 // Puts a preset into the editor, by its name.
@@ -63,6 +83,16 @@ export function orNothing() {
   } catch {
     return null;
   }
+}
+
+// How many layers it has, those of repeats as often as they run.
+export const count = () => counted(orNothing()?.layers);
+
+function counted(layers) {
+  if (!Array.isArray(layers)) return 0;
+  const inside = ({ layers: inner, shortcut, branches = [] }) =>
+    [inner, shortcut, ...branches.map((one) => one?.layers ?? one)].reduce((sum, one) => sum + counted(one), 0);
+  return layers.reduce((sum, layer) => sum + (layer?.times ?? 1) * (inside(layer ?? {}) || 1), 0);
 }
 
 // Names that can be asked for as layers, as far as the spec gives them.

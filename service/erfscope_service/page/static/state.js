@@ -7,7 +7,7 @@ const DEFAULTS = {
   contours: true,
   trf: true,
   marginals: true,
-  view: "input",
+  view: "auto",
   values: "peak",
 };
 const listeners = new Set();

@@ -127,7 +127,7 @@ function describe({ name, size, inspection, error }) {
   complain($("upload-problem"), error);
   const found = inspection
     ? `${counted(inspection.layers.length, "layer")}, input ${inspection.input_shape.join(" × ")}`
-    : "its layers could not be listed";
+    : "cannot be measured as it is";
   say(name, `${mebibytes(size)}, ${found}`);
   announce(`${name}: ${found}`);
 }

@@ -3,6 +3,7 @@
 import { massLevels } from "/page/field.js";
 
 export const VIEWS = [
+  ["auto", "the field"],
   ["input", "whole input"],
   ["trf", "theoretical field"],
   ["near", "99 % of the mass"],
@@ -15,6 +16,9 @@ export function boxWords({ box }, range, mark, size) {
 }
 
 const MARGIN = 0.06;
+const AROUND = 0.25; // of the field's side, on either side of it
+const LEAST = 16; // pixels
+const WORTH = 0.3; // what is around a field is shown alone where it is less than this share of the input
 
 // [x0, x1, y0, y1] (or [x0, x1] in 1-D) in pixel-centre coordinates, for the axes that the cut leaves.
 export function windowOf({ field, trf, size }, { axis }, view) {
@@ -28,6 +32,7 @@ const spread = ([low, high], extent) => [(low + high - extent) / 2, (low + high 
 const whole = ({ shape }) => shape.map((extent) => [-0.5, extent - 0.5]);
 
 function viewed(field, trf, view) {
+  if (view === "auto") return surroundings(field) ?? whole(field);
   if (view === "trf" && trf?.box) return trf.box.map(([start, stop]) => widened(start - 0.5, stop - 0.5));
   if (view === "near") return massBox(field)?.map(([low, high]) => widened(low - 0.5, high + 0.5)) ?? whole(field);
   return whole(field);
@@ -44,6 +49,23 @@ export function commonSize(subjects) {
     if (!known.has(view)) known.set(view, found(view));
     return known.get(view);
   };
+}
+
+// A small field with what is around it, inside of the input; null where the field is not small.
+function surroundings(field) {
+  const box = massBox(field);
+  if (!box) return null;
+  const side = Math.max(LEAST, ...box.map(([low, high]) => (1 + 2 * AROUND) * (high - low + 1)));
+  const window = box.map(([low, high], axis) => around((low + high) / 2, Math.ceil(side), field.shape[axis]));
+  const share = window.reduce((product, [low, high], axis) => (product * (high - low)) / field.shape[axis], 1);
+  return share < WORTH ? window : null;
+}
+
+// So many pixels around a place, or all that there are.
+function around(middle, side, extent) {
+  if (side >= extent) return [-0.5, extent - 0.5];
+  const start = Math.min(extent - side, Math.max(0, Math.round(middle - (side - 1) / 2)));
+  return [start - 0.5, start + side - 0.5];
 }
 
 const widened = (low, high) => [low - MARGIN * (high - low), high + MARGIN * (high - low)];

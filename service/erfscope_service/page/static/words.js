@@ -2,7 +2,7 @@
 
 import * as api from "/page/api.js";
 import { h } from "/page/dom.js";
-import { capital } from "/page/format.js";
+import { capital, typeset } from "/page/format.js";
 
 let known = { metrics: {}, terms: {}, marks: {} };
 let names = /$^/; // flat names of metrics in a text
@@ -22,9 +22,9 @@ export async function load() {
 // "mass_50_side" as "side of the box with 50 % of the mass".
 export function label(name) {
   const { metrics } = known;
-  if (metrics[name]) return metrics[name];
+  if (metrics[name]) return typeset(metrics[name]);
   const [part] = name.match(/\d+|(?<=_)[xyz]$/) ?? [""];
-  return metrics[name.replace(part, "{}")]?.replace("{}", part) ?? name;
+  return typeset(metrics[name.replace(part, "{}")]?.replace("{}", part) ?? name);
 }
 
 // A text with the labels of the metrics that it names, as the tables have them.
