@@ -40,3 +40,7 @@ repeat() {
 
 repeat copy_store
 repeat copy_blobs # afterwards: a record that was copied has its blobs, which were written before it
+
+# The time of the last complete copy, which the service shows as erfscope_backup_age_seconds.
+touch "$blobs/backed-up" 2>/dev/null ||
+    echo "$0: the copy is complete, but $blobs cannot be written, so /metrics does not tell of it" >&2

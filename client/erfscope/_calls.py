@@ -208,6 +208,11 @@ def cancel_series(id: str) -> Call[Series]:
     return Call("DELETE", _series_path(id), _model(Series))
 
 
+def purge_series(id: str) -> Call[None]:
+    """DELETE /series/{id}?purge=1."""
+    return Call("DELETE", _series_path(id), lambda _: None, params={"purge": "1"})
+
+
 def upload_model(model: Content, data: Sequence[Content] = ()) -> Call[StoredModel]:
     """POST /models: the file as it is, or multipart where files lie beside it."""
     boundary = f"erfscope-{uuid.uuid4().hex}"

@@ -172,6 +172,10 @@ class SeriesHandle(_Known):
         self.series = self._transport.call(_calls.cancel_series(self.id))
         return self.series
 
+    def purge(self) -> None:
+        """Remove the series and its jobs, which must have ended."""
+        self._transport.call(_calls.purge_series(self.id))
+
 
 class AsyncSeriesHandle(_Known):
     """A submitted series."""
@@ -199,3 +203,7 @@ class AsyncSeriesHandle(_Known):
         """Ask for the end of every point that has not ended."""
         self.series = await self._transport.call(_calls.cancel_series(self.id))
         return self.series
+
+    async def purge(self) -> None:
+        """Remove the series and its jobs, which must have ended."""
+        await self._transport.call(_calls.purge_series(self.id))

@@ -6,10 +6,11 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
 from docs.generate.table import joined, prose, table
+from erfscope_jobs.blobs import Disk
 from erfscope_jobs.records import Pulse
 from erfscope_jobs.stages import BOUNDS, NAMES
 from erfscope_service.meters import Meters
-from erfscope_service.metrics.endpoints import LedgerFigures
+from erfscope_service.metrics.endpoints import LedgerFigures, StoreFigures
 
 HEAD = """# Prometheus metrics
 
@@ -28,7 +29,7 @@ SEEN = Pulse(0, 0, 0, 0, 0.0, 0.0, {f"stage:{NAMES[0]}:{BOUNDS[0]:g}": 1, "submi
 
 def prometheus() -> str:
     """The page, in two tables."""
-    metrics = list(LedgerFigures(SEEN, 0, 0).collect())
+    metrics = [*LedgerFigures(SEEN, 0, 0).collect(), *StoreFigures(Disk(0.0, 0), 0.0).collect()]
     of_all = [metric for metric in metrics if metric.name not in LEDGERS]
     of_one = [*(metric for metric in metrics if metric.name in LEDGERS), *_own()]
     return joined([

@@ -17,6 +17,7 @@ from erfscope_contract.problem import ProblemError
 PIECE = 1 << 20
 SETTLE_SECONDS = 2.0  # a sweep asks the ledger once while a file is set aside
 DEAD_SECONDS = 60.0  # a sweep that has had a file aside for so long has ended
+BACKED_UP = "backed-up"  # a file that deploy/backup.sh touches
 ROOM = 1 << 19  # bytes: a disk that cannot take so much takes hardly any model and hardly any map
 WORDS = {
     errno.ENOSPC: "has no room left on its disk",
@@ -24,6 +25,14 @@ WORDS = {
     errno.EFBIG: "may not write files of that size",
     errno.EROFS: "is on a disk that may only be read",
 }
+
+
+@dataclass(frozen=True)
+class Disk:
+    """The disk of a file store: the part that is used, 0 to 1, and the bytes that are left."""
+
+    used_share: float
+    free: int
 
 
 @dataclass(frozen=True)
@@ -255,11 +264,18 @@ class BlobStore:
             self._put_back(aside)
         return len(left)
 
-    def used_share(self) -> float:
-        """Used part of the disk, 0 to 1, as those see it who may not take what is reserved for root."""
+    def disk(self) -> Disk | None:
+        """How full the disk is, as those see it who may not take what is reserved for root."""
         with on_disk():
             disk = shutil.disk_usage(self.root)
-        return disk.used / max(disk.used + disk.free, 1)
+        return Disk(disk.used / max(disk.used + disk.free, 1), disk.free)
+
+    def backed_up_at(self) -> float | None:
+        """When deploy/backup.sh last copied this store (Unix time); None where it never did."""
+        try:
+            return (self.root / BACKED_UP).stat().st_mtime
+        except OSError:
+            return None
 
     def check(self, room: int = ROOM) -> None:
         """Raise unavailable when so many bytes cannot be written."""

@@ -20,12 +20,16 @@ class Script:
     text: str
     sha1: str
 
+    @classmethod
+    def of(cls, text: str) -> "Script":
+        """A script by its text."""
+        return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
 
 @cache
 def script(name: str) -> Script:
     """scripts/<name>.lua behind the common part."""
-    text = "".join((SCRIPTS / f"{part}.lua").read_text(encoding="utf-8") for part in ("common", name))
-    return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+    return Script.of("".join((SCRIPTS / f"{part}.lua").read_text(encoding="utf-8") for part in ("common", name)))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""What happens to API keys: when each was last used, and the notes of creations and revocations that a service logs.
+"""What happens to API keys: when each was last used, and the notes of what was done to them, which a service logs.
 
-Keys are made and revoked by a command, whose own output no collector of logs sees. So the command leaves a note in
-Redis, and one of the services takes it out and logs it, within about a second.
+Keys are made, limited and revoked by a command, whose own output no collector of logs sees. So the command leaves a
+note in Redis, and one of the services takes it out and logs it, within about a second.
 """
 
 import json
@@ -23,11 +23,14 @@ _YEAR = 365 * 24 * 3600 * 1000  # milliseconds: neither time nor note stays for 
 _MOST = 100  # notes taken at a time
 
 
+Event = Literal["created", "limited", "revoked"]
+
+
 @dataclass(frozen=True)
 class KeyNote:
-    """That a key was created or revoked: by which user, when (ISO 8601, UTC)."""
+    """That a key was created, given another rate or revoked: by which user, when (ISO 8601, UTC)."""
 
-    event: Literal["created", "revoked"]
+    event: Event
     key: str
     name: str
     tenant: str
@@ -36,7 +39,7 @@ class KeyNote:
     at: str
 
     @classmethod
-    def of(cls, event: Literal["created", "revoked"], key: ApiKey) -> Self:
+    def of(cls, event: Event, key: ApiKey) -> Self:
         """A note by this process' user, now; by number, for a container's user has no name."""
         by = f"uid {os.getuid()} on {socket.gethostname()}"
         return cls(event, key.id, key.name, key.tenant, str(key.scope), by, _now())
@@ -66,6 +69,11 @@ def used(space: str, id: str) -> Call[bool]:
 def last_use(space: str, id: str) -> Call[str | None]:
     """When a key was last used (ISO 8601, UTC); None where it was not within a year."""
     return plain(lambda reply: reply.decode() if reply else None, "GET", _use(space, id))
+
+
+def forget_use(space: str, id: str) -> Call[bool]:
+    """Forget when a key was used."""
+    return plain(bool, "DEL", _use(space, id))
 
 
 def _read(reply: Any) -> list[KeyNote]:

@@ -4,6 +4,7 @@ A method here is one line each: what it does stands at its namesake in `Operatio
 `unavailable` when Redis cannot be reached in time.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Self, TypeVar
@@ -34,6 +35,7 @@ from erfscope_jobs.records import (
     Submission,
     Submitted,
     Upload,
+    UploadPage,
     Usage,
     merged,
 )
@@ -47,6 +49,11 @@ from erfscope_jobs.wire import (
 from erfscope_jobs.workers import WorkerInfo
 
 T = TypeVar("T")
+
+
+def _literal(text: str) -> str:
+    """The pattern of Redis that matches this text alone."""
+    return re.sub(r"([\\*?\[\]])", r"\\\1", text)
 
 
 class Ledger:
@@ -152,6 +159,20 @@ class Ledger:
     def drop_upload(self, tenant: str, kind: str, sha256: str) -> bool:
         """Forget a tenant's file."""
         return self.run(self._parts.of(tenant).drop_upload(tenant, kind, sha256))
+
+    def list_uploads(self, tenant: str, kind: str, size: int, token: str | None) -> UploadPage:
+        """A page of the files of a kind that a tenant stored."""
+        return self.run(self._parts.of(tenant).list_uploads(tenant, kind, size, token))
+
+    def stored_tenants(self) -> set[str]:
+        """Tenants that have something stored, by a walk over all names of keys: for administrators."""
+        with outages():
+            return {
+                name.decode().removeprefix(begin).partition(":")[0]
+                for at in self._parts.all
+                for begin in (f"{at.space}:held:", f"{at.space}:serieslist:")
+                for name in self._client(0.0).scan_iter(match=f"{_literal(begin)}*", count=1000)
+            }
 
     def workers(self) -> list[WorkerInfo]:
         """The workers that live."""

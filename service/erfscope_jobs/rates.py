@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import redis.asyncio
 import redis.asyncio.retry
@@ -22,6 +23,7 @@ from erfscope_jobs.wire import connection_options
 
 PATIENCE = 0.25  # seconds; the answer of a service whose Redis is away must not wait for its counters as well
 MOST_CALLS = 16
+OFF = "off"  # the rate of those whose calls are not counted
 log = logging.getLogger(__name__)
 
 
@@ -49,10 +51,9 @@ class TooManyRequestsError(ProblemError):
 
 
 class Rates:
-    """The limits of one installation; a caller's window slides, so bursts at its edge do not count half."""
+    """Counts the calls of an installation; a caller's window slides, so bursts at its edge do not count half."""
 
-    def __init__(self, settings: Settings, limits: Sequence[RateLimitItem]) -> None:
-        self._limits = limits
+    def __init__(self, settings: Settings) -> None:
         self._pool = redis.asyncio.BlockingConnectionPool.from_url(
             messages_url(settings),  # counters live for minutes, and their script reads two keys: a plain Redis
             max_connections=MOST_CALLS,
@@ -68,46 +69,48 @@ class Rates:
         )
         self._limiter = SlidingWindowCounterRateLimiter(storage)
 
-    async def admit(self, caller: str, beyond: int = 0) -> Allowance | None:
+    async def admit(self, caller: str, limits: Sequence[RateLimitItem], beyond: int = 0) -> Allowance | None:
         """Count one call; or, of one that has been counted, what it is worth `beyond` that, at most the whole limit.
 
-        What is left of the limit that is nearest to its end; None without limits. Where Redis does not answer, the call
-        passes: what it is about to do needs Redis too and says so better.
+        What is left of the one of `limits` that is nearest to its end; None without limits. Where Redis does not
+        answer, the call passes: what it is about to do needs Redis too and says so better.
 
         Raises:
             ProblemError: `too-many-requests`, with `retry_after` in seconds.
         """
         try:
             async with asyncio.timeout(PATIENCE):
-                full = await self._full(caller, beyond)
+                full = await self._full(caller, limits, beyond)
         except (RedisError, OSError, TimeoutError) as error:
             log.warning("calls are not counted: %s", type(error).__name__)
             return None
-        allowance = await self._left_in_time(caller)
+        allowance = await self._left_in_time(caller, limits)
         if full is not None:
             limit, wait = full
             raise TooManyRequestsError(allowance, limit, wait)
         return allowance
 
-    async def _left_in_time(self, caller: str) -> Allowance | None:
+    async def _left_in_time(self, caller: str, limits: Sequence[RateLimitItem]) -> Allowance | None:
         """What is left, where Redis says so soon: only a header depends on it."""
         try:
             async with asyncio.timeout(PATIENCE):
-                return await self._left(caller)
+                return await self._left(caller, limits)
         except (RedisError, OSError, TimeoutError):
             return None
 
-    async def _left(self, caller: str) -> Allowance | None:
+    async def _left(self, caller: str, limits: Sequence[RateLimitItem]) -> Allowance | None:
         """What the caller has left under each limit, the least of it."""
         allowances = []
-        for limit in self._limits:
+        for limit in limits:
             stats = await self._limiter.get_window_stats(limit, caller)
             seconds = max(1, math.ceil(stats.reset_time - time.time()))
             allowances.append(Allowance(limit.amount, limit.get_expiry(), max(0, stats.remaining), seconds))
         return min(allowances, key=lambda one: one.left / one.most, default=None)
 
-    async def _full(self, caller: str, beyond: int) -> tuple[RateLimitItem, int] | None:
-        for limit in self._limits:
+    async def _full(
+        self, caller: str, limits: Sequence[RateLimitItem], beyond: int
+    ) -> tuple[RateLimitItem, int] | None:
+        for limit in limits:
             cost = min(beyond, limit.amount - 1) if beyond else 1
             if cost and not await self._limiter.hit(limit, caller, cost=cost):
                 stats = await self._limiter.get_window_stats(limit, caller)
@@ -125,6 +128,12 @@ def _window(limit: RateLimitItem) -> str:
     return limit.GRANULARITY.name if limit.multiples == 1 else f"{limit.multiples} {limit.GRANULARITY.name}s"
 
 
-def parse(text: str) -> list[RateLimitItem]:
-    """`600/minute`, or several: `20/second; 600/minute`; ValueError says what is wrong."""
-    return parse_many(text)
+@lru_cache(maxsize=1024)  # each call of a key with a rate needs it
+def parse(text: str) -> tuple[RateLimitItem, ...]:
+    """`600/minute`, or several: `20/second; 600/minute`; `off` is none. ValueError says what a rate is."""
+    try:
+        return () if text == OFF else tuple(parse_many(text))
+    except ValueError:
+        raise ValueError(
+            "must be off, or calls per second, minute, hour or day such as 600/minute; several with ; between them"
+        ) from None

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from erfscope_contract.problem import ProblemError
-from erfscope_jobs.blobs import ROOM, WORDS, BlobStore, named, no_space, on_disk, renewed
+from erfscope_jobs.blobs import ROOM, WORDS, BlobStore, Disk, named, no_space, on_disk, renewed
 from erfscope_jobs.settings import Settings
 
 # Stores where an object is there whole or not at all; in others it is written aside and moved.
@@ -176,9 +176,9 @@ class RemoteStore(BlobStore):
             is_old = written_at(self._do("info", key)) < time.time() - young
         return is_old and not is_needed() and self.delete(sha256)
 
-    def used_share(self) -> float:
-        """0: a far store does not tell, and the folder here is a cache."""
-        return 0.0
+    def disk(self) -> Disk | None:
+        """None: a far store does not tell, and the folder here is a cache."""
+        return None
 
     def check(self, room: int = ROOM) -> None:
         """Raise unavailable when so much cannot be written here, or nothing there."""

@@ -22,6 +22,11 @@ def listing(settings: Settings, tenant: str, size: int, token: str | None) -> Ca
     return scripted("list_series", _space(settings, tenant), named, replies.series_page)
 
 
+def forget(settings: Settings, tenant: str, id: str) -> Call[bool]:
+    """Forget a series, and none of its jobs; whether there was one."""
+    return scripted("forget_series", _space(settings, tenant), {"tenant": tenant, "id": id}, bool)
+
+
 def recall(settings: Settings, tenant: str, id: str) -> Call[str | None]:
     """What `remember` stored; None when unknown, gone, or another tenant's."""
     named = {"tenant": tenant, "id": id, "ttl": _life(settings)}

@@ -26,11 +26,11 @@ def announced(headers: Mapping[str, str], settings: ServiceSettings) -> int:
 
 def require_disk(services: Services) -> None:
     """Pass below the watermark of the disk; raises `unavailable` above it."""
-    share, most = services.blobs.used_share(), services.settings.disk_watermark
-    if share > most:
+    disk, most = services.blobs.disk(), services.settings.disk_watermark
+    if disk and disk.used_share > most:
         raise ProblemError(
             "unavailable",
-            f"The disk of the file store has no room left for new work: {share:.0%} of it is used, the limit is "
-            f"{most:.0%}. Try again later, and tell whoever runs this service if that does not help.",
+            f"The disk of the file store has no room left for new work: {disk.used_share:.0%} of it is used, the limit "
+            f"is {most:.0%}. Try again later, and tell whoever runs this service if that does not help.",
             retry_after=30,
         )

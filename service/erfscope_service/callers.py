@@ -2,18 +2,20 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from limits import RateLimitItem
 
 from erfscope_contract.problem import ProblemError
 from erfscope_jobs import key_log, keys, log
 from erfscope_jobs.aio import AsyncLedger
 from erfscope_jobs.keys import PUBLIC, ApiKey, Scope
-from erfscope_jobs.rates import Allowance, Rates
+from erfscope_jobs.rates import Allowance, Rates, parse
 from erfscope_service.settings import ServiceSettings
 
 _log = logging.getLogger(__name__)
@@ -37,6 +39,15 @@ CredentialsDep = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer
 
 
 @dataclass(frozen=True)
+class Caller:
+    """Who calls: the tenant, by which name its calls are counted, and against which limits."""
+
+    tenant: str
+    counted_as: str
+    limits: Sequence[RateLimitItem]
+
+
+@dataclass(frozen=True)
 class Door:
     """Lets callers in by their key; nothing of a request is read before."""
 
@@ -45,27 +56,26 @@ class Door:
     rates: Rates
     _noted: dict[str, float] = field(default_factory=dict)  # key id → when its last use was written
 
-    async def tenant(
-        self, credentials: HTTPAuthorizationCredentials | None, address: str
-    ) -> tuple[str, Allowance | None]:
-        """The tenant that calls, counted against its rate limit, and what is left of that.
+    async def caller(self, credentials: HTTPAuthorizationCredentials | None, address: str) -> Caller:
+        """Who calls: by a key with a rate of its own, by another key of a tenant, or by address without keys.
 
         Raises:
-            ProblemError: `unauthorized`, `forbidden`, `too-many-requests`.
+            ProblemError: `unauthorized`, `forbidden`.
         """
         key = await self._key(credentials, Scope.JOBS)
         tenant = key.tenant if key else PUBLIC
         log.note(tenant=tenant)
-        return tenant, await self.count(tenant, address)
+        if key and key.rate:
+            return Caller(tenant, f"key/{key.id}", parse(key.rate))
+        return Caller(tenant, f"tenant/{tenant}" if key else f"address/{address}", self.settings.rates)
 
-    async def count(self, tenant: str, address: str, beyond: int = 0) -> Allowance | None:
-        """Count a call, or what it is worth beyond that, for its tenant, or its address where no keys are needed.
+    async def count(self, caller: Caller, beyond: int = 0) -> Allowance | None:
+        """Count a call, or what it is worth beyond that, and tell what is left of the caller's limit.
 
         Raises:
             ProblemError: `too-many-requests`.
         """
-        caller = f"tenant/{tenant}" if self.settings.needs_keys else f"address/{address}"
-        return await self.rates.admit(caller, beyond)
+        return await self.rates.admit(caller.counted_as, caller.limits, beyond)
 
     async def operator(self, credentials: HTTPAuthorizationCredentials | None) -> None:
         """Pass whoever may read the figures of the installation; raises `unauthorized` or `forbidden` for others."""

@@ -48,7 +48,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: ServiceSettings = app.state.settings
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "erfscope"))
     reaper = Reaper(settings)
-    ledger, rates, blobs = AsyncLedger(settings), Rates(settings, settings.rates), open_store(settings)
+    ledger, rates, blobs = AsyncLedger(settings), Rates(settings), open_store(settings)
     app.state.services = services = Services(
         settings,
         ledger,
@@ -86,21 +86,21 @@ ServicesDep = Annotated[Services, Depends(_services)]
 
 
 async def _tenant(request: Request, services: ServicesDep, credentials: CredentialsDep) -> str:
+    caller = request.state.caller = await services.door.caller(credentials, _address(request))
     with telling(request.scope) as tell:
-        tenant, allowance = await services.door.tenant(credentials, _address(request))
-        tell(allowance)
+        tell(await services.door.count(caller))
     refuse_unknown(request)
-    return tenant
+    return caller.tenant
 
 
 def _address(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-async def count_beyond(request: Request, services: Services, tenant: str, calls: int) -> None:
+async def count_beyond(request: Request, services: Services, calls: int) -> None:
     """Count a request as so many calls beyond the one that it is; raises `too-many-requests`."""
     with telling(request.scope) as tell:
-        tell(await services.door.count(tenant, _address(request), calls))
+        tell(await services.door.count(request.state.caller, calls))
 
 
 async def _operator(services: ServicesDep, credentials: CredentialsDep) -> None:

@@ -37,7 +37,8 @@ class ServiceSettings(Settings):
     rate_limit: str = Field(
         "auto",
         description="Calls per tenant, or per address where no keys are needed, reads included; each point of a series "
-        "counts (a series never more than the whole limit). 600/minute, 20/second; 600/minute, off. "
+        "counts (a series never more than the whole limit). 600/minute, 20/second; 600/minute, off. A key can have a "
+        "rate of its own, which holds instead (`erfscope keys create NAME --rate`). "
         f"auto: none where only this machine calls (a loopback address without a trusted proxy), else {USUAL_RATE}.",
     )
     max_streams: int = Field(
@@ -93,9 +94,8 @@ class ServiceSettings(Settings):
     @property
     def rates(self) -> Sequence[RateLimitItem]:
         """`rate_limit` as the library has it, with the rule for auto applied; empty for none."""
-        usual = "off" if self.is_for_this_machine else USUAL_RATE
-        wanted = usual if self.rate_limit == "auto" else self.rate_limit
-        return [] if wanted == "off" else rates.parse(wanted)
+        usual = rates.OFF if self.is_for_this_machine else USUAL_RATE
+        return rates.parse(usual if self.rate_limit == "auto" else self.rate_limit)
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -113,14 +113,11 @@ class ServiceSettings(Settings):
     @field_validator("rate_limit")
     @classmethod
     def _is_a_rate(cls, text: str) -> str:
-        if text not in ("auto", "off"):
+        if text != "auto":
             try:
                 rates.parse(text)
-            except ValueError:
-                raise ValueError(
-                    "must be auto, off, or calls per second, minute, hour or day such as 600/minute; several with ; "
-                    "between them"
-                ) from None
+            except ValueError as error:
+                raise ValueError(str(error).replace("must be off", "must be auto, off", 1)) from None
         return text
 
 

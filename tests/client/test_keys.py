@@ -94,6 +94,35 @@ def test_a_key_is_made_listed_and_revoked(run: Run, redis_url: str) -> None:
     assert "there is no key" in said
 
 
+def test_a_key_has_a_rate_of_its_own_and_another_later(run: Run, redis_url: str) -> None:
+    def rate_of(id: str) -> str | None:
+        rows = json.loads(run("keys", "list", "--json")[1])
+        (rate,) = (row["rate"] for row in rows if row["id"] == id)
+        return str(rate) if rate else None
+
+    id = run("keys", "create", "slow", "--rate", "60/minute", ERFSCOPE_REDIS_URL=redis_url)[1].split("_")[1]
+    assert rate_of(id) == "60/minute"
+    for rate, listed in (("20/second; 600/minute", "20/second; 600/minute"), ("off", "off"), ("default", None)):
+        code, said, _ = run("keys", "limit", id, rate)
+        assert (code, said) == (0, f"Key {id} of tenant slow has the rate {rate}.\n")
+        assert rate_of(id) == listed
+    assert "default" in run("keys", "list")[1]
+    metrics = run("keys", "create", "figures", "--metrics")[1].split("_")[1]
+    for words, why in (
+        (("create", "x", "--rate", "often"), "The rate 'often' is not one; it must be off, or calls per second"),
+        (("create", "x", "--metrics", "--rate", "1/second"), "has no --rate"),
+        (("limit", id, "often"), "The rate 'often' is not one"),
+        (("limit", metrics, "1/second"), "whose calls are not counted"),
+        (("limit", "nobody", "1/second"), "there is no key 'nobody'"),
+    ):
+        code, _, said = run("keys", *words)
+        assert code == 2
+        assert why in " ".join(said.replace("│", " ").split())
+    assert rate_of(id) is None
+    for one in (id, metrics):
+        run("keys", "revoke", one)
+
+
 @pytest.mark.parametrize("name", ["", "Upper", "with space", "../x", "a:b", "x" * 64, "é"])
 def test_a_name_that_is_none_is_refused(run: Run, redis_url: str, name: str) -> None:
     code, out, said = run("keys", "create", name, "--redis-url", redis_url)

@@ -38,6 +38,7 @@ def test_every_package_offers_its_commands() -> None:
     offered = {one.name: one.value.partition(".")[0] for one in entry_points(group=commands.GROUP)}
     assert offered == {
         "keys": "erfscope_service",
+        "tenants": "erfscope_service",
         "serve": "erfscope_service",
         "worker": "erfscope_worker",
         "up": "erfscope_worker",

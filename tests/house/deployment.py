@@ -14,6 +14,7 @@ DEPLOY = ROOT / "deploy"
 COMPOSE: Mapping[str, Any] = yaml.safe_load((DEPLOY / "compose.yml").read_text("utf-8"))
 PLAIN: Mapping[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
 NGINX = (DEPLOY / "nginx" / "nginx.conf").read_text("utf-8")
+SITE = (DEPLOY / "nginx" / "site.conf").read_text("utf-8")
 DASHBOARD: Mapping[str, Any] = json.loads((DEPLOY / "grafana" / "dashboard.json").read_text("utf-8"))
 ALERTS: Mapping[str, Any] = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yml").read_text("utf-8"))
 CLUSTER = DEPLOY / "kubernetes"

@@ -20,8 +20,15 @@ def expressions() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def exposed(house: House) -> str:
-    """/metrics of a service that has done a job and refused a request."""
+def exposed(house: House, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """/metrics of a service that has done a job, refused a request and was copied."""
+    copied = [
+        ROOT / "deploy" / "backup.sh",
+        house.data_dir / "valkey",
+        house.data_dir / "blobs",
+        tmp_path_factory.mktemp("copy"),
+    ]
+    subprocess.run(copied, check=True)
     with httpx2.Client(base_url=house.url, trust_env=False, timeout=PATIENCE) as http:
         http.get("/erf/no-such-job")
         place = http.post("/erf", json=SMALL).headers["Location"]
@@ -34,6 +41,14 @@ def test_every_figure_that_is_shown_exists(exposed: str) -> None:
     named = {name for text in expressions() for name in re.findall(r"\b(?:erfscope|process)_[a-z_]+", text)}
     assert len(named) > 6
     assert named <= there, named - there
+
+
+def test_the_disk_and_the_backup_are_told(house: House, exposed: str) -> None:
+    figures = {name: float(value) for name, value in re.findall(r"^(erfscope_[a-z_]+) (\S+)$", exposed, re.MULTILINE)}
+    disk = shutil.disk_usage(house.data_dir)
+    assert figures["erfscope_disk_used_share"] == pytest.approx(disk.used / (disk.used + disk.free), abs=0.02)
+    assert figures["erfscope_disk_free_bytes"] == pytest.approx(disk.free, rel=0.1)
+    assert 0 <= figures["erfscope_backup_age_seconds"] < PATIENCE
 
 
 def test_every_event_that_is_shown_is_counted() -> None:

@@ -73,6 +73,7 @@ def test_a_rewrite_meanwhile_is_waited_out(rewritten: Path, tmp_path: Path) -> N
     done = back_up(tmp_path / "store", tmp_path / "no blobs yet", tmp_path / "copy")
     timer.join()
     assert done.returncode == 0, done.stderr
+    assert "so /metrics does not tell of it" in done.stderr, "there is no folder to note the time in"
     copied = {place.name for place in (tmp_path / "copy/valkey/appendonlydir").iterdir()}
     assert copied == {place.name for place in rewritten.iterdir()}
 

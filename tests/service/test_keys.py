@@ -1,5 +1,9 @@
 """API keys and tenants: who gets in, whose jobs they see, and that nothing crosses over."""
 
+import os
+import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -9,6 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 import redis
+from tests.house.conftest import ROOT
 from tests.service.conftest import Worker, a_spec, assert_problem, running_service, submit
 
 from erfscope import Client, errors
@@ -96,6 +101,27 @@ def test_every_documented_route_asks_for_a_key_or_is_listed_as_open() -> None:
         for operation in operations.values():
             assert (operation.get("security") == [{"ApiKey": []}]) is (path not in OPEN), path
             assert ("401" in operation["responses"]) is (path not in OPEN), path
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.parametrize("document", ["README.md", "docs/tutorials/platform.md"])
+def test_the_curl_of_the_documents_sends_a_key_and_shows_the_words_of_a_refusal(
+    house: House, tmp_path: Path, document: str
+) -> None:
+    (block,) = re.findall(r'^```bash\n(key="Auth.*?)^curl', (ROOT / document).read_text("utf-8"), re.M | re.S)
+    (tmp_path / "model.onnx").write_bytes(b"a model")
+    script = f'set -e\n{block}echo "$job"'.replace("http://localhost:8000", house.url)
+
+    def run(**variables: str) -> "subprocess.CompletedProcess[str]":
+        words, around = ["bash", "-c", script], {"PATH": os.environ["PATH"], **variables}
+        return subprocess.run(words, cwd=tmp_path, env=around, capture_output=True, text=True, check=False)
+
+    refused = run()
+    assert refused.returncode != 0
+    assert "Send an API key" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    taken = run(ERFSCOPE_API_KEY=house.key("curl")[1])
+    assert taken.stdout.startswith("/erf/"), taken.stderr
 
 
 def test_wrong_keys_are_401(house: House) -> None:

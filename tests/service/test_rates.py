@@ -82,6 +82,37 @@ def test_each_tenant_has_a_limit_of_its_own(limited: ServiceSettings) -> None:
         assert codes("c", "two") == [200] * MOST
 
 
+def test_a_key_with_a_rate_is_counted_by_itself(limited: ServiceSettings) -> None:
+    locked = limited.model_copy(update={"keys": "on"})
+    with running_service(locked) as url, Ledger(locked) as ledger:
+
+        def client(name: str, rate: str | None) -> tuple[keys.ApiKey, httpx2.Client]:
+            key, text = keys.issue(name, "lab", rate=rate)
+            ledger.run(keys.add(locked.namespace, key))
+            return key, httpx2.Client(base_url=url, headers={"Authorization": f"Bearer {text}"}, timeout=30)
+
+        (slow, few), (_, usual), (_, free) = client("few", "2/minute"), client("usual", None), client("free", "off")
+        with few, usual, free:
+            assert [few.get("/erf").status_code for _ in range(3)] == [200, 200, 429]
+            assert usual.get("/erf").headers["ratelimit"].startswith(f'"default";r={MOST - 1};'), "not counted with it"
+            assert few.get("/erf").headers["ratelimit-policy"] == '"default";q=2;w=60'
+            assert few.get("/erf").json()["detail"].startswith("Rate limit of 2 requests per minute exceeded.")
+            assert "ratelimit" not in free.get("/erf").headers
+            assert ledger.run(keys.change_rate(locked.namespace, slow, "4/minute"))
+            assert_problem(usual.post("/series", json=a_series(2 * MOST)), 429, "too-many-requests")
+            assert few.post("/series", json=a_series(4)).status_code == 202, "each point counts, for this key"
+            assert_problem(few.get("/erf"), 429, "too-many-requests")
+
+
+def test_a_revoked_key_gets_no_rate(limited: ServiceSettings) -> None:
+    with Ledger(limited) as ledger:
+        key, _ = keys.issue("gone")
+        ledger.run(keys.add(limited.namespace, key))
+        assert ledger.run(keys.revoke(limited.namespace, key.id))
+        assert not ledger.run(keys.change_rate(limited.namespace, key, "1/minute"))
+        assert ledger.run(keys.find(limited.namespace, key.id)) is None
+
+
 def test_counters_have_a_time_to_live(limited: ServiceSettings) -> None:
     with running_service(limited) as url:
         httpx2.get(f"{url}/erf")

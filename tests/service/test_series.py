@@ -129,6 +129,20 @@ def test_a_series_is_as_strict_as_its_measurements(client: httpx2.Client, averag
     assert refused["errors"][0]["pointer"] == "/request/average/inputs"
 
 
+def test_purge_removes_a_series_that_has_ended_and_its_jobs(client: httpx2.Client) -> None:
+    series = client.post("/series", json=a_sweep(architecture=ARCHITECTURE | {"name": "purged"})).json()
+    place = f"/series/{series['id']}"
+    assert_problem(client.delete(place, params={"purge": 1}), 409, "conflict")
+    assert client.delete(place).status_code == 202
+    assert client.delete(place, params={"purge": 1}).status_code == 204
+    assert_problem(client.get(place), 404, "not-found")
+    assert_problem(client.delete(place, params={"purge": 1}), 404, "not-found")
+    assert [client.get(f"/erf/{point['job']}").status_code for point in series["points"]] == [404] * len(
+        series["points"]
+    )
+    assert series["id"] not in [one["id"] for one in client.get("/series").json()["series"]]
+
+
 def test_cancel_ends_the_points(client: httpx2.Client) -> None:
     series = client.post("/series", json=a_sweep(architecture=ARCHITECTURE | {"name": "canceled"})).json()
     response = client.delete(f"/series/{series['id']}")

@@ -61,7 +61,7 @@ async def read(http: Request, services: Services, tenant: str) -> Asked:
     require_disk(services)
     form = await readers[given](http, services, tenant)
     if weight := len(form.request or b"") // CALL_BYTES:
-        await count_beyond(http, services, tenant, weight)
+        await count_beyond(http, services, weight)
     is_small = len(form.request or b"") < AT_ONCE
     request = _checked(form) if is_small else await asyncio.to_thread(_checked, form)  # the largest take half a second
     return Asked(request, form.model, form.name or _spec_name(request))

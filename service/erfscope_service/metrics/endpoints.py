@@ -1,6 +1,9 @@
 """Route of /metrics: the ledger's counts in Prometheus' text format, read when it asks."""
 
+import asyncio
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from fastapi import APIRouter, Request
 from prometheus_client import CollectorRegistry, generate_latest
@@ -9,7 +12,9 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 from starlette.responses import Response
 
+from erfscope_contract.problem import ProblemError
 from erfscope_jobs import stages
+from erfscope_jobs.blobs import BlobStore, Disk
 from erfscope_jobs.records import Pulse
 from erfscope_service.meters import Meters
 from erfscope_service.problems import documented
@@ -66,6 +71,33 @@ class LedgerFigures(Collector):
         yield events
 
 
+class StoreFigures(Collector):
+    """The file store's disk, and its last copy."""
+
+    def __init__(self, disk: Disk | None, backup_age: float | None) -> None:
+        self._disk = disk
+        self._backup_age = backup_age
+
+    def collect(self) -> Iterator[Metric]:
+        """What is known of them: nothing of the disk of a bucket, no age where no copy was ever made."""
+        if self._disk is not None:
+            text = "Used part of the disk of the data folder, 0 to 1; none where files are in a bucket."
+            yield GaugeMetricFamily("erfscope_disk_used_share", text, self._disk.used_share)
+            text = "Bytes that are free on the disk of the data folder; none where files are in a bucket."
+            yield GaugeMetricFamily("erfscope_disk_free_bytes", text, self._disk.free)
+        if self._backup_age is not None:
+            text = "Since deploy/backup.sh made its last complete copy; none where it never did."
+            yield GaugeMetricFamily("erfscope_backup_age_seconds", text, self._backup_age)
+
+
+def stored(blobs: BlobStore) -> StoreFigures:
+    """The figures now; without a disk where it does not answer, which readiness tells."""
+    disk, at = None, blobs.backed_up_at()
+    with suppress(ProblemError):
+        disk = blobs.disk()
+    return StoreFigures(disk, max(0.0, time.time() - at) if at is not None else None)
+
+
 @router.get(
     "/metrics",
     response_class=Response,
@@ -83,5 +115,6 @@ async def metrics(request: Request, services: ServicesDep, _: OperatorDep) -> Re
     registry = CollectorRegistry()
     level = min((worker.landlock for worker in await services.ledger.workers()), default=None)
     registry.register(LedgerFigures(await services.ledger.pulse(), services.watchers.now, level))
+    registry.register(await asyncio.to_thread(stored, services.blobs))
     text = generate_latest(registry) + generate_latest(meters.registry)
     return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4, headers={"Cache-Control": "no-store"})

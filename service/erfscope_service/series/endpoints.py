@@ -54,7 +54,7 @@ async def submit(
     """
     key, seconds = idempotency_key_of(idempotency_key), seconds_to_wait(prefer, services)
     wanted, points = await expand.read(await json_body(request))
-    await count_beyond(request, services, tenant, len(points) - 1)
+    await count_beyond(request, services, len(points) - 1)
     series = await service.submit(services, tenant, wanted, points, key)
     note(series=series.id)
     if seconds is not None:
@@ -142,14 +142,23 @@ def _metrics(wanted: str, series: Series) -> list[str]:
     "/{id}",
     response_model=Series,
     operation_id="cancel_series",
-    summary="Cancel the jobs of a series",
-    responses=of_tenant("not-found")
+    summary="Cancel the jobs of a series, or remove one whose jobs have ended",
+    responses=of_tenant("not-found", "conflict", "invalid-request")
     | {
         200: {"description": "Every job had ended; the series is unchanged."},
         202: {"model": Series, "description": "Those that had not ended are being canceled."},
+        204: {"description": "The series and its jobs are removed (purge)."},
     },
 )
-async def delete(id: SeriesId, services: ServicesDep, tenant: TenantDep) -> Response:
+async def delete(
+    id: SeriesId,
+    services: ServicesDep,
+    tenant: TenantDep,
+    purge: Annotated[bool, Query(description="Remove a series whose jobs have all ended, and these jobs.")] = False,
+) -> Response:
     """Repeating it is safe."""
+    if purge:
+        await service.purge(services, tenant, id)
+        return Response(status_code=204)
     series, had_ended = await service.cancel(services, tenant, id)
     return json_response(series, 200 if had_ended else 202, {})

@@ -215,3 +215,13 @@ async def cancel(services: Services, tenant: str, id: str) -> tuple[Series, bool
         if not point.status.is_terminal:
             await services.ledger.cancel(point.job, tenant)
     return await look(services, tenant, id), False
+
+
+async def purge(services: Services, tenant: str, id: str) -> None:
+    """Remove a series and its jobs; raises `conflict` where one of them has not ended, and `not-found`."""
+    series = await look(services, tenant, id)
+    if not series.status.is_terminal:
+        raise ProblemError("conflict", "Jobs of the series have not ended; cancel it first (DELETE without purge).")
+    for point in series.points:
+        await services.ledger.purge(point.job, tenant)  # one that is gone already is as good
+    await services.ledger.run(ledger.forget(services.settings, tenant, id))
