@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from erfscope._errors import refuse
 from erfscope_contract.lengths import Lengths, lengths_of, measured_in, pixels_of, rank_of
-from erfscope_contract.limits import bounded
-from erfscope_contract.numbers import MISSING, MOST_DIGITS, plain, with_error
+from erfscope_contract.limits import AT_LEAST, bounded, is_limited_by_input
+from erfscope_contract.numbers import MOST_DIGITS, plain, with_error
 from erfscope_contract.result import ErfResult, Number
 from erfscope_contract.roots import geometric_mean
 
@@ -192,24 +192,28 @@ def _drawn(lengths: Lengths | None) -> list[Any] | None:
 
 
 def size_notes(data: ErfResult, lengths: Lengths | None = None) -> list[str]:
-    """`ERF ≥ 127.883 ± 0.056 px` and ever shorter: one digit of the error, no error, no `ERF`, no unit, whole pixels.
+    """`ERF 43.325 ± 0.096 px` and ever shorter: one digit of the error, no error, no `ERF`, no unit, whole pixels.
 
     Each stands at its place, also where two are the same: a figure takes those of one place. One that the input limits
-    has `≥`; whole pixels are then rounded down, as a bound must be. `lengths` is the unit, by default the input's own.
+    has `≥` and no error, and is rounded down, as a bound must be. `lengths` is the unit, by default the input's own.
     """
     own = pixels_of(rank_of(data))
     value, unit = measured_in("erf_size", data.erf.size, lengths or own)
     error, _ = measured_in("erf_size", data.stderr.get("erf_size"), lengths or own)
 
-    def told(number: str) -> str:
-        return bounded(data, "erf_size", number)
-
     if value is None or not isfinite(value):
-        return [f"ERF {told(MISSING)}"] * _NAMED + [told(MISSING)]
-    brief, whole = rounded(value, error), floor(value) if told("") else round(value)
-    sizes = [with_error(value, error), " ± ".join(brief), brief[0]]
-    notes = [f"ERF {told(size)} {unit}" for size in sizes]
-    return [*notes, f"{told(brief[0])} {unit}", told(brief[0]), told(brief[0] if lengths else str(whole))]
+        missing = bounded(data, "erf_size", None)
+        return [f"ERF {missing}"] * _NAMED + [missing]
+    if is_limited_by_input(data):
+        size = bounded(data, "erf_size", value)
+        sizes, least = [size] * _NAMED, size if lengths else f"{AT_LEAST}{floor(value)}"
+    else:
+        brief = rounded(value, error)
+        sizes, least = (
+            [with_error(value, error), " ± ".join(brief), brief[0]],
+            brief[0] if lengths else str(round(value)),
+        )
+    return [*(f"ERF {size} {unit}" for size in sizes), f"{sizes[-1]} {unit}", sizes[-1], least]
 
 
 def rounded(value: float, error: Number) -> tuple[str, ...]:

@@ -32,7 +32,6 @@ from erfscope_contract.flat import ByName, errors_by_name, flatten
 from erfscope_contract.limits import bounded, count_of, limited_areas, trf_words
 from erfscope_contract.meanings import is_shown, meaning_of
 from erfscope_contract.metrics import metrics_csv, text_of
-from erfscope_contract.numbers import with_error
 from erfscope_contract.parts import select
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.result import ErfResult
@@ -98,8 +97,8 @@ class Measured:
 
     def __repr__(self) -> str:
         size = self.data.erf.size
-        known = with_error(size, self.data.stderr.get("erf_size"))
-        shown = "undefined" if size is None else f"{bounded(self.data, 'erf_size', known)} px"
+        known = bounded(self.data, "erf_size", size, self.data.stderr.get("erf_size"))
+        shown = "undefined" if size is None else f"{known} px"
         trf = trf_words(self.data)
         areas = limited_areas(self.data)
         where = f"{self.data.layer.name!r} unit {self.data.unit}"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from erfscope_contract import replknet
 from erfscope_contract.flat import mass_name
-from erfscope_contract.numbers import MISSING
+from erfscope_contract.numbers import at_least, plain, with_error
 from erfscope_contract.result import Erf, ErfResult, Number
 from erfscope_contract.roots import geometric_mean
 
@@ -16,7 +16,7 @@ BOUNDS = {
     AT_LEAST.strip(): "limited by the input: with a larger input the value may be larger",
     CUT: "a share of an input that cuts the field: not comparable between input sizes",
 }
-"""What the marks of numbers mean that the input limits."""
+"""What the marks of numbers mean that the input limits; none of these numbers has an error beside it."""
 FIRST = 0.5  # where the outermost pixel of an axis ends, in the coordinates of pixel centres
 TAIL = 0.9  # a box with more of the mass ends where the field ends
 
@@ -61,18 +61,23 @@ def _reaches_border(result: ErfResult, side: Number) -> bool:
     )
 
 
-def said(result: ErfResult, metric: str, text: str) -> str:
-    """What a table says of a metric: `text`, its value, but of the ratio to a field that is global or limited."""
-    if metric != "erf_ratio":
-        return text
-    if is_limited_by_input(result):
+def bounded(result: ErfResult, metric: str, value: Number, error: Number = None) -> str:
+    """A metric of a result as people read it: `43.3 ± 0.3`, `≥ 28.6` or `0.97 †` where the input limits it.
+
+    A ratio to a field that is global or limited has no number. `error` is the standard error; that of RepLKNet's r is
+    printed as one step of its grid at least.
+    """
+    if metric == "erf_ratio" and is_limited_by_input(result):
         return LIMITED
-    return GLOBAL if result.trf.is_global else text
+    if metric == "erf_ratio" and result.trf.is_global:
+        return GLOBAL
+    error = printed_error(error, replknet.step_in(result, metric))
+    return marked(value, error, metric, is_bound=metric in bounds_of(result))
 
 
-def bounded(result: ErfResult, metric: str, text: str) -> str:
-    """As `said`, and a number that the input limits has its mark, `≥ 28.6` or `0.97 †`."""
-    return marked(said(result, metric, text), metric, is_bound=metric in bounds_of(result))
+def printed_error(error: Number, step: float) -> Number:
+    """What stands behind ±: a number that lies on a grid is not known better than one step of it."""
+    return max(error or 0.0, step) if step else error
 
 
 def mark_of(metric: str) -> str:
@@ -98,13 +103,13 @@ def legend_of(result: ErfResult, metric: str) -> str:
     return f" {mark_of(metric)}: {BOUNDS[mark_of(metric)]}."
 
 
-def marked(text: str, metric: str, *, is_bound: bool) -> str:
-    """A number with the mark of what the input limits, where it does; what has no value for that reason says so."""
+def marked(value: Number, error: Number, metric: str, *, is_bound: bool) -> str:
+    """A number with its error; one that the input limits with its mark instead, as its error is not the network's."""
     if not is_bound:
-        return text
-    if text == MISSING:
+        return with_error(value, error)
+    if value is None:
         return LIMITED
-    return f"{text} {CUT}" if mark_of(metric) == CUT else f"{AT_LEAST}{text}"
+    return f"{plain(value)} {CUT}" if mark_of(metric) == CUT else f"{AT_LEAST}{at_least(value)}"
 
 
 def share_of(result: ErfResult) -> str:

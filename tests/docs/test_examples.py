@@ -27,7 +27,9 @@ def test_the_notebook(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     printed = [
         output.text for cell in done.cells for output in cell.get("outputs", ()) if output.get("name") == "stdout"
     ]
-    assert any(r"r 20 \% & r 30 \%" in text and text.count(r"$\pm$") >= 10 for text in printed), "r with its errors"
+    assert any(r"$r_{20\,\%}$ & $r_{30\,\%}$" in text and text.count(r"$\pm$") >= 10 for text in printed), (
+        "r with its errors"
+    )
     assert any(
         output.get("data", {}).get("text/plain") == "[9, 9]"
         for cell in done.cells
