@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from erfscope._errors import refuse
 from erfscope_contract.lengths import Lengths, lengths_of, measured_in, pixels_of, rank_of
-from erfscope_contract.limits import AT_LEAST, bounded, is_limited_by_input
+from erfscope_contract.limits import AT_LEAST, bounded, bounds_of_layer, is_limited_by_input
 from erfscope_contract.numbers import MOST_DIGITS, plain, with_error
 from erfscope_contract.result import ErfResult, Number
 from erfscope_contract.roots import geometric_mean
@@ -159,17 +159,28 @@ def plot_profile_on(ax: Any, data: ErfResult, options: Mapping[str, Any]) -> lis
         from matplotlib import pyplot
 
         ax = pyplot.gca()
-    rows = [layer.model_dump(mode="json", by_alias=True) for layer in data.layers]
-    side = geometric_mean(data.input_shape[1:]) or 1.0
     try:
-        return list(paper.plot_layers(ax, rows, input_side=side, **options))
+        return list(paper.plot_layers(ax, profile_rows(data), input_side=side_of(data), **options))
     except ValueError as error:
         raise refuse("bad-request", str(error)) from None
 
 
-def layers_figure(rows: Sequence[Mapping[str, Any]], title: str, form: str) -> bytes:
-    """TRF and stride of the rows of an inspection, along depth."""
-    figure: bytes = _paper().render_layers(rows, form, title=title)
+def profile_rows(data: ErfResult) -> list[dict[str, Any]]:
+    """The layers of the profile as charts read them: `limited` names the sizes that the input limits."""
+    return [
+        layer.model_dump(mode="json", by_alias=True) | {"limited": sorted(bounds_of_layer(layer, data.input_shape))}
+        for layer in data.layers
+    ]
+
+
+def side_of(data: ErfResult) -> float:
+    """The side of the input: the geometric mean over its axes."""
+    return geometric_mean(data.input_shape[1:]) or 1.0
+
+
+def layers_figure(rows: Sequence[Mapping[str, Any]], title: str, form: str, input_side: float | None = None) -> bytes:
+    """TRF and stride of the rows of an inspection along depth, or those of `profile_rows` with their ERF."""
+    figure: bytes = _paper().render_layers(rows, form, title=title, input_side=input_side)
     return figure
 
 

@@ -82,12 +82,16 @@ class Measured:
         return metrics_csv(self.data)
 
     def profile_csv(self) -> str:
-        """One line per layer of the profile (layers="all"): shape, stride, TRF, ERF with standard errors."""
-        return profile_csv(self.data.layers)
+        """One line per layer of the profile (layers="all"): shape, stride, TRF, ERF with standard errors.
+
+        `limited` names the sizes that the input limits: they say how large the input is.
+        """
+        return profile_csv(self.data)
 
     def plot_profile(self, ax: Any = None, **options: Any) -> list[Any]:
         """Draw the profile along depth (`layers`) on matplotlib axes, by default the current ones; returns the artists.
 
+        Hollow markers are sizes that the input limits, and a line is then at the input's side.
         Options: `curves` (of trf, stride, erf; also mass_20_side, mass_30_side, mass_50_side, mass_99_side), `label`
         before their names, `normalise` (x: depth from 0 to 1, y: sizes by the input's side, or both), `log` (default
         True), `names` of layers along x, and those of matplotlib's lines.

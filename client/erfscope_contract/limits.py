@@ -1,11 +1,11 @@
 """Whether a field ends where it does because the input ends there: then its size says little of the network."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from erfscope_contract import replknet
 from erfscope_contract.flat import mass_name
 from erfscope_contract.numbers import at_least, plain, with_error
-from erfscope_contract.result import Erf, ErfResult, Number
+from erfscope_contract.result import Erf, ErfResult, LayerProfile, MassArea, Number, Trf
 from erfscope_contract.roots import geometric_mean
 
 LIMITED = "limited by the input"
@@ -37,22 +37,35 @@ def bounds_of(result: ErfResult) -> frozenset[str]:
     Sizes whose pixels reach such a border; area and side of a box that reaches one, or that holds nearly all of the
     mass of a limited field; the r of RepLKNet's script that take the largest square that it tries.
     """
-    boxes = {
-        f"{mass_name(share)}_{what}"
-        for share, area in result.mass.items()
-        if (float(share) > TAIL and is_limited_by_input(result)) or _reaches_border(result, area.side)
-        for what in ("ratio", "side")
-    }
     is_open = result.trf.clipped or result.trf.is_global
     at_largest = replknet.at_largest(result.replknet or {}, result.input_shape[-2:]) if is_open else []
-    return frozenset({*result.erf.limited, *boxes, *at_largest})
+    sizes = _limited_sizes(result.erf, result.trf, result.mass, result.input_shape[1:])
+    return frozenset({*sizes, *at_largest})
 
 
-def _reaches_border(result: ErfResult, side: Number) -> bool:
+def bounds_of_layer(layer: LayerProfile, input_shape: Sequence[int]) -> frozenset[str]:
+    """The same of one layer of a profile; `input_shape` is the result's. A limited ERF leaves no ratio either."""
+    if layer.erf is None or layer.trf is None:
+        return frozenset()
+    sizes = _limited_sizes(layer.erf, layer.trf, layer.mass, input_shape[1:])
+    return frozenset({*sizes, *(["erf_ratio"] if is_limited(layer.erf) else [])})
+
+
+def _limited_sizes(erf: Erf, trf: Trf, mass: Mapping[str, MassArea], shape: Sequence[int]) -> set[str]:
+    """Sizes of the field and of its boxes that the input limits."""
+    boxes = {
+        f"{mass_name(share)}_{what}"
+        for share, area in mass.items()
+        if (float(share) > TAIL and is_limited(erf)) or _reaches_border(trf, shape, area.side)
+        for what in ("ratio", "side")
+    }
+    return {*erf.limited, *boxes}
+
+
+def _reaches_border(trf: Trf, shape: Sequence[int], side: Number) -> bool:
     """Whether a box of the input's proportions around the unit covers pixels at a border that the TRF crosses."""
     if not side:
         return False
-    trf, shape = result.trf, result.input_shape[1:]
     half = side / (2 * geometric_mean(shape))
     return any(
         (center - half * n < FIRST and (low < 0 or trf.is_global))
