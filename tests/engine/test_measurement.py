@@ -89,7 +89,7 @@ def test_a_profile_draws_boxes_of_the_mass_with_their_errors(measured: Measureme
 @pytest.mark.parametrize(
     ("arguments", "head", "remedy"),
     [
-        ({"draws": 3}, "draws=3: a torch", "measure 3 modules, each with its own weights"),
+        ({"draws": 3}, "draws=3: a torch", r"measure\(make, shape, draws=3\)"),
         ({"draws": 3}, "draws=3: a torch", r"run\(module, weights='random', draws=3\)"),
         ({"weights": "random"}, "weights='random': a torch", r"run\(module, weights='random'\)"),
         ({"weights": "random"}, "weights='random': a torch", "kaiming_normal_"),
