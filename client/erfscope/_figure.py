@@ -37,10 +37,10 @@ class FigureOptions(TypedDict, total=False):
 
     `scale` (linear, sqrt, log; default sqrt) and `colormap` (default viridis) are the colours; `width` is in inches, or
     a text with a unit such as "8.5cm" (default: 3.5 for one map, 7 for four beside each other), `dpi` the resolution of
-    a PNG (default 300), `font` a font's name (default DejaVu Sans), `font_size` in points (default 8); `contours` and
-    `trf` draw the lines around 50, 90 and 99 % of the mass and the box of the TRF (default True). Lengths are in the
-    input's own steps; with `rate`, the samples per second of a sound, they are in seconds, and with `spacing`, the
-    millimetres of a step along each axis (or one number for all), in millimetres.
+    a PNG (default 300), `font` a font's name (default DejaVu Sans; STIXGeneral looks like Times), `font_size` in points
+    (default 8); `contours` and `trf` draw the lines around 50, 90 and 99 % of the mass and the box of the TRF (default
+    True). Lengths are in the input's own steps; with `rate`, the samples per second of a sound, they are in seconds,
+    and with `spacing`, the millimetres of a step along each axis (or one number for all), in millimetres.
     """
 
     scale: str | None
