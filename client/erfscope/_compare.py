@@ -7,13 +7,12 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Unpack
 
+from erfscope._compare_facts import Line, measuring
 from erfscope._compare_table import (
     ENDINGS,
     SCRIPTS_AREAS,
     WRITERS,
-    Line,
     check_metrics,
-    measuring,
     remarked,
     steps_words,
     usual_metrics,
@@ -32,10 +31,8 @@ from erfscope._figure import (
 )
 from erfscope._result import Map, Measured, Result
 from erfscope_contract import replknet
-from erfscope_contract.about import weights_of
 from erfscope_contract.limits import bounded, bounds_of, count_of
 from erfscope_contract.meanings import is_shown, meaning_of
-from erfscope_contract.numbers import with_error
 from erfscope_contract.result import ErfResult, Number
 from erfscope_contract.significance import ROUNDING, reach
 from erfscope_contract.text import for_html
@@ -104,7 +101,7 @@ class Comparison:
                 name,
                 [one.metrics.get(name) for one in self.results],
                 [one.stderr.get(name) for one in self.results],
-                max((_step(one.data, name) for one in self.results), default=0.0),
+                max((replknet.step_in(one.data, name) for one in self.results), default=0.0),
                 [_is_bound(one.data, name) for one in self.results],
             )
             for name in metrics
@@ -173,7 +170,7 @@ class Comparison:
 
     @property
     def measuring(self) -> list[str]:
-        """For a caption, in sentences: layer, input, samples, seed, weights, statistic and protocol."""
+        """For a caption, in sentences: layer, unit, channels, input, samples, seed, weights, statistic and protocol."""
         return measuring(self._lines)
 
     @property
@@ -188,11 +185,10 @@ class Comparison:
                 part,
                 one.metrics,
                 one.stderr,
-                bounds_of(one.data),
-                one.data.provenance,
-                one.data.trf.is_global,
-                weights_of(one.data),
-                {name: _step(one.data, name) for name in SCRIPTS_AREAS},
+                limited=bounds_of(one.data),
+                measured=one.data,
+                is_global=one.data.trf.is_global,
+                steps={name: replknet.step_in(one.data, name) for name in SCRIPTS_AREAS},
             )
             for part, one in zip(self.parts, self.results, strict=True)
         ]
@@ -317,7 +313,7 @@ class Comparison:
     def _html_row(self, row: Row) -> str:
         cells = []
         for n, (value, error) in enumerate(zip(row.values, row.errors, strict=True)):
-            text = bounded(self.results[n].data, row.metric, with_error(value, error))
+            text = bounded(self.results[n].data, row.metric, value, error)
             cells.append(f"<b>{text}</b>" if n and row.differs(n) else text)
         label = meaning_of(row.metric).label
         return f"<tr><td>{for_html(label)}</td>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
@@ -325,8 +321,7 @@ class Comparison:
     def __repr__(self) -> str:
         named = zip(self.names, (one.data for one in self.results), strict=True)
         sizes = ", ".join(
-            f"{name} {bounded(one, 'erf_size', with_error(one.erf.size, one.stderr.get('erf_size')))} px"
-            for name, one in named
+            f"{name} {bounded(one, 'erf_size', one.erf.size, one.stderr.get('erf_size'))} px" for name, one in named
         )
         return f"<Comparison of ERF sizes: {sizes}{count_of(self.notes)}>"
 
@@ -343,12 +338,6 @@ def _are_twins(one: Measured, other: Measured) -> bool:
 def _is_bound(result: ErfResult, metric: str) -> bool:
     """Whether the input limits this metric; of the ratio, whether it limits the size."""
     return ("erf_size" if metric in NEVER_SHOWN else metric) in bounds_of(result)
-
-
-def _step(result: ErfResult, metric: str) -> float:
-    """Of the grid that RepLKNet's r lies on; 0 for other metrics."""
-    r = replknet.ratios(result.replknet or {}).get(metric)
-    return 0.0 if r is None else replknet.step_of(r, result.input_shape[-2:])
 
 
 def compare(*results: Any, names: Sequence[Name] | None = None) -> Comparison:

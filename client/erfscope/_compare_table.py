@@ -2,14 +2,16 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
+from erfscope._compare_facts import Line, facts_of, heads, measuring
 from erfscope._errors import refuse
-from erfscope_contract.limits import BOUNDS, GLOBAL, LIMITED, marked
+from erfscope_contract.limits import AT_LEAST, CUT, GLOBAL, marked, printed_error
 from erfscope_contract.meanings import meaning_of, near_names
-from erfscope_contract.numbers import MISSING, SAME, bound_with_error, with_error
-from erfscope_contract.result import Number, Provenance
+from erfscope_contract.numbers import MISSING, SAME
+from erfscope_contract.result import Number
 from erfscope_contract.text import for_cell, for_csv, for_latex, for_markdown, one_line
 
 SHARES = (20, 30, 50, 99)
@@ -17,6 +19,8 @@ SIZES = ("trf_size", "erf_size", "erf_ratio")
 LOCAL = "trf_size_local"
 OWN_AREAS = tuple(f"mass_{share}_ratio" for share in SHARES)
 SCRIPTS_AREAS = tuple(f"replknet_{share}" for share in SHARES)
+NO_NUMBER = f"{MISSING} {CUT}"
+LEAST = AT_LEAST.strip()
 _BRIEF: Mapping[str, str] = {
     "trf_size": "TRF",
     "trf_size_local": "TRF without statistics",
@@ -30,45 +34,26 @@ _BRIEF: Mapping[str, str] = {
     **{f"mass_{share}_ratio": f"area {share} %" for share in SHARES},
     **{f"replknet_{share}": f"r {share} %" for share in SHARES},
 }
+_IN_LATEX: Mapping[str, str] = {f"replknet_{share}": rf"$r_{{{share}\,\%}}$" for share in SHARES}
 MARKS: Mapping[str, str] = {
     "±": "± is one standard error over the inputs and, if there are several, over draws of the weights.",
-    **{mark: f"{mark}: {words}." for mark, words in BOUNDS.items()},
-    GLOBAL: f"{GLOBAL.capitalize()}: the TRF is the whole input at every input size, so no ratio to the TRF is given.",
-    LIMITED: f"{LIMITED.capitalize()}: the field ends where the input ends.",
+    LEAST: f"{LEAST}: limited by the input, a lower bound without ±.",
+    CUT: f"{CUT}: limited by the input, a share of this input size alone, without ±.",
+    NO_NUMBER: f"{NO_NUMBER}: limited by the input, which leaves no number.",
+    GLOBAL: f"{GLOBAL.capitalize()}: a layer on the way (attention, shifted windows, a mean over the image) passes on "
+    "every pixel, some faintly, so the TRF is the whole input at every input size. No ratio to the TRF is given; the "
+    "ERF tells what counts.",
     MISSING: f"{MISSING}: no value, because the metric is undefined for this map.",
 }
+BOUNDS = (LEAST, CUT, NO_NUMBER, GLOBAL)  # of MARKS: not to be guessed, so every form tells them
 SAME_WORDS = f"{SAME}: the number is the same in all parts of the samples."
 NO_ERROR = "No ±: the number is exact, or one sample has no standard error."
 SCRIPTS_GRID = (
     "r is the area of RepLKNet's script. It lies on a grid: the script's squares grow by 2 px a side, so one step is "
-    "{steps}. ± of r is the error with sides between the script's."
+    "{steps}. ± of r is one step, or its standard error where that is larger."
 )
+_SCRIPTS_R = re.compile(r"\br(?= is the area| has a value| is one step| RepLKNet's script)")
 NEEDS_SCRIPT = "r has a value only where it was measured with protocol replknet or both."
-PROTOCOLS: Mapping[str, str] = {
-    "erfscope": "Luo et al. 2016",
-    "replknet": "RepLKNet's script",
-    "both": "Luo et al. 2016, for r RepLKNet's script (statistic relu)",
-}
-COUNTS_INPUTS = "With random weights of one draw, ± covers the inputs alone."
-
-
-@dataclass(frozen=True)
-class Line:
-    """One result: its name in parts (model, weights), its metrics and their standard errors by flat name."""
-
-    name: tuple[str, ...]
-    metrics: Mapping[str, Number]
-    stderr: Mapping[str, Number]
-    limited: frozenset[str] = frozenset()  # metrics that are bounds; with erf_size the ratio says nothing
-    origin: Provenance | None = None  # layer, inputs, seed, weights and statistic; None is not known
-    is_global: bool = False  # its TRF is all of the input, whatever that measures
-    weights: str = ""  # whose they are, in words
-    steps: Mapping[str, float] = field(default_factory=dict)  # of the metrics that lie on a grid, by flat name
-
-    @property
-    def statistic(self) -> str:
-        """That made the map of the samples' gradients."""
-        return self.origin.statistic if self.origin else "abs"
 
 
 def usual_metrics(lines: Sequence[Line]) -> list[str]:
@@ -108,9 +93,9 @@ def latex(lines: Sequence[Line], metrics: Sequence[str]) -> str:
 
     Both stand in an outer tabular, so that they can be put into a box as well (\resizebox and the like).
     """
-    names = _name_heads(lines)
-    plain = [line if line.origin is None else replace(line, origin=None) for line in lines]  # said once, below
-    heads = [for_latex(text) for text in (*names, *_headings(plain, metrics))]
+    names = heads(lines)
+    plain = [replace(line, measured=None) for line in lines]  # said once, below
+    columns = [_in_latex(metric, words) for metric, words in zip(metrics, _headings(plain, metrics), strict=True)]
     rows, last = [], ""
     for line in lines:
         model, *weights = line.name
@@ -124,15 +109,25 @@ def latex(lines: Sequence[Line], metrics: Sequence[str]) -> str:
         r"\begin{tabular}{@{}c@{}}",
         f"\\begin{{tabular}}{{{'l' * len(names)}{'r' * len(metrics)}}}",
         r"\toprule",
-        " & ".join(heads) + r" \\",
+        " & ".join([*names, *columns]) + r" \\",
         r"\midrule",
         *rows,
         r"\bottomrule",
         r"\end{tabular} \\ \noalign{\smallskip}",
-        rf"\parbox{{\linewidth}}{{\footnotesize {' '.join(map(for_latex, _notes(lines, metrics)))}}}",
+        rf"\parbox{{\linewidth}}{{\footnotesize {' '.join(map(_note_in_latex, _notes(lines, metrics)))}}}",
         r"\end{tabular}",
         "",
     ])  # fmt: skip
+
+
+def _in_latex(metric: str, heading: str) -> str:
+    """The head of a column; r of RepLKNet's script as mathematics."""
+    symbol = _IN_LATEX.get(metric)
+    return for_latex(heading) if symbol is None else symbol + for_latex(heading.removeprefix(_BRIEF[metric]))
+
+
+def _note_in_latex(words: str) -> str:
+    return _SCRIPTS_R.sub("$r$", for_latex(words))
 
 
 def remarked(table: str, notes: Sequence[str]) -> str:
@@ -143,35 +138,45 @@ def remarked(table: str, notes: Sequence[str]) -> str:
 
 def markdown(lines: Sequence[Line], metrics: Sequence[str]) -> str:
     """A table of GitHub's Markdown, and a line below it on how it was measured."""
-    names = _name_heads(lines)
+    names = heads(lines)
     rows = [
         [*names, *map(for_cell, _headings(lines, metrics))],
         ["---"] * len(names) + ["--:"] * len(metrics),
         *([*map(for_markdown, line.name), *_values(line, metrics)] for line in lines),
     ]
     table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
-    below = [*measuring(lines)[:1], *_on_grid(lines, metrics)]
-    return table + "".join(f"\n{for_markdown(words)}\n" for words in below)
+    below = [*measuring(lines)[:1], " ".join(_marks(lines, metrics, BOUNDS)), *_on_grid(lines, metrics)]
+    return table + "".join(f"\n{for_markdown(words)}\n" for words in below if words)
 
 
 def table_csv(lines: Sequence[Line], metrics: Sequence[str]) -> str:
     """Numbers in full: each metric under its flat name, beside it its standard error, empty where undefined.
 
-    The last columns are how each was measured.
+    A metric that lies on a grid has the grid's step as well. `limited` names the metrics that the input limits. The
+    last columns are how each was measured.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    names = _name_heads(lines)
-    facts = [name for name in dict.fromkeys(name for line in lines for name in _facts(line)) if name not in names]
-    numbered = [name for metric in metrics for name in (metric, f"{metric}_stderr")]
-    writer.writerow([*names, *numbered, *facts])
+    names = heads(lines)
+    facts = [name for name in dict.fromkeys(name for line in lines for name in facts_of(line)) if name not in names]
+    numbered = [f"{metric}{ending}" for metric in metrics for ending in ("", "_stderr", *_steps(metric))]
+    writer.writerow([*names, *numbered, "limited", *facts])
     for line in lines:
-        numbers = [number for metric in metrics for number in (line.metrics.get(metric), line.stderr.get(metric))]
-        measured = [for_csv(_facts(line).get(name, "")) for name in facts]
-        writer.writerow(
-            [*map(for_csv, line.name), *("" if number is None else number for number in numbers), *measured]
-        )
+        numbers = ["" if number is None else number for metric in metrics for number in _numbers(line, metric)]
+        bounds = " ".join(metric for metric in metrics if metric in line.limited)
+        measured = [for_csv(facts_of(line).get(name, "")) for name in facts]
+        writer.writerow([*map(for_csv, line.name), *numbers, bounds, *measured])
     return text.getvalue()
+
+
+def _steps(metric: str) -> Sequence[str]:
+    """The ending of a column for the step of the grid, of a metric that lies on one."""
+    return ("_step",) if metric in SCRIPTS_AREAS else ()
+
+
+def _numbers(line: Line, metric: str) -> list[Number]:
+    numbers = [line.metrics.get(metric), line.stderr.get(metric)]
+    return [*numbers, *(line.steps.get(metric) or None for _ in _steps(metric))]
 
 
 WRITERS: Mapping[str, Callable[[Sequence[Line], Sequence[str]], str]] = {
@@ -184,17 +189,22 @@ ENDINGS: Mapping[str, str] = {".tex": "latex", ".md": "markdown", ".csv": "csv"}
 
 def _notes(lines: Sequence[Line], metrics: Sequence[str]) -> list[str]:
     """Sentences below the table of a paper: how it was measured, and what its marks mean."""
-    cells = [cell for line in lines for cell in _values(line, metrics)]
-    marks = {mark for mark in MARKS for cell in cells if mark in cell}
-    if MISSING in marks and not _is_undefined(lines, metrics):
-        marks.remove(MISSING)
     return [
         *measuring(lines),
-        *(words for mark, words in MARKS.items() if mark in marks),
-        *([SAME_WORDS] if any(cell.endswith(SAME) for cell in cells) else []),
+        *_marks(lines, metrics, (*MARKS, SAME)),
         *([NO_ERROR] if _lacks_error(lines, metrics) else []),
         *_on_script(lines, metrics),
     ]
+
+
+def _marks(lines: Sequence[Line], metrics: Sequence[str], known: Sequence[str]) -> list[str]:
+    """What the marks in the table's cells mean, of those that are to be told."""
+    cells = [cell for line in lines for cell in _values(line, metrics)]
+    marks = {mark for mark in MARKS for cell in cells if (cell == mark if NO_NUMBER in (cell, mark) else mark in cell)}
+    if MISSING in marks and not _is_undefined(lines, metrics):
+        marks.remove(MISSING)
+    same = [SAME_WORDS] if SAME in known and any(cell.endswith(SAME) for cell in cells) else []
+    return [*(words for mark, words in MARKS.items() if mark in marks and mark in known), *same]
 
 
 def _lacks_error(lines: Sequence[Line], metrics: Sequence[str]) -> bool:
@@ -205,7 +215,7 @@ def _lacks_error(lines: Sequence[Line], metrics: Sequence[str]) -> bool:
         for metric in metrics
         if not metric.startswith("trf_") and line.metrics.get(metric) is not None and metric not in line.limited
         for cell in [_value(line, metric)]
-        if cell not in (GLOBAL, LIMITED)
+        if cell not in (GLOBAL, NO_NUMBER)
     ]
     return any("±" in cell for cell in cells) and not all("±" in cell for cell in cells)
 
@@ -213,7 +223,7 @@ def _lacks_error(lines: Sequence[Line], metrics: Sequence[str]) -> bool:
 def _is_undefined(lines: Sequence[Line], metrics: Sequence[str]) -> bool:
     """Whether a number is missing that was measured: r of RepLKNet's script has to be asked for."""
     measured = [(line, metric) for line in lines for metric in metrics if not _was_not_asked(line, metric)]
-    return any(line.metrics.get(metric) is None for line, metric in measured)
+    return any(line.metrics.get(metric) is None and metric not in line.limited for line, metric in measured)
 
 
 def _was_not_asked(line: Line, metric: str) -> bool:
@@ -246,61 +256,6 @@ def _share(metric: str) -> str:
     return metric.split("_")[1]
 
 
-def measuring(lines: Sequence[Line]) -> list[str]:
-    """Layer, input, samples, seed, weights, statistic, protocol: one value, or those of the models or rows, in turn."""
-    lines = [line for line in lines if line.origin]
-    if not lines:
-        return []
-    facts = {
-        name: [_facts(line)[name] for line in lines] for name in _facts(lines[0]) if name not in _name_heads(lines)
-    }
-    several = [values for values in facts.values() if len(set(values)) > 1]
-    models = [line.name[0] for line in lines]
-    firsts = [models.index(name) for name in dict.fromkeys(models)]
-    is_by_model = all(values[n] == values[models.index(name)] for values in several for n, name in enumerate(models))
-    shown = firsts if is_by_model else range(len(models))
-    listed = {name: [values[n] for n in shown] if values in several else values[:1] for name, values in facts.items()}
-    words = "; ".join(f"{name} {' / '.join(values)}" for name, values in listed.items())
-    sentences = [f"{words[:1].upper()}{words[1:]}."]
-    if several:
-        rows = "models" if len(shown) < len(models) else "rows"
-        sentences.append(f"Several values are those of the {rows}, from top to bottom.")
-    origins = [line.origin for line in lines if line.origin]
-    if any(one.weights != "given" and one.draws == 1 and one.method == "gradient" for one in origins):
-        sentences.append(COUNTS_INPUTS)
-    return sentences
-
-
-def _facts(line: Line) -> dict[str, str]:
-    """How a result was measured, in words; nothing where that is not known."""
-    origin = line.origin
-    if origin is None:
-        return {}
-    return {
-        "layer": origin.layer,
-        "input": "×".join(map(str, origin.input_shape)),
-        "samples": _samples(origin),
-        "seed": str(origin.seed),
-        "weights": line.weights,
-        "statistic": origin.statistic,
-        "protocol": PROTOCOLS.get(origin.protocol, origin.protocol),
-    }
-
-
-def _samples(origin: Provenance) -> str:
-    """`16 inputs (normal)`, `4 draws of the weights, 1 input each (normal)`, or the method that needs none."""
-    if origin.method != "gradient":
-        return origin.method
-    each = origin.samples // max(origin.draws, 1)
-    inputs = f"{each} input{'' if each == 1 else 's'}"
-    draws = "" if origin.draws == 1 else f"{origin.draws} draws of the weights, "
-    return f"{draws}{inputs}{' each' if draws else ''} ({origin.source})"
-
-
-def _name_heads(lines: Sequence[Line]) -> list[str]:
-    return ["model", "weights"] if any(len(line.name) > 1 for line in lines) else ["model"]
-
-
 def _headings(lines: Sequence[Line], metrics: Sequence[str]) -> list[str]:
     """Each metric with its unit, and what comes of another statistic than the usual one with that statistic."""
     statistics = "/".join(dict.fromkeys(line.statistic for line in lines))
@@ -322,12 +277,12 @@ def _value(line: Line, metric: str) -> str:
     if metric == "trf_size" and line.is_global:
         return GLOBAL
     if metric == "erf_ratio" and "erf_size" in line.limited:
-        return LIMITED
+        return NO_NUMBER
     if metric == "erf_ratio" and line.is_global:
         return GLOBAL
-    written = bound_with_error if metric in line.limited else with_error
-    error = line.stderr.get(metric)
-    text = written(line.metrics.get(metric), error)
-    if error == 0 and text != MISSING and metric not in line.limited:
-        text = f"{text} {SAME}"
-    return marked(text, metric, is_bound=metric in line.limited)
+    value, is_bound = line.metrics.get(metric), metric in line.limited
+    if value is None:
+        return NO_NUMBER if is_bound else MISSING
+    error = printed_error(line.stderr.get(metric), line.steps.get(metric, 0.0))
+    text = marked(value, error, metric, is_bound=is_bound)
+    return f"{text} {SAME}" if error == 0 and not is_bound else text

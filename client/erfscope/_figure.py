@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from erfscope._errors import refuse
 from erfscope_contract.lengths import Lengths, lengths_of, measured_in, pixels_of, rank_of
-from erfscope_contract.limits import bounded
-from erfscope_contract.numbers import MISSING, MOST_DIGITS, plain, with_error
+from erfscope_contract.limits import AT_LEAST, bounded, bounds_of_layer, is_limited_by_input
+from erfscope_contract.numbers import MOST_DIGITS, plain, with_error
 from erfscope_contract.result import ErfResult, Number
 from erfscope_contract.roots import geometric_mean
 
@@ -37,10 +37,10 @@ class FigureOptions(TypedDict, total=False):
 
     `scale` (linear, sqrt, log; default sqrt) and `colormap` (default viridis) are the colours; `width` is in inches, or
     a text with a unit such as "8.5cm" (default: 3.5 for one map, 7 for four beside each other), `dpi` the resolution of
-    a PNG (default 300), `font` a font's name (default DejaVu Sans), `font_size` in points (default 8); `contours` and
-    `trf` draw the lines around 50, 90 and 99 % of the mass and the box of the TRF (default True). Lengths are in the
-    input's own steps; with `rate`, the samples per second of a sound, they are in seconds, and with `spacing`, the
-    millimetres of a step along each axis (or one number for all), in millimetres.
+    a PNG (default 300), `font` a font's name (default DejaVu Sans; STIXGeneral looks like Times), `font_size` in points
+    (default 8); `contours` and `trf` draw the lines around 50, 90 and 99 % of the mass and the box of the TRF (default
+    True). Lengths are in the input's own steps; with `rate`, the samples per second of a sound, they are in seconds,
+    and with `spacing`, the millimetres of a step along each axis (or one number for all), in millimetres.
     """
 
     scale: str | None
@@ -159,17 +159,28 @@ def plot_profile_on(ax: Any, data: ErfResult, options: Mapping[str, Any]) -> lis
         from matplotlib import pyplot
 
         ax = pyplot.gca()
-    rows = [layer.model_dump(mode="json", by_alias=True) for layer in data.layers]
-    side = geometric_mean(data.input_shape[1:]) or 1.0
     try:
-        return list(paper.plot_layers(ax, rows, input_side=side, **options))
+        return list(paper.plot_layers(ax, profile_rows(data), input_side=side_of(data), **options))
     except ValueError as error:
         raise refuse("bad-request", str(error)) from None
 
 
-def layers_figure(rows: Sequence[Mapping[str, Any]], title: str, form: str) -> bytes:
-    """TRF and stride of the rows of an inspection, along depth."""
-    figure: bytes = _paper().render_layers(rows, form, title=title)
+def profile_rows(data: ErfResult) -> list[dict[str, Any]]:
+    """The layers of the profile as charts read them: `limited` names the sizes that the input limits."""
+    return [
+        layer.model_dump(mode="json", by_alias=True) | {"limited": sorted(bounds_of_layer(layer, data.input_shape))}
+        for layer in data.layers
+    ]
+
+
+def side_of(data: ErfResult) -> float:
+    """The side of the input: the geometric mean over its axes."""
+    return geometric_mean(data.input_shape[1:]) or 1.0
+
+
+def layers_figure(rows: Sequence[Mapping[str, Any]], title: str, form: str, input_side: float | None = None) -> bytes:
+    """TRF and stride of the rows of an inspection along depth, or those of `profile_rows` with their ERF."""
+    figure: bytes = _paper().render_layers(rows, form, title=title, input_side=input_side)
     return figure
 
 
@@ -192,24 +203,28 @@ def _drawn(lengths: Lengths | None) -> list[Any] | None:
 
 
 def size_notes(data: ErfResult, lengths: Lengths | None = None) -> list[str]:
-    """`ERF ≥ 127.883 ± 0.056 px` and ever shorter: one digit of the error, no error, no `ERF`, no unit, whole pixels.
+    """`ERF 43.325 ± 0.096 px` and ever shorter: one digit of the error, no error, no `ERF`, no unit, whole pixels.
 
     Each stands at its place, also where two are the same: a figure takes those of one place. One that the input limits
-    has `≥`; whole pixels are then rounded down, as a bound must be. `lengths` is the unit, by default the input's own.
+    has `≥` and no error, and is rounded down, as a bound must be. `lengths` is the unit, by default the input's own.
     """
     own = pixels_of(rank_of(data))
     value, unit = measured_in("erf_size", data.erf.size, lengths or own)
     error, _ = measured_in("erf_size", data.stderr.get("erf_size"), lengths or own)
 
-    def told(number: str) -> str:
-        return bounded(data, "erf_size", number)
-
     if value is None or not isfinite(value):
-        return [f"ERF {told(MISSING)}"] * _NAMED + [told(MISSING)]
-    brief, whole = rounded(value, error), floor(value) if told("") else round(value)
-    sizes = [with_error(value, error), " ± ".join(brief), brief[0]]
-    notes = [f"ERF {told(size)} {unit}" for size in sizes]
-    return [*notes, f"{told(brief[0])} {unit}", told(brief[0]), told(brief[0] if lengths else str(whole))]
+        missing = bounded(data, "erf_size", None)
+        return [f"ERF {missing}"] * _NAMED + [missing]
+    if is_limited_by_input(data):
+        size = bounded(data, "erf_size", value)
+        sizes, least = [size] * _NAMED, size if lengths else f"{AT_LEAST}{floor(value)}"
+    else:
+        brief = rounded(value, error)
+        sizes, least = (
+            [with_error(value, error), " ± ".join(brief), brief[0]],
+            brief[0] if lengths else str(round(value)),
+        )
+    return [*(f"ERF {size} {unit}" for size in sizes), f"{sizes[-1]} {unit}", sizes[-1], least]
 
 
 def rounded(value: float, error: Number) -> tuple[str, ...]:

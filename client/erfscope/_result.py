@@ -32,7 +32,6 @@ from erfscope_contract.flat import ByName, errors_by_name, flatten
 from erfscope_contract.limits import bounded, count_of, limited_areas, trf_words
 from erfscope_contract.meanings import is_shown, meaning_of
 from erfscope_contract.metrics import metrics_csv, text_of
-from erfscope_contract.numbers import with_error
 from erfscope_contract.parts import select
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.result import ErfResult
@@ -83,12 +82,16 @@ class Measured:
         return metrics_csv(self.data)
 
     def profile_csv(self) -> str:
-        """One line per layer of the profile (layers="all"): shape, stride, TRF, ERF with standard errors."""
-        return profile_csv(self.data.layers)
+        """One line per layer of the profile (layers="all"): shape, stride, TRF, ERF with standard errors.
+
+        `limited` names the sizes that the input limits: they say how large the input is.
+        """
+        return profile_csv(self.data)
 
     def plot_profile(self, ax: Any = None, **options: Any) -> list[Any]:
         """Draw the profile along depth (`layers`) on matplotlib axes, by default the current ones; returns the artists.
 
+        Hollow markers are sizes that the input limits, and a line is then at the input's side.
         Options: `curves` (of trf, stride, erf; also mass_20_side, mass_30_side, mass_50_side, mass_99_side), `label`
         before their names, `normalise` (x: depth from 0 to 1, y: sizes by the input's side, or both), `log` (default
         True), `names` of layers along x, and those of matplotlib's lines.
@@ -98,8 +101,8 @@ class Measured:
 
     def __repr__(self) -> str:
         size = self.data.erf.size
-        known = with_error(size, self.data.stderr.get("erf_size"))
-        shown = "undefined" if size is None else f"{bounded(self.data, 'erf_size', known)} px"
+        known = bounded(self.data, "erf_size", size, self.data.stderr.get("erf_size"))
+        shown = "undefined" if size is None else f"{known} px"
         trf = trf_words(self.data)
         areas = limited_areas(self.data)
         where = f"{self.data.layer.name!r} unit {self.data.unit}"

@@ -57,6 +57,8 @@ def weights_in_words(weights: Weights, *, is_file: bool, is_known: bool = True) 
 def weights_of(result: ErfResult) -> str:
     """The same of a measurement. A module that is measured in its own process has no file, and no reason of a layer."""
     origin = result.provenance
+    if origin.weights == "given" and origin.draws > 1 and not result.layer.why:
+        return "drawn by the model's function"
     return weights_in_words(Weights(origin.weights), is_file=bool(origin.model_sha256), is_known=bool(result.layer.why))
 
 

@@ -1,11 +1,11 @@
 """Whether a field ends where it does because the input ends there: then its size says little of the network."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from erfscope_contract import replknet
 from erfscope_contract.flat import mass_name
-from erfscope_contract.numbers import MISSING
-from erfscope_contract.result import Erf, ErfResult, Number
+from erfscope_contract.numbers import at_least, plain, with_error
+from erfscope_contract.result import Erf, ErfResult, LayerProfile, MassArea, Number, Trf
 from erfscope_contract.roots import geometric_mean
 
 LIMITED = "limited by the input"
@@ -16,7 +16,7 @@ BOUNDS = {
     AT_LEAST.strip(): "limited by the input: with a larger input the value may be larger",
     CUT: "a share of an input that cuts the field: not comparable between input sizes",
 }
-"""What the marks of numbers mean that the input limits."""
+"""What the marks of numbers mean that the input limits; none of these numbers has an error beside it."""
 FIRST = 0.5  # where the outermost pixel of an axis ends, in the coordinates of pixel centres
 TAIL = 0.9  # a box with more of the mass ends where the field ends
 
@@ -37,22 +37,35 @@ def bounds_of(result: ErfResult) -> frozenset[str]:
     Sizes whose pixels reach such a border; area and side of a box that reaches one, or that holds nearly all of the
     mass of a limited field; the r of RepLKNet's script that take the largest square that it tries.
     """
-    boxes = {
-        f"{mass_name(share)}_{what}"
-        for share, area in result.mass.items()
-        if (float(share) > TAIL and is_limited_by_input(result)) or _reaches_border(result, area.side)
-        for what in ("ratio", "side")
-    }
     is_open = result.trf.clipped or result.trf.is_global
     at_largest = replknet.at_largest(result.replknet or {}, result.input_shape[-2:]) if is_open else []
-    return frozenset({*result.erf.limited, *boxes, *at_largest})
+    sizes = _limited_sizes(result.erf, result.trf, result.mass, result.input_shape[1:])
+    return frozenset({*sizes, *at_largest})
 
 
-def _reaches_border(result: ErfResult, side: Number) -> bool:
+def bounds_of_layer(layer: LayerProfile, input_shape: Sequence[int]) -> frozenset[str]:
+    """The same of one layer of a profile; `input_shape` is the result's. A limited ERF leaves no ratio either."""
+    if layer.erf is None or layer.trf is None:
+        return frozenset()
+    sizes = _limited_sizes(layer.erf, layer.trf, layer.mass, input_shape[1:])
+    return frozenset({*sizes, *(["erf_ratio"] if is_limited(layer.erf) else [])})
+
+
+def _limited_sizes(erf: Erf, trf: Trf, mass: Mapping[str, MassArea], shape: Sequence[int]) -> set[str]:
+    """Sizes of the field and of its boxes that the input limits."""
+    boxes = {
+        f"{mass_name(share)}_{what}"
+        for share, area in mass.items()
+        if (float(share) > TAIL and is_limited(erf)) or _reaches_border(trf, shape, area.side)
+        for what in ("ratio", "side")
+    }
+    return {*erf.limited, *boxes}
+
+
+def _reaches_border(trf: Trf, shape: Sequence[int], side: Number) -> bool:
     """Whether a box of the input's proportions around the unit covers pixels at a border that the TRF crosses."""
     if not side:
         return False
-    trf, shape = result.trf, result.input_shape[1:]
     half = side / (2 * geometric_mean(shape))
     return any(
         (center - half * n < FIRST and (low < 0 or trf.is_global))
@@ -61,18 +74,23 @@ def _reaches_border(result: ErfResult, side: Number) -> bool:
     )
 
 
-def said(result: ErfResult, metric: str, text: str) -> str:
-    """What a table says of a metric: `text`, its value, but of the ratio to a field that is global or limited."""
-    if metric != "erf_ratio":
-        return text
-    if is_limited_by_input(result):
+def bounded(result: ErfResult, metric: str, value: Number, error: Number = None) -> str:
+    """A metric of a result as people read it: `43.3 ± 0.3`, `≥ 28.6` or `0.97 †` where the input limits it.
+
+    A ratio to a field that is global or limited has no number. `error` is the standard error; that of RepLKNet's r is
+    printed as one step of its grid at least.
+    """
+    if metric == "erf_ratio" and is_limited_by_input(result):
         return LIMITED
-    return GLOBAL if result.trf.is_global else text
+    if metric == "erf_ratio" and result.trf.is_global:
+        return GLOBAL
+    error = printed_error(error, replknet.step_in(result, metric))
+    return marked(value, error, metric, is_bound=metric in bounds_of(result))
 
 
-def bounded(result: ErfResult, metric: str, text: str) -> str:
-    """As `said`, and a number that the input limits has its mark, `≥ 28.6` or `0.97 †`."""
-    return marked(said(result, metric, text), metric, is_bound=metric in bounds_of(result))
+def printed_error(error: Number, step: float) -> Number:
+    """What stands behind ±: a number that lies on a grid is not known better than one step of it."""
+    return max(error or 0.0, step) if step else error
 
 
 def mark_of(metric: str) -> str:
@@ -98,13 +116,13 @@ def legend_of(result: ErfResult, metric: str) -> str:
     return f" {mark_of(metric)}: {BOUNDS[mark_of(metric)]}."
 
 
-def marked(text: str, metric: str, *, is_bound: bool) -> str:
-    """A number with the mark of what the input limits, where it does; what has no value for that reason says so."""
+def marked(value: Number, error: Number, metric: str, *, is_bound: bool) -> str:
+    """A number with its error; one that the input limits with its mark instead, as its error is not the network's."""
     if not is_bound:
-        return text
-    if text == MISSING:
+        return with_error(value, error)
+    if value is None:
         return LIMITED
-    return f"{text} {CUT}" if mark_of(metric) == CUT else f"{AT_LEAST}{text}"
+    return f"{plain(value)} {CUT}" if mark_of(metric) == CUT else f"{AT_LEAST}{at_least(value)}"
 
 
 def share_of(result: ErfResult) -> str:

@@ -8,9 +8,9 @@ from pydantic import Field
 
 from erfscope_contract.flat import flatten
 from erfscope_contract.lengths import NAMES, measured_in, pixels_of, rank_of
-from erfscope_contract.limits import GLOBAL, LIMITED, bounded, bounds_of, legend_of
+from erfscope_contract.limits import GLOBAL, LIMITED, bounded, legend_of
 from erfscope_contract.meanings import meaning_of, unit_of
-from erfscope_contract.numbers import MISSING, bound_with_error, with_error
+from erfscope_contract.numbers import MISSING, with_error
 from erfscope_contract.result import ErfResult, Frozen, Number
 
 
@@ -35,8 +35,7 @@ def written(name: str, value: Number, stderr: Number) -> str:
 
 def text_of(result: ErfResult, name: str, value: Number) -> str:
     """The same of a result, in its input's unit (px, samples, voxels); a bound where the input limits the field."""
-    sized = (bound_with_error if name in bounds_of(result) else with_error)(value, result.stderr.get(name))
-    text = bounded(result, name, sized)
+    text = bounded(result, name, value, result.stderr.get(name))
     return text if text in (MISSING, LIMITED, GLOBAL) else f"{text} {_counted(text, _unit(result, name))}".rstrip()
 
 

@@ -9,7 +9,6 @@ MOST_DIGITS = 6  # behind the point
 MISSING = "–"
 NO_ERROR = "No ±: the number is the same in all parts of the samples, or one sample has no standard error."
 SAME = "± 0"  # behind a number whose error is exactly 0
-TINY = 1e-4  # relative error of a bound that is not worth its digits
 
 
 def plain(value: Number, missing: str = MISSING) -> str:
@@ -43,8 +42,7 @@ def with_error(value: Number, error: Number) -> str:
     return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
-def bound_with_error(value: Number, error: Number) -> str:
-    """A number that the input limits: without its error where that is tiny, for it is not the error of the network."""
-    if value is not None and error is not None and abs(error) < TINY * abs(value):
-        return plain(value)
-    return with_error(value, error)
+def at_least(value: float) -> str:
+    """A lower bound as `plain` writes a number, but never rounded up: 127.998 is at least 127.9."""
+    places = 10.0 ** max(3 - math.floor(math.log10(abs(value))), 0) if value else 1.0
+    return plain(min(math.floor(value * places * (1 + 1e-12)) / places, value))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from erfscope_contract.result import Number
+from erfscope_contract.result import ErfResult, Number
 
 
 def ratio_name(share: str) -> str:
@@ -34,14 +34,20 @@ def step_of(r: float, size: Sequence[int]) -> float:
     return float(4 * ((r * area) ** 0.5 + 1) / area)
 
 
+def step_in(result: ErfResult, metric: str) -> float:
+    """The same of a result's r, by its flat name; 0 for other metrics, which lie on no grid."""
+    r = ratios(result.replknet or {}).get(metric)
+    return 0.0 if r is None else step_of(r, result.input_shape[-2:])
+
+
 def grid_words(replknet: Mapping[str, Number], size: Sequence[int]) -> str:
     """A sentence on the steps of r; empty where no r has a value."""
     steps = ", ".join(
         f"{step_of(r, size):.2g} at {round(100 * float(share))} %" for share, r in replknet.items() if r is not None
     )
     return (
-        f"RepLKNet's r lies on a grid, because the script's squares grow by 2 px a side: one step is {steps}. ± is the "
-        "error of r with sides between the script's; a difference of one step can be smaller than it looks."
+        f"RepLKNet's r lies on a grid, because the script's squares grow by 2 px a side: one step is {steps}. ± of r "
+        "is one step, or its standard error where that is larger."
         if steps
         else ""
     )

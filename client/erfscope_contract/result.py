@@ -205,7 +205,7 @@ class Provenance(Frozen):
     model_sha256: str | None = None
     layer: str
     statistic: str
-    channels: str
+    channels: str = Field(description="sum, random (signs), or the numbers of the channels: 0, 5.")
     source: str
     weights: str
     protocol: str = Field("erfscope", description="erfscope, replknet, or both: r of replknet beside the others.")

@@ -16,6 +16,7 @@ from erfscope_picture.text import inert, shortened
 # Okabe and Ito's colours, which colour-blind readers can tell apart, darkest first; yellow is too pale for lines.
 COLORS: tuple[RGB, ...] = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (90, 90, 95))
 _GRID: RGB = (232, 232, 235)
+_PAPER: RGB = (255, 255, 255)
 _WIDTH, _HEIGHT = 960, 420  # of the plot's page and of the plot
 _LEFT, _RIGHT, _TOP, _BELOW = 92, 28, 62, 62
 _TITLE, _TICK = 20, 12
@@ -33,7 +34,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Series:
-    """Points (x, y) with one standard error each where given; a fitted line has no marks."""
+    """Points (x, y) with one standard error each where given (0 has no bar); a fitted line has no marks."""
 
     label: str
     x: Sequence[float]
@@ -43,6 +44,7 @@ class Series:
     marks: bool = True
     dashed: bool = False
     color: int | None = None  # index in COLORS; None takes the next one
+    hollow: bool = False
 
 
 @dataclass(frozen=True)
@@ -168,8 +170,9 @@ def _strokes(series: Series, scales: tuple[_Scale, _Scale]) -> list[Stroke]:
     strokes: list[Stroke] = [(np.array(points), pen)] if series.line and len(points) > 1 else []
     thin = Pen(pen.color, 1.2, halo=False)
     for (place, _), value, error in zip(points, series.y, series.error or [], strict=False):
-        strokes += [(np.array(ends, dtype=np.float64), thin) for ends in _bar(place, value, error, scales[1])]
-    return strokes + [_dot(*point, pen.color) for point in points if series.marks]
+        bar = _bar(place, value, error, scales[1]) if error else []
+        strokes += [(np.array(ends, dtype=np.float64), thin) for ends in bar]
+    return strokes + [stroke for point in points if series.marks for stroke in _mark(*point, series)]
 
 
 def _bar(place: float, value: float, error: float, scale: _Scale) -> list[list[tuple[float, float]]]:
@@ -187,15 +190,25 @@ def _dot(x: float, y: float, color: RGB) -> Stroke:
     return circle, Pen(color, _RADIUS, halo=False)
 
 
+def _mark(x: float, y: float, series: Series) -> list[Stroke]:
+    """A point: a dot, or a ring around the page's white."""
+    pen = _pen(series)
+    if not series.hollow:
+        return [_dot(x, y, pen.color)]
+    turns = np.linspace(0, 2 * np.pi, 25)
+    ring = np.stack([x + _RADIUS * np.cos(turns), y + _RADIUS * np.sin(turns)], axis=1)
+    return [_dot(x, y, _PAPER), (ring, Pen(pen.color, 1.2, halo=False))]
+
+
 def _draw_legend(canvas: Canvas, entries: list[Entry], series: Sequence[Series]) -> None:
-    marked = {inert(one.label): one.marks for one in series}
+    named = {inert(one.label): one for one in series}
     for line, row in enumerate(legend.rows(entries, _WIDTH - _LEFT - _RIGHT)):
         x, y = float(_LEFT), _TOP + _HEIGHT + _BELOW + legend.LINE * (line + 0.5)
         for entry in row:
             assert entry.pen is not None  # every entry of a chart is a series
-            strokes: list[Stroke] = [(np.array([[x, y], [x + 38, y]]), entry.pen)]
-            if marked[entry.label]:
-                strokes.append(_dot(x + 19, y, entry.pen.color))
+            one = named[entry.label]
+            strokes: list[Stroke] = [(np.array([[x, y], [x + 38, y]]), entry.pen)] if one.line else []
+            strokes += _mark(x + 19, y, one) if one.marks else []
             canvas.lines((round(x), round(y) - 8, 38, 16), strokes)
             canvas.text(x + 48, y, entry.label, legend.SIZE)
             x += entry.width + 28

@@ -7,11 +7,17 @@ from typing import Any
 from erfscope_picture.chart import Axis, Series, render_chart
 from erfscope_picture.units import unit_of
 
+_ERF, _GREY = 1, 5  # of COLORS
+LIMITED, INPUT = "limited by the input", "side of the input"  # what hollow points are, and the line that they meet
 
-def render_profile(layers: Sequence[Mapping[str, Any]], title: str | None = None) -> bytes:
+
+def render_profile(
+    layers: Sequence[Mapping[str, Any]], title: str | None = None, input_side: float | None = None
+) -> bytes:
     """The chart as PNG; `layers` are those of a result, or of an inspection (without ERF), as JSON.
 
-    Sizes are geometric means over the axes, in pixels (samples of sound, voxels of volumes).
+    Sizes are geometric means over the axes, in pixels (samples of sound, voxels of volumes). An ERF that a layer's
+    `limited` names is a hollow point without an error, and a line is then at `input_side`.
 
     ValueError where there is no layer.
     """
@@ -21,14 +27,25 @@ def render_profile(layers: Sequence[Mapping[str, Any]], title: str | None = None
         _line(
             "ERF",
             [(n, row.get("erf_size")) for n, row in rows],
-            [row.get("stderr", {}).get("erf_size") for _, row in rows],
+            [0.0 if is_bound(row, "erf_size") else row.get("stderr", {}).get("erf_size") for _, row in rows],
         ),
         _line("stride", [(number, mean_side(row["trf_stride"])) for number, row in rows], dashed=True),
     ]
+    bounds = [(n, float(row["erf_size"])) for n, row in rows if is_bound(row, "erf_size")]
+    if bounds:
+        layers_of, sizes = zip(*bounds, strict=True)
+        series.append(Series(LIMITED, layers_of, sizes, line=False, hollow=True, color=_ERF))
+    if bounds and input_side:
+        series.append(Series(INPUT, [1, len(rows)], [input_side] * 2, marks=False, dashed=True, color=_GREY))
     name = "Along depth" if title is None else f"{title}, along depth"
     axis = Axis("layer, in the order of computation")
     unit = unit_of(len(layers[0]["trf_size"]) if layers else 2)
     return render_chart(name, axis, Axis(f"size ({unit})", log=True), [one for one in series if one.x])
+
+
+def is_bound(row: Mapping[str, Any], metric: str) -> bool:
+    """Whether the input limits this size of a layer, which then has a value."""
+    return metric in row.get("limited", ())
 
 
 def mean_side(sizes: Sequence[float | None]) -> float | None:

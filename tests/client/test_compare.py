@@ -131,11 +131,34 @@ def test_a_size_that_the_input_limits_is_a_bound() -> None:
     limited = Result(wide.data.model_copy(update={"trf": trf, "erf": erf}), wide._origin, name="wide")
     both = compare(made(10.0, 0.1, "small"), limited)
     metrics = ["erf_size", "erf_ratio"]
-    assert "| wide | ≥ 14.00 ± 0.10 | limited by the input |" in both.to_markdown(metrics)
+    assert "| wide | ≥ 14 | – † |" in both.to_markdown(metrics)
     assert "| small | 10.00 ± 0.10 |" in both.to_markdown(metrics)
-    assert r"$\geq$ 14.00 $\pm$ 0.10" in both.to_latex(metrics)
-    assert "wide,14.0,0.1" in both.to_csv(["erf_size"])
-    assert "≥ 14.00" in both._repr_html_()
+    table, note = both.to_latex(metrics).split(r"\end{tabular}")[:2]
+    assert r"$\geq$ 14 &" in table
+    assert r"$\geq$: limited by the input, a lower bound without $\pm$." in note
+    assert r"-- $\dagger$: limited by the input, which leaves no number." in note.replace("–", "--")
+    assert "undefined" not in note
+    assert "wide,14.0,0.1,,,erf_size,plain" not in both.to_csv(["erf_size"])
+    heads, small, line = both.to_csv(metrics).splitlines()
+    assert dict(zip(heads.split(","), line.split(","), strict=False))["limited"] == "erf_size"
+    assert dict(zip(heads.split(","), small.split(","), strict=False))["limited"] == ""
+    assert "≥ 14" in both._repr_html_()
+
+
+def test_the_caption_names_unit_and_channels_where_the_results_differ() -> None:
+    results = []
+    for unit, channels in (([4, 4], "sum"), ([0, 0], "random"), ([7, 3], "0, 5")):
+        result = made(10.0 + unit[0], 0.1)
+        provenance = result.data.provenance.model_copy(update={"channels": channels})
+        layer = result.data.layer.model_copy(update={"shape": [16, 8, 8], "spatial_axes": [1, 2]})
+        data = result.data.model_copy(update={"unit": unit, "provenance": provenance, "layer": layer})
+        results.append(Result(data, result._origin))
+    units = compare(*results, names=["middle", "corner", "side"])
+    words = "unit (4, 4) of 8×8 / (0, 0) of 8×8 / (7, 3) of 8×8; channels sum / random signs / 0, 5;"
+    assert words in units.measuring[0]
+    assert "unit (4, 4) of 8×8" in units.to_markdown(["erf_size"])
+    assert "channels sum / random signs" in units.to_latex(["erf_size"])
+    assert '"(0, 0) of 8×8",random signs' in units.to_csv(["erf_size"])
 
 
 def test_what_is_one_for_each_model_is_told_once_for_each() -> None:
@@ -378,7 +401,8 @@ def test_the_erf_and_the_scripts_r_in_one_row(run: Run, tmp_path: Path) -> None:
     }
     assert (both["provenance"]["protocol"], both["provenance"]["statistic"]) == ("both", "abs")
     table = run(*pair, "--metrics", "erf_size,r", "--format", "latex").stdout
-    assert r"model & ERF (px) & r 20 \% & r 30 \% & r 50 \% & r 99 \%" in table
+    assert r"model & ERF (px) & $r_{20\,\%}$ & $r_{30\,\%}$ & $r_{50\,\%}$ & $r_{99\,\%}$" in table
+    assert r"$r$ is the area of RepLKNet's script." in table
     assert "samples 4 inputs (normal); seed 3;" in table
-    assert "protocol Luo et al. 2016, for r RepLKNet's script (statistic relu)." in table
+    assert "protocol Luo et al. 2016, for $r$ RepLKNet's script (statistic relu)." in table
     assert "protocol Luo" in run(*pair, "--protocol", "both").stdout

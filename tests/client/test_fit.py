@@ -132,7 +132,7 @@ def test_the_head_that_decides_is_named_with_what_to_ask_next(run: Run, service:
     done = run("fit", "spec.json", "--object", "4,9", "--url", service.url)
     assert done.returncode == 0, done.stderr
     told = " ".join(done.stdout.split())
-    assert "≥ 15.50 ± 0.12 6.25 unsure small field" in told
+    assert "≥ 15.5 6.25 unsure small field" in told
     assert "For masks (segmentation): that of the head, second, for it decides about each pixel" in told
     assert "erfscope advise spec.json --layer second --object 9 --url " in told
 

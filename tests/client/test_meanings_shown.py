@@ -38,7 +38,8 @@ def test_a_field_that_fills_the_input_is_limited_by_it_in_every_text() -> None:
     for text in (result.to_markdown(), result._repr_html_(), compare(result, result)._repr_html_()):
         assert LIMITED in text
         assert "0.286" not in text
-    assert f"& {LIMITED} " in compare(result, result).to_latex(["erf_ratio", "erf_size"])
+    assert r"& -- $\dagger$ " in compare(result, result).to_latex(["erf_ratio", "erf_size"])
+    assert "– †: limited by the input" in compare(result, result).to_markdown(["erf_ratio", "erf_size"])
     assert result.metrics["erf_ratio"] == 0.286  # the number stays for machines
     assert ",0.286," in compare(result, result).to_csv(["erf_ratio"])
 
@@ -131,7 +132,7 @@ def test_r_of_the_script_at_its_largest_square_is_a_bound_in_every_text() -> Non
         assert "≥" not in text
     assert r"$\dagger$" in compare(limited, limited).to_latex(["replknet_99"])
     beyond = Result(data.model_copy(update={"replknet": {"0.99": None}}), result._origin)
-    assert f"| {LIMITED} |" in compare(beyond, beyond).to_markdown(["replknet_99"])
+    assert "| – † |" in compare(beyond, beyond).to_markdown(["replknet_99"])
     inside = data.model_copy(update={"trf": data.trf.model_copy(update={"clipped": False})})
     assert "replknet_99" not in bounds_of(inside)
 

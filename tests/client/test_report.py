@@ -147,14 +147,27 @@ def test_a_profile_as_csv_has_a_line_for_each_layer() -> None:
     sizes = {"erf_size": 5.5, "erf_ratio": 0.7, "mass_50_side": 3.25, "stderr": {"erf_size": 0.5, "mass_99_side": 0.25}}
     sizes["mass"] = {"0.99": {"side": 7.5, "ratio": 0.9, "pixels": 40}}
     result = ErfResult.model_validate(result_json() | {"layers": [row | sizes, row | {"is_global": True}]})
-    head, *lines = csv.reader(io.StringIO(profile_csv(result.layers)))
+    head, *lines = csv.reader(io.StringIO(profile_csv(result)))
     first, second = (dict(zip(head, line, strict=True)) for line in lines)
     assert first == {
         "layer": "a,b", "operator": "Conv", "shape": "2x8x6", "stride_y": "4.0", "stride_x": "", "trf_size_y": "9",
         "trf_size_x": "7", "global": "False", "erf_size": "5.5", "erf_ratio": "0.7", "mass_50_side": "3.25",
         "mass_99_side": "7.5", "erf_size_stderr": "0.5", "mass_50_side_stderr": "", "mass_99_side_stderr": "0.25",
+        "limited": "",
     }  # fmt: skip
     assert (second["global"], second["erf_size"], second["mass_99_side"]) == ("True", "", "")
+
+
+def test_a_profile_tells_which_sizes_the_input_limits() -> None:
+    body = result_json()
+    row = {"name": "conv", "operator": "Conv", "shape": [2, 8, 8], "trf_size": [9, 9], "trf_stride": [1, 1]}
+    erf = body["erf"] | {"size": 7.5, "limited": ["erf_size"]}
+    mass = {"0.50": {"side": 3.0, "ratio": 0.2, "pixels": 9}, "0.99": {"side": 7.9, "ratio": 0.9, "pixels": 60}}
+    wide = {"erf_size": 7.5, "trf": body["trf"] | {"clipped": True}, "mass": mass, "stderr": {"erf_size": 0.5}}
+    data = ErfResult.model_validate(body | {"layers": [row | wide | {"erf": erf}, row]})
+    lines = list(csv.DictReader(io.StringIO(profile_csv(data))))
+    assert [line["limited"] for line in lines] == ["erf_size erf_ratio mass_99_side", ""]
+    assert [cells[4] for cells in tables(data)["Along depth, centre units"]] == ["≥ 7.5", "–"]
 
 
 def test_names_and_reasons_are_text_in_both_forms() -> None:

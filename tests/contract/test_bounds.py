@@ -5,16 +5,38 @@ from tests.client.conftest import result_json
 
 from erfscope_contract.limits import bounded, bounds_of
 from erfscope_contract.metrics import metrics_of
-from erfscope_contract.numbers import bound_with_error
+from erfscope_contract.numbers import at_least
 from erfscope_contract.result import ErfResult
 
 
 @pytest.mark.parametrize(
-    ("value", "error", "text"),
-    [(224.0, 0.004, "224"), (127.883, 0.056, "127.883 ± 0.056"), (0.99999, 1e-6, "1"), (None, None, "–")],
+    ("value", "text"),
+    [(224.0, "224"), (127.883, "127.8"), (127.998, "127.9"), (0.99999, "0.9999"), (0.29, "0.29"), (0.0, "0")],
 )
-def test_a_bound_has_no_more_digits_than_it_is_worth(value: float | None, error: float | None, text: str) -> None:
-    assert bound_with_error(value, error) == text
+def test_a_lower_bound_is_never_rounded_up(value: float, text: str) -> None:
+    assert at_least(value) == text
+
+
+def test_no_number_that_the_input_limits_has_an_error() -> None:
+    body = result_json()
+    body["trf"] |= {"clipped": True}
+    body["erf"] |= {"size": 7.9, "limited": ["erf_size"]}
+    body["stderr"] = {"erf_size": 0.4, "mass_99_ratio": 0.01}
+    body["mass"] = {"0.99": {"side": 7.5, "ratio": 0.9, "pixels": 60}}
+    texts = {row.name: row.text for row in metrics_of(ErfResult.model_validate(body))}
+    assert texts["erf_size"] == "≥ 7.9 px"
+    assert texts["mass_99_ratio"] == "0.9 †"
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [(1e-6, "0.25 ± 0.31"), (None, "0.25 ± 0.31"), (0.0, "0.25 ± 0.31"), (0.5, "0.25 ± 0.50")],
+)
+def test_r_of_the_script_has_no_more_digits_than_one_step_of_its_grid(error: float | None, text: str) -> None:
+    body = result_json() | {"replknet": {"0.50": 0.25}, "stderr": {"replknet_50": error}}
+    rows = {row.name: row for row in metrics_of(ErfResult.model_validate(body))}
+    assert rows["replknet_50"].text == text, "on 8 x 8 pixels, from a square of 4 x 4 to one of 6 x 6"
+    assert rows["replknet_50"].stderr == error
 
 
 def changed(trf: dict[str, object], erf: dict[str, object], error: float) -> ErfResult:
@@ -33,11 +55,11 @@ def test_a_saturated_size_is_a_bound_without_its_tiny_error() -> None:
 
 def test_there_is_no_ratio_to_a_global_field() -> None:
     wide = changed({"global": True}, {"size": 5.0, "ratio": 0.3, "ratio_clipped": 0.3}, 0.1)
-    assert bounded(wide, "erf_ratio", "0.3") == "global"
+    assert bounded(wide, "erf_ratio", 0.3) == "global"
     assert {row.name: row.text for row in metrics_of(wide)}["erf_ratio"] == "global"
     assert {row.name: row.value for row in metrics_of(wide)}["erf_ratio"] == 0.3
     local = changed({"global": False}, {"size": 5.0, "ratio": 0.3, "ratio_clipped": 0.3}, 0.1)
-    assert bounded(local, "erf_ratio", "0.3") == "0.3"
+    assert bounded(local, "erf_ratio", 0.3) == "0.3"
 
 
 def boxed(side: float, **trf: object) -> frozenset[str]:

@@ -89,7 +89,7 @@ def test_a_profile_draws_boxes_of_the_mass_with_their_errors(measured: Measureme
 @pytest.mark.parametrize(
     ("arguments", "head", "remedy"),
     [
-        ({"draws": 3}, "draws=3: a torch", "measure 3 modules, each with its own weights"),
+        ({"draws": 3}, "draws=3: a torch", r"measure\(make, shape, draws=3\)"),
         ({"draws": 3}, "draws=3: a torch", r"run\(module, weights='random', draws=3\)"),
         ({"weights": "random"}, "weights='random': a torch", r"run\(module, weights='random'\)"),
         ({"weights": "random"}, "weights='random': a torch", "kaiming_normal_"),
@@ -228,7 +228,8 @@ NET = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.Conv2d(2, 2, 3,
         ("every:2", ["1", "output"]),
         (["[12]"], ["1", "2"]),
         (["output", "0"], ["0", "output"]),
-        ("3", ["output"]),
+        ("3", ["3"]),
+        (["[3o]*"], ["output"]),
         ("all", ["0", "1", "2", "output"]),
     ],
 )
@@ -237,6 +238,7 @@ def test_the_profile_of_some_layers(layers: str | list[str], names: list[str]) -
     some = measure(NET, (1, 12, 12), inputs=2, layers=layers, progress=lambda _, share: shares.append(share))
     assert [row.name for row in some.result.layers] == names
     whole = {row.name: row for row in measure(NET, (1, 12, 12), inputs=2, layers="all").result.layers}
+    whole["3"] = whole["output"].model_copy(update={"name": "3"})  # a layer is called as it was asked for
     assert list(some.result.layers) == [whole[name] for name in names]
     assert shares == sorted(shares), "progress is over the unit and its profile"
 

@@ -50,7 +50,7 @@ def test_normalisations_at_their_start_are_noted_and_moved_ones_are_not() -> Non
     net = normed()
     note = notes_of(net)
     assert "all batch normalisations have the values that they start with" in note
-    assert "Client.run(module, weights=" in note
+    assert "measure(make, shape, draws=16)" in note
     net.train()(torch.rand(4, 3, 24, 24))
     assert "untrained" not in notes_of(net)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -345,6 +346,42 @@ def test_a_second_profile_has_the_next_colour_and_its_own_names_in_the_legend() 
     assert ax.get_xlabel() == "layer, in the order of computation"
     (red,) = plot_layers(ax, ROWS, curves=["stride"], color="red", label="C")
     assert red.get_color() == "red"
+
+
+def texts(ax: Axes) -> list[str]:
+    legend = ax.get_legend()
+    assert legend is not None
+    return [text.get_text() for text in legend.get_texts()]
+
+
+def test_a_trf_is_drawn_once_for_all_weights_of_a_network() -> None:
+    ax = Figure().add_subplot()
+    other = [row | {"erf_size": row["erf_size"] * 2} for row in ROWS]
+    first = plot_layers(ax, ROWS, label="Mine, random", curves=["trf", "erf"])
+    second = plot_layers(ax, other, label="Mine, trained-like", curves=["trf", "erf"])
+    assert second[0] is first[0]
+    assert first[1][0].get_color() != second[1][0].get_color()
+    assert texts(ax) == ["Mine TRF", "Mine, random ERF", "Mine, trained-like ERF"]
+    plain = Figure().add_subplot()
+    for label, rows in (("random", ROWS), ("trained-like", other)):
+        plot_layers(plain, rows, label=label, curves=["trf"])
+    assert texts(plain) == ["TRF"]
+
+
+def test_a_size_that_the_input_limits_has_a_hollow_marker_below_the_side_of_the_input() -> None:
+    ax = Figure().add_subplot()
+    rows = [*ROWS[:30], *(row | {"limited": ["erf_size"]} for row in ROWS[30:])]
+    for label in ("A", "B"):
+        plot_layers(ax, rows, label=label, curves=["erf"], input_side=48.0)
+    assert texts(ax) == ["A ERF", "B ERF", "limited by the input", "side of the input"]
+    rings = [line for line in ax.get_lines() if line.get_markerfacecolor() == "white" and len(line.get_xydata())]
+    cycle = [look["color"] for look in rcParams["axes.prop_cycle"]]
+    assert [(len(line.get_xydata()), line.get_color()) for line in rings] == [(10, cycle[0]), (10, cycle[1])]
+    (side,) = (line for line in ax.get_lines() if line.get_label() == "side of the input")
+    assert set(side.get_ydata()) == {48.0}
+    free = Figure().add_subplot()
+    plot_layers(free, ROWS, curves=["erf"], input_side=48.0)
+    assert texts(free) == ["ERF"]
 
 
 def test_a_profile_on_small_axes_has_fewer_and_shorter_names() -> None:

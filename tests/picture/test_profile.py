@@ -10,6 +10,7 @@ from PIL import Image
 from erfscope_picture import render_profile
 
 BLUE, ORANGE, GREEN = (0, 114, 178), (213, 94, 0), (0, 158, 115)  # TRF, ERF, stride
+GREY = (90, 90, 95)  # side of the input
 
 
 def row(trf: int, erf: float | None, stride: float | None) -> dict[str, Any]:
@@ -27,6 +28,14 @@ def test_three_lines_are_drawn() -> None:
     png = render_profile([row(3, 3.0, 1.0), row(7, 6.1, 2.0), row(15, 9.2, 4.0)], "net")
     assert all(pixels(png, color) > 50 for color in (BLUE, ORANGE, GREEN))
     assert png == render_profile([row(3, 3.0, 1.0), row(7, 6.1, 2.0), row(15, 9.2, 4.0)], "net")
+
+
+def test_what_the_input_limits_is_hollow_and_the_inputs_side_is_a_line() -> None:
+    rows = [row(3, 3.0, 1.0), row(70, 30.0, 2.0), row(150, 30.0, 4.0)]
+    filled = render_profile(rows, "net", 32)
+    hollow = render_profile([rows[0], *(one | {"limited": ["erf_size"]} for one in rows[1:])], "net", 32)
+    assert pixels(hollow, GREY) > pixels(filled, GREY) + 200
+    assert pixels(hollow, ORANGE) < pixels(filled, ORANGE), "rings, without errors"
 
 
 def test_what_has_no_value_is_left_out() -> None:

@@ -112,5 +112,5 @@ def _taken(place: Place, unit: Sampled) -> Taken:
     return Taken(
         place, unit.field, unit.geometry, average.map(), probe.scale,
         Samples(used=average.used, dead=average.dead),
-        probe.channels if isinstance(probe.channels, str) else "list", errors,
+        probe.channels if isinstance(probe.channels, str) else ", ".join(map(str, probe.channels)), errors,
     )  # fmt: skip

@@ -11,6 +11,7 @@ from erfscope_contract.invalid import field_errors
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.request import WEIGHT_WORDS, ErfRequest, Weights, choice_of, until_of
 from erfscope_engine.arithmetic import torch_dtype
+from erfscope_engine.drawn import Make, network_of_draws
 from erfscope_engine.layers import Layer
 from erfscope_engine.measure import measure_network
 from erfscope_engine.measurement import Measurement
@@ -33,7 +34,7 @@ FIELDS = {"draws": "weights"}  # where a short name is not the field's
 
 
 def measure(
-    module: nn.Module,
+    module: nn.Module | Make,
     input_shape: Shapes,
     *,
     input_name: str | None = None,
@@ -46,27 +47,42 @@ def measure(
     `fields` are those of ErfRequest, target={"layer": "layer4", "unit": [3, 3]}, or their short names as in the SDK,
     layer="layer4", unit=[3, 3], inputs=64. `layers` adds the profile along depth: "all", or names, patterns and
     "every:4". protocol="both" adds RepLKNet's r to the numbers. Layers are named as in `module.named_modules()`;
-    weights are the module's. For a module with several inputs, `input_shape` has a shape by name and `input_name` is
-    the one to measure. Raises ProblemError.
+    weights are the module's. With `draws`, give a function without arguments that returns a module with fresh weights
+    in `module`'s place, such as torchvision's resnet50: the map is averaged over so many of its networks, and errors
+    are over them. It is called with torch's generator seeded by `seed` and the number of the draw. For a module with
+    several inputs, `input_shape` has a shape by name and `input_name` is the one to measure. Raises ProblemError.
     """
     request = _request(fields)
-    _check_weights(request, fields.get("weights"))
-    network = network_of(module, input_shape, dtype=torch_dtype(request.dtype), device=device, input_name=input_name)
-    network = replace(network, notes=(*network.notes, *note_on_module(module)))
-    return replace(measure_network(network, request, progress=progress), name=type(module).__name__)
+    is_drawn = not isinstance(module, nn.Module)
+    _check_weights(request, fields.get("weights"), is_drawn=is_drawn)
+
+    def as_network(one: nn.Module) -> Network:
+        made = network_of(one, input_shape, dtype=torch_dtype(request.dtype), device=device, input_name=input_name)
+        return replace(made, notes=(*made.notes, *([] if is_drawn else note_on_module(one))))
+
+    if isinstance(module, nn.Module):
+        network = as_network(module)
+    else:
+        average = request.average
+        network = network_of_draws(module, as_network, seed=average.seed, draws=average.weights)
+    return replace(measure_network(network, request, progress=progress), name=network.name)
 
 
-def _check_weights(request: ErfRequest, word: Any) -> None:
-    """Refuses to draw weights, naming the arguments that ask for it; `word` is the caller's name of the scheme."""
+def _check_weights(request: ErfRequest, word: Any, *, is_drawn: bool) -> None:
+    """Refuses to draw weights, naming the arguments that ask for it; `word` is the caller's name of the scheme.
+
+    A function that makes networks draws their weights itself.
+    """
     weights, draws = request.weights, request.average.weights
-    if weights is Weights.GIVEN and draws == 1:
+    if weights is Weights.GIVEN and (draws == 1 or is_drawn):
         return
     scheme = "random" if weights is Weights.GIVEN else str(getattr(word, "value", word))
     drawn = [] if weights is Weights.GIVEN else [f"weights={scheme!r}"]
     arguments = [*drawn, *([] if draws == 1 else [f"draws={draws}"])]
     each = (
-        f"measure {draws} modules, each with its own weights, and average their numbers"
-        if draws > 1
+        f"give a function that returns a new module instead: `measure(make, shape, draws={draws})` averages over its "
+        f"networks"
+        if draws > 1 or is_drawn
         else "draw the weights before (torch.nn.init.kaiming_normal_)"
     )
     service = f"weights={scheme!r}" + (f", draws={draws}" if draws > 1 else "")

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from erfscope_contract.flat import ByName, errors_by_name, flatten
 from erfscope_contract.limits import bounded, count_of, limited_areas, trf_words
-from erfscope_contract.numbers import with_error
 from erfscope_contract.result import ErfResult
 from erfscope_engine.shown import shown
 from erfscope_engine.stack import Stack
@@ -90,7 +89,7 @@ class Measurement:
 
     def __repr__(self) -> str:
         result = self.result
-        size = bounded(result, "erf_size", with_error(result.erf.size, result.stderr.get("erf_size")))
+        size = bounded(result, "erf_size", result.erf.size, result.stderr.get("erf_size"))
         trf = trf_words(result)
         more = limited_areas(result) + count_of(self.notes)
         return f"<Measurement {result.layer.name!r} unit {result.unit}: ERF {size} px, TRF {trf}{more}>"

@@ -12,7 +12,7 @@ from erfscope_contract.untrained import LOOK_UNTRAINED
 NOTE = LOOK_UNTRAINED + ": {why}. The ERF of trained weights may differ. {advice}"
 OF_A_MODULE = (
     "Load trained weights into the module before it is measured; to measure the architecture alone, average over "
-    "draws: `Client.run(module, weights='random', draws=16)`."
+    "draws: `measure(make, shape, draws=16)`, where make() returns a new module."
 )
 NORMALISED = "all batch normalisations have the values that they start with (mean 0, variance 1)"
 DRAWN = "all layers have weights and biases as a usual initialisation draws them"

@@ -19,9 +19,9 @@ from erfscope.cli.measure import read
 from erfscope.cli.progress import progress_bar
 from erfscope.cli.several import Entry, entry, measure_all, with_draws, with_own
 from erfscope_contract.lengths import Lengths, measured_in, pixels_of, rank_of
-from erfscope_contract.limits import GLOBAL, bounded, bounds_of, legends
+from erfscope_contract.limits import GLOBAL, bounded, legends
 from erfscope_contract.meanings import meaning_of
-from erfscope_contract.numbers import NO_ERROR, bound_with_error, with_error
+from erfscope_contract.numbers import NO_ERROR
 
 Models = Annotated[
     list[str],
@@ -82,8 +82,8 @@ InputNames = Annotated[
     ),
 ]
 SCRIPTS_GRID = (
-    "r lies on a grid (the script's squares grow by 2 px a side): one step is {steps}; * needs more than one step of "
-    "it as well."
+    "r lies on a grid (the script's squares grow by 2 px a side): one step is {steps}; ± is one step at least, and "
+    "* needs more than one step as well."
 )
 ONE_DRAW = "Random weights are drawn once here, and ± covers the inputs alone; --draws 16 covers the draws."
 
@@ -231,9 +231,8 @@ def _table(comparison: Comparison, metrics: list[str] | None, lengths: Sequence[
             data = comparison.results[n].data
             size, _ = measured_in(row.metric, value, lengths[n])
             deviation, _ = measured_in(row.metric, error, lengths[n])
-            text = (bound_with_error if row.metric in bounds_of(data) else with_error)(size, deviation)
             is_whole = row.metric == "trf_size" and data.trf.is_global
-            cells.append((GLOBAL if is_whole else bounded(data, row.metric, text)) + mark)
+            cells.append((GLOBAL if is_whole else bounded(data, row.metric, size, deviation)) + mark)
         unit = "/".join(dict.fromkeys(measured_in(row.metric, None, one)[1] for one in lengths))
         table.add_row(f"{label} [dim]{unit}[/dim]", *cells)
     return table

@@ -22,7 +22,7 @@ from erfscope_contract.fit_words import objects_of
 from erfscope_contract.holding import CONFIDENT, HOLD, UNITS_ACROSS, erf_for
 from erfscope_contract.lengths import Lengths, pixels_of, scaled, sides_in
 from erfscope_contract.limits import marked
-from erfscope_contract.numbers import NO_ERROR, bound_with_error, digits, plain, with_error
+from erfscope_contract.numbers import NO_ERROR, digits, plain
 
 Objects = Annotated[
     str,
@@ -230,9 +230,8 @@ def _facts(level: FitLevel, lengths: Lengths) -> list[str]:
     stride = show.by(steps) or "?"
     sides, largest = (sides_in(each, lengths) for each in (level.trf_size, level.trf_largest))
     trf = show.field_of(sides, level.is_global, _box(level, lengths), largest=largest) or "?"
-    written = bound_with_error if level.limited else with_error
-    size = written(scaled(level.erf_size, lengths), scaled(level.stderr, lengths))
-    erf = "none" if level.erf_size is None else marked(size, "erf_size", is_bound=level.limited)
+    size, error = scaled(level.erf_size, lengths), scaled(level.stderr, lengths)
+    erf = "none" if size is None else marked(size, error, "erf_size", is_bound=level.limited)
     half = "" if level.mass_50_side is None else digits(level.mass_50_side * lengths.mean, 3)
     return [level.name, level.role, stride, show.by(level.shape), trf, erf, half]
 

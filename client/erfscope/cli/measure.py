@@ -11,7 +11,7 @@ from typing import Any
 from erfscope import _local
 from erfscope._client import Client
 from erfscope._errors import refuse
-from erfscope._figure import layers_figure
+from erfscope._figure import layers_figure, profile_rows, side_of
 from erfscope._models import Prepared, prepare
 from erfscope._request import build
 from erfscope._result import FORMS, Result
@@ -38,15 +38,11 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
 def _chart(result: Result, name: str) -> bytes:
     from erfscope_picture import render_profile
 
-    return render_profile(_rows(result), name)
-
-
-def _rows(result: Result) -> list[Any]:
-    return [json.loads(layer.model_dump_json(by_alias=True)) for layer in result.data.layers]
+    return render_profile(profile_rows(result.data), name, side_of(result.data))
 
 
 def _vectors(form: str, result: Result, name: str) -> bytes:
-    return layers_figure(_rows(result), name, form)
+    return layers_figure(profile_rows(result.data), name, form, side_of(result.data))
 
 
 PROFILE: Mapping[str, Callable[[Result, str], bytes]] = {

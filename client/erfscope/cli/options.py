@@ -307,7 +307,8 @@ Dpi = Annotated[
 Font = Annotated[
     str | None,
     Option(
-        help="Font of a figure: serif, sans-serif, or the name of an installed font (default: DejaVu Sans).",
+        help="Font of a figure: STIXGeneral (looks like Times, comes with matplotlib), serif (DejaVu Serif), "
+        "sans-serif, or the name of an installed font (default: DejaVu Sans).",
         rich_help_panel=FIGURES,
     ),
 ]

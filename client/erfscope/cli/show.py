@@ -11,10 +11,11 @@ from erfscope.report import content
 from erfscope_contract.gridding import is_gridded
 from erfscope_contract.job import ListedJob
 from erfscope_contract.lengths import Lengths, measured_in, pixels_of, rank_of, sides_in
-from erfscope_contract.limits import GLOBAL, LIMITED, bounded, share_of
+from erfscope_contract.limits import GLOBAL, LIMITED, bounded, bounds_of, share_of
 from erfscope_contract.meanings import is_shown, meaning_of
 from erfscope_contract.numbers import digits, plain
-from erfscope_contract.result import Trf
+from erfscope_contract.replknet import step_in
+from erfscope_contract.result import Number, Trf
 from erfscope_contract.text import for_terminal
 
 WIDE = 160  # columns where stdout is not a terminal: long layer names must survive a pipe
@@ -73,10 +74,19 @@ def result_table(result: Measured, *, everything: bool = False, lengths: Lengths
         if (everything or is_headline(result, name)) and is_shown(name, result.metrics):
             label = name if everything else meaning_of(name).label
             number, unit = measured_in(name, value, lengths)
-            text = bounded(result.data, name, plain(number))
-            error, _ = measured_in(name, result.stderr.get(name), lengths)
-            table.add_row(label, text, unit, "" if text in (LIMITED, GLOBAL) else plain(error, missing=""))
+            table.add_row(label, *_cells(result, name, number, unit, lengths))
     return table
+
+
+def _cells(result: Measured, name: str, number: Number, unit: str, lengths: Lengths) -> tuple[str, str, str]:
+    """Value, unit and error: four digits of each, but no more than a grid of the numbers is worth."""
+    error, _ = measured_in(name, result.stderr.get(name), lengths)
+    if step_in(result.data, name):
+        value, _, error_text = bounded(result.data, name, number, error).partition(" ± ")
+        return value, unit, error_text
+    text = bounded(result.data, name, number)
+    is_number = text not in (LIMITED, GLOBAL) and name not in bounds_of(result.data)
+    return text, unit, plain(error, missing="") if is_number else ""
 
 
 def summary(result: Measured, name: str, lengths: Lengths | None = None) -> str:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from erfscope.gate.cache import Answer
 from erfscope.gate.judge import shown, values
-from erfscope_contract.numbers import with_error
+from erfscope_contract.limits import bounded
 from erfscope_contract.result import ErfResult
 
 Map = NDArray[np.floating]
@@ -75,5 +75,5 @@ def _part(maps: list[NDArray[np.float64]]) -> "tuple[tuple[int, int], tuple[int,
 def _sizes(result: ErfResult) -> str:
     """`ERF 13.1 ± 0.2 px, TRF 19 px`."""
     trf = "×".join(map(str, dict.fromkeys(result.trf.size)))
-    erf = with_error(result.erf.size, result.stderr.get("erf_size"))
+    erf = bounded(result, "erf_size", result.erf.size, result.stderr.get("erf_size"))
     return f"ERF {erf} px, TRF {trf} px"

@@ -9,7 +9,7 @@ from erfscope_contract.about import weights_of
 from erfscope_contract.flat import flatten
 from erfscope_contract.gridding import is_gridded
 from erfscope_contract.lengths import NAMES, pixels_of, rank_of
-from erfscope_contract.limits import GLOBAL, LIMITED, is_limited, share_of
+from erfscope_contract.limits import GLOBAL, LIMITED, bounded, is_limited, marked, share_of
 from erfscope_contract.meanings import grouped, is_shown, meaning_of
 from erfscope_contract.metrics import meaning_in, text_of
 from erfscope_contract.numbers import digits, plain, with_error
@@ -66,7 +66,7 @@ def _headline(result: ErfResult) -> str:
 
 def _field(result: ErfResult) -> str:
     """How much of the TRF counts; where the map has gaps, how far it reaches, since the ERF leaves the gaps out."""
-    size = with_error(result.erf.size, result.stderr.get("erf_size"))
+    size = bounded(result, "erf_size", result.erf.size, result.stderr.get("erf_size"))
     trf = "×".join(str(side) for side in result.trf.size)
     lengths = pixels_of(rank_of(result))
     sees, erf = f"The unit can see {trf} {lengths.unit}", f"{size} {lengths.unit}"
@@ -147,6 +147,11 @@ def _ratio(row: LayerProfile | UnitEntry, ratio: Number) -> str:
     return GLOBAL if row.trf and row.trf.is_global else plain(ratio)
 
 
+def _erf_size(row: UnitEntry | LayerProfile, size: Number) -> str:
+    """The size with its error, or as a bound."""
+    return marked(size, row.stderr.get("erf_size"), "erf_size", is_bound=row.erf is not None and is_limited(row.erf))
+
+
 def profile(layers: Sequence[LayerProfile]) -> list[Table]:
     """One table of the profile along depth; none where it was not asked for."""
     if not layers:
@@ -162,7 +167,7 @@ def profile(layers: Sequence[LayerProfile]) -> list[Table]:
             "×".join(map(str, layer.shape)),
             "×".join("?" if stride is None else digits(stride) for stride in layer.trf_stride),
             "×".join(map(str, layer.trf_size)) + _how_global(layer),
-            with_error(layer.erf_size, layer.stderr.get("erf_size")),
+            _erf_size(layer, layer.erf_size),
             _ratio(layer, layer.erf_ratio),
             with_error(layer.mass_50_side, layer.stderr.get("mass_50_side")),
             layer.operator,
@@ -197,7 +202,7 @@ def grid(units: Sequence[UnitEntry]) -> list[Table]:
     rows = [
         (
             index_text(entry.unit),
-            with_error(entry.erf.size, entry.stderr.get("erf_size")),
+            _erf_size(entry, entry.erf.size),
             _ratio(entry, entry.erf.ratio),
             str(entry.samples.dead),
         )

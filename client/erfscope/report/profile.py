@@ -2,10 +2,11 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from erfscope_contract.job import LayerRow
-from erfscope_contract.result import LayerProfile
+from erfscope_contract.limits import bounds_of_layer
+from erfscope_contract.result import ErfResult, LayerProfile
 from erfscope_contract.text import for_csv
 
 AXES = {1: ("x",), 2: ("y", "x"), 3: ("z", "y", "x")}
@@ -13,25 +14,29 @@ MEASURED = ("erf_size", "erf_ratio", "mass_50_side", "mass_99_side")
 ERRORS = ("erf_size", "mass_50_side", "mass_99_side")
 
 
-def profile_csv(layers: Sequence[LayerProfile]) -> str:
-    """Name, operator, shape, stride and TRF per axis (pixels), sizes with their standard errors; empty if undefined."""
+def profile_csv(result: ErfResult) -> str:
+    """Name, operator, shape, stride and TRF per axis (pixels), sizes with their standard errors; empty if undefined.
+
+    `limited` names the sizes of a layer that the input limits, parted by spaces.
+    """
+    layers = result.layers
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = AXES[len(layers[0].trf_size)] if layers else ()
     per_axis = [f"{what}_{name}" for what in ("stride", "trf_size") for name in names]
-    writer.writerow(
-        ["layer", "operator", "shape", *per_axis, "global", *MEASURED, *(f"{name}_stderr" for name in ERRORS)]
-    )
-    writer.writerows(list(_cells(layer)) for layer in layers)
+    errors = [f"{name}_stderr" for name in ERRORS]
+    writer.writerow(["layer", "operator", "shape", *per_axis, "global", *MEASURED, *errors, "limited"])
+    writer.writerows(list(_cells(layer, bounds_of_layer(layer, result.input_shape))) for layer in layers)
     return text.getvalue()
 
 
-def _cells(layer: LayerProfile) -> Iterator[object]:
+def _cells(layer: LayerProfile, limited: Collection[str]) -> Iterator[object]:
     yield from (layer.name, layer.operator, "x".join(map(str, layer.shape)))
     yield from (*layer.trf_stride, *layer.trf_size, layer.is_global)
     largest = layer.mass.get("0.99")
     yield from (layer.erf_size, layer.erf_ratio, layer.mass_50_side, largest.side if largest else None)
     yield from (layer.stderr.get(name) for name in ERRORS)
+    yield " ".join(name for name in MEASURED if name in limited)
 
 
 def layers_csv(layers: Sequence[LayerRow]) -> str:

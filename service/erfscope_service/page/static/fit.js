@@ -25,7 +25,9 @@ export function fit(found, { layers, askAll }) {
   const rows = found.levels.map((level) => [
     [level.name, `${level.role} · ${by(level.shape)}`],
     ...level.objects.map(({ verdict }) => (verdict === "holds" ? "✓ holds" : verdict)),
-    `${level.limited ? "≥ " : ""}${withError(level.erf_size, level.stderr, unit)}`,
+    level.limited
+      ? `≥ ${inUnit(number(Math.floor(level.erf_size * 10) / 10), unit)}` // a bound: rounded down, without an error
+      : withError(level.erf_size, level.stderr, unit),
     length(level.mass_50_side ?? null, found.input_shape.length - 1, 3),
     level.is_global ? "global" : inUnit(by(level.trf_size), unit),
     by(level.stride),
