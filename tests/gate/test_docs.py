@@ -14,9 +14,10 @@ from tests.gate.conftest import CI, ROOT, Check, installed_environment, onnx_mod
 
 from erfscope.cli.check import check as command
 from erfscope.gate.config import TOP_KEYS, load
+from erfscope.gate.drift import Drift
 from erfscope.gate.expect import Erf
 from erfscope.gate.findings import MEANING
-from erfscope.gate.rules import CHECK_KEYS, REQUEST_KEYS, Bound, Drift, metric_names
+from erfscope.gate.rules import CHECK_KEYS, REQUEST_KEYS, Bound, metric_names
 
 PAGE = (ROOT / "docs" / "gate.md").read_text("utf-8")
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))

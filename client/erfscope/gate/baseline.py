@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from erfscope._files import trouble
 from erfscope.gate.discovery import ConfigurationError
-from erfscope.gate.judge import UPDATE, Value
+from erfscope.gate.judge import Value
+from erfscope.gate.mends import UPDATE
 from erfscope_contract.invalid import field_errors
 from erfscope_contract.result import Number
 

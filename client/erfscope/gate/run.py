@@ -18,7 +18,8 @@ from erfscope.gate.explain import Explainer, explained, layers_of
 from erfscope.gate.findings import ASSERTION, CONFIGURATION, Finding, Picture, Report, Rule, Verdict
 from erfscope.gate.former import Former, pictured
 from erfscope.gate.git import content_at
-from erfscope.gate.judge import UPDATE, Value, is_without_baseline, judge, values
+from erfscope.gate.judge import Value, is_without_baseline, judge, values
+from erfscope.gate.mends import UPDATE
 from erfscope.gate.question import Question, Subject, chosen, found_and_missing, like
 from erfscope.gate.renamed import beside_it
 from erfscope.gate.rules import Level

@@ -16,6 +16,11 @@ STEP = 16
 TOO_MANY = 256  # samples; a metric that is watched by habit, not by need, is left out where it alone needs more
 
 
+def enough(samples: int, noise: float, limit: float) -> int:
+    """How many samples bring the noise of this many down to ROOM of a limit."""
+    return max(STEP * ceil(samples * (noise / (ROOM * limit)) ** 2 / STEP), samples)
+
+
 @dataclass(frozen=True)
 class Noise:
     """The metric of a model that chance moves most: two standard errors of a difference, as a share of its value."""
@@ -29,9 +34,7 @@ class Noise:
 
     def needed(self, samples: int) -> int:
         """`enough`, however many that are."""
-        if self.share <= SLACK * LIMIT:
-            return samples
-        return max(STEP * ceil(samples * (self.share / (ROOM * LIMIT)) ** 2 / STEP), samples)
+        return samples if self.share <= SLACK * LIMIT else enough(samples, self.share, LIMIT)
 
     @property
     def limit(self) -> float:
