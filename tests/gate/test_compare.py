@@ -41,7 +41,7 @@ def test_drift_is_beyond_tolerance_and_beyond_noise(
         (100.0, None, "5%", (1.0, None), True, "erf_size is 100 and of b undefined."),
         (None, None, "5%", (None, None), False, "undefined"),
         (106.0, 100.0, "5%", (0.0, 0.0), True, "two combined standard errors are 0 px."),
-        (0.0, 0.0, "5%", (0.0, 0.0), False, "erf_size is 0 px as of b; two combined"),
+        (0.0, 0.0, "5%", (0.0, 0.0), False, "erf_size is 0 px as in b; two combined"),
         (-106.0, -100.0, "5%", (0.1, 0.1), True, "(-6.0%)"),
     ],
 )  # fmt: skip

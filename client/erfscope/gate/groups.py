@@ -76,7 +76,10 @@ class Group:
         drifts = [one for one in self.findings if one.rule is Rule.DRIFT and one.undo]
         changes = sorted(drifts, key=lambda one: (one.moved or 0) > 0) or [one for one in self.findings if one.undo]
         undo = changes[0].undo if changes else ""
-        texts = dict.fromkeys(one.mend.removesuffix(MEANT).strip() for one in self.findings if one.mend)
+        most = max(one.needs for one in self.findings)  # inputs that are enough for one are enough for the others
+        texts = dict.fromkeys(
+            one.mend.removesuffix(MEANT).strip() for one in self.findings if one.mend and one.needs in (0, most)
+        )
         meant = MEANT if any(one.mend.endswith(MEANT) for one in self.findings) else ""
         advice = " ".join(filter(None, (*texts, meant)))
         return " ".join(filter(None, (undo, f"For the bound: {advice}" if undo and advice else advice)))
@@ -92,6 +95,8 @@ class Group:
             values = f"{leading.before:.4g} → {leading.found:.4g}{unit} ({leading.change_in_percent})"
             return f"{leading.model}: {name} {values}"
         one = self.first
+        if one.needs and one.rule is Rule.DRIFT:
+            return f"{one.model}: chance hides a change of {one.metric}"
         if not one.metric:
             return f"{one.model}: {one.subject}"
         return f"{one.model}: {one.metric} {one.measured}, expected {one.expected}"

@@ -10,7 +10,7 @@ from erfscope.gate.drift import Direction, Drift
 from erfscope.gate.findings import ASSERTION, CONFIGURATION, PASSED, Finding, Rule, Verdict
 from erfscope.gate.mends import FIND, UPDATE, accepting, mend_bound, mend_missing
 from erfscope.gate.rules import Bound, Level
-from erfscope.gate.sampling import enough
+from erfscope.gate.sampling import enough, wider
 from erfscope_contract.flat import flatten
 from erfscope_contract.meanings import unit_of
 from erfscope_contract.metrics import written
@@ -107,7 +107,7 @@ class Change:
             return f"{self.metric} is {now} and of {other} {was}."
         unit = f" {unit_of(self.metric)}".rstrip()
         if not self.size:
-            return f"{self.metric} is {self.now.value:.4g}{unit} as of {other}; {self._seen(unit)}."
+            return f"{self.metric} is {self.now.value:.4g}{unit} as in {other}; {self._seen(unit)}."
         share = f" ({self.size / abs(self.base.value):+.1%})" if self.base.value else ""
         values = f"{self.base.value:.4g} → {self.now.value:.4g}{unit}"
         told = f"{self.metric} differs by {self.size:+.4g}{unit}{share} from {other}: {values}"
@@ -125,13 +125,24 @@ class Change:
             return "their standard errors are not known"
         told = f"two combined standard errors are {self.noise:.2g}{unit}"
         if self.is_blind and not self.is_drift:
-            return f"{told}, so a smaller change is not told from noise{self._remedy}"
+            share = f" ({self.noise / abs(self.base.value):.1%})" if self.base.value else ""
+            return f"{told}{share}, so a smaller change is not told from noise{self._remedy}"
         return told
 
     @property
     def needed(self) -> int:
         """How many samples see a change of the limit; 0 where the noise, or the number of samples, is not known."""
         return enough(self.samples, self.noise, self.tolerance) if self.is_blind and self.tolerance else 0
+
+    @property
+    def sharper(self) -> str:
+        """What to do where a change of the limit would not be seen; empty where that is not known."""
+        if not self.needed:
+            return ""
+        more = f"Write `{self.unit} = {self.needed}` into the check (now {self.samples}), and run `{UPDATE}` again."
+        if not self.base.value or not isinstance(self.allowed.max, str):
+            return more
+        return f'{more} Or allow more: `drift = {{ max = "{wider(self.noise / abs(self.base.value)):.0%}" }}`.'
 
     @property
     def _remedy(self) -> str:
@@ -242,7 +253,7 @@ class _Rule:
             return replace(finding, message=drift.message or "", detail=told, undo=accepting(FIND))
         if change.is_drift:
             return replace(finding, detail=f"{told} {ACCEPTED}")
-        return replace(finding, detail=told if change.is_blind else "")
+        return replace(finding, detail=told, mend=change.sharper) if change.is_blind else finding
 
     def without_baseline(self, drift: Drift) -> Finding:
         """Nothing was committed for this measurement, or for this metric of it."""

@@ -23,7 +23,7 @@ from erfscope.gate.mends import UPDATE
 from erfscope.gate.question import Question, Subject, chosen, found_and_missing, like
 from erfscope.gate.renamed import beside_it
 from erfscope.gate.rules import Level
-from erfscope.gate.update import changes
+from erfscope.gate.update import changes, unsure
 from erfscope.gate.vanished import vanished
 from erfscope_contract.problem import KINDS, Fault, Problem
 from erfscope_contract.result import ErfResult
@@ -84,7 +84,8 @@ def run(options: Options, progress: Progress = silent) -> Report:
         missing = [_with_new_name(gate, one, committed, options.means) for one in missing]
     gone = [] if options.update_baseline else vanished(gate, committed, options.paths, known, options.means)
     new_names = {one.now.model for one in gone if one.now}
-    findings = [one for one in report.findings if not (is_without_baseline(one) and one.model in new_names)]
+    judged = [unsure(one) if options.update_baseline else one for one in report.findings]
+    findings = [one for one in judged if not (is_without_baseline(one) and one.model in new_names)]
     report = replace(report, findings=(*missing, *findings, *(one.finding for one in gone), *changed))
     asked = [(case.question, _outcome(case, outcomes)) for case in cases]
     dead = notes.of_dead_layers([(question.subject.label, outcome) for question, outcome in asked], report.findings)

@@ -21,6 +21,11 @@ def enough(samples: int, noise: float, limit: float) -> int:
     return max(STEP * ceil(samples * (noise / (ROOM * limit)) ** 2 / STEP), samples)
 
 
+def wider(noise: float) -> float:
+    """The limit, as a share in whole per cent, of which this noise takes ROOM."""
+    return ceil(100 * noise / ROOM) / 100
+
+
 @dataclass(frozen=True)
 class Noise:
     """The metric of a model that chance moves most: two standard errors of a difference, as a share of its value."""
@@ -39,7 +44,7 @@ class Noise:
     @property
     def limit(self) -> float:
         """The drift that a check can see with these inputs, as a share: LIMIT, or more in whole per cent."""
-        return LIMIT if self.share <= SLACK * LIMIT else ceil(100 * self.share / ROOM) / 100
+        return LIMIT if self.share <= SLACK * LIMIT else wider(self.share)
 
 
 def noises(report: Report) -> Mapping[str, Noise]:
