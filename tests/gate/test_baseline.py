@@ -1,8 +1,8 @@
 """Drift against the committed baseline: caught when a dilation goes, silent when only the seed changes."""
 
 import json
-from collections.abc import Callable
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 

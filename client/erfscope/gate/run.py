@@ -1,6 +1,6 @@
 """One run of the gate, from the configuration to the report."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -71,7 +71,8 @@ def run(options: Options, progress: Progress = silent) -> Report:
             is_measured = not any(isinstance(outcome, Problem) for outcome in outcomes.values())
             is_whole = not options.paths and not missing and is_measured
             before = _replaceable(gate.baseline) if is_whole else baselines.read(gate.baseline)
-            committed = (Baseline() if is_whole else before).updated(_entries(cases, outcomes, options.means))
+            kept = Baseline() if is_whole else before.without(_asked_otherwise(cases))
+            committed = kept.updated(_entries(cases, outcomes, options.means))
             if (
                 committed.entries or gate.baseline.exists()
             ):  # where nothing could be measured, there is nothing to write
@@ -107,6 +108,13 @@ def run(options: Options, progress: Progress = silent) -> Report:
     watched = {(case.check.name, case.subject.label) for case in cases if case.check.is_watched}
     about_models = (*notes.of_changes(explanations, explainer, watched), *report.about_models)
     return replace(report, findings=tuple(explanations), about_models=about_models)
+
+
+def _asked_otherwise(cases: Sequence[Case]) -> Callable[[Entry], bool]:
+    """Whether an entry is of one of these models, and none of its checks asks for that measurement any more."""
+    identities = [case.question.identity for case in cases]
+    models = {identity["model"] for identity in identities}
+    return lambda entry: entry.model in models and entry.identity not in identities
 
 
 def _replaceable(file: Path) -> Baseline:
