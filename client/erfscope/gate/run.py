@@ -23,9 +23,10 @@ from erfscope.gate.mends import UPDATE
 from erfscope.gate.question import Question, Subject, chosen, found_and_missing, like
 from erfscope.gate.renamed import beside_it
 from erfscope.gate.rules import Level
+from erfscope.gate.unmeasured import unmeasured
 from erfscope.gate.update import changes, unsure
 from erfscope.gate.vanished import vanished
-from erfscope_contract.problem import KINDS, Fault, Problem
+from erfscope_contract.problem import Problem
 from erfscope_contract.result import ErfResult
 
 
@@ -200,7 +201,7 @@ def _outcome(case: Case, outcomes: Mapping[str, Outcome]) -> Outcome:
 
 
 def _report(gate: Gate, cases: Sequence[Case], outcomes: Mapping[str, Outcome], committed: Baseline) -> Report:
-    findings = [finding for case in cases for finding in _judged(case, _outcome(case, outcomes), committed)]
+    findings = [finding for case in cases for finding in _judged(case, outcomes, committed)]
     answers = {digest: outcome for digest, outcome in outcomes.items() if isinstance(outcome, Answer)}
     labels = {case.question.digest: case.subject.label for case in cases if _refusal(case) not in outcomes}
     return Report(
@@ -216,9 +217,10 @@ def _report(gate: Gate, cases: Sequence[Case], outcomes: Mapping[str, Outcome], 
     )
 
 
-def _judged(case: Case, outcome: Outcome, committed: Baseline) -> Iterator[Finding]:
+def _judged(case: Case, outcomes: Mapping[str, Outcome], committed: Baseline) -> Iterator[Finding]:
+    outcome = _outcome(case, outcomes)
     if isinstance(outcome, Problem):
-        yield _unmeasured(case, outcome)
+        yield unmeasured(case.check, case.subject, outcome, is_unread=_refusal(case) in outcomes)
         return
     entry = committed.entry(case.question.identity)
     passed = {one.name: one.why for one in outcome.result.layer.passed_over}
@@ -270,24 +272,6 @@ def _entries(cases: Sequence[Case], outcomes: Mapping[str, Outcome], means: Mean
             )
         )
     return entries
-
-
-def _unmeasured(case: Case, problem: Problem) -> Finding:
-    row = KINDS.get(problem.kind, KINDS["internal"])
-    is_configurable = row.fault is Fault.REQUEST
-    key = {"invalid-target": "layer", "shape-mismatch": "input_shape"}.get(problem.kind, "model")
-    return Finding(
-        check=case.check.name,
-        model=case.subject.label,
-        rule=Rule.CONFIGURATION if is_configurable else Rule.MEASUREMENT,
-        verdict=Verdict.BROKEN,
-        expected="a measurement",
-        file=str(case.check.source.file),
-        line=case.check.line(key),
-        detail=f"{problem.title}: {problem.detail}",
-        mend="" if row.is_told else row.hint,
-        exit_code=row.fault.exit_code,
-    )
 
 
 def _misconfigured(error: ConfigurationError) -> Finding:

@@ -100,4 +100,7 @@ def _headline(report: Report, found: Sequence[Group]) -> str:
     more = f"; this change {' and '.join(changes)}" if changes else ""
     if _is_about_a_model(found):
         return f"{SIGNS[found[0].first.verdict]} {for_sentence(headline(found))}{more}"
+    first = found[0].first if found else None
+    if first is not None and first.model and first.rule is Rule.MEASUREMENT and report.result == "configuration":
+        return f"{SIGNS[first.verdict]} {for_markdown(first.model)} cannot be measured{more}"
     return f"{SIGNS[Verdict.FAIL if report.exit_code else Verdict.PASS]} {words[report.result]}{more}"
