@@ -183,6 +183,23 @@ def meaning_of(name: str) -> Meaning:
     raise KeyError(name)
 
 
+# What people without the field's words should know of a size; other metrics have the words of their row.
+_PLAIN = [
+    (re.compile(r"trf_size"), "side of the part of the input that can reach the unit at all. It follows from kernels, "
+     "strides and dilations alone, and is exact."),
+    (re.compile(r"mass_(\d+)_side"), "side of the box where {} % of the influence on the unit comes from. It depends "
+     "on the weights too."),
+    (re.compile(r"erf_size"), "side of the area where the influence is above 4.55 % of that at the centre. Gaps "
+     "between the taps of a dilation do not count."),
+]  # fmt: skip
+
+
+def in_plain_words(name: str) -> str:
+    """What a metric measures, for people who see its name for the first time."""
+    found = ((pattern.fullmatch(name), words) for pattern, words in _PLAIN)
+    return next((words.format(*match.groups()) for match, words in found if match), meaning_of(name).words)
+
+
 def near_names(name: str) -> list[str]:
     """The flat names that somebody may have meant, the nearest first."""
     fillings = {"mass_{}": ("20", "30", "50", "99"), "replknet_{}": ("20", "30", "50", "99"), "r{}": ("50", "90", "99")}

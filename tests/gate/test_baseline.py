@@ -1,6 +1,7 @@
 """Drift against the committed baseline: caught when a dilation goes, silent when only the seed changes."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -167,3 +168,20 @@ def test_another_layer_is_another_entry(check: Check, write: Write) -> None:
     check("--update-baseline")
     rows = json.loads(Path(BASELINE).read_text("utf-8"))["entries"]
     assert [row["request"] for row in rows] == [{"target": {"layer": "first"}}, {}]
+
+
+def test_a_value_that_chance_hides_is_written_with_a_warning_that_names_the_inputs(check: Check, write: Write) -> None:
+    write("net.onnx", onnx_model((1, 2), seed=3))
+    rules = '[[check]]\nmodel = "net.onnx"\ninputs = {}\nmass_20_side = {{}}\nr50 = {{}}\ndrift = {{ max = "1%" }}\n'
+    write("erfscope.toml", rules.format(4))
+    done = check("--update-baseline", "--markdown", "a.md")
+    assert done.code == 0
+    assert "! warn net.onnx" in done.words
+    needed = re.search(r"How to mend: Write `inputs = (\d+)` into the check \(now 4\), and run `erfscope", done.words)
+    assert needed is not None
+    assert done.words.count("into the check (now 4)") == 1  # the largest number alone
+    assert re.search(r'Or allow more: `drift = { max = "\d+%" }`\.', done.words)
+    assert "chance hides a change of" in Path("a.md").read_text("utf-8").splitlines()[0]
+    assert "+0 px" not in check().words
+    write("erfscope.toml", rules.format(needed[1]))
+    assert "warn" not in check("--update-baseline").out

@@ -391,3 +391,25 @@ def test_a_model_that_is_renamed_and_exported_anew_is_recognised_by_its_layers(c
     text = Path("erfscope.toml").read_text("utf-8")
     Path("erfscope.toml").write_text(text.replace("models/*.onnx", "models/net.onnx"), "utf-8")
     assert renamed in check().words
+
+
+def test_a_file_that_is_cut_in_half_is_placed_at_the_file_and_tells_what_to_do(check: Check, write: Write) -> None:
+    write("models/net.onnx", onnx_model()[:500])
+    write("erfscope.toml", CONFIG.replace("models/*.json", "models/*.onnx") + "trf_size = { min = 1 }\n")
+    run = {"GITHUB_SERVER_URL": "https://git.example", "GITHUB_REPOSITORY": "o/r", "GITHUB_RUN_ID": "7"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in run.items():
+            patch.setenv(name, value)
+        done = check("--report", "r.json", "--markdown", "m.md", "--pictures", "p")
+    assert done.code == 2
+    assert "The file is not a valid ONNX model: It is not ONNX at all, or it is cut short." in done.words
+    assert "How to mend: Export the model again, or restore its file from Git: `git checkout BRANCH --" in done.words
+    (finding,) = json.loads(Path("r.json").read_text("utf-8"))["findings"]
+    assert (finding["file"], finding["line"], finding["rule"]) == ("models/net.onnx", 1, "measurement")
+    text = Path("m.md").read_text("utf-8")
+    assert text.startswith("## ✗ models/net.onnx cannot be measured\n")
+    assert "has the log." in text
+    write("models/net.onnx", f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 123456\n")
+    done = check("--report", "r.json")
+    assert "✗ broken models/net.onnx · measurement models/net.onnx is a pointer of Git LFS, not the file" in done.words
+    assert json.loads(Path("r.json").read_text("utf-8"))["findings"][0]["file"] == "models/net.onnx"

@@ -14,9 +14,10 @@ from tests.gate.conftest import CI, ROOT, Check, installed_environment, onnx_mod
 
 from erfscope.cli.check import check as command
 from erfscope.gate.config import TOP_KEYS, load
+from erfscope.gate.drift import Drift
 from erfscope.gate.expect import Erf
 from erfscope.gate.findings import MEANING
-from erfscope.gate.rules import CHECK_KEYS, REQUEST_KEYS, Bound, Drift, metric_names
+from erfscope.gate.rules import CHECK_KEYS, REQUEST_KEYS, Bound, metric_names
 
 PAGE = (ROOT / "docs" / "gate.md").read_text("utf-8")
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
@@ -110,3 +111,16 @@ def test_the_session_is_what_the_command_says(check: Check, miniature: Callable[
     (session,) = blocks("text")
     assert differences(session, check("--no-cache").out) == []
     assert {path.name for path in CI.iterdir()} == {"passing", "failing", "broken"}
+
+
+def test_the_recipe_of_the_page_does_what_it_promises(check: Check, write: Write) -> None:
+    """Shrink fails, growth warns, retrain passes."""
+    (recipe,) = (block for block in blocks("toml") if 'up = "warn"' in block and "draws" in block)
+    recipe = recipe.replace("min = 12", "min = 5").replace("draws = 128", "draws = 64")
+    write("models/detector.onnx", onnx_model((1, 2), side=24))
+    write("erfscope.toml", recipe)
+    assert check("--update-baseline").code == 0
+    for dilations, seed, code, sign in (((1, 2), 4, 0, "✓"), ((1, 1), 0, 1, "✗ fail"), ((1, 4), 0, 0, "! warn")):
+        write("models/detector.onnx", onnx_model(dilations, seed=seed, side=24))
+        done = check()
+        assert (done.code, sign in done.out) == (code, True), done.out

@@ -124,13 +124,19 @@ def test_the_table_becomes_one_comment_that_is_replaced(tmp_path: Path) -> None:
         "NUMBER": "12",
         "MARKDOWN": "table.md",
         "MARK": "erfscope; rm -rf .",
+        "COMMIT": "ab12",
+        "RUN": "https://git.example/us/net/actions/runs/7",
     }
-    for text in ("first", "second"):
-        (tmp_path / "table.md").write_text(text)
+    missing = "## ✗ Receptive fields were not checked\n\n[The run](https://git.example/us/net/actions/runs/7) ended"
+    for text in ("first\n", missing):
+        (tmp_path / "table.md").unlink(missing_ok=True)
+        if text != missing:
+            (tmp_path / "table.md").write_text(text)
         command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
         subprocess.run(command, cwd=tmp_path, env=environment, check=True)
         mark = "<!-- erfscope check: erfscope--rm--rf-. -->"
-        assert (tmp_path / "posted").read_text() == f"{mark}\n{text}"
+        assert (tmp_path / "posted").read_text().startswith(f"{mark}\n{text}")
+        assert (tmp_path / "posted").read_text().endswith("\n\nOf commit ab12.\n")
     calls = (tmp_path / "calls").read_text().splitlines()
     assert [re.findall(r"--method (\w+) (\S+)", call) for call in calls] == [
         [],

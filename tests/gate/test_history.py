@@ -24,7 +24,9 @@ def git(*words: str) -> None:
     subprocess.run(["git", *names, *words], check=True, capture_output=True)
 
 
-def test_the_history_of_a_branch_tells_who_moved_what(check: Check, write: Write) -> None:
+def test_the_history_of_a_branch_tells_who_moved_what(
+    check: Check, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write("models/net.json", spec(dilation=4))
     write("erfscope.toml", config("drift = { max = '2%' }\ntrf_size = {}\n"))
     git("init", "--quiet")
@@ -42,8 +44,13 @@ def test_the_history_of_a_branch_tells_who_moved_what(check: Check, write: Write
     assert [one["before"] and one["before"]["value"] for one in steps] == [None, 11.0]
     table = CliRunner().invoke(app, ["history", "models/net.json"], catch_exceptions=False).stdout
     assert "half the dilation" in table
-    assert "11 px" in table
-    assert "dilation of second 4 → 2" in table
+    assert "trf_size 11 px 7 px -36.4%" in " ".join(table.split())
+    assert "trf_size new 11 px" in " ".join(table.split())
+    assert table.count("dilation of second 4 → 2") == 1
+    assert all(one["author"] for one in steps)
+    monkeypatch.setenv("COLUMNS", "60")
+    narrow = CliRunner().invoke(app, ["history"], catch_exceptions=False).stdout
+    assert max(map(len, narrow.splitlines())) <= 60
     write("models/other.json", spec(dilation=1))
     Path("models/net.json").unlink()
     assert check("--update-baseline").code == 0
@@ -54,7 +61,7 @@ def test_the_history_of_a_branch_tells_who_moved_what(check: Check, write: Write
     sides = [(one["model"], *((one[side] or {}).get("value") for side in ("before", "value"))) for one in steps]
     assert sides == [("models/other.json", None, 5.0), ("models/net.json", 7.0, None)]
     words = CliRunner().invoke(app, ["history", "./models/net.json", "--last", "1"], catch_exceptions=False).stdout
-    assert words.split()[-5:] == ["7", "px", "gone", "another", "model"]
+    assert words.split()[-5:] == ["models/net.json", "trf_size", "7", "px", "gone"]
 
 
 def test_the_last_commit_is_compared_with_the_one_before_it(check: Check, write: Write) -> None:

@@ -16,7 +16,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from erfscope.cli import app
-from erfscope.gate.starter import ASKED, Origin, origin_of, workflow
+from erfscope.gate.workflow import ASKED, Origin, origin_of, workflow
 from erfscope_contract.version import __version__
 
 Write = Callable[..., Path]
@@ -35,15 +35,14 @@ def triggers(text: str) -> dict[str, Any]:
 
 
 def job(text: str) -> dict[str, Any]:
-    """The workflow's one job, with the workflow's environment in it."""
-    whole = yaml.safe_load(text)
-    assert whole["permissions"]["pull-requests"] == "write"
-    return {**whole["jobs"]["check"], "env": whole["env"]}
+    """The workflow's job that checks."""
+    return dict(yaml.safe_load(text)["jobs"]["check"])
 
 
 def step(text: str, name: str) -> str:
     """The script of a step."""
-    (script,) = (one["run"] for one in job(text)["steps"] if one.get("name") == name)
+    jobs = yaml.safe_load(text)["jobs"].values()
+    (script,) = (one["run"] for job in jobs for one in job["steps"] if one.get("name") == name)
     return str(script)
 
 
@@ -89,7 +88,7 @@ def test_a_saturated_size_is_not_guarded_in_silence(check: Check, write: Write) 
     text = Path("erfscope.toml").read_text("utf-8")
     assert text.count("\nerf_size = {}") == 1
     assert text.count("\n# erf_size is not watched: the field fills the input") == 1
-    assert "lets the field grow, not shrink" in text
+    assert "To fail where the field shrinks and only warn where it grows" in text
     assert check().code == 0
 
 
@@ -186,7 +185,7 @@ def test_install_changes_what_a_workflow_that_is_there_installs(write: Write) ->
     done = start("models/net.json", "--install", "./vendor/erfscope[local]")
     assert "wrote ./vendor/erfscope[local] into ERFSCOPE of .github/workflows/erfscope.yml" in done.words
     now = WORKFLOW.read_text("utf-8").splitlines()
-    assert [line for line in now if line not in before] == ['  ERFSCOPE: "./vendor/erfscope[local]"']
+    assert [line for line in now if line not in before] == ['      ERFSCOPE: "./vendor/erfscope[local]"']
     WORKFLOW.write_text("name: mine\n")
     assert "it has no line ERFSCOPE that --install could change" in start("models/net.json", "--install", "x").words
     assert WORKFLOW.read_text("utf-8") == "name: mine\n"
@@ -255,7 +254,11 @@ def test_the_workflow_installs_what_is_installed_here(noted: dict[str, Any] | No
 
 def test_the_main_branch_fills_the_cache_that_pull_requests_read() -> None:
     text = workflow(WORKFLOW, Origin("erfscope", "said."), None, {})
-    assert triggers(text) == {"pull_request": None, "push": {"branches": ["main", "master"]}}
+    found = triggers(text)
+    paths = found["pull_request"].pop("paths")
+    assert found["push"].pop("paths") == paths
+    assert {"**.onnx", "**.json", "**/erfscope.toml", WORKFLOW.as_posix()} <= set(paths)
+    assert found == {"pull_request": {}, "push": {"branches": ["main", "master"]}, "workflow_dispatch": None}
     example = (ROOT / "examples/ci/passing/.github/workflows/erfscope.yml").read_text("utf-8")
     assert triggers(example) == {"pull_request": None, "push": {"branches": ["main"]}}
 
@@ -292,7 +295,13 @@ def test_the_steps_run_as_they_are_written(check: Check, write: Write, tmp_path:
     assert run(step(text, "Check"), tmp_path).returncode == 1
     assert run(step(text, "Comment"), tmp_path).returncode == 0
     (comment,) = (tmp_path / "comments").iterdir()
-    assert comment.read_text("utf-8").startswith("<!-- erfscope check -->\n## ✗ A receptive field is not as asked")
+    assert comment.read_text("utf-8").startswith(
+        "<!-- erfscope check -->\n## ✗ models/net.json: TRF 11 → 5 px (-54.5%)"
+    )
+    assert comment.read_text("utf-8").endswith("\n\nOf commit ab12.\n")
+    Path("erfscope-reports/erfscope.md").unlink()  # as where the step Install failed
+    assert run(step(text, "Comment"), tmp_path).returncode == 0
+    assert "## ✗ Receptive fields were not checked\n\n[The run](r/7) ended" in comment.read_text("utf-8")
     refused = run(step(text, "Install"), tmp_path, ERFSCOPE="")
     assert refused.returncode == 2
     assert "::error::Write into ERFSCOPE of .github/workflows/erfscope.yml what pip installs." in refused.stdout
@@ -311,7 +320,7 @@ esac
 
 def run(script: str, place: Path, **more: str) -> "subprocess.CompletedProcess[str]":
     """A step as GitHub runs it."""
-    environment = installed_environment(GH_REPO="o/r", NUMBER="3", GH_TOKEN="t", **more)
+    environment = installed_environment(GH_REPO="o/r", NUMBER="3", GH_TOKEN="t", COMMIT="ab12", RUN="r/7", **more)
     environment["PATH"] = os.pathsep.join((str(place), environment["PATH"]))
     command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -114,17 +114,17 @@ def test_junit_of_the_miniatures(check: Check, miniature: Callable[[str], Path],
 
 def test_markdown_is_a_plain_table() -> None:
     text = markdown.render(report(finding(message="Anchors need it."), finding(Verdict.PASS), finding(Verdict.WARN)))
-    assert text.startswith("## ✗ A receptive field is not as asked\n")
+    assert text.startswith("## ✗ models/a.onnx: erf\\_size 43.30 ± 0.30 px, expected ≥ 96 px\n")
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert [row[2] for row in rows[2:]] == ["✗", "!", "✓"]
-    assert {cell_count(row) for row in rows} == {6}
+    assert {cell_count(row) for row in rows} == {7}
     assert "Anchors need it." in text
     assert markdown.render(report(finding(Verdict.PASS))).startswith("## ✓ Receptive fields are as asked")
 
 
 def test_markdown_of_a_hostile_model_stays_a_table() -> None:
     text = markdown.render(hostile())
-    assert {cell_count(line) for line in text.splitlines() if line.startswith("| ")} == {6}
+    assert {cell_count(line) for line in text.splitlines() if line.startswith("| ")} == {7}
     text = text.replace("`c`", "")  # plain words may be code
     assert not re.search(r"(?<!\\)[<`\[]", text)
     assert "![" not in text
@@ -151,8 +151,12 @@ def test_a_comment_links_the_run_of_github() -> None:
 
 def test_what_changed_stands_once_above_what_broke() -> None:
     text = markdown.render(report(*(finding(metric=one, change="dilation of c 4 → 1.") for one in ("r50", "r90"))))
-    assert text.count("dilation of c 4 → 1.") == 1
-    assert text.index("**Changed in models/a.onnx**: dilation of c 4 → 1.") < text.index("- **models/a.onnx")
+    assert text.startswith("## ✗ models/a.onnx: r50 43.30 ± 0.30 px, expected ≥ 96 px: dilation of c 4 → 1\n")
+    assert text.count("dilation of c 4 → 1") == 1
+    long = f"dilation of {'c' * 100} 4 → 1."
+    text = markdown.render(report(*(finding(metric=one, change=long) for one in ("r50", "r90"))))
+    assert text.count(long) == 1
+    assert text.index(f"**Changed in models/a.onnx**: {long}") < text.index("- **models/a.onnx")
 
 
 def test_the_terminal_shows_a_hostile_model_as_text() -> None:
@@ -172,7 +176,8 @@ def test_a_long_summary_is_cut() -> None:
 
 def test_github_annotations() -> None:
     environment = {"GITHUB_WORKSPACE": "/repository"}
-    made = report(finding(Verdict.WARN), finding(mend="100 % sure,\nnow: do it"), *[finding()] * 20)
+    others = [finding(model=f"m{n}") for n in range(20)]
+    made = report(finding(Verdict.WARN, model="w"), finding(mend="100 % sure,\nnow: do it"), *others)
     lines = github(made, environment)
     assert lines[0].startswith("::error file=erfscope.toml,line=3,title=erfscope%3A models/a.onnx erf_size::")
     assert lines[0].endswith("100 %25 sure, now: do it")

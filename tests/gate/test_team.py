@@ -92,9 +92,11 @@ def test_a_model_that_is_trained_again_is_told_both_ways_on(check: Check, write:
     write("models/net.onnx", onnx_model((1, 2), seed=3))
     done = check("--markdown", "a.md")
     assert done.code == 1
-    assert "How to mend: If the model was trained again, other values are usual: update the baseline, or" in done.words
-    assert "erfscope init --weights random" in done.words
-    assert '(`weights = "kaiming_normal"`, `draws = 128`, `inputs = 1` in the check' in Path("a.md").read_text("utf-8")
+    assert "How to mend: If the model was trained again, other values are usual: run `erfscope check" in done.words
+    assert "erfscope init models/net.onnx --weights random" in done.words
+    assert '`weights = "kaiming_normal"`, `draws = 128` and `inputs = 1`, each on its line' in Path("a.md").read_text(
+        "utf-8"
+    )
 
 
 def test_a_baseline_without_layers_says_so(check: Check, write: Write) -> None:

@@ -51,7 +51,7 @@ def read_model(path: Path, sent: Sent | None = None) -> OnnxFile:
     try:
         model = ModelProto.FromString(data)
     except DecodeError as error:
-        raise ProblemError("invalid-model", "The file is not ONNX, or it is cut short.") from error
+        raise ProblemError("invalid-model", "It is not ONNX at all, or it is cut short.") from error
     beside = attach(_tensors(model), path, sent)
     return OnnxFile(audited(model), beside)
 

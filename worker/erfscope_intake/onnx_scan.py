@@ -35,7 +35,7 @@ def scan(data: bytes) -> None:
     try:
         _walk(memoryview(data))
     except BrokenError as error:
-        raise ProblemError("invalid-model", "The file is not ONNX, or it is cut short.") from error
+        raise ProblemError("invalid-model", "It is not ONNX at all, or it is cut short.") from error
 
 
 def _walk(view: memoryview) -> None:

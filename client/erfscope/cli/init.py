@@ -12,16 +12,17 @@ from typer import Argument, Option
 
 from erfscope._errors import refuse
 from erfscope._models import PRESET
-from erfscope.cli import options, show
+from erfscope.cli import options, repository, show
 from erfscope.cli.progress import progress_bar
 from erfscope_contract.request import ErfRequest, Weights
 
 if TYPE_CHECKING:  # the command line starts without the gate
+    from erfscope.gate.config import Check
     from erfscope.gate.discovery import Source
     from erfscope.gate.findings import Report
     from erfscope.gate.starter import Plan
 
-CONFIG, WORKFLOW = Path("erfscope.toml"), Path(".github/workflows/erfscope.yml")
+CONFIG = Path("erfscope.toml")
 INPUTS = 16  # of a first measurement
 ROUNDS = 6  # of measuring at most: what limits the field, and how many inputs are enough, may take some
 
@@ -75,30 +76,36 @@ def init(
     install: Install = None,
     force: Force = False,
 ) -> None:
-    """Write erfscope.toml, the baseline of MODEL… and a workflow for GitHub, or add MODEL… to those that are there."""
+    """Write erfscope.toml, the baseline of MODEL… and a workflow for GitHub, or add MODEL… to those that are there.
+
+    With --weights, a check that is there already is converted: its weights and the number of its samples change.
+    """
     from erfscope.gate import starter
 
     source = None if force else _source(Path.cwd())
     config = source.file if source else CONFIG
     baseline = _baseline(config, source)
-    added = _not_guarded({name: _files(name, baseline) for name in map(_named, models)}, source)
+    asked = {name: _files(name, baseline) for name in map(_named, models)}
+    added = _not_guarded(asked, source)
+    checks = _converted({name: files for name, files in asked.items() if name not in added}, source, weights)
     out = show.console()
-    if not added:
-        lines = _workflow(url, install, force=force) if install else []
-        already = ["Every one of these models has a check already; nothing was added.", *_for_later(models, config)]
-        show.print_lines(out, [*already, *lines])
+    if not added and not checks:
+        lines = repository.workflow(url, install, force=force) if install else []
+        show.print_lines(out, [*_already(inputs, weights), *_for_later(models, config), *lines])
         return
     before = _contents(config, baseline)
-    plans = _first(list(added), inputs, weights, is_new=source is None)
-    text = _configuration(list(added), inputs, source, plans)
+    start = {**before, **({baseline: None} if force else {})}  # a new configuration has nothing of the old baseline
+    measured = {**added, **{check.models[0]: files for check, files in checks.values()}}
+    plans = _first(list(measured), inputs, weights, is_new=source is None)
+    text = _configuration(list(added), inputs, source, plans, checks)
     for _ in range(ROUNDS):
-        _restore(before)  # or the report would compare with the first baseline
-        _write(config, text)
-        report = _measured(config, added, url)
+        _restore(start)  # or the report would compare with the first baseline
+        repository.write(config, text)
+        report = _measured(config, measured, url)
         if report.exit_code:
             break
-        plans = _plans(report, config, added, plans, is_fixed=bool(inputs))
-        written, text = text, _configuration(list(added), inputs, source, plans)
+        plans = _plans(report, config, measured, plans, is_fixed=bool(inputs))
+        written, text = text, _configuration(list(added), inputs, source, plans, checks)
         if text == written:
             break
     if report.exit_code:
@@ -108,13 +115,19 @@ def init(
     _show(report)
     usual = starter.USUAL.drift
     lines = [f"{name}: erf_size is not watched, because {reason}: see the comment in {config.name}."
-             for name, plan in sorted(plans.items()) if (reason := plan.limit)]  # fmt: skip
+             for name, plan in sorted(plans.items()) if (reason := plan.limit) and name in added]  # fmt: skip
     lines += [f"{name}: {plan.samples} {plan.unit}, so that chance does not hide a drift of {plan.drift}: see the "
               f"comment in {config.name}." for name, plan in sorted(plans.items()) if plan.before]  # fmt: skip
     lines += [f"{name}: the drift limit is {plan.drift}: see the comment in {config.name}."
-              for name, plan in sorted(plans.items()) if plan.drift != usual]  # fmt: skip
-    lines = [_added(config, list(added), is_new=source is None), *lines, *_later(list(added))]
-    show.print_lines(out, [*lines, *_workflow(url, install, force=force)])
+              for name, plan in sorted(plans.items()) if plan.drift != usual and name in added]  # fmt: skip
+    changes = [f"converted in {config.name}: the check {check.name!r} has weights = {str(weights)!r} now"
+               for check, _ in checks.values()]  # fmt: skip
+    if added:
+        changes.append(_added(config, list(added), is_new=source is None, is_over=before[config] is not None))
+    lines = [*changes, *lines, *_later(list(added))]
+    lines += repository.attributes([file for files in measured.values() for file in files])
+    lines += repository.workflow(url, install, force=force)
+    show.print_lines(out, [*lines, repository.to_commit(Path(config.name), Path(os.path.relpath(baseline)))])
 
 
 def _first(models: Sequence[str], inputs: int | None, weights: Weights | None, *, is_new: bool) -> "Mapping[str, Plan]":
@@ -124,6 +137,34 @@ def _first(models: Sequence[str], inputs: int | None, weights: Weights | None, *
     if weights is not None and weights is not Weights.GIVEN:
         return {name: Plan(inputs or INPUTS, weights) for name in models}
     return {name: Plan(inputs) for name in models} if inputs and not is_new else {}
+
+
+def _converted(
+    asked: Mapping[str, Sequence[str]], source: "Source | None", weights: Weights | None
+) -> "dict[int, tuple[Check, list[str]]]":
+    """The checks that are there already and get other weights, by their place, with the files that each guards."""
+    from erfscope.gate.config import gate_of
+    from erfscope.gate.conversion import convertible
+    from erfscope.gate.question import subjects
+
+    if source is None or weights is None or not asked:
+        return {}
+    gate = gate_of(source)
+    files = [file for files in asked.values() for file in files]
+    checks = {check.index: check for one in asked.values() for check in convertible(gate, one, files, weights)}
+    return {place: (check, [one.label for one in subjects(gate, check)]) for place, check in checks.items()}
+
+
+def _already(inputs: int | None, weights: Weights | None) -> list[str]:
+    """That there is nothing to do; refused where an option asks for something that `init` does not change."""
+    if inputs is not None:
+        raise refuse(
+            "bad-request",
+            "every one of these models has a check already, and --inputs changes none: write the number into the check "
+            "and run `erfscope check --update-baseline`, or call `erfscope init` with --force for a new configuration",
+        )
+    now = f", with weights = {str(weights)!r}" if weights else ""
+    return [f"Every one of these models has a check already{now}; nothing was added."]
 
 
 def _for_later(models: Sequence[str], config: Path) -> list[str]:
@@ -169,11 +210,21 @@ def _not_guarded(models: Mapping[str, Sequence[str]], source: "Source | None") -
 
 
 def _configuration(
-    models: Sequence[str], inputs: int | None, source: "Source | None", plans: "Mapping[str, Plan]"
+    models: Sequence[str],
+    inputs: int | None,
+    source: "Source | None",
+    plans: "Mapping[str, Plan]",
+    checks: "Mapping[int, tuple[Check, Sequence[str]]]",
 ) -> str:
-    """The text of the configuration with these models in it; what is there stays as it is."""
+    """The text of the configuration with these models in it and these checks converted; all else stays as it is."""
     from erfscope.gate import starter
+    from erfscope.gate.conversion import converted
 
+    if source is not None and checks:
+        changes = {place: plans.get(check.models[0], starter.USUAL) for place, (check, _) in checks.items()}
+        source = replace(source, text=converted(source, changes, _default(source)))
+    if source is not None and not models:
+        return source.text
     if source is None:
         return starter.configuration(starter.named(models, []), inputs or INPUTS, plans)
     taken = [str(check.get("name")) for check in source.table.get("check", []) if isinstance(check, dict)]
@@ -258,8 +309,10 @@ def _troubles(report: "Report") -> list[str]:
     ]
 
 
-def _added(config: Path, models: Sequence[str], *, is_new: bool) -> str:
-    return f"wrote {config.name}" if is_new else f"added to {config.name}: a check of {', '.join(models)}"
+def _added(config: Path, models: Sequence[str], *, is_new: bool, is_over: bool) -> str:
+    if is_new:
+        return f"wrote {config.name} over the one that was there" if is_over else f"wrote {config.name}"
+    return f"added to {config.name}: a check of {', '.join(models)}"
 
 
 def _later(models: Sequence[str]) -> list[str]:
@@ -274,45 +327,6 @@ def _later(models: Sequence[str]) -> list[str]:
     folders = [one for one in files if one.suffix == ".onnx" or one.parent != Path()]
     patterns = dict.fromkeys(f'"{(one.parent / f"*{one.suffix}").as_posix()}"' for one in folders)
     return [f"{line}, or write a pattern into a check: model = {' or '.join(patterns)}" if patterns else f"{line}."]
-
-
-def _workflow(url: str | None, install: str | None, *, force: bool) -> list[str]:
-    """What became of the workflow, and what to do next, in lines."""
-    from erfscope.gate import starter
-
-    if WORKFLOW.exists() and not force:
-        return [_kept(install), "Commit these files; then try `erfscope check`."]
-    origin = starter.origin(Path.cwd(), with_engine=url is None, asked=install)
-    _write(WORKFLOW, starter.workflow(WORKFLOW, origin, url, os.environ))
-    lines = [f"wrote {WORKFLOW}", "Commit these files; then try `erfscope check`."]
-    if not origin.is_known:
-        lines.append(
-            f"Before you push: erfscope was installed here from a folder that no runner has. Write into ERFSCOPE of "
-            f"{WORKFLOW} what pip shall install there, or call `erfscope init` with --install."
-        )
-    if url is None and not os.environ.get(starter.INDEX_VARIABLE):
-        lines.append(
-            f"The variable {starter.INDEX_VARIABLE} of the repository on GitHub should name PyTorch's index of CPU "
-            f"wheels: {WORKFLOW} says why."
-        )
-    return lines
-
-
-def _kept(install: str | None) -> str:
-    """Of the workflow that is there `--install` changes what pip installs, and nothing else."""
-    from erfscope.gate import starter
-
-    if install is None:
-        return f"kept {WORKFLOW} as it is"
-    text = WORKFLOW.read_text("utf-8")
-    changed = starter.reinstalled(text, starter.origin(Path.cwd(), with_engine=True, asked=install))
-    if changed is None:
-        return (
-            f"kept {WORKFLOW} as it is: it has no line ERFSCOPE that --install could change. Write {install} into it "
-            "where pip installs erfscope, or call `erfscope init` with --force for a new one."
-        )
-    _write(WORKFLOW, changed)
-    return f"wrote {install} into ERFSCOPE of {WORKFLOW}"
 
 
 def _named(model: str) -> str:
@@ -334,11 +348,6 @@ def _files(name: str, baseline: Path) -> list[str]:
         raise refuse("bad-request", f"{name} matches no ONNX file and no spec (.json)")
     advice = like(name, beside(Path.cwd(), name)) or "give ONNX files, specs (.json) or preset:NAME"
     raise refuse("bad-request", f"there is no file {name}; {advice}")
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, "utf-8")
 
 
 def _contents(*paths: Path) -> dict[Path, bytes | None]:

@@ -1,7 +1,7 @@
 """The committed values that drift is judged against: a JSON file that diffs well."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from erfscope._files import trouble
 from erfscope.gate.discovery import ConfigurationError
-from erfscope.gate.judge import UPDATE, Value
+from erfscope.gate.judge import Value
+from erfscope.gate.mends import UPDATE
 from erfscope_contract.invalid import field_errors
 from erfscope_contract.result import Number
 
@@ -84,6 +85,10 @@ class Baseline:
             known = new.get(key)  # two checks about one measurement
             new[key] = entry if known is None else entry.model_copy(update={"metrics": known.metrics | entry.metrics})
         return Baseline({**self.entries, **new})
+
+    def without(self, stale: Callable[[Entry], bool]) -> "Baseline":
+        """Without the entries that nothing asks for any more."""
+        return Baseline({key: entry for key, entry in self.entries.items() if not stale(entry)})
 
     def dumps(self) -> str:
         """As the file is written: sorted, one value per line."""

@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from erfscope._errors import APIError
 from erfscope._request import build
 from erfscope.gate.discovery import ConfigurationError, Source, find, line_of, line_of_default, line_of_top
+from erfscope.gate.drift import Drift, Levels, Limit
 from erfscope.gate.keys import quoted, toml_key
-from erfscope.gate.rules import CHECK_KEYS, REQUEST_KEYS, Bound, Drift, Level, impossible, metric_names, nearest
+from erfscope.gate.rules import CHECK_KEYS, REQUEST_KEYS, Bound, Level, impossible, metric_names, nearest
 from erfscope_contract.hashing import sha256_of
 from erfscope_contract.invalid import in_words
 from erfscope_contract.problem import FieldError
@@ -42,7 +43,7 @@ class Check:
     @property
     def is_watched(self) -> bool:
         """Whether drift is judged."""
-        return self.drift is not None and self.drift.level is not Level.OFF
+        return self.drift is not None and self.drift.is_on
 
     def line(self, key: str | None = None) -> int:
         """Where it, or one of its keys, stands in the configuration file."""
@@ -158,6 +159,7 @@ def _rules(
     if "drift" in table:
         with errors.collected():
             drift = _rule(Drift, "drift", table["drift"], complain)
+            _watches(drift, bounds, complain)
     if len(errors) == before:  # else what it asserts is not known yet
         with errors.collected():
             _asserts_something(bounds, drift, complain)
@@ -226,10 +228,24 @@ def _rule(kind: type[R], key: str, given: Any, complain: _Complaints) -> R:
     except ValidationError as error:
         # A misspelt key explains a missing one, so it is told first.
         item: Any = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
-        at = ".".join((key, *map(str, item["loc"][:1])))
+        place = item["loc"]
         if item["type"] == "extra_forbidden":
-            raise complain(key, f"there is no {at}; {nearest(str(item['loc'][0]), kind.model_fields)}") from None
-        raise complain(key, f"{at}: {in_words(item)}") from None
+            known = (Levels if "level" in place[:-1] else Limit if "metrics" in place[:-1] else kind).model_fields
+            raise complain(key, f"there is no {_path(key, place)}; {nearest(str(place[-1]), known)}") from None
+        raise complain(key, f"{_path(key, place[:1] if 'metrics' not in place else place)}: {in_words(item)}") from None
+
+
+def _path(key: str, place: Iterable[str | int]) -> str:
+    return ".".join((key, *map(str, place)))
+
+
+def _watches(drift: Drift, bounds: Container[str], complain: _Complaints) -> None:
+    """Limits of single metrics are about metrics that the check watches."""
+    for name in drift.metrics:
+        if name not in metric_names():
+            raise complain("drift", f"drift.metrics: there is no metric {name!r}; {nearest(name, metric_names())}")
+        if name not in bounds:
+            raise complain("drift", f"drift.metrics.{name}: the check does not watch {name}; add {name} = {{}}")
 
 
 def _request(

@@ -14,9 +14,11 @@ from erfscope._request import build
 from erfscope._result import Measured
 from erfscope.gate.answers import Means, ask
 from erfscope.gate.cache import Cache
-from erfscope.gate.judge import Change, Value, broken_end, mend_bound, nearness, range_of, shown, values
+from erfscope.gate.drift import Drift
+from erfscope.gate.judge import Change, Value, broken_end, nearness, range_of, shown, values
+from erfscope.gate.mends import mend_bound
 from erfscope.gate.question import Question, Subject
-from erfscope.gate.rules import Bound, Drift, impossible, nearest
+from erfscope.gate.rules import Bound, impossible, nearest
 from erfscope_contract.invalid import field_errors
 from erfscope_contract.problem import Problem
 

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from shlex import quote
 
 from erfscope.gate import layers
 from erfscope.gate.answers import Means, inspected, tried
 from erfscope.gate.baseline import Baseline, Entry
 from erfscope.gate.findings import Finding, Rule, Verdict
-from erfscope.gate.judge import FIND, RESTORE, RETRAINED, UNDO, UPDATE
+from erfscope.gate.mends import FIND, GREW, LENGTHS, RESTORE, RETRAINED, UNDO, UPDATE, accepting
 from erfscope.gate.question import Question
 from erfscope.gate.rows import Layers
 from erfscope.gate.windows import reads, windows
@@ -95,19 +96,22 @@ def _explained(finding: Finding, explainer: Explainer) -> Finding:
     comparison = explainer((finding.check, finding.model))
     if finding.rule is Rule.BOUND and comparison.is_same:  # the bound may never have held
         return finding
-    undo = _undo(comparison, explainer.measures_trained((finding.check, finding.model)))
-    is_undone = finding.rule is Rule.BOUND and undo == UNDO
-    mend = f"{undo} {finding.mend}" if is_undone else finding.mend.replace(FIND, undo)
-    return replace(finding, change=comparison.change or comparison.otherwise, mend=mend)
+    is_trained = explainer.measures_trained((finding.check, finding.model))
+    change = comparison.change or comparison.otherwise
+    if not change:  # nothing was committed for it
+        return finding
+    return replace(finding, change=change, undo=_undo(finding, comparison, is_trained))
 
 
-def _undo(comparison: Comparison, is_trained: bool) -> str:
-    """What to do where the change is meant to be undone."""
+def _undo(finding: Finding, comparison: Comparison, is_trained: bool) -> str:
+    """What to do about the change of the model."""
+    if finding.rule is Rule.BOUND:
+        return UNDO if comparison.change else ""
     if comparison.change:
-        return UNDO
+        return GREW if (finding.moved or 0) > 0 and LENGTHS.fullmatch(finding.metric) else accepting(UNDO)
     if comparison.otherwise != SAME:
-        return FIND
-    return RETRAINED if is_trained else RESTORE
+        return accepting(FIND)
+    return RETRAINED.format(model=quote(finding.model)) if is_trained else accepting(RESTORE)
 
 
 def _comparison(question: Question, entry: Entry, means: Means) -> Comparison:

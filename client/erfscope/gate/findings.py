@@ -1,11 +1,12 @@
 """What a run found: one finding per rule, the report of all, and the exit code that follows."""
 
 from collections import Counter
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from erfscope_contract.numbers import with_error
+from erfscope_contract.significance import reach
 
 
 class Verdict(StrEnum):
@@ -53,6 +54,9 @@ class Finding:
     detail: str = ""  # what happened, beyond expected and found
     change: str = ""  # which layers differ from those of the baseline
     mend: str = ""  # what to do about it
+    undo: str = ""  # what to do about the change of the model: the same for all its metrics
+    before: float | None = None  # what the baseline has
+    needs: int = 0  # samples that would see a change of the drift limit, where those of this run do not
     exit_code: int = PASSED
 
     @property
@@ -70,6 +74,28 @@ class Finding:
         return f"{with_error(self.found, self.stderr)} {self.unit}".rstrip()
 
     @property
+    def remedy(self) -> str:
+        """What to do about it, for a report whose reader sees this finding and no other."""
+        return f"{self.undo} {self.mend}".strip()
+
+    @property
+    def moved(self) -> float | None:
+        """By how much it differs from the baseline; None where either value is unknown."""
+        return None if self.found is None or self.before is None else self.found - self.before
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether it differs from the baseline by more than chance explains."""
+        return self.moved is not None and abs(self.moved) > reach(self.stderr, self.stderr)
+
+    @property
+    def change_in_percent(self) -> str:
+        """`-62.4%`; empty where there is nothing to compare with."""
+        if self.moved is None or not self.before:
+            return ""
+        return f"{self.moved / abs(self.before):+.1%}" if self.moved else "0%"
+
+    @property
     def told(self) -> str:
         """Everything in sentences: the configuration's message first, then what happened."""
         happened = self.detail or f"expected {self.expected}, found {self.measured}."
@@ -79,32 +105,6 @@ class Finding:
     def told_alone(self) -> str:
         """`told` with the change of the model, for a report whose reader sees this finding and no other."""
         return f"{self.told} Changed in the model: {self.change}" if self.change else self.told
-
-
-@dataclass(frozen=True)
-class Joined(Finding):
-    """A metric that is beyond its bound and drifted, for a report that has one entry for each metric."""
-
-    @property
-    def subject(self) -> str:
-        """`erf_size and its drift`."""
-        return f"{self.metric} and its drift"
-
-
-def joined(bound: Finding, drift: Finding) -> Joined:
-    """Both findings of a metric as one: what undoes the change comes first."""
-    fields_ = {one.name: getattr(bound, one.name) for one in fields(bound)}
-    worst = min((bound.verdict, drift.verdict), key=WORST.index)
-    undo = next((start for start in drift.mend.split(". ", 1)[:1] if bound.mend.startswith(f"{start}. ")), None)
-    rest = bound.mend.removeprefix(f"{undo}. ") if undo else bound.mend
-    return Joined(
-        **fields_
-        | {
-            "verdict": worst,
-            "detail": f"{bound.detail} {drift.told}",
-            "mend": f"{drift.mend} For the bound: {rest}",
-        }
-    )
 
 
 @dataclass(frozen=True)
@@ -124,10 +124,6 @@ class Picture:
     digest: str  # of the run's question
     content: bytes
     is_change: bool = False
-
-
-def _about(finding: Finding) -> tuple[str, str, str, str]:
-    return finding.check, finding.model, finding.layer, finding.metric
 
 
 @dataclass(frozen=True)
@@ -163,18 +159,6 @@ class Report:
     def trouble(self) -> list[Finding]:
         """What did not pass, the worst first."""
         return sorted((one for one in self.findings if one.verdict in WORST), key=lambda one: WORST.index(one.verdict))
-
-    @property
-    def entries(self) -> list[Finding]:
-        """`trouble`, with one entry for a metric that is both beyond its bound and drifted."""
-        drifts = {_about(one): one for one in self.trouble if one.rule is Rule.DRIFT}
-        bounds = {_about(one) for one in self.trouble if one.rule is Rule.BOUND}
-        entries = [
-            joined(one, drifts[_about(one)]) if one.rule is Rule.BOUND and _about(one) in drifts else one
-            for one in self.trouble
-            if one.rule is not Rule.DRIFT or _about(one) not in bounds
-        ]
-        return sorted(entries, key=lambda one: WORST.index(one.verdict))
 
     @property
     def broken_bounds(self) -> list[Finding]:

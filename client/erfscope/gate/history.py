@@ -2,7 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from erfscope._errors import refuse
@@ -11,7 +11,7 @@ from erfscope.gate.baseline import Baseline, Entry, parse
 from erfscope.gate.git import is_shallow
 from erfscope.gate.judge import Value
 
-FORMAT = "%h%x09%cs%x09%s"  # commit, its date, its subject
+FORMAT = "%h%x09%cs%x09%an%x09%s"  # commit, its date, author and subject
 SHALLOW = "this clone is shallow: it lacks the older commits"
 DEEPEN = "Get them with `git fetch --unshallow` (in a workflow: `fetch-depth: 0` of actions/checkout)."
 
@@ -28,6 +28,13 @@ class Step:
     value: Value | None  # None where the metric is gone
     before: Value | None  # None where the metric was new
     change: str = ""  # which layers of the model the same commit changed
+    author: str = ""
+
+    @property
+    def share(self) -> str:
+        """`-42.7%`; empty where either value is missing or the former is 0."""
+        was, now = (one.value if one else None for one in (self.before, self.value))
+        return f"{(now - was) / abs(was):+.1%}" if was and now is not None else ""
 
     @property
     def is_gone(self) -> bool:
@@ -58,17 +65,21 @@ def history(file: Path, most: int) -> History:
     models: set[str] = set()
     before: Baseline | None = None
     for place, line in reversed(list(enumerate(lines))):
-        commit, date, subject = line.split("\t", 2)
+        commit, date, author, subject = line.split("\t", 3)
         now = parse(file, _git(file, "show", f"{commit}:./{file.name}").encode())
         if place < most:
-            steps += _steps(before or Baseline(), now, (commit, date, subject))
+            steps += _steps(before or Baseline(), now, (commit, date, subject), author)
         models |= {entry.model for entry in now.entries.values()}
         before = now
     return History(tuple(steps), frozenset(models))
 
 
-def _steps(before: Baseline, now: Baseline, commit: tuple[str, str, str]) -> Iterator[Step]:
+def _steps(before: Baseline, now: Baseline, commit: tuple[str, str, str], author: str) -> Iterator[Step]:
     """What a commit changed."""
+    yield from (replace(one, author=author) for one in _differing(before, now, commit))
+
+
+def _differing(before: Baseline, now: Baseline, commit: tuple[str, str, str]) -> Iterator[Step]:
     for key, entry in now.entries.items():
         yield from _of_entry(before.entries.get(key), entry, commit)
     for key, entry in before.entries.items():

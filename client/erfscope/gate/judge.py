@@ -1,16 +1,20 @@
-"""Rules applied to one answer: pure functions from numbers to findings, and what to do about a broken rule."""
+"""Rules applied to one answer: pure functions from numbers to findings."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 
 from erfscope.gate.config import Check
+from erfscope.gate.drift import Direction, Drift
 from erfscope.gate.findings import ASSERTION, CONFIGURATION, PASSED, Finding, Rule, Verdict
-from erfscope.gate.rules import Bound, Drift, Level
+from erfscope.gate.mends import FIND, UPDATE, accepting, mend_bound, mend_missing
+from erfscope.gate.rules import Bound, Level
+from erfscope.gate.sampling import enough, wider
 from erfscope_contract.flat import flatten
 from erfscope_contract.meanings import unit_of
 from erfscope_contract.metrics import written
+from erfscope_contract.request import Weights
 from erfscope_contract.result import ErfResult, Number
 from erfscope_contract.roots import geometric_mean
 from erfscope_contract.significance import DECIDES, ROUNDING, reach
@@ -71,6 +75,8 @@ class Change:
     now: Value
     base: Value
     allowed: Drift
+    samples: int = 0  # of this measurement; 0 where they may differ
+    unit: str = "inputs"  # what they are
 
     @property
     def size(self) -> float | None:
@@ -100,10 +106,12 @@ class Change:
             was, now = ("undefined" if one.value is None else f"{one.value:.4g}" for one in (self.base, self.now))
             return f"{self.metric} is {now} and of {other} {was}."
         unit = f" {unit_of(self.metric)}".rstrip()
+        if not self.size:
+            return f"{self.metric} is {self.now.value:.4g}{unit} as in {other}; {self._seen(unit)}."
         share = f" ({self.size / abs(self.base.value):+.1%})" if self.base.value else ""
         values = f"{self.base.value:.4g} → {self.now.value:.4g}{unit}"
         told = f"{self.metric} differs by {self.size:+.4g}{unit}{share} from {other}: {values}"
-        return f"{told}, the limit is {self.allowed}; {self._seen(unit)}."
+        return f"{told}, the limit is {self.allowed.limit}; {self._seen(unit)}."
 
     @property
     def is_blind(self) -> bool:
@@ -117,85 +125,38 @@ class Change:
             return "their standard errors are not known"
         told = f"two combined standard errors are {self.noise:.2g}{unit}"
         if self.is_blind and not self.is_drift:
-            times = ceil((self.noise / self.tolerance) ** 2) if self.tolerance else 0
-            more = f"; it takes about {times} times as many `inputs` to see one of {self.allowed}" if times else ""
-            return f"{told}, so a smaller change is not told from noise{more}"
+            share = f" ({self.noise / abs(self.base.value):.1%})" if self.base.value else ""
+            return f"{told}{share}, so a smaller change is not told from noise{self._remedy}"
         return told
 
+    @property
+    def needed(self) -> int:
+        """How many samples see a change of the limit; 0 where the noise, or the number of samples, is not known."""
+        return enough(self.samples, self.noise, self.tolerance) if self.is_blind and self.tolerance else 0
 
-WIDER = (
-    "Let the layer see more: larger kernels or dilation before it, an earlier stride, or a later layer. "
-    "Trained weights usually see more than fresh ones."
-)
-NARROWER = "Let the layer see less: smaller kernels, less dilation or stride before it, or an earlier layer."
-THEORETICAL = (
-    "The theoretical size follows from kernels, strides and dilations alone; weights and samples do not move it."
-)
+    @property
+    def sharper(self) -> str:
+        """What to do where a change of the limit would not be seen; empty where that is not known."""
+        if not self.needed:
+            return ""
+        more = f"Write `{self.unit} = {self.needed}` into the check (now {self.samples}), and run `{UPDATE}` again."
+        if not self.base.value or not isinstance(self.allowed.max, str):
+            return more
+        return f'{more} Or allow more: `drift = {{ max = "{wider(self.noise / abs(self.base.value)):.0%}" }}`.'
 
-# (start of the metric's name, broken end) → what to do; the first row that fits is taken.
-MENDS: Sequence[tuple[str, str, str]] = (
-    ("trf_", "min", f"{THEORETICAL} Add or enlarge one of them before this layer."),
-    ("trf_", "max", f"{THEORETICAL} Remove or shrink one of them before this layer."),
-    ("erf_ratio", "min", "Few of the pixels that can reach the unit do: fewer, larger or dilated kernels use more."),
-    ("erf_ratio", "max", "The field fills its TRF: check that no layer weighs its border as much as its centre."),
-    ("erf_", "min", WIDER),
-    ("erf_", "max", NARROWER),
-    ("mass_", "min", WIDER),
-    ("mass_", "max", NARROWER),
-    ("r50", "min", WIDER), ("r50", "max", NARROWER),
-    ("r90", "min", WIDER), ("r90", "max", NARROWER),
-    ("r99", "min", WIDER), ("r99", "max", NARROWER),
-    ("sigma", "min", WIDER),
-    ("sigma", "max", NARROWER),
-    ("r2", "min", "The map is not a Gaussian: look at its picture (--pictures) for holes, a grid, or a cut border."),
-    ("lattice", "max", "Gridding: use dilations without a common factor (1, 2, 3), smooth after strided or transposed "
-     "convolutions, or overlap kernels (kernel size divisible by the stride)."),
-    ("dead_fraction", "max", "Samples without any gradient: another unit, channels = \"random\", real images, "
-     "or an activation that does not die."),
-    ("border_mass", "max", "The field reaches beyond the input: a larger input_shape, or a unit nearer to the centre."),
-    ("offset", "", "The field lies beside its unit: look for uneven padding or a shifted resize."),
-    ("mass_before", "undefined", "Only a causal field has it, one that reads nothing behind its own place."),
-    ("verify_difference", "undefined", "It is computed only with verify = true."),
-    ("verify_difference", "max", "The measured gradient is not plain autograd's. Allow more only where rounding "
-     "explains it (in float32 a ReLU near 0 may flip); otherwise the measurement is wrong, and worth a report."),
-    ("anisotropy", "max", "The field is longer one way: look for kernels, strides or pools that are not square."),
-)  # fmt: skip
-OTHERWISE = "Change the network, or this bound where the new value is meant."
-UNDEFINED = "The metric is undefined for this map; look at its picture (--pictures) and at the result's notes."
-UPDATE = "erfscope check --update-baseline"
-FIND = "Find the change to the model that did it."
-UNDO = "Undo that change to the model."  # where it is told
-RESTORE = "Restore the former weights."  # where nothing else changed
-RETRAINED = (  # where weights of a file changed and nothing else
-    "If the model was trained again, other values are usual: update the baseline, or let the check guard the "
-    'architecture alone by drawn weights (`weights = "kaiming_normal"`, `draws = 128`, `inputs = 1` in the check, then '
-    "a new baseline; `erfscope init --weights random` writes this, with as many draws as it needs). If it was not, "
-    "restore the former weights."
-)
+    @property
+    def _remedy(self) -> str:
+        if not self.tolerance:
+            return ""
+        if not self.samples:
+            times = ceil((self.noise / self.tolerance) ** 2)
+            return f"; it takes about {times} times as many `inputs` to see one of {self.allowed}"
+        return f"; it takes `{self.unit} = {self.needed}` to see one of {self.allowed} (now {self.samples})"
 
 
-def mend_bound(metric: str, end: str) -> str:
-    """What to do about a metric that is under its `min`, over its `max`, or `undefined`."""
-    ends = (end,) if end == "undefined" else ("", end)
-    text = next((text for start, which, text in MENDS if metric.startswith(start) and which in ends), None)
-    if end == "undefined":
-        return text or UNDEFINED
-    return f"{text} Where the value is meant, change the bound." if text else OTHERWISE
-
-
-def mend_drift(metric: str) -> str:
-    """What to do about a metric that is not the baseline's any more."""
-    exact = f" {THEORETICAL}" if metric.startswith("trf_") else ""
-    return f"{FIND}{exact} Where it is meant: `{UPDATE}`, and commit the file."
-
-
-def mend_missing() -> str:
-    """What to do where nothing was committed yet."""
-    return f"Run `{UPDATE}`, look at the file and commit it."
-
-
-VERDICTS = {None: Verdict.PASS, Level.WARN: Verdict.WARN, Level.ERROR: Verdict.FAIL}
+VERDICTS = {None: Verdict.PASS, Level.OFF: Verdict.PASS, Level.WARN: Verdict.WARN, Level.ERROR: Verdict.FAIL}
 NOTHING = Value(None, None)
+ACCEPTED = f"The rule accepts a change that way; to hold the new value, run `{UPDATE}`."
 NO_BASELINE = "a baseline"  # what is expected of a model that has none
 FILLS = "the field fills the input"
 FULL = 0.98  # of the input's side or area, from which a field fills it
@@ -207,6 +168,7 @@ def judge(check: Check, model: str, result: ErfResult, baseline: Mapping[str, Va
     """All rules of a check; `baseline` holds the committed values, None where there are none for this measurement."""
     found = values(result)
     drift = check.drift if check.is_watched else None
+    unit = "draws" if check.request.weights is not Weights.GIVEN else "inputs"
     if drift and baseline is None:
         yield _Rule(check, model, result.layer.name, "").without_baseline(drift)
     for name, bound in check.bounds.items():
@@ -217,10 +179,12 @@ def judge(check: Check, model: str, result: ErfResult, baseline: Mapping[str, Va
             yield rule.no_such_metric(len(result.trf.size))
             continue
         if bound.is_bounded:
-            yield _noted(rule.bound(bound, found[name]), result)
+            before = (baseline or {}).get(name, NOTHING).value if drift else None
+            yield _noted(replace(rule.bound(bound, found[name]), before=before), result)
         if drift and baseline is not None and name not in ROUNDING:
             base = baseline.get(name)
-            judged = rule.drift(Change(name, found[name], base, drift)) if base else rule.without_baseline(drift)
+            change = Change(name, found[name], base or NOTHING, drift.of(name), result.samples.used, unit)
+            judged = rule.drift(change) if base else rule.without_baseline(drift)
             yield _noted(judged, result)
 
 
@@ -279,17 +243,22 @@ class _Rule:
 
     def drift(self, change: Change) -> Finding:
         """Whether the value still is the baseline's."""
-        drift, is_drift = change.allowed, change.is_drift
-        expected = f"{shown(self.metric, replace(change.base, stderr=None))} ± {drift}"
-        finding = self._finding(Rule.DRIFT, drift.level if is_drift else None, expected, change.now)
+        drift = change.allowed
+        level = drift.of_change(change.size) if change.is_drift else Level.OFF
+        expected = f"{shown(self.metric, replace(change.base, stderr=None))} {drift.sign} {drift}"
+        finding = self._finding(Rule.DRIFT, level, expected, change.now)
+        finding = replace(finding, before=change.base.value, needs=change.needed)
         told = change.told("the baseline")
-        if not is_drift:
-            return replace(finding, detail=told if change.is_blind else "")
-        return replace(finding, message=drift.message or "", detail=told, mend=mend_drift(self.metric))
+        if level is not Level.OFF:
+            return replace(finding, message=drift.message or "", detail=told, undo=accepting(FIND))
+        if change.is_drift:
+            return replace(finding, detail=f"{told} {ACCEPTED}")
+        return replace(finding, detail=told, mend=change.sharper) if change.is_blind else finding
 
     def without_baseline(self, drift: Drift) -> Finding:
         """Nothing was committed for this measurement, or for this metric of it."""
-        finding = self._finding(Rule.DRIFT, drift.level, NO_BASELINE, NOTHING)
+        level = drift.of(self.metric).level_of(Direction.BOTH)
+        finding = self._finding(Rule.DRIFT, level, NO_BASELINE, NOTHING)
         return replace(finding, detail=f"{self.metric or 'This model'} has no baseline.", mend=mend_missing())
 
     def no_such_metric(self, rank: int) -> Finding:

@@ -7,14 +7,16 @@ from typing import Any
 
 from erfscope._request import SHORT
 from erfscope.gate.config import Check, Gate
+from erfscope.gate.drift import STRENGTH, Direction, Drift
 from erfscope.gate.judge import range_of
 from erfscope.gate.question import found_and_missing
-from erfscope.gate.rules import Bound, Drift, Level
+from erfscope.gate.rules import Bound, Level
 from erfscope_contract.request import ErfRequest
 
 GONE = "no check guards {} any more"
 MOST = 3  # models that are named
-STRENGTH = (Level.OFF, Level.WARN, Level.ERROR)
+WAYS = {Direction.DOWN: "drift to less", Direction.UP: "drift to more"}
+SOFTER = {Level.OFF: "is not judged any more", Level.WARN: "only warns now"}
 NAMES = {place: short for short, place in SHORT.items()}
 INPUTS = "inputs"
 
@@ -76,8 +78,7 @@ def _weaker(old: Check, new: Check) -> Iterator[str]:
     for name, bound in old.bounds.items():
         if bound.level is not Level.OFF:
             yield from _bound(name, bound, new.bounds.get(name))
-    if old.drift is not None and old.is_watched:
-        yield from _drift(old.drift, new.drift if new.is_watched else None)
+    yield from _drift(old, new)
 
 
 def _asked(old: ErfRequest, new: ErfRequest) -> Iterator[str]:
@@ -119,12 +120,38 @@ def _is_wider(old: Bound, new: Bound) -> bool:
     return low or (old.max is not None and (new.max is None or new.max > old.max))
 
 
-def _drift(old: Drift, new: Drift | None) -> Iterator[str]:
-    if new is None:
-        yield f"drift of {old} is not judged any more"
+def _drift(old: Check, new: Check) -> Iterator[str]:
+    """How the drift of the metrics that both judge is weaker; what holds for all of them is told once."""
+    if old.drift is None or not old.is_watched:
         return
+    if new.drift is None or not new.is_watched:
+        yield f"drift of {old.drift} is not judged any more"
+        return
+    metrics = [
+        name for name, bound in old.bounds.items() if Level.OFF not in (bound.level, _level(new.bounds.get(name)))
+    ]
+    words: dict[str, list[str]] = {}
+    for name in metrics:
+        for word in _limit(old.drift.of(name), new.drift.of(name)):
+            words.setdefault(word, []).append(name)
+    for word, names in words.items():
+        yield word if names == metrics else f"{word} ({', '.join(names)})"
+
+
+def _level(bound: Bound | None) -> Level:
+    return Level.OFF if bound is None else bound.level
+
+
+def _limit(old: Drift, new: Drift) -> Iterator[str]:
     is_comparable = isinstance(old.max, str) == isinstance(new.max, str)
     if not is_comparable or new.tolerance(1.0) > old.tolerance(1.0):
         yield f"drift {old} → {new}"
-    if STRENGTH.index(new.level) < STRENGTH.index(old.level):
-        yield "drift only warns now"
+    weaker = {way: new.level_of(way) for way in WAYS if _strength(new, way) < _strength(old, way)}
+    if len(weaker) == len(WAYS) and len(set(weaker.values())) == 1:
+        yield f"drift {SOFTER[weaker[Direction.DOWN]]}"
+    else:
+        yield from (f"{WAYS[way]} {SOFTER[level]}" for way, level in weaker.items())
+
+
+def _strength(drift: Drift, way: Direction) -> int:
+    return STRENGTH.index(drift.level_of(way))

@@ -6,7 +6,7 @@ from erfscope.gate.answers import Outcome
 from erfscope.gate.cache import Answer
 from erfscope.gate.explain import Explainer, Key
 from erfscope.gate.findings import Finding, Note, Verdict
-from erfscope.gate.judge import UPDATE
+from erfscope.gate.mends import UPDATE
 
 DEAD = "its gradient"  # how the engine's reasons begin if a layer has no gradient that could be measured
 

@@ -1,4 +1,4 @@
-"""What a check asserts: bounds of a metric and its drift from the baseline, and every name that may be written."""
+"""What a check asserts of a metric: its bounds and levels, and every name that may be written."""
 
 import difflib
 import re
@@ -7,7 +7,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from erfscope._request import SHORT
 from erfscope_contract.flat import SHARES, flatten
@@ -67,39 +67,6 @@ def impossible(metric: str, bound: Bound) -> str:
         if value is not None and value > 1 and RATIO.fullmatch(metric):
             return f"{metric}.{end} is {value:g}, but a ratio lies between 0 and 1; {value:g} % is {value / 100:g}"
     return ""
-
-
-class Drift(Strict):
-    """`{ max, level, message }`: the largest change against the baseline.
-
-    `max` is a share of the baseline's value ("5%"), or a number in the metric's own unit.
-    """
-
-    max: str | Finite
-    level: Level = Level.ERROR
-    message: str | None = Field(None, max_length=2000)
-
-    @field_validator("max")
-    @classmethod
-    def _is_a_tolerance(cls, value: str | float) -> str | float:
-        share = float(value.rstrip("% ")) if isinstance(value, str) and _is_percent(value) else value
-        if isinstance(share, str) or not 0 <= share < float("inf"):
-            raise ValueError('give a share such as "5%", or a number in the metric\'s own unit; not below 0')
-        return value
-
-    def tolerance(self, base: float) -> float:
-        """The largest change in the metric's own unit."""
-        if isinstance(self.max, str):
-            return float(self.max.rstrip("% ")) / 100 * abs(base)
-        return self.max
-
-    def __str__(self) -> str:
-        return self.max.strip() if isinstance(self.max, str) else f"{self.max:g}"
-
-
-def _is_percent(text: str) -> bool:
-    number = text.strip().removesuffix("%").strip()
-    return text.strip().endswith("%") and number.replace(".", "", 1).isdecimal()
 
 
 # What a check says beside fields of the request and metrics.

@@ -1,6 +1,6 @@
 """One run of the gate, from the configuration to the report."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,13 +18,15 @@ from erfscope.gate.explain import Explainer, explained, layers_of
 from erfscope.gate.findings import ASSERTION, CONFIGURATION, Finding, Picture, Report, Rule, Verdict
 from erfscope.gate.former import Former, pictured
 from erfscope.gate.git import content_at
-from erfscope.gate.judge import UPDATE, Value, is_without_baseline, judge, values
+from erfscope.gate.judge import Value, is_without_baseline, judge, values
+from erfscope.gate.mends import UPDATE
 from erfscope.gate.question import Question, Subject, chosen, found_and_missing, like
 from erfscope.gate.renamed import beside_it
 from erfscope.gate.rules import Level
-from erfscope.gate.update import changes
+from erfscope.gate.unmeasured import unmeasured
+from erfscope.gate.update import changes, unsure
 from erfscope.gate.vanished import vanished
-from erfscope_contract.problem import KINDS, Fault, Problem
+from erfscope_contract.problem import Problem
 from erfscope_contract.result import ErfResult
 
 
@@ -70,7 +72,8 @@ def run(options: Options, progress: Progress = silent) -> Report:
             is_measured = not any(isinstance(outcome, Problem) for outcome in outcomes.values())
             is_whole = not options.paths and not missing and is_measured
             before = _replaceable(gate.baseline) if is_whole else baselines.read(gate.baseline)
-            committed = (Baseline() if is_whole else before).updated(_entries(cases, outcomes, options.means))
+            kept = Baseline() if is_whole else before.without(_asked_otherwise(cases))
+            committed = kept.updated(_entries(cases, outcomes, options.means))
             if (
                 committed.entries or gate.baseline.exists()
             ):  # where nothing could be measured, there is nothing to write
@@ -83,7 +86,8 @@ def run(options: Options, progress: Progress = silent) -> Report:
         missing = [_with_new_name(gate, one, committed, options.means) for one in missing]
     gone = [] if options.update_baseline else vanished(gate, committed, options.paths, known, options.means)
     new_names = {one.now.model for one in gone if one.now}
-    findings = [one for one in report.findings if not (is_without_baseline(one) and one.model in new_names)]
+    judged = [unsure(one) if options.update_baseline else one for one in report.findings]
+    findings = [one for one in judged if not (is_without_baseline(one) and one.model in new_names)]
     report = replace(report, findings=(*missing, *findings, *(one.finding for one in gone), *changed))
     asked = [(case.question, _outcome(case, outcomes)) for case in cases]
     dead = notes.of_dead_layers([(question.subject.label, outcome) for question, outcome in asked], report.findings)
@@ -105,6 +109,13 @@ def run(options: Options, progress: Progress = silent) -> Report:
     watched = {(case.check.name, case.subject.label) for case in cases if case.check.is_watched}
     about_models = (*notes.of_changes(explanations, explainer, watched), *report.about_models)
     return replace(report, findings=tuple(explanations), about_models=about_models)
+
+
+def _asked_otherwise(cases: Sequence[Case]) -> Callable[[Entry], bool]:
+    """Whether an entry is of one of these models, and none of its checks asks for that measurement any more."""
+    identities = [case.question.identity for case in cases]
+    models = {identity["model"] for identity in identities}
+    return lambda entry: entry.model in models and entry.identity not in identities
 
 
 def _replaceable(file: Path) -> Baseline:
@@ -190,7 +201,7 @@ def _outcome(case: Case, outcomes: Mapping[str, Outcome]) -> Outcome:
 
 
 def _report(gate: Gate, cases: Sequence[Case], outcomes: Mapping[str, Outcome], committed: Baseline) -> Report:
-    findings = [finding for case in cases for finding in _judged(case, _outcome(case, outcomes), committed)]
+    findings = [finding for case in cases for finding in _judged(case, outcomes, committed)]
     answers = {digest: outcome for digest, outcome in outcomes.items() if isinstance(outcome, Answer)}
     labels = {case.question.digest: case.subject.label for case in cases if _refusal(case) not in outcomes}
     return Report(
@@ -206,9 +217,10 @@ def _report(gate: Gate, cases: Sequence[Case], outcomes: Mapping[str, Outcome], 
     )
 
 
-def _judged(case: Case, outcome: Outcome, committed: Baseline) -> Iterator[Finding]:
+def _judged(case: Case, outcomes: Mapping[str, Outcome], committed: Baseline) -> Iterator[Finding]:
+    outcome = _outcome(case, outcomes)
     if isinstance(outcome, Problem):
-        yield _unmeasured(case, outcome)
+        yield unmeasured(case.check, case.subject, outcome, is_unread=_refusal(case) in outcomes)
         return
     entry = committed.entry(case.question.identity)
     passed = {one.name: one.why for one in outcome.result.layer.passed_over}
@@ -260,24 +272,6 @@ def _entries(cases: Sequence[Case], outcomes: Mapping[str, Outcome], means: Mean
             )
         )
     return entries
-
-
-def _unmeasured(case: Case, problem: Problem) -> Finding:
-    row = KINDS.get(problem.kind, KINDS["internal"])
-    is_configurable = row.fault is Fault.REQUEST
-    key = {"invalid-target": "layer", "shape-mismatch": "input_shape"}.get(problem.kind, "model")
-    return Finding(
-        check=case.check.name,
-        model=case.subject.label,
-        rule=Rule.CONFIGURATION if is_configurable else Rule.MEASUREMENT,
-        verdict=Verdict.BROKEN,
-        expected="a measurement",
-        file=str(case.check.source.file),
-        line=case.check.line(key),
-        detail=f"{problem.title}: {problem.detail}",
-        mend="" if row.is_told else row.hint,
-        exit_code=row.fault.exit_code,
-    )
 
 
 def _misconfigured(error: ConfigurationError) -> Finding:

@@ -16,6 +16,16 @@ STEP = 16
 TOO_MANY = 256  # samples; a metric that is watched by habit, not by need, is left out where it alone needs more
 
 
+def enough(samples: int, noise: float, limit: float) -> int:
+    """How many samples bring the noise of this many down to ROOM of a limit."""
+    return max(STEP * ceil(samples * (noise / (ROOM * limit)) ** 2 / STEP), samples)
+
+
+def wider(noise: float) -> float:
+    """The limit, as a share in whole per cent, of which this noise takes ROOM."""
+    return ceil(100 * noise / ROOM) / 100
+
+
 @dataclass(frozen=True)
 class Noise:
     """The metric of a model that chance moves most: two standard errors of a difference, as a share of its value."""
@@ -29,14 +39,12 @@ class Noise:
 
     def needed(self, samples: int) -> int:
         """`enough`, however many that are."""
-        if self.share <= SLACK * LIMIT:
-            return samples
-        return max(STEP * ceil(samples * (self.share / (ROOM * LIMIT)) ** 2 / STEP), samples)
+        return samples if self.share <= SLACK * LIMIT else enough(samples, self.share, LIMIT)
 
     @property
     def limit(self) -> float:
         """The drift that a check can see with these inputs, as a share: LIMIT, or more in whole per cent."""
-        return LIMIT if self.share <= SLACK * LIMIT else ceil(100 * self.share / ROOM) / 100
+        return LIMIT if self.share <= SLACK * LIMIT else wider(self.share)
 
 
 def noises(report: Report) -> Mapping[str, Noise]:

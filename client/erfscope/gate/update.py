@@ -1,16 +1,24 @@
 """What differs between two states of the baseline, in words: values, layers, entries that are new or gone. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from erfscope.gate import layers
 from erfscope.gate.baseline import Baseline, Entry
+from erfscope.gate.findings import Finding, Verdict
 from erfscope.gate.judge import Value, shown
+
+OTHERWISE = "the former measurement is gone; no check asks for it any more"
 
 
 def changes(before: Baseline, now: Baseline) -> list[str]:
     """`models/a.onnx: erf_size 19 → 13 px; dilation of conv2 4 → 1.`, a line for each entry that is not as before."""
     return [f"{one.model}: {one.words}." for one in differences(before, now)]
+
+
+def unsure(finding: Finding) -> Finding:
+    """A drift rule that holds of a value so uncertain that it could not break, as a warning: it would be committed."""
+    return replace(finding, verdict=Verdict.WARN) if finding.needs and finding.verdict is Verdict.PASS else finding
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,8 @@ def differences(before: Baseline, now: Baseline) -> Iterator[Difference]:
             phrases = [f"renamed to {new.model}", *_moved(entry, new), *_geometry(entry, new)]
             yield Difference(entry.model, "; ".join(phrases), now=new.model)
         elif key not in now.entries:
-            yield Difference(entry.model, "gone; no check measures it any more")
+            is_there = entry.model in now.models
+            yield Difference(entry.model, OTHERWISE if is_there else "gone; no check measures it any more")
 
 
 def _renamed(before: Baseline, now: Baseline) -> dict[str, Entry]:

@@ -9,7 +9,7 @@ from erfscope.gate.answers import Means
 from erfscope.gate.baseline import Baseline
 from erfscope.gate.config import Gate
 from erfscope.gate.findings import ASSERTION, Finding, Rule, Verdict
-from erfscope.gate.judge import UPDATE
+from erfscope.gate.mends import UPDATE
 from erfscope.gate.question import Question, Subject, chosen, found_and_missing, is_file_name
 from erfscope.gate.renamed import Successor, among
 

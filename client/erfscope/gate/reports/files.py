@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from erfscope._files import trouble
-from erfscope.gate.findings import Picture, Report
+from erfscope.gate.findings import Finding, Picture, Report
 from erfscope.gate.reports import markdown, within
 from erfscope.gate.reports.forges import gitlab, junit
 
@@ -26,7 +27,7 @@ def as_json(report: Report) -> str:
             "measured": report.measured,
             "cached": report.cached,
             "counts": {verdict.value: count for verdict, count in sorted(report.counts.items())},
-            "findings": [{**asdict(one), "file": within(one.file, report)} for one in report.findings],
+            "findings": [_finding(one, report) for one in report.findings],
             "notes": [asdict(one) for one in report.notes],
             "baseline": within(str(report.baseline), report) if report.baseline else None,
             "updates": list(report.updates),
@@ -34,6 +35,11 @@ def as_json(report: Report) -> str:
         indent=2,
         ensure_ascii=False,
     )
+
+
+def _finding(finding: Finding, report: Report) -> dict[str, Any]:
+    fields = {**asdict(finding), "file": within(finding.file, report), "mend": finding.remedy}
+    return {name: value for name, value in fields.items() if name != "undo"}
 
 
 LONGEST = 60  # letters of a name; the digest keeps names apart

@@ -8,6 +8,7 @@ from itertools import groupby
 from xml.etree import ElementTree as ET
 
 from erfscope.gate.findings import Finding, Note, Report, Rule, Verdict
+from erfscope.gate.groups import Group, groups
 from erfscope.gate.reports import relative, within
 from erfscope_contract.hashing import sha256_of
 from erfscope_contract.text import for_terminal
@@ -16,19 +17,19 @@ LIMIT = 10  # GitHub shows so many errors, and so many warnings, per step
 
 
 def github(report: Report, environment: Mapping[str, str]) -> list[str]:
-    """One line per finding that did not pass, the worst first."""
+    """One line per group of findings that did not pass, the worst first."""
     lines: dict[str, list[str]] = {"error": [], "warning": []}
-    for finding in report.entries:
-        level = "warning" if finding.verdict is Verdict.WARN else "error"
-        lines[level].append(_command(level, finding, environment))
+    for group in groups(report):
+        level = "warning" if group.first.verdict is Verdict.WARN else "error"
+        lines[level].append(_command(level, group, environment))
     return [line for level in lines.values() for line in level[:LIMIT]]
 
 
-def _command(level: str, finding: Finding, environment: Mapping[str, str]) -> str:
-    place = relative(finding.file, environment)
-    title = " ".join(part for part in ("erfscope:", finding.model, finding.subject) if part)
-    text = f"{finding.told_alone} {finding.mend}".strip()
-    return f"::{level} file={_property(place)},line={finding.line},title={_property(title)}::{_data(text)}"
+def _command(level: str, group: Group, environment: Mapping[str, str]) -> str:
+    place = relative(group.first.file, environment)
+    title = " ".join(part for part in ("erfscope:", group.first.model, group.subject) if part)
+    text = f"{group.told_alone} {group.remedy}".strip()
+    return f"::{level} file={_property(place)},line={group.first.line},title={_property(title)}::{_data(text)}"
 
 
 def _data(text: str) -> str:
@@ -44,13 +45,13 @@ SEVERITIES = {Verdict.WARN: "minor", Verdict.FAIL: "major", Verdict.BROKEN: "cri
 
 def gitlab(report: Report, environment: Mapping[str, str]) -> str:
     """The JSON array."""
-    return json.dumps([_issue(one, environment) for one in report.entries], indent=2, ensure_ascii=False) + "\n"
+    return json.dumps([_issue(one, environment) for one in report.trouble], indent=2, ensure_ascii=False) + "\n"
 
 
 def _issue(finding: Finding, environment: Mapping[str, str]) -> dict[str, object]:
     path = relative(finding.file, environment)
     return {
-        "description": for_terminal(f"{finding.model} {finding.told_alone} {finding.mend}".strip()),
+        "description": for_terminal(f"{finding.model} {finding.told_alone} {finding.remedy}".strip()),
         "check_name": for_terminal(f"erfscope/{finding.metric or finding.rule}"),
         "fingerprint": _fingerprint(finding, path),
         "severity": SEVERITIES[finding.verdict],
@@ -114,11 +115,11 @@ def _outcome(finding: Finding) -> Iterator[ET.Element]:
         element = ET.Element(
             OUTCOMES[finding.verdict], type=finding.rule.value, message=for_terminal(f"{finding.told_alone} {place}")
         )
-        element.text = for_terminal(" ".join(filter(None, (finding.told_alone, finding.mend, place))))
+        element.text = for_terminal(" ".join(filter(None, (finding.told_alone, finding.remedy, place))))
         yield element
     elif finding.detail:
         element = ET.Element("system-out")
-        element.text = for_terminal(f"{finding.verdict}: {finding.told_alone} {finding.mend}".strip())
+        element.text = for_terminal(f"{finding.verdict}: {finding.told_alone} {finding.remedy}".strip())
         yield element
 
 
