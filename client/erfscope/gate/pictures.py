@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erfscope.gate.cache import Answer
-from erfscope.gate.judge import shown, values
+from erfscope.gate.judge import Value, shown, values
 from erfscope_contract.limits import bounded
 from erfscope_contract.result import ErfResult
 
@@ -15,7 +15,8 @@ Map = NDArray[np.floating]
 MARGIN = 1.5  # of the part that is shown, around the mass of both
 LEAST = 16  # pixels that are shown at least
 SIZES = ("erf_size", "trf_size")  # every picture has them
-MOST = 2  # further metrics of a picture
+MOST = 1  # further metrics of a picture: a caption has one line
+SHORT = {"mass_50_side": "50 % box", "mass_90_side": "90 % box", "mass_99_side": "99 % box"}
 
 
 def compressed(values: Map) -> bytes:
@@ -36,20 +37,36 @@ def side_by_side(model: str, sides: Mapping[str, Answer | None], metrics: Sequen
     }
     if len(drawn) < len(sides):
         return None
-    part = _part([values for values, _ in drawn.values()])
+    part = _part([field for field, _ in drawn.values()])
+    results = [result for _, result in drawn.values()]
+    first = values(results[0])
     panels = [
-        Panel(values, _caption(caption, result, metrics), _sizes(result), result.trf.center, part, result.trf.box)
-        for caption, (values, result) in drawn.items()
-    ]
-    layer = [result.layer.name for _, result in drawn.values()][-1]
+        Panel(
+            field, _caption(caption, result, first, metrics), _sizes(result, first), result.trf.center, part,
+            result.trf.box,
+        )
+        for caption, (field, result) in drawn.items()
+    ]  # fmt: skip
+    layer = results[-1].layer.name
     return render_sheet(f"{model}: ERF at {layer}", panels)
 
 
-def _caption(side: str, result: ErfResult, metrics: Sequence[str]) -> str:
-    """`now: mass_50_side 4.76 ± 0.03 px`: of the metrics those that the line below lacks."""
+def _caption(side: str, result: ErfResult, first: Mapping[str, Value], metrics: Sequence[str]) -> str:
+    """`now: 50 % box 4.76 ± 0.03 px (-62 %)`: of the metrics the first one that the line below lacks."""
     known = values(result)
-    told = [f"{name} {shown(name, known[name])}" for name in metrics if name in known and name not in SIZES][:MOST]
+    told = [
+        f"{SHORT.get(name, name)} {shown(name, known[name])}{_change(known, first, name)}"
+        for name in metrics
+        if name in known and name not in SIZES
+    ][:MOST]
     return f"{side}: {', '.join(told)}" if told else side
+
+
+def _change(known: Mapping[str, Value], first: Mapping[str, Value], name: str) -> str:
+    """` (-62 %)`: how a metric differs from that of the first side; empty where it does not."""
+    before, now = (side[name].value if name in side else None for side in (first, known))
+    share = 100 * (now - before) / abs(before) if before and now is not None else 0.0
+    return f" ({share:+.0f} %)" if abs(share) >= 0.5 else ""
 
 
 def _map(content: bytes) -> NDArray[np.float64]:
@@ -72,8 +89,10 @@ def _part(maps: list[NDArray[np.float64]]) -> "tuple[tuple[int, int], tuple[int,
     return rows, columns
 
 
-def _sizes(result: ErfResult) -> str:
-    """`ERF 13.1 ± 0.2 px, TRF 19 px`."""
+def _sizes(result: ErfResult, first: Mapping[str, Value]) -> str:
+    """`ERF 13.1 ± 0.2 px (+12 %), TRF 19 px (-46 %)`."""
+    known = values(result)
     trf = "×".join(map(str, dict.fromkeys(result.trf.size)))
     erf = bounded(result, "erf_size", result.erf.size, result.stderr.get("erf_size"))
-    return f"ERF {erf} px, TRF {trf} px"
+    changed = [_change(known, first, name) for name in SIZES]
+    return f"ERF {erf} px{changed[0]}, TRF {trf} px{changed[1]}"
