@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erfscope._errors import refuse
-from erfscope_contract.lengths import Lengths, lengths_of, measured_in, pixels_of, rank_of
+from erfscope_contract.lengths import Lengths, Spacing, lengths_of, measured_in, pixels_of, rank_of
 from erfscope_contract.limits import AT_LEAST, bounded, bounds_of_layer, is_limited_by_input
 from erfscope_contract.numbers import MOST_DIGITS, plain, with_error
 from erfscope_contract.result import ErfResult, Number
@@ -52,7 +52,7 @@ class FigureOptions(TypedDict, total=False):
     contours: bool
     trf: bool
     rate: float | None
-    spacing: float | Sequence[float] | None
+    spacing: Spacing | None
 
 
 def needs_matplotlib(path: Path, options: Mapping[str, Any]) -> bool:

@@ -129,8 +129,15 @@ class Change(Frozen):
     pareto: bool = Field(
         False, description="No other change is as good in ERF size, arithmetic, weights and memory, and better in one."
     )
+    input_parts: int | None = Field(
+        None,
+        description="N, where the network gets its input at 1/N of its size. Sizes are in pixels of the original: N "
+        "times those that were measured without it. MACs and memory are those of the smaller input, by its area.",
+    )
     picture: Picture | None = Field(None, description="The measured map; of the best three changes.")
-    architecture: Architecture | None = Field(None, description="The changed spec; null for an ONNX model.")
+    architecture: Architecture | None = Field(
+        None, description="The changed spec; null for an ONNX model, and where the input alone is scaled."
+    )
 
     @property
     def size(self) -> float:

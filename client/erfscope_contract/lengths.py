@@ -1,5 +1,6 @@
-"""In which unit lengths are read: pixels of images, samples of sound, voxels of volumes, or seconds and millimetres."""
+"""In which unit lengths are read: pixels of images, samples of sound, voxels of volumes, or seconds and metres."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
@@ -11,7 +12,13 @@ from erfscope_contract.result import ErfResult, Number
 KINDS = {1: "signal", 2: "image", 3: "volume"}  # what an input is called
 NAMES = {1: "samples", 2: "px", 3: "voxels"}
 AXES = "zyx"
-_WORDS = {"px": "pixels", "s": "seconds", "mm": "millimetres"}
+MILLIMETRES = {"mm": 1.0, "nm": 1e-6, "um": 1e-3, "µm": 1e-3, "cm": 10.0, "m": 1e3, "km": 1e6}
+_WORDS = {
+    "px": "pixels", "s": "seconds", "mm": "millimetres", "nm": "nanometres", "um": "micrometres", "µm": "micrometres",
+    "cm": "centimetres", "m": "metres", "km": "kilometres",
+}  # fmt: skip
+_STEP = re.compile(rf"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*({'|'.join(MILLIMETRES)})?\s*")
+Spacing = float | str | Sequence[float | str]
 _SIDES = ("trf_size", "erf_size", "mass_")  # roots of areas and volumes: they scale by the axes' geometric mean
 
 
@@ -47,10 +54,26 @@ def mean_of(steps: Sequence[float]) -> float:
     return steps[0] if len({*steps}) == 1 else geometric_mean(steps)
 
 
-def lengths_of(
-    rate: float | None, spacing: float | Sequence[float] | None, rank: int, *, dashes: str = ""
-) -> Lengths | None:
-    """Seconds for samples at a rate, millimetres for steps of a spacing; None for the input's own unit.
+def spacing_of(spacing: Spacing, *, dashes: str = "") -> tuple[list[float], str]:
+    """Steps along the axes, and their unit: of `2,0.7,0.7` millimetres, of `0.3m` metres; one step is for all axes.
+
+    The unit is the first that is named, and a number without one is in it. ValueError for what is no such step.
+    """
+    parts = spacing.split(",") if isinstance(spacing, str) else spacing if isinstance(spacing, Sequence) else [spacing]
+    matches = [_STEP.fullmatch(str(part)) for part in parts]
+    numbers = [(float(one[1]), one[2]) for one in matches if one is not None]
+    if not parts or len(numbers) < len(parts) or not all(0 < number < inf for number, _ in numbers):
+        raise ValueError(
+            f"{dashes}spacing {spacing!r} must be a size above 0, or a list of one for each axis, in millimetres or "
+            "with a unit: 0.7, or 2mm,0.7mm,0.7mm, or 0.3m (nm, um, mm, cm, m, km)"
+        )
+    unit = next((name for _, name in numbers if name), "mm")
+    return [number if name in (None, unit) else number * MILLIMETRES[name] / MILLIMETRES[unit]
+            for number, name in numbers], unit  # fmt: skip
+
+
+def lengths_of(rate: float | None, spacing: Spacing | None, rank: int, *, dashes: str = "") -> Lengths | None:
+    """Seconds for samples at a rate, the unit of a spacing for its steps; None for the input's own unit.
 
     `dashes` stand before the names in errors. ValueError for values that do not fit an input of `rank` axes.
     """
@@ -62,18 +85,16 @@ def lengths_of(
         if rank != 1:
             raise ValueError(
                 f"{dashes}rate is the samples per second of a signal, so the input must have one axis; it has {rank}. "
-                f"Leave it out, or give {dashes}spacing, the mm of a step along each axis"
+                f"Leave it out, or give {dashes}spacing, the size of a step along each axis"
             )
         return Lengths((1 / rate,), "s")
     if spacing is None:
         return None
-    if isinstance(spacing, str):
-        raise ValueError(f"{dashes}spacing {spacing!r} must be a number of millimetres, or a list of one for each axis")
-    steps = [float(step) for step in (spacing if isinstance(spacing, Sequence) else [spacing])]
-    if len(steps) not in (1, rank) or not all(0 < step < inf for step in steps):
+    steps, unit = spacing_of(spacing, dashes=dashes)
+    if len(steps) not in (1, rank):
         listed = ",".join(f"{step:g}" for step in steps)
         raise ValueError(f"{dashes}spacing {listed} must have one size above 0, or {rank}: one for each axis")
-    return Lengths(tuple(steps * rank if len(steps) == 1 else steps), "mm")
+    return Lengths(tuple(steps * rank if len(steps) == 1 else steps), unit)
 
 
 def pixels_of(rank: int) -> Lengths:

@@ -81,8 +81,8 @@ def test_the_command_shows_a_table(run: Run, service: Service, tmp_path: Path) -
     done = run("advise", "spec.json", "--want", "9", "--layers", "--url", service.url)
     assert done.returncode == 0, done.stderr
     told = " ".join(done.stdout.split())
-    assert "1* dilate first: 1 → 4 9.42 ± 0.21 8.5 0 +14.8% -10.0% 16×16 100% 0.20 holes" in told
-    assert "as it is 4.90 ± 0.10 12k 54 1kB 32×32" in told
+    assert "1* dilate first: 1 → 4 9.42 ± 0.21 8.5 11 0 +14.8% -10.0% 16×16 100% 0.20 holes" in told
+    assert "as it is 4.90 ± 0.10 5 12k 54 1kB 32×32" in told
     assert "second: ERF 4.90 ± 0.10 px, TRF 5×5 px, at input 1×32×32." in told
     assert "First choice: dilate first: 1 → 4." in told
     assert "add (nearly) nothing to it: first." in told
@@ -99,32 +99,63 @@ def test_where_nothing_reaches_the_next_question_is_named(run: Run, service: Ser
     assert done.returncode == 0, done.stderr
     told = " ".join(done.stdout.split())
     assert "(falls short)" in told
-    assert (
-        "Or scale the input to 1/3 of its size: an ERF of 6.67 px is enough, which the network has with change 1 "
-        "(9.42 px)." in told
-    )
-    assert "No change that was measured reaches it: the best of " in told
+    assert "No change of the network that was measured reaches it: the best of " in told
     assert f"erfscope advise spec.json --layer first --want 20 --weights ones --verify 2 --url {service.url}." in told
     assert (
         "tiny: weights by the spec's scheme; 8 draws of the weights × 1 input (normal); seed 3; input 1×32×32." in told
     )
 
 
-def test_a_smaller_input_is_proposed_with_the_cheapest_change_that_does(
+SMALLER = CHANGE | {
+    "kind": "input_scale", "text": "feed the image at 1/3 of its size", "erf_measured": 14.7, "stderr": 0.3,
+    "trf_size": [15, 15], "layer_shape": [2, 11, 11], "added_macs": -10667, "added_parameters": 0, "input_parts": 3,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("asked", "flags", "words", "command"),
+    [
+        (
+            ["--object", "9"], [], "The objects have 3 px there, an ERF of 4.5 px is needed, and 4.9 px are there.",
+            "erfscope fit spec.json --layer second --object 3 --inputs 4 --url",
+        ),
+        (
+            ["--object", "2.7m"], ["--spacing", "0.3m"], "The objects have 3 px there",
+            "erfscope fit spec.json --layer second --object 2.7m --inputs 4 --spacing 0.9m --url",
+        ),
+        (
+            ["--want", "13.5"], [], "An ERF of 4.5 px is needed",
+            "erfscope measure spec.json --layer second --inputs 4 --url",
+        ),
+    ],
+)  # fmt: skip
+def test_a_smaller_input_is_a_row_with_the_command_that_tests_it(
+    run: Run, service: Service, tmp_path: Path, asked: list[str], flags: list[str], words: str, command: str
+) -> None:
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    short = ADVICE | {"want": 13.5, "changes": [SMALLER, CHANGE | {"reaches": False}], "coarsest": "first"}
+    short |= {} if asked[0] == "--want" else {"object_size": 9}
+    service.on("POST /advice", Reply(202, advice_json(result=short)))
+    done = run("advise", "spec.json", *asked, *flags, "--inputs", "4", "--verify", "2", "--url", service.url)
+    assert done.returncode == 0, done.stderr
+    told = " ".join(done.stdout.split())
+    assert "No change of the network that was measured reaches it" in told
+    assert f"First choice: feed the image at 1/3 of its size. {words}" in told
+    assert f"Test it, or go on from it, with: {command} {service.url}" in told
+    assert "Next: ask at the coarsest level" in told
+
+
+def test_beside_a_smaller_input_the_best_change_of_the_network_is_named(
     run: Run, service: Service, tmp_path: Path
 ) -> None:
-    """Change 1 has the largest ERF, change 2 is free, change 3 is free and coarser: 2 is enough for 1/3 of the size."""
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
-    dear = CHANGE | {"reaches": False, "erf_measured": 30.5, "added_macs": 5000}
-    free = CHANGE | {"reaches": False, "erf_measured": 28.2}
-    coarse = free | {"layer_shape": [2, 16, 16], "added_macs": -9000}
-    free |= {"layer_shape": [2, 32, 32]}
-    short = ADVICE | {"want": 72, "changes": [dear | {"layer_shape": [2, 32, 32]}, free, coarse]}
-    service.on("POST /advice", Reply(202, advice_json(result=short)))
-    done = run("advise", "spec.json", "--want", "72", "--url", service.url)
-    assert done.returncode == 0, done.stderr
-    assert "to 1/3 of its size" in done.stdout
-    assert "which the network has with change 2 (28.2 px)" in done.stdout
+    unsure = CHANGE | {"erf_measured": 13.2, "stderr": 0.4, "unsure": True}
+    service.on("POST /advice", Reply(202, advice_json(result=ADVICE | {"want": 13.5, "changes": [SMALLER, unsure]})))
+    done = run("advise", "spec.json", "--want", "13.5", "--url", service.url)
+    told = " ".join(done.stdout.split())
+    assert "First choice: feed the image at 1/3 of its size." in told
+    assert "At the input as it is, unsure: dilate first: 1 → 4. Its ERF is 13.20 ± 0.40 px" in told
+    assert "No change" not in told
 
 
 def test_of_a_layer_within_the_network_it_is_said_first(run: Run, service: Service, tmp_path: Path) -> None:
@@ -161,7 +192,7 @@ def test_a_change_that_may_reach_is_no_sure_choice(run: Run, service: Service, t
             "would decide it (samples, --inputs 32); there were 8. First choice, if one is needed: dilate first: 1 → "
             "4.",
         ),
-        (5, [], "there were 8. No change that was measured reaches it"),
+        (5, [], "there were 8. No change of the network that was measured reaches it"),
     ],
 )  # fmt: skip
 def test_a_network_that_may_reach_is_not_said_to(
@@ -286,18 +317,19 @@ def test_of_a_service_s_work_not_every_stage_is_heard(capsys: pytest.CaptureFixt
 
 def test_sentences_of_sound_are_in_seconds(run: Run, service: Service, tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    slower = CHANGE | {"kind": "input_scale", "text": "resample the signal to 1/5 of its rate", "input_parts": 5}
+    slower |= {"trf_size": [25], "layer_shape": [2, 7], "erf_measured": 24.5}
     sound = ADVICE | {
-        "want": 24, "object_size": 16, "changes": [], "coarsest": "first", "trf_size": [5], "input_shape": [1, 32],
-        "layer_shape": [2, 32],
+        "want": 24, "object_size": 16, "changes": [slower], "coarsest": "first", "trf_size": [5],
+        "input_shape": [1, 32], "layer_shape": [2, 32],
     }  # fmt: skip
     service.on("POST /advice", Reply(202, advice_json(result=sound)))
     done = run("advise", "spec.json", "--object", "2s", "--rate", "8", "--url", service.url)
     assert done.returncode == 0, done.stderr
     told = " ".join(done.stdout.split())
     assert "Asked for: objects of 2 s, so an ERF of 3 s; the ERF is 31% of the object." in told
-    assert "Or resample the signal to 1/5 of its rate, if what counts can still be heard there: " in told
-    assert "the objects have 3.2 samples, and an ERF of 4.8 samples is enough" in told
-    assert "one more block, of twice the largest dilation" in told
+    assert "First choice: resample the signal to 1/5 of its rate. The objects have 3.2 samples there, " in told
+    assert "erfscope fit spec.json --layer second --object 2s --rate 1.6 --url" in told
     assert "erfscope advise spec.json --layer first --object 2s --rate 8 --url" in told
 
 

@@ -3,6 +3,7 @@
 import re
 from contextlib import suppress
 from math import ceil
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from erfscope import errors
 from erfscope.cli import values
 from erfscope.cli.measure import read
-from erfscope_contract.lengths import lengths_of
+from erfscope_contract.lengths import Lengths, lengths_of
 from erfscope_contract.meanings import unit_of
 from erfscope_contract.numbers import digits
 
@@ -86,8 +87,26 @@ def test_whole_numbers_of_any_length_are_read_or_refused(digits: str, rest: str)
 
 
 def test_a_spacing_as_text_is_refused_in_a_sentence() -> None:
-    with pytest.raises(ValueError, match="spacing '2mm' must be a number of millimetres"):
-        lengths_of(None, "2mm", 2)
+    with pytest.raises(ValueError, match="spacing '2px' must be a size above 0"):
+        lengths_of(None, "2px", 2)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "steps", "unit"),
+    [
+        ("0.3m", (0.3, 0.3), "m"), ("2,0.5", (2, 0.5), "mm"), ("2mm,0.5", (2, 0.5), "mm"), ("1cm,5mm", (1, 0.5), "cm"),
+        (0.7, (0.7, 0.7), "mm"), ([2, "0.5um"], (2, 0.5), "um"), ("1e-3m", (0.001, 0.001), "m"),
+    ],
+)  # fmt: skip
+def test_a_spacing_may_have_a_unit(spacing: Any, steps: tuple[float, float], unit: str) -> None:
+    assert lengths_of(None, spacing, 2) == Lengths(steps, unit)
+    assert "metres" in Lengths(steps, unit).long
+
+
+def test_a_size_in_metres_is_so_many_pixels_of_a_ground_resolution() -> None:
+    assert values.sizes("7.2m,90cm,12", None, "0.3m") == [24, 3, 12]
+    assert values.typed(24, Lengths((0.3, 0.3), "m")) == "7.2m"
+    assert values.times("0.3m", 3) == "0.9m"
 
 
 def test_small_steps_have_a_mean() -> None:

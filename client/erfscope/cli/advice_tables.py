@@ -4,12 +4,13 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import ceil
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from erfscope.cli import show, values
+from erfscope.cli.asking import flags_of
 from erfscope_contract.advice import Advice, AdviceLayer, Change
 from erfscope_contract.gridding import GRIDDED
 from erfscope_contract.holding import samples_in_words
@@ -17,7 +18,8 @@ from erfscope_contract.lengths import NAMES, Lengths, pixels_of, scaled, sides_i
 from erfscope_contract.numbers import digits, plain, with_error
 
 LAYERS = ("layer", "operator", "TRF", "ERF", "adds")
-CHANGES = ("", "change", "ERF", "50 % box", "MACs", "parameters", "memory", "output", "kept", "gridding")
+CHANGES = ("", "change", "ERF", "50 % box", "TRF", "MACs", "parameters", "memory", "output", "kept", "gridding")
+SIZED = ("ERF", "50 % box", "TRF")  # columns of lengths
 SCALES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 FROM_TO = re.compile(r"\((\S+) … (\S+)\)")  # the first and the last of several layers
 NAMED = 3  # idle layers by name
@@ -58,7 +60,7 @@ class Asked:
 
     model: str
     name: str
-    flags: str = ""  # of the command, which the next one keeps
+    options: Mapping[str, Any] = field(default_factory=dict)  # of the command, which the next one keeps
     modules: Mapping[str, str] = field(default_factory=dict)
     lengths: Lengths | None = None  # None is the input's own unit
 
@@ -74,15 +76,57 @@ def verdict(advice: Advice, asked: Asked) -> list[str]:
     lengths = asked.unit_of(advice)
     doubt = [_doubt(advice, lengths)] if advice.is_unsure else []
     best = next((change for change in advice.changes if change.reaches), None)
-    if best is None:
-        return [*doubt, _none(advice), *_smaller(advice), *_next(advice, asked, lengths)]
-    text = with_modules(best, asked.modules)
+    unscaled = next((change for change in advice.changes if change.reaches and change.input_parts is None), None)
+    need = ", if one is needed" if doubt else ""
+    rows = [*doubt, *([] if unscaled is not None else [_none(advice)])]
+    if best is not None:
+        rows += _choice("First choice", best, advice, asked, need)
+    if unscaled is not None and unscaled is not best:
+        rows += _choice("At the input as it is", unscaled, advice, asked, need)
+    return rows if unscaled is not None else [*rows, *_next(advice, asked, lengths)]
+
+
+def _choice(title: str, change: Change, advice: Advice, asked: Asked, need: str) -> list[str]:
+    """A change, what is open about it, and the command that tests a smaller input."""
+    lengths = asked.unit_of(advice)
     where = "" if advice.head is None else f" for {advice.layer} alone"
-    first = f"First choice{where}{', if one is needed' if doubt else ''}"
-    if best.unsure:
-        field = _open(best.size, best.stderr, advice, lengths)
-        return [*doubt, f"{first}, unsure: {text}. Its ERF is {field}"]
-    return [*doubt, f"{first}: {text}."]
+    text, first = with_modules(change, asked.modules), f"{title}{where}{need}"
+    if change.unsure:
+        return [f"{first}, unsure: {text}. Its ERF is {_open(change.size, change.stderr, advice, lengths)}"]
+    if change.input_parts is None:
+        return [f"{first}: {text}."]
+    return [f"{first}: {text}. {_smaller(change, change.input_parts, advice, asked)}"]
+
+
+def _smaller(change: Change, parts: int, advice: Advice, asked: Asked) -> str:
+    """What the objects and the ERF are on a smaller input, where they are measured."""
+    unit = NAMES[len(advice.trf_size)]  # a second or a millimetre has fewer samples or pixels then, and is as long
+
+    def long(size: float) -> str:
+        return f"{size / parts:.3g} {unit}"
+
+    objects = "" if advice.object_size is None else f"the objects have {long(advice.object_size)} there, "
+    lost = " Check that what counts can still be told there."
+    fields = f"{objects}an ERF of {long(advice.want)} is needed, and {long(change.size)} are there."
+    told = f"{fields[0].upper()}{fields[1:]}{lost}"
+    if change.kind != "input_scale":
+        return told
+    return f"{told} Test it, or go on from it, with: {_tested(parts, advice, asked)}"
+
+
+def _tested(parts: int, advice: Advice, asked: Asked) -> str:
+    """The command about the layer at an input whose steps are so many times as long."""
+    options, lengths = {name: value for name, value in asked.options.items() if name != "--verify"}, asked.lengths
+    if options.get("--rate") is not None:
+        options["--rate"] /= parts
+    if options.get("--spacing") is not None:
+        options["--spacing"] = values.times(options["--spacing"], parts)
+    own = pixels_of(len(advice.trf_size))
+    model, layer = shlex.quote(asked.model), shlex.quote(advice.layer)
+    if advice.object_size is None:
+        return f"erfscope measure {model} --layer {layer}{flags_of(options)}"
+    size = advice.object_size if lengths else advice.object_size / parts
+    return f"erfscope fit {model} --layer {layer} --object {values.typed(size, lengths or own)}{flags_of(options)}"
 
 
 def _doubt(advice: Advice, lengths: Lengths) -> str:
@@ -120,58 +164,16 @@ def is_unmeasured(change: Change, advice: Advice) -> bool:
 def _none(advice: Advice) -> str:
     """How many changes that is about: most were looked at by their expected size alone."""
     if advice.erf_measured is None:
-        return "No change that was tried reaches it."
+        return "No change of the network that was tried reaches it."
     if not advice.tried:
         return (
             "The search finds no change to try: every larger kernel, dilation or stride that it knows leaves holes in "
             "the field (gridding) or is beyond its limits."
         )
     return (
-        f"No change that was measured reaches it: the best of {advice.tried} by their expected size (--verify N "
-        "measures N of them)."
+        f"No change of the network that was measured reaches it: the best of {advice.tried} by their expected size "
+        "(--verify N measures N of them)."
     )
-
-
-def _smaller(advice: Advice) -> list[str]:
-    """How far the input must be scaled down until the largest ERF that was found is large enough."""
-    size = advice.erf_measured if advice.erf_measured is not None else advice.erf_analytic
-    largest = max([size or 0.0, *(change.size for change in advice.changes)])
-    parts = ceil(advice.want / largest) if largest > 0 else 1
-    if parts == 1:
-        return []
-    bound = advice.want / parts
-    if size and size >= bound:
-        with_change, reached = "as it is", size
-    else:
-        enough = [(n, change) for n, change in enumerate(advice.changes, start=1) if change.size >= bound]
-        number, cheapest = min(enough, key=lambda one: _cost(one[1], advice))
-        with_change, reached = f"with change {number}", cheapest.size
-
-    unit = NAMES[len(advice.trf_size)]  # a second or a millimetre has fewer samples or pixels then, and is as long
-
-    def long(size: float) -> str:
-        return f"{size:.3g} {unit}"
-
-    flat = len(advice.trf_size) == 1
-    scale = f"resample the signal to 1/{parts} of its rate" if flat else f"scale the input to 1/{parts} of its size"
-    objects = "" if advice.object_size is None else f"the objects have {long(advice.object_size / parts)}, and "
-    lost = ", if what counts can still be heard there" if flat else ""
-    block = (
-        "one more block, of twice the largest dilation" if flat else "one more stage below the coarsest, with a skip"
-    )
-    return [
-        f"Or {scale}{lost}: {objects}an ERF of {long(advice.want / parts)} is "
-        f"enough, which the network has {with_change} ({long(reached)}). Or give it {block}, and train it."
-    ]
-
-
-def _cost(change: Change, advice: Advice) -> tuple[float, ...]:
-    """Orders changes, cheapest first: by detail and weights that are lost, then by what is added."""
-    grids = zip(change.layer_shape[1:], advice.layer_shape[1:], strict=False)
-    coarser = any(after < before for after, before in grids)
-    lost = 0.0 if change.weights_kept is None else 1 - change.weights_kept
-    added = (change.added_macs, change.added_parameters, change.added_memory)
-    return (coarser, lost, *(max(one, 0) for one in added), -change.size)
 
 
 def _next(advice: Advice, asked: Asked, lengths: Lengths) -> list[str]:
@@ -181,7 +183,7 @@ def _next(advice: Advice, asked: Asked, lengths: Lengths) -> list[str]:
     option, long = ("want", advice.want) if advice.object_size is None else ("object", advice.object_size)
     size = f"--{option} {values.typed(long, lengths)}"
     layer = shlex.quote(advice.coarsest)
-    command = f"erfscope advise {shlex.quote(asked.model)} --layer {layer} {size}{asked.flags}"
+    command = f"erfscope advise {shlex.quote(asked.model)} --layer {layer} {size}{flags_of(asked.options)}"
     return [
         f"Next: ask at the coarsest level that {advice.layer} is computed from: {command}. A change there need not "
         f"enlarge the field of {advice.layer}, for skips give it small ones: measure it after the change, and once "
@@ -223,14 +225,14 @@ def layer_table(layers: Sequence[AdviceLayer]) -> Table:
 def change_table(advice: Advice, modules: Mapping[str, str], lengths: Lengths) -> Table:
     """The network as it is, then the changes, best first, each with what it adds."""
     timed = advice.ms is not None
-    names = [f"{name} ({lengths.unit})" if name in ("ERF", "50 % box") else name for name in CHANGES]
+    names = [f"{name} ({lengths.unit})" if name in SIZED else name for name in CHANGES]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in (*names, *(["ms"] if timed else [])):
         table.add_column(heading, justify="left" if heading in ("", "change") else "right", no_wrap=heading != "change")
     size = advice.erf_measured if advice.erf_measured is not None else advice.erf_analytic
     table.add_row(
         "", "as it is", _sized(size, advice.stderr, lengths), _half(advice.mass_50_side, lengths),
-        count(advice.macs), count(advice.parameters),
+        _trf(advice.trf_size, lengths), count(advice.macs), count(advice.parameters),
         f"{count(advice.memory)}B", _grid(advice.layer_shape), "", _gridding(advice.lattice),
         *([plain(advice.ms)] if timed else []), style="dim",
     )  # fmt: skip
@@ -242,6 +244,11 @@ def change_table(advice: Advice, modules: Mapping[str, str], lengths: Lengths) -
 def _half(side: float | None, lengths: Lengths) -> str:
     """The side of the box with half of the mass."""
     return "" if side is None else digits(side * lengths.mean, 3)
+
+
+def _trf(sides: Sequence[int], lengths: Lengths) -> str:
+    """Its side; along each axis where they differ."""
+    return "×".join(dict.fromkeys(digits(side) for side in sides_in(sides, lengths))) if sides else ""
 
 
 def _sized(size: float | None, error: float | None, lengths: Lengths) -> str:
@@ -258,13 +265,14 @@ def _cells(
         show.cell(text),
         _sized(change.size, change.stderr, lengths),
         _half(change.mass_50_side, lengths),
+        _trf(change.trf_size, lengths),
         _added(change.added_macs, advice.macs),
         _added(change.added_parameters, advice.parameters),
         _added(change.added_memory, advice.memory),
         _grid(change.layer_shape),
         "" if change.weights_kept is None else f"{change.weights_kept:.0%}",
         _gridding(change.lattice),
-        *([f"{change.added_ms or 0.0:+.3g}"] if timed else []),
+        *(["" if change.added_ms is None else f"{change.added_ms:+.3g}"] if timed else []),
     ]
 
 

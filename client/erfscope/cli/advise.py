@@ -15,7 +15,7 @@ from erfscope._models import prepare
 from erfscope._questions import ADVICE
 from erfscope.cli import answer, options, values
 from erfscope.cli.advice_tables import Asked, change_table, layer_table, summary, unfinished_verdict, verdict
-from erfscope.cli.asking import answered, flags_of, modules_of, next_weights
+from erfscope.cli.asking import answered, modules_of, next_weights
 from erfscope.report.answers import advice_csv
 from erfscope_contract.about import in_words
 from erfscope_contract.advice import Advice, Interrupted
@@ -132,13 +132,13 @@ def advise(
         stopped = True
     if picture is not None:
         _draw(answers[0], prepared.name, picture)
-    flags = flags_of({
+    asked_with = {
         "--weights": next_weights(weights, answers[0].notes), "--inputs": inputs, "--samples": samples,
         "--verify": verify, "--seed": seed, "--shape": shape, "--input-name": input_name, "--images": images,
         "--mean": mean, "--std": std, "--rate": rate, "--spacing": spacing, "--url": url,
-    })  # fmt: skip
+    }  # fmt: skip
     lengths = values.lengths(rate, spacing, len(answers[0].trf_size))
-    asked = Asked(model, prepared.name, flags, modules_of(prepared), lengths)
+    asked = Asked(model, prepared.name, asked_with, modules_of(prepared), lengths)
     parts = [
         part
         for number, one in enumerate(answers)

@@ -156,7 +156,7 @@ def compare(
         comparison = compared(*results, names=_names(entries, weights))
         ranks = [rank_of(result.data) for result in results]
         lengths = [values.lengths(rate, spacing, rank) or pixels_of(rank) for rank in ranks]
-        look["rate"], look["spacing"] = rate, None if spacing is None else values.steps(spacing)
+        look["rate"], look["spacing"] = rate, spacing
         for path in output or ():
             comparison.save(path, metrics=named, **(look if path.suffix.lower() not in ENDINGS else {}))
     if as_json:

@@ -123,7 +123,7 @@ def measure(
             asked = build(base, fields, sha256_of(images) if images else None)
             result = _local.measure(prepared, asked, images, progress)
         lengths = values.lengths(rate, spacing, rank_of(result.data))
-        look["rate"], look["spacing"] = rate, None if spacing is None else values.steps(spacing)
+        look["rate"], look["spacing"] = rate, spacing
         for path in output or ():
             result.save(path, **look)
         for path in profile_output or ():

@@ -283,8 +283,8 @@ Spacing = Annotated[
     str | None,
     Option(
         metavar="D,H,W",
-        help="Size of a pixel or voxel along each axis, in mm, such as 2,0.7,0.7, or one for all axes: lengths are "
-        "shown in mm (default: in pixels or voxels).",
+        help="Size of a pixel or voxel along each axis, such as 2,0.7,0.7, or one for all axes, in mm or with a unit, "
+        "such as 0.3m (nm, um, mm, cm, m, km): lengths are shown in this unit (default: in pixels or voxels).",
         rich_help_panel=INPUT,
     ),
 ]

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from erfscope._errors import refuse
-from erfscope_contract.lengths import Lengths, lengths_of, mean_of
+from erfscope_contract.lengths import MILLIMETRES, Lengths, lengths_of, mean_of, spacing_of
 from erfscope_contract.numbers import digits
 
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "min": 60.0}
-MILLIMETRES = {"mm": 1.0, "um": 1e-3, "µm": 1e-3, "cm": 10.0, "m": 1000.0}
 MOST_DIGITS = 18  # of a whole number: more than any size, and an int of 64 bits holds it
 LONGEST = 60  # characters of a refused text that its error shows
 LENGTH = re.compile(rf"(\d+(?:\.\d*)?|\.\d+)\s*({'|'.join((*SECONDS, *MILLIMETRES))})?")
@@ -87,7 +86,9 @@ def size(text: str, option: str, rate: float | None, spacing: str | None) -> flo
         return float(f"{number * SECONDS[unit] * rate:.12g}")
     if unit in MILLIMETRES:
         if spacing is None:
-            raise refuse("bad-request", f"{option} {text} is a length; give --spacing, the mm of a step, as well")
+            raise refuse(
+                "bad-request", f"{option} {text} is a length; give --spacing, the size of a pixel or voxel, as well"
+            )
         return float(f"{number * MILLIMETRES[unit] / mean_of(steps(spacing)):.12g}")
     if 0 < number < 1:
         raise refuse(
@@ -105,19 +106,24 @@ def typed(size: float, lengths: Lengths) -> str:
 
 
 def steps(spacing: str) -> list[float]:
-    """Millimetres of a step along each axis, or one number for all: `2,0.7,0.7`."""
-    sides = numbers(spacing, "--spacing", "a list of sizes in mm such as 2,0.7,0.7")
-    if not all(0 < side < inf for side in sides):
-        raise refuse(
-            "bad-request", f"--spacing {spacing!r} must have sizes above 0, one for all axes or one for each axis"
-        )
-    return sides
+    """Millimetres of a step along each axis, or one number for all: `2,0.7,0.7`, `0.3m`."""
+    try:
+        sides, unit = spacing_of(spacing, dashes="--")
+    except ValueError as error:
+        raise refuse("bad-request", str(error)) from None
+    return [float(f"{side * MILLIMETRES[unit]:.12g}") for side in sides]
+
+
+def times(spacing: str, factor: int) -> str:
+    """A spacing of steps so many times as large, as one would type it: `0.9m`."""
+    sides, unit = spacing_of(spacing)
+    return ",".join(f"{digits(side * factor, 10)}{unit}" for side in sides)
 
 
 def lengths(rate: float | None, spacing: str | None, rank: int) -> Lengths | None:
     """The unit in which lengths are shown; None for the input's own."""
     try:
-        return lengths_of(rate, None if spacing is None else steps(spacing), rank, dashes="--")
+        return lengths_of(rate, spacing, rank, dashes="--")
     except ValueError as error:
         raise refuse("bad-request", str(error)) from None
 

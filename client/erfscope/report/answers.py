@@ -51,20 +51,20 @@ def tiles_csv(tiles: Tiles) -> str:
 def advice_csv(answers: Sequence[Advice]) -> str:
     """A line for each network, the present one first: its ERF in pixels, and what the change adds and keeps."""
     heads = ["object_size", "want", "change", "erf_size", "erf_size_stderr", "mass_50_side", "reaches", "added_macs"]
-    heads += ["added_parameters", "added_memory_bytes", "added_ms", "weights_kept", "lattice", "pareto"]
+    heads += ["added_parameters", "added_memory_bytes", "added_ms", "weights_kept", "lattice", "pareto", "trf_size"]
     rows: list[list[Cell]] = []
     for one in answers:
         size = one.erf_measured if one.erf_measured is not None else one.erf_analytic
         timed = None if one.ms is None else 0.0
         rows.append([
             one.object_size, one.want, "", size, one.stderr, one.mass_50_side, one.reaches, 0, 0, 0, timed, 1.0,
-            one.lattice, None,
+            one.lattice, None, "x".join(map(str, one.trf_size)),
         ])  # fmt: skip
         rows += [
             [
                 one.object_size, one.want, change.text, change.size, change.stderr, change.mass_50_side, change.reaches,
                 change.added_macs, change.added_parameters, change.added_memory, change.added_ms,
-                change.weights_kept, change.lattice, change.pareto,
+                change.weights_kept, change.lattice, change.pareto, "x".join(map(str, change.trf_size)),
             ]
             for change in one.changes
         ]  # fmt: skip

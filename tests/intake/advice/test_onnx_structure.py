@@ -1,5 +1,6 @@
 """Structural changes of ONNX files against onnxruntime: what they must leave as it was."""
 
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,13 @@ from torch.nn import functional
 from erfscope_contract.advice import AdviceRequest
 from erfscope_intake.advice import advise
 from erfscope_intake.advice.onnx_structure import (
+    add_coarser_stage,
     add_large_kernel,
     can_unstride,
     end_of_features,
-    halve_input,
+    end_of_stage,
     last_stage,
+    set_input,
     unstride,
 )
 
@@ -80,14 +83,36 @@ def test_a_dropped_stride_gives_the_old_values_and_those_between(model: ModelPro
     assert fine[..., ::2, ::2] == pytest.approx(before, abs=1e-5)
 
 
-def test_half_the_input_is_its_mean_over_two_pixels(model: ModelProto, image: np.ndarray) -> None:
+@pytest.mark.parametrize("side", [SIDE, SIDE - 2])
+def test_an_added_stage_is_two_convolutions_on_half_the_grid(model: ModelProto, side: int) -> None:
+    """Behind the coarsest grid, of 16 and of 15 units, which comes back to its own size."""
+    set_input(model, None, [3, side, side])
+    stage = last_stage(model)
+    assert stage is not None
+    place = end_of_stage(model, stage)
+    assert place is not None
+    assert (place.tensor, place.channels, place.grid) == ("y3", 6, (side // 2, side // 2))
     changed = _copy(model)
-    halve_input(changed, "x", 2)
-    small = image.reshape(1, 3, SIDE // 2, 2, SIDE // 2, 2).mean((3, 5))
-    resized = _copy(model)
+    add_coarser_stage(changed, place, seed=3)
+    weights = {one.name: torch.from_numpy(numpy_helper.to_array(one).copy()) for one in changed.graph.initializer}
+    image = np.random.default_rng(1).normal(size=(1, 3, side, side)).astype(np.float32)
+    x = torch.from_numpy(_run(model, image))
+    down = functional.relu(functional.conv2d(x, weights["extra_stage_down"], stride=2, padding=1))
+    inner = functional.relu(functional.conv2d(down, weights["extra_stage_conv"], padding=1))
+    odd = side // 2 % 2
+    back = functional.conv_transpose2d(inner, weights["extra_stage_up"], stride=2, padding=odd, groups=6)
+    assert _run(changed, image) == pytest.approx((x + back).numpy(), abs=1e-5)
+
+
+def test_the_grids_of_free_axes_are_those_of_the_measured_input(model: ModelProto) -> None:
     for axis in (2, 3):
-        resized.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = SIDE // 2
-    assert _run(changed, image) == pytest.approx(_run(resized, small), abs=1e-5)
+        dim = model.graph.input[0].type.tensor_type.shape.dim[axis]
+        dim.dim_param = f"side_{axis}"
+    assert last_stage(model) is None
+    set_input(model, None, [3, 64, 48])
+    stage = last_stage(model)
+    assert stage is not None
+    assert stage.grid == (32, 24)
 
 
 def test_an_added_block_is_read_by_all_that_read_what_it_is_behind(model: ModelProto, image: np.ndarray) -> None:
@@ -112,12 +137,17 @@ def test_advice_keeps_a_file_s_weights(model: ModelProto, tmp_path: Path) -> Non
     asked = {"model": {"sha256": "0" * 64}, "want": 24, "samples": 6, "verify": 8}
     told = advise(AdviceRequest.model_validate(asked), tmp_path / "net.onnx")
     kinds = {change.kind for change in told.changes}
-    assert {"dilation", "output_stride", "large_kernel", "input_scale"} <= kinds
+    assert {"dilation", "output_stride", "large_kernel", "extra_stage", "input_scale"} <= kinds
     assert told.input_shape == [3, 64, 64]
     for change in told.changes:
         assert change.weights_kept == 1.0
-        assert (change.train_anew == ["large_kernel"]) == (change.kind == "large_kernel")
+        assert change.train_anew == ([change.kind] if change.kind in ("large_kernel", "extra_stage") else [])
         assert change.size > (told.erf_measured or 0.0)
-    half = next(change for change in told.changes if change.kind == "input_scale")
-    assert half.added_macs < 0
-    assert half.layer_shape == [6, 16, 16]
+    (smaller,) = (change for change in told.changes if change.kind == "input_scale")
+    parts = smaller.input_parts or 0
+    assert parts == ceil(24 / (told.erf_measured or 1))
+    assert smaller.erf_measured == pytest.approx(parts * (told.erf_measured or 0))
+    assert smaller.stderr == pytest.approx(parts * (told.stderr or 0))
+    assert smaller.added_macs == told.macs // parts**2 - told.macs
+    assert smaller.layer_shape == [6, *(ceil(n / parts) for n in told.layer_shape[1:])]
+    assert smaller.text in ("feed the image at half its size", f"feed the image at 1/{parts} of its size")

@@ -10,6 +10,7 @@ RATES = (2, 4, 8)  # dilations of a context block's branches
 POOLS = (5, 9, 13)  # windows of a pooling block (YOLO's SPP)
 SHARE = 4  # a context block's branches have the site's channels divided by it
 HEADS = (8, 4, 2, 1)
+SMALLEST_GRID = 4  # units along an axis, below which there is no coarser stage
 MOST_TOKENS = 1024  # positions that attention is offered for: its memory grows with their square
 Block = Callable[[Site], list[Json] | None]
 
@@ -68,7 +69,7 @@ def _mixed(name: str, branches: Sequence[list[Json]], site: Site) -> Json:
 
 def coarser_stage(site: Site) -> list[Json] | None:
     """Two convolutions on half the grid, brought back and added: one more level of a U-Net."""
-    if min(site.grid) < 4:
+    if min(site.grid) < SMALLEST_GRID:
         return None
     odd = [n % 2 for n in site.grid]
     back = {"type": "conv_transpose", "kernel_size": [2 + n for n in odd], "stride": 2, "padding": odd, "bias": False}

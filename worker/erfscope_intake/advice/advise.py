@@ -8,7 +8,7 @@ import torch
 
 from erfscope_contract.about import About, name_of
 from erfscope_contract.advice import Advice, AdviceLayer, AdviceRequest, Change, Interrupted
-from erfscope_contract.holding import CONFIDENT
+from erfscope_contract.holding import CONFIDENT, UNITS_ACROSS
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.result import ErfResult
 from erfscope_contract.version import __version__
@@ -21,6 +21,7 @@ from erfscope_engine.plan import Plan, plan_for
 from erfscope_intake.advice.bench import Bench, Expected, Sized, State
 from erfscope_intake.advice.notes import Widths, notes_of
 from erfscope_intake.advice.onnx_subject import OnnxSubject
+from erfscope_intake.advice.scaled import Unscaled
 from erfscope_intake.advice.spec_subject import SpecSubject
 from erfscope_intake.advice.subject import Changed, Subject
 from erfscope_intake.levels import coarsest_before
@@ -93,6 +94,11 @@ class _Known:
         """The ERF size: as measured, or expected."""
         return self.size if self.measured is None or self.measured.size is None else self.measured.size
 
+    @property
+    def half(self) -> float | None:
+        """The side of the box with half of the mass: as measured, or expected."""
+        return self.measured.half if self.measured else self.base.mass["0.50"].side
+
 
 def _advice(bench: Bench, progress: Progress) -> Advice:
     progress("trace", 0.0)
@@ -135,7 +141,6 @@ def _learn(bench: Bench, known: _Known, progress: Progress) -> None:
 def _answer(bench: Bench, known: _Known, *, interrupted: bool = False) -> Advice:
     request, base, now, measured = bench.request, known.base, known.now, known.measured
     changes = _changes(known, request, interrupted=interrupted)
-    half = measured.half if measured else base.mass["0.50"].side
     lattice = measured.lattice if measured else base.shape.lattice
     return Advice(
         layer=base.layer.name,
@@ -147,7 +152,7 @@ def _answer(bench: Bench, known: _Known, *, interrupted: bool = False) -> Advice
         erf_analytic=known.size,
         erf_measured=measured.size if measured else None,
         stderr=measured.stderr if measured else None,
-        mass_50_side=half,
+        mass_50_side=known.half,
         lattice=lattice,
         reaches=_reaches(known.size, measured, request.wanted_size),
         macs=now.cost.macs,
@@ -165,7 +170,7 @@ def _answer(bench: Bench, known: _Known, *, interrupted: bool = False) -> Advice
             *([_interruption(known, request, changes)] if interrupted else []),
             *([] if interrupted else _left_out(known, request.verify)),
             *bench.subject.notes,
-            *notes_of(request, base, Widths(known.erf, half, lattice), changes, 0 if interrupted else known.tried),
+            *notes_of(request, base, Widths(known.erf, known.half, lattice), changes, 0 if interrupted else known.tried),
         ],
         engine=__version__,
         torch=torch.__version__,
@@ -278,15 +283,41 @@ def _changes(known: _Known, request: AdviceRequest, *, interrupted: bool) -> lis
     priced = [change for _, change in known.priced.values()]
     expected = [change for change in _ranked(known, request, priced) if change.erf_analytic is not None]
     if not request.verify:
-        return with_pareto(expected)
+        return with_pareto(_ranked(known, request, [*expected, *_scaled(known, request, expected)]))
     nearer = [one for one in known.verified if _is_nearer(one, known)]
-    best = with_pareto(_ranked(known, request, nearer))
+    best = with_pareto(_ranked(known, request, [*nearer, *_scaled(known, request, nearer)]))
     drawn = [one if n < DRAWN else one.model_copy(update={"picture": None}) for n, one in enumerate(best)]
     if not interrupted or known.has_changes:
         return drawn
     done = {change.text for change in known.verified}
     left = [change for change in expected if change.text not in done]
     return [*drawn, *left[: request.verify - len(done)]]
+
+
+def _scaled(known: _Known, request: AdviceRequest, changes: Sequence[Change]) -> list[Change]:
+    """What a smaller input does, as it is or with one of these changes; nothing where the search did not end."""
+    if known.erf >= request.wanted_size or not known.has_changes:
+        return []
+    base, measured = known.base, known.measured
+    as_it_is = Change(
+        kind="input_scale",
+        text="",
+        edits=[],
+        erf_analytic=known.size,
+        erf_measured=measured.size if measured else None,
+        stderr=measured.stderr if measured else None,
+        mass_50_side=known.half,
+        trf_size=base.trf.size,
+        lattice=measured.lattice if measured else base.shape.lattice,
+        reaches=False,
+        layer_shape=known.now.layer.own_shape,
+        added_macs=0,
+        added_parameters=0,
+        weights_kept=1.0,
+        picture=measured.picture if measured else None,
+    )
+    finest = UNITS_ACROSS * max((step or 0.0 for step in base.trf.stride), default=0.0)
+    return Unscaled(as_it_is, known.now.cost, finest, request.object_size, request.wanted_size).scaled(changes)
 
 
 def _ranked(known: _Known, request: AdviceRequest, changes: Sequence[Change]) -> list[Change]:

@@ -1,11 +1,12 @@
-"""Changes of an ONNX model that keep its weights: a dropped stride, an input at half size, a block that is added."""
+"""Changes of an ONNX model that keep its weights: a dropped stride, a block that is added."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from erfscope_intake.advice.onnx_convolutions import Convolution, convolution_of, dilate, ints_of, label_of, set_ints
@@ -40,6 +41,19 @@ def shapes_of(model: ModelProto) -> dict[str, tuple[int, ...]]:
     inferred = onnx.shape_inference.infer_shapes(bare).graph
     values = [*inferred.input, *inferred.value_info, *inferred.output]
     return {one.name: tuple(d.dim_value for d in one.type.tensor_type.shape.dim) for one in values}
+
+
+def set_input(model: ModelProto, name: str | None, shape: Sequence[int]) -> None:
+    """Give an input (by default the first) a shape, without its batch, in place."""
+    constants = {one.name for one in model.graph.initializer}
+    inputs = [one for one in model.graph.input if one.name not in constants]
+    named = next((one for one in inputs if one.name == name), inputs[0] if inputs else None)
+    axes = [] if named is None else list(named.type.tensor_type.shape.dim)[1:]
+    if len(axes) != len(shape) or [axis.dim_value for axis in axes] == list(shape):
+        return
+    for axis, extent in zip(axes, shape, strict=True):
+        axis.dim_value = extent
+    forget_shapes(model)
 
 
 def last_stage(model: ModelProto) -> Stage | None:
@@ -82,17 +96,11 @@ def _centred(node: NodeProto, shapes: dict[str, tuple[int, ...]]) -> bool:
     return bool(kernel) and pads == [k // 2 for k in kernel] * 2 and all(k % 2 for k in kernel)
 
 
-def halve_input(model: ModelProto, name: str, rank: int) -> None:
-    """Average the input over 2 pixels along each axis before anything reads it, in place."""
-    halved = f"{name}_halved"
-    for node in model.graph.node:
-        for k, each in enumerate(node.input):
-            if each == name:
-                node.input[k] = halved
-    ones = [2] * rank
-    pool = helper.make_node("AveragePool", [name], [halved], "half_input", kernel_shape=ones, strides=ones)
-    model.graph.node.insert(0, pool)
-    forget_shapes(model)
+def end_of_stage(model: ModelProto, stage: Stage) -> Place | None:
+    """The last tensor on a stage's grid, behind its convolutions; None where no shape is known."""
+    shapes = shapes_of(model)
+    on_grid = [node.output[0] for node in model.graph.node if shapes.get(node.output[0], ())[2:] == stage.grid]
+    return _place(on_grid[-1], shapes) if on_grid else None
 
 
 def end_of_features(model: ModelProto) -> Place | None:
@@ -120,10 +128,7 @@ def _place(tensor: str, shapes: dict[str, tuple[int, ...]]) -> Place | None:
 
 
 def add_large_kernel(model: ModelProto, place: Place, kernel: int, seed: int) -> None:
-    """Put x + pointwise(relu(depthwise(x))) behind a tensor, in place; its weights are He's, drawn from `seed`.
-
-    The sum takes the tensor's name, so that all its consumers read it, and a measurement of it has the block.
-    """
+    """Put x + pointwise(relu(depthwise(x))) behind a tensor, in place; its weights are He's, drawn from `seed`."""
     rank, channels = len(place.grid), place.channels
     draw = np.random.default_rng(seed)
     taps = (kernel,) * rank
@@ -131,21 +136,61 @@ def add_large_kernel(model: ModelProto, place: Place, kernel: int, seed: int) ->
         "large_kernel_depthwise": draw.normal(0, np.sqrt(2 / prod(taps)), (channels, 1, *taps)),
         "large_kernel_pointwise": draw.normal(0, np.sqrt(1 / channels), (channels, channels, *(1 for _ in taps))),
     }
-    model.graph.initializer.extend(
-        numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()
-    )
-    before = f"{place.tensor}_before_large_kernel"
-    at = next(k for k, node in enumerate(model.graph.node) if place.tensor in node.output)
-    outputs = model.graph.node[at].output
-    outputs[list(outputs).index(place.tensor)] = before
-    names = [f"{before}_{k}" for k in range(3)]
     first, second = weights
+    before, names = _names(place, "large_kernel", 3)
     block = [
         helper.make_node("Conv", [before, first], [names[0]], first, group=channels, pads=[kernel // 2] * 2 * rank),
         helper.make_node("Relu", [names[0]], [names[1]], "large_kernel_relu"),
         helper.make_node("Conv", [names[1], second], [names[2]], second),
         helper.make_node("Add", [before, names[2]], [place.tensor], "large_kernel"),
     ]
+    _put_behind(model, place, block, weights)
+
+
+def add_coarser_stage(model: ModelProto, place: Place, seed: int) -> None:
+    """Put x + back(relu(conv(relu(down(x))))) behind a tensor, in place: two 3×3 convolutions on half the grid.
+
+    Its weights are He's, drawn from `seed`; what is brought back is interpolated by a fixed transposed convolution.
+    """
+    rank, channels = len(place.grid), place.channels
+    draw = np.random.default_rng(seed)
+    shape, odd = (channels, channels, *(3,) * rank), [n % 2 for n in place.grid]
+    weights = {
+        "extra_stage_down": draw.normal(0, np.sqrt(2 / prod(shape[1:])), shape),
+        "extra_stage_conv": draw.normal(0, np.sqrt(2 / prod(shape[1:])), shape),
+        "extra_stage_up": np.ones((channels, 1, *(2 + n for n in odd))),
+    }
+    down, conv, up = weights
+    before, names = _names(place, "extra_stage", 5)
+    block = [
+        helper.make_node("Conv", [before, down], [names[0]], down, strides=[2] * rank, pads=[1] * 2 * rank),
+        helper.make_node("Relu", [names[0]], [names[1]], "extra_stage_relu"),
+        helper.make_node("Conv", [names[1], conv], [names[2]], conv, pads=[1] * 2 * rank),
+        helper.make_node("Relu", [names[2]], [names[3]], "extra_stage_relu_2"),
+        helper.make_node(
+            "ConvTranspose", [names[3], up], [names[4]], up, group=channels, strides=[2] * rank, pads=[*odd, *odd]
+        ),
+        helper.make_node("Add", [before, names[4]], [place.tensor], "extra_stage"),
+    ]
+    _put_behind(model, place, block, weights)
+
+
+def _names(place: Place, block: str, count: int) -> tuple[str, list[str]]:
+    """Of the tensor that a block reads, and of those within it."""
+    before = f"{place.tensor}_before_{block}"
+    return before, [f"{before}_{k}" for k in range(count)]
+
+
+def _put_behind(
+    model: ModelProto, place: Place, block: Sequence[NodeProto], weights: Mapping[str, NDArray[np.float64]]
+) -> None:
+    """Insert nodes whose last one takes the tensor's name: all its consumers read it, and so does a measurement."""
+    model.graph.initializer.extend(
+        numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()
+    )
+    at = next(k for k, node in enumerate(model.graph.node) if place.tensor in node.output)
+    outputs = model.graph.node[at].output
+    outputs[list(outputs).index(place.tensor)] = block[0].input[0]
     for offset, node in enumerate(block, start=1):
         model.graph.node.insert(at + offset, node)
 

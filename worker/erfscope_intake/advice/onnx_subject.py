@@ -10,10 +10,10 @@ import torch
 from onnx import ModelProto
 
 from erfscope_contract.advice import AdviceRequest, Edit
-from erfscope_contract.lengths import KINDS
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.request import InputOptions
 from erfscope_engine.advice.alter import LARGEST_DILATION
+from erfscope_engine.advice.blocks import SMALLEST_GRID
 from erfscope_engine.advice.moves import CYCLES, FACTORS, LARGE
 from erfscope_engine.advice.search import Growing
 from erfscope_engine.network import Network
@@ -29,11 +29,9 @@ from erfscope_intake.onnx_model import load_onnx
 LARGER = "The input is {used} here, larger than the file's own {given}, so that the wanted size has room on it."
 ROOM = 2  # an ERF is measured on an input at least so many times as large
 KEEPS_WEIGHTS = (
-    "Of an ONNX file only such changes are offered that keep its weights: dilations, dropped strides, a smaller input, "
-    "and blocks that are added. Kernels, depth and stems can change where advice is asked on a spec."
+    "Of an ONNX file only such changes are offered that keep its weights: dilations, dropped strides, and blocks "
+    "that are added. Kernels, depth and stems can change where advice is asked on a spec."
 )
-
-HALVED = {1: "resample the signal to half its rate"}
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,11 @@ class OnnxSubject:
 
     @cached_property
     def _model(self) -> ModelProto:
-        return read_model(self.path, self.data).proto
+        """As it was read, with the input's extents that are measured: of free axes no grid would be known."""
+        model = ModelProto()
+        model.CopyFrom(read_model(self.path, self.data).proto)
+        onnx_structure.set_input(model, self.options.name, self.network(None).input_shape)
+        return model
 
     def families(self, layer: str, *, causal: bool) -> list[Growing[Changed]]:
         """Dilations of more and more of the last convolutions; of a network that is not causal also what adds."""
@@ -110,11 +112,9 @@ class OnnxSubject:
         place = onnx_structure.place_at(model, layer) if named else onnx_structure.end_of_features(self._model)
         if place is not None:
             listed.append(Steps(len(LARGE), partial(_with_large_kernel, place, self.request.seed)))
-        inputs = {one.name for one in self._model.graph.initializer}
-        first = next((one for one in self._model.graph.input if one.name not in inputs), None)
-        rank = 0 if first is None else len(first.type.tensor_type.shape.dim) - 2
-        if first is not None and rank > 0:
-            listed.append(Steps(1, partial(_halved, first.name, rank)))
+        bottom = None if stage is None else onnx_structure.end_of_stage(model, stage)
+        if bottom is not None and min(bottom.grid) >= SMALLEST_GRID:
+            listed.append(Steps(1, partial(_with_coarser_stage, bottom, self.request.seed)))
         return listed
 
     def network(self, change: Changed | None, *, quick: bool = False, place: str = "cpu") -> Network:
@@ -196,10 +196,12 @@ def _with_large_kernel(place: Place, seed: int, n: int) -> Changed | None:
     )
 
 
-def _halved(name: str, rank: int, n: int) -> Changed:
+def _with_coarser_stage(place: Place, seed: int, n: int) -> Changed:
+    grid = "×".join(map(str, place.grid))
     return Changed(
-        "input_scale",
-        HALVED.get(rank, f"feed the {KINDS.get(rank, 'input')} at half its size"),
-        (Edit(layer=name, field="scale", before="1", after="1/2"),),
-        edit=partial(onnx_structure.halve_input, name=name, rank=rank),
+        "extra_stage",
+        f"add a stage at half the grid with a skip behind {place.tensor} ({grid} units)",
+        (Edit(layer="extra_stage", field="layer", before="none", after=f"behind {place.tensor}"),),
+        edit=partial(onnx_structure.add_coarser_stage, place=place, seed=seed),
+        new=("extra_stage",),
     )
