@@ -18,7 +18,7 @@ from erfscope._transport import Flow, Settings, exchange
 from erfscope_contract.advice import Advice, AdviceJob, AdviceRequest
 from erfscope_contract.duration import lasting
 from erfscope_contract.fit import Fit, FitJob, FitRequest
-from erfscope_contract.request import ModelRef
+from erfscope_contract.request import WEIGHT_WORDS, ModelRef
 from erfscope_contract.tiles import Tiles, TilesJob, TilesRequest
 
 Progress = Callable[[str, float], None]
@@ -69,8 +69,10 @@ def ask(
 
 
 def build(kind: Question[R, A], ref: ModelRef, fields: Mapping[str, Any]) -> R:
-    """The checked question; `fields` that are None are left at their defaults."""
+    """The checked question; fields that are None are left at their defaults, and weights may be `random`."""
     filled = {"model": ref} | {name: value for name, value in fields.items() if value is not None}
+    if isinstance(filled.get("weights"), str):
+        filled["weights"] = WEIGHT_WORDS.get(filled["weights"], filled["weights"])
     try:
         return kind.request.model_validate(filled)
     except ValidationError as error:

@@ -94,13 +94,13 @@ def test_where_nothing_reaches_the_next_question_is_named(run: Run, service: Ser
     short = ADVICE | {"want": 20, "changes": [CHANGE | {"reaches": False}], "coarsest": "first"}
     about = {"model": "tiny", "weights": "given", "inputs": 1, "draws": 8, "source": "normal", "seed": 3}
     service.on("POST /advice", Reply(202, advice_json(result=short | {"about": about})))
-    flags = ["--weights", "ones", "--verify", "2"]
+    flags = ["--weights", "random", "--verify", "2"]
     done = run("advise", "spec.json", "--want", "20", *flags, "--url", service.url)
     assert done.returncode == 0, done.stderr
     told = " ".join(done.stdout.split())
     assert "(falls short)" in told
     assert "No change of the network that was measured reaches it: the best of " in told
-    assert f"erfscope advise spec.json --layer first --want 20 --weights ones --verify 2 --url {service.url}." in told
+    assert f"erfscope advise spec.json --layer first --want 20 --weights random --verify 2 --url {service.url}." in told
     assert (
         "tiny: weights by the spec's scheme; 8 draws of the weights × 1 input (normal); seed 3; input 1×32×32." in told
     )

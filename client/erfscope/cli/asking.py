@@ -15,7 +15,6 @@ from erfscope._questions import Question, ask
 from erfscope._transport import Transport
 from erfscope.cli.progress import progress_bar
 from erfscope_contract.numbers import digits
-from erfscope_contract.request import Weights
 from erfscope_contract.untrained import is_on_training
 
 RANDOM = "random"
@@ -60,11 +59,11 @@ def flags_of(options: Mapping[str, Any]) -> str:
     return "".join(f" {name} {shlex.quote(text)}" for name, text in texts.items())
 
 
-def next_weights(weights: Weights | None, notes: Sequence[str]) -> str | None:
-    """The --weights of the next command: those of this one, and random ones for weights that look untrained."""
+def next_weights(weights: str | None, notes: Sequence[str]) -> str | None:
+    """The --weights of the next command: the word of this one, and random ones for weights that look untrained."""
     if weights is None and any(map(is_on_training, notes)):
         return RANDOM
-    return None if weights is None else weights.value
+    return weights
 
 
 def answered(

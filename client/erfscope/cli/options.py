@@ -153,10 +153,16 @@ def weights_of(text: str) -> Weights:
     return WEIGHTS[text]
 
 
+def weights_typed(text: str) -> str:
+    """The same word: commands that are proposed repeat it."""
+    weights_of(text)
+    return text
+
+
 WeightScheme = Annotated[
-    Weights | None,
+    str | None,
     Option(
-        parser=weights_of,
+        parser=weights_typed,
         metavar=f"[{'|'.join(WEIGHTS)}]",
         help="Weights to measure with: given (the model's own, also trained) or the scheme to draw them by; random is "
         "kaiming_normal (default: given).",
