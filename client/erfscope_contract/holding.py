@@ -1,5 +1,6 @@
 """When a level holds an object: one rule, for advice, for fit, and for what both say. Pure."""
 
+from collections.abc import Sequence
 from math import ceil, inf
 
 HOLD = 1.5
@@ -10,6 +11,11 @@ UNITS_ACROSS = 2.0
 
 CONFIDENT = 2.0
 """Standard errors on either side of a bound within which a measured size decides nothing."""
+
+ROOM = 2
+"""An ERF is measured on an input at least so many times as large: sizes near the input's are clipped."""
+
+EXTENT = 32  # of inputs that are proposed: their extents are multiples, which most strides divide
 
 MOST_SAMPLES = 1000
 """The most that a measurement of advice or fit takes."""
@@ -25,6 +31,11 @@ RULE = (
 def erf_for(size: float) -> float:
     """The ERF size, in pixels, that a unit needs to decide about objects of `size` pixels."""
     return HOLD * size
+
+
+def roomy(extents: Sequence[int], erf: float) -> list[int]:
+    """Extents of an input with room for an ERF of this size: the same ones where they have it."""
+    return [n if n >= ROOM * erf else EXTENT * ceil(ROOM * erf / EXTENT) for n in extents]
 
 
 def samples_to_decide(size: float, error: float, bound: float, samples: int) -> int | None:

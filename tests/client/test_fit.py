@@ -124,6 +124,34 @@ def test_of_several_heads_the_one_that_is_fine_enough_is_to_be_widened(
     ]
 
 
+def test_a_new_head_has_its_level_and_the_command_that_widens_it(run: Run, service: Service, tmp_path: Path) -> None:
+    """20 px are held by a level, 60 px by none: of the levels whose grid is fine enough, that of the largest ERF."""
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+
+    def level(name: str, role: str, stride: int, erf: float, verdicts: list[str]) -> dict[str, Any]:
+        objects = [{"size": size, "verdict": one} for size, one in zip((20, 60), verdicts, strict=True)]
+        return LEVEL | {"name": name, "role": role, "stride": [stride] * 2, "erf_size": erf, "objects": objects}
+
+    levels = [
+        level("enc", "level", 8, 40, ["holds", "small field"]),
+        level("deep", "level", 16, 70, ["coarse grid", "small field"]),
+        level("far", "level", 32, 80, ["coarse grid", "small field"]), level("out", "head", 1, 25, ["small field"] * 2),
+    ]  # fmt: skip
+    objects = [{"size": size, "held_by": ["enc"] * (size == 20), "best": None, "words": "no."} for size in (20, 60)]
+    answer = FIT | {"levels": levels, "objects": objects, "deciding": ["out"], "input_shape": [1, 160, 160]}
+    service.on("POST /fit", Reply(202, fit_json(result=answer)))
+    done = run("fit", "spec.json", "--object", "20,60", "--shape", "1,160,160", "--url", service.url)
+    assert done.returncode == 0, done.stderr
+    told = [line.partition(" --url")[0] for line in done.stdout.splitlines() if line.startswith(("What", "A new"))]
+    shape = "--shape 1,192,192"  # twice the ERF for 60 px has room on it
+    assert told == [
+        f"What to change so that out holds 20, 60 px: erfscope advise spec.json --layer out --object 20,60 {shape}",
+        "A new head for 20 px: put it on level enc, the one with the smallest ERF that holds it.",
+        "A new head for 60 px: level deep has the largest ERF of those that are fine enough. To widen it: "
+        f"erfscope advise spec.json --layer deep --object 60 {shape}",
+    ]
+
+
 def test_the_head_that_decides_is_named_with_what_to_ask_next(run: Run, service: Service, tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
     unsure = [{"size": 4, "verdict": "unsure"}, {"size": 9, "verdict": "small field"}]

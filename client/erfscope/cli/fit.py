@@ -1,8 +1,6 @@
 """`erfscope fit`: which heads and levels of a network hold objects of which sizes."""
 
-import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any
 
@@ -13,13 +11,14 @@ from typer import Option
 from erfscope._models import prepare
 from erfscope._questions import FIT
 from erfscope.cli import answer, options, show, values
-from erfscope.cli.asking import answered, calls_numbered, flags_of, modules_of, next_weights
+from erfscope.cli.asking import answered, calls_numbered, modules_of, next_weights
+from erfscope.cli.fit_next import Asked, new_heads, to_change
 from erfscope.cli.tables import Column, table_of
 from erfscope.report.answers import fit_csv
 from erfscope_contract.about import in_words
 from erfscope_contract.fit import Fit, FitLevel, Verdict
 from erfscope_contract.fit_words import objects_of
-from erfscope_contract.holding import CONFIDENT, HOLD, UNITS_ACROSS, erf_for
+from erfscope_contract.holding import CONFIDENT, HOLD, UNITS_ACROSS
 from erfscope_contract.lengths import Lengths, pixels_of, scaled, sides_in
 from erfscope_contract.limits import marked
 from erfscope_contract.numbers import NO_ERROR, digits, plain
@@ -58,7 +57,6 @@ BACKBONE = (
     "The network has no decoder and no heads but its last map. In a detector or a segmentation network that is built "
     "on it, the level named above is the one for your size."
 )
-NEXT = "What to change so that {name} holds {sizes}: erfscope advise {model} --layer {layer} --object {typed}"
 STYLES: dict[Verdict, str] = {"holds": "green", "unsure": "yellow"}  # any other is dim
 
 
@@ -99,29 +97,19 @@ def fit(
     modules = modules_of(prepared)
     if not layer:  # of layers that were named, some calls may be missing
         modules = calls_numbered(modules, [(level.name, level.operator) for level in result.levels])
-    flags = flags_of({
+    kept = {
         "--weights": next_weights(weights, result.notes), "--inputs": inputs, "--samples": samples, "--seed": seed,
         "--shape": shape, "--input-name": input_name, "--images": images, "--mean": mean, "--std": std, "--rate": rate,
         "--spacing": spacing, "--url": url,
-    })  # fmt: skip
-    parts = _parts(result, _Asked(model, prepared.name, flags, bool(layer)), modules, lengths)
+    }  # fmt: skip
+    parts = _parts(result, Asked(model, prepared.name, kept, bool(layer)), modules, lengths)
     parts = answer.with_notes(parts, result.notes)
     json = result.model_dump_json(indent=2)
     texts = answer.Texts(f"Objects in {prepared.name}", parts, json, fit_csv(result))
     answer.give(texts, output, as_json=as_json)
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """The model as the command line named it, what people call it, and the options that the next command keeps."""
-
-    model: str
-    name: str
-    flags: str
-    named: bool  # whether layers were named, so that nothing is known of the others
-
-
-def _parts(result: Fit, asked: _Asked, modules: Mapping[str, str], lengths: Lengths) -> list[answer.Part]:
+def _parts(result: Fit, asked: Asked, modules: Mapping[str, str], lengths: Lengths) -> list[answer.Part]:
     shape = ", ".join(map(str, result.input_shape))
     rule = (
         f"At input [{shape}], sizes in {lengths.long}. holds: the ERF is at least {HOLD:g} times the object, and the "
@@ -151,46 +139,13 @@ def _parts(result: Fit, asked: _Asked, modules: Mapping[str, str], lengths: Leng
     ]
 
 
-def _hint(result: Fit, asked: _Asked, lengths: Lengths) -> list[str]:
+def _hint(result: Fit, asked: Asked, lengths: Lengths) -> list[str]:
     """Which row counts, and what to ask next, in the words of this network; of named layers no other row is known."""
     if asked.named:
-        return _next(result, asked, lengths)
+        return to_change(result, asked, lengths)
     count, masks = len(result.deciding), MASKS if len(result.input_shape) > 2 else ALONG
     which = BACKBONE if not count else BOXES if count > 1 else f"{masks.format(name=result.deciding[0])} {MASKS_MORE}"
-    return [f"Which row counts? {which}", *_next(result, asked, lengths)]
-
-
-def _next(result: Fit, asked: _Asked, lengths: Lengths) -> list[str]:
-    """For each layer whose field is too small for sizes that nothing holds, the command that asks about all of them."""
-    sizes = dict[str, list[float]]()
-    for one in result.objects:
-        if one.best is None and (name := _to_widen(result, one.size)) is not None:
-            sizes.setdefault(name, []).append(one.size)
-    return [_command(name, failed, asked, lengths) for name, failed in sizes.items()]
-
-
-def _command(name: str, sizes: Sequence[float], asked: _Asked, lengths: Lengths) -> str:
-    listed = f"{', '.join(digits(size * lengths.mean) for size in sizes)} {lengths.unit}"
-    typed = ",".join(values.typed(size, lengths) for size in sizes)
-    layer, model = shlex.quote(name), shlex.quote(asked.model)
-    return NEXT.format(name=name, sizes=listed, model=model, layer=layer, typed=typed) + asked.flags
-
-
-def _to_widen(result: Fit, size: float) -> str | None:
-    """The layer of the largest ERF, of those whose row counts, that is fine enough for a size and whose field is not.
-
-    None where there is none, or where the sentence about the size asks for a larger input.
-    """
-    if erf_for(size) > min(result.input_shape[1:]):
-        return None
-    small = [
-        level
-        for level in result.levels
-        if (not result.deciding or level.name in result.deciding)
-        and any(one.size == size and one.verdict == "small field" for one in level.objects)
-        and all(step is not None and size >= UNITS_ACROSS * step for step in level.stride)
-    ]
-    return max(small, key=lambda level: level.erf_size or 0.0).name if small else None
+    return [f"Which row counts? {which}", *to_change(result, asked, lengths), *new_heads(result, asked, lengths)]
 
 
 def level_table(

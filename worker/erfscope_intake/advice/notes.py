@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from erfscope_contract.advice import AdviceRequest, Change
 from erfscope_contract.gridding import GRIDDED
-from erfscope_contract.holding import HOLD
+from erfscope_contract.holding import HOLD, ROOM, roomy
 from erfscope_contract.request import Weights
 from erfscope_contract.result import ErfResult, Number
 from erfscope_contract.untrained import training_first
@@ -18,7 +18,9 @@ RULE = (
 OF_IMAGES = ", a rule that was measured on images: elsewhere it is a first guess."
 FAILED = "No change reaches the wanted size; those listed come nearest."
 NONE_NEARER = "Of {tried} changes that were tried, none comes nearer to the wanted size than the network as it is."
-CLIPPED = "The input is smaller than twice the wanted size: sizes near it are clipped."
+CLIPPED = "The input is smaller than {room:g} times the wanted size: sizes near it are clipped. {larger}"
+GIVE = "Give a larger one: --shape {shape} (input.shape)."
+NO_LARGER = "The model takes no larger one."
 ANALYTIC = "Analytic: "  # how the method's notes begin, one for each assumption
 EXPECTED = (
     "Sizes are expected ones, by the analytic method: over weights of random signs, and a Gaussian gradient "
@@ -51,8 +53,11 @@ def notes_of(request: AdviceRequest, base: ErfResult, now: Widths, changes: Sequ
         listed.append(NONE_NEARER.format(tried=tried))
     if request.model.architecture is None and any(change.train_anew for change in changes):
         listed.append(NEW)
-    if min(base.input_shape[1:]) < 2 * want:
-        listed.append(CLIPPED)
+    space = roomy(base.input_shape[1:], want)
+    if space != base.input_shape[1:]:
+        shape = ",".join(map(str, [base.input_shape[0], *space]))
+        larger = NO_LARGER if request.input.shape is None else GIVE.format(shape=shape)
+        listed.append(CLIPPED.format(room=ROOM, larger=larger))
     if request.model.architecture is not None or request.weights is not Weights.GIVEN:
         listed.append(BEFORE_TRAINING)
     listed += peaked_rows(_peaked(now, changes))

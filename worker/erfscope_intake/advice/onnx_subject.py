@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from math import ceil
 from pathlib import Path
 
 import torch
 from onnx import ModelProto
 
 from erfscope_contract.advice import AdviceRequest, Edit
+from erfscope_contract.holding import roomy
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.request import InputOptions
 from erfscope_engine.advice.alter import LARGEST_DILATION
@@ -27,7 +27,6 @@ from erfscope_intake.onnx_external import Sent
 from erfscope_intake.onnx_model import load_onnx
 
 LARGER = "The input is {used} here, larger than the file's own {given}, so that the wanted size has room on it."
-ROOM = 2  # an ERF is measured on an input at least so many times as large
 KEEPS_WEIGHTS = (
     "Of an ONNX file only such changes are offered that keep its weights: dilations, dropped strides, and blocks "
     "that are added. Kernels, depth and stems can change where advice is asked on a spec."
@@ -59,18 +58,17 @@ class OnnxSubject:
         if request.input.shape is not None:
             return plain
         shape = plain.network(None).input_shape
-        room = ROOM * request.wanted_size
-        space = [n if n >= room else 32 * ceil(room / 32) for n in shape[1:]]
+        space = roomy(shape[1:], request.wanted_size)
         if space == list(shape[1:]):
             return plain
         used, given = ("×".join(map(str, sides)) for sides in (space, shape[1:]))
         options = request.input.model_copy(update={"shape": [shape[0], *space]})
         try:
-            roomy = cls(request, path, data, options, (LARGER.format(used=used, given=given),))
-            roomy.network(None)
+            enlarged = cls(request, path, data, options, (LARGER.format(used=used, given=given),))
+            enlarged.network(None)
         except ProblemError:
             return plain
-        return roomy
+        return enlarged
 
     @property
     def drawn(self) -> bool:

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
 
 import torch
 
 from erfscope_contract.advice import AdviceRequest
 from erfscope_contract.architecture import Architecture, check, infer
+from erfscope_contract.holding import roomy
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.request import InputOptions
 from erfscope_engine.advice import moves
@@ -19,7 +19,6 @@ from erfscope_intake.advice.subject import Changed
 from erfscope_intake.spec import build_network
 
 LARGER = "The input is {used} here, larger than the spec's own {given}, so that the wanted size has room on it."
-ROOM = 2  # an ERF is measured on an input at least so many times as large
 
 
 @dataclass(frozen=True)
@@ -77,8 +76,7 @@ class SpecSubject:
         if request.input.shape is not None:
             return cls(request, architecture, request.input)
         shape = infer(architecture).input_shape
-        room = ROOM * request.wanted_size
-        space = [n if n >= room else 32 * ceil(room / 32) for n in shape[1:]]
+        space = roomy(shape[1:], request.wanted_size)
         try:
             infer(architecture, [shape[0], *space])
         except ProblemError:
