@@ -62,6 +62,11 @@ class FitLevel(Frozen):
     )
     trf_largest: list[int] = LARGEST
     is_global: bool = Field(False, description="An operator on the way sees its whole input.")
+    causal: bool = Field(
+        False,
+        description="One-sided: the unit reads nothing behind its own place. The half of a box of the mass behind that "
+        "place is empty then: the mass reaches back by half of its side.",
+    )
     local_box: list[tuple[int, int]] | None = Field(
         None, description="Of a TRF that is global through statistics alone, its box without them."
     )

@@ -19,6 +19,7 @@ CONTOURS = {
     0.99: Pen(_WHITE, 1.5, (1.6, 3.4)),
 }
 ZOOM = Pen(_WHITE, 1.0)
+SIZES = (Pen(_WHITE, 2.0), Pen(_WHITE, 1.5, (7, 4)))  # outlines of sizes that a panel names, in order
 
 
 def trf_pen(colormap: str) -> Pen:

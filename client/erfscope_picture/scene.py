@@ -15,7 +15,6 @@ from erfscope_picture.legend import Entry
 from erfscope_picture.marks import Marks
 from erfscope_picture.scale import placed
 from erfscope_picture.text import number
-from erfscope_picture.zoom import Span
 
 Array = NDArray[np.float64]
 Box = tuple[tuple[int, int], ...]
@@ -74,7 +73,7 @@ def trf_strokes(window: Window, shape: tuple[int, ...], box: Box, colormap: str)
     return [(outline(window, rows, columns), legend.trf_pen(colormap))]
 
 
-def outline(window: Window, rows: Span, columns: Span) -> Array:
+def outline(window: Window, rows: tuple[float, float], columns: tuple[float, float]) -> Array:
     """A box as a closed line on the page, kept off the frame so that it is seen there too."""
     left, top, width, height = window.area
     xs = [_off(window.x(c - 0.5), left, left + width) for c in columns]

@@ -14,7 +14,7 @@ from erfscope_picture.canvas import SUBTLE, TEXT, Canvas, Stroke, text_width
 from erfscope_picture.contour import traced
 from erfscope_picture.layout2d import AXIS_BELOW, AXIS_LEFT, BAR_SPACE, LOW
 from erfscope_picture.picture import encoded, palette
-from erfscope_picture.scene import Look, centre_strokes, contour_lines, draw_heat, trf_strokes
+from erfscope_picture.scene import Look, centre_strokes, contour_lines, draw_heat, outline, trf_strokes
 from erfscope_picture.slices3d import through
 from erfscope_picture.text import inert, shortened
 from erfscope_picture.zoom import Span, mass_spans
@@ -43,6 +43,7 @@ class Panel:
     center: Sequence[float] | None = None
     part: tuple[Span, Span] | None = None  # what is shown of [H, W], half-open rows and columns; None is all of it
     box: Box | None = None  # the TRF's, half-open: drawn on [H, W] with the lines around the mass and the centre
+    sizes: Sequence[tuple[str, float]] = ()  # at most two, in pixels: squares in the middle of [H, W], in the legend
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class _Drawn:
     part: tuple[Span, Span]
     box: Box | None = None
     center: Sequence[float] | None = None
+    sizes: Sequence[tuple[str, float]] = ()
 
     @property
     def sides(self) -> tuple[int, int]:
@@ -86,6 +88,8 @@ def render_sheet(
     bar = (lefts[-1] - AXIS_LEFT + 14, _TOP, max(base - _TOP, LOW))
     width, bottom = bar[0] + BAR_SPACE + _GAP, max(base + AXIS_BELOW + 2 * _LINE, _TOP + bar[2]) + _GAP
     entries = _entries(colormap) if any(one.box for row in rows for one in row) else []
+    labels = dict.fromkeys(label for row in rows for one in row for label, _ in one.sizes)
+    entries += [legend.Entry(label, pen) for label, pen in zip(labels, legend.SIZES, strict=False)]
     under = len(legend.rows(entries, width - 2 * _GAP)) * legend.LINE + _GAP if entries else 0
     canvas = Canvas(width, bottom + under)
     _write(canvas, (_GAP, 30), title, _TITLE, canvas.image.width - 2 * _GAP)
@@ -114,7 +118,8 @@ def _drawn(panel: Panel) -> _Drawn:
     if values.ndim < 3:
         plane = np.atleast_2d(values)
         box = panel.box if values.ndim == 2 else None
-        return _Drawn(plane, values.ndim, (panel.caption, panel.note), panel.part or _whole(plane), box, panel.center)
+        words, sizes = (panel.caption, panel.note), panel.sizes if values.ndim == 2 else ()
+        return _Drawn(plane, values.ndim, words, panel.part or _whole(plane), box, panel.center, sizes)
     peak = np.unravel_index(int(values.argmax()), values.shape)
     depth = through(tuple(map(float, peak if panel.center is None else panel.center)), values.shape)[0]
     note = ", ".join(filter(None, (panel.note, f"plane z = {depth}")))
@@ -165,6 +170,8 @@ def _draw_panel(canvas: Canvas, window: Window, one: _Drawn, look: Look, axes: A
         draw_axes(canvas, window, axes)
     if one.box is not None:
         canvas.lines(window.area, _strokes(window, one, one.box, look.colormap))
+    if one.sizes:
+        canvas.lines(window.area, _squares(window, one))
 
 
 def _strokes(window: Window, one: _Drawn, box: Box, colormap: str) -> list[Stroke]:
@@ -174,6 +181,18 @@ def _strokes(window: Window, one: _Drawn, box: Box, colormap: str) -> list[Strok
     strokes = [(window.points(line), pen) for line, pen in contour_lines(tracing, _PLANE, tuple(box))]
     strokes += trf_strokes(window, shape, tuple(box), colormap)
     return strokes if one.center is None else strokes + centre_strokes(window, shape, tuple(one.center), colormap)
+
+
+def _squares(window: Window, one: _Drawn) -> list[Stroke]:
+    """The outlines of the sizes, around the middle of the map, as far as they lie on what is shown."""
+    strokes = []
+    for (_, side), pen in zip(one.sizes, legend.SIZES, strict=False):
+        rows, columns = (
+            (max(n / 2 - side / 2, low), min(n / 2 + side / 2, high))
+            for n, (low, high) in zip(one.plane.shape, one.part, strict=True)
+        )
+        strokes.append((outline(window, rows, columns), pen))
+    return strokes
 
 
 def _draw_words(canvas: Canvas, window: Window, one: _Drawn, room: int) -> None:

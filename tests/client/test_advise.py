@@ -11,9 +11,11 @@ from tests.client.command_line import SPEC, Run
 from tests.client.conftest import Reply, Service, problem_json
 
 from erfscope import errors
+from erfscope.cli.advice_picture import render
 from erfscope.cli.advice_tables import with_modules
 from erfscope.cli.advise import Announced, advise
 from erfscope_contract.advice import Advice, Change, Interrupted
+from erfscope_contract.lengths import Lengths
 from erfscope_contract.untrained import LOOK_UNTRAINED
 
 CHANGE = {
@@ -344,3 +346,25 @@ def test_the_command_finds_advice_here(run: Run, tmp_path: Path) -> None:
     wrong = run("advise", "spec.json", "--want", "0")
     assert wrong.returncode == 2
     assert "/want" in wrong.stderr
+
+
+def test_panels_name_the_change_with_its_sizes_and_outline_what_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a smaller input the middle of the map is shown, as large as the network's input."""
+    sheets: list[Any] = []
+    monkeypatch.setattr("erfscope_picture.sheet.render_sheet", lambda title, panels, **_: sheets.append(panels) or b"")
+    cells = {"cells": [[0] * 32 for _ in range(32)], "pixels": [1, 1]}
+    text = "dilate 2 layers (a … b): 1 → 4; add a residual depthwise kernel of 7 behind c (8×8 units)"
+    changes = [
+        CHANGE | {"text": text, "picture": cells},
+        SMALLER | {"text": "feed the image at 1/3 of its size", "picture": cells | {"pixels": [3, 3]}},
+    ]
+    answer = Advice.model_validate(ADVICE | {"object_size": 9, "want": 13.5, "changes": changes, "picture": cells})
+    render(answer, "tiny", Lengths((0.5, 0.5), "m"))
+    (panels,) = sheets
+    assert [(panel.caption, panel.note) for panel in panels] == [
+        ("as it is", "ERF 2.450 ± 0.050 m, TRF 2.5x2.5 m"),
+        ("1. dilate 2 layers: 1 to 4; add a residual depthwise kernel of 7", "ERF 4.71 ± 0.10 m, TRF 5.5x5.5 m"),
+        ("2. feed the image at 1/3 of its size", "ERF 7.35 ± 0.15 m, TRF 7.5x7.5 m"),
+    ]
+    assert {panel.map.shape for panel in panels} == {(32, 32)}
+    assert panels[0].sizes == [("object of 4.5 m", 9), ("wanted ERF of 6.75 m", 13.5)]

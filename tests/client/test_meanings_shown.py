@@ -12,7 +12,7 @@ from erfscope.cli import show
 from erfscope_contract import replknet
 from erfscope_contract.lengths import Lengths, measured_in
 from erfscope_contract.limits import LIMITED, bounds_of, is_limited_by_input
-from erfscope_contract.numbers import plain
+from erfscope_contract.numbers import digits, plain
 from erfscope_contract.result import ErfResult
 
 from .command_line import SPEC, Run
@@ -56,6 +56,22 @@ def test_causal_and_global_fields_are_called_so() -> None:
     assert "It is causal" in measured({}, causal=True).to_markdown()
     local = measured({}, **{"global": True, "local_box": [[2, 7], [2, 7]], "local_without": ["se"]})
     assert "a global TRF (5x5 px without statistics)" in show.summary(local, "net")
+
+
+def test_a_causal_unit_of_a_signal_listens_back(run: Run, tmp_path: Path) -> None:
+    """By half of a box, which is centred at the unit's place; never beyond the TRF."""
+    pads, conv = {"type": "pad", "padding": [6, 0]}, {"type": "conv", "kernel_size": 7, "out_channels": 2}
+    spec = {"name": "causal", "input": {"channels": 1, "size": [64]}, "layers": [pads, conv]}
+    (tmp_path / "c.json").write_text(json.dumps(spec))
+    done = run("measure", "c.json", "--inputs", "4", "--rate", "100", "-o", "c.json.md", "-o", "out.json")
+    assert done.returncode == 0, done.stderr
+    mass = json.loads((tmp_path / "out.json").read_text())["mass"]
+    half, most = (digits(min(mass[share]["side"] / 2, 7) / 100, 3) for share in ("0.50", "0.99"))
+    back = f"50 % within {half} s, 99 % within {most} s, all within 0.07 s"
+    assert f"; listens back: {back};" in done.stdout
+    assert "It listens back: 50 % within" in (tmp_path / "c.json.md").read_text()
+    done = run("fit", "c.json", "--object", "30ms", "--rate", "100", "--inputs", "4")
+    assert "Causal levels: half of the box is empty, so half of the mass lies in the last half: conv_1 " in done.stdout
 
 
 def test_the_trf_without_statistics_has_a_row_only_where_it_is_another_size() -> None:

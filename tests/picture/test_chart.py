@@ -136,6 +136,14 @@ def test_a_sheet_has_axes_a_colour_bar_and_two_lines_of_words():
     assert (bare[62:500, 40:60] != 255).any()  # numbers left of the map
 
 
+def test_sizes_are_outlined_around_the_middle():
+    """A square of 20 of 40 pixels, which are 9 on the page: a line through the middle crosses its two sides."""
+    dark = np.zeros((40, 40))
+    bare, sized = (decoded(render_sheet("maps", [Panel(dark, "a", sizes=sizes)])) for sizes in ([], [("object", 20)]))
+    across = np.flatnonzero((bare[:500] != sized[:500]).any(axis=2)[62 + 180, :-140])
+    assert across[-1] - across[0] == pytest.approx(180, abs=4)
+
+
 @pytest.mark.parametrize(
     "panels", [[], [Panel(np.ones((2, 2, 2, 2)), "four axes")], [Panel(np.full((2, 2), np.nan), "nan")]]
 )

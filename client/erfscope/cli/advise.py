@@ -21,6 +21,7 @@ from erfscope_contract.about import in_words
 from erfscope_contract.advice import Advice, Interrupted
 from erfscope_contract.duration import lasting
 from erfscope_contract.holding import HOLD
+from erfscope_contract.lengths import Lengths, pixels_of
 from erfscope_contract.numbers import digits
 
 LONG = 20.0  # seconds
@@ -130,14 +131,15 @@ def advise(
         if not answers:
             raise
         stopped = True
-    if picture is not None:
-        _draw(answers[0], prepared.name, picture)
     asked_with = {
         "--weights": next_weights(weights, answers[0].notes), "--inputs": inputs, "--samples": samples,
         "--verify": verify, "--seed": seed, "--shape": shape, "--input-name": input_name, "--images": images,
         "--mean": mean, "--std": std, "--rate": rate, "--spacing": spacing, "--url": url,
     }  # fmt: skip
     lengths = values.lengths(rate, spacing, len(answers[0].trf_size))
+    if picture is not None:
+        own = pixels_of(len(answers[0].trf_size))
+        picture.write_bytes(_drawn(answers[0], prepared.name, lengths or own))
     asked = Asked(model, prepared.name, asked_with, modules_of(prepared), lengths)
     parts = [
         part
@@ -226,7 +228,7 @@ def _parts(advice: Advice, asked: Asked, *, depth: bool, first: bool, unfinished
     return answer.with_notes(parts, advice.notes)
 
 
-def _draw(advice: Advice, name: str, path: Path) -> None:
+def _drawn(advice: Advice, name: str, lengths: Lengths) -> bytes:
     from erfscope.cli.advice_picture import render  # loads the drawing package
 
-    path.write_bytes(render(advice, name))
+    return render(advice, name, lengths)

@@ -16,6 +16,7 @@ from erfscope.cli.fit_next import Asked, new_heads, to_change
 from erfscope.cli.tables import Column, table_of
 from erfscope.report.answers import fit_csv
 from erfscope_contract.about import in_words
+from erfscope_contract.causal import back_of
 from erfscope_contract.fit import Fit, FitLevel, Verdict
 from erfscope_contract.fit_words import objects_of
 from erfscope_contract.holding import CONFIDENT, HOLD, UNITS_ACROSS
@@ -116,7 +117,7 @@ def _parts(result: Fit, asked: Asked, modules: Mapping[str, str], lengths: Lengt
         f"object at least {UNITS_ACROSS:g} units wide. small field: the ERF is smaller. coarse grid: the stride is too "
         f"coarse. unsure: within {CONFIDENT:g} standard errors of the bound, or the ERF fills the input (≥). "
         f"50 % box: the side of the box with half of the mass (mass_50_side)."
-    )
+    ) + _back(result, lengths)
     objects = result.objects
     if lengths != pixels_of(len(lengths.steps)):
         sizes, extents = [one.size for one in objects], result.input_shape[1:]
@@ -137,6 +138,16 @@ def _parts(result: Fit, asked: Asked, modules: Mapping[str, str], lengths: Lengt
         best,
         _hint(result, asked, lengths),
     ]
+
+
+def _back(result: Fit, lengths: Lengths) -> str:
+    """How far back the causal levels of a signal listen; empty where there is none."""
+    rows = [level for level in result.levels if level.causal and len(level.trf_size) == 1]
+    backs = [(row.name, back_of(row.mass_50_side, row.trf_size[0])) for row in rows]
+    listed = [f"{name} {digits(back * lengths.mean, 3)} {lengths.unit}" for name, back in backs if back is not None]
+    if not listed:
+        return ""
+    return f" Causal levels: half of the box is empty, so half of the mass lies in the last half: {', '.join(listed)}."
 
 
 def _hint(result: Fit, asked: Asked, lengths: Lengths) -> list[str]:

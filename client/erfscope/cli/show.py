@@ -8,6 +8,7 @@ from rich.text import Text
 
 from erfscope._result import Measured
 from erfscope.report import content
+from erfscope_contract.causal import listens_back
 from erfscope_contract.gridding import is_gridded
 from erfscope_contract.job import ListedJob
 from erfscope_contract.lengths import Lengths, measured_in, pixels_of, rank_of, sides_in
@@ -19,6 +20,8 @@ from erfscope_contract.result import Number, Trf
 from erfscope_contract.text import for_terminal
 
 WIDE = 160  # columns where stdout is not a terminal: long layer names must survive a pipe
+
+GAPS = "with gaps that the ERF leaves out"
 
 HEADLINE = (  # the rows of `measure`, by flat name; `--all` shows every metric
     "trf_size",
@@ -95,8 +98,12 @@ def summary(result: Measured, name: str, lengths: Lengths | None = None) -> str:
     lengths = lengths or pixels_of(rank_of(data))
     size, unit = measured_in("erf_size", metrics.get("erf_size"), lengths)
     half, _ = measured_in("mass_50_side", metrics.get("mass_50_side"), lengths)
+    back = listens_back(data, lengths)
     parts = [f"ERF {plain(size)} {unit} of {_field(data.trf, lengths)}{share_of(data)}"]
-    if half is not None:
+    if back is not None:
+        gaps = f", {GAPS}" if is_gridded(data.shape, data.gaussian) else ""
+        parts.append(f"listens back: {back}{gaps}")
+    elif half is not None:
         parts.append(f"half of the mass within {plain(half)} {unit}{_gaps(result, lengths)}")
     parts.append(f"{data.samples.used} samples" + (f", {data.samples.dead} dead" if data.samples.dead else ""))
     where = f"{name}, layer {data.layer.name}, unit [{', '.join(map(str, data.unit))}]"
@@ -108,7 +115,7 @@ def _gaps(result: Measured, lengths: Lengths) -> str:
     if not is_gridded(result.data.shape, result.data.gaussian):
         return ""
     most, unit = measured_in("mass_99_side", result.metrics.get("mass_99_side"), lengths)
-    return f", 99 % within {plain(most)} {unit}, with gaps that the ERF leaves out"
+    return f", 99 % within {plain(most)} {unit}, {GAPS}"
 
 
 def _field(trf: Trf, lengths: Lengths) -> str:

@@ -6,6 +6,7 @@ from math import prod
 
 from erfscope.report.facts import box_sides, facts_of, index_text, named
 from erfscope_contract.about import weights_of
+from erfscope_contract.causal import listens_back
 from erfscope_contract.flat import flatten
 from erfscope_contract.gridding import is_gridded
 from erfscope_contract.lengths import NAMES, pixels_of, rank_of
@@ -61,22 +62,25 @@ def content_of(result: ErfResult, name: str) -> Content:
 
 def _headline(result: ErfResult) -> str:
     one_sided = " It is causal: nothing behind the unit's own place is seen." if result.trf.causal else ""
-    return f"{_field(result)}{one_sided}{_whole_input(result)}{_untrained(result)}"
+    back = listens_back(result, pixels_of(rank_of(result)))
+    one_sided += "" if back is None else f" It listens back: {back}."
+    return f"{_field(result, is_causal=back is not None)}{one_sided}{_whole_input(result)}{_untrained(result)}"
 
 
-def _field(result: ErfResult) -> str:
-    """How much of the TRF counts; where the map has gaps, how far it reaches, since the ERF leaves the gaps out."""
+def _field(result: ErfResult, *, is_causal: bool) -> str:
+    """How much of the TRF counts; where the map has gaps, how far it reaches, since the ERF leaves the gaps out.
+
+    Of a causal unit of a signal no box, whose half behind the unit is empty: another sentence tells how far back.
+    """
     size = bounded(result, "erf_size", result.erf.size, result.stderr.get("erf_size"))
     trf = "×".join(str(side) for side in result.trf.size)
     lengths = pixels_of(rank_of(result))
     sees, erf = f"The unit can see {trf} {lengths.unit}", f"{size} {lengths.unit}"
     half, most = _box(result, "0.50"), _box(result, "0.99")
+    reaches = "" if is_causal else f": half of the influence lies within {half}, 99 % of it within {most}"
     if half and most and is_gridded(result.shape, result.gaussian):
-        return (
-            f"{sees}, with gaps: half of the influence lies within {half}, 99 % of it within {most}. "
-            f"The ERF of {erf} counts the {lengths.long} without the gaps."
-        )
-    return f"{sees} and listens to {erf} of it{share_of(result)}{_half(result, half)}."
+        return f"{sees}, with gaps{reaches}. The ERF of {erf} counts the {lengths.long} without the gaps."
+    return f"{sees} and listens to {erf} of it{share_of(result)}{'' if is_causal else _half(result, half)}."
 
 
 def _box(result: ErfResult, share: str) -> str:

@@ -193,6 +193,7 @@ def _row(level: Level, result: ErfResult, request: FitRequest) -> FitLevel:
         stride=stride,
         trf_size=result.trf.size,
         is_global=result.trf.is_global,
+        causal=result.trf.causal,
         local_box=result.trf.local_box,
         clipped=result.trf.clipped,
         erf_size=erf.value,
