@@ -137,11 +137,11 @@ def test_a_sheet_has_axes_a_colour_bar_and_two_lines_of_words():
 
 
 def test_sizes_are_outlined_around_the_middle():
-    """A square of 20 of 40 pixels, which are 9 on the page: a line through the middle crosses its two sides."""
+    """A square of 20 of 40 pixels, which are 12 on the page: a line through the middle crosses its two sides."""
     dark = np.zeros((40, 40))
     bare, sized = (decoded(render_sheet("maps", [Panel(dark, "a", sizes=sizes)])) for sizes in ([], [("object", 20)]))
-    across = np.flatnonzero((bare[:500] != sized[:500]).any(axis=2)[62 + 180, :-140])
-    assert across[-1] - across[0] == pytest.approx(180, abs=4)
+    across = np.flatnonzero((bare[:500] != sized[:500]).any(axis=2)[62 + 240, :-140])
+    assert across[-1] - across[0] == pytest.approx(240, abs=6)
 
 
 @pytest.mark.parametrize(
