@@ -46,11 +46,11 @@ def _counted(result: Fit) -> list[FitLevel]:
 
 
 def new_heads(result: Fit, asked: Asked, lengths: Lengths) -> list[str]:
-    """For sizes that no head holds where heads decide: the level for a new one, and the command that widens it."""
-    inner = [level for level in result.levels if level.role == "level"] if result.deciding else []
+    """For sizes that the only head that decides does not hold: the level for a new one, and the command that widens it."""
+    inner = [level for level in result.levels if level.role == "level"] if len(result.deciding) == 1 else []
     held, widened = dict[str, list[float]](), dict[str, list[float]]()
     for one in result.objects:
-        if one.best is not None or not inner:
+        if one.best is not None or not inner or _is_open(result, one.size):
             continue
         holding = [level.name for level in inner if level.name in one.held_by]
         name = min(holding, key=one.held_by.index) if holding else _to_widen(result, one.size, inner)
@@ -68,6 +68,11 @@ def new_heads(result: Fit, asked: Asked, lengths: Lengths) -> list[str]:
             for name, sizes in widened.items()
         ),
     ]
+
+
+def _is_open(result: Fit, size: float) -> bool:
+    """Whether one of those whose rows count may hold a size."""
+    return any(one.size == size and one.verdict == "unsure" for level in _counted(result) for one in level.objects)
 
 
 def _it(sizes: Sequence[float]) -> str:

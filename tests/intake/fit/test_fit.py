@@ -1,5 +1,6 @@
 """Fit: heads and levels are found where a person would point, measured as `measure` does, and judged by size."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from erfscope_intake.levels import levels_of
 from erfscope_intake.outputs import surveyed
 from erfscope_intake.sizes import SizedModel
 
+PYRAMID = Path(__file__).parents[3] / "examples/pyramid.json"
 STORED = {"sha256": "0" * 64}
 CONV = {"type": "conv", "out_channels": 4, "kernel_size": 3, "padding": 1}
 
@@ -55,6 +57,20 @@ def test_the_levels_of_a_residual_network_are_its_stages() -> None:
     assert [is_head for _, is_head in names] == [False] * 4 + [True]
     assert [name.split(".")[0] for name, _ in names[1:]] == ["layer1", "layer2", "layer3", "layer4"]
     assert all(name.count(".") == names[1][0].count(".") for name, _ in names[1:]), "the same place in each stage"
+
+
+def test_a_spec_has_a_head_for_each_layer_that_no_layer_takes() -> None:
+    """examples/pyramid.json: three heads of a detector decide, each for its own range of sizes."""
+    pyramid = json.loads(PYRAMID.read_text())
+    asked = {"model": {"architecture": pyramid}, "objects": [12, 40, 130, 150], "samples": 4}
+    answer = fit(FitRequest.model_validate(asked))
+    heads = {level.name: level.stride for level in answer.levels if level.role == "head"}
+    assert heads == {"small": [8, 8], "medium": [16, 16], "large": [32, 32]}
+    assert answer.deciding == list(heads)
+    assert [one.best for one in answer.objects] == [None, "small", "medium", "large"]
+    alone = {**pyramid, "layers": [one for one in pyramid["layers"] if one.get("name") not in ("small", "medium")]}
+    names = {level.name for level in fit(FitRequest.model_validate({**asked, "model": {"architecture": alone}})).levels}
+    assert {"large", "p3"} <= names, "the merged map is an output where no head takes it"
 
 
 def test_the_levels_of_a_chain_are_what_comes_before_its_pools() -> None:

@@ -70,7 +70,7 @@ def _network(
 
     return Network(
         name=name,
-        run=Execution(steps, tuple(modules), _last_uses(steps)),
+        run=Execution(steps, tuple(modules), _last_uses(steps), outputs_of(steps)),
         input_name=INPUT_NAME,
         input_shape=checked.input_shape,
         dtype=dtype,
@@ -86,31 +86,40 @@ def _network(
 
 @dataclass(frozen=True)
 class Execution:
-    """Runs the steps in order; a value is dropped behind the last step that takes it."""
+    """Runs the steps in order; a value is dropped behind the last step that takes it, outputs stay."""
 
     steps: tuple[Step, ...]
     modules: tuple[nn.Module, ...]
     releases: tuple[tuple[int, ...], ...]
+    outputs: tuple[int, ...]
 
-    def __call__(self, x: Tensor, mark: Mark) -> Tensor:
-        """x of shape (B, C, *S) → the last layer's output; every layer's output is marked."""
+    def __call__(self, x: Tensor, mark: Mark) -> Tensor | tuple[Tensor, ...]:
+        """x of shape (B, C, *S) → the network's output, several in their order; every layer's output is marked."""
         values: dict[int, Tensor] = {INPUT: x}
         for index, (step, module) in enumerate(zip(self.steps, self.modules, strict=True)):
             values[index] = module(*(values[value] for value in step.inputs))
             mark(step.name, step.operator, values[index])
             for value in self.releases[index]:
                 del values[value]
-        return values[len(self.steps) - 1]
+        made = tuple(values[value] for value in self.outputs)
+        return made[0] if len(made) == 1 else made
 
 
 def _last_uses(steps: tuple[Step, ...]) -> tuple[tuple[int, ...], ...]:
-    """Which values each step is the last to take; the network's own output is never released."""
+    """Which values each step is the last to take; the network's own outputs are never released."""
+    outputs = outputs_of(steps)
     last = {value: index for index, step in enumerate(steps) for value in (index, *step.inputs)}
     releases: list[list[int]] = [[] for _ in steps]
     for value, index in last.items():
-        if value != len(steps) - 1:
+        if value not in outputs:
             releases[index].append(value)
     return tuple(tuple(values) for values in releases)
+
+
+def outputs_of(steps: Sequence[Step]) -> tuple[int, ...]:
+    """The network's outputs: what no layer takes, so at least the last layer's."""
+    taken = {value for step in steps for value in step.inputs}
+    return tuple(value for value in range(len(steps)) if value not in taken)
 
 
 def _place_module(step: Step, checked: Checked, dtype: torch.dtype, device: torch.device) -> nn.Module:
