@@ -12,9 +12,9 @@ from erfscope_service.settings import ServiceSettings
 Schema = Mapping[str, Any]
 HEADS = {
     "spec.md": "# Architecture specs\n\nA network without a file: the layers in order, with torch.nn's own argument "
-    "names. `type` chooses the layer. A layer with a `name` can be asked for by it. A layer takes the one before it, or "
-    "those that its `inputs` name. The outputs of the network are the layers that no layer takes: the last one, and each "
-    "head of a detector, as in [examples/pyramid.json](../howto/fit.md#a-detector-of-three-levels).",
+    "names. `type` chooses the layer. A layer with a `name` can be asked for by it. A layer takes the one "
+    "before it, or those that its `inputs` name. The outputs of the network are the layers that no layer takes: the "
+    "last one, and each head of a [detector of several levels](../howto/fit.md#a-detector-of-three-levels).",
     "request.md": "# Requests\n\nWhat `POST /erf`, `POST /series`, `POST /advice`, `POST /tiles` and `POST /fit` "
     "take. An unknown field is an error.",
     "result.md": "# Results and jobs\n\nWhat the service answers. Later versions may add fields; readers ignore those "

@@ -62,7 +62,7 @@ def test_the_levels_of_a_residual_network_are_its_stages() -> None:
 def test_a_spec_has_a_head_for_each_layer_that_no_layer_takes() -> None:
     """examples/pyramid.json: three heads of a detector decide, each for its own range of sizes."""
     pyramid = json.loads(PYRAMID.read_text())
-    asked = {"model": {"architecture": pyramid}, "objects": [12, 40, 130, 150], "samples": 4}
+    asked = {"model": {"architecture": pyramid}, "objects": [12, 40, 130, 148], "samples": 8}
     answer = fit(FitRequest.model_validate(asked))
     heads = {level.name: level.stride for level in answer.levels if level.role == "head"}
     assert heads == {"small": [8, 8], "medium": [16, 16], "large": [32, 32]}
