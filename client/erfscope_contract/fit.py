@@ -7,6 +7,7 @@ from pydantic import Field
 from erfscope_contract.about import About
 from erfscope_contract.holding import CONFIDENT, HOLD, MOST_SAMPLES, RULE, UNITS_ACROSS
 from erfscope_contract.job import LARGEST, Work
+from erfscope_contract.judging import By
 from erfscope_contract.request import InputOptions, ModelRef, Strict, Weights
 from erfscope_contract.result import Frozen, Number
 from erfscope_contract.tiles import Names
@@ -36,6 +37,10 @@ class FitRequest(Strict):
         "or one named in weights), else inputs.",
     )
     seed: int = Field(0, ge=0, lt=2**63)
+    by: By = Field(
+        "erf_size",
+        description="By which size levels are judged. mass_50_side is steadier at few samples; of images and volumes.",
+    )
 
 
 class ObjectFit(Frozen):
@@ -78,6 +83,10 @@ class FitLevel(Frozen):
         "the map is peaked: read this one for how far the unit sees. Null where no gradient arrives, and from an "
         "older service.",
     )
+    mass_50_stderr: Number = Field(None, description="Standard error of mass_50_side, pixels.")
+    mass_50_limited: bool = Field(
+        False, description="The box reaches a border of the input behind which the field continues: it is a bound."
+    )
     limited: bool = Field(
         False, description="The ERF fills the input, so that erf_size is a bound: with a larger input it may be larger."
     )
@@ -87,6 +96,18 @@ class FitLevel(Frozen):
     holds: list[float] = Field(
         description="The object sizes, of those asked for, that this level holds; unsure ones do not count."
     )
+
+    def size_by(self, by: By) -> Number:
+        """The size that it is judged by, pixels."""
+        return self.erf_size if by == "erf_size" else self.mass_50_side
+
+    def error_by(self, by: By) -> Number:
+        """Its standard error."""
+        return self.stderr if by == "erf_size" else self.mass_50_stderr
+
+    def is_bound_by(self, by: By) -> bool:
+        """Whether the input bounds it."""
+        return self.limited if by == "erf_size" else self.mass_50_limited
 
 
 class FitObject(Frozen):
@@ -117,6 +138,7 @@ class Fit(Frozen):
         "where levels count as well.",
     )
     objects: list[FitObject]
+    by: By = Field("erf_size", description="By which size the levels are judged.")
     rule: str = Field(RULE, description="The rule by which a level holds an object, as a sentence.")
     about: About | None = Field(None, description="Which model and samples; null from an older service.")
     notes: list[str] = Field(default_factory=list)

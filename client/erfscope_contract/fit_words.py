@@ -4,7 +4,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from erfscope_contract.fit import FitLevel, FitObject, Verdict
-from erfscope_contract.holding import HOLD, UNITS_ACROSS, erf_for, samples_in_words
+from erfscope_contract.holding import UNITS_ACROSS, samples_in_words
+from erfscope_contract.judging import NOUNS, By, need_of, share_of
 from erfscope_contract.lengths import Lengths, pixels_of, scaled
 from erfscope_contract.limits import AT_LEAST
 from erfscope_contract.numbers import digits, with_error
@@ -21,14 +22,15 @@ def objects_of(
     *,
     samples: int | None = None,
     named: bool = False,
+    by: By = "erf_size",
 ) -> list[FitObject]:
     """Each object size (pixels), with the levels that hold it; `deciding` are the heads whose rows count, if they do.
 
     Sentences are in `lengths`, by default in the input's own unit. `samples` were taken at each level, where known.
-    `named`: the request named these layers, so that nothing is known of the others.
+    `named`: the request named these layers, so that nothing is known of the others. `by` is the size that judges.
     """
     unit = lengths or pixels_of(len(extents))
-    return [_Asked(size, levels, deciding, extents, unit, samples, named).answer() for size in sizes]
+    return [_Asked(size, levels, deciding, extents, unit, samples, named, by).answer() for size in sizes]
 
 
 @dataclass(frozen=True)
@@ -42,15 +44,30 @@ class _Asked:
     lengths: Lengths
     samples: int | None
     named: bool
+    by: By
+
+    @property
+    def need(self) -> float:
+        """The size that a level must have, pixels."""
+        return need_of(self.size, self.by, len(self.extents))
+
+    @property
+    def noun(self) -> str:
+        """What that size is called."""
+        return NOUNS[self.by]
+
+    def _of(self, level: FitLevel) -> float:
+        return level.size_by(self.by) or 0.0
 
     def _long(self, size: float) -> str:
         """A length in pixels, in the unit of the sentence."""
         return f"{digits(size * self.lengths.mean)} {self.lengths.unit}"
 
     def _sized(self, level: FitLevel) -> str:
-        """An ERF with its error."""
-        size = with_error(scaled(level.erf_size, self.lengths), scaled(level.stderr, self.lengths))
-        return f"{size} {self.lengths.unit}"
+        """The size with its error."""
+        size, error = level.size_by(self.by), level.error_by(self.by)
+        text = with_error(scaled(size, self.lengths), scaled(error, self.lengths))
+        return f"{text} {self.lengths.unit}"
 
     def answer(self) -> FitObject:
         """Who holds it, and that as a sentence."""
@@ -67,7 +84,7 @@ class _Asked:
     def _with(self, verdict: Verdict) -> list[FitLevel]:
         """Levels of this verdict, smallest ERF first."""
         found = [one for one in self.levels if any(f.size == self.size and f.verdict == verdict for f in one.objects)]
-        return sorted(found, key=lambda one: one.erf_size or 0.0)
+        return sorted(found, key=self._of)
 
     def _counted(self, levels: Sequence[FitLevel]) -> list[FitLevel]:
         return [one for one in levels if not self.deciding or one.name in self.deciding]
@@ -84,8 +101,8 @@ class _Asked:
         if unsure:
             return self._unsure(next((one for one in unsure if one.role == "head"), unsure[0]))
         if not self._has_room() and not self._with("coarse grid") and any(map(self._could, self._counted(self.levels))):
-            need, side = (self._long(length) for length in (erf_for(self.size), min(self.extents)))
-            return f"{HOLD:g} × its size is {need}, more than the input's {side}: measure on {LARGER}."
+            need, side = (self._long(length) for length in (self.need, min(self.extents)))
+            return f"{self._share()} × its size is {need}, more than the input's {side}: measure on {LARGER}."
         return self._insufficient()
 
     def _insufficient(self) -> str:
@@ -106,7 +123,7 @@ class _Asked:
 
     def _has_room(self) -> bool:
         """Whether an ERF that is large enough fits into the input."""
-        return erf_for(self.size) <= min(self.extents)
+        return self.need <= min(self.extents)
 
     def _side(self) -> int:
         """Of the largest TRF of those that count."""
@@ -115,30 +132,30 @@ class _Asked:
     def _too_small(self) -> str:
         """The TRF, beyond which no ERF can grow, and what is needed."""
         trf = digits(self._side() * self.lengths.mean, 4)
-        return f"the TRF is {trf} {self.lengths.unit}, and an ERF of {self._long(erf_for(self.size))} is needed"
+        return f"the TRF is {trf} {self.lengths.unit}, and {self._a()} of {self._long(self.need)} is needed"
 
     def _could(self, level: FitLevel) -> bool:
         """Whether its ERF could be large enough on a larger input, by its TRF."""
-        return level.is_global or _side_of(level) >= erf_for(self.size)
+        return level.is_global or _side_of(level) >= self.need
 
     def _unsure(self, level: FitLevel) -> str:
         told = f"whether {level.role} {level.name} holds it is unsure"
-        field, need = self._sized(level), self._long(erf_for(self.size))
-        if level.limited:
-            return f"{told}: its ERF of {field} fills the input, and {need} are needed. Measure on {LARGER}."
-        more = samples_in_words(level.erf_size or 0.0, level.stderr, erf_for(self.size), self.samples)
-        return f"{told}: its ERF is {field}, and {need} are needed. {more}"
+        field, need = self._sized(level), self._long(self.need)
+        if level.is_bound_by(self.by):
+            return f"{told}: its {self.noun} of {field} fills the input, and {need} are needed. Measure on {LARGER}."
+        more = samples_in_words(self._of(level), level.error_by(self.by), self.need, self.samples)
+        return f"{told}: its {self.noun} is {field}, and {need} are needed. {more}"
 
     def _failed(self, rows: Sequence[FitLevel]) -> str:
         """What is wrong with the one that comes nearest: the finest that sees enough, else the largest field."""
         coarse = self._counted(self._with("coarse grid"))
-        row = min(coarse, key=_step) if coarse else max(rows, key=lambda one: one.erf_size or 0.0)
+        row = min(coarse, key=_step) if coarse else max(rows, key=self._of)
         what = "head" if row.role == "head" else "layer"
         who = f"the {what} {row.name} does not hold it" if len(rows) == 1 else f"no {what} holds it"
         nearest = "" if len(rows) == 1 else f"{row.name}: "
         if coarse:
             return f"{who} ({nearest}{self._stride(row)}, the object is narrower than {UNITS_ACROSS:g} units)"
-        return f"{who} ({nearest}{self._field(row)} of {digits(erf_for(self.size) * self.lengths.mean)})"
+        return f"{who} ({nearest}{self._field(row)} of {digits(self.need * self.lengths.mean)})"
 
     def _would(self, level: FitLevel) -> str:
         return f"; {level.role} {level.name} would ({self._field(level)}, {self._stride(level)})."
@@ -147,25 +164,32 @@ class _Asked:
         """Behind heads that do not hold it, where no level does."""
         if unsure := self._with("unsure"):
             level = unsure[-1]
-            return f"; {level.role} {level.name} may (ERF {self._sized(level)})."
+            return f"; {level.role} {level.name} may ({self.noun} {self._sized(level)})."
         if self._with("coarse grid"):
             return f", and {self._none()} does."
         return f", and {self._none()} has {self._need()}; {self._largest()}"
 
     def _too_coarse(self, coarse: Sequence[FitLevel]) -> str:
         finest = min(coarse, key=_step)
-        has = "has" if (finest.erf_size or 0.0) >= erf_for(self.size) else "may have"
+        has = "has" if self._of(finest) >= self.need else "may have"
         return (
-            f"{self._none()} is fine enough with {self._need()}; {finest.name} {has} the ERF ({self._field(finest)}), "
-            f"but at {self._stride(finest)} the object is narrower than {UNITS_ACROSS:g} units."
+            f"{self._none()} is fine enough with {self._need()}; {finest.name} {has} the {self.noun} "
+            f"({self._field(finest)}), but at {self._stride(finest)} "
+            f"the object is narrower than {UNITS_ACROSS:g} units."
         )
 
     def _need(self) -> str:
-        return f"an ERF of {HOLD:g} × its size ({self._long(erf_for(self.size))})"
+        return f"{self._a()} of {self._share()} × its size ({self._long(self.need)})"
+
+    def _share(self) -> str:
+        return digits(share_of(self.by, len(self.extents)))
+
+    def _a(self) -> str:
+        return "an ERF" if self.by == "erf_size" else f"a {self.noun}"
 
     def _largest(self) -> str:
         """The largest field, to the end of the sentence."""
-        largest = max(self.levels, key=lambda one: one.erf_size or 0.0)
+        largest = max(self.levels, key=self._of)
         return f"the largest is that of {largest.name} ({self._field(largest)}){self._in_vain()}"
 
     def _in_vain(self) -> str:
@@ -176,12 +200,14 @@ class _Asked:
 
     def _field(self, level: FitLevel) -> str:
         """`ERF 27.3 px`, with so many digits that it is on the same side of what is needed as the number itself."""
-        if level.erf_size is None:
-            return "no ERF"
-        return f"ERF {AT_LEAST if level.limited else ''}{self._beside(level.erf_size)} {self.lengths.unit}"
+        size = level.size_by(self.by)
+        if size is None:
+            return f"no {self.noun}"
+        bound = AT_LEAST if level.is_bound_by(self.by) else ""
+        return f"{self.noun} {bound}{self._beside(size)} {self.lengths.unit}"
 
     def _beside(self, size: float) -> str:
-        return beside(size * self.lengths.mean, erf_for(self.size) * self.lengths.mean)
+        return beside(size * self.lengths.mean, self.need * self.lengths.mean)
 
     def _stride(self, level: FitLevel) -> str:
         """Along each axis; once where it is the same along all. In the input's own unit it has no unit."""

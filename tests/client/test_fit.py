@@ -235,6 +235,24 @@ def test_images_are_stored_first(client: Any, service: Service) -> None:
     assert (asked["source"], asked["images"], asked["mean"]) == ("images", "b" * 64, [0.5])
 
 
+def test_the_command_judges_by_the_box_with_half_of_the_mass(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    done = run("fit", "spec.json", "--object", "2.5,9", "--inputs", "4", "--by", "mass_50_side", "-o", "fit.json")
+    assert done.returncode == 0, done.stderr
+    assert "holds: the 50 % box is at least 0.72 times the object" in done.stdout
+    answer = json.loads((tmp_path / "fit.json").read_text())
+    (level,) = answer["levels"]
+    assert answer["by"] == "mass_50_side"
+    assert "half of the mass is at least 0.72 times" in answer["rule"]
+    assert f"2.5 px: head second holds it (50 % box {level['mass_50_side']:.3g} px" in done.stdout
+    assert level["mass_50_stderr"] is not None
+    signal = {"name": "line", "input": {"channels": 1, "size": [32]}, "layers": [{"type": "conv", "kernel_size": 5}]}
+    (tmp_path / "line.json").write_text(json.dumps(signal))
+    refused = run("fit", "line.json", "--object", "3", "--by", "mass_50_side")
+    assert refused.returncode != 0
+    assert "of a signal" in " ".join(refused.stderr.replace("│", " ").split())
+
+
 def test_the_command_fits_here(run: Run, tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
     done = run("fit", "spec.json", "--object", "2.5,9,40", "--inputs", "4", "--json")

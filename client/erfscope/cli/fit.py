@@ -19,7 +19,8 @@ from erfscope_contract.about import in_words
 from erfscope_contract.causal import back_of
 from erfscope_contract.fit import Fit, FitLevel, Verdict
 from erfscope_contract.fit_words import objects_of
-from erfscope_contract.holding import CONFIDENT, HOLD, UNITS_ACROSS
+from erfscope_contract.holding import CONFIDENT, UNITS_ACROSS
+from erfscope_contract.judging import NOUNS, By, share_of
 from erfscope_contract.lengths import Lengths, pixels_of, scaled, sides_in
 from erfscope_contract.limits import marked
 from erfscope_contract.numbers import NO_ERROR, digits, plain
@@ -41,6 +42,13 @@ Samples = Annotated[
         max=1000,
         help="Samples per layer: draws of the weights where a scheme draws them (a spec, --weights), else inputs "
         "(default 16).",
+    ),
+]
+Judged = Annotated[
+    By | None,
+    Option(
+        help="By which size a level is judged: erf_size, or mass_50_side, the side of the box with half of the mass, "
+        "which is steadier at few inputs (default: erf_size)."
     ),
 ]
 COLUMNS: Sequence[Column] = (
@@ -67,6 +75,7 @@ def fit(
     layer: options.Layers = None,
     output: answer.Outputs = None,
     as_json: options.AsJson = False,
+    by: Judged = None,
     inputs: Samples = None,
     samples: options.FormerSamples = None,
     weights: options.WeightScheme = None,
@@ -88,7 +97,7 @@ def fit(
     answer.check(output)
     prepared = prepare(model)
     fields: dict[str, Any] = {
-        "objects": values.sizes(objects, rate, spacing), "layers": layer,
+        "objects": values.sizes(objects, rate, spacing), "layers": layer, "by": by,
         "samples": inputs if inputs is not None else samples, "weights": weights, "seed": seed,
         "input": values.input_fields(shape, input_name, mean, std),
     }  # fmt: skip
@@ -112,10 +121,11 @@ def fit(
 
 def _parts(result: Fit, asked: Asked, modules: Mapping[str, str], lengths: Lengths) -> list[answer.Part]:
     shape = ", ".join(map(str, result.input_shape))
+    noun, share = NOUNS[result.by], digits(share_of(result.by, len(result.input_shape) - 1))
     rule = (
-        f"At input [{shape}], sizes in {lengths.long}. holds: the ERF is at least {HOLD:g} times the object, and the "
-        f"object at least {UNITS_ACROSS:g} units wide. small field: the ERF is smaller. coarse grid: the stride is too "
-        f"coarse. unsure: within {CONFIDENT:g} standard errors of the bound, or the ERF fills the input (≥). "
+        f"At input [{shape}], sizes in {lengths.long}. holds: the {noun} is at least {share} times the object, and the "
+        f"object at least {UNITS_ACROSS:g} units wide. small field: the {noun} is smaller. coarse grid: the stride is "
+        f"too coarse. unsure: within {CONFIDENT:g} standard errors of the bound, or the {noun} fills the input (≥). "
         f"50 % box: the side of the box with half of the mass (mass_50_side)."
     ) + _back(result, lengths)
     objects = result.objects
@@ -123,7 +133,7 @@ def _parts(result: Fit, asked: Asked, modules: Mapping[str, str], lengths: Lengt
         sizes, extents = [one.size for one in objects], result.input_shape[1:]
         samples = None if result.about is None else result.about.samples
         objects = objects_of(
-            sizes, result.levels, result.deciding, extents, lengths, samples=samples, named=asked.named
+            sizes, result.levels, result.deciding, extents, lengths, samples=samples, named=asked.named, by=result.by
         )
     best = [one.words for one in objects]
     said = in_words(result.about, asked.name, f"[{shape}]")

@@ -1,11 +1,18 @@
 """Verdicts of fit: whether a level holds an object, and the sentence that says so."""
 
+from math import log, pi, sqrt
+from statistics import NormalDist
+
 import pytest
 
 from erfscope_contract.fit import FitLevel
 from erfscope_contract.fit_words import beside, objects_of
+from erfscope_contract.holding import HOLD
+from erfscope_contract.judging import BOX
 from erfscope_contract.lengths import Lengths
 from erfscope_intake.fit.verdicts import Size, at_level, do_heads_decide
+
+LEVEL = 0.0455  # of the projected centre's value, above which pixels count to Luo's ERF
 
 
 @pytest.mark.parametrize(
@@ -29,6 +36,33 @@ from erfscope_intake.fit.verdicts import Size, at_level, do_heads_decide
 )
 def test_verdicts(size: float, erf: Size, stride: list[float | None], verdict: str) -> None:
     assert at_level(size, erf, stride, [120, 100]).verdict == verdict
+
+
+def test_a_gaussian_map_has_one_verdict_by_either_size() -> None:
+    """The ERF of a Gaussian over the side of the box with half of its mass, from both definitions."""
+    reach, sides = sqrt(2 * log(1 / LEVEL)), {2: sqrt(pi), 3: (4 / 3 * pi) ** (1 / 3)}
+    for rank, side in sides.items():
+        box = 2 * sqrt(2) * NormalDist(0, sqrt(0.5)).inv_cdf((1 + 0.5 ** (1 / rank)) / 2)
+        assert BOX[rank] == pytest.approx(HOLD * box / (side * reach), abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("box", "verdict", "words"),
+    [
+        (Size(30.0, 0.5), "holds", "head a holds it (50 % box 30 px, stride 1)."),
+        (Size(28.0, 0.5), "unsure", "its 50 % box is 28.00 ± 0.50 px, and 28.8 px are needed. About 7 samples"),
+        (Size(25.0, 0.5), "small field", "(50 % box 25 px of 28.8), and no level has a 50 % box of 0.72 × its size"),
+    ],
+)  # fmt: skip
+def test_levels_are_judged_by_the_box_with_half_of_the_mass(box: Size, verdict: str, words: str) -> None:
+    """28.8 px are needed for 40 px, whatever the ERF is, of which little is known."""
+    one = at_level(40, box, [1, 1], [96, 96], "mass_50_side")
+    assert one.verdict == verdict
+    level = row("a", "head", 1, Size(34.0, 8.8), 90, objects=[]).model_copy(
+        update={"objects": [one], "mass_50_side": box.value, "mass_50_stderr": box.error}
+    )
+    (told,) = objects_of([40], [level], ["a"], [96, 96], by="mass_50_side", samples=4)
+    assert words in told.words
 
 
 def row(name: str, role: str, stride: float, erf: Size, trf: int, *, objects: list[float]) -> FitLevel:

@@ -10,8 +10,9 @@ from erfscope_contract.about import About, name_of
 from erfscope_contract.fit import Fit, FitLevel, FitRequest
 from erfscope_contract.fit_words import objects_of
 from erfscope_contract.gridding import GRIDDED, is_gridded
+from erfscope_contract.judging import By, by_choices, rule_of
 from erfscope_contract.lengths import pixels_of
-from erfscope_contract.limits import is_limited_by_input
+from erfscope_contract.limits import bounds_of, is_limited_by_input
 from erfscope_contract.problem import ProblemError
 from erfscope_contract.request import AverageOptions, ErfRequest, TargetOptions, Weights
 from erfscope_contract.result import ErfResult
@@ -51,6 +52,12 @@ GRIDS = (
     "the map."
 )
 MOST_NAMED = 8
+OF_IMAGES = (
+    "by {by!r} is for images and volumes: of a signal, and of a causal one, the ERF alone has a rule. Leave it out."
+)
+STEADIER = (
+    "The box with half of the mass is known better (± {share} %): `by` mass_50_side (--by mass_50_side) judges by it."
+)
 
 
 def fit(
@@ -72,6 +79,8 @@ def fit(
     sized = SizedModel(request.model, request.input, request.weights, pick_device(device), model, data, request.seed)
     with memory_errors_explained():
         network = sized.network()
+        if request.by not in by_choices(len(network.input_shape) - 1):
+            raise ProblemError("invalid-request", OF_IMAGES.format(by=request.by))
         samples = images_of(request.input, images, network)
         progress("trace", 0.1)
         survey = surveyed(network)
@@ -97,14 +106,17 @@ def fit(
             network.input_shape[1:],
             samples=request.samples,
             named=bool(request.layers),
+            by=request.by,
         ),
+        by=request.by,
+        rule=rule_of(request.by, len(network.input_shape) - 1),
         about=_about(request),
         notes=training_first(
             [
                 *network.notes,
                 *notes,
                 *_clipped(rows),
-                *_uncertain(rows),
+                *_uncertain(rows, request.by, len(network.input_shape) - 1),
                 *_peaked(rows, gridded),
                 *_gridded(gridded, network),
             ]
@@ -183,8 +195,11 @@ def _measured(
 
 def _row(level: Level, result: ErfResult, request: FitRequest) -> FitLevel:
     stride, limited = result.trf.stride, is_limited_by_input(result)
+    half, half_error = result.mass["0.50"].side, result.stderr.get("mass_50_side")
+    is_half_bound = "mass_50_side" in bounds_of(result)
     erf = Size(result.erf.size, result.stderr.get("erf_size") or 0.0, is_bound=limited)
-    verdicts = [at_level(one, erf, stride, result.input_shape[1:]) for one in request.objects]
+    field = erf if request.by == "erf_size" else Size(half, half_error or 0.0, is_bound=is_half_bound)
+    verdicts = [at_level(one, field, stride, result.input_shape[1:], request.by) for one in request.objects]
     return FitLevel(
         name=level.layer.name,
         operator=level.layer.operator,
@@ -197,7 +212,9 @@ def _row(level: Level, result: ErfResult, request: FitRequest) -> FitLevel:
         local_box=result.trf.local_box,
         clipped=result.trf.clipped,
         erf_size=erf.value,
-        mass_50_side=result.mass["0.50"].side,
+        mass_50_side=half,
+        mass_50_stderr=half_error,
+        mass_50_limited=is_half_bound,
         limited=limited,
         erf_ratio=result.erf.ratio,
         stderr=result.stderr.get("erf_size"),
@@ -216,7 +233,7 @@ def _unmeasured(traced: Traced, level: Level, request: FitRequest) -> FitLevel:
         shape=layer.own_shape,
         stride=[None if stride is None else float(stride) for stride in strides],
         trf_size=[],
-        objects=[at_level(one, Size(None), [], traced.spatial_shape) for one in request.objects],
+        objects=[at_level(one, Size(None), [], traced.spatial_shape, request.by) for one in request.objects],
         holds=[],
     )
 
@@ -238,11 +255,16 @@ def _gridded(names: Sequence[str], network: Network) -> list[str]:
     return [GRIDS.format(bound=GRIDDED, names=", ".join(names[:MOST_NAMED]), steps=steps)] if names else []
 
 
-def _uncertain(rows: Sequence[FitLevel]) -> list[str]:
+def _uncertain(rows: Sequence[FitLevel], by: By, rank: int) -> list[str]:
     """What a measurement says of a size that is hardly known, once for all rows."""
     badly = [row for row in rows if is_uncertain(row.erf_size, row.stderr)]
     if not badly:
         return []
     shares = sorted({round(100 * (row.stderr or 0.0) / (row.erf_size or 1.0)) for row in badly})
     told = f"{shares[0]}" if len(shares) == 1 else f"{shares[0]} … {shares[-1]}"
-    return [UNCERTAIN.format(names=", ".join(row.name for row in badly), share=told, why=WHY_UNCERTAIN)]
+    note = UNCERTAIN.format(names=", ".join(row.name for row in badly), share=told, why=WHY_UNCERTAIN)
+    halves = [(row.mass_50_stderr or 0.0) / (row.mass_50_side or 1.0) for row in badly]
+    is_better = max(halves) < min((row.stderr or 0.0) / (row.erf_size or 1.0) for row in badly)
+    if by == "mass_50_side" or not is_better or "mass_50_side" not in by_choices(rank):
+        return [note]
+    return [f"{note} {STEADIER.format(share=round(100 * max(halves)))}"]
