@@ -46,7 +46,7 @@ def _counted(result: Fit) -> list[FitLevel]:
 
 
 def new_heads(result: Fit, asked: Asked, lengths: Lengths) -> list[str]:
-    """For sizes that the only head that decides does not hold: the level for a new one, and the command that widens it."""
+    """For sizes that the only deciding head does not hold: the level for a new one, and the command that widens it."""
     inner = [level for level in result.levels if level.role == "level"] if len(result.deciding) == 1 else []
     held, widened = dict[str, list[float]](), dict[str, list[float]]()
     for one in result.objects:

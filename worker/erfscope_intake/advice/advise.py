@@ -170,7 +170,9 @@ def _answer(bench: Bench, known: _Known, *, interrupted: bool = False) -> Advice
             *([_interruption(known, request, changes)] if interrupted else []),
             *([] if interrupted else _left_out(known, request.verify)),
             *bench.subject.notes,
-            *notes_of(request, base, Widths(known.erf, known.half, lattice), changes, 0 if interrupted else known.tried),
+            *notes_of(
+                request, base, Widths(known.erf, known.half, lattice), changes, 0 if interrupted else known.tried
+            ),
         ],
         engine=__version__,
         torch=torch.__version__,
