@@ -47,7 +47,7 @@ Samples = Annotated[
 Judged = Annotated[
     By | None,
     Option(
-        help="By which size a level is judged: erf_size, or mass_50_side, the side of the box with half of the mass, "
+        help="Size that a level is judged by: erf_size, or mass_50_side, the side of the box with half of the mass, "
         "which is steadier at few inputs (default: erf_size)."
     ),
 ]
