@@ -81,7 +81,11 @@ def _idle_row(shot: Shot, name: str) -> Row:
 def _advice_rows(bench: Bench, net: str, want: float) -> list[Row]:
     """The cheapest changes that were measured, each against what is wanted."""
     advice = bench.advise(f"preset:{net}", want, verify=bench.choose(1, 3))
-    measured = [(change, change.erf_measured) for change in advice.changes if change.erf_measured is not None]
+    measured = [  # a scaled input is another's size in other units, not a measurement of its own
+        (change, change.erf_measured)
+        for change in advice.changes
+        if change.erf_measured is not None and change.input_parts is None
+    ]
     return [
         Row(
             id="S20",
